@@ -1,0 +1,224 @@
+import { MaintenanceError, type ErrorCode } from '../errors.ts'
+import type { EpochMs } from '../time.ts'
+
+/** What either engine can do for the rest of the program: the one boundary. A difference between engines is a fact or a verb here. */
+export interface Database extends Session, Purgeable, Migratable, AsyncDisposable {
+  /** For logs and messages; never holds a password. */
+  readonly label: Label
+}
+
+export interface Label {
+  readonly engine: string
+  /** Host and port, or the file. */
+  readonly place: string
+  /** The database's name, or the file's. */
+  readonly name: string
+}
+
+/** What is bound to `$1`, `$2`, … ; the same SQL text serves both engines for tables of our own. */
+export type Value = string | number | bigint | null
+
+export interface Result<Row> {
+  readonly rows: readonly Row[]
+  /** Rows inserted, updated or deleted. */
+  readonly changed: number
+}
+
+export interface Query {
+  /** 64-bit integers come back as numbers. Rejects with a `DatabaseError`. */
+  query<Row = Record<string, unknown>>(sql: string, values?: readonly Value[]): Promise<Result<Row>>
+}
+
+export interface Transaction extends Query {
+  /** The database's clock when the transaction began. */
+  readonly now: EpochMs
+}
+
+export interface Session extends Query {
+  /** The database boundary's clock: PostgreSQL's own; on SQLite the injected one. */
+  now(): Promise<EpochMs>
+  /**
+   * Short, for writing, one at a time. Waits for the database's write lock or a row lock no longer than the engine's short limit
+   * and then rejects with `busy`. The work may be done on the server although the answer to COMMIT was lost (`lost`).
+   */
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+  /** After `lost`: connects again, with backoff, until it works or `signal` aborts (then it rejects with `unreachable`). */
+  reconnected(signal: AbortSignal): Promise<void>
+  /** A table of this database as it is written in SQL: quoted, and qualified where the engine has schemas. */
+  named(table: string): string
+}
+
+/**
+ * `busy`: a lock, a deadlock, a serialisation failure, a timeout: try again. `lost`: the connection broke. `unreachable`: none could be made.
+ * `forbidden`: a privilege is missing. `read-only`: the database takes no writes. `row-refused`: a row's own constraint or trigger refused.
+ * `invalid`: not a database, or one that is damaged. `refused`: password, database name or the server said no.
+ * `failed`: anything else the engine says of a statement.
+ */
+export type Trouble = 'busy' | 'lost' | 'unreachable' | 'forbidden' | 'read-only' | 'row-refused' | 'invalid' | 'refused' | 'failed'
+
+const ERROR_CODES = {
+  busy: 'JOB_FAILED',
+  lost: 'DATABASE_UNREACHABLE',
+  unreachable: 'DATABASE_UNREACHABLE',
+  forbidden: 'DATABASE_FORBIDDEN',
+  'read-only': 'DATABASE_READ_ONLY',
+  'row-refused': 'JOB_FAILED',
+  invalid: 'DATABASE_INVALID',
+  refused: 'DATABASE_REFUSED',
+  failed: 'JOB_FAILED',
+} as const satisfies Record<Trouble, ErrorCode>
+
+/** Every error that crosses the boundary. `cause` is the driver's. */
+export class DatabaseError extends MaintenanceError {
+  override readonly name = 'DatabaseError'
+  readonly trouble: Trouble
+  /** Where in the statement's text the engine points, counted in code points from 1. */
+  readonly position: number | undefined
+
+  constructor(trouble: Trouble, message: string, options?: ErrorOptions & { position?: number }) {
+    super(ERROR_CODES[trouble], message, options)
+    this.trouble = trouble
+    this.position = options?.position
+  }
+}
+
+export interface TimeColumn {
+  readonly table: string
+  readonly column: string
+}
+
+export interface Purgeable {
+  readonly pacing: Pacing
+  /**
+   * Looks before anything is deleted: table, column and its type, an index, rights, rows hidden by a policy. What makes the job impossible
+   * is thrown, saying what to do.
+   */
+  inspect(column: TimeColumn): Promise<Inspection>
+  expired(column: TimeColumn, cutoff: EpochMs): ExpiredRows
+  /** Who else works on this database, who waits on us, and what the last transaction took. */
+  pressure(): Promise<Pressure>
+  /** Between batches, outside any lock: what the engine wants done after deleting. Cheap when there is nothing to do. */
+  tidy(): Promise<void>
+  /** Bytes inside the database that freed rows leave for new ones; what cannot be told cheaply is `undefined`. */
+  reusableBytes(): Promise<number | undefined>
+}
+
+export type Inspection =
+  | { readonly kind: 'absent'; readonly reason: string }
+  | { readonly kind: 'ready'; readonly warnings: readonly string[] }
+
+/** Rows whose time is before the cutoff. Keeps no position: asking again after the same slice, smaller, is the retry. */
+export interface ExpiredRows {
+  /**
+   * The next slice of at most `size` rows behind `after`, forwards, whether or not earlier ones were removed; chosen without a lock.
+   * A slice asked for with size 1 holds one row. `undefined`: none is left.
+   */
+  next(size: number, after: Slice | undefined): Promise<Slice | undefined>
+  /** What is kept for its time's sake. Asked at the end of a run; `thorough` reads also where rows still to be kept lie. */
+  census(thorough: boolean): Promise<Census>
+}
+
+export interface Census {
+  /** Rows whose time is NULL: they never expire. */
+  readonly undated: number
+  /** Rows whose time cannot be read. */
+  readonly unreadable: number
+  /** Up to three shapes of what cannot be read, digits as 9 and letters as a; never a row's content. */
+  readonly shapes: readonly string[]
+}
+
+export interface Slice {
+  /** How many of its rows have expired, now. */
+  count(): Promise<number>
+  /**
+   * Deletes its rows, repeating the whole condition, so that a row renewed since it was chosen stays.
+   * `row-refused`: a constraint or trigger of one of its rows said no; nothing of the slice is gone once the transaction is rolled back.
+   */
+  remove(tx: Transaction): Promise<Tally>
+}
+
+export interface Tally {
+  readonly affected: number
+  /** Rows another transaction holds: they were passed over. */
+  readonly locked: number
+}
+
+/** What holding and pausing mean on this engine: facts of the engine, used by the controller. */
+export interface Pacing {
+  readonly firstRows: number
+  readonly leastRows: number
+  readonly mostRows: number
+  /** Nobody else works on the database. */
+  readonly alone: Pace
+  /** Somebody does. */
+  readonly polite: Pace
+}
+
+export interface Pace {
+  /** A batch should hold its locks about this long. */
+  readonly holdMs: number
+  /** Pause after a batch: the larger of this and `share` times the batch's hold. */
+  readonly pauseMs: number
+  readonly pauseShare: number
+}
+
+export interface Pressure {
+  /** From getting the write lock (or BEGIN) to the end of COMMIT of the last transaction. */
+  readonly heldMs: number
+  /** Another client changed data, or is active, since the last look. */
+  readonly others: boolean
+  /** Somebody waits on a lock of ours, or we had to wait for one: give way at once. */
+  readonly contended: boolean
+  /** A reason to wait longer before the next batch, in a few words: a WAL that cannot be checkpointed, a replica that lags. */
+  readonly hold: string | undefined
+}
+
+export interface Migratable {
+  /** Matches the file names in `migrations/` that are for this engine. */
+  readonly migrationFiles: RegExp
+  /** Tables and views by name. */
+  relations(): Promise<ReadonlyMap<string, Relation>>
+  /** Rows by the planner's or a bounded count: for the warning before a long index build. */
+  approximateRows(table: string): Promise<number>
+  /** Whether the table has an index of this name. */
+  hasIndex(name: string): Promise<boolean>
+  /**
+   * One migrating worker at a time. Each transaction of `work` must be opened with `apply`, which takes the lock again inside it (that alone
+   * holds behind a pooler) and runs without the short limits of `Session.transaction`. Rejects with `busy` after `timeoutMs`, naming the holder.
+   */
+  withMigrationLock<T>(options: MigrationLockOptions, work: (apply: ApplyTransaction) => Promise<T>): Promise<T>
+}
+
+export type ApplyTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
+
+export interface MigrationLockOptions {
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+  /** Told at once and then every ten seconds. */
+  readonly waiting: (holder: string, waitedMs: number) => void
+}
+
+export type TypeFamily = 'whole' | 'text' | 'truth' | 'time' | 'other'
+
+export interface Relation {
+  readonly kind: 'table' | 'view'
+  readonly columns: ReadonlyMap<string, Column>
+}
+
+export interface Column {
+  /** `undefined` where the engine does not hold a column to a type. */
+  readonly family: TypeFamily | undefined
+  /** As the engine spells it, for messages. */
+  readonly type: string
+  /** NOT NULL without a default: an insert that does not name it fails. */
+  readonly mandatory: boolean
+}
+
+/** What happens to a connection, told upwards. */
+export interface DatabaseListener {
+  created(file: string): void
+  warning(message: string): void
+  /** Once a loss, not once a try. */
+  lost(error: DatabaseError): void
+  regained(afterMs: number): void
+}

@@ -1,0 +1,51 @@
+/** What each kind of error makes the process answer with; the numbers are part of the interface. */
+const EXIT_CODES = {
+  UNEXPECTED: 1,
+  JOB_FAILED: 1,
+  USAGE: 2,
+  CONFIG_INVALID: 2,
+  RUNTIME_TOO_OLD: 2,
+  MIGRATION_FILES_INVALID: 2,
+  DATABASE_UNREACHABLE: 3,
+  DATABASE_REFUSED: 3,
+  DATABASE_FORBIDDEN: 3,
+  DATABASE_READ_ONLY: 3,
+  DATABASE_INVALID: 3,
+  MIGRATION_REFUSED: 4,
+  MIGRATION_FAILED: 4,
+  SAFETY_STOP: 5,
+} as const
+
+export type ErrorCode = keyof typeof EXIT_CODES
+export type ExitCode = 0 | (typeof EXIT_CODES)[ErrorCode]
+
+/**
+ * A problem told to a person: the message says what, where, what was not done and what to do, one problem a line.
+ * It never holds a secret, and is shown without a stack trace.
+ */
+export class MaintenanceError extends Error {
+  override readonly name: string = 'MaintenanceError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+
+  get exitCode(): ExitCode {
+    return EXIT_CODES[this.code]
+  }
+}
+
+export function exitCodeOf(error: unknown): ExitCode {
+  return error instanceof MaintenanceError ? error.exitCode : EXIT_CODES.UNEXPECTED
+}
+
+/** Of several outcomes the gravest is told: 5 before 4 before 3 before 1. */
+export function gravest(codes: readonly ExitCode[]): ExitCode {
+  return codes.reduce((worst, code) => (code > worst ? code : worst), 0)
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
