@@ -1,5 +1,6 @@
 import { MaintenanceError, type ErrorCode } from '../errors.ts'
-import type { EpochMs } from '../time.ts'
+import type { Clock, EpochMs } from '../time.ts'
+import type { DatabaseUrl } from './url.ts'
 
 /** What either engine can do for the rest of the program: the one boundary. A difference between engines is a fact or a verb here. */
 export interface Database extends Session, Purgeable, Migratable, AsyncDisposable {
@@ -221,4 +222,25 @@ export interface DatabaseListener {
   /** Once a loss, not once a try. */
   lost(error: DatabaseError): void
   regained(afterMs: number): void
+}
+
+/** What both engines are opened with. */
+export interface OpenOptions {
+  readonly url: DatabaseUrl
+  /** Where our tables and the gateway's are, on an engine that has schemas. */
+  readonly schema: string
+  /** IANA name: how times stored without a zone are read. */
+  readonly timeZone: string
+  /** How long opening waits for a database that does not answer yet. */
+  readonly connectTimeoutMs: number
+  /** `read` changes nothing and makes nothing, whatever is asked of it: where there is no database yet it shows an empty one. */
+  readonly access: 'write' | 'read'
+  /** Told to the server, so that its administrators see who is connected. */
+  readonly applicationName: string
+  readonly clock: Clock
+  /** The process's effective user, where the platform has one. */
+  readonly user: { readonly uid: number | undefined }
+  readonly listener: DatabaseListener
+  /** Ends the waiting when the program is told to stop. */
+  readonly signal: AbortSignal
 }
