@@ -1,0 +1,88 @@
+import { DAY, HOUR, type EpochMs } from '../time.ts'
+
+/**
+ * The earliest wall-clock reading that must be kept, given as if the reading were UTC: a time stored without a zone has expired
+ * exactly if its reading, taken as UTC milliseconds, is smaller.
+ *
+ * A reading that occurs twice (clocks went back) is kept if either of its instants is at or after `cutoff`. A reading that never occurred
+ * (clocks went forward) means what it would mean had they not: the later instant. One threshold cannot keep it and drop the readings
+ * just after the gap, so for the length of a gap after it those are kept too: at most an hour, and never a row too many gone.
+ *
+ * Rejects a name that is no IANA zone with the `RangeError` of `Intl`.
+ */
+export function wallClockThreshold(cutoff: EpochMs, timeZone: string): EpochMs {
+  if (timeZone === 'UTC') return cutoff
+  const offsetAt = offsets(timeZone)
+  if (Math.abs(cutoff) > CALENDAR_MS) return cutoff - REACH_MS
+
+  const offset = offsetAt(cutoff)
+  let threshold = cutoff + offset
+  for (const { at, before, after } of transitions(offsetAt, cutoff - REACH_MS, cutoff + REACH_MS)) {
+    if (at > cutoff) threshold = Math.min(threshold, at + after)
+    else if (cutoff + before < at + after) threshold = Math.min(threshold, cutoff + before)
+  }
+  return threshold
+}
+
+/** Zones lie between UTC-12 and UTC+14: no change of the clock moves a reading further than 26 hours. */
+const REACH_MS = 36 * HOUR
+
+/** What `Intl` can show, less the reach. */
+const CALENDAR_MS = 8.64e15 - 2 * DAY
+
+interface Transition {
+  /** The first instant of the new offset. */
+  readonly at: EpochMs
+  readonly before: number
+  readonly after: number
+}
+
+/** No zone changes its offset twice within an hour, so one look an hour misses none. */
+function transitions(offsetAt: (instant: EpochMs) => number, from: EpochMs, to: EpochMs): Transition[] {
+  const found: Transition[] = []
+  let before = offsetAt(from)
+  for (let look = from + HOUR; look <= to; look += HOUR) {
+    const after = offsetAt(look)
+    if (after !== before) found.push({ at: firstInstant(offsetAt, after, look - HOUR, look), before, after })
+    before = after
+  }
+  return found
+}
+
+function firstInstant(offsetAt: (instant: EpochMs) => number, offset: number, before: EpochMs, from: EpochMs): EpochMs {
+  let low = Math.floor(before)
+  let high = Math.ceil(from)
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if (offsetAt(middle) === offset) high = middle
+    else low = middle
+  }
+  return high
+}
+
+/** How far the zone's clocks are ahead of UTC, in milliseconds. */
+function offsets(timeZone: string): (instant: EpochMs) => number {
+  const format = new Intl.DateTimeFormat('en-US', {
+    timeZone,
+    calendar: 'gregory',
+    numberingSystem: 'latn',
+    hourCycle: 'h23',
+    era: 'short',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  })
+  return (instant) => {
+    const second = Math.floor(instant / 1000) * 1000
+    const shown = new Map(format.formatToParts(second).map(({ type, value }) => [type, value]))
+    const part = (name: Intl.DateTimeFormatPartTypes): number => Number(shown.get(name))
+    const year = shown.get('era')?.startsWith('B') ? 1 - part('year') : part('year')
+    const reading = new Date(0)
+    reading.setUTCFullYear(year, part('month') - 1, part('day'))
+    reading.setUTCHours(part('hour'), part('minute'), part('second'))
+    return reading.getTime() - second
+  }
+}
