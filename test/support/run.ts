@@ -1,0 +1,48 @@
+import { spawn } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { POSTGRES_MAJORS, startPostgres, type PostgresServer } from './postgres-server.ts'
+
+/**
+ * What `npm test` runs: `node --test` beside one PostgreSQL server of each major version. Arguments are test files, patterns and options of
+ * `node --test`; with none that names a file, every test but the slow ones in `test/faults`.
+ */
+async function main(given: readonly string[]): Promise<number> {
+  const servers = new Map<number, PostgresServer>()
+  const starts = await Promise.allSettled(
+    POSTGRES_MAJORS.map(async (major) => {
+      servers.set(major, await startPostgres(major))
+    }),
+  )
+  try {
+    const failed = starts.find((start) => start.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    const files = given.some((argument) => !argument.startsWith('-')) ? [] : everyTest()
+    return await runTests([...given, ...files], servers)
+  } finally {
+    await Promise.all([...servers.values()].map((server) => server.stop()))
+  }
+}
+
+function everyTest(): string[] {
+  return globSync('test/**/*.test.ts', { exclude: ['test/faults/**'] }).toSorted()
+}
+
+function runTests(argv: readonly string[], servers: ReadonlyMap<number, PostgresServer>): Promise<number> {
+  const child = spawn(process.execPath, ['--test', ...argv], { stdio: 'inherit', env: environment(servers) })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (code) => resolve(code ?? 1))
+  })
+}
+
+/** Settings of the program, of libpq and of loggers, left over in somebody's shell, must not decide how a test ends. */
+const FOREIGN = /^(DATABASE_|MIGRATIONS_|MAINTENANCE_|PURGE_|AUDIT_LOGS_|SCHEDULE_|LOG_|HEALTH_|PG[A-Z]+$|NODE_TEST_CONTEXT$)/
+
+function environment(servers: ReadonlyMap<number, PostgresServer>): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !FOREIGN.test(name))
+  const urls = [...servers].map(([major, server]) => [`TEST_POSTGRES_${major}`, server.url])
+  return Object.fromEntries([...kept, ...urls])
+}
+
+process.exitCode = await main(process.argv.slice(2))
