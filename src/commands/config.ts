@@ -1,0 +1,18 @@
+import type { ExitCode } from '../errors.ts'
+import { settingsOf, type Host } from '../program.ts'
+
+/** `config`: every setting with its value, secrets masked, and where it came from. Needs no database. */
+export function showConfig(host: Host, configFile: string | undefined, json: boolean): ExitCode {
+  const { entries } = settingsOf(host, configFile)
+  if (json) {
+    host.print(`${JSON.stringify(Object.fromEntries(entries.map(({ key, value, source }) => [key, { value, source }])), null, 2)}\n`)
+    return 0
+  }
+  const width = (texts: readonly string[]): number => Math.max(...texts.map((text) => text.length))
+  const values = entries.map(({ value }) => (value === null ? '-' : String(value)))
+  const keyWidth = width(entries.map(({ key }) => key))
+  const valueWidth = width(values)
+  for (const [at, { key, source }] of entries.entries())
+    host.print(`${key.padEnd(keyWidth)}  ${values[at]!.padEnd(valueWidth)}  ${source}\n`)
+  return 0
+}

@@ -1,0 +1,27 @@
+import { JOBS } from '../catalogue.ts'
+
+/** `--help`. */
+export function helpText(): string {
+  const width = Math.max(...JOBS.map((job) => job.name.length))
+  const jobs = JOBS.map((job) => `  ${job.name.padEnd(width)}  ${job.summary}`).join('\n')
+  return `Keeps the Secure MCP Gateway's database correct and small: applies migrations, purges what has expired.
+
+Usage
+  mcp-gateway-maintenance                the worker: migrate, then run jobs on their schedules until told to stop
+  mcp-gateway-maintenance --run-now      migrate, run every enabled job once, exit
+      --job NAME                         only this job (may be repeated)
+      --dry-run                          count what would go; change nothing, not even migrations
+  mcp-gateway-maintenance migrate        apply pending migrations, exit            [--dry-run]
+  mcp-gateway-maintenance config         the resolved configuration, secrets masked   [--json]
+
+Every form takes
+  --config FILE                          YAML or JSON, over the defaults and under the environment
+  --help   --version
+
+Jobs
+${jobs}
+
+The database is DATABASE_URL, the gateway's own; without it sqlite:///secure_mcp_gateway.db.
+Exit codes: 0 done, 1 a job failed, 2 usage or configuration, 3 database, 4 migrations, 5 safety stop.
+`
+}

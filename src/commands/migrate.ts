@@ -1,0 +1,18 @@
+import type { ExitCode } from '../errors.ts'
+import { pendingMigrations } from '../migrations/migrate.ts'
+import type { Program } from '../program.ts'
+import { applyMigrations } from './migrations.ts'
+
+/** `migrate`: applies pending migrations and ends; with a dry run it names them and changes nothing. */
+export async function runMigrate(program: Program, dryRun: boolean): Promise<ExitCode> {
+  if (dryRun) await tellPending(program)
+  else await applyMigrations(program)
+  return 0
+}
+
+/** One line for each migration that a run would apply. */
+export async function tellPending({ database, migrationFiles, events }: Program): Promise<void> {
+  const pending = await pendingMigrations({ database, files: migrationFiles })
+  for (const file of pending) events.note(`migration ${file.fileName} is pending and would be applied`)
+  if (pending.length === 0) events.note('no migration is pending')
+}

@@ -1,0 +1,16 @@
+import { migrate } from '../migrations/migrate.ts'
+import type { Program } from '../program.ts'
+
+/** Applies what is pending, unless the settings say that somebody else does. */
+export async function applyMigrations({ host, settings, events, database, migrationFiles, shutdown }: Program): Promise<void> {
+  if (!settings.migrations.enabled) return events.note('migrations are disabled by migrations.enabled; the database is taken as it stands')
+  await migrate({
+    database,
+    files: migrationFiles,
+    appVersion: host.version,
+    lockTimeoutMs: settings.migrations.lockTimeoutMs,
+    signal: shutdown.stopping,
+    clock: host.clock,
+    listener: events,
+  })
+}

@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs'
+import { isatty } from 'node:tty'
+import { fileURLToPath } from 'node:url'
+import { run } from './cli.ts'
+import { exitCodeOf, MaintenanceError } from './errors.ts'
+import type { Host } from './program.ts'
+import { hostClock } from './time.ts'
+
+const packageRoot = fileURLToPath(new URL('..', import.meta.url))
+
+const host: Host = {
+  arguments: process.argv.slice(2),
+  env: process.env,
+  workingDirectory: process.cwd(),
+  packageRoot,
+  version: (JSON.parse(readFileSync(`${packageRoot}/package.json`, 'utf8')) as { version: string }).version,
+  nodeVersion: process.version,
+  uid: process.geteuid?.(),
+  terminal: { output: isatty(1), error: isatty(2) },
+  clock: hostClock(),
+  print: (text) => void process.stdout.write(text),
+  printError: (text) => void process.stderr.write(text),
+}
+
+try {
+  process.exitCode = await run(host)
+} catch (error) {
+  const text = error instanceof MaintenanceError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)
+  for (const line of text.split('\n')) host.printError(`mcp-gateway-maintenance: ${line}\n`)
+  process.exitCode = exitCodeOf(error)
+}

@@ -1,0 +1,91 @@
+import type { DatabaseError, DatabaseListener, Label } from '../database/database.ts'
+import { MaintenanceError, messageOf } from '../errors.ts'
+import type { RunListener, RunResult } from '../jobs/run-job.ts'
+import type { MigrationListener } from '../migrations/migrate.ts'
+import { formatTime } from '../time.ts'
+import type { Log } from './log.ts'
+
+/** Everything the program tells: one function an event, one line each. */
+export interface Events extends DatabaseListener, MigrationListener, RunListener {
+  workerStarted(fields: { version: string; database: Label; jobs: readonly string[]; timeZone: string }): void
+  workerStopped(reason: string, durationMs: number): void
+  jobFinished(result: RunResult): void
+  note(message: string): void
+  /** Ends the program: each problem is a line of its own. */
+  failed(error: unknown): void
+}
+
+export function openEvents(log: Log): Events {
+  return {
+    workerStarted: (fields) => log.info({ event: 'worker.started', ...fields }, 'worker started'),
+    workerStopped: (reason, durationMs) => log.info({ event: 'worker.stopped', reason, durationMs }, 'worker stopped'),
+    note: (message) => log.info({ event: 'note' }, message),
+
+    created: (file) => log.info({ event: 'database.created', file }, 'database file created'),
+    warning: (message) => log.warn({ event: 'warning' }, message),
+    jobWarning: (job, message) => log.warn({ event: 'job.warning', job }, message),
+    lost: (error: DatabaseError) => log.warn({ event: 'database.lost', err: error.message }, 'database connection lost, connecting again'),
+    regained: (afterMs) => log.info({ event: 'database.regained', durationMs: afterMs }, 'database connection regained'),
+
+    applied: ({ version, name, durationMs }) => log.info({ event: 'migration.applied', version, name, durationMs }, 'migration applied'),
+    current: (applied, latest) => log.info({ event: 'migrations.current', applied, latest }, 'migrations are current'),
+    waiting: (holder, waitedMs) =>
+      log.info({ event: 'migrations.waiting', holder, durationMs: waitedMs }, `waiting for the migration lock held by ${holder}`),
+    slowIndex: (table, rows, message) => log.warn({ event: 'migrations.slow-index', table, rows }, message),
+
+    jobFinished: (result) => log[levelOf(result)]({ event: 'job.finished', ...fieldsOf(result) }, sentenceOf(result)),
+
+    failed(error) {
+      if (!(error instanceof MaintenanceError))
+        return log.fatal({ event: 'program.failed', code: 'UNEXPECTED', err: detailOf(error) }, messageOf(error))
+      for (const line of error.message.split('\n')) log.fatal({ event: 'program.failed', code: error.code }, line)
+    },
+  }
+}
+
+function levelOf({ outcome }: RunResult): 'info' | 'error' {
+  return outcome === 'failed' || outcome === 'stopped' ? 'error' : 'info'
+}
+
+function fieldsOf(result: RunResult): Record<string, unknown> {
+  const { job, outcome, trigger, deleted, batches, durationMs, cutoff, undated, unreadable, locked, dryRun, expired, reason, error } =
+    result
+  return {
+    job,
+    outcome,
+    trigger,
+    deleted,
+    batches,
+    durationMs,
+    cutoff: cutoff === undefined ? undefined : formatTime(cutoff),
+    undated,
+    unreadable,
+    locked,
+    dryRun,
+    expired,
+    reason,
+    err:
+      error === undefined ? undefined : error instanceof MaintenanceError ? { code: error.code, message: error.message } : detailOf(error),
+  }
+}
+
+function sentenceOf({ job, outcome, dryRun, deleted, expired, reason, error }: RunResult): string {
+  switch (outcome) {
+    case 'succeeded':
+      return dryRun ? `${job}: ${expired} rows would be deleted` : `${job}: ${deleted} rows deleted`
+    case 'skipped':
+      return `${job}: skipped, ${reason}`
+    case 'interrupted':
+      return `${job}: interrupted after ${deleted} rows`
+    case 'failed':
+    case 'stopped':
+      return `${job}: ${outcome}, ${messageOf(error)}`
+  }
+}
+
+/** An error nobody foresaw keeps its stack: it is for us, not for the operator. */
+function detailOf(error: unknown): Record<string, unknown> {
+  return error instanceof Error
+    ? { code: 'UNEXPECTED', message: error.message, stack: error.stack }
+    : { code: 'UNEXPECTED', message: String(error) }
+}

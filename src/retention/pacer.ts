@@ -1,0 +1,55 @@
+import { DatabaseError, type Purgeable, type Session, type Trouble } from '../database/database.ts'
+import { SECOND, type Clock } from '../time.ts'
+import { afterBatch, afterTrouble, firstPace, type Pace } from './pace.ts'
+
+/** Decides how many rows a batch takes and waits between batches. */
+export interface Pacer {
+  readonly rows: number
+  /** Called after each batch of so many rows; resolves when the next one may begin, at once when the run is told to stop. */
+  pause(rows: number): Promise<void>
+  /** Called when a batch failed; resolves when it may be tried again, or rejects with the error when it should not. */
+  retry(error: unknown): Promise<void>
+}
+
+/** What may pass by itself. */
+const PASSING: ReadonlySet<Trouble> = new Set(['busy', 'lost', 'unreachable'])
+/** How long one hold (a WAL that a reader keeps from being checkpointed, a lagging replica) may delay the next batch before it is tried anyway. */
+const LONGEST_HOLD_MS = 30 * SECOND
+const HOLD_STEP_MS = 250
+
+/** Moves between a small hold with pauses and large batches without, by what the database says of others. */
+export function adaptivePacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal): Pacer {
+  const { pacing } = database
+  let pace: Pace = firstPace(pacing)
+  return {
+    get rows() {
+      return pace.rows
+    },
+    async pause(rows) {
+      await database.tidy()
+      let pressure = await database.pressure()
+      const step = afterBatch(pace, pacing, rows, pressure)
+      pace = step.pace
+      await clock.sleep(step.pauseMs, stopping)
+      for (let held = 0; pressure.hold !== undefined && held < LONGEST_HOLD_MS && !stopping.aborted; held += HOLD_STEP_MS) {
+        await clock.sleep(HOLD_STEP_MS, stopping)
+        await database.tidy()
+        pressure = await database.pressure()
+      }
+    },
+    async retry(error) {
+      if (!(error instanceof DatabaseError) || !PASSING.has(error.trouble)) throw error
+      const step = afterTrouble(pace, pacing)
+      if (step === undefined) throw error
+      pace = step.pace
+      await clock.sleep(step.pauseMs, stopping)
+      if (error.trouble !== 'busy' && !stopping.aborted) await database.reconnected(stopping)
+    },
+  }
+}
+
+/** For a run that only counts: it holds nothing, so it takes large slices and only lets the event loop breathe. */
+export function countingPacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal): Pacer {
+  const pacer = adaptivePacer(database, clock, stopping)
+  return { rows: database.pacing.mostRows, pause: () => clock.sleep(0, stopping), retry: (error) => pacer.retry(error) }
+}
