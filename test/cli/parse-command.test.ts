@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parseCommand } from '../../src/cli.ts'
+import { MaintenanceError } from '../../src/errors.ts'
+
+const configFile = undefined
+
+const GOOD: readonly [string, object][] = [
+  ['', { kind: 'worker', configFile }],
+  ['--config c.yaml', { kind: 'worker', configFile: 'c.yaml' }],
+  ['--run-now', { kind: 'run-now', jobs: [], dryRun: false, configFile }],
+  ['--run-now --dry-run', { kind: 'run-now', jobs: [], dryRun: true, configFile }],
+  [
+    '--run-now --job purge-sessions --job purge-audit-logs',
+    { kind: 'run-now', jobs: ['purge-sessions', 'purge-audit-logs'], dryRun: false, configFile },
+  ],
+  ['migrate', { kind: 'migrate', dryRun: false, configFile }],
+  ['migrate --dry-run', { kind: 'migrate', dryRun: true, configFile }],
+  ['config --json', { kind: 'config', json: true, configFile }],
+  ['--help', { kind: 'help' }],
+  ['migrate --help', { kind: 'help' }],
+  ['--version', { kind: 'version' }],
+]
+
+for (const [line, command] of GOOD) {
+  test(`"${line}" is understood`, () => assert.deepEqual(parseCommand(words(line)), command))
+}
+
+const BAD: readonly [string, RegExp][] = [
+  ['--frobnicate', /--frobnicate/],
+  ['frobnicate', /unknown command "frobnicate"/],
+  ['--run-now --job purge-everything', /unknown job "purge-everything"; the jobs are purge-audit-logs/],
+  ['--job purge-sessions', /--job goes with --run-now/],
+  ['--dry-run', /--dry-run goes with --run-now or migrate/],
+  ['--run-now migrate', /--run-now does not go with migrate/],
+  ['--run-now --json', /--json goes with config/],
+  ['migrate now', /unexpected argument "now"/],
+  ['--run-now=yes', /--run-now/],
+  ['--config', /--config/],
+  ['--job', /--job/],
+]
+
+for (const [line, problem] of BAD) {
+  test(`"${line}" is refused with exit code 2`, () => {
+    assert.throws(
+      () => parseCommand(words(line)),
+      (error) =>
+        error instanceof MaintenanceError && error.exitCode === 2 && problem.test(error.message) && /nothing was done/.test(error.message),
+    )
+  })
+}
+
+test('every problem of a line is named at once', () => {
+  assert.throws(
+    () => parseCommand(words('frob --job nope --json')),
+    /unknown command[\s\S]*--job goes with[\s\S]*--json goes with[\s\S]*unknown job/,
+  )
+})
+
+function words(line: string): string[] {
+  return line.split(' ').filter((word) => word !== '')
+}

@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { fileURLToPath } from 'node:url'
+
+const LAUNCHER = fileURLToPath(new URL('../../bin/mcp-gateway-maintenance.js', import.meta.url))
+
+export type Line = Readonly<Record<string, unknown>>
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+  /** Standard output, a JSON object a line; lines that are none are left out. */
+  readonly lines: readonly Line[]
+}
+
+export interface Running {
+  readonly pid: number
+  kill(signal: NodeJS.Signals): void
+  /** Resolves with the first line, already written or still to come, that fits; rejects when the process ends without it. */
+  line(fits: (line: Line) => boolean): Promise<Line>
+  readonly ended: Promise<Ended>
+}
+
+export interface CommandOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  readonly uid?: number
+  /** Ends a process that hangs, so that a test fails instead of waiting for ever. */
+  readonly timeoutMs?: number
+}
+
+/** Starts the real command, with no setting but those given. */
+export function start(words: readonly string[], options: CommandOptions = {}): Running {
+  const child = spawn(process.execPath, [LAUNCHER, ...words], {
+    cwd: options.cwd ?? tmpdir(),
+    env: { PATH: process.env['PATH'], ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
+  })
+  let stdout = ''
+  let stderr = ''
+  const changed = new EventTarget()
+  const tell = (): void => void changed.dispatchEvent(new Event('output'))
+  child.stdout.setEncoding('utf8').on('data', (text: string) => ((stdout += text), tell()))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 60_000)
+  let over = false
+  const ended = once(child, 'close').then(([code, signal]: (number | NodeJS.Signals | null)[]): Ended => {
+    clearTimeout(timer)
+    over = true
+    tell()
+    return { code: code as number | null, signal: signal as NodeJS.Signals | null, stdout, stderr, lines: linesOf(stdout) }
+  })
+  return {
+    pid: child.pid!,
+    kill: (signal) => void child.kill(signal),
+    ended,
+    line: (fits) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          const found = linesOf(stdout).find(fits)
+          if (found === undefined && !over) return
+          changed.removeEventListener('output', look)
+          if (found === undefined) reject(new Error(`the process ended without the line:\n${stdout}${stderr}`))
+          else resolve(found)
+        }
+        changed.addEventListener('output', look)
+        look()
+      }),
+  }
+}
+
+/** Runs the real command to its end. */
+export function command(words: readonly string[], options: CommandOptions = {}): Promise<Ended> {
+  return start(words, options).ended
+}
+
+export function events(ended: Ended, event: string): readonly Line[] {
+  return ended.lines.filter((line) => line['event'] === event)
+}
+
+function linesOf(text: string): Line[] {
+  return text.split('\n').flatMap((line) => {
+    try {
+      return [JSON.parse(line) as Line]
+    } catch {
+      return []
+    }
+  })
+}

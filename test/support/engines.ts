@@ -1,0 +1,80 @@
+import BetterSqlite3 from 'better-sqlite3'
+import { Client } from 'pg'
+import { freshPostgres, freshSqliteFile, gatewayDatabase, loadDump, POSTGRES_MAJORS } from './databases.ts'
+import { copyFile } from 'node:fs/promises'
+
+/** One database of a test, whatever its engine, seen from outside the program. */
+export interface TestDatabase extends AsyncDisposable {
+  /** As `DATABASE_URL` takes it. */
+  readonly url: string
+  /** Runs one statement; `$1`, `$2` are bound. Integers come back as numbers. */
+  sql<Row = Record<string, unknown>>(text: string, values?: readonly (string | number | null)[]): Promise<Row[]>
+}
+
+export interface TestEngine {
+  readonly name: string
+  fresh(): Promise<TestDatabase>
+  /** `text` as an expression for a moment this many seconds from now, as the gateway writes it. */
+  moment(secondsFromNow: number): string
+}
+
+/** SQLite, and PostgreSQL in each major version: what holds for all is written once and run on each. */
+export const ENGINES: readonly TestEngine[] = [
+  {
+    name: 'sqlite',
+    fresh: () => sqliteDatabase(),
+    moment: (seconds) => `(strftime('%Y-%m-%d %H:%M:%S', 'now', '${seconds} seconds') || '.000001')`,
+  },
+  ...POSTGRES_MAJORS.map((major): TestEngine => ({
+    name: `postgres ${major}`,
+    fresh: () => postgresDatabase(major),
+    moment: (seconds) => `(now() AT TIME ZONE 'UTC' + interval '${seconds} seconds')`,
+  })),
+]
+
+/** A new SQLite file, or a copy of one of the gateway's. */
+export async function sqliteDatabase(copied?: string): Promise<TestDatabase & { readonly file: string; readonly folder: string }> {
+  const fresh = await freshSqliteFile()
+  const path = copied === undefined ? undefined : gatewayDatabase(copied)
+  if (path !== undefined) await copyFile(path, fresh.file)
+  return {
+    url: `sqlite:///${fresh.file}`,
+    file: fresh.file,
+    folder: fresh.folder,
+    sql: <Row>(text: string, values: readonly (string | number | null)[] = []) => {
+      const database = new BetterSqlite3(fresh.file)
+      try {
+        const statement = database.prepare(text)
+        const bound = Object.fromEntries(values.map((value, at) => [at + 1, value]))
+        const rows = statement.reader ? statement.all(bound) : (statement.run(bound), [])
+        return Promise.resolve(rows as Row[])
+      } finally {
+        database.close()
+      }
+    },
+    [Symbol.asyncDispose]: () => fresh[Symbol.asyncDispose](),
+  }
+}
+
+/** A new PostgreSQL database, or one loaded from a dump of the gateway's. */
+export async function postgresDatabase(major: (typeof POSTGRES_MAJORS)[number], dump?: string): Promise<TestDatabase> {
+  const fresh = await freshPostgres(major)
+  if (dump !== undefined) await loadDump(fresh.url, dump)
+  const client = new Client({
+    connectionString: fresh.url,
+    types: { getTypeParser: (oid: number) => (oid === INT8 ? Number : String) as never },
+  })
+  client.on('error', () => {})
+  await client.connect()
+  return {
+    url: fresh.url,
+    sql: async <Row>(text: string, values: readonly (string | number | null)[] = []) =>
+      (await client.query(text, [...values])).rows as Row[],
+    async [Symbol.asyncDispose]() {
+      await client.end()
+      await fresh.drop()
+    },
+  }
+}
+
+const INT8 = 20
