@@ -1,5 +1,5 @@
 import BetterSqlite3 from 'better-sqlite3'
-import { Client } from 'pg'
+import { Client, types } from 'pg'
 import { freshPostgres, freshSqliteFile, gatewayDatabase, loadDump, POSTGRES_MAJORS } from './databases.ts'
 import { copyFile } from 'node:fs/promises'
 
@@ -60,10 +60,9 @@ export async function sqliteDatabase(copied?: string): Promise<TestDatabase & { 
 export async function postgresDatabase(major: (typeof POSTGRES_MAJORS)[number], dump?: string): Promise<TestDatabase> {
   const fresh = await freshPostgres(major)
   if (dump !== undefined) await loadDump(fresh.url, dump)
-  const client = new Client({
-    connectionString: fresh.url,
-    types: { getTypeParser: (oid: number) => (oid === INT8 ? Number : String) as never },
-  })
+  const getTypeParser = ((oid: number, format?: 'text') =>
+    oid === INT8 ? Number : types.getTypeParser(oid, format)) as typeof types.getTypeParser
+  const client = new Client({ connectionString: fresh.url, types: { getTypeParser } })
   client.on('error', () => {})
   await client.connect()
   return {

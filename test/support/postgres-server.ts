@@ -177,7 +177,7 @@ function nativeFolder(major: PostgresMajor): string {
  */
 async function linkLibraries(native: string, folder: string): Promise<string> {
   await mkdir(folder)
-  const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')) as { source: string; target: string }[]
+  const links: readonly { source: string; target: string }[] = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8'))
   for (const { source, target } of links) {
     if (dirname(target) === 'native/lib') await symlink(join(native, 'lib', basename(source)), join(folder, basename(target)))
   }
