@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MaintenanceError, messageOf } from '../errors.ts'
+import { parseFileName, seriesProblems, type FileName } from './file-names.ts'
+import { statementProblems } from './statement-rules.ts'
+
+export interface MigrationFile extends FileName {
+  /** As it is shown to a person: `migrations/001_initial_schema.sql`. */
+  readonly path: string
+  /** Canonical: no byte order mark, lines end in one line feed. This is what is hashed and what runs. */
+  readonly text: string
+  /** SHA-256 of the canonical text, in hexadecimal. */
+  readonly checksum: string
+}
+
+/**
+ * Every file in the package's `migrations/`, of both engines, by number. Checked before any connection is made: a bad folder is refused whichever engine is used, with
+ * `MIGRATION_FILES_INVALID` and all its problems at once.
+ */
+export async function readMigrationFiles(packageRoot: string): Promise<readonly MigrationFile[]> {
+  const folder = join(packageRoot, FOLDER)
+  const problems: string[] = []
+  const files: MigrationFile[] = []
+  for (const fileName of await sqlFilesIn(folder)) {
+    const path = `${FOLDER}/${fileName}`
+    const parsed = parseFileName(fileName)
+    if (parsed === undefined) {
+      problems.push(`${path} is not named as a migration is: NNN_name.sql or NNN_name_sqlite.sql, in lower-case letters, digits and _`)
+      continue
+    }
+    const text = canonicalText(await bytesOf(join(folder, fileName), path))
+    if (text === undefined) {
+      problems.push(`${path} is not UTF-8`)
+      continue
+    }
+    problems.push(...statementProblems(text).map((problem) => `${path}:${problem}`))
+    files.push({ ...parsed, path, text, checksum: checksumOf(text) })
+  }
+  problems.push(...seriesProblems(files, FOLDER))
+  if (problems.length > 0) throw new MaintenanceError('MIGRATION_FILES_INVALID', problems.join('\n'))
+  return files.toSorted((a, b) => a.version - b.version)
+}
+
+const FOLDER = 'migrations'
+
+/** `undefined`: not UTF-8. A checkout with other line endings, or an editor's byte order mark, changes nothing of it. */
+export function canonicalText(bytes: Uint8Array): string | undefined {
+  try {
+    // The decoder drops one leading byte order mark.
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return `${text.replaceAll(/\r\n?/g, '\n').trimEnd()}\n`
+  } catch {
+    return undefined
+  }
+}
+
+export function checksumOf(canonical: string): string {
+  return createHash('sha256').update(canonical).digest('hex')
+}
+
+async function sqlFilesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).filter((name) => /\.sql$/i.test(name)).toSorted()
+  } catch (error) {
+    throw new MaintenanceError('MIGRATION_FILES_INVALID', `the migrations cannot be read: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+async function bytesOf(file: string, path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    throw new MaintenanceError('MIGRATION_FILES_INVALID', `${path} cannot be read: ${messageOf(error)}`, { cause: error })
+  }
+}

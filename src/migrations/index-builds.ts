@@ -1,0 +1,65 @@
+import type { Migratable } from '../database/database.ts'
+import { splitStatements } from './statements.ts'
+import type { Token } from './tokens.ts'
+
+export interface IndexBuild {
+  readonly index: string
+  readonly table: string
+}
+
+export interface SlowTable {
+  readonly table: string
+  /** Approximate. */
+  readonly rows: number
+  readonly message: string
+}
+
+/** Tables at least this large are named before they get an index. */
+export const LARGE_TABLE_ROWS = 100_000
+/** A rough figure for one index over short text on ordinary storage. */
+const SECONDS_PER_MILLION_ROWS = 2
+
+/** The large tables that this file's missing indexes will lock against writes while they are built, and for about how long. */
+export async function slowTables(database: Migratable, sql: string): Promise<readonly SlowTable[]> {
+  const relations = await database.relations()
+  const missing: IndexBuild[] = []
+  for (const build of indexBuilds(sql)) {
+    if (relations.get(build.table)?.kind === 'table' && !(await database.hasIndex(build.index))) missing.push(build)
+  }
+  const slow: SlowTable[] = []
+  for (const [table, builds] of Map.groupBy(missing, (build) => build.table)) {
+    const rows = await database.approximateRows(table)
+    if (rows > LARGE_TABLE_ROWS) slow.push({ table, rows, message: warning(table, rows, builds) })
+  }
+  return slow
+}
+
+function warning(table: string, rows: number, builds: readonly IndexBuild[]): string {
+  const seconds = Math.max(1, Math.round((rows / 1_000_000) * builds.length * SECONDS_PER_MILLION_ROWS))
+  const indexes = builds.length === 1 ? '1 index' : `${builds.length} indexes`
+  return (
+    `${table} has about ${rows.toLocaleString('en-US')} rows and gets ${indexes}: writing to it may have to wait about ${seconds} s ` +
+    `(an estimate, at ${SECONDS_PER_MILLION_ROWS} s for a million rows and index)`
+  )
+}
+
+/** `CREATE [UNIQUE] INDEX [CONCURRENTLY] [IF NOT EXISTS] name ON [ONLY] table`. */
+export function indexBuilds(sql: string): readonly IndexBuild[] {
+  return splitStatements(sql).statements.flatMap(({ tokens }) => {
+    const rest = tokens.slice(0, 12).filter((token) => !NOISE.has(keyword(token)))
+    const [create, what, index, on, table] = rest
+    if (create === undefined || keyword(create) !== 'CREATE' || what === undefined || keyword(what) !== 'INDEX') return []
+    if (index === undefined || on === undefined || keyword(on) !== 'ON' || table === undefined) return []
+    return [{ index: nameOf(index), table: nameOf(table) }]
+  })
+}
+
+const NOISE: ReadonlySet<string> = new Set(['UNIQUE', 'CONCURRENTLY', 'IF', 'NOT', 'EXISTS', 'ONLY'])
+
+function keyword({ kind, text }: Token): string {
+  return kind === 'word' ? text.toUpperCase() : ''
+}
+
+function nameOf({ kind, text }: Token): string {
+  return kind === 'quoted' ? text.slice(1, -1).replaceAll('""', '"') : text.toLowerCase()
+}

@@ -1,0 +1,106 @@
+import type { Shape } from './adoption.ts'
+
+/** What `001_initial_schema` makes. A test applies the file and compares. */
+export const INITIAL_SHAPE: Shape = {
+  tools: {
+    kind: 'table',
+    columns: {
+      id: 'whole',
+      name: 'text',
+      version: 'text',
+      description: 'text',
+      path: 'text',
+      permissions: 'text',
+      parameters: 'text',
+      environment: 'text',
+      timeout: 'whole',
+      is_active: 'truth',
+      created_at: 'time',
+      updated_at: 'time',
+    },
+  },
+  audit_logs: {
+    kind: 'table',
+    columns: {
+      id: 'whole',
+      tool_name: 'text',
+      user: 'text',
+      action: 'text',
+      status: 'text',
+      parameters: 'text',
+      output: 'text',
+      error: 'text',
+      execution_time: 'whole',
+      timestamp: 'time',
+    },
+  },
+  mcp_servers: {
+    kind: 'table',
+    columns: {
+      id: 'whole',
+      name: 'text',
+      url: 'text',
+      type: 'text',
+      timeout: 'whole',
+      enabled: 'truth',
+      description: 'text',
+      metadata: 'text',
+      created_at: 'time',
+      updated_at: 'time',
+    },
+  },
+  policy_decisions: {
+    kind: 'table',
+    columns: {
+      id: 'whole',
+      user_identifier: 'text',
+      resource: 'text',
+      action: 'text',
+      decision: 'text',
+      reason: 'text',
+      expires_at: 'time',
+      created_at: 'time',
+    },
+  },
+  api_keys: {
+    kind: 'table',
+    columns: {
+      id: 'whole',
+      key_hash: 'text',
+      name: 'text',
+      user_identifier: 'text',
+      scopes: 'text',
+      enabled: 'truth',
+      expires_at: 'time',
+      last_used_at: 'time',
+      created_at: 'time',
+      created_by: 'text',
+    },
+  },
+  sessions: {
+    kind: 'table',
+    columns: {
+      id: 'whole',
+      session_token: 'text',
+      user_identifier: 'text',
+      user_data: 'text',
+      ip_address: 'text',
+      user_agent: 'text',
+      expires_at: 'time',
+      created_at: 'time',
+      last_activity_at: 'time',
+    },
+  },
+  recent_audit_activity: {
+    kind: 'view',
+    columns: { id: 'whole', tool_name: 'text', user: 'text', action: 'text', status: 'text', execution_time: 'whole', timestamp: 'time' },
+  },
+  policy_violations: {
+    kind: 'view',
+    columns: { id: 'whole', tool_name: 'text', user: 'text', action: 'text', reason: 'text', timestamp: 'time' },
+  },
+  tool_usage_stats: {
+    kind: 'view',
+    columns: { tool_name: 'text', invocation_count: 'whole', unique_users: 'whole', avg_execution_time_ms: 'other', last_used_at: 'time' },
+  },
+}

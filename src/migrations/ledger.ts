@@ -1,0 +1,92 @@
+import { MaintenanceError } from '../errors.ts'
+import { DatabaseError, type Database, type Query, type Relation } from '../database/database.ts'
+import type { EpochMs } from '../time.ts'
+import type { MigrationFile } from './files.ts'
+
+/** Where the worker records what it applied. Made by the runner, not by a migration. */
+export const LEDGER = 'maintenance_migrations'
+
+export interface LedgerRow {
+  readonly version: number
+  /** `initial_schema` */
+  readonly name: string
+  readonly checksum: string
+  readonly appliedAt: EpochMs
+  readonly durationMs: number
+  readonly appVersion: string
+}
+
+/** `undefined`: there is no ledger yet. */
+export type Ledger = readonly LedgerRow[] | undefined
+
+/** One SELECT where the ledger is there, and no right but to read it; the catalogue is asked only when that SELECT fails. */
+export async function readLedger(database: Database): Promise<Ledger> {
+  try {
+    const { rows } = await database.query<StoredRow>(`${SELECT} FROM ${database.named(LEDGER)} ORDER BY version`)
+    return rows.map(ledgerRow)
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || error.trouble !== 'failed') throw error
+    const relation = (await database.relations()).get(LEDGER)
+    if (relation === undefined) return undefined
+    throw foreignLedger(relation, error)
+  }
+}
+
+/** Inside a transaction that holds the migration lock. */
+export async function makeLedger(tx: Query, table: string): Promise<void> {
+  await tx.query(`CREATE TABLE IF NOT EXISTS ${table} (
+    version INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    checksum TEXT NOT NULL,
+    applied_at BIGINT NOT NULL,
+    duration_ms BIGINT NOT NULL,
+    app_version TEXT NOT NULL
+  )`)
+}
+
+export async function isRecorded(tx: Query, table: string, version: number): Promise<boolean> {
+  const { rows } = await tx.query(`SELECT version FROM ${table} WHERE version = $1`, [version])
+  return rows.length > 0
+}
+
+export async function record(
+  tx: Query,
+  table: string,
+  file: MigrationFile,
+  row: Omit<LedgerRow, 'version' | 'name' | 'checksum'>,
+): Promise<void> {
+  await tx.query(`INSERT INTO ${table} (version, name, checksum, applied_at, duration_ms, app_version) VALUES ($1, $2, $3, $4, $5, $6)`, [
+    file.version,
+    file.name,
+    file.checksum,
+    row.appliedAt,
+    row.durationMs,
+    row.appVersion,
+  ])
+}
+
+const SELECT = 'SELECT version, name, checksum, applied_at, duration_ms, app_version'
+
+interface StoredRow {
+  readonly version: number
+  readonly name: string
+  readonly checksum: string
+  readonly applied_at: number
+  readonly duration_ms: number
+  readonly app_version: string
+}
+
+function ledgerRow(stored: StoredRow): LedgerRow {
+  const { version, name, checksum } = stored
+  return { version, name, checksum, appliedAt: stored.applied_at, durationMs: stored.duration_ms, appVersion: stored.app_version }
+}
+
+function foreignLedger(relation: Relation, cause: DatabaseError): MaintenanceError {
+  const columns = [...relation.columns.keys()].join(', ')
+  return new MaintenanceError(
+    'MIGRATION_REFUSED',
+    `the ${relation.kind} ${LEDGER} is not the worker's record of its migrations: it has the columns ${columns}\n` +
+      'nothing was changed; rename it, or set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are',
+    { cause },
+  )
+}

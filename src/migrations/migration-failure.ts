@@ -1,0 +1,65 @@
+import { DatabaseError, type Trouble } from '../database/database.ts'
+import { MaintenanceError } from '../errors.ts'
+import { padded } from './file-names.ts'
+import type { MigrationFile } from './files.ts'
+import { placeOf } from './statement-rules.ts'
+import type { Statement } from './statements.ts'
+
+/**
+ * What is told when a file did not go through: where, with the line and a caret, and where the database stands now. What a person has to mend
+ * outside the migrations (a privilege, the connection, a read-only database) keeps its kind and exit code.
+ */
+export function migrationFailure(file: MigrationFile, statement: Statement | undefined, error: unknown): unknown {
+  if (!(error instanceof DatabaseError)) return error
+  const lines = [`${where(file, statement, error)} ${error.message}`, ...excerpt(file, statement, error)]
+  // Whether a lost COMMIT took effect is not known yet.
+  if (error.trouble !== 'lost') lines.push(rolledBack(file))
+  const message = [...lines, ...advice(error)].join('\n')
+  return MENDED_OUTSIDE.has(error.trouble)
+    ? new DatabaseError(error.trouble, message, { cause: error })
+    : new MaintenanceError('MIGRATION_FAILED', message, { cause: error })
+}
+
+export function rolledBack({ version }: MigrationFile): string {
+  return `rolled back; the database is still ${version === 1 ? 'without any migration' : `at ${padded(version - 1)}`}`
+}
+
+const MENDED_OUTSIDE: ReadonlySet<Trouble> = new Set<Trouble>(['forbidden', 'read-only', 'lost', 'unreachable', 'invalid', 'refused'])
+
+function where(file: MigrationFile, statement: Statement | undefined, error: DatabaseError): string {
+  if (statement === undefined) return `${file.path}:`
+  const { line, column } = placeOf(file.text, offsetOf(statement, error))
+  return `${file.path}:${line}:${column} (statement ${statement.number})`
+}
+
+/** The engine counts code points from 1; a text here is indexed in UTF-16 units. */
+function offsetOf(statement: Statement, { position }: DatabaseError): number {
+  if (position === undefined) return statement.start
+  const before = Array.from(statement.sql)
+    .slice(0, position - 1)
+    .join('')
+  return statement.start + before.length
+}
+
+function excerpt(file: MigrationFile, statement: Statement | undefined, error: DatabaseError): string[] {
+  if (statement === undefined) return []
+  const { line, column } = placeOf(file.text, offsetOf(statement, error))
+  const source = file.text.split('\n')[line - 1] ?? ''
+  const gutter = `${line} | `
+  // A tab stays a tab, so that the caret stands below its character on any screen.
+  const indent = Array.from(source)
+    .slice(0, column - 1)
+    .map((character) => (character === '\t' ? '\t' : ' '))
+    .join('')
+  return [`  ${gutter}${source}`, `  ${' '.repeat(gutter.length)}${indent}^`]
+}
+
+function advice({ trouble }: DatabaseError): string[] {
+  if (trouble === 'forbidden') {
+    return [
+      'connect as the role that owns the tables, or make the worker a member of it, and grant it CREATE on their schema; ' +
+        'once the migrations are applied, the jobs need only SELECT and DELETE',
+    ]
+  }
+  return trouble === 'busy' ? ['start the worker again when whoever holds the lock has finished'] : []
+}

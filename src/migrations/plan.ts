@@ -1,0 +1,62 @@
+import { formatTime } from '../time.ts'
+import { padded } from './file-names.ts'
+import type { MigrationFile } from './files.ts'
+import type { LedgerRow } from './ledger.ts'
+
+export type Plan =
+  | { readonly kind: 'ready'; readonly pending: readonly MigrationFile[] }
+  /** One line a reason; each says what to do. */
+  | { readonly kind: 'refused'; readonly problems: readonly string[] }
+
+/** What is left to apply, from the files of one engine, by number, and the ledger. The whole of both is compared, not only the newest. */
+export function planMigrations(files: readonly MigrationFile[], ledger: readonly LedgerRow[]): Plan {
+  const latest = files.at(-1)?.version ?? 0
+  const newer = ledger.filter(({ version }) => version > latest)
+  const problems = [
+    ...ledger.flatMap((row) => historyProblem(row, files, latest)),
+    ...(newer.length > 0 ? [newerProblem(newer, latest)] : outOfOrder(files, ledger)),
+  ]
+  if (problems.length > 0) return { kind: 'refused', problems }
+  const applied = new Set(ledger.map(({ version }) => version))
+  return { kind: 'ready', pending: files.filter(({ version }) => !applied.has(version)) }
+}
+
+function historyProblem(row: LedgerRow, files: readonly MigrationFile[], latest: number): string[] {
+  if (row.version > latest) return []
+  const file = files.find(({ version }) => version === row.version)
+  if (file === undefined || file.name !== row.name) {
+    const instead = file === undefined ? '' : `, and ${file.path} has its number`
+    return [`migration ${titleOf(row)} was applied ${when(row)}, but its file is gone${instead}: bring the file back under its name`]
+  }
+  if (file.checksum === row.checksum) return []
+  return [`${file.path} was changed after it was applied ${when(row)}: restore the file, and put the change into a new migration`]
+}
+
+function newerProblem(newer: readonly LedgerRow[], latest: number): string {
+  const listed = newer.map((row) => `${titleOf(row)} (applied ${when(row)})`).join(', ')
+  const last = newer.reduce((a, b) => (b.version > a.version ? b : a))
+  return (
+    `the database is newer than this build, which knows migrations up to ${padded(latest)}; it also has ${listed}: ` +
+    `use version ${last.appVersion} or later`
+  )
+}
+
+function outOfOrder(files: readonly MigrationFile[], ledger: readonly LedgerRow[]): string[] {
+  const highest = ledger.reduce<LedgerRow | undefined>((a, b) => (a === undefined || b.version > a.version ? b : a), undefined)
+  if (highest === undefined) return []
+  const applied = new Set(ledger.map(({ version }) => version))
+  const next = padded(Math.max(highest.version, files.at(-1)?.version ?? 0) + 1)
+  return files
+    .filter(({ version }) => version < highest.version && !applied.has(version))
+    .map(
+      ({ path }) => `${path} was never applied here, but ${titleOf(highest)} was, ${when(highest)}: give the newer file the number ${next}`,
+    )
+}
+
+function when(row: LedgerRow): string {
+  return `on ${formatTime(row.appliedAt)} by version ${row.appVersion}`
+}
+
+function titleOf({ version, name }: LedgerRow): string {
+  return `${padded(version)}_${name}`
+}
