@@ -31,6 +31,8 @@ export function openEvents(log: Log): Events {
     current: (applied, latest) => log.info({ event: 'migrations.current', applied, latest }, 'migrations are current'),
     waiting: (holder, waitedMs) =>
       log.info({ event: 'migrations.waiting', holder, durationMs: waitedMs }, `waiting for the migration lock held by ${holder}`),
+    blocked: (path, reason, waitedMs) =>
+      log.info({ event: 'migrations.blocked', path, durationMs: waitedMs }, `${path} waits for a lock and is tried again: ${reason}`),
     slowIndex: (table, rows, message) => log.warn({ event: 'migrations.slow-index', table, rows }, message),
 
     jobFinished: (result) => log[levelOf(result)]({ event: 'job.finished', ...fieldsOf(result) }, sentenceOf(result)),
