@@ -1,0 +1,108 @@
+import { isIPv6 } from 'node:net'
+import type { MaintenanceError } from '../errors.ts'
+import type { PostgresUrl } from './url.ts'
+import { decoded, readQuery, refused, type Dialect } from './url-query.ts'
+
+/** Reads what follows `://`. Its errors hold no text of the URL. */
+export function parsePostgresUrl(dialect: Dialect, rest: string): PostgresUrl {
+  const [beforeQuery, query] = split(rest, '?')
+  const [authority, path] = split(beforeQuery, '/')
+  if (path.includes('/') || !isCertain(dialect, rest, authority)) throw credentials(dialect)
+
+  const at = authority.indexOf('@')
+  const [user, password] = split(at === -1 ? '' : authority.slice(0, at), ':')
+  const { named, notes } = readQuery(dialect, query)
+  const schema = firstSchema(named.schema ?? searchPath(named.options ?? ''))
+  return {
+    engine: 'postgres',
+    ...place(authority.slice(at + 1), named.host, named.port),
+    database: named.database ?? part(path),
+    user: named.user ?? part(user),
+    password: named.password ?? part(password),
+    sslmode: named.sslmode,
+    sslrootcert: named.sslrootcert,
+    applicationName: named.applicationName,
+    options: named.options,
+    ...(schema === undefined ? {} : { schema }),
+    notes,
+  }
+}
+
+/** An @ out of its place, or a #: nobody can tell the password from what follows it. */
+function isCertain(dialect: Dialect, rest: string, authority: string): boolean {
+  if (dialect === 'jdbc') return !rest.split(/[?&](?:user|password)=/)[0]!.includes('@')
+  return !rest.includes('#') && rest.lastIndexOf('@') === authority.indexOf('@')
+}
+
+/** The URL without its password, for people. */
+export function displayPostgresUrl(url: PostgresUrl): string {
+  const { host, port, user, password, database } = url
+  const folder = host?.startsWith('/') === true
+  const credentials = user === undefined && password === undefined ? '' : `${encode(user)}${password === undefined ? '' : ':***'}@`
+  const place = host === undefined || folder ? '' : isIPv6(host.split('%')[0]!) ? `[${encode(host, ':')}]` : encode(host)
+  const query = Object.entries({
+    host: folder ? host : undefined,
+    port: folder ? port : undefined,
+    sslmode: url.sslmode === 'prefer' ? undefined : url.sslmode,
+    sslrootcert: url.sslrootcert,
+    application_name: url.applicationName,
+    options: url.options,
+  }).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${encode(String(value), '/')}`))
+  const shownPort = port === undefined || folder ? '' : `:${port}`
+  return `postgresql://${credentials}${place}${shownPort}/${encode(database)}${query.length === 0 ? '' : `?${query.join('&')}`}`
+}
+
+function place(text: string, queryHost: string | undefined, queryPort: string | undefined): Pick<PostgresUrl, 'host' | 'port'> {
+  if (`${text}${queryHost ?? ''}${queryPort ?? ''}`.includes(','))
+    throw refused('the database URL names several hosts; name one, the primary')
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(text) ?? []
+  if (bracketed === undefined && plain === undefined)
+    throw refused(
+      `the host and port of the database URL cannot be read: the port is a number, an IPv6 address stands in brackets, and ${ENCODED}; ${EXPECTED}`,
+    )
+  if (queryPort !== undefined && !/^\d+$/.test(queryPort)) throw refused('the port of the database URL is not a number')
+  const host = queryHost ?? part(bracketed ?? plain ?? '')
+  const port = queryPort ?? digits ?? ''
+  if (bracketed !== undefined && queryHost === undefined && !isIPv6(host?.split('%')[0] ?? ''))
+    throw refused('what stands in brackets in the database URL is not an IPv6 address')
+  if (host !== undefined && !host.startsWith('/') && !isIPv6(host.split('%')[0]!) && /[\s@:/,]/.test(host))
+    throw refused(`the host of the database URL cannot be read; ${EXPECTED}`)
+  if (port !== '' && (Number(port) < 1 || Number(port) > 65_535)) throw refused('the port of the database URL is not within 1 to 65535')
+  return { host, port: port === '' ? undefined : Number(port) }
+}
+
+/** libpq's options are a command line: `-c name=value`, blanks escaped by a backslash. */
+function searchPath(options: string): string | undefined {
+  return /(?:-c\s*|--)search_path=((?:\\.|\S)+)/.exec(options)?.[1]?.replace(/\\(.)/g, '$1')
+}
+
+/** The first that is not `"$user"`; PostgreSQL folds what is not quoted to lower case. */
+function firstSchema(list = ''): string | undefined {
+  return list
+    .split(',')
+    .map((name) => /^"(.*)"$/.exec(name.trim())?.[1] ?? name.trim().toLowerCase())
+    .find((name) => name !== '' && name !== '$user')
+}
+
+const ENCODED = '@ : / ? # % in a user name, password or database name must be percent-encoded (%40 %3A %2F %3F %23 %25)'
+const EXPECTED = 'expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE'
+
+function credentials(dialect: Dialect): MaintenanceError {
+  if (dialect === 'jdbc')
+    return refused('the database URL cannot be taken apart; expected jdbc:postgresql://HOST:PORT/DATABASE?user=USER&password=PASSWORD')
+  return refused(`the database URL cannot be taken apart: ${ENCODED}; ${EXPECTED}`)
+}
+
+function part(text: string): string | undefined {
+  return text === '' ? undefined : decoded(text)
+}
+
+function split(text: string, separator: string): readonly [before: string, after: string] {
+  const at = text.indexOf(separator)
+  return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + separator.length)]
+}
+
+function encode(text: string | undefined, kept = ''): string {
+  const encoded = encodeURIComponent(text ?? '')
+  return kept === '' ? encoded : encoded.replaceAll(encodeURIComponent(kept), kept)
+}
