@@ -38,8 +38,8 @@ function isCertain(dialect: Dialect, rest: string, authority: string): boolean {
 export function displayPostgresUrl(url: PostgresUrl): string {
   const { host, port, user, password, database } = url
   const folder = host?.startsWith('/') === true
-  const credentials = user === undefined && password === undefined ? '' : `${encode(user)}${password === undefined ? '' : ':***'}@`
-  const place = host === undefined || folder ? '' : isIPv6(host.split('%')[0]!) ? `[${encode(host, ':')}]` : encode(host)
+  const login = user === undefined && password === undefined ? '' : `${encode(user)}${password === undefined ? '' : ':***'}@`
+  const shownHost = host === undefined || folder ? '' : isIPv6(host.split('%')[0]!) ? `[${encode(host, ':')}]` : encode(host)
   const query = Object.entries({
     host: folder ? host : undefined,
     port: folder ? port : undefined,
@@ -49,7 +49,7 @@ export function displayPostgresUrl(url: PostgresUrl): string {
     options: url.options,
   }).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${encode(String(value), '/')}`))
   const shownPort = port === undefined || folder ? '' : `:${port}`
-  return `postgresql://${credentials}${place}${shownPort}/${encode(database)}${query.length === 0 ? '' : `?${query.join('&')}`}`
+  return `postgresql://${login}${shownHost}${shownPort}/${encode(database)}${query.length === 0 ? '' : `?${query.join('&')}`}`
 }
 
 function place(text: string, queryHost: string | undefined, queryPort: string | undefined): Pick<PostgresUrl, 'host' | 'port'> {
@@ -103,6 +103,6 @@ function split(text: string, separator: string): readonly [before: string, after
 }
 
 function encode(text: string | undefined, kept = ''): string {
-  const encoded = encodeURIComponent(text ?? '')
+  const encoded = encodeURIComponent(text?.toWellFormed() ?? '')
   return kept === '' ? encoded : encoded.replaceAll(encodeURIComponent(kept), kept)
 }

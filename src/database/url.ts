@@ -1,5 +1,5 @@
-import { MaintenanceError } from '../errors.ts'
 import { displayPostgresUrl, parsePostgresUrl } from './postgres-url.ts'
+import { refused } from './url-query.ts'
 
 /** A database URL, taken apart. */
 export type DatabaseUrl = SqliteUrl | PostgresUrl
@@ -38,11 +38,11 @@ export interface PostgresUrl {
  */
 export function parseDatabaseUrl(text: string): DatabaseUrl {
   const problem = unreadable(text)
-  if (problem !== undefined) throw new MaintenanceError('CONFIG_INVALID', problem)
+  if (problem !== undefined) throw refused(problem)
   const jdbc = /^jdbc:postgresql:\/\/(.*)$/is.exec(text)
   if (jdbc !== null) return parsePostgresUrl('jdbc', jdbc[1]!)
   const [, scheme, driver, rest] = /^(sqlite|postgres|postgresql)(\+\w+)?:\/\/(.*)$/is.exec(text) ?? []
-  if (scheme === undefined || rest === undefined) throw new MaintenanceError('CONFIG_INVALID', `${hint(text)}; ${EXPECTED}`)
+  if (scheme === undefined || rest === undefined) throw refused(`${hint(text)}; ${EXPECTED}`)
   if (scheme.toLowerCase() === 'sqlite') return parseSqliteUrl(driver, rest)
   return parsePostgresUrl(driver === undefined ? 'libpq' : 'sqlalchemy', rest)
 }
@@ -56,7 +56,7 @@ export function displayUrl(url: DatabaseUrl): string {
 export function secretsOf(text: string, url: DatabaseUrl): readonly string[] {
   if (url.engine === 'sqlite' || url.password === undefined) return []
   const written = /^[^:]+:\/\/[^:@/?#]*:([^@]*)@/.exec(text)?.[1] ?? /[?&]password=([^&]*)/.exec(text)?.[1] ?? ''
-  return [...new Set([url.password, written, encodeURIComponent(url.password)])].filter((secret) => secret !== '')
+  return [...new Set([url.password, written, encodeURIComponent(url.password.toWellFormed())])].filter((secret) => secret !== '')
 }
 
 const EXPECTED = 'expected sqlite:///FILE, sqlite:////ABSOLUTE/FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE'
@@ -86,21 +86,19 @@ function hint(text: string): string {
   return 'this is not a database URL that can be read'
 }
 
-const SQLITE_DRIVERS = [undefined, '+pysqlite', '+aiosqlite']
+const SQLITE_DRIVERS: ReadonlySet<string | undefined> = new Set([undefined, '+pysqlite', '+aiosqlite'])
 
 /** SQLAlchemy's rules: what follows the third slash is the path as it stands, percent signs and all, up to a question mark. */
 function parseSqliteUrl(driver: string | undefined, rest: string): SqliteUrl {
-  const refuse = (why: string): never => {
-    throw new MaintenanceError('CONFIG_INVALID', why)
-  }
-  if (!SQLITE_DRIVERS.includes(driver?.toLowerCase())) refuse(`this SQLite driver is not supported; ${EXPECTED}`)
+  if (!SQLITE_DRIVERS.has(driver?.toLowerCase())) throw refused(`this SQLite driver is not supported; ${EXPECTED}`)
   const [path = '', ...query] = rest.split('?')
   if (path === '' || path === '/' || path === '/:memory:')
-    refuse(`this names a database in memory, which ends with the process, so there is nothing to maintain; ${EXPECTED}`)
-  if (!path.startsWith('/')) refuse(`slashes are missing behind sqlite: (three for a relative path, four for an absolute one); ${EXPECTED}`)
+    throw refused(`this names a database in memory, which ends with the process, so there is nothing to maintain; ${EXPECTED}`)
+  if (!path.startsWith('/'))
+    throw refused(`slashes are missing behind sqlite: (three for a relative path, four for an absolute one); ${EXPECTED}`)
   const file = path.slice(1)
-  if (/^file:/i.test(file)) refuse(`a file: URI is not read; write the path itself behind sqlite:///; ${EXPECTED}`)
-  if (file.endsWith('/')) refuse(`the database URL names a folder, not a file; ${EXPECTED}`)
+  if (/^file:/i.test(file)) throw refused(`a file: URI is not read; write the path itself behind sqlite:///; ${EXPECTED}`)
+  if (file.endsWith('/')) throw refused(`the database URL names a folder, not a file; ${EXPECTED}`)
   const notes = query.length > 0 ? ['the query string of the database URL is ignored'] : []
   if (/%[0-9a-f]{2}/i.test(file)) notes.push('percent signs in the SQLite path are taken as they stand, not decoded')
   return { engine: 'sqlite', file, notes }

@@ -12,7 +12,7 @@ export function scheduleProblem(expression: string): string | undefined {
   const problems = FIELDS.flatMap((field, at) => fieldProblem(field, texts[at]!) ?? [])
   if (problems.length > 0) return problems.join('; ')
 
-  const [, , , day, month, weekday] = texts as [string, string, string, string, string, string]
+  const [day = '', month = '', weekday = ''] = texts.slice(3)
   if (restricts(day) && restricts(weekday))
     return 'it restricts both day of month and weekday, which some programs read as "both" and others as "either"; write * for one of them'
   if (!isPossible(day, month)) return `day of month "${day}" does not come in month "${month}"`

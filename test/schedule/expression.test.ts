@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { createTask, validate } from 'node-cron'
 import { JOBS } from '../../src/catalogue.ts'
 import { scheduleProblem } from '../../src/schedule/expression.ts'
