@@ -113,7 +113,10 @@ CREATE INDEX IF NOT EXISTS idx_mcp_servers_enabled ON mcp_servers (enabled);
 -- CREATE FUNCTION and CREATE TRIGGER know no IF NOT EXISTS, and OR REPLACE would overwrite somebody else's.
 DO $do$
 BEGIN
-    IF to_regprocedure('mcp_gateway_set_updated_at()') IS NULL THEN
+    IF NOT EXISTS (
+        SELECT FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
+        WHERE proname = 'mcp_gateway_set_updated_at' AND nspname = current_schema()
+    ) THEN
         -- The zone belongs to the function, so that now() is stored as UTC whatever the session's zone.
         -- A time that the UPDATE itself sets is kept.
         CREATE FUNCTION mcp_gateway_set_updated_at() RETURNS trigger
@@ -148,9 +151,11 @@ DECLARE
     stale regclass;
 BEGIN
     FOR stale IN
-        SELECT attrelid::regclass
-        FROM pg_attribute
-        WHERE attrelid IN (to_regclass('recent_audit_activity'), to_regclass('policy_violations'))
+        SELECT pg_class.oid
+        FROM pg_class
+        JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        JOIN pg_attribute ON attrelid = pg_class.oid
+        WHERE nspname = current_schema() AND relkind = 'v' AND relname IN ('recent_audit_activity', 'policy_violations')
             AND attname = 'user' AND atttypid = 'name'::regtype
     LOOP
         EXECUTE format('DROP VIEW %s', stale);

@@ -43,7 +43,7 @@ function warning(table: string, rows: number, builds: readonly IndexBuild[]): st
   )
 }
 
-/** `CREATE [UNIQUE] INDEX [CONCURRENTLY] [IF NOT EXISTS] name ON [ONLY] table`. */
+/** `CREATE [UNIQUE] INDEX [IF NOT EXISTS] name ON [ONLY] table`. */
 export function indexBuilds(sql: string): readonly IndexBuild[] {
   return splitStatements(sql).statements.flatMap(({ tokens }) => {
     const rest = tokens.slice(0, 12).filter((token) => !NOISE.has(keyword(token)))
@@ -54,7 +54,7 @@ export function indexBuilds(sql: string): readonly IndexBuild[] {
   })
 }
 
-const NOISE: ReadonlySet<string> = new Set(['UNIQUE', 'CONCURRENTLY', 'IF', 'NOT', 'EXISTS', 'ONLY'])
+const NOISE: ReadonlySet<string> = new Set(['UNIQUE', 'IF', 'NOT', 'EXISTS', 'ONLY'])
 
 function keyword({ kind, text }: Token): string {
   return kind === 'word' ? text.toUpperCase() : ''

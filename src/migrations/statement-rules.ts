@@ -46,6 +46,9 @@ function refusal(statement: Statement): string | undefined {
   if (first === 'COPY' && spoken.some((word, index) => word === 'FROM' && spoken[index + 1] === 'STDIN')) {
     return 'COPY … FROM stdin is not allowed: write INSERT statements'
   }
+  if (first === 'VACUUM' || spoken.slice(0, 4).includes('CONCURRENTLY')) {
+    return `${first === 'VACUUM' ? first : 'CONCURRENTLY'} is not allowed: it cannot run in the transaction that holds the whole file`
+  }
   if (setsSearchPath(statement, spoken)) return 'search_path is set by the worker, to the schema it was given: do not set it here'
   return undefined
 }

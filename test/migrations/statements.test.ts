@@ -133,6 +133,8 @@ describe('a migration is refused that', () => {
     ['talks to psql', 'SELECT 1;\n\\restrict abc\nSELECT 2;', /^2:1 a psql command/],
     ['talks to psql at the end of a line', 'SELECT 1 \\gexec\n;', /^1:10 a psql command/],
     ['copies from standard input', 'COPY t (a) FROM stdin;', /^1:1 COPY/],
+    ['vacuums', 'VACUUM;', /^1:1 VACUUM/],
+    ['builds an index concurrently', 'CREATE UNIQUE INDEX CONCURRENTLY i ON t (a);', /^1:1 CONCURRENTLY/],
     ['sets search_path', 'SET search_path = x;', /^1:1 search_path/],
     ['sets it for the transaction', 'SET LOCAL search_path TO x;', /^1:1 search_path/],
     ['sets it by function', "SELECT pg_catalog.set_config('search_path', '', false);", /^1:1 search_path/],
@@ -161,7 +163,7 @@ describe('a migration is refused that', () => {
 })
 
 it('index builds are read from the statements, whatever their spelling', () => {
-  const sql = `create unique index if not exists A on only T (x); CREATE INDEX CONCURRENTLY b ON "My""Table" USING btree (y);
+  const sql = `create unique index if not exists A on only T (x); CREATE INDEX b ON "My""Table" USING btree (y);
     CREATE INDEX ON t (z); CREATE TABLE index_on (a int); -- CREATE INDEX c ON t (z);
     CREATE INDEX d ON u (a) WHERE b IS NOT NULL;`
   assert.deepEqual(indexBuilds(sql), [
