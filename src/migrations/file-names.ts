@@ -11,7 +11,7 @@ export interface FileName {
 }
 
 const SQLITE = '_sqlite'
-const FILE_NAME = /^(?<stem>(?<number>\d{3,})_(?<name>[a-z0-9][a-z0-9_]*?))(?<suffix>_sqlite)?\.sql$/
+const FILE_NAME = /^(?<stem>(?<number>\d{3,})_(?!sqlite\.)(?<name>[a-z0-9][a-z0-9_]*?))(?<suffix>_sqlite)?\.sql$/
 
 export function parseFileName(fileName: string): FileName | undefined {
   const { number, name, stem, suffix = '' } = FILE_NAME.exec(fileName)?.groups ?? {}

@@ -35,6 +35,7 @@ describe('a folder of migration files', () => {
     ['with a stray .sql file is refused', { ...GOOD, 'notes.sql': '' }, [/^migrations\/notes\.sql is not named as a migration is/]],
     ['with an upper-case name is refused', { ...GOOD, '002_Add.sql': '' }, [/^migrations\/002_Add\.sql is not named/]],
     ['with a capital suffix is refused', { ...GOOD, '002_add.SQL': '' }, [/^migrations\/002_add\.SQL is not named/]],
+    ['with nothing but the suffix for a name is refused', { ...GOOD, '002_sqlite.sql': '' }, [/^migrations\/002_sqlite\.sql is not named/]],
     ['with a short number is refused', { ...GOOD, '2_add.sql': '' }, [/^migrations\/2_add\.sql is not named/]],
     [
       'with a gap is refused, once a gap',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { indexBuilds } from '../../src/migrations/index-builds.ts'
 import { statementProblems } from '../../src/migrations/statement-rules.ts'
 import { splitStatements } from '../../src/migrations/statements.ts'

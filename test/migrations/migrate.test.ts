@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { MaintenanceError } from '../../src/errors.ts'
+import type { MigrationFile } from '../../src/migrations/files.ts'
+import { migrate, pendingMigrations } from '../../src/migrations/migrate.ts'
+import { INITIAL_SHAPE } from '../../src/migrations/initial-shape.ts'
+import { ENGINES } from '../support/engines.ts'
+import { initialSchema, isSqlite, listening, made, migrated, opened, optionsFor, pictureOf } from './support.ts'
+
+const initial = await initialSchema()
+
+async function refusal(attempt: Promise<unknown>): Promise<MaintenanceError> {
+  const error: unknown = await attempt.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  assert.ok(error instanceof MaintenanceError, `expected a refusal, got ${String(error)}`)
+  return error
+}
+
+for (const engine of ENGINES) {
+  describe(`migrations on ${engine.name}`, () => {
+    it('make the whole schema on an empty database, and the history', async () => {
+      await using test = await engine.fresh()
+      await using database = await opened(test.url)
+      const told = listening()
+      const before = Date.now()
+      assert.deepEqual(
+        (await migrate(optionsFor(database, initial, { listener: told.listener }))).map(({ version, name }) => [version, name]),
+        [[1, 'initial_schema']],
+      )
+      assert.deepEqual(told.events, ['applied 1', 'current 1/1'])
+      const rows = await test.sql<Record<string, unknown>>('SELECT * FROM maintenance_migrations')
+      const { applied_at: appliedAt, duration_ms: durationMs, ...row } = rows[0] ?? {}
+      const checksum = initial.find(({ fileName }) => database.migrationFiles.test(fileName))?.checksum
+      assert.deepEqual([rows.length, row], [1, { version: 1, name: 'initial_schema', checksum, app_version: '0.0.0-test' }])
+      assert.ok(Number(appliedAt) >= before - 1000 && Number(appliedAt) <= Date.now() + 1000 && Number(durationMs) >= 0)
+    })
+
+    it('make what their description says', async () => {
+      await using test = await engine.fresh()
+      await migrated(test.url, initial)
+      await using database = await opened(test.url)
+      const relations = await database.relations()
+      assert.deepEqual(
+        [...relations.keys()].filter((name) => name !== 'maintenance_migrations').toSorted(),
+        Object.keys(INITIAL_SHAPE).toSorted(),
+      )
+      for (const [name, shape] of Object.entries(INITIAL_SHAPE)) {
+        const relation = relations.get(name)
+        assert.equal(relation?.kind, shape.kind)
+        assert.deepEqual([...(relation?.columns.keys() ?? [])], Object.keys(shape.columns), name)
+        for (const [column, { family }] of relation?.columns ?? []) {
+          if (family !== undefined) assert.equal(family, shape.columns[column], `${name}.${column}`)
+        }
+      }
+    })
+
+    it('change nothing the second time, and tell so', async () => {
+      await using test = await engine.fresh()
+      await migrated(test.url, initial)
+      const picture = await pictureOf(test)
+      const told = listening()
+      assert.deepEqual(await migrated(test.url, initial, { listener: told.listener }), [])
+      assert.deepEqual(told.events, ['current 0/1'])
+      assert.deepEqual(await pictureOf(test), picture)
+    })
+
+    it('may run again over their own result without changing it', async () => {
+      await using test = await engine.fresh()
+      await migrated(test.url, initial)
+      const withoutHistory = async (): Promise<string[]> =>
+        (await pictureOf(test)).filter((line) => !line.includes('maintenance_migrations'))
+      const picture = await withoutHistory()
+      await test.sql('DROP TABLE maintenance_migrations')
+      assert.equal((await migrated(test.url, initial)).length, 1)
+      assert.deepEqual(await withoutHistory(), picture)
+    })
+
+    it('are only read by a dry run', async () => {
+      await using test = await engine.fresh()
+      await using database = await opened(test.url, { access: 'read' })
+      assert.deepEqual(
+        (await pendingMigrations({ database, files: initial })).map(({ version }) => version),
+        [1],
+      )
+      assert.deepEqual(isSqlite(test) ? [] : await pictureOf(test), [])
+    })
+
+    const two = [...initial, ...made('002_more', 'CREATE TABLE IF NOT EXISTS more (a INTEGER);')]
+    const three = [...two, ...made('003_most', 'CREATE TABLE IF NOT EXISTS most (a INTEGER);')]
+    const refusals: [string, readonly MigrationFile[], readonly MigrationFile[], RegExp][] = [
+      [
+        'a file that was changed',
+        two,
+        [...initial, ...made('002_more', 'SELECT 1;')],
+        /^migrations\/002_more(_sqlite)?\.sql was changed after it was applied on 20.*Z by version 0\.0\.0-test: restore/,
+      ],
+      [
+        'a file whose name was changed',
+        two,
+        [...initial, ...made('002_less', 'SELECT 1;')],
+        /^migration 002_more was applied .* but its file is gone/,
+      ],
+      [
+        'a database newer than the build',
+        three,
+        two,
+        /^the database is newer than this build, .*002; it also has 003_most .*use version 0\.0\.0-test or later/,
+      ],
+    ]
+    for (const [name, first, then, expected] of refusals) {
+      it(`refuse ${name}, also in a dry run, and change nothing`, async () => {
+        await using test = await engine.fresh()
+        await migrated(test.url, first)
+        const picture = await pictureOf(test)
+        const more = [...then, ...made(`00${then.length / 2 + 1}_pending`, 'CREATE TABLE pending (a INTEGER);')]
+        for (const files of name.includes('newer') ? [then] : [then, more]) {
+          const error = await refusal(migrated(test.url, files))
+          assert.deepEqual([error.code, error.exitCode], ['MIGRATION_REFUSED', 4])
+          assert.match(error.message, expected)
+          assert.match(error.message, /\nnothing was changed$/)
+          await using database = await opened(test.url, { access: 'read' })
+          assert.equal((await refusal(pendingMigrations({ database, files }))).message, error.message)
+        }
+        assert.deepEqual(await pictureOf(test), picture)
+      })
+    }
+
+    it('refuse a lower number that was never applied', async () => {
+      await using test = await engine.fresh()
+      await migrated(test.url, three)
+      await test.sql('DELETE FROM maintenance_migrations WHERE version = 2')
+      const error = await refusal(migrated(test.url, three))
+      assert.equal(error.code, 'MIGRATION_REFUSED')
+      assert.match(error.message, /002_more(_sqlite)?\.sql was never applied here, but 003_most was, .* give the newer file the number 004/)
+    })
+
+    it('refuse a history table that is somebody else’s', async () => {
+      await using test = await engine.fresh()
+      await test.sql('CREATE TABLE maintenance_migrations (id INTEGER, dirty INTEGER)')
+      const error = await refusal(migrated(test.url, initial))
+      assert.equal(error.code, 'MIGRATION_REFUSED')
+      assert.match(error.message, /maintenance_migrations is not the worker's record .* columns id, dirty\n/)
+    })
+
+    it('that fail are rolled back, and told with file, line, column, statement and where the database stands', async () => {
+      await using test = await engine.fresh()
+      await migrated(test.url, initial)
+      const picture = await pictureOf(test)
+      const sql = `-- 🦊 a comment\nCREATE TABLE kept_out (a INTEGER);\n\nCREATE TABLE other (b INTEGER);\n  INSERT INTO other (b)\n\tSELECT nope FROM other;\n`
+      const error = await refusal(migrated(test.url, [...initial, ...made('002_bad', sql)]))
+      assert.deepEqual([error.code, error.exitCode], ['MIGRATION_FAILED', 4])
+      const lines = error.message.split('\n')
+      const place = isSqlite(test) ? '5:3' : '6:9'
+      assert.match(lines[0] ?? '', new RegExp(`^migrations/002_bad(_sqlite)?\\.sql:${place} \\(statement 3\\) .*nope`))
+      assert.deepEqual(
+        lines.slice(1, 3),
+        isSqlite(test) ? ['  5 |   INSERT INTO other (b)', '        ^'] : ['  6 | \tSELECT nope FROM other;', '      \t       ^'],
+      )
+      assert.equal(lines[3], 'rolled back; the database is still at 001')
+      assert.ok(error.cause instanceof Error)
+      assert.deepEqual(await pictureOf(test), picture)
+    })
+
+    it('keep the good files before a bad one', async () => {
+      await using test = await engine.fresh()
+      const told = listening()
+      const files = [...two, ...made('003_bad', 'SELECT * FROM nowhere;'), ...made('004_never', 'CREATE TABLE never (a INTEGER);')]
+      const error = await refusal(migrated(test.url, files, { listener: told.listener }))
+      assert.match(error.message, /003_bad/)
+      assert.match(error.message, /still at 002/)
+      assert.deepEqual(told.events, ['applied 1', 'applied 2'])
+      assert.deepEqual(await test.sql('SELECT version FROM maintenance_migrations ORDER BY version'), [{ version: 1 }, { version: 2 }])
+    })
+
+    it('leave nothing behind, not even the history, when the first file fails', async () => {
+      await using test = await engine.fresh()
+      const error = await refusal(migrated(test.url, made('001_bad', 'CREATE TABLE a (b INTEGER); SELECT * FROM nowhere;')))
+      assert.match(error.message, /the database is still without any migration$/)
+      assert.deepEqual(await pictureOf(test), [])
+    })
+
+    it('told to stop end between files, without an error', async () => {
+      await using test = await engine.fresh()
+      const stop = new AbortController()
+      const told = listening()
+      const listener = { ...told.listener, applied: () => stop.abort() }
+      const applied = await migrated(test.url, three, { listener, signal: stop.signal })
+      assert.deepEqual(
+        applied.map(({ version }) => version),
+        [1],
+      )
+      assert.deepEqual(told.events, [])
+      assert.equal((await migrated(test.url, three)).length, 2)
+    })
+
+    it('are applied once each by eight that start together', async () => {
+      await using test = await engine.fresh()
+      const counts = await Promise.all(
+        Array.from({ length: 8 }, async () => {
+          const told = listening()
+          const applied = await migrated(test.url, three, { listener: told.listener })
+          assert.equal(told.events.at(-1), `current ${applied.length}/3`)
+          return applied.length
+        }),
+      )
+      assert.equal(
+        counts.reduce((a, b) => a + b),
+        3,
+      )
+      assert.deepEqual(await test.sql('SELECT version FROM maintenance_migrations ORDER BY version'), [
+        { version: 1 },
+        { version: 2 },
+        { version: 3 },
+      ])
+    })
+
+    it('give updated_at a later time, unless the update sets it', async () => {
+      await using test = await engine.fresh()
+      await migrated(test.url, initial)
+      const old = '2020-01-01 00:00:00'
+      for (const [table, insert] of [
+        ['tools', `INSERT INTO tools (name, description, path, permissions, updated_at) VALUES ('a', 'b', 'c', '[]', '${old}')`],
+        ['mcp_servers', `INSERT INTO mcp_servers (name, url, updated_at) VALUES ('a', 'b', '${old}')`],
+      ] as const) {
+        await test.sql(insert)
+        const told = (): Promise<{ year: string }[]> =>
+          test.sql(`SELECT substr(CAST(updated_at AS VARCHAR(40)), 1, 4) AS year FROM ${table}`)
+        await test.sql(`UPDATE ${table} SET description = 'd'`)
+        assert.notDeepEqual(await told(), [{ year: '2020' }])
+        await test.sql(`UPDATE ${table} SET updated_at = '2021-05-05 00:00:00'`)
+        assert.deepEqual(await told(), [{ year: '2021' }])
+      }
+    })
+
+    it('make views that tell users apart, and recent from old', async () => {
+      await using test = await engine.fresh()
+      await migrated(test.url, initial)
+      const rows: [string, string, number][] = [
+        ['ann', 'success', -60],
+        ['bob', 'success', -23 * 3600],
+        ['bob', 'success', -25 * 3600],
+        ['cid', 'policy_violation', -120],
+      ]
+      for (const [user, status, seconds] of rows) {
+        await test.sql(
+          `INSERT INTO audit_logs (tool_name, "user", action, status, error, execution_time, "timestamp") VALUES ('t', $1, 'invoke', $2, 'no', 10, ${engine.moment(seconds)})`,
+          [user, status],
+        )
+      }
+      assert.deepEqual(await test.sql('SELECT "user" FROM recent_audit_activity'), [{ user: 'ann' }, { user: 'cid' }, { user: 'bob' }])
+      assert.deepEqual(await test.sql('SELECT "user", reason FROM policy_violations'), [{ user: 'cid', reason: 'no' }])
+      const [stats] = await test.sql('SELECT * FROM tool_usage_stats')
+      assert.deepEqual(
+        [stats?.['tool_name'], stats?.['invocation_count'], stats?.['unique_users'], Number(stats?.['avg_execution_time_ms'])],
+        ['t', 3, 2, 10],
+      )
+    })
+
+    it('name large tables before they get an index, and only those that are to get one', async () => {
+      await using test = await engine.fresh()
+      await test.sql('CREATE TABLE big (a INTEGER, b INTEGER)')
+      await test.sql('CREATE TABLE small (a INTEGER)')
+      await test.sql('INSERT INTO big WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100001) SELECT i, i FROM n')
+      await test.sql('CREATE INDEX big_a ON big (a)')
+      await test.sql('ANALYZE')
+      const told = listening()
+      const sql = `CREATE INDEX IF NOT EXISTS big_a ON big (a); CREATE INDEX IF NOT EXISTS big_b ON big (b); CREATE INDEX small_a ON small (a);
+        CREATE TABLE fresh (a INTEGER); CREATE INDEX fresh_a ON fresh (a);`
+      await migrated(test.url, made('001_indexes', sql), { listener: told.listener })
+      assert.deepEqual(told.events, ['slow big', 'applied 1', 'current 1/1'])
+      assert.match(
+        told.messages[0] ?? '',
+        /^big has about 100,001 rows and gets 1 index: writing to it may have to wait about 1 s \(an estimate/,
+      )
+    })
+  })
+}

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { createServer, connect, type AddressInfo } from 'node:net'
+import { describe, it } from 'node:test'
+import { DatabaseError } from '../../src/database/database.ts'
+import { exitCodeOf, messageOf } from '../../src/errors.ts'
+import { migrate } from '../../src/migrations/migrate.ts'
+import { SECOND } from '../../src/time.ts'
+import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
+import { initialSchema, listening, made, migrated, opened, optionsFor } from './support.ts'
+
+const initial = await initialSchema()
+
+for (const major of POSTGRES_MAJORS) {
+  describe(`migrations on PostgreSQL ${major}`, () => {
+    it('that are current need no right but to read the history', async () => {
+      await using test = await freshPostgres(major)
+      await migrated(test.url, initial)
+      await using role = await roleIn(test)
+      await test.admin.query(`GRANT SELECT ON maintenance_migrations TO ${role.name}`)
+      const told = listening()
+      await migrated(role.url, initial, { listener: told.listener })
+      assert.deepEqual(told.events, ['current 0/1'])
+    })
+
+    it('without the right to create tables end as a missing privilege, not as a failed migration', async () => {
+      await using test = await freshPostgres(major)
+      await using role = await roleIn(test)
+      await assertForbidden(migrated(role.url, initial), /^migrations\/001_initial_schema\.sql: permission denied for schema public/)
+    })
+
+    it('without the ownership of the tables end as a missing privilege, with the place in the file', async () => {
+      await using test = await freshPostgres(major)
+      await test.admin.query('CREATE TABLE theirs (a INTEGER)')
+      await using role = await roleIn(test)
+      await test.admin.query(`GRANT CREATE ON SCHEMA public TO ${role.name}`)
+      await assertForbidden(
+        migrated(role.url, made('001_index', 'SELECT 1;\nCREATE INDEX i ON theirs (a);')),
+        /^migrations\/001_index\.sql:2:1 \(statement 2\) must be owner of table theirs/,
+      )
+    })
+
+    it('wait for a lock on a table without holding up the gateway, and go on when it is free', async () => {
+      await using test = await freshPostgres(major)
+      await test.admin.query('CREATE TABLE busy (a INTEGER)')
+      await test.admin.query('BEGIN; LOCK TABLE busy')
+      const told = listening()
+      const listener = { ...told.listener, blocked: () => (told.events.push('blocked'), void test.admin.query('COMMIT')) }
+      await migrated(test.url, made('001_busy', 'ALTER TABLE busy ADD COLUMN IF NOT EXISTS b INTEGER;'), { listener })
+      assert.deepEqual(told.events, ['blocked', 'applied 1', 'current 1/1'])
+    })
+
+    it('give up on a lock on a table at the end of the time, rolled back', async () => {
+      await using test = await freshPostgres(major)
+      await test.admin.query('CREATE TABLE busy (a INTEGER)')
+      await test.admin.query('BEGIN; LOCK TABLE busy')
+      const files = made('001_busy', 'CREATE TABLE first (a INTEGER);\nALTER TABLE busy ADD COLUMN b INTEGER;')
+      const error = await failureOf(migrated(test.url, files, { lockTimeoutMs: SECOND }))
+      assert.equal(exitCodeOf(error), 4)
+      assert.match(
+        messageOf(error),
+        /^migrations\/001_busy\.sql:2:1 \(statement 2\) .*lock timeout[^]*rolled back; the database is still without any migration\nstart the worker again/,
+      )
+      await test.admin.query('ROLLBACK')
+      await assert.rejects(test.admin.query('SELECT * FROM first'))
+    })
+
+    it('whose connection breaks in mid-file are known to be rolled back', async () => {
+      await using test = await freshPostgres(major)
+      const error = await failureOf(
+        migrated(test.url, made('001_end', 'CREATE TABLE first (a INTEGER);\nSELECT pg_terminate_backend(pg_backend_pid());')),
+      )
+      assert.ok(error instanceof DatabaseError && error.trouble === 'lost')
+      assert.equal(error.exitCode, 3)
+      assert.match(
+        error.message,
+        /^migrations\/001_end\.sql:2:1 \(statement 2\) [^]*\nconnected again: rolled back; the database is still without any migration$/,
+      )
+    })
+
+    it('whose COMMIT is answered by silence are looked up in the history, and the rest goes on', async () => {
+      await using test = await freshPostgres(major)
+      await using proxy = await proxyThatLosesTheFirstCommit(test.url)
+      await using database = await opened(proxy.url)
+      const told = listening()
+      const files = [...made('001_a', 'CREATE TABLE a (a INTEGER);'), ...made('002_b', 'CREATE TABLE b (a INTEGER);')]
+      const applied = await migrate(optionsFor(database, files, { listener: told.listener }))
+      assert.deepEqual(told.events, ['applied 1', 'applied 2', 'current 2/2'])
+      assert.deepEqual(
+        applied.map(({ version }) => version),
+        [1, 2],
+      )
+      assert.equal(proxy.lost(), 1)
+    })
+
+    it('go where the schema setting points, and nowhere else', async () => {
+      await using test = await freshPostgres(major)
+      await test.admin.query('CREATE SCHEMA "The Gateway"; CREATE VIEW policy_violations AS SELECT 1 AS id, session_user AS "user"')
+      await using database = await opened(test.url, { schema: 'The Gateway' })
+      await migrate(optionsFor(database, initial))
+      const { rows } = await test.admin.query(`SELECT relnamespace::regnamespace::text AS schema, count(*)::int AS relations FROM pg_class
+        WHERE relkind IN ('r', 'v') AND relnamespace::regnamespace::text IN ('public', '"The Gateway"') GROUP BY 1 ORDER BY 1`)
+      assert.deepEqual(rows, [
+        { schema: '"The Gateway"', relations: 10 },
+        { schema: 'public', relations: 1 },
+      ])
+    })
+  })
+}
+
+async function failureOf(attempt: Promise<unknown>): Promise<unknown> {
+  return attempt.then(
+    () => assert.fail('it went through'),
+    (error: unknown) => error,
+  )
+}
+
+async function assertForbidden(attempt: Promise<unknown>, message: RegExp): Promise<void> {
+  const error = await failureOf(attempt)
+  assert.ok(error instanceof DatabaseError, messageOf(error))
+  assert.deepEqual([error.trouble, error.exitCode], ['forbidden', 3])
+  assert.match(error.message, message)
+  assert.match(error.message, /\nrolled back; the database is still without any migration\nconnect as the role that owns the tables/)
+}
+
+async function roleIn(test: FreshPostgres): Promise<AsyncDisposable & { name: string; url: string }> {
+  const name = `role_${randomBytes(6).toString('hex')}`
+  await test.admin.query(`CREATE ROLE ${name} LOGIN`)
+  return {
+    name,
+    url: Object.assign(new URL(test.url), { username: name }).href,
+    async [Symbol.asyncDispose]() {
+      await test.admin.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`)
+    },
+  }
+}
+
+/** Passes everything on, until a client says COMMIT for the first time: the server gets it, and the connection is cut before its answer. */
+async function proxyThatLosesTheFirstCommit(url: string): Promise<AsyncDisposable & { url: string; lost: () => number }> {
+  const { hostname, port } = new URL(url)
+  let lost = 0
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname)
+    let committing = false
+    client.on('data', (data) => {
+      committing ||= lost === 0 && data.includes('COMMIT\0')
+      upstream.write(data)
+    })
+    upstream.on('data', (data) => {
+      if (!committing) return void client.write(data)
+      committing = false
+      lost += 1
+      client.destroy()
+    })
+    for (const [one, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      one.on('error', () => other.destroy())
+      one.on('close', () => other.destroy())
+    }
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const through = new URL(url)
+  through.port = String((server.address() as AddressInfo).port)
+  through.searchParams.set('sslmode', 'disable')
+  return {
+    url: through.href,
+    lost: () => lost,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())),
+  }
+}
