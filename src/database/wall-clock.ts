@@ -12,7 +12,8 @@ import { DAY, HOUR, type EpochMs } from '../time.ts'
  */
 export function wallClockThreshold(cutoff: EpochMs, timeZone: string): EpochMs {
   if (timeZone === 'UTC') return cutoff
-  const offsetAt = offsets(timeZone)
+  const readingAt = wallClock(timeZone)
+  const offsetAt = (instant: EpochMs): number => readingAt(Math.floor(instant)) - Math.floor(instant)
   if (Math.abs(cutoff) > CALENDAR_MS) return cutoff - REACH_MS
 
   const offset = offsetAt(cutoff)
@@ -22,6 +23,34 @@ export function wallClockThreshold(cutoff: EpochMs, timeZone: string): EpochMs {
     else if (cutoff + before < at + after) threshold = Math.min(threshold, cutoff + before)
   }
   return threshold
+}
+
+/** What the clocks of a zone show at an instant, given as if the reading were UTC. */
+export function wallClock(timeZone: string): (instant: EpochMs) => EpochMs {
+  if (timeZone === 'UTC') return (instant) => instant
+  const format = new Intl.DateTimeFormat('en-US', {
+    timeZone,
+    calendar: 'gregory',
+    numberingSystem: 'latn',
+    hourCycle: 'h23',
+    era: 'short',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  })
+  return (instant) => {
+    const second = Math.floor(instant / 1000) * 1000
+    const shown = new Map(format.formatToParts(second).map(({ type, value }) => [type, value]))
+    const part = (name: Intl.DateTimeFormatPartTypes): number => Number(shown.get(name))
+    const year = shown.get('era')?.startsWith('B') ? 1 - part('year') : part('year')
+    const reading = new Date(0)
+    reading.setUTCFullYear(year, part('month') - 1, part('day'))
+    reading.setUTCHours(part('hour'), part('minute'), part('second'))
+    return reading.getTime() + instant - second
+  }
 }
 
 /** Zones lie between UTC-12 and UTC+14: no change of the clock moves a reading further than 26 hours. */
@@ -58,31 +87,4 @@ function firstInstant(offsetAt: (instant: EpochMs) => number, offset: number, be
     else low = middle
   }
   return high
-}
-
-/** How far the zone's clocks are ahead of UTC, in milliseconds. */
-function offsets(timeZone: string): (instant: EpochMs) => number {
-  const format = new Intl.DateTimeFormat('en-US', {
-    timeZone,
-    calendar: 'gregory',
-    numberingSystem: 'latn',
-    hourCycle: 'h23',
-    era: 'short',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  })
-  return (instant) => {
-    const second = Math.floor(instant / 1000) * 1000
-    const shown = new Map(format.formatToParts(second).map(({ type, value }) => [type, value]))
-    const part = (name: Intl.DateTimeFormatPartTypes): number => Number(shown.get(name))
-    const year = shown.get('era')?.startsWith('B') ? 1 - part('year') : part('year')
-    const reading = new Date(0)
-    reading.setUTCFullYear(year, part('month') - 1, part('day'))
-    reading.setUTCHours(part('hour'), part('minute'), part('second'))
-    return reading.getTime() - second
-  }
 }

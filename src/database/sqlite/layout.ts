@@ -1,0 +1,75 @@
+import { DatabaseError, type TimeColumn } from '../database.ts'
+import type { Connection } from './connection.ts'
+import { folded, quoted } from './names.ts'
+
+/** How a time column lies in its table: what the statements over it are made from. Names are quoted. */
+export interface Layout {
+  readonly table: string
+  readonly column: string
+  /** The name by which the table's row number is reached. */
+  readonly rowid: string
+  /** Whether the column can hold numbers: one with TEXT affinity makes text of them. */
+  readonly numbers: boolean
+  /** The one whose first column is the time; `undefined`: there is none. */
+  readonly index: { readonly name: string; readonly descending: boolean } | undefined
+}
+
+/** `undefined`: there is no such table. Rejects where it is not one whose rows can be walked. */
+export function layoutOf(connection: Connection, { table, column }: TimeColumn): Layout | undefined {
+  const [found] = connection.run<TableRow>(
+    `SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = $1 COLLATE NOCASE`,
+    [table],
+  ).rows
+  if (found === undefined) return undefined
+  if (found.type !== 'table') throw unfit(connection, table, `is a ${found.type}, not a table`)
+  if (found.wr === 1) throw unfit(connection, table, 'is a WITHOUT ROWID table, which cannot be purged')
+
+  const { rows: columns } = connection.run<ColumnRow>('SELECT name, type FROM pragma_table_xinfo($1)', [found.name])
+  const names = new Set(columns.map(({ name }) => folded(name)))
+  const time = columns.find(({ name }) => folded(name) === folded(column))
+  if (time === undefined) throw unfit(connection, table, `has no column "${column}"; it has ${columns.map(({ name }) => name).join(', ')}`)
+  const rowid = ['rowid', '_rowid_', 'oid'].find((name) => !names.has(name))
+  if (rowid === undefined)
+    throw unfit(connection, table, 'has columns named rowid, _rowid_ and oid, so that its row numbers cannot be reached')
+
+  return {
+    table: quoted(found.name),
+    column: quoted(time.name),
+    rowid,
+    numbers: !hasTextAffinity(time.type),
+    index: indexOn(connection, found.name, time.name),
+  }
+}
+
+interface TableRow {
+  readonly name: string
+  readonly type: string
+  readonly wr: number
+}
+
+interface ColumnRow {
+  readonly name: string
+  readonly type: string
+}
+
+/** An index of this column alone is the best: its rows of one time are sorted by their number. */
+function indexOn(connection: Connection, table: string, column: string): Layout['index'] {
+  const { rows } = connection.run<{ name: string; descending: number }>(
+    `SELECT list.name, first."desc" AS descending
+       FROM pragma_index_list($1) AS list, pragma_index_xinfo(list.name) AS first
+      WHERE list.partial = 0 AND first.seqno = 0 AND first.name = $2 AND first.coll = 'BINARY'
+      ORDER BY (SELECT count(*) FROM pragma_index_info(list.name)), list.name`,
+    [table, column],
+  )
+  const [first] = rows
+  return first === undefined ? undefined : { name: quoted(first.name), descending: first.descending === 1 }
+}
+
+/** SQLite's rules for the affinity of a declared type, as far as they lead to TEXT. */
+function hasTextAffinity(type: string): boolean {
+  return !/INT/i.test(type) && /CHAR|CLOB|TEXT/i.test(type)
+}
+
+function unfit({ file }: Connection, table: string, what: string): DatabaseError {
+  return new DatabaseError('failed', `${file}: ${table} ${what}; nothing was deleted from it`)
+}

@@ -1,0 +1,84 @@
+import BetterSqlite3 from 'better-sqlite3'
+import { basename } from 'node:path'
+import type { Database, OpenOptions } from '../database.ts'
+import type { SqliteUrl } from '../url.ts'
+import { BUSY_TIMEOUT_MS, Connection } from './connection.ts'
+import { databaseError } from './errors.ts'
+import { prepareFile } from './file.ts'
+import { Housekeeping } from './housekeeping.ts'
+import { inspect } from './inspect.ts'
+import { withMigrationLock } from './migration-lock.ts'
+import { pacingOf } from './pacing.ts'
+import { approximateRows, hasIndex, relations } from './relations.ts'
+import { SqliteSession } from './session.ts'
+import { SqliteExpiredRows } from './slices.ts'
+
+/** Opens the file, or makes it where it may be made. Rejects with a `DatabaseError` when it cannot be used. */
+export async function openSqlite(options: OpenOptions & { readonly url: SqliteUrl }): Promise<Database> {
+  const { file } = options.url
+  const state = await prepareFile(file, options)
+  if (state === 'absent') options.listener.warning(`${file} does not exist; nothing was made, and it is taken to be empty`)
+
+  const connection = new Connection(openFile(state === 'absent' ? ':memory:' : file, file, options.access), file, options.clock)
+  try {
+    await connection.patiently(() => prepare(connection), { limitMs: options.connectTimeoutMs, signal: options.signal })
+    return databaseOf(new SqliteSession(connection), options)
+  } catch (error) {
+    connection.close()
+    throw error
+  }
+}
+
+function openFile(path: string, file: string, access: OpenOptions['access']): BetterSqlite3.Database {
+  try {
+    // The file was made by now, or must not be.
+    return new BetterSqlite3(path, { timeout: BUSY_TIMEOUT_MS, readonly: access === 'read' && path === file, fileMustExist: path === file })
+  } catch (error) {
+    throw databaseError(error, file)
+  }
+}
+
+function prepare(connection: Connection): void {
+  // Whether the file is a database shows at the first read.
+  connection.run('SELECT count(*) FROM sqlite_schema')
+  // A reference that somebody put on a table is respected, whether or not the gateway asks SQLite to.
+  connection.run('PRAGMA foreign_keys = ON')
+  // What is deleted is overwritten: a purged token must not stay readable in the file.
+  connection.run('PRAGMA secure_delete = ON')
+  // A commit would move the log into the main file while it still counts as holding the lock; `tidy` does that between batches.
+  connection.run('PRAGMA wal_autocheckpoint = 0')
+}
+
+function databaseOf(session: SqliteSession, { url: { file }, timeZone }: OpenOptions & { readonly url: SqliteUrl }): Database {
+  const { connection } = session
+  const housekeeping = new Housekeeping(session)
+  const wal = connection.value<string>('PRAGMA journal_mode') === 'wal'
+  let open = true
+  return {
+    label: { engine: 'sqlite', place: file, name: basename(file) },
+    now: () => session.now(),
+    query: (sql, values) => session.query(sql, values),
+    transaction: (work) => session.transaction(work),
+    reconnected: () => session.reconnected(),
+    named: (table) => session.named(table),
+
+    pacing: pacingOf(wal),
+    inspect: (column) => session.read(() => inspect(connection, column, timeZone)),
+    expired: (column, cutoff) => new SqliteExpiredRows(session, column, cutoff, timeZone),
+    pressure: () => housekeeping.pressure(),
+    tidy: () => housekeeping.tidy(),
+    reusableBytes: () => housekeeping.reusableBytes(),
+
+    migrationFiles: /^\d+_\w+_sqlite\.sql$/,
+    relations: () => session.read(() => relations(connection)),
+    approximateRows: (table) => session.read(() => approximateRows(connection, table)),
+    hasIndex: (name) => session.read(() => hasIndex(connection, name)),
+    withMigrationLock: (lock, work) => withMigrationLock(session, lock, work),
+
+    [Symbol.asyncDispose]: () => {
+      if (open) connection.close()
+      open = false
+      return Promise.resolve()
+    },
+  }
+}

@@ -1,0 +1,104 @@
+import { SECOND, type EpochMs } from '../../time.ts'
+import { DatabaseError, type Result, type Session, type Transaction, type Value } from '../database.ts'
+import type { Connection, Patience } from './connection.ts'
+import { quoted } from './names.ts'
+
+/** How long a query or a short transaction waits for somebody else's lock. */
+const SHORT: Patience = { limitMs: 5 * SECOND }
+
+/** Gives the one connection to one task at a time, in the order in which they asked. */
+export class SqliteSession implements Session {
+  readonly connection: Connection
+  #last: Promise<unknown> = Promise.resolve()
+  #heldMs = 0
+
+  constructor(connection: Connection) {
+    this.connection = connection
+  }
+
+  /** From getting the write lock to the end of COMMIT of the last transaction. */
+  get heldMs(): number {
+    return this.#heldMs
+  }
+
+  now(): Promise<EpochMs> {
+    return Promise.resolve(this.connection.clock.now())
+  }
+
+  query<Row>(sql: string, values: readonly Value[] = []): Promise<Result<Row>> {
+    return this.read((connection) => connection.run<Row>(sql, values))
+  }
+
+  /** Reads that belong together, with nothing of this process between them. They are done again when a lock is in the way. */
+  read<T>(work: (connection: Connection) => T): Promise<T> {
+    return this.#inTurn(() => this.connection.patiently(() => work(this.connection), SHORT))
+  }
+
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.patientTransaction(SHORT, work)
+  }
+
+  patientTransaction<T>(patience: Patience, work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#inTurn(() => this.#bracket(patience, work))
+  }
+
+  /** A file has no connection to lose. */
+  reconnected(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  named(table: string): string {
+    return quoted(table)
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work)
+    this.#last = turn.catch(() => undefined)
+    return turn
+  }
+
+  async #bracket<T>(patience: Patience, work: (tx: Transaction) => Promise<T>): Promise<T> {
+    const { connection } = this
+    const { clock } = connection
+    // A deferred BEGIN would fail at once, without waiting, when a read of ours were to become a write.
+    await connection.patiently(() => connection.run('BEGIN IMMEDIATE'), patience)
+    const begun = clock.monotonicMs()
+    let open = true
+    const tx: Transaction = {
+      now: clock.now(),
+      query: <Row>(sql: string, values: readonly Value[] = []) =>
+        new Promise<Result<Row>>((resolve) => {
+          if (!open) throw new Error('a query was made on a transaction that is over')
+          mustBeOpen(connection)
+          resolve(connection.run<Row>(sql, values))
+        }),
+    }
+    try {
+      const result = await work(tx)
+      mustBeOpen(connection)
+      // Without a WAL, a reader can hold COMMIT off; the transaction stays open meanwhile and loses nothing by asking again.
+      await connection.patiently(() => connection.run('COMMIT'), patience)
+      return result
+    } catch (error) {
+      rollBack(connection)
+      throw error
+    } finally {
+      open = false
+      this.#heldMs = clock.monotonicMs() - begun
+    }
+  }
+}
+
+/** Some errors, a full disk or RAISE(ROLLBACK), end the transaction in SQLite: what followed would be committed by itself. */
+function mustBeOpen({ inTransaction, file }: Connection): void {
+  if (!inTransaction) throw new DatabaseError('failed', `${file}: SQLite has rolled the transaction back; nothing of it was kept`)
+}
+
+/** Whatever it says, the first error is the one to tell. */
+function rollBack(connection: Connection): void {
+  try {
+    if (connection.inTransaction) connection.run('ROLLBACK')
+  } catch {
+    // Closing the connection rolls back what is left.
+  }
+}

@@ -1,0 +1,134 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import type { EpochMs } from '../../time.ts'
+import { DatabaseError, type Census, type ExpiredRows, type Slice, type TimeColumn } from '../database.ts'
+import { wallClockThreshold } from '../wall-clock.ts'
+import { Findings } from './findings.ts'
+import { layoutOf } from './layout.ts'
+import { RowSlice } from './row-slice.ts'
+import type { SqliteSession } from './session.ts'
+import { standing } from './times.ts'
+import { START, walkOf, type Path, type Position, type Stretch, type Walk } from './walk.ts'
+
+/** Rows read before the event loop gets its turn. */
+const MOST_READ = 10_000
+/** Where fewer rows than this are to be kept, the census reads them too. */
+const SMALL_TABLE_ROWS = 100_000
+
+/**
+ * Walks the index forwards through every stretch where an expired row can lie, and takes the rows that have expired. What it passes over
+ * because it is no time is counted on the way, so that a run reads no row twice.
+ */
+export class SqliteExpiredRows implements ExpiredRows {
+  readonly #session: SqliteSession
+  readonly #column: TimeColumn
+  readonly #cutoff: EpochMs
+  readonly #wallCutoff: EpochMs
+  readonly #found = new Findings()
+  /** From the start to here, without a gap, everything is in `#found`. */
+  #counted: Position = START
+  #walk: Walk | undefined
+
+  constructor(session: SqliteSession, column: TimeColumn, cutoff: EpochMs, timeZone: string) {
+    this.#session = session
+    this.#column = column
+    // A cutoff between two milliseconds is moved to where it keeps more.
+    this.#cutoff = Math.floor(cutoff)
+    this.#wallCutoff = wallClockThreshold(this.#cutoff, timeZone)
+  }
+
+  async next(size: number, after: Slice | undefined): Promise<Slice | undefined> {
+    const walk = await this.#walked()
+    const rowids: (number | bigint)[] = []
+    let from = after instanceof RowSlice ? after.end : START
+    let most = size
+    for (;;) {
+      const stretch = await this.#read(walk.expired, from, most)
+      if (stretch === undefined) break
+      const taken = rowids.length
+      from = this.#take(stretch, from, size, rowids)
+      if (rowids.length === size) break
+      // Where few of the rows have expired, more are looked at together.
+      const passedOver = stretch.rows.length - (rowids.length - taken)
+      most = passedOver > 0 ? Math.min(2 * Math.max(most, 500), MOST_READ) : size - rowids.length
+      if (passedOver > 0) await turn()
+    }
+    if (rowids.length === 0) return undefined
+    const { statements } = walk
+    const { table } = this.#column
+    return new RowSlice({
+      session: this.#session,
+      statements,
+      table,
+      rowids,
+      cutoff: this.#cutoff,
+      wallCutoff: this.#wallCutoff,
+      end: from,
+    })
+  }
+
+  async census(thorough: boolean): Promise<Census> {
+    const walk = await this.#walked()
+    for (;;) {
+      const stretch = await this.#read(walk.expired, this.#counted, MOST_READ)
+      if (stretch === undefined) break
+      this.#take(stretch, this.#counted, Infinity, [])
+      await turn()
+    }
+    const found = new Findings()
+    for (const path of [walk.strange, ...(thorough || (await this.#isSmall(walk)) ? [walk.kept] : [])]) await this.#search(path, found)
+    const { unreadable, shapes, undated } = this.#found.with(found)
+    return { undated: walk.indexed ? await this.#undated(walk) : undated, unreadable, shapes }
+  }
+
+  /** Adds the expired rows of a stretch until there are `size`, and answers with where that was. */
+  #take(stretch: Stretch, from: Position, size: number, rowids: (number | bigint)[]): Position {
+    const counts = from === this.#counted
+    let end = stretch.end
+    for (const [index, row] of stretch.rows.entries()) {
+      const [value, rowid] = row
+      const stands = standing(value, this.#cutoff, this.#wallCutoff)
+      if (stands === 'expired') rowids.push(rowid)
+      else if (counts && stands !== 'kept') this.#found.add(value)
+      if (rowids.length === size && index < stretch.rows.length - 1) {
+        end = { range: from.range, row }
+        break
+      }
+    }
+    if (counts) this.#counted = end
+    return end
+  }
+
+  async #search(path: Path, found: Findings): Promise<void> {
+    let from = START
+    for (;;) {
+      const stretch = await this.#read(path, from, MOST_READ)
+      if (stretch === undefined) return
+      for (const [value] of stretch.rows) {
+        if (standing(value, this.#cutoff, this.#wallCutoff) === 'unreadable') found.add(value)
+      }
+      from = stretch.end
+      await turn()
+    }
+  }
+
+  #read(path: Path, from: Position, size: number): Promise<Stretch | undefined> {
+    return this.#session.read((connection) => path.read(connection, from, size))
+  }
+
+  #isSmall(walk: Walk): Promise<boolean> {
+    return this.#session.read((connection) => walk.kept.atMost(connection, SMALL_TABLE_ROWS) < SMALL_TABLE_ROWS)
+  }
+
+  #undated({ statements }: Walk): Promise<number> {
+    return this.#session.read((connection) => connection.value<number>(statements.undated) ?? 0)
+  }
+
+  async #walked(): Promise<Walk> {
+    this.#walk ??= await this.#session.read((connection) => {
+      const layout = layoutOf(connection, this.#column)
+      if (layout === undefined) throw new DatabaseError('failed', `${connection.file}: the table ${this.#column.table} is gone`)
+      return walkOf(layout, this.#cutoff)
+    })
+    return this.#walk
+  }
+}

@@ -1,0 +1,75 @@
+import type { Layout } from './layout.ts'
+import type { Range } from './ranges.ts'
+
+/** Every statement over a time column. With an index each is a search of it, without one a walk by row number. */
+export interface Statements {
+  /** Time and row number of the first rows of a range: from `$1`, below `$2`, at most `$3`. */
+  first(range: Range): string
+  /** Of the rows behind `$1`, below `$2`, at most `$3`. */
+  behind(range: Range): string
+  /** Of the rows with the time `$1` behind the row `$2`, at most `$3`. */
+  ties(range: Range): string
+  /** Without an index: of the rows behind the row `$1`, at most `$2`. */
+  readonly walk: string
+  /** The rows numbered in the JSON list `$1` that have expired at the cutoff `$2`, `$3` for text without a zone. */
+  readonly remove: string
+  readonly count: string
+  readonly undated: string
+  /** How many rows a range has, counted no further than `$3`. */
+  bounded(range: Range): string
+  /** How many rows the table has, counted no further than `$1`. */
+  readonly size: string
+  /** The newest `$3` of the text from `$1` and below `$2`. */
+  readonly newest: string
+  /** The bytes of the text in row `$1`. */
+  readonly bytes: string
+}
+
+/**
+ * `INDEXED BY` makes certain that no statistic turns a search into a scan: should the index be gone, the statement fails.
+ *
+ * Rows come in index order, forwards in time: those of one time are in the order of their numbers, which in a descending index, walked
+ * backwards, descends. Text is bound through a CAST, so that bytes that are no UTF-8 can be bound too.
+ */
+export function statementsFor({ table, column, rowid, index }: Layout): Statements {
+  const indexed = index === undefined ? table : `${table} INDEXED BY ${index.name}`
+  const row = `SELECT ${column}, ${rowid} FROM ${indexed}`
+  const [onwards, order] = index?.descending === true ? ['<', 'DESC'] : ['>', 'ASC']
+  const forwards = `ORDER BY ${column}, ${rowid} ${order}`
+  const listed = `${rowid} IN (SELECT value FROM json_each($1)) AND maintenance_expired(${column}, $2, $3)`
+  const below = (range: Range): string => {
+    switch (range.kind) {
+      case 'number':
+        // Text is greater than every number, and '' is the least text.
+        return range.below === undefined ? `${column} < ''` : `${column} < $2`
+      case 'text':
+        return range.below === undefined ? `${column} < x''` : `${column} < CAST($2 AS TEXT)`
+      case 'blob':
+        return 'TRUE'
+    }
+  }
+  const start = (range: Range): string => {
+    switch (range.kind) {
+      case 'number':
+        return '$1'
+      case 'text':
+        return 'CAST($1 AS TEXT)'
+      case 'blob':
+        return "x''"
+    }
+  }
+  const value = (range: Range): string => (range.kind === 'text' ? 'CAST($1 AS TEXT)' : '$1')
+  return {
+    first: (range) => `${row} WHERE ${column} >= ${start(range)} AND ${below(range)} ${forwards} LIMIT $3`,
+    behind: (range) => `${row} WHERE ${column} > ${value(range)} AND ${below(range)} ${forwards} LIMIT $3`,
+    ties: (range) => `${row} WHERE ${column} = ${value(range)} AND ${rowid} ${onwards} $2 ORDER BY ${rowid} ${order} LIMIT $3`,
+    walk: `SELECT ${column}, ${rowid} FROM ${table} WHERE ${rowid} > $1 ORDER BY ${rowid} LIMIT $2`,
+    remove: `DELETE FROM ${table} WHERE ${listed}`,
+    count: `SELECT count(*) AS expired FROM ${table} WHERE ${listed}`,
+    undated: `SELECT count(*) FROM ${indexed} WHERE ${column} IS NULL`,
+    bounded: (range) => `SELECT count(*) FROM (SELECT 1 FROM ${indexed} WHERE ${column} >= ${start(range)} AND ${below(range)} LIMIT $3)`,
+    size: `SELECT count(*) FROM (SELECT 1 FROM ${table} NOT INDEXED WHERE ${rowid} > -9e999 LIMIT $1)`,
+    newest: `SELECT ${column}, ${rowid} FROM ${indexed} WHERE ${column} >= CAST($1 AS TEXT) AND ${column} < CAST($2 AS TEXT) ORDER BY ${column} DESC LIMIT $3`,
+    bytes: `SELECT CAST(${column} AS BLOB) FROM ${table} WHERE ${rowid} = $1`,
+  }
+}

@@ -1,0 +1,140 @@
+import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from '../../time.ts'
+
+/** As the driver returns it; a whole number too large for a number is a bigint. */
+export type StoredTime = string | number | bigint | Uint8Array | null
+
+export type Standing = 'expired' | 'kept' | 'unreadable' | 'undated'
+
+/**
+ * Where a stored time stands against the cutoff. A row holds what some client wrote, and a time is
+ * - text `YYYY-MM-DD`, optionally ` ` or `T` and `HH:MM[:SS[.fraction]]`, optionally `Z` or `±HH:MM` of at most 15 hours; the date must exist;
+ * - a number that is Unix seconds, milliseconds, microseconds or nanoseconds of the years 2000 to 2100: those ranges do not meet.
+ *
+ * NULL is undated, everything else unreadable. `cutoff` is whole milliseconds, so that digits below a millisecond cannot change the answer.
+ * Text without a zone is compared, as it reads, with `wallCutoff` (see `wallClockThreshold`).
+ */
+export function standing(value: StoredTime, cutoff: EpochMs, wallCutoff: EpochMs): Standing {
+  if (typeof value === 'string') {
+    const time = readText(value)
+    if (time === undefined) return 'unreadable'
+    return time.instant < (time.zoned ? cutoff : wallCutoff) ? 'expired' : 'kept'
+  }
+  if (typeof value === 'number' || typeof value === 'bigint') {
+    for (const unit of EPOCH_UNITS) {
+      if (value >= unit.from && value < unit.below) return value < unit.at(cutoff) ? 'expired' : 'kept'
+    }
+    return 'unreadable'
+  }
+  return value === null ? 'undated' : 'unreadable'
+}
+
+/** What numbers count since 1970; nanoseconds are bigint because a number does not hold them exactly. */
+export interface EpochUnit {
+  /** 2000-01-01T00:00:00Z */
+  readonly from: number | bigint
+  /** 2101-01-01T00:00:00Z */
+  readonly below: number | bigint
+  at(time: EpochMs): number | bigint
+}
+
+const YEAR_2000_S = 946_684_800
+const YEAR_2101_S = 4_133_980_800
+
+/** Ascending. */
+export const EPOCH_UNITS: readonly EpochUnit[] = [
+  { from: YEAR_2000_S, below: YEAR_2101_S, at: (time) => time / SECOND },
+  { from: YEAR_2000_S * 1e3, below: YEAR_2101_S * 1e3, at: (time) => time },
+  { from: YEAR_2000_S * 1e6, below: YEAR_2101_S * 1e6, at: (time) => time * 1e3 },
+  { from: BigInt(YEAR_2000_S) * 10n ** 9n, below: BigInt(YEAR_2101_S) * 10n ** 9n, at: (time) => BigInt(time) * 10n ** 6n },
+]
+
+export interface TextTime {
+  /** Rounded down to the millisecond; where the text names no zone, as if it were in UTC. */
+  readonly instant: EpochMs
+  readonly zoned: boolean
+}
+
+/** `undefined`: not a time. Written by hand because it runs for every row that is looked at. */
+export function readText(text: string): TextTime | undefined {
+  const year = digits(text, 0, 4)
+  const month = digits(text, 5, 2)
+  const day = digits(text, 8, 2)
+  if (text.charCodeAt(4) !== DASH || text.charCodeAt(7) !== DASH || !isDate(year, month, day)) return undefined
+
+  let reading = daysBefore(year, month, day) * DAY
+  let at = 10
+  const separator = text.charCodeAt(at)
+  if (separator === SPACE || separator === LETTER_T) {
+    const hour = digits(text, 11, 2)
+    const minute = digits(text, 14, 2)
+    if (!(hour < 24 && minute < 60) || text.charCodeAt(13) !== COLON) return undefined
+    reading += hour * HOUR + minute * MINUTE
+    at = 16
+    if (text.charCodeAt(at) === COLON) {
+      const second = digits(text, 17, 2)
+      if (!(second < 60)) return undefined
+      reading += second * SECOND
+      at = 19
+      if (text.charCodeAt(at) === POINT) {
+        const first = ++at
+        for (let code = text.charCodeAt(at); code >= ZERO && code <= NINE; code = text.charCodeAt(++at)) {
+          if (at - first < 3) reading += (code - ZERO) * HUNDREDS[at - first]!
+        }
+        if (at === first) return undefined
+      }
+    }
+  }
+  if (at === text.length) return { instant: reading, zoned: false }
+  const offset = readOffset(text, at)
+  return offset === undefined ? undefined : { instant: reading - offset, zoned: true }
+}
+
+/** No zone is further from UTC; this also bounds how far ahead of the cutoff an expired time can read. */
+export const MOST_OFFSET_MS = 15 * HOUR
+
+function readOffset(text: string, at: number): number | undefined {
+  const sign = text.charCodeAt(at)
+  if (sign === LETTER_Z) return at + 1 === text.length ? 0 : undefined
+  if ((sign !== PLUS && sign !== DASH) || text.length !== at + 6 || text.charCodeAt(at + 3) !== COLON) return undefined
+  const minute = digits(text, at + 4, 2)
+  const size = digits(text, at + 1, 2) * HOUR + minute * MINUTE
+  if (!(minute < 60 && size <= MOST_OFFSET_MS)) return undefined
+  return sign === PLUS ? size : -size
+}
+
+/** NaN where one of them is no digit. */
+function digits(text: string, from: number, count: number): number {
+  let value = 0
+  for (let at = from; at < from + count; at++) {
+    const code = text.charCodeAt(at)
+    if (!(code >= ZERO && code <= NINE)) return NaN
+    value = value * 10 + code - ZERO
+  }
+  return value
+}
+
+function isDate(year: number, month: number, day: number): boolean {
+  if (!(year >= 1 && month >= 1 && month <= 12 && day >= 1)) return false
+  const leap = month === 2 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+  return day <= MONTH_DAYS[month - 1]! + (leap ? 1 : 0)
+}
+
+/** Days from 1970-01-01, in a year that begins in March so that the leap day comes last. */
+function daysBefore(year: number, month: number, day: number): number {
+  const march = month > 2 ? year : year - 1
+  const leapDays = Math.floor(march / 4) - Math.floor(march / 100) + Math.floor(march / 400)
+  return march * 365 + leapDays + Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - DAYS_TO_1970
+}
+
+const DAYS_TO_1970 = 719_469
+const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+const HUNDREDS = [100, 10, 1]
+const SPACE = 0x20
+const PLUS = 0x2b
+const DASH = 0x2d
+const POINT = 0x2e
+const ZERO = 0x30
+const NINE = 0x39
+const COLON = 0x3a
+const LETTER_T = 0x54
+const LETTER_Z = 0x5a

@@ -1,0 +1,99 @@
+import type { EpochMs } from '../../time.ts'
+import type { Connection, TimeRow } from './connection.ts'
+import type { Layout } from './layout.ts'
+import { rangesFor, type Range } from './ranges.ts'
+import { statementsFor, type Statements } from './statements.ts'
+import type { StoredTime } from './times.ts'
+
+/** Behind a row of one of the walk's ranges, or, with `row` undefined, where the range begins. */
+export interface Position {
+  readonly range: number
+  readonly row: TimeRow | undefined
+}
+
+export const START: Position = { range: 0, row: undefined }
+
+export interface Stretch {
+  readonly rows: readonly TimeRow[]
+  /** Behind the last of them. */
+  readonly end: Position
+}
+
+/** The ways through a table by its time column, forwards only. */
+export interface Walk {
+  readonly statements: Statements
+  /** Without an index the way to expired rows is through the whole table. */
+  readonly indexed: boolean
+  /** Where every expired row lies. */
+  readonly expired: Path
+  /** Where nothing but what cannot be read should lie. */
+  readonly strange: Path
+  /** Where rows still to be kept lie. */
+  readonly kept: Path
+}
+
+export interface Path {
+  /** At most `size` rows behind `from`, all of one range; `undefined`: the path has ended. */
+  read(connection: Connection, from: Position, size: number): Stretch | undefined
+  /** How many rows it has, counted no further than `most` in each range. */
+  atMost(connection: Connection, most: number): number
+}
+
+export function walkOf(layout: Layout, cutoff: EpochMs): Walk {
+  const statements = statementsFor(layout)
+  if (layout.index === undefined) {
+    const nowhere = pathThrough(statements, [])
+    return { statements, indexed: false, expired: pathByNumber(statements), strange: nowhere, kept: nowhere }
+  }
+  const { expired, strange, kept } = rangesFor(cutoff, layout.numbers)
+  const [through, around, beyond] = [expired, strange, kept].map((ranges) => pathThrough(statements, ranges))
+  return { statements, indexed: true, expired: through!, strange: around!, kept: beyond! }
+}
+
+function pathThrough(statements: Statements, ranges: readonly Range[]): Path {
+  return {
+    read: (connection, from, size) => {
+      const range = ranges[from.range]
+      return range === undefined ? undefined : stretchOf(inRange(connection, statements, range, from.row, size), from, size)
+    },
+    atMost: (connection, most) => {
+      let rows = 0
+      for (const range of ranges) rows += connection.value<number>(statements.bounded(range), [...boundsOf(range), most]) ?? 0
+      return rows
+    },
+  }
+}
+
+/** For want of an index. */
+function pathByNumber(statements: Statements): Path {
+  return {
+    read: (connection, from, size) =>
+      from.range > 0 ? undefined : stretchOf(connection.timeRows(statements.walk, [from.row?.[1] ?? -Infinity, size]), from, size),
+    atMost: (connection, most) => connection.value<number>(statements.size, [most]) ?? 0,
+  }
+}
+
+function stretchOf(rows: readonly TimeRow[], from: Position, size: number): Stretch {
+  const row = rows.at(-1)
+  return { rows, end: rows.length < size || row === undefined ? { range: from.range + 1, row: undefined } : { range: from.range, row } }
+}
+
+function boundsOf(range: Range): [from: string | number | bigint | null, below: string | number | bigint | null] {
+  return range.kind === 'blob' ? [null, null] : [range.from, range.below ?? null]
+}
+
+/** First what is left of the rows with the last row's time, so that any number of rows of one time costs no more than others. */
+function inRange(connection: Connection, statements: Statements, range: Range, behind: TimeRow | undefined, size: number): TimeRow[] {
+  const [from, below] = boundsOf(range)
+  if (behind === undefined) return connection.timeRows(statements.first(range), [from, below, size])
+  const time = bindable(connection, statements, behind)
+  const rows = connection.timeRows(statements.ties(range), [time, behind[1], size])
+  if (rows.length === size) return rows
+  return [...rows, ...connection.timeRows(statements.behind(range), [time, below, size - rows.length])]
+}
+
+/** Bytes that are no UTF-8 come back as U+FFFD, which sorts elsewhere: such a text is bound as the bytes that it is. */
+function bindable(connection: Connection, statements: Statements, [value, rowid]: TimeRow): StoredTime {
+  if (typeof value !== 'string' || !value.includes('\u{FFFD}')) return value
+  return connection.value<Uint8Array>(statements.bytes, [rowid]) ?? value
+}

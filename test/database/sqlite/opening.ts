@@ -1,0 +1,67 @@
+import BetterSqlite3 from 'better-sqlite3'
+import type { Database, ExpiredRows, OpenOptions, Slice } from '../../../src/database/database.ts'
+import { openSqlite } from '../../../src/database/sqlite/open.ts'
+import { hostClock, MINUTE, SECOND } from '../../../src/time.ts'
+
+/** What the database told its listener. */
+export interface Told {
+  readonly created: string[]
+  readonly warnings: string[]
+}
+
+export interface Opened extends AsyncDisposable {
+  readonly database: Database
+  readonly told: Told
+}
+
+/** Opens a file as the program does, as the user who runs the test. */
+export async function opened(file: string, changes: Partial<Omit<OpenOptions, 'url'>> = {}): Promise<Opened> {
+  const told: Told = { created: [], warnings: [] }
+  const database = await openSqlite({
+    url: { engine: 'sqlite', file, notes: [] },
+    schema: 'public',
+    timeZone: 'UTC',
+    connectTimeoutMs: 2 * SECOND,
+    access: 'write',
+    applicationName: 'test',
+    clock: hostClock(),
+    user: { uid: process.getuid?.() },
+    listener: {
+      created: (path) => void told.created.push(path),
+      warning: (message) => void told.warnings.push(message),
+      lost: () => undefined,
+      regained: () => undefined,
+    },
+    signal: new AbortController().signal,
+    ...changes,
+  })
+  return { database, told, [Symbol.asyncDispose]: () => database[Symbol.asyncDispose]() }
+}
+
+/** Another connection to the file, as the gateway has one. It gives up on a lock at once. */
+export function beside(file: string): BetterSqlite3.Database & Disposable {
+  const other = new BetterSqlite3(file, { timeout: 0 })
+  return Object.assign(other, { [Symbol.dispose]: () => void other.close() })
+}
+
+/** The slices from the first to the last, with nothing done to them. */
+export async function slicesOf(rows: ExpiredRows, size: number): Promise<Slice[]> {
+  const slices: Slice[] = []
+  for (let slice = await rows.next(size, undefined); slice !== undefined; slice = await rows.next(size, slice)) slices.push(slice)
+  return slices
+}
+
+/** Deletes what has expired, slice by slice. */
+export async function purged(database: Database, rows: ExpiredRows, size: number): Promise<number> {
+  let gone = 0
+  for (let slice = await rows.next(size, undefined); slice !== undefined; slice = await rows.next(size, slice)) {
+    const chosen = slice
+    const { affected } = await database.transaction((tx) => chosen.remove(tx))
+    gone += affected
+    await database.tidy()
+  }
+  return gone
+}
+
+export const NOON = Date.parse('2026-11-23T12:00:00Z')
+export const QUARTER = 15 * MINUTE
