@@ -1,0 +1,110 @@
+import { parseDatabaseUrl } from '../database/url.ts'
+import { messageOf } from '../errors.ts'
+import { scheduleProblem } from '../schedule/expression.ts'
+import { DAY, formatDuration, parseDuration } from '../time.ts'
+
+/** What a setting can hold. convict's own formats coerce in silence, so none of them is used. */
+export type FormatName = 'database URL' | 'text' | 'truth' | 'duration' | 'retention' | 'schedule' | 'time zone' | 'choice'
+
+/** What a format needs to know of the setting it is asked about. */
+export interface Limits {
+  readonly choices?: readonly string[]
+  readonly leastMs?: number
+}
+
+interface Format {
+  /** What is wrong with a value, as a file holds it, or `undefined`. */
+  check(value: unknown, limits: Limits): string | undefined
+  /** The value that an environment variable or an argument stands for; what cannot be read stays text, for `check` to refuse. */
+  fromText?(text: string): unknown
+}
+
+export const FORMATS: Readonly<Record<FormatName, Format>> = {
+  'database URL': { check: databaseUrlProblem },
+  text: { check: textProblem },
+  truth: { check: booleanProblem, fromText: readBoolean },
+  duration: { check: (value) => durationProblem(value, 0, LONGEST_WAIT_MS, '30s') },
+  retention: { check: (value, { leastMs = 0 }) => durationProblem(value, leastMs, LONGEST_RETENTION_MS, '90d') },
+  schedule: { check: checkSchedule },
+  'time zone': { check: timeZoneProblem },
+  choice: { check: (value, { choices = [] }) => choiceProblem(value, choices), fromText: (text) => text.toLowerCase() },
+}
+
+/** A timer cannot wait longer. */
+const LONGEST_WAIT_MS = 24 * DAY
+/** A cutoff stays well within what either engine can hold as a time. */
+const LONGEST_RETENTION_MS = 36_500 * DAY
+
+/** The only check that shows nothing of the value. */
+function databaseUrlProblem(value: unknown): string | undefined {
+  if (typeof value !== 'string') return 'it is not text'
+  try {
+    parseDatabaseUrl(value)
+    return undefined
+  } catch (error) {
+    return messageOf(error)
+  }
+}
+
+function textProblem(value: unknown): string | undefined {
+  if (typeof value !== 'string') return `${shown(value)} is not text; put it in quotation marks`
+  if (value === '') return 'it is empty'
+  // oxlint-disable-next-line no-control-regex
+  if (/[\u0000-\u001f\u007f]/.test(value)) return `${shown(value)} holds a control character`
+  return value === value.trim() ? undefined : `${shown(value)} begins or ends with a blank`
+}
+
+function booleanProblem(value: unknown): string | undefined {
+  return typeof value === 'boolean' ? undefined : `${shown(value)} is not a boolean; write true or false`
+}
+
+function readBoolean(text: string): unknown {
+  const word = text.toLowerCase()
+  return word === 'true' ? true : word === 'false' ? false : text
+}
+
+function durationProblem(value: unknown, leastMs: number, mostMs: number, example: string): string | undefined {
+  const forms = `write a whole number with its unit (ms, s, m, h, d), such as ${example}`
+  if (typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value))) return `${shown(value)} has no unit; ${forms}`
+  const ms = typeof value === 'string' ? parseDuration(value) : undefined
+  if (ms === undefined) return `${shown(value)} is not a duration; ${forms}`
+  if (ms < leastMs) return `${shown(value)} is shorter than ${formatDuration(leastMs)}, the least that is allowed`
+  if (ms > mostMs) return `${shown(value)} is longer than ${formatDuration(mostMs)}, the most that is allowed`
+  return undefined
+}
+
+function checkSchedule(value: unknown): string | undefined {
+  if (typeof value !== 'string') return `${shown(value)} is not a schedule; write a cron expression in quotation marks, such as "0 3 * * *"`
+  const problem = scheduleProblem(value)
+  return problem === undefined ? undefined : `${shown(value)} is not a schedule: ${problem}`
+}
+
+/**
+ * Only `UTC` and names like `Europe/Berlin`: short names mean one zone to JavaScript and another to PostgreSQL (`BST` is Dhaka here and London
+ * there), and an offset has its sign turned round.
+ */
+function timeZoneProblem(value: unknown): string | undefined {
+  const known = typeof value === 'string' && /^(?:UTC|[A-Z][\w+-]*(?:\/[\w+-]+)+)$/i.test(value) && isTimeZone(value)
+  return known ? undefined : `${shown(value)} is not a time zone; write UTC or a name such as Europe/Berlin`
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== ''
+  } catch {
+    return false
+  }
+}
+
+function choiceProblem(value: unknown, choices: readonly string[]): string | undefined {
+  return choices.some((choice) => choice === value) ? undefined : `${shown(value)} is not one of ${choices.join(', ')}`
+}
+
+const MOST_SHOWN = 60
+
+function shown(value: unknown): string {
+  if (value === null) return 'an empty value'
+  if (typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a section'
+  const text = JSON.stringify(value) ?? 'nothing'
+  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text
+}

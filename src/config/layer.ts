@@ -1,0 +1,18 @@
+/** A value that somebody gave a setting. */
+export interface Given {
+  readonly key: string
+  readonly value: unknown
+  /** Who gave it, as the `config` command says. */
+  readonly source: string
+  /** The same to the line, for problems. */
+  readonly where: string
+}
+
+/** What one source of settings says. */
+export interface Layer {
+  readonly given: readonly Given[]
+  /** One line each. */
+  readonly problems: readonly string[]
+  /** What is only worth a line in the log. */
+  readonly notes: readonly string[]
+}

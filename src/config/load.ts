@@ -1,0 +1,84 @@
+import { join, resolve } from 'node:path'
+import { parseDatabaseUrl } from '../database/url.ts'
+import { MaintenanceError } from '../errors.ts'
+import { CONFIG_FILE, givenText, readEnvironment, type Environment } from './environment.ts'
+import { readFile } from './file.ts'
+import type { Layer } from './layer.ts'
+import { createConfig, settingProblem, SETTINGS, type Values } from './schema.ts'
+import { toSettings, type Settings } from './settings.ts'
+
+export type { JobSettings, SettingEntry, Settings } from './settings.ts'
+
+export interface Sources {
+  /** Holds `config/default.yaml`. */
+  readonly packageRoot: string
+  /** Relative file names start here. */
+  readonly workingDirectory: string
+  readonly env: Environment
+  /** Named on the command line; without it `MAINTENANCE_CONFIG` is asked. */
+  readonly configFile?: string
+  /** Settings given on the command line, written as in the environment. */
+  readonly overrides?: Readonly<Record<string, string>>
+}
+
+/**
+ * Reads all sources, weakest first, and checks every value of each, also of those that a stronger one overrides. Throws `CONFIG_INVALID` with
+ * every problem, one a line, each with its key and where it came from; never a secret.
+ */
+export function loadSettings(sources: Sources): Settings {
+  const { packageRoot, workingDirectory, env, configFile, overrides = {} } = sources
+  const named = configFile ?? env[CONFIG_FILE] ?? ''
+  const layers = [
+    readFile(join(packageRoot, SHIPPED), SHIPPED),
+    ...(named === '' ? [] : [readFile(resolve(workingDirectory, named), named)]),
+    readEnvironment(env, workingDirectory),
+    readOverrides(overrides),
+  ]
+
+  const config = createConfig()
+  const problems = layers.flatMap((layer) => layer.problems)
+  const origins = new Map<string, string>()
+  for (const { key, value, source, where } of layers.flatMap((layer) => layer.given)) {
+    const problem = settingProblem(
+      SETTINGS.find((setting) => setting.key === key)!,
+      value,
+    )
+    if (problem !== undefined) problems.push(`${key} (${where}): ${problem}`)
+    else {
+      config.set(key, value)
+      origins.set(key, source)
+    }
+  }
+  if (problems.length === 0) problems.push(...contradictions(config.getProperties()))
+  if (problems.length > 0) throw new MaintenanceError('CONFIG_INVALID', problems.join('\n'))
+
+  config.validate({ allowed: 'strict' })
+  return toSettings({
+    values: config.getProperties(),
+    sources: origins,
+    notes: layers.flatMap((layer) => layer.notes),
+    driverPassword: env['PGPASSWORD'],
+  })
+}
+
+const SHIPPED = 'config/default.yaml'
+
+function readOverrides(overrides: Readonly<Record<string, string>>): Layer {
+  const given = SETTINGS.flatMap((setting) => {
+    const text = overrides[setting.key]
+    return text === undefined ? [] : [givenText(setting, text, 'command line')]
+  })
+  const problems = Object.keys(overrides)
+    .filter((key) => !SETTINGS.some((setting) => setting.key === key))
+    .map((key) => `${key} (command line): there is no such setting`)
+  return { given, problems, notes: [] }
+}
+
+/** Values that are well by themselves and not together. */
+function contradictions({ database }: Values): readonly string[] {
+  const url = parseDatabaseUrl(database.url)
+  if (url.engine !== 'postgres' || url.schema === undefined || url.schema === database.schema) return []
+  return [
+    `database.schema: it is ${JSON.stringify(database.schema)}, but the database URL looks in ${JSON.stringify(url.schema)}; set DATABASE_SCHEMA to the schema that holds the gateway’s tables`,
+  ]
+}

@@ -1,0 +1,167 @@
+import convict from 'convict'
+import { JOBS, type Job } from '../catalogue.ts'
+import { formatDuration } from '../time.ts'
+import { FORMATS, type FormatName, type Limits } from './formats.ts'
+
+/** One setting, as convict takes it. */
+interface Leaf extends Limits {
+  readonly doc: string
+  readonly format: FormatName
+  readonly default: string | boolean | null
+  readonly env: string
+  /** Never shown. */
+  readonly sensitive?: boolean
+  /** May be null in a file: not set. */
+  readonly nullable?: boolean
+}
+
+export interface Setting extends Leaf {
+  readonly key: string
+}
+
+/** The values as they are written, durations as text. */
+export interface Values {
+  readonly database: { readonly url: string; readonly schema: string; readonly timeZone: string; readonly connectTimeout: string }
+  readonly migrations: { readonly enabled: boolean; readonly lockTimeout: string }
+  readonly jobs: Readonly<Record<string, JobValues>>
+  readonly schedule: { readonly timeZone: string }
+  readonly log: { readonly level: LogLevel; readonly format: LogFormat }
+  readonly health: { readonly file: string | null }
+}
+
+export interface JobValues {
+  readonly enabled: boolean
+  readonly schedule: string
+  /** Where the job has one. */
+  readonly retention?: string
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+const LOG_FORMATS = ['auto', 'json', 'pretty'] as const
+export type LogFormat = (typeof LOG_FORMATS)[number]
+
+interface Section {
+  readonly [name: string]: Leaf | Section
+}
+
+/** A file that holds the value of `DATABASE_URL`. */
+export const DATABASE_URL_FILE = 'DATABASE_URL_FILE'
+
+const SCHEMA = {
+  database: {
+    url: {
+      doc: 'the gateway’s database, SQLite or PostgreSQL',
+      format: 'database URL',
+      default: 'sqlite:///secure_mcp_gateway.db',
+      env: 'DATABASE_URL',
+      sensitive: true,
+    },
+    schema: { doc: 'where the tables are (PostgreSQL only)', format: 'text', default: 'public', env: 'DATABASE_SCHEMA' },
+    timeZone: { doc: 'the zone of timestamps stored without one', format: 'time zone', default: 'UTC', env: 'DATABASE_TIME_ZONE' },
+    connectTimeout: {
+      doc: 'how long start-up waits for the database',
+      format: 'duration',
+      default: '60s',
+      env: 'DATABASE_CONNECT_TIMEOUT',
+    },
+  },
+  migrations: {
+    enabled: { doc: 'whether migrations are applied at start-up', format: 'truth', default: true, env: 'MIGRATIONS_ENABLED' },
+    lockTimeout: {
+      doc: 'how long to wait for another worker that is migrating',
+      format: 'duration',
+      default: '10m',
+      env: 'MIGRATIONS_LOCK_TIMEOUT',
+    },
+  },
+  jobs: Object.fromEntries(JOBS.map((job) => [job.settings, jobSection(job)])),
+  schedule: { timeZone: { doc: 'the zone of the schedules', format: 'time zone', default: 'UTC', env: 'SCHEDULE_TIME_ZONE' } },
+  log: {
+    level: { doc: 'the least that is logged', format: 'choice', choices: LOG_LEVELS, default: 'info' as LogLevel, env: 'LOG_LEVEL' },
+    format: {
+      doc: 'auto is text on a terminal, else JSON',
+      format: 'choice',
+      choices: LOG_FORMATS,
+      default: 'auto' as LogFormat,
+      env: 'LOG_FORMAT',
+    },
+  },
+  health: {
+    file: {
+      doc: 'a file the running worker touches every 30 s, for a health check',
+      format: 'text',
+      default: null,
+      nullable: true,
+      env: 'HEALTH_FILE',
+    },
+  },
+} satisfies Section
+
+function jobSection(job: Job) {
+  return {
+    enabled: { doc: `whether ${job.name} runs`, format: 'truth', default: true, env: `${job.environment}_ENABLED` },
+    schedule: { doc: `when ${job.name} runs`, format: 'schedule', default: job.schedule, env: `${job.environment}_SCHEDULE` },
+    ...(job.retention === undefined
+      ? {}
+      : {
+          retention: {
+            doc: `how long rows of ${job.table} are kept`,
+            format: 'retention' as const,
+            default: formatDuration(job.retention.defaultMs),
+            leastMs: job.retention.leastMs,
+            env: job.retention.environment,
+          },
+        }),
+  } satisfies Section
+}
+
+/** Every setting, in the order in which people read them. */
+export const SETTINGS: readonly Setting[] = settingsOf(SCHEMA, '')
+
+function settingsOf(section: Section, prefix: string): readonly Setting[] {
+  return Object.entries(section).flatMap(([name, node]) =>
+    isLeaf(node) ? [{ key: `${prefix}${name}`, ...node }] : settingsOf(node, `${prefix}${name}.`),
+  )
+}
+
+function isLeaf(node: Leaf | Section): node is Leaf {
+  return 'default' in node
+}
+
+export interface SettingDescription {
+  readonly key: string
+  readonly environment: readonly string[]
+  /** As a person writes it; null: none. */
+  readonly default: string | boolean | null
+  readonly doc: string
+}
+
+/** What the documents say of every setting. */
+export function describeSettings(): readonly SettingDescription[] {
+  return SETTINGS.map(({ key, env, default: value, doc }) => ({
+    key,
+    environment: env === 'DATABASE_URL' ? [env, DATABASE_URL_FILE] : [env],
+    default: value,
+    doc,
+  }))
+}
+
+/** What is wrong with a value of this setting, or `undefined`. */
+export function settingProblem(setting: Leaf, value: unknown): string | undefined {
+  return setting.nullable === true && value === null ? undefined : FORMATS[setting.format].check(value, setting)
+}
+
+/** A configuration that holds the defaults and reads neither the environment nor the arguments of the process. */
+export function createConfig(): convict.Config<Values> {
+  // Named, not functions, and not by the names that convict coerces itself (such as 'boolean'): what is set stays as it is.
+  for (const [name, format] of Object.entries(FORMATS))
+    convict.addFormat({
+      name,
+      validate(value: unknown, { choices, leastMs }: convict.SchemaObj) {
+        const problem = format.check(value, { choices, leastMs })
+        if (problem !== undefined) throw new Error(problem)
+      },
+    })
+  return convict<Values>(SCHEMA, { env: {}, args: [] })
+}

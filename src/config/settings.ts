@@ -1,0 +1,95 @@
+import { JOBS, type Job } from '../catalogue.ts'
+import { displayUrl, parseDatabaseUrl, secretsOf, type DatabaseUrl } from '../database/url.ts'
+import { parseDuration } from '../time.ts'
+import { SETTINGS, type LogFormat, type LogLevel, type Values } from './schema.ts'
+
+/** The configuration as the program takes it: plain, frozen data. */
+export interface Settings {
+  readonly database: {
+    readonly url: DatabaseUrl
+    readonly schema: string
+    readonly timeZone: string
+    readonly connectTimeoutMs: number
+  }
+  readonly migrations: { readonly enabled: boolean; readonly lockTimeoutMs: number }
+  /** In catalogue order. */
+  readonly jobs: readonly JobSettings[]
+  readonly schedule: { readonly timeZone: string }
+  readonly log: { readonly level: LogLevel; readonly format: LogFormat }
+  readonly health: { readonly file: string | undefined }
+  /** For the `config` command, in the order of the documents. */
+  readonly entries: readonly SettingEntry[]
+  /** What must never appear in a log line. */
+  readonly secrets: readonly string[]
+  /** What was ignored and who may have slipped, for the log at start. */
+  readonly notes: readonly string[]
+}
+
+export interface JobSettings {
+  readonly job: Job
+  readonly enabled: boolean
+  readonly schedule: string
+  readonly retentionMs: number | undefined
+}
+
+export interface SettingEntry {
+  readonly key: string
+  /** As a person writes it, without secrets; null: none. */
+  readonly value: string | boolean | null
+  readonly source: string
+}
+
+export interface Resolved {
+  readonly values: Values
+  readonly sources: ReadonlyMap<string, string>
+  readonly notes: readonly string[]
+  /** The password that the driver falls back to. */
+  readonly driverPassword: string | undefined
+}
+
+/** From values that were checked. */
+export function toSettings({ values, sources, notes, driverPassword }: Resolved): Settings {
+  const { database, migrations, jobs, schedule, log, health } = values
+  const url = parseDatabaseUrl(database.url)
+  return frozen({
+    database: { url, schema: database.schema, timeZone: database.timeZone, connectTimeoutMs: milliseconds(database.connectTimeout) },
+    migrations: { enabled: migrations.enabled, lockTimeoutMs: milliseconds(migrations.lockTimeout) },
+    jobs: JOBS.map((job) => {
+      const { enabled, schedule: when, retention } = jobs[job.settings]!
+      return { job, enabled, schedule: when, retentionMs: retention === undefined ? undefined : milliseconds(retention) }
+    }),
+    schedule: { timeZone: schedule.timeZone },
+    log: { level: log.level, format: log.format },
+    health: { file: health.file ?? undefined },
+    entries: SETTINGS.map(({ key, sensitive }) => ({
+      key,
+      value: sensitive === true ? displayUrl(url) : valueAt(values, key),
+      source: sources.get(key) ?? 'default',
+    })),
+    secrets: [
+      ...new Set([...secretsOf(database.url, url), ...(driverPassword === undefined || driverPassword === '' ? [] : [driverPassword])]),
+    ],
+    notes: [...notes, ...url.notes],
+  })
+}
+
+function milliseconds(text: string): number {
+  const ms = parseDuration(text)
+  if (ms === undefined) throw new Error(`not a duration: ${text}`)
+  return ms
+}
+
+function valueAt(values: Values, key: string): string | boolean | null {
+  const value = key
+    .split('.')
+    .reduce<unknown>((node, name) => (typeof node === 'object' && node !== null ? Reflect.get(node, name) : node), values)
+  return typeof value === 'string' || typeof value === 'boolean' ? value : null
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const inner of Object.values(value)) frozen(inner)
+  }
+  return value
+}

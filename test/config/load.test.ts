@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { JOBS } from '../../src/catalogue.ts'
+import { loadSettings, type Settings, type Sources } from '../../src/config/load.ts'
+import { MaintenanceError } from '../../src/errors.ts'
+import { DAY, MINUTE, SECOND } from '../../src/time.ts'
+
+const packageRoot = fileURLToPath(new URL('../..', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'settings-'))
+after(() => rmSync(folder, { recursive: true }))
+
+function write(name: string, text: string): string {
+  writeFileSync(join(folder, name), text)
+  return name
+}
+
+function load(sources: Partial<Sources> = {}): Settings {
+  return loadSettings({ packageRoot, workingDirectory: folder, env: {}, ...sources })
+}
+
+function problems(sources: Partial<Sources>): readonly string[] {
+  try {
+    load(sources)
+  } catch (error) {
+    assert.ok(error instanceof MaintenanceError)
+    assert.equal(error.code, 'CONFIG_INVALID')
+    assert.equal(error.exitCode, 2)
+    return error.message.split('\n')
+  }
+  return []
+}
+
+function only(sources: Partial<Sources>): string {
+  const found = problems(sources)
+  assert.equal(found.length, 1, found.join('\n'))
+  return found[0]!
+}
+
+function entry(settings: Settings, key: string): readonly [value: unknown, source: string] {
+  const found = settings.entries.find((each) => each.key === key)!
+  return [found.value, found.source]
+}
+
+test('with nothing given the settings are the documented defaults', () => {
+  const { entries, secrets, notes, ...settings } = load()
+  assert.deepEqual(settings, {
+    database: {
+      url: { engine: 'sqlite', file: 'secure_mcp_gateway.db', notes: [] },
+      schema: 'public',
+      timeZone: 'UTC',
+      connectTimeoutMs: 60 * SECOND,
+    },
+    migrations: { enabled: true, lockTimeoutMs: 10 * MINUTE },
+    jobs: [
+      { job: JOBS[0], enabled: true, schedule: '0 3 * * *', retentionMs: 90 * DAY },
+      { job: JOBS[1], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined },
+      { job: JOBS[2], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined },
+    ],
+    schedule: { timeZone: 'UTC' },
+    log: { level: 'info', format: 'auto' },
+    health: { file: undefined },
+  })
+  assert.deepEqual([...new Set(entries.map(({ source }) => source))], ['config/default.yaml'])
+  assert.deepEqual(secrets, [])
+  assert.deepEqual(notes, [])
+})
+
+test('every problem of every source is told at once, one a line, with its key and where it came from', () => {
+  const configFile = write('bad.yaml', 'log:\n  levle: info\n  format: yaml\njobs:\n  purgeAuditLogs:\n    retention: 90\nhealth: yes\n')
+  const env = {
+    DATABASE_URL: 'mysql://u:key@h/db',
+    MIGRATIONS_ENABLED: 'no',
+    PURGE_SESSIONS_SCHEDULE: '61 * * * *',
+    SCHEDULE_TIME_ZONE: 'BST',
+    AUDIT_LOGS_RETENTION: '-5d',
+  }
+  assert.deepEqual(problems({ configFile, env, overrides: { 'log.level': 'loud' } }), [
+    'log.levle (bad.yaml:2): there is no such setting; did you mean log.level?',
+    'health (bad.yaml:7): a section is expected, of file',
+    'log.format (bad.yaml:3): "yaml" is not one of auto, json, pretty',
+    'jobs.purgeAuditLogs.retention (bad.yaml:6): 90 has no unit; write a whole number with its unit (ms, s, m, h, d), such as 90d',
+    'database.url (DATABASE_URL): mysql is not supported: the database is SQLite or PostgreSQL; expected sqlite:///FILE, sqlite:////ABSOLUTE/FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE',
+    'migrations.enabled (MIGRATIONS_ENABLED): "no" is not a boolean; write true or false',
+    'jobs.purgeAuditLogs.retention (AUDIT_LOGS_RETENTION): "-5d" is not a duration; write a whole number with its unit (ms, s, m, h, d), such as 90d',
+    'jobs.purgeSessions.schedule (PURGE_SESSIONS_SCHEDULE): "61 * * * *" is not a schedule: minute "61" is not within 0 to 59',
+    'schedule.timeZone (SCHEDULE_TIME_ZONE): "BST" is not a time zone; write UTC or a name such as Europe/Berlin',
+    'log.level (command line): "loud" is not one of trace, debug, info, warn, error, fatal, silent',
+  ])
+})
+
+test('a bad value is refused also where a stronger source overrides it', () => {
+  const configFile = write('overridden.yaml', 'jobs: { purgeAuditLogs: { retention: 90 } }')
+  assert.match(only({ configFile, env: { AUDIT_LOGS_RETENTION: '30d' } }), /overridden\.yaml:1/)
+})
+
+describe('the order of the sources, weakest first', () => {
+  const configFile = write('order.yaml', 'log:\n  level: warn\n  format: json\njobs:\n  purgeAuditLogs:\n    retention: 30d\n')
+
+  test('a named file wins over the shipped one', () => {
+    assert.deepEqual(entry(load({ configFile }), 'log.level'), ['warn', 'order.yaml'])
+    assert.deepEqual(entry(load({ configFile }), 'migrations.lockTimeout'), ['10m', 'config/default.yaml'])
+  })
+  test('the environment wins over files', () => {
+    const settings = load({ configFile, env: { LOG_LEVEL: 'ERROR', AUDIT_LOGS_RETENTION: '365d' } })
+    assert.deepEqual(entry(settings, 'log.level'), ['error', 'LOG_LEVEL'])
+    assert.deepEqual(entry(settings, 'log.format'), ['json', 'order.yaml'])
+    assert.deepEqual(entry(settings, 'jobs.purgeAuditLogs.retention'), ['365d', 'AUDIT_LOGS_RETENTION'])
+    assert.equal(settings.jobs[0]!.retentionMs, 365 * DAY)
+  })
+  test('the command line wins over everything', () => {
+    assert.deepEqual(entry(load({ configFile, env: { LOG_LEVEL: 'error' }, overrides: { 'log.level': 'debug' } }), 'log.level'), [
+      'debug',
+      'command line',
+    ])
+  })
+  test('an empty environment variable counts as not set', () => {
+    assert.deepEqual(entry(load({ configFile, env: { LOG_LEVEL: '', DATABASE_URL: '', DATABASE_URL_FILE: '' } }), 'log.level'), [
+      'warn',
+      'order.yaml',
+    ])
+  })
+  test('MAINTENANCE_CONFIG names a file, and --config wins over it', () => {
+    write('other.json', '{\n\t"log": { "level": "fatal" }\n}')
+    const env = { MAINTENANCE_CONFIG: 'other.json' }
+    assert.deepEqual(entry(load({ env }), 'log.level'), ['fatal', 'other.json'])
+    assert.deepEqual(entry(load({ env, configFile }), 'log.level'), ['warn', 'order.yaml'])
+    assert.equal(load({ env: { MAINTENANCE_CONFIG: '' } }).log.level, 'info')
+  })
+})
+
+describe('DATABASE_URL and DATABASE_URL_FILE', () => {
+  test('a file holds the URL; its last line break is no part of it', () => {
+    for (const [name, end] of [
+      ['lf', '\n'],
+      ['crlf', '\r\n'],
+      ['none', ''],
+    ]) {
+      write(`url-${name}`, `postgresql://u:key@h/db${end}`)
+      const settings = load({ env: { DATABASE_URL_FILE: `url-${name}` } })
+      assert.deepEqual(entry(settings, 'database.url'), ['postgresql://u:***@h/db', 'DATABASE_URL_FILE'])
+      assert.deepEqual(settings.secrets, ['key'])
+    }
+  })
+  test('both are refused', () => {
+    const env = { DATABASE_URL: 'sqlite:///x.db', DATABASE_URL_FILE: write('both', 'sqlite:///x.db') }
+    assert.equal(only({ env }), 'database.url (DATABASE_URL_FILE): DATABASE_URL is set too; keep one of them')
+  })
+  test('a file that cannot be read, is empty or holds two lines is refused, and shows nothing of what it holds', () => {
+    assert.match(only({ env: { DATABASE_URL_FILE: 'missing' } }), /^database\.url \(DATABASE_URL_FILE\): the file cannot be read: ENOENT/)
+    assert.match(only({ env: { DATABASE_URL_FILE: '.' } }), /EISDIR/)
+    assert.match(only({ env: { DATABASE_URL_FILE: write('empty', '\n') } }), /empty/)
+    assert.match(only({ env: { DATABASE_URL_FILE: write('two', 'postgresql://u:key@h/db\n\n') } }), /line break/)
+  })
+  test('the password is in secrets in every spelling, and nowhere else', () => {
+    const settings = load({ env: { DATABASE_URL: 'postgresql://u:s%65cr3t%2f@h/db?connect_timeout=3', PGPASSWORD: 'fallback' } })
+    assert.deepEqual(settings.secrets, ['secr3t/', 's%65cr3t%2f', 'secr3t%2F', 'fallback'])
+    assert.deepEqual(settings.notes, ['connect_timeout in the database URL is ignored'])
+    const { secrets: _, database, ...shown } = settings
+    assert.equal(database.url.engine === 'postgres' && database.url.password, 'secr3t/')
+    assert.doesNotMatch(JSON.stringify(shown), /cr3t|fallback/)
+  })
+  test('a URL that looks in another schema than the configured one is refused', () => {
+    const DATABASE_URL = 'jdbc:postgresql://h/db?currentSchema=gateway'
+    assert.match(only({ env: { DATABASE_URL } }), /^database\.schema: .*"public".*"gateway"/)
+    assert.equal(load({ env: { DATABASE_URL, DATABASE_SCHEMA: 'gateway' } }).database.schema, 'gateway')
+  })
+})
+
+test('every setting can be given by its documented environment variable', () => {
+  const env = {
+    DATABASE_URL: 'sqlite:////x.db',
+    DATABASE_SCHEMA: 'gateway',
+    DATABASE_TIME_ZONE: 'Europe/Berlin',
+    DATABASE_CONNECT_TIMEOUT: '500ms',
+    MIGRATIONS_ENABLED: 'FALSE',
+    MIGRATIONS_LOCK_TIMEOUT: '1h',
+    PURGE_AUDIT_LOGS_ENABLED: 'false',
+    PURGE_AUDIT_LOGS_SCHEDULE: '0 4 * * *',
+    AUDIT_LOGS_RETENTION: '1d',
+    PURGE_POLICY_DECISIONS_ENABLED: 'false',
+    PURGE_POLICY_DECISIONS_SCHEDULE: '0 5 * * *',
+    PURGE_SESSIONS_ENABLED: 'True',
+    PURGE_SESSIONS_SCHEDULE: '* * * * * *',
+    SCHEDULE_TIME_ZONE: 'Asia/Kolkata',
+    LOG_LEVEL: 'trace',
+    LOG_FORMAT: 'pretty',
+    HEALTH_FILE: '/tmp/alive',
+  }
+  const { entries, secrets: _, notes, ...settings } = load({ env })
+  assert.deepEqual(settings, {
+    database: { url: { engine: 'sqlite', file: '/x.db', notes: [] }, schema: 'gateway', timeZone: 'Europe/Berlin', connectTimeoutMs: 500 },
+    migrations: { enabled: false, lockTimeoutMs: 60 * MINUTE },
+    jobs: [
+      { job: JOBS[0], enabled: false, schedule: '0 4 * * *', retentionMs: DAY },
+      { job: JOBS[1], enabled: false, schedule: '0 5 * * *', retentionMs: undefined },
+      { job: JOBS[2], enabled: true, schedule: '* * * * * *', retentionMs: undefined },
+    ],
+    schedule: { timeZone: 'Asia/Kolkata' },
+    log: { level: 'trace', format: 'pretty' },
+    health: { file: '/tmp/alive' },
+  })
+  assert.deepEqual(
+    entries.map(({ source }) => source),
+    Object.keys(env),
+  )
+  assert.deepEqual(notes, [])
+})
+
+test('settings cannot be changed, however deep', () => {
+  const settings = load()
+  assert.throws(() => Object.assign(settings.database, { schema: 'other' }), TypeError)
+  assert.throws(() => Object.assign(settings.jobs[0]!, { enabled: false }), TypeError)
+})
+
+test('a variable that looks like a setting is noted, without its value', () => {
+  const { notes } = load({
+    env: {
+      PURGE_AUDIT_LOG_ENABLED: 'key',
+      PURGE_AUDIT_LOGS_RETENTION: 'key',
+      SCHEDULE_TIMEZONE: 'key',
+      DATABASE_HOST: 'key',
+      LOG_LEVELS: 'key',
+    },
+  })
+  assert.deepEqual(notes, [
+    'the environment variable PURGE_AUDIT_LOG_ENABLED is not a setting; did you mean PURGE_AUDIT_LOGS_ENABLED?',
+    'the environment variable PURGE_AUDIT_LOGS_RETENTION is not a setting; those of purge-audit-logs are PURGE_AUDIT_LOGS_ENABLED, PURGE_AUDIT_LOGS_SCHEDULE, AUDIT_LOGS_RETENTION',
+    'the environment variable SCHEDULE_TIMEZONE is not a setting; did you mean SCHEDULE_TIME_ZONE?',
+  ])
+})
+
+test('a file that is not there is refused, the shipped one too', () => {
+  assert.match(only({ configFile: 'missing.yaml' }), /^missing\.yaml: the configuration file cannot be read: ENOENT/)
+  assert.match(only({ packageRoot: folder }), /^config\/default\.yaml: the configuration file cannot be read/)
+})
+
+test('an unknown key on the command line is refused', () => {
+  assert.match(only({ overrides: { 'log.levle': 'info' } }), /^log\.levle \(command line\): there is no such setting/)
+})

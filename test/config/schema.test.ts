@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, test } from 'node:test'
+import { readSettings } from '../../src/config/file.ts'
+import { createConfig, describeSettings, settingProblem, SETTINGS } from '../../src/config/schema.ts'
+
+function problem(key: string, value: unknown): string {
+  return (
+    settingProblem(
+      SETTINGS.find((setting) => setting.key === key)!,
+      value,
+    ) ?? 'accepted'
+  )
+}
+
+test('the shipped file says what the schema says', () => {
+  const shipped = readSettings(readFileSync(new URL('../../config/default.yaml', import.meta.url), 'utf8'), 'default.yaml')
+  assert.deepEqual(shipped.problems, [])
+  assert.deepEqual(
+    shipped.given.map(({ key, value }) => [key, value]),
+    SETTINGS.map((setting) => [setting.key, setting.default]),
+  )
+})
+
+test('the shipped file names the environment variable of every setting above it', () => {
+  const lines = readFileSync(new URL('../../config/default.yaml', import.meta.url), 'utf8').split('\n')
+  for (const { key, env } of SETTINGS) {
+    const name = key.split('.').at(-1)!
+    const at = lines.findIndex((line, index) => line.trim().startsWith(`${name}:`) && new RegExp(`\\b${env}\\b`).test(lines[index - 1]!))
+    assert.notEqual(at, -1, `${key} without ${env}`)
+  }
+})
+
+test('every default is a value that is allowed', () => {
+  for (const setting of SETTINGS) assert.equal(settingProblem(setting, setting.default), undefined, setting.key)
+  createConfig().validate({ allowed: 'strict' })
+})
+
+test('convict refuses what the formats refuse, and coerces nothing', () => {
+  const config = createConfig()
+  config.load({
+    migrations: { enabled: 'no' },
+    jobs: { purgeAuditLogs: { retention: 90 } },
+    database: { url: 'mysql://u:s3cret@h/db' },
+    log: { levle: 1 },
+  })
+  assert.throws(
+    () => config.validate({ allowed: 'strict' }),
+    (error: Error) => {
+      assert.match(error.message, /migrations\.enabled: "no" is not a boolean/)
+      assert.match(error.message, /jobs\.purgeAuditLogs\.retention: 90 has no unit/)
+      assert.match(error.message, /log\.levle/)
+      assert.doesNotMatch(error.message, /s3cret/)
+      return true
+    },
+  )
+})
+
+test('every setting is described, with its variables, default and a line', () => {
+  const described = describeSettings()
+  assert.deepEqual(
+    described.map(({ key, environment, default: value }) => [key, environment.join(' '), value]),
+    [
+      ['database.url', 'DATABASE_URL DATABASE_URL_FILE', 'sqlite:///secure_mcp_gateway.db'],
+      ['database.schema', 'DATABASE_SCHEMA', 'public'],
+      ['database.timeZone', 'DATABASE_TIME_ZONE', 'UTC'],
+      ['database.connectTimeout', 'DATABASE_CONNECT_TIMEOUT', '60s'],
+      ['migrations.enabled', 'MIGRATIONS_ENABLED', true],
+      ['migrations.lockTimeout', 'MIGRATIONS_LOCK_TIMEOUT', '10m'],
+      ['jobs.purgeAuditLogs.enabled', 'PURGE_AUDIT_LOGS_ENABLED', true],
+      ['jobs.purgeAuditLogs.schedule', 'PURGE_AUDIT_LOGS_SCHEDULE', '0 3 * * *'],
+      ['jobs.purgeAuditLogs.retention', 'AUDIT_LOGS_RETENTION', '90d'],
+      ['jobs.purgePolicyDecisions.enabled', 'PURGE_POLICY_DECISIONS_ENABLED', true],
+      ['jobs.purgePolicyDecisions.schedule', 'PURGE_POLICY_DECISIONS_SCHEDULE', '*/15 * * * *'],
+      ['jobs.purgeSessions.enabled', 'PURGE_SESSIONS_ENABLED', true],
+      ['jobs.purgeSessions.schedule', 'PURGE_SESSIONS_SCHEDULE', '*/15 * * * *'],
+      ['schedule.timeZone', 'SCHEDULE_TIME_ZONE', 'UTC'],
+      ['log.level', 'LOG_LEVEL', 'info'],
+      ['log.format', 'LOG_FORMAT', 'auto'],
+      ['health.file', 'HEALTH_FILE', null],
+    ],
+  )
+  for (const { doc } of described) assert.match(doc, /^[a-z].*[^.]$/)
+})
+
+describe('values', () => {
+  const RETENTION = 'jobs.purgeAuditLogs.retention'
+  const VALUES: readonly [key: string, value: unknown, answer: RegExp][] = [
+    [RETENTION, '1d', /accepted/],
+    [RETENTION, '24h', /accepted/],
+    [RETENTION, '36500d', /accepted/],
+    [RETENTION, '90', /"90" has no unit.*such as 90d/],
+    [RETENTION, 90, /90 has no unit/],
+    [RETENTION, '-5d', /not a duration/],
+    [RETENTION, '1.5h', /not a duration/],
+    [RETENTION, '90 d', /not a duration/],
+    [RETENTION, '90D', /not a duration/],
+    [RETENTION, '3mo', /not a duration/],
+    [RETENTION, '', /not a duration/],
+    [RETENTION, null, /an empty value is not a duration/],
+    [RETENTION, '23h', /"23h" is shorter than 1d/],
+    [RETENTION, '0d', /shorter than 1d/],
+    [RETENTION, '36501d', /longer than 36500d/],
+    [RETENTION, '999999999d', /longer than/],
+    ['database.connectTimeout', '0s', /accepted/],
+    ['database.connectTimeout', '24d', /accepted/],
+    ['database.connectTimeout', '25d', /longer than 24d/],
+    ['migrations.enabled', true, /accepted/],
+    ['migrations.enabled', 'true', /"true" is not a boolean/],
+    ['migrations.enabled', 'no', /"no" is not a boolean; write true or false/],
+    ['migrations.enabled', 1, /1 is not a boolean/],
+    ['migrations.enabled', null, /an empty value is not a boolean/],
+    ['jobs.purgeSessions.schedule', '* * * * * *', /accepted/],
+    ['jobs.purgeSessions.schedule', '0 0 13 * 5', /"0 0 13 \* 5" is not a schedule: it restricts both/],
+    ['jobs.purgeSessions.schedule', 15, /15 is not a schedule/],
+    ['schedule.timeZone', 'UTC', /accepted/],
+    ['schedule.timeZone', 'utc', /accepted/],
+    ['schedule.timeZone', 'America/Argentina/Buenos_Aires', /accepted/],
+    ['schedule.timeZone', 'Etc/GMT+5', /accepted/],
+    ['schedule.timeZone', 'Mars/Olympus', /not a time zone/],
+    ['schedule.timeZone', '+02:00', /not a time zone/],
+    ['schedule.timeZone', 'IST', /not a time zone/],
+    ['schedule.timeZone', 'Europe/Berlin ', /not a time zone/],
+    ['schedule.timeZone', null, /an empty value is not a time zone/],
+    ['log.level', 'silent', /accepted/],
+    ['log.level', 'INFO', /"INFO" is not one of/],
+    ['log.level', ['info'], /a list is not one of/],
+    ['log.format', 'pretty', /accepted/],
+    ['health.file', null, /accepted/],
+    ['health.file', '', /it is empty/],
+    ['health.file', '/tmp/alive', /accepted/],
+    ['health.file', '/tmp/alive\n', /control character/],
+    ['database.schema', 'my schema', /accepted/],
+    ['database.schema', ' public', /begins or ends with a blank/],
+    ['database.schema', 5, /5 is not text; put it in quotation marks/],
+    ['database.schema', {}, /a section is not text/],
+    ['database.url', 5, /^it is not text$/],
+    ['database.url', 'postgresql://u:p@h/db', /accepted/],
+    ['database.schema', 'x'.repeat(200), /accepted/],
+    ['log.level', 'x'.repeat(200), /^"x{59}… is not one of/],
+  ]
+  for (const [key, value, answer] of VALUES) test(`${key}: ${JSON.stringify(value)}`, () => assert.match(problem(key, value), answer))
+})
