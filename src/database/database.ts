@@ -86,6 +86,8 @@ export class DatabaseError extends MaintenanceError {
 export interface TimeColumn {
   readonly table: string
   readonly column: string
+  /** Present where the column says when a row was written: then the newest row tells in which zone that is done. */
+  readonly retention?: object
 }
 
 export interface Purgeable {

@@ -1,0 +1,116 @@
+import { formatDuration, SECOND, type Clock } from '../../time.ts'
+import { DatabaseError } from '../database.ts'
+import type { PostgresUrl } from '../url.ts'
+import { newDriver, type Driver } from './driver.ts'
+import { asDriverError, codeOf, explanation, scrubbed, troubleOf, type DriverError } from './errors.ts'
+import { encryptions, mayDowngrade } from './tls.ts'
+
+export interface Target {
+  readonly url: PostgresUrl
+  readonly applicationName: string
+  readonly clock: Clock
+}
+
+export interface Patience {
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+  /** Whether an error that time does not mend (a wrong password) ends the waiting. */
+  readonly giveUpOnRefusal: boolean
+}
+
+/** One try may take this long: a host that swallows packets answers nothing at all. */
+const ATTEMPT_MS = 10 * SECOND
+const FIRST_PAUSE_MS = 250
+const LONGEST_PAUSE_MS = 5 * SECOND
+/** A database that does not exist may be about to be made, by the container that starts beside us; not for long. */
+const MISSING_DATABASE_MS = 10 * SECOND
+
+/** Connects, trying again with growing pauses while the server cannot be reached. Rejects with `unreachable` or `refused`. */
+export async function connectPatiently(target: Target, { timeoutMs, signal, giveUpOnRefusal }: Patience): Promise<Driver> {
+  const { clock } = target
+  const started = clock.monotonicMs()
+  for (let tries = 1, pauseMs = FIRST_PAUSE_MS; ; tries += 1, pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    const left = timeoutMs - (clock.monotonicMs() - started)
+    let failure: unknown
+    try {
+      return await connectOnce(target, Math.min(Math.max(left, SECOND), ATTEMPT_MS), signal)
+    } catch (error) {
+      if (error instanceof DatabaseError) throw error
+      failure = error
+    }
+    if (signal.aborted) throw stopped(target, failure)
+    const waited = clock.monotonicMs() - started
+    const patience = giveUpOnRefusal ? patienceMs(asDriverError(failure), timeoutMs) : timeoutMs
+    if (waited + pauseMs > patience) throw givenUp(target, failure, tries, waited)
+    await clock.sleep(pauseMs, signal)
+    if (signal.aborted) throw stopped(target, failure)
+  }
+}
+
+function patienceMs(error: DriverError, timeoutMs: number): number {
+  if (error.code === '3D000') return Math.min(timeoutMs, MISSING_DATABASE_MS)
+  const trouble = troubleOf(error)
+  return trouble === 'unreachable' || trouble === 'lost' ? timeoutMs : 0
+}
+
+/** Rejects with the driver's error. */
+async function connectOnce({ url, applicationName }: Target, timeoutMs: number, signal: AbortSignal): Promise<Driver> {
+  const plan = encryptions(url, hostOf(url))
+  for (const [index, encryption] of plan.entries()) {
+    const driver = newDriver({ url, applicationName, encryption, connectTimeoutMs: timeoutMs })
+    const cut = (): void => driver.destroy()
+    // Without a listener an error that comes after the connection's own would end the process.
+    driver.onError(() => undefined)
+    signal.addEventListener('abort', cut, { once: true })
+    try {
+      await driver.connect()
+      return driver
+    } catch (error) {
+      driver.destroy()
+      if (index === plan.length - 1 || !mayDowngrade(asDriverError(error)) || signal.aborted) throw error
+    } finally {
+      signal.removeEventListener('abort', cut)
+    }
+  }
+  throw new Error('no way to connect was tried')
+}
+
+function hostOf(url: PostgresUrl): string {
+  return newDriver({ url, applicationName: '', encryption: false, connectTimeoutMs: 0 }).host
+}
+
+/** `host:port` and the database's name, with what the driver fills in where the URL says nothing. */
+export function placeOf(url: PostgresUrl): { readonly place: string; readonly name: string } {
+  const { host, port, database } = newDriver({ url, applicationName: '', encryption: false, connectTimeoutMs: 0 })
+  return { place: `${host.includes(':') ? `[${host}]` : host}:${port}`, name: database }
+}
+
+function givenUp({ url }: Target, failure: unknown, tries: number, waitedMs: number): DatabaseError {
+  const { place, name } = placeOf(url)
+  const error = asDriverError(failure)
+  const said = scrubbed(explanation(error), url.password)
+  const code = codeOf(failure)
+  const trouble = troubleOf(error)
+  if (trouble === 'unreachable' || trouble === 'lost') {
+    const often = tries === 1 ? 'tried once' : `tried ${tries} times in ${formatDuration(Math.round(waitedMs / SECOND) * SECOND)}`
+    return new DatabaseError(
+      'unreachable',
+      `PostgreSQL at ${place}/${name} cannot be reached: ${said} (${often}). Nothing was changed. ` +
+        'Check that the server runs and takes connections from here, and DATABASE_URL; DATABASE_CONNECT_TIMEOUT says how long to wait.',
+      { cause: failure },
+    )
+  }
+  const advice = code === '3D000' ? 'Create the database, or correct' : 'Correct the user, the password, the TLS settings or'
+  return new DatabaseError(
+    'refused',
+    `PostgreSQL at ${place}/${name} refused the connection: ${said}${code === undefined ? '' : ` [${code}]`}. Nothing was changed. ${advice} DATABASE_URL.`,
+    { cause: failure },
+  )
+}
+
+function stopped({ url }: Target, cause: unknown): DatabaseError {
+  const { place, name } = placeOf(url)
+  return new DatabaseError('unreachable', `Told to stop while connecting to PostgreSQL at ${place}/${name}. Nothing was changed.`, {
+    cause,
+  })
+}

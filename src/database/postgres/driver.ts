@@ -1,0 +1,75 @@
+import { Client, types } from 'pg'
+import type { Value } from '../database.ts'
+import type { PostgresUrl } from '../url.ts'
+import type { Encryption } from './tls.ts'
+
+/** What is asked of `pg`, and nothing more. */
+export interface Driver {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  /** The server process as the handshake named it; behind a pooler it is none of the server's. */
+  processId(): number | undefined
+  connect(): Promise<void>
+  /** Without values the text may hold several statements: one result each. A dead link is noticed after `timeoutMs` (0: never). */
+  run<Row>(sql: string, values: readonly Value[] | undefined, timeoutMs: number): Promise<readonly DriverResult<Row>[]>
+  /** Told of every error outside a query; more than once for one loss. */
+  onError(told: (error: Error) => void): void
+  /** Says goodbye to the server; hangs on a dead link. */
+  end(): Promise<void>
+  /** Cuts the link: the server rolls back once it notices. */
+  destroy(): void
+}
+
+export interface DriverResult<Row = Record<string, unknown>> {
+  readonly command: string
+  readonly rowCount: number | null
+  readonly rows: readonly Row[]
+}
+
+export interface DriverOptions {
+  readonly url: PostgresUrl
+  readonly applicationName: string
+  readonly encryption: Encryption
+  readonly connectTimeoutMs: number
+}
+
+/** How long an idle link may be silent before the system asks whether the other side is still there. */
+const KEEP_ALIVE_MS = 10_000
+
+export function newDriver({ url, applicationName, encryption, connectTimeoutMs }: DriverOptions): Driver {
+  // No timeout is sent along as a startup parameter: PgBouncer refuses connections that have them.
+  const client = new Client({
+    host: url.host,
+    port: url.port,
+    database: url.database,
+    user: url.user,
+    password: url.password,
+    options: url.options,
+    application_name: url.applicationName ?? applicationName,
+    ssl: encryption,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+    connectionTimeoutMillis: connectTimeoutMs,
+  })
+  client.setTypeParser(types.builtins.INT8, Number)
+  return {
+    host: client.host,
+    port: client.port,
+    database: client.database ?? '',
+    processId: () => ('processID' in client && typeof client.processID === 'number' ? client.processID : undefined),
+    async connect() {
+      await client.connect()
+    },
+    async run<Row>(text: string, values: readonly Value[] | undefined, timeoutMs: number) {
+      const config = { text, ...(values === undefined ? {} : { values: [...values] }), query_timeout: timeoutMs }
+      const answer: unknown = await client.query(config)
+      // The driver answers several statements with an array. What a row holds, only the writer of the statement knows.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+      return (Array.isArray(answer) ? answer : [answer]) as readonly DriverResult<Row>[]
+    },
+    onError: (told) => void client.on('error', told),
+    end: () => client.end(),
+    destroy: () => void client.connection.stream.destroy(),
+  }
+}

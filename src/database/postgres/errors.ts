@@ -1,0 +1,109 @@
+import { messageOf } from '../../errors.ts'
+import { DatabaseError, type Trouble } from '../database.ts'
+
+/** What the driver throws, as far as it is read here: a server's error has a SQLSTATE, a socket's a code of the system, some have none. */
+export interface DriverError {
+  readonly message: string
+  readonly code?: string | undefined
+  readonly hint?: string | undefined
+  /** Counted in code points from 1. */
+  readonly position?: string | undefined
+  /** The stack of functions the error came through, a trigger's among them. */
+  readonly where?: string | undefined
+  /** Of a host with several addresses: one error each. */
+  readonly errors?: readonly unknown[] | undefined
+}
+
+/** By SQLSTATE where it decides alone; see PostgreSQL's appendix A. */
+const BY_STATE: Readonly<Record<string, Trouble>> = {
+  '55P03': 'busy', // lock_not_available: a lock_timeout, or NOWAIT
+  '57014': 'busy', // query_canceled: a statement_timeout, or somebody's pg_cancel_backend
+  '40P01': 'busy', // deadlock_detected
+  '40001': 'busy', // serialization_failure
+  '25P03': 'lost', // idle_in_transaction_session_timeout
+  '25P04': 'lost', // transaction_timeout
+  '57P01': 'lost', // admin_shutdown
+  '57P02': 'lost', // crash_shutdown
+  '57P05': 'lost', // idle_session_timeout
+  '57P03': 'unreachable', // cannot_connect_now
+  '53300': 'unreachable', // too_many_connections
+  '42501': 'forbidden', // insufficient_privilege
+  '25006': 'read-only', // read_only_sql_transaction
+  '3D000': 'refused', // invalid_catalog_name: no such database
+  P0001: 'row-refused', // RAISE in a function
+}
+
+const BY_CLASS: Readonly<Record<string, Trouble>> = {
+  '08': 'lost', // connection exceptions
+  '23': 'row-refused', // integrity constraints
+  '28': 'refused', // invalid authorization
+}
+
+/** Codes of the system and of TLS. */
+const BY_SYSTEM_CODE: Readonly<Record<string, Trouble>> = {
+  ECONNREFUSED: 'unreachable',
+  ENOTFOUND: 'unreachable',
+  EAI_AGAIN: 'unreachable',
+  ETIMEDOUT: 'unreachable',
+  EHOSTUNREACH: 'unreachable',
+  ENETUNREACH: 'unreachable',
+  ENOENT: 'unreachable', // a Unix socket whose server is not started yet
+  ECONNRESET: 'lost',
+  ECONNABORTED: 'lost',
+  EPIPE: 'lost',
+}
+
+/** The driver gives these no code: what it says when the socket is gone, or when an answer has not come in time. */
+const LOST_MESSAGE =
+  /^(Connection terminated|Query read timeout|Client has encountered a connection error|Client was closed|timeout expired)/
+
+/** PgBouncer says everything with 08P01, also what will not pass by itself. */
+const POOLER_REFUSAL = /authentication failed|unsupported startup parameter|no such (database|user)/i
+
+export function troubleOf(error: DriverError): Trouble {
+  const { code } = error
+  if (code === undefined) return LOST_MESSAGE.test(error.message) ? 'lost' : 'failed'
+  if (code === '08P01' && POOLER_REFUSAL.test(error.message)) return 'refused'
+  const known = BY_STATE[code] ?? BY_SYSTEM_CODE[code] ?? BY_CLASS[SQLSTATE.test(code) ? code.slice(0, 2) : '']
+  if (known !== undefined) return known
+  // Whatever a trigger raises in the course of a statement is the row's own refusal.
+  return SQLSTATE.test(code) && TRIGGER_CONTEXT.test(error.where ?? '') ? 'row-refused' : 'failed'
+}
+
+const SQLSTATE = /^[0-9A-Z]{5}$/
+const TRIGGER_CONTEXT = /\bfunction\b/
+
+/** The password is taken out of whatever the driver says. */
+export function databaseError(thrown: unknown, password: string | undefined): DatabaseError {
+  if (thrown instanceof DatabaseError) return thrown
+  const error = asDriverError(thrown)
+  const state = error.code === undefined ? '' : ` [${error.code}]`
+  const hint = error.hint === undefined ? '' : ` (${error.hint})`
+  const place = error.where === undefined ? '' : `, in ${error.where.split('\n', 1)[0]}`
+  const text = scrubbed(`${explanation(error)}${hint}${place}${state}`, password)
+  const position = Number(error.position)
+  return new DatabaseError(troubleOf(error), text, { cause: thrown, ...(position > 0 ? { position } : {}) })
+}
+
+/** The SQLSTATE or system code below a `DatabaseError`, or of the driver's error itself. */
+export function codeOf(error: unknown): string | undefined {
+  if (error instanceof DatabaseError) return codeOf(error.cause)
+  return asDriverError(error).code
+}
+
+/** In words; of a host with several addresses, each of them. */
+export function explanation(error: DriverError): string {
+  return error.message === '' && error.errors !== undefined ? error.errors.map(messageOf).join(', ') : error.message
+}
+
+export function asDriverError(thrown: unknown): DriverError {
+  return thrown instanceof Error ? thrown : { message: String(thrown) }
+}
+
+/** Shorter than this it is no secret, and would take the letters out of every word. */
+const LEAST_SECRET = 3
+
+export function scrubbed(text: string, password: string | undefined): string {
+  if (password === undefined || password.length < LEAST_SECRET) return text
+  return text.replaceAll(password, '***').replaceAll(encodeURIComponent(password), '***')
+}

@@ -1,0 +1,96 @@
+import { DatabaseError, type Database, type OpenOptions, type Query, type Session } from '../database.ts'
+import type { PostgresUrl } from '../url.ts'
+import { connectPatiently, placeOf } from './connect.ts'
+import { Connection } from './connection.ts'
+import { qualified, quoted } from './identifiers.ts'
+import { inspect } from './inspect.ts'
+import { withMigrationLock } from './migration-lock.ts'
+import { PACING, pressureGauge } from './pressure.ts'
+import { approximateRows, hasIndex, relations } from './relations.ts'
+import { expiredRows } from './slices.ts'
+import { EPOCH_MS, shortTransaction } from './transactions.ts'
+
+/** Waits for a server that does not answer yet; rejects with a `DatabaseError` when it cannot be reached or used. */
+export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
+  const { url, schema, timeZone, clock, listener, signal, access } = options
+  const target = { url, applicationName: options.applicationName, clock }
+  const driver = await connectPatiently(target, { timeoutMs: options.connectTimeoutMs, signal, giveUpOnRefusal: true })
+  const connection = new Connection(target, listener, driver)
+  const label = { engine: 'postgres', ...placeOf(url) }
+  try {
+    await checkUsable(connection, { ...label, schema, access })
+  } catch (error) {
+    await connection.close()
+    throw error
+  }
+
+  const short = shortTransaction(schema, access)
+  const transaction: Session['transaction'] = (work) => connection.transaction(short, work)
+  // Outside a transaction a single statement is one anyway; only one that must not write is given its own.
+  const query: Query['query'] = (sql, values) =>
+    access === 'read' ? transaction((tx) => tx.query(sql, values)) : connection.query(sql, values)
+  const queries = { query }
+  const now = async (): Promise<number> => (await query<{ now: number }>(`SELECT ${EPOCH_MS} AS now`)).rows[0]?.now ?? NaN
+  const caution = { held: false }
+
+  return {
+    label,
+    query,
+    transaction,
+    now,
+    reconnected: (giveUp) => connection.reconnected(giveUp),
+    named: (table) => qualified(schema, table),
+
+    pacing: PACING,
+    inspect: (column) => inspect({ query: queries, schema, timeZone, now }, column),
+    expired: (column, cutoff) => expiredRows({ query: queries, schema, timeZone, caution }, column, cutoff),
+    pressure: pressureGauge({ query: queries, clock, last: () => connection.last, transactions: () => connection.transactions }),
+    // Nothing: dead rows are autovacuum's work, which knows the load and the table's settings better than a worker that has just deleted.
+    tidy: async () => undefined,
+    // What vacuum has made reusable is known only to extensions such as pg_freespacemap.
+    reusableBytes: async () => undefined,
+
+    migrationFiles: /^\d+_[a-z0-9_]*(?<!_sqlite)\.sql$/,
+    relations: () => relations(queries, schema),
+    approximateRows: (table) => approximateRows(queries, schema, table),
+    hasIndex: (name) => hasIndex(queries, schema, name),
+    withMigrationLock: (lock, work) => withMigrationLock({ ...lock, connection, clock, schema }, work),
+
+    [Symbol.asyncDispose]: () => connection.close(),
+  }
+}
+
+interface Usability {
+  readonly place: string
+  readonly name: string
+  readonly schema: string
+  readonly access: 'write' | 'read'
+}
+
+/** A standby, or a database that is set to read-only, would fail at the first write; better at once. */
+async function checkUsable(query: Query, { place, name, schema, access }: Usability): Promise<void> {
+  const { rows } = await query.query<{ standby: boolean; read_only: boolean; schema: boolean }>(
+    `SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') = 'on' AS read_only,
+       EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1) AS schema`,
+    [schema],
+  )
+  const found = rows[0]
+  if (access === 'write' && found?.standby === true) {
+    throw new DatabaseError(
+      'read-only',
+      `PostgreSQL at ${place}/${name} is a standby and takes no writes. Nothing was changed. Point DATABASE_URL at the primary.`,
+    )
+  }
+  if (access === 'write' && found?.read_only === true) {
+    throw new DatabaseError(
+      'read-only',
+      `PostgreSQL at ${place}/${name} is read-only for this role (default_transaction_read_only). Nothing was changed. Connect as a role that may write.`,
+    )
+  }
+  if (found?.schema === false) {
+    throw new DatabaseError(
+      'refused',
+      `Database ${name} at ${place} has no schema ${schema}. Nothing was changed. Run CREATE SCHEMA ${quoted(schema)}, or correct DATABASE_SCHEMA.`,
+    )
+  }
+}

@@ -1,0 +1,69 @@
+import type { Column, Query, Relation, TypeFamily } from '../database.ts'
+import { qualified } from './identifiers.ts'
+
+/** Tables and views of one schema, by name; partitioned and foreign tables are tables, materialized views views. */
+export async function relations(query: Query, schema: string): Promise<ReadonlyMap<string, Relation>> {
+  const { rows } = await query.query<Row>(RELATIONS, [schema])
+  const found = new Map<string, { kind: 'table' | 'view'; columns: Map<string, Column> }>()
+  for (const { relation, relkind, column, type, base_type: base, mandatory } of rows) {
+    let known = found.get(relation)
+    if (known === undefined) {
+      known = { kind: relkind === 'v' || relkind === 'm' ? 'view' : 'table', columns: new Map() }
+      found.set(relation, known)
+    }
+    if (column !== null && type !== null) known.columns.set(column, { family: FAMILIES[base ?? ''] ?? 'other', type, mandatory })
+  }
+  return found
+}
+
+/** By the planner, which goes by the table's present size also where it was never analyzed. */
+export async function approximateRows(query: Query, schema: string, table: string): Promise<number> {
+  const { rows } = await query.query<{ 'QUERY PLAN': readonly [{ Plan: { 'Plan Rows': number } }] }>(
+    `EXPLAIN (FORMAT JSON) SELECT FROM ${qualified(schema, table)}`,
+  )
+  return rows[0]?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0
+}
+
+export async function hasIndex(query: Query, schema: string, name: string): Promise<boolean> {
+  const { rows } = await query.query(
+    `SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('i', 'I')`,
+    [schema, name],
+  )
+  return rows.length > 0
+}
+
+interface Row {
+  readonly relation: string
+  readonly relkind: string
+  readonly column: string | null
+  readonly type: string | null
+  readonly base_type: string | null
+  readonly mandatory: boolean
+}
+
+/** A domain counts as the type it is made of, and brings its default along. */
+const RELATIONS = `SELECT c.relname::text AS relation, c.relkind::text AS relkind, a.attname::text AS "column",
+  format_type(a.atttypid, a.atttypmod) AS type,
+  coalesce(b.typname, t.typname)::text AS base_type,
+  coalesce((a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '' AND t.typdefault IS NULL, false) AS mandatory
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_type AS b ON b.oid = t.typbasetype
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
+ORDER BY c.relname, a.attnum`
+
+const FAMILIES: Readonly<Record<string, TypeFamily>> = {
+  int2: 'whole',
+  int4: 'whole',
+  int8: 'whole',
+  text: 'text',
+  varchar: 'text',
+  bpchar: 'text',
+  name: 'text',
+  bool: 'truth',
+  timestamp: 'time',
+  timestamptz: 'time',
+}

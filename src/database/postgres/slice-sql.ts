@@ -1,0 +1,89 @@
+import type { Value } from '../database.ts'
+import { asText, type TimeType } from './times.ts'
+
+/** The statements of the purge. Each compares the bare column, so that the index on it serves; tests explain these very texts. */
+export interface TimedTable {
+  /** Qualified and quoted. */
+  readonly table: string
+  /** For messages. */
+  readonly title: string
+  /** Quoted. */
+  readonly column: string
+  readonly type: TimeType
+}
+
+/** What every statement on a slice repeats, so that a row renewed since it was chosen stays. */
+export interface Condition {
+  /** On the alias `t`, with `values` as `$1`, `$2`, … */
+  readonly sql: string
+  readonly values: readonly Value[]
+}
+
+/** Times from `from` (itself, or only what is behind it) to before `to`. */
+export function rangeCondition(timed: TimedTable, from: string, inclusive: boolean, to: string): Condition {
+  const { column, type } = timed
+  return { sql: `t.${column} ${inclusive ? '>=' : '>'} $1::${type} AND t.${column} < $2::${type}`, values: [from, to] }
+}
+
+/** A stretch of the heap, behind `from` up to and with `to`. The place only narrows the condition on the time, it never stands alone. */
+export interface Stretch {
+  /** A partition's, where the table has them: places are only unique within one. */
+  readonly relation: number
+  readonly from: string
+  readonly to: string
+}
+
+/** Part of the rows that bear one time. */
+export function tieCondition({ column, type }: TimedTable, time: string, { relation, from, to }: Stretch): Condition {
+  return {
+    sql: `t.${column} = $1::${type} AND t.tableoid = $2::oid AND t.ctid > $3::tid AND t.ctid <= $4::tid`,
+    values: [time, relation, from, to],
+  }
+}
+
+/** The first time in the range as `first`, and the time `$3` rows behind it as `bound`. ORDER BY keeps a generic plan on the index. */
+export function edgesSql(timed: TimedTable, inclusive: boolean): string {
+  const { table, column } = timed
+  const inOrder = `SELECT t.${column} AS at FROM ${table} AS t WHERE ${rangeCondition(timed, '', inclusive, '').sql} ORDER BY t.${column}`
+  return `SELECT (SELECT ${asText('f.at')} FROM (${inOrder} LIMIT 1) AS f) AS first,
+  (SELECT ${asText('b.at')} FROM (${inOrder} OFFSET $3::bigint LIMIT 1) AS b) AS bound`
+}
+
+/** Cuts the rows that bear the time `$1` into stretches of `$2` rows, in the order of the heap. */
+export function stretchesSql({ table, column, type }: TimedTable): string {
+  return `SELECT r.relation::bigint AS relation, r.place::text AS "to" FROM (
+  SELECT t.tableoid AS relation, t.ctid AS place, row_number() OVER w AS n, lead(t.ctid) OVER w IS NULL AS last
+  FROM ${table} AS t WHERE t.${column} = $1::${type} WINDOW w AS (PARTITION BY t.tableoid ORDER BY t.ctid)
+) AS r WHERE r.n % $2::bigint = 0 OR r.last ORDER BY r.relation, r.place`
+}
+
+/** Where within a stretch so many of its rows end. */
+export function placeSql({ table }: TimedTable, condition: Condition): string {
+  return `SELECT t.ctid::text AS place FROM ${table} AS t WHERE ${condition.sql} ORDER BY t.ctid OFFSET $${condition.values.length + 1}::bigint LIMIT 1`
+}
+
+export function countSql({ table }: TimedTable, condition: Condition): string {
+  return `SELECT count(*) AS rows FROM ${table} AS t WHERE ${condition.sql}`
+}
+
+export function deleteSql({ table }: TimedTable, condition: Condition): string {
+  return `DELETE FROM ${table} AS t WHERE ${condition.sql}`
+}
+
+/** Deletes only what nobody else holds, without waiting; says how many rows were free and how many of those are gone. */
+export function deleteFreeSql({ table }: TimedTable, condition: Condition): string {
+  return `WITH free AS MATERIALIZED (
+  SELECT t.tableoid AS relation, t.ctid AS place FROM ${table} AS t WHERE ${condition.sql} FOR UPDATE OF t SKIP LOCKED
+), gone AS (
+  DELETE FROM ${table} AS t USING free WHERE t.tableoid = free.relation AND t.ctid = free.place AND ${condition.sql} RETURNING 1
+)
+SELECT (SELECT count(*) FROM free) AS free, (SELECT count(*) FROM gone) AS gone`
+}
+
+export function undatedSql({ table, column }: TimedTable): string {
+  return `SELECT count(*) AS rows FROM ${table} AS t WHERE t.${column} IS NULL`
+}
+
+export function minusInfinitySql({ table, column, type }: TimedTable): string {
+  return `SELECT count(*) AS rows FROM ${table} AS t WHERE t.${column} = '-infinity'::${type}`
+}

@@ -1,0 +1,173 @@
+import type { EpochMs } from '../../time.ts'
+import {
+  DatabaseError,
+  type Census,
+  type ExpiredRows,
+  type Query,
+  type Slice,
+  type Tally,
+  type TimeColumn,
+  type Transaction,
+} from '../database.ts'
+import { qualified, quoted } from './identifiers.ts'
+import { removeRows, type Caution, type RemovalTable } from './removal.ts'
+import * as sql from './slice-sql.ts'
+import { cutoffText, timeTypeOf } from './times.ts'
+
+export interface SliceOptions {
+  readonly query: Query
+  readonly schema: string
+  readonly timeZone: string
+  readonly caution: Caution
+}
+
+/**
+ * Expired rows in the order of their time, cut by time. Each slice begins where the one before ended, whatever became of its rows: dead rows
+ * and rows that stay are never met twice. Where more rows than a slice holds bear one time, that time is cut by place in the heap.
+ */
+export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: EpochMs): ExpiredRows {
+  let known: Promise<Expired> | undefined
+  const expired = (): Promise<Expired> => {
+    // A lookup that failed is not remembered: the connection may be back when it is asked again.
+    known ??= lookedUp(options, column, cutoff).catch((error: unknown) => {
+      known = undefined
+      throw error
+    })
+    return known
+  }
+  return {
+    next: async (size, after) => nextSlice(await expired(), size, after === undefined ? BEGINNING : endOf(after)),
+    census: async () => census(await expired()),
+  }
+}
+
+interface Expired extends RemovalTable {
+  readonly query: Query
+  readonly cutoff: string
+}
+
+async function lookedUp(
+  { query, schema, timeZone, caution }: SliceOptions,
+  { table, column }: TimeColumn,
+  cutoff: EpochMs,
+): Promise<Expired> {
+  const { rows } = await query.query<{ type: string; may_lock: boolean }>(TIME_COLUMN, [schema, table, column])
+  const title = `${schema}.${table}`
+  const type = timeTypeOf(rows[0]?.type ?? '')
+  if (rows[0] === undefined || type === undefined) {
+    throw new DatabaseError('failed', `Column "${column}" of table ${title} holds no times. No row of it was deleted.`)
+  }
+  const timed = { table: qualified(schema, table), title, column: quoted(column), type }
+  return { ...timed, query, caution, cutoff: cutoffText(cutoff, type, timeZone), mayLock: rows[0].may_lock }
+}
+
+const TIME_COLUMN = `SELECT format_type(a.atttypid, a.atttypmod) AS type, has_table_privilege(a.attrelid, 'UPDATE') AS may_lock
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = $3 AND a.attnum > 0 AND NOT a.attisdropped`
+
+/** Where the next slice begins. */
+type Place = { readonly kind: 'time'; readonly from: string; readonly inclusive: boolean } | Tie
+
+/** In the midst of the rows that bear one time: what is left of them. */
+interface Tie {
+  readonly kind: 'tie'
+  readonly time: string
+  readonly stretches: readonly sql.Stretch[]
+  /** At most so many rows lie in a stretch. */
+  readonly stretchRows: number
+}
+
+/** -infinity is no time: it is kept, and counted in the census. */
+const BEGINNING: Place = { kind: 'time', from: '-infinity', inclusive: false }
+
+class PostgresSlice implements Slice {
+  readonly end: Place
+  readonly #expired: Expired
+  readonly #condition: sql.Condition
+  /** It held at most so many rows when it was chosen. */
+  readonly #mostRows: number
+
+  constructor(expired: Expired, condition: sql.Condition, mostRows: number, end: Place) {
+    this.#expired = expired
+    this.#condition = condition
+    this.#mostRows = mostRows
+    this.end = end
+  }
+
+  count(): Promise<number> {
+    return countRows(this.#expired.query, sql.countSql(this.#expired, this.#condition), this.#condition)
+  }
+
+  remove(tx: Transaction): Promise<Tally> {
+    return removeRows(tx, this.#expired, this.#condition, this.#mostRows)
+  }
+}
+
+function endOf(slice: Slice): Place {
+  if (slice instanceof PostgresSlice) return slice.end
+  throw new TypeError('a slice of another engine')
+}
+
+async function nextSlice(expired: Expired, size: number, place: Place): Promise<Slice | undefined> {
+  if (place.kind === 'tie')
+    return place.stretches.length === 0 ? nextSlice(expired, size, behind(place.time)) : tieSlice(expired, size, place)
+  const { first, bound } = await edges(expired, size, place)
+  if (first === null) return undefined
+  if (first === bound) return nextSlice(expired, size, await tieAt(expired, first, size))
+  const to = bound ?? expired.cutoff
+  return new PostgresSlice(expired, sql.rangeCondition(expired, first, true, to), size, { kind: 'time', from: to, inclusive: true })
+}
+
+function behind(time: string): Place {
+  return { kind: 'time', from: time, inclusive: false }
+}
+
+interface Edges {
+  readonly first: string | null
+  readonly bound: string | null
+}
+
+async function edges({ query, cutoff, ...timed }: Expired, size: number, from: Place & { kind: 'time' }): Promise<Edges> {
+  const { rows } = await query.query<Edges>(sql.edgesSql(timed, from.inclusive), [from.from, cutoff, size])
+  return rows[0] ?? { first: null, bound: null }
+}
+
+/** Shorter stretches would make a long list of a large tie. */
+const LEAST_STRETCH_ROWS = 500
+const HEAP_START = '(0,0)'
+
+async function tieAt({ query, ...timed }: Expired, time: string, size: number): Promise<Tie> {
+  const stretchRows = Math.max(size, LEAST_STRETCH_ROWS)
+  const { rows } = await query.query<{ relation: number; to: string }>(sql.stretchesSql(timed), [time, stretchRows])
+  const stretches = rows.map(({ relation, to }, index) => {
+    const before = rows[index - 1]
+    return { relation, from: before?.relation === relation ? before.to : HEAP_START, to }
+  })
+  return { kind: 'tie', time, stretches, stretchRows }
+}
+
+async function tieSlice(expired: Expired, size: number, tie: Tie): Promise<Slice> {
+  const [stretch, ...others] = tie.stretches
+  if (stretch === undefined) throw new RangeError('a tie without rows')
+  const condition = sql.tieCondition(expired, tie.time, stretch)
+  const whole = new PostgresSlice(expired, condition, tie.stretchRows, { ...tie, stretches: others })
+  if (size >= tie.stretchRows) return whole
+  const { rows } = await expired.query.query<{ place: string }>(sql.placeSql(expired, condition), [...condition.values, size - 1])
+  const to = rows[0]?.place
+  if (to === undefined || to === stretch.to) return new PostgresSlice(expired, condition, size, whole.end)
+  const rest = [{ ...stretch, from: to }, ...others]
+  return new PostgresSlice(expired, sql.tieCondition(expired, tie.time, { ...stretch, to }), size, { ...tie, stretches: rest })
+}
+
+async function census({ query, ...timed }: Expired): Promise<Census> {
+  const undated = await countRows(query, sql.undatedSql(timed))
+  const unreadable = await countRows(query, sql.minusInfinitySql(timed))
+  return { undated, unreadable, shapes: unreadable > 0 ? ['-infinity'] : [] }
+}
+
+async function countRows(query: Query, text: string, condition?: sql.Condition): Promise<number> {
+  const { rows } = await query.query<{ rows: number }>(text, condition?.values)
+  return rows[0]?.rows ?? 0
+}

@@ -1,0 +1,38 @@
+import type { EpochMs } from '../../time.ts'
+import { wallClockThreshold } from '../wall-clock.ts'
+
+/** The types whose values are times; `timestamp` has no zone. */
+export type TimeType = 'timestamp' | 'timestamptz'
+
+/** By the name that `format_type` gives, whatever the precision. */
+export function timeTypeOf(type: string): TimeType | undefined {
+  if (/^timestamp(\(\d\))? without time zone$/.test(type)) return 'timestamp'
+  if (/^timestamp(\(\d\))? with time zone$/.test(type)) return 'timestamptz'
+  return undefined
+}
+
+/**
+ * The cutoff as text to be bound to a value of the column's type. It says the same whatever the zone of session, server or process, and
+ * is compared with the bare column, so that the index serves.
+ */
+export function cutoffText(cutoff: EpochMs, type: TimeType, timeZone: string): string {
+  return type === 'timestamptz' ? zoned(reading(cutoff)) : reading(wallClockThreshold(cutoff, timeZone))
+}
+
+/** Without a zone. Beyond the years that are written with four digits it is moved to where more rows are kept. */
+function reading(ms: EpochMs): string {
+  if (!(ms >= FIRST_YEAR)) return '-infinity'
+  return new Date(Math.min(ms, LAST_YEAR)).toISOString().slice(0, -1)
+}
+
+const FIRST_YEAR = Date.UTC(1000, 0, 1)
+const LAST_YEAR = Date.UTC(9999, 11, 31)
+
+/** Exact to the microsecond, and free of DateStyle: times travel as this text and never as a `Date`. */
+export function asText(expression: string): string {
+  return `(pg_catalog.to_json(${expression}) #>> '{}')`
+}
+
+function zoned(text: string): string {
+  return text === '-infinity' ? text : `${text}Z`
+}

@@ -1,0 +1,61 @@
+import { MINUTE, SECOND } from '../../time.ts'
+import type { TransactionStyle } from './connection.ts'
+import { literal, quoted } from './identifiers.ts'
+
+/** The gateway holds row locks for milliseconds; whoever holds one longer is passed over, and nobody waits on us longer than this. */
+export const LOCK_MS = 100
+/** A batch takes tens of milliseconds; a plan that went wrong must not hold rows for long. */
+const STATEMENT_MS = 5 * SECOND
+/** A worker that was frozen in mid-transaction must not hold the gateway's rows. */
+const IDLE_MS = 10 * SECOND
+/** The server's own timeout answers first; this one is for a link that is dead. */
+const ANSWER_MARGIN_MS = 5 * SECOND
+
+/** For DDL: a table lock waited for holds up everybody behind it, so it is not waited for long either; the caller tries again. */
+const DDL_LOCK_MS = 3 * SECOND
+const DDL_IDLE_MS = MINUTE
+
+/** Short, for batches and small writes. */
+export function shortTransaction(schema: string, access: 'write' | 'read'): TransactionStyle {
+  return {
+    begin: [
+      `BEGIN ISOLATION LEVEL READ COMMITTED${access === 'read' ? ' READ ONLY' : ''}`,
+      ...settings({ lock_timeout: LOCK_MS, statement_timeout: STATEMENT_MS, idle_in_transaction_session_timeout: IDLE_MS }),
+      // Statistics that lag behind must never turn a batch into a scan of the whole table, nor compiling it into the longest part.
+      'SET LOCAL enable_seqscan = off',
+      'SET LOCAL jit = off',
+      searchPath(schema),
+      NOW,
+    ].join('; '),
+    answerMs: STATEMENT_MS + ANSWER_MARGIN_MS,
+    watched: true,
+  }
+}
+
+/** For migrations: statements take as long as they need. */
+export function migrationTransaction(schema: string): TransactionStyle {
+  return {
+    begin: [
+      'BEGIN ISOLATION LEVEL READ COMMITTED',
+      ...settings({ lock_timeout: DDL_LOCK_MS, statement_timeout: 0, idle_in_transaction_session_timeout: DDL_IDLE_MS }),
+      searchPath(schema),
+      NOW,
+    ].join('; '),
+    answerMs: 0,
+    watched: false,
+  }
+}
+
+function settings(values: Readonly<Record<string, number>>): string[] {
+  // With row security off, a policy that would hide rows is an error instead.
+  return ['SET LOCAL row_security = off', ...Object.entries(values).map(([name, value]) => `SET LOCAL ${name} = ${value}`)]
+}
+
+/** Our schema first, then whatever the gateway's own statements would see: its triggers may rely on that. */
+function searchPath(schema: string): string {
+  const first = literal(quoted(schema))
+  return `SELECT pg_catalog.set_config('search_path', concat_ws(', ', ${first}, nullif(current_setting('search_path'), '')), true)`
+}
+
+export const EPOCH_MS = 'floor(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint'
+const NOW = `SELECT ${EPOCH_MS} AS now`

@@ -1,0 +1,289 @@
+import assert from 'node:assert/strict'
+import { createServer, type Server, type Socket } from 'node:net'
+import { describe, test } from 'node:test'
+import { DatabaseError } from '../../../src/database/database.ts'
+import { freshPostgres, POSTGRES_MAJORS, serverUrl } from '../../support/databases.ts'
+import { ROLE_WITH_PASSWORD, TLS_MAJOR, TLS_ROOT } from '../../support/postgres-server.ts'
+import { listening, opened } from './fixture.ts'
+
+function isTrouble(trouble: string, ...parts: RegExp[]): (error: unknown) => true {
+  return (error) => {
+    assert(error instanceof DatabaseError, String(error))
+    assert.equal(error.trouble, trouble, error.message)
+    for (const part of parts) assert.match(error.message, part)
+    assert.doesNotMatch(error.message, /sesame|s3cret/)
+    return true
+  }
+}
+
+function changed(url: string, change: (url: URL) => void): string {
+  const copy = new URL(url)
+  change(copy)
+  return copy.href
+}
+
+async function listeningServer(onConnection: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
+  const server = createServer(onConnection)
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  assert(typeof address === 'object' && address !== null)
+  return { server, port: address.port }
+}
+
+/** By name: the certificate holds no address. */
+function named(parameters: string): string {
+  return changed(serverUrl(TLS_MAJOR), (to) => (to.hostname = 'localhost')) + parameters
+}
+
+for (const major of POSTGRES_MAJORS) {
+  void describe(`opening PostgreSQL ${major}`, () => {
+    void test('a wrong password is told at once, and never repeated', async () => {
+      const url = changed(serverUrl(major), (to) => {
+        to.username = ROLE_WITH_PASSWORD.name
+        to.password = 's3cret'
+      })
+      const started = performance.now()
+      await assert.rejects(opened(url), isTrouble('refused', /28P01/, /DATABASE_URL/, /Nothing was changed/))
+      assert(performance.now() - started < 5_000)
+    })
+
+    void test('the right password opens', async () => {
+      const url = changed(serverUrl(major), (to) => {
+        to.username = ROLE_WITH_PASSWORD.name
+        to.password = ROLE_WITH_PASSWORD.password
+      })
+      await using database = await opened(url)
+      assert.deepEqual((await database.query('SELECT 1 AS one')).rows, [{ one: 1 }])
+      assert.equal(JSON.stringify(database.label).includes(ROLE_WITH_PASSWORD.password), false)
+    })
+
+    void test('a missing database is waited for, but not long', async () => {
+      const url = changed(serverUrl(major), (to) => (to.pathname = '/nowhere'))
+      await assert.rejects(opened(url, { connectTimeoutMs: 500 }), isTrouble('refused', /3D000/, /nowhere/, /Create the database/))
+    })
+
+    void test('a missing schema is named', async () => {
+      await assert.rejects(opened(serverUrl(major), { schema: 'gateway' }), isTrouble('refused', /CREATE SCHEMA "gateway"/))
+    })
+
+    void test('a role that may only read is refused for writing and serves for reading', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET default_transaction_read_only = on`)
+      await assert.rejects(opened(fresh.url), isTrouble('read-only', /default_transaction_read_only/))
+      await using database = await opened(fresh.url, { access: 'read' })
+      assert.equal((await database.query('SELECT 1')).rows.length, 1)
+    })
+
+    void test('opened for reading, nothing can be written', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query('CREATE TABLE t (id int)')
+      await using database = await opened(fresh.url, { access: 'read' })
+      await assert.rejects(database.query('INSERT INTO t VALUES (1)'), isTrouble('read-only'))
+      await assert.rejects(
+        database.transaction((tx) => tx.query('CREATE TABLE u (id int)')),
+        isTrouble('read-only'),
+      )
+    })
+
+    void test('PGTZ, TZ, DateStyle and search_path of a session change nothing: big integers are numbers and now is an epoch', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET DateStyle = 'German'`)
+      await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET search_path = ''`)
+      await using database = await opened(fresh.url)
+      const before = Date.now()
+      const now = await database.now()
+      assert(Number.isInteger(now) && Math.abs(now - before) < 60_000, `${now}`)
+      const { rows } = await database.query<{ big: number }>('SELECT 9007199254740991::bigint AS big')
+      assert.equal(rows[0]?.big, Number.MAX_SAFE_INTEGER)
+      await database.transaction(async (tx) => {
+        assert(Math.abs(tx.now - before) < 60_000)
+        assert.equal((await tx.query('SELECT 1 AS x')).rows.length, 1)
+      })
+    })
+
+    void test('TLS is tried first and plain text taken where the server has none; require insists', async () => {
+      const encrypted = async (parameters: string): Promise<boolean> => {
+        await using database = await opened(`${serverUrl(major)}${parameters}`, { connectTimeoutMs: 1_000 })
+        const { rows } = await database.query<{ ssl: boolean }>('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()')
+        return rows[0]?.ssl === true
+      }
+      assert.equal(await encrypted(''), major === TLS_MAJOR)
+      assert.equal(await encrypted('?sslmode=prefer'), major === TLS_MAJOR)
+      assert.equal(await encrypted('?sslmode=allow'), false)
+      assert.equal(await encrypted('?sslmode=disable'), false)
+      if (major === TLS_MAJOR) {
+        assert.equal(await encrypted('?sslmode=require'), true)
+        assert.equal(await encrypted(`?sslmode=verify-ca&sslrootcert=${TLS_ROOT}`), true)
+      } else {
+        await assert.rejects(encrypted('?sslmode=require'), isTrouble('refused', /does not support SSL/))
+      }
+    })
+  })
+}
+
+void describe('verifying the server', () => {
+  void test('verify-full takes a certificate for the name, signed by the given root', async () => {
+    await using database = await opened(named(`?sslmode=verify-full&sslrootcert=${TLS_ROOT}`))
+    assert.equal((await database.query('SELECT 1')).rows.length, 1)
+  })
+
+  void test('verify-full refuses another name, verify-ca does not mind it', async () => {
+    const url = serverUrl(TLS_MAJOR)
+    await assert.rejects(opened(`${url}?sslmode=verify-full&sslrootcert=${TLS_ROOT}`), isTrouble('refused', /ALTNAME/))
+    await using database = await opened(`${url}?sslmode=verify-ca&sslrootcert=${TLS_ROOT}`)
+    assert.equal((await database.query('SELECT 1')).rows.length, 1)
+  })
+
+  void test('a root that did not sign, or cannot be read, is refused at once', async () => {
+    await assert.rejects(opened(named('?sslmode=verify-full&sslrootcert=system')), isTrouble('refused', /TLS settings/))
+    await assert.rejects(opened(named('?sslmode=verify-ca&sslrootcert=/nowhere.crt')), isTrouble('refused', /nowhere\.crt/))
+  })
+})
+
+void describe('a server that cannot be reached', () => {
+  void test('a refused connection is tried until the time is over', async () => {
+    const { server, port } = await listeningServer(() => undefined)
+    await new Promise((resolve) => server.close(resolve))
+    const url = `postgres://someone:s3cret@127.0.0.1:${port}/gateway`
+    await assert.rejects(
+      opened(url, { connectTimeoutMs: 600 }),
+      isTrouble('unreachable', /127\.0\.0\.1:\d+\/gateway/, /ECONNREFUSED/, /tried 2 times/),
+    )
+  })
+
+  void test('a server that never answers is given up', async () => {
+    const { server, port } = await listeningServer(() => undefined)
+    const started = performance.now()
+    await assert.rejects(
+      opened(`postgres://someone@127.0.0.1:${port}/gateway`, { connectTimeoutMs: 100 }),
+      isTrouble('unreachable', /timeout/),
+    )
+    assert(performance.now() - started < 5_000)
+    server.close()
+  })
+
+  void test('being told to stop ends the waiting', async () => {
+    const { server, port } = await listeningServer(() => undefined)
+    const stop = new AbortController()
+    const opening = opened(`postgres://someone@127.0.0.1:${port}/gateway`, { connectTimeoutMs: 60_000, signal: stop.signal })
+    setTimeout(() => stop.abort(), 50)
+    await assert.rejects(opening, isTrouble('unreachable', /Told to stop/))
+    server.close()
+  })
+
+  void test('a server that comes up late is found', async () => {
+    let refusals = 0
+    const target = new URL(serverUrl(15))
+    const { connect } = await import('node:net')
+    const { server, port } = await listeningServer((socket) => {
+      refusals += 1
+      if (refusals <= 2) return socket.destroy()
+      const onward = connect(Number(target.port), target.hostname)
+      return void socket.pipe(onward).pipe(socket)
+    })
+    const database = await opened(`postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`)
+    assert.equal((await database.query('SELECT 1')).rows.length, 1)
+    await database[Symbol.asyncDispose]()
+    server.close()
+  })
+})
+
+void describe('a lost connection', () => {
+  for (const major of POSTGRES_MAJORS) {
+    void test(`on PostgreSQL ${major} is told once, answered with lost, and made anew`, async () => {
+      await using fresh = await freshPostgres(major)
+      const told = listening()
+      await using database = await opened(fresh.url, { listener: told.listener })
+      const { rows } = await database.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+      const work = database.transaction(async (tx) => {
+        await fresh.admin.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid])
+        return tx.query('SELECT 1')
+      })
+      await assert.rejects(work, isTrouble('lost'))
+      await assert.rejects(database.query('SELECT 1'), isTrouble('lost'))
+      await database.reconnected(new AbortController().signal)
+      assert.deepEqual((await database.query('SELECT 1 AS one')).rows, [{ one: 1 }])
+      assert.deepEqual(told.lines, ['lost lost', 'regained'])
+    })
+
+    void test(`on PostgreSQL ${major} is noticed while nobody asks anything`, async () => {
+      await using fresh = await freshPostgres(major)
+      const lost = Promise.withResolvers<void>()
+      const told = listening()
+      const listener = { ...told.listener, lost: () => lost.resolve() }
+      await using database = await opened(fresh.url, { listener })
+      const { rows } = await database.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+      await fresh.admin.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid])
+      await lost.promise
+      await assert.rejects(database.query('SELECT 1'), isTrouble('lost'))
+    })
+  }
+
+  void test('closing does not wait for a link that is dead', async () => {
+    const target = new URL(serverUrl(15))
+    const { connect } = await import('node:net')
+    const sockets: Socket[] = []
+    const { server, port } = await listeningServer((socket) => {
+      const onward = connect(Number(target.port), target.hostname)
+      sockets.push(socket, onward)
+      socket.pipe(onward).pipe(socket)
+    })
+    const database = await opened(`postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`)
+    for (const socket of sockets) socket.pause().unpipe()
+    const started = performance.now()
+    await database[Symbol.asyncDispose]()
+    assert(performance.now() - started < 3_000)
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+})
+
+void describe('a transaction', () => {
+  for (const major of POSTGRES_MAJORS) {
+    void test(`on PostgreSQL ${major} is undone as a whole when its work fails, and the first error is the one told`, async () => {
+      await using fresh = await freshPostgres(major)
+      await using database = await opened(fresh.url)
+      await database.query('CREATE TABLE t (id int PRIMARY KEY)')
+      const failing = database.transaction(async (tx) => {
+        await tx.query('INSERT INTO t VALUES (1)')
+        await tx.query('INSERT INTO t VALUES (1)')
+      })
+      await assert.rejects(failing, isTrouble('row-refused', /23505/))
+      assert.equal((await database.query('SELECT FROM t')).rows.length, 0)
+    })
+
+    void test(`on PostgreSQL ${major} that swallowed an error does not pass for committed`, async () => {
+      await using fresh = await freshPostgres(major)
+      await using database = await opened(fresh.url)
+      await database.query('CREATE TABLE t (id int PRIMARY KEY)')
+      const swallowing = database.transaction(async (tx) => {
+        await tx.query('INSERT INTO t VALUES (1)')
+        await tx.query('SELECT nonsense').catch(() => undefined)
+      })
+      await assert.rejects(swallowing)
+      assert.equal((await database.query('SELECT FROM t')).rows.length, 0)
+    })
+
+    void test(`on PostgreSQL ${major} waits its turn, and sees our schema before the session's own path`, async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query('CREATE SCHEMA gw; CREATE TABLE gw.t (id int); CREATE TABLE public.t (id int, other int)')
+      await using database = await opened(fresh.url, { schema: 'gw' })
+      const order: string[] = []
+      await Promise.all([
+        database.transaction(async (tx) => {
+          await tx.query('INSERT INTO t VALUES (1)')
+          order.push('first')
+        }),
+        database.query('SELECT 1').then(() => order.push('second')),
+        database.transaction(async (tx) => void order.push(`third sees ${(await tx.query('SELECT FROM gw.t')).rows.length}`)),
+      ])
+      assert.deepEqual(order, ['first', 'second', 'third sees 1'])
+      assert.equal(database.named('a"b'), '"gw"."a""b"')
+    })
+  }
+
+  void test('points at the place of an error in the text', async () => {
+    await using database = await opened(serverUrl(18))
+    await assert.rejects(database.query('SELECT 1 +\n nonsense'), (error) => error instanceof DatabaseError && error.position === 13)
+  })
+})
