@@ -5,13 +5,16 @@ import { existsSync } from 'node:fs'
 const LEAST = [22, 18]
 const [major, minor] = process.versions.node.split('.').map(Number)
 
-if (major < LEAST[0] || (major === LEAST[0] && minor < LEAST[1])) {
-  process.stderr.write(
-    `mcp-gateway-maintenance: Node ${LEAST.join('.')} or newer is needed, this is ${process.versions.node}; nothing was done\n`,
-  )
+// A checkout runs its TypeScript as it is; the package and the image hold compiled JavaScript only.
+const program = ['../src/main.ts', '../dist/main.js'].map((path) => new URL(path, import.meta.url)).find((url) => existsSync(url))
+
+if (major < LEAST[0] || (major === LEAST[0] && minor < LEAST[1]))
+  refuse(`Node ${LEAST.join('.')} or newer is needed, this is ${process.versions.node}`)
+else if (program === undefined)
+  refuse('dist/ is missing: this package was packed before it was built; "npm run build && npm pack" makes it whole')
+else await import(program)
+
+function refuse(reason) {
+  process.stderr.write(`mcp-gateway-maintenance: ${reason}; nothing was done\n`)
   process.exitCode = 2
-} else {
-  // A checkout runs its TypeScript as it is; the package and the image hold compiled JavaScript only.
-  const source = new URL('../src/main.ts', import.meta.url)
-  await import(existsSync(source) ? source : new URL('../dist/main.js', import.meta.url))
 }

@@ -62,7 +62,6 @@ describe('the rooms of src/', () => {
   })
 
   it('sees a step the wrong way, however it is written', () => {
-    const steps = (path: string, text: string): number => wrongSteps(sourceFile(path, text)).length
     assert.equal(steps('database/a.ts', "import { x } from '../jobs/run-job.ts'"), 1)
     assert.equal(steps('database/a.ts', "import type { X } from '../jobs/run-job.ts'"), 1)
     assert.equal(steps('database/a.ts', "export * from '../jobs/run-job.ts'"), 1)
@@ -76,6 +75,10 @@ describe('the rooms of src/', () => {
     assert.equal(wrongDoors(sourceFile('jobs/a.ts', "import pg from 'pg'")).length, 1)
   })
 })
+
+function steps(path: string, text: string): number {
+  return wrongSteps(sourceFile(path, text)).length
+}
 
 function roomOf(path: string): string {
   return path.split('/')[0]!

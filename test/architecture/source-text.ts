@@ -51,8 +51,6 @@ const BEFORE_REGEX = /(?:^|[(,=:[!&|?{};+~<>]|\breturn|\bcase|=>)\s*$/
 function blanked(text: string): { code: string; bare: string } {
   let code = text
   let bare = text
-  const blank = (from: string, start: number, end: number): string =>
-    from.slice(0, start) + from.slice(start, end).replace(/[^\n]/g, ' ') + from.slice(end)
   // For each `${` that is open: how many braces were opened inside it since.
   const nested: number[] = []
   TOKEN.lastIndex = 0
@@ -79,6 +77,10 @@ function blanked(text: string): { code: string; bare: string } {
     }
   }
   return { code, bare }
+}
+
+function blank(text: string, start: number, end: number): string {
+  return text.slice(0, start) + text.slice(start, end).replace(/[^\n]/g, ' ') + text.slice(end)
 }
 
 /** From inside a template to its closing backtick or its next `${`. */

@@ -17,11 +17,13 @@ interface Service {
   readonly [key: string]: unknown
 }
 
-const compose = parse(await readFile(`${CHECKOUT}compose.yaml`, 'utf8')) as {
+interface Compose {
   readonly services: { readonly postgres: Service; readonly maintenance: Service }
   readonly secrets: Readonly<Record<string, { readonly file: string }>>
   readonly volumes: Readonly<Record<string, unknown>>
 }
+
+const compose: Compose = parse(await readFile(`${CHECKOUT}compose.yaml`, 'utf8'))
 const { postgres, maintenance } = compose.services
 
 /** The file a secret comes from where nobody set SECRETS. */
@@ -50,9 +52,9 @@ describe('compose.yaml', () => {
   })
 
   it('names only settings that there are', () => {
-    const known = describeSettings().flatMap((setting) => setting.environment)
+    const known = new Set(describeSettings().flatMap((setting) => setting.environment))
     assert.deepEqual(
-      Object.keys(maintenance.environment!).filter((name) => !known.includes(name)),
+      Object.keys(maintenance.environment!).filter((name) => !known.has(name)),
       [],
     )
   })

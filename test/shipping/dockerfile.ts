@@ -42,7 +42,7 @@ function instructions(text: string): Instruction[] {
 
 /** Exec form; `undefined` where the text is in shell form. */
 export function execForm(text: string): readonly string[] | undefined {
-  return text.startsWith('[') ? (JSON.parse(text) as string[]) : undefined
+  return text.startsWith('[') ? JSON.parse(text) : undefined
 }
 
 /** Decides whether a .dockerignore keeps a path out of the build: the last rule that fits wins, and a rule fits what lies below, too. */

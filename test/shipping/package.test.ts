@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { cp, mkdir, mkdtemp, rename, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { accessSync, constants } from 'node:fs'
+import { after, before, describe, it } from 'node:test'
+import BetterSqlite3 from 'better-sqlite3'
+import { CHECKOUT, filesBelow, outOfReach, packagingEnvironment, run, type Done } from './checkout.ts'
+
+const PATH = (process.env['PATH'] ?? '').split(delimiter)
+
+/** What `npm pack --json` tells of a package. */
+interface Packed {
+  readonly filename: string
+  readonly files: readonly { readonly path: string }[]
+}
+
+describe('the package', () => {
+  let folder = ''
+  let consumer = ''
+  let packed: readonly string[] = []
+  let installed: Done
+  let unreachable: string | undefined
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'maintenance-package-'))
+    consumer = join(folder, 'empty')
+    await mkdir(consumer)
+    const copy = join(folder, 'checkout')
+    for (const file of await filesBelow(CHECKOUT, (path) => /(^|\/)(node_modules|dist|\.git)$/.test(path)))
+      await cp(join(CHECKOUT, file), join(copy, file), { verbatimSymlinks: true })
+    await symlink(join(CHECKOUT, 'node_modules'), join(copy, 'node_modules'))
+
+    // As the README says it.
+    succeeded(await run('npm', ['run', 'build'], { cwd: copy }))
+    const { stdout } = succeeded(await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: copy }))
+    const [made]: [Packed] = JSON.parse(stdout.slice(stdout.indexOf('[')))
+    packed = made.files.map(({ path }) => path)
+    installed = await run('npm', ['install', join(folder, made.filename)], { cwd: consumer, env: await bareEnvironment(folder) })
+    unreachable = outOfReach(installed)
+  })
+
+  after(() => rm(folder, { recursive: true, force: true }))
+
+  const test = (name: string, body: () => Promise<void>): void =>
+    void it(name, async (context) => (unreachable === undefined ? await body() : context.skip(unreachable)))
+
+  const launcher = (): string => join(consumer, 'node_modules/mcp-gateway-maintenance/bin/mcp-gateway-maintenance.js')
+
+  test('holds what runs and what a person reads, and no source', () => {
+    const tops = new Set(packed.map((path) => path.split('/')[0]!))
+    const wanted = ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'config', 'deploy', 'dist', 'migrations', 'package.json']
+    assert.deepEqual([...tops].toSorted(), wanted)
+    assert.deepEqual(
+      packed.filter((path) => /\.ts$|secret|password/.test(path)),
+      [],
+    )
+    for (const path of ['bin/mcp-gateway-maintenance.js', 'dist/main.js', 'config/default.yaml', 'migrations/001_initial_schema.sql'])
+      assert.ok(packed.includes(path), path)
+    return Promise.resolve()
+  })
+
+  test('installs into an empty folder where there is no Python and no compiler', () => {
+    assert.equal(installed.code, 0, installed.stderr)
+    return Promise.resolve()
+  })
+
+  test('does its main job from the packed files alone', async () => {
+    const done = await run('npx', ['mcp-gateway-maintenance', '--run-now'], {
+      cwd: consumer,
+      env: await bareEnvironment(folder, process.execPath),
+    })
+    assert.equal(done.code, 0, done.stdout + done.stderr)
+    assert.equal(done.stdout.match(/"event":"job\.finished"/g)?.length, 3)
+    const database = new BetterSqlite3(join(consumer, 'secure_mcp_gateway.db'), { readonly: true })
+    const count = database.prepare(
+      "SELECT count(*) FROM sqlite_schema WHERE type = ? AND name NOT LIKE 'sqlite_%' AND name <> 'maintenance_migrations'",
+    )
+    assert.deepEqual([count.pluck().get('table'), count.pluck().get('view')], [6, 3])
+    database.close()
+  })
+
+  test('says in one line what is wrong when it was packed without a build', async () => {
+    const dist = join(dirname(launcher()), '../dist')
+    await rename(dist, `${dist}-away`)
+    const done = await run(process.execPath, [launcher(), '--version'], { cwd: consumer })
+    await rename(`${dist}-away`, dist)
+    assert.deepEqual({ code: done.code, stdout: done.stdout }, { code: 2, stdout: '' })
+    assert.match(done.stderr, /^mcp-gateway-maintenance: dist\/ is missing[^\n]*nothing was done\n$/)
+  })
+
+  it('says in one line that an older Node will not do, before better-sqlite3 is loaded', async (context) => {
+    if (unreachable !== undefined) return context.skip(unreachable)
+    const { stdout: version } = await run('node', ['--version'], { cwd: consumer })
+    const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version)!.map(Number)
+    if (major! > 22 || (major === 22 && minor! >= 18)) return context.skip(`the machine's own node is ${version.trim()}`)
+    const done = await run('npx', ['mcp-gateway-maintenance', '--run-now'], { cwd: consumer })
+    assert.deepEqual({ code: done.code, stdout: done.stdout }, { code: 2, stdout: '' })
+    assert.match(done.stderr, /mcp-gateway-maintenance: Node 22\.18 or newer is needed, this is \d+\.\d+\.\d+; nothing was done\n$/)
+  })
+})
+
+function succeeded(done: Done): Done {
+  assert.equal(done.code, 0, done.stdout + done.stderr)
+  return done
+}
+
+/** A PATH that holds npm, a shell and Node, and nothing that could build a native module. */
+async function bareEnvironment(folder: string, node = found('node')): Promise<NodeJS.ProcessEnv> {
+  const tools = await mkdtemp(join(folder, 'path-'))
+  for (const [name, target] of Object.entries({ node, npm: found('npm'), npx: found('npx'), sh: found('sh'), env: found('env') }))
+    await symlink(target, join(tools, name))
+  return { ...packagingEnvironment(), PATH: tools }
+}
+
+function found(name: string): string {
+  for (const folder of PATH) {
+    const path = join(folder, name)
+    try {
+      accessSync(path, constants.X_OK)
+      return path
+    } catch {
+      continue
+    }
+  }
+  throw new Error(`${name} is not on the PATH`)
+}
