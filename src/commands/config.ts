@@ -8,11 +8,14 @@ export function showConfig(host: Host, configFile: string | undefined, json: boo
     host.print(`${JSON.stringify(Object.fromEntries(entries.map(({ key, value, source }) => [key, { value, source }])), null, 2)}\n`)
     return 0
   }
-  const width = (texts: readonly string[]): number => Math.max(...texts.map((text) => text.length))
   const values = entries.map(({ value }) => (value === null ? '-' : String(value)))
   const keyWidth = width(entries.map(({ key }) => key))
   const valueWidth = width(values)
   for (const [at, { key, source }] of entries.entries())
     host.print(`${key.padEnd(keyWidth)}  ${values[at]!.padEnd(valueWidth)}  ${source}\n`)
   return 0
+}
+
+function width(texts: readonly string[]): number {
+  return Math.max(...texts.map((text) => text.length))
 }

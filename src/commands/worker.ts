@@ -1,6 +1,6 @@
 import type { ExitCode } from '../errors.ts'
 import { runJob } from '../jobs/run-job.ts'
-import { beat } from '../observe/heartbeat.ts'
+import { startHeartbeat } from '../observe/heartbeat.ts'
 import type { Program } from '../program.ts'
 import { startScheduler, type Scheduled } from '../schedule/scheduler.ts'
 import { applyMigrations } from './migrations.ts'
@@ -18,7 +18,8 @@ export async function runWorker(program: Program): Promise<ExitCode> {
     timeZone: settings.schedule.timeZone,
   })
   const { file } = settings.health
-  const beating = file === undefined ? undefined : beat(file, clock, (message) => events.warning(message), shutdown.stopping)
+  const warn = (message: string): void => events.warning(message)
+  const heartbeat = file === undefined ? undefined : await startHeartbeat(file, clock, warn, shutdown.stopping)
 
   await applyMigrations(program)
   const scheduler = startScheduler(
@@ -34,7 +35,7 @@ export async function runWorker(program: Program): Promise<ExitCode> {
 
   await aborted(shutdown.stopping)
   await scheduler.stop()
-  await beating
+  await heartbeat?.ended
   events.workerStopped(String(shutdown.stopping.reason), Math.round(clock.monotonicMs() - startedMs))
   return 0
 }

@@ -221,6 +221,8 @@ export interface Column {
 export interface DatabaseListener {
   created(file: string): void
   warning(message: string): void
+  /** The database does not answer yet; told once, at the first try that failed. */
+  awaiting(place: string, reason: string): void
   /** Once a loss, not once a try. */
   lost(error: DatabaseError): void
   regained(afterMs: number): void

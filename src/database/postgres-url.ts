@@ -5,17 +5,19 @@ import { decoded, readQuery, refused, type Dialect } from './url-query.ts'
 
 /** Reads what follows `://`. Its errors hold no text of the URL. */
 export function parsePostgresUrl(dialect: Dialect, rest: string): PostgresUrl {
-  const [beforeQuery, query] = split(rest, '?')
+  const login = dialect === 'jdbc' ? undefined : loginOf(rest)
+  const [beforeQuery, query] = split(login === undefined ? rest : rest.slice(login.length + 1), '?')
   const [authority, path] = split(beforeQuery, '/')
-  if (path.includes('/') || !isCertain(dialect, rest, authority)) throw credentials(dialect)
+  // An @ or a # out of its place: nobody can tell the password from what follows it.
+  if (path.includes('/') || /[@#]/.test(beforeQuery) || (dialect !== 'jdbc' && query.includes('#'))) throw credentials(dialect)
+  if (dialect === 'jdbc' && query.split(/(?:^|&)(?:user|password)=/)[0]!.includes('@')) throw credentials(dialect)
 
-  const at = authority.indexOf('@')
-  const [user, password] = split(at === -1 ? '' : authority.slice(0, at), ':')
+  const [user, password] = split(login ?? '', ':')
   const { named, notes } = readQuery(dialect, query)
   const schema = firstSchema(named.schema ?? searchPath(named.options ?? ''))
   return {
     engine: 'postgres',
-    ...place(authority.slice(at + 1), named.host, named.port),
+    ...place(authority, named.host, named.port),
     database: named.database ?? part(path),
     user: named.user ?? part(user),
     password: named.password ?? part(password),
@@ -28,10 +30,13 @@ export function parsePostgresUrl(dialect: Dialect, rest: string): PostgresUrl {
   }
 }
 
-/** An @ out of its place, or a #: nobody can tell the password from what follows it. */
-function isCertain(dialect: Dialect, rest: string, authority: string): boolean {
-  if (dialect === 'jdbc') return !rest.split(/[?&](?:user|password)=/)[0]!.includes('@')
-  return !rest.includes('#') && rest.lastIndexOf('@') === authority.indexOf('@')
+/**
+ * What stands before the first @, where libpq and SQLAlchemy agree on it: with no slash in it, and with a ? or # only in the password, where
+ * people leave them raw.
+ */
+function loginOf(rest: string): string | undefined {
+  const login = /^([^@/]*)@/.exec(rest)?.[1]
+  return login === undefined || /^[^:]*[?#]/.test(login) ? undefined : login
 }
 
 /** The URL without its password, for people. */
@@ -84,7 +89,7 @@ function firstSchema(list = ''): string | undefined {
     .find((name) => name !== '' && name !== '$user')
 }
 
-const ENCODED = '@ : / ? # % in a user name, password or database name must be percent-encoded (%40 %3A %2F %3F %23 %25)'
+const ENCODED = '@ : / % in a user name, password or database name must be percent-encoded (%40 %3A %2F %25)'
 const EXPECTED = 'expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE'
 
 function credentials(dialect: Dialect): MaintenanceError {

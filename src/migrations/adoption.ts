@@ -26,10 +26,14 @@ export function shapeDifferences(existing: ReadonlyMap<string, Relation>, shape:
 
 /** History tables of other tools, for the message: whoever owns them has to decide about the schema. */
 export function otherHistories(existing: ReadonlyMap<string, Relation>): readonly string[] {
-  return Object.entries(HISTORY_TABLES).flatMap(([table, tool]) => (existing.has(table) ? [`${table} (${tool})`] : []))
+  return [...existing.keys()].flatMap((table) => {
+    const tool = HISTORY_TABLES[table.toLowerCase()]
+    return tool === undefined ? [] : [`${table} (${tool})`]
+  })
 }
 
-const HISTORY_TABLES: Readonly<Record<string, string>> = {
+/** In lower case. */
+const HISTORY_TABLES: Readonly<Record<string, string | undefined>> = {
   flyway_schema_history: 'Flyway',
   alembic_version: 'Alembic',
   databasechangelog: 'Liquibase',
@@ -37,7 +41,7 @@ const HISTORY_TABLES: Readonly<Record<string, string>> = {
   django_migrations: 'Django',
   knex_migrations: 'Knex',
   _prisma_migrations: 'Prisma',
-  SequelizeMeta: 'Sequelize',
+  sequelizemeta: 'Sequelize',
   goose_db_version: 'goose',
 }
 

@@ -25,7 +25,9 @@ export async function readLedger(database: Database): Promise<Ledger> {
     const { rows } = await database.query<StoredRow>(`${SELECT} FROM ${database.named(LEDGER)} ORDER BY version`)
     return rows.map(ledgerRow)
   } catch (error) {
-    if (!(error instanceof DatabaseError) || error.trouble !== 'failed') throw error
+    if (!(error instanceof DatabaseError)) throw error
+    if (error.trouble === 'forbidden') throw new DatabaseError('forbidden', `${error.message}\n${GRANT}`, { cause: error })
+    if (error.trouble !== 'failed') throw error
     const relation = (await database.relations()).get(LEDGER)
     if (relation === undefined) return undefined
     throw foreignLedger(relation, error)
@@ -64,6 +66,8 @@ export async function record(
     row.appVersion,
   ])
 }
+
+const GRANT = `the worker reads ${LEDGER} when it starts: grant its role SELECT on it, and USAGE on its schema`
 
 const SELECT = 'SELECT version, name, checksum, applied_at, duration_ms, app_version'
 

@@ -57,8 +57,8 @@ function excerpt(file: MigrationFile, statement: Statement | undefined, error: D
 function advice({ trouble }: DatabaseError): string[] {
   if (trouble === 'forbidden') {
     return [
-      'connect as the role that owns the tables, or make the worker a member of it, and grant it CREATE on their schema; ' +
-        'once the migrations are applied, the jobs need only SELECT and DELETE',
+      'connect as the role that owns the tables, or as a member of it, with CREATE on their schema; ' +
+        'or run `mcp-gateway-maintenance migrate` once as that role, and grant the worker SELECT on the history and SELECT, DELETE on the tables it purges',
     ]
   }
   return trouble === 'busy' ? ['start the worker again when whoever holds the lock has finished'] : []

@@ -4,18 +4,35 @@ import { SECOND, type Clock } from '../time.ts'
 
 const BEAT_MS = 30 * SECOND
 
-/** Touches the health file now and every 30 s until `stopping`; a file that cannot be written is told once and tried on. */
-export async function beat(file: string, clock: Clock, warn: (message: string) => void, stopping: AbortSignal): Promise<void> {
+/** A heart that beats until `stopping`; `ended` resolves then. */
+export interface Heartbeat {
+  readonly ended: Promise<void>
+}
+
+/** Touches the health file, and again every 30 s; a file that cannot be written is told once and tried on. Resolves after the first touch. */
+export async function startHeartbeat(
+  file: string,
+  clock: Clock,
+  warn: (message: string) => void,
+  stopping: AbortSignal,
+): Promise<Heartbeat> {
   let warned = false
-  while (!stopping.aborted) {
+  const beat = async (): Promise<void> => {
     try {
       await touch(file, clock)
     } catch (error) {
       if (!warned) warn(`the health file ${file} cannot be written, so a health check that reads it will fail: ${messageOf(error)}`)
       warned = true
     }
-    await clock.sleep(BEAT_MS, stopping)
   }
+  const goOn = async (): Promise<void> => {
+    while (!stopping.aborted) {
+      await clock.sleep(BEAT_MS, stopping)
+      await beat()
+    }
+  }
+  await beat()
+  return { ended: goOn() }
 }
 
 async function touch(file: string, clock: Clock): Promise<void> {

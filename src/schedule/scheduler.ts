@@ -25,7 +25,7 @@ export function startScheduler(jobs: readonly Scheduled[], timeZone: string): Sc
   const enqueue = (job: Scheduled, slot: EpochMs): void => {
     if (stopped || queued.has(job)) return
     queued.add(job)
-    tail = tail.then(async () => {
+    tail = after(tail, async () => {
       if (!stopped) await job.run(slot)
       queued.delete(job)
     })
@@ -38,4 +38,9 @@ export function startScheduler(jobs: readonly Scheduled[], timeZone: string): Sc
       await tail
     },
   }
+}
+
+async function after(earlier: Promise<void>, work: () => Promise<void>): Promise<void> {
+  await earlier
+  await work()
 }

@@ -54,7 +54,7 @@ test('a health file that cannot be written is one warning, and the worker goes o
 
 test('a worker that waits for its database ends at once when it is told to', async () => {
   const worker = start([], { env: { DATABASE_URL: 'postgresql://u:secret-word@127.0.0.1:1/db', DATABASE_CONNECT_TIMEOUT: '50s' } })
-  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  await worker.line((line) => line['event'] === 'database.awaiting')
   worker.kill('SIGTERM')
   const ended = await worker.ended
   assert.equal(ended.code, 0, ended.stdout + ended.stderr)

@@ -60,8 +60,8 @@ export async function sqliteDatabase(copied?: string): Promise<TestDatabase & { 
 export async function postgresDatabase(major: (typeof POSTGRES_MAJORS)[number], dump?: string): Promise<TestDatabase> {
   const fresh = await freshPostgres(major)
   if (dump !== undefined) await loadDump(fresh.url, dump)
-  const getTypeParser = ((oid: number, format?: 'text') =>
-    oid === INT8 ? Number : types.getTypeParser(oid, format)) as typeof types.getTypeParser
+  const getTypeParser: typeof types.getTypeParser = (...asked: Parameters<typeof types.getTypeParser>) =>
+    Number(asked[0]) === INT8 ? Number : types.getTypeParser(...asked)
   const client = new Client({ connectionString: fresh.url, types: { getTypeParser } })
   client.on('error', () => {})
   await client.connect()

@@ -16,6 +16,8 @@ export interface Patience {
   readonly signal: AbortSignal
   /** Whether an error that time does not mend (a wrong password) ends the waiting. */
   readonly giveUpOnRefusal: boolean
+  /** Told when the first try has failed and others will follow. */
+  readonly awaiting?: (place: string, reason: string) => void
 }
 
 /** One try may take this long: a host that swallows packets answers nothing at all. */
@@ -26,7 +28,7 @@ const LONGEST_PAUSE_MS = 5 * SECOND
 const MISSING_DATABASE_MS = 10 * SECOND
 
 /** Connects, trying again with growing pauses while the server cannot be reached. Rejects with `unreachable` or `refused`. */
-export async function connectPatiently(target: Target, { timeoutMs, signal, giveUpOnRefusal }: Patience): Promise<Driver> {
+export async function connectPatiently(target: Target, { timeoutMs, signal, giveUpOnRefusal, awaiting }: Patience): Promise<Driver> {
   const { clock } = target
   const started = clock.monotonicMs()
   for (let tries = 1, pauseMs = FIRST_PAUSE_MS; ; tries += 1, pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
@@ -42,6 +44,7 @@ export async function connectPatiently(target: Target, { timeoutMs, signal, give
     const waited = clock.monotonicMs() - started
     const patience = giveUpOnRefusal ? patienceMs(asDriverError(failure), timeoutMs) : timeoutMs
     if (waited + pauseMs > patience) throw givenUp(target, failure, tries, waited)
+    if (tries === 1) awaiting?.(placeOf(target.url).place, scrubbed(explanation(asDriverError(failure)), target.url.password))
     await clock.sleep(pauseMs, signal)
     if (signal.aborted) throw stopped(target, failure)
   }

@@ -14,7 +14,12 @@ import { EPOCH_MS, shortTransaction } from './transactions.ts'
 export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
   const { url, schema, timeZone, clock, listener, signal, access } = options
   const target = { url, applicationName: options.applicationName, clock }
-  const driver = await connectPatiently(target, { timeoutMs: options.connectTimeoutMs, signal, giveUpOnRefusal: true })
+  const driver = await connectPatiently(target, {
+    timeoutMs: options.connectTimeoutMs,
+    signal,
+    giveUpOnRefusal: true,
+    awaiting: (place, reason) => listener.awaiting(place, reason),
+  })
   const connection = new Connection(target, listener, driver)
   const label = { engine: 'postgres', ...placeOf(url) }
   try {

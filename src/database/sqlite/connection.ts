@@ -35,7 +35,7 @@ export class Connection {
     this.file = file
     this.clock = clock
     database.function('maintenance_expired', { deterministic: true, directOnly: true, safeIntegers: true }, (value, cutoff, wallCutoff) =>
-      standing(value as StoredTime, Number(cutoff), Number(wallCutoff)) === 'expired' ? 1 : 0,
+      standing(value, Number(cutoff), Number(wallCutoff)) === 'expired' ? 1 : 0,
     )
   }
 
@@ -55,15 +55,16 @@ export class Connection {
       const statement = this.#prepared(sql)
       if (statement === undefined) return this.#script(sql)
       if (!statement.reader) return { rows: [], changed: statement.run(...bound(values)).changes }
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what a query answers is known to whoever wrote it
       const rows = statement.all(...bound(values)) as Row[]
       return { rows, changed: statement.readonly ? 0 : rows.length }
     })
   }
 
-  /** One value of one row. */
-  value<T>(sql: string, values: readonly Value[] = []): T | undefined {
-    const row = this.run<Record<string, T>>(sql, values).rows[0]
-    return row === undefined ? undefined : Object.values(row)[0]
+  /** The one number of the one row that is asked for; 0 where there is none. */
+  figure(sql: string, values: readonly Value[] = []): number {
+    const row = this.run<Record<string, number | null>>(sql, values).rows[0]
+    return (row === undefined ? undefined : Object.values(row)[0]) ?? 0
   }
 
   /** Of a query of a time and its rowid. Numbers are several times faster than bigints and nearly always enough. */
@@ -71,6 +72,7 @@ export class Connection {
     return this.#guarded(() => {
       const read = (key: string, exact: boolean): TimeRow[] => {
         const statement = this.#kept(key, () => this.#database.prepare(sql).raw(true).safeIntegers(exact))
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
         return statement.all(...bound(values)) as TimeRow[]
       }
       const rows = read(`times ${sql}`, false)

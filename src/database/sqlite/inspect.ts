@@ -26,7 +26,7 @@ export function inspect(connection: Connection, column: InspectedColumn, timeZon
 }
 
 function mustBeSmall(connection: Connection, { table, column }: TimeColumn, layout: Layout): void {
-  const rows = connection.value<number>(statementsFor(layout).size, [MOST_ROWS_WITHOUT_INDEX + 1]) ?? 0
+  const rows = connection.figure(statementsFor(layout).size, [MOST_ROWS_WITHOUT_INDEX + 1])
   if (rows <= MOST_ROWS_WITHOUT_INDEX) return
   throw new DatabaseError(
     'failed',

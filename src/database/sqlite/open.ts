@@ -5,7 +5,7 @@ import type { SqliteUrl } from '../url.ts'
 import { BUSY_TIMEOUT_MS, Connection } from './connection.ts'
 import { databaseError } from './errors.ts'
 import { prepareFile } from './file.ts'
-import { Housekeeping } from './housekeeping.ts'
+import { Housekeeping, isReplicated } from './housekeeping.ts'
 import { inspect } from './inspect.ts'
 import { withMigrationLock } from './migration-lock.ts'
 import { pacingOf } from './pacing.ts'
@@ -38,6 +38,9 @@ function openFile(path: string, file: string, access: OpenOptions['access']): Be
   }
 }
 
+/** A bound for transactions that no `tidy` follows. */
+const MOST_LEFT_TO_COMMIT_BYTES = 64 * 2 ** 20
+
 function prepare(connection: Connection): void {
   // Whether the file is a database shows at the first read.
   connection.run('SELECT count(*) FROM sqlite_schema')
@@ -45,14 +48,15 @@ function prepare(connection: Connection): void {
   connection.run('PRAGMA foreign_keys = ON')
   // What is deleted is overwritten: a purged token must not stay readable in the file.
   connection.run('PRAGMA secure_delete = ON')
-  // A commit would move the log into the main file while it still counts as holding the lock; `tidy` does that between batches.
-  connection.run('PRAGMA wal_autocheckpoint = 0')
+  // A commit that also moved the log into the main file would seem to hold the lock for as long: `tidy` does that between batches, if anybody.
+  const pages = isReplicated(connection.file) ? 0 : Math.ceil(MOST_LEFT_TO_COMMIT_BYTES / connection.figure('PRAGMA page_size'))
+  connection.run(`PRAGMA wal_autocheckpoint = ${pages}`)
 }
 
-function databaseOf(session: SqliteSession, { url: { file }, timeZone }: OpenOptions & { readonly url: SqliteUrl }): Database {
+function databaseOf(session: SqliteSession, { url: { file }, timeZone, access }: OpenOptions & { readonly url: SqliteUrl }): Database {
   const { connection } = session
   const housekeeping = new Housekeeping(session)
-  const wal = connection.value<string>('PRAGMA journal_mode') === 'wal'
+  const [mode] = connection.run<{ journal_mode: string }>('PRAGMA journal_mode').rows
   let open = true
   return {
     label: { engine: 'sqlite', place: file, name: basename(file) },
@@ -62,11 +66,11 @@ function databaseOf(session: SqliteSession, { url: { file }, timeZone }: OpenOpt
     reconnected: () => session.reconnected(),
     named: (table) => session.named(table),
 
-    pacing: pacingOf(wal),
+    pacing: pacingOf(mode?.journal_mode === 'wal'),
     inspect: (column) => session.read(() => inspect(connection, column, timeZone)),
     expired: (column, cutoff) => new SqliteExpiredRows(session, column, cutoff, timeZone),
     pressure: () => housekeeping.pressure(),
-    tidy: () => housekeeping.tidy(),
+    tidy: () => (access === 'read' ? Promise.resolve() : housekeeping.tidy()),
     reusableBytes: () => housekeeping.reusableBytes(),
 
     migrationFiles: /^\d+_\w+_sqlite\.sql$/,

@@ -44,9 +44,9 @@ function readable<T>(read: () => T): T | undefined {
 /** By the span of row numbers, which costs two look-ups in any table; where rows were deleted between others it tells too many. */
 export function approximateRows(connection: Connection, table: string): number {
   const name = quoted(table)
-  return readable(() => connection.value<number>(`SELECT (SELECT max(rowid) FROM ${name}) - (SELECT min(rowid) FROM ${name}) + 1`)) ?? 0
+  return readable(() => connection.figure(`SELECT (SELECT max(rowid) FROM ${name}) - (SELECT min(rowid) FROM ${name}) + 1`)) ?? 0
 }
 
 export function hasIndex(connection: Connection, name: string): boolean {
-  return connection.value(`SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = $1 COLLATE NOCASE`, [name]) !== undefined
+  return connection.run(`SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = $1 COLLATE NOCASE`, [name]).rows.length > 0
 }

@@ -62,7 +62,7 @@ export class RowSlice implements Slice {
 /** As JSON. Deleting in the order of the table touches each of its pages once. */
 function listOf(rowids: readonly (number | bigint)[]): string {
   const sorted = rowids.every((rowid) => typeof rowid === 'number')
-    ? Float64Array.from(rowids).sort()
-    : BigInt64Array.from(rowids, (rowid) => BigInt(rowid)).sort()
+    ? Float64Array.from(rowids).toSorted()
+    : BigInt64Array.from(rowids, (rowid) => BigInt(rowid)).toSorted()
   return `[${sorted.join(',')}]`
 }

@@ -120,7 +120,7 @@ export class SqliteExpiredRows implements ExpiredRows {
   }
 
   #undated({ statements }: Walk): Promise<number> {
-    return this.#session.read((connection) => connection.value<number>(statements.undated) ?? 0)
+    return this.#session.read((connection) => connection.figure(statements.undated))
   }
 
   async #walked(): Promise<Walk> {

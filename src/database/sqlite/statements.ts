@@ -38,31 +38,15 @@ export function statementsFor({ table, column, rowid, index }: Layout): Statemen
   const forwards = `ORDER BY ${column}, ${rowid} ${order}`
   const listed = `${rowid} IN (SELECT value FROM json_each($1)) AND maintenance_expired(${column}, $2, $3)`
   const below = (range: Range): string => {
-    switch (range.kind) {
-      case 'number':
-        // Text is greater than every number, and '' is the least text.
-        return range.below === undefined ? `${column} < ''` : `${column} < $2`
-      case 'text':
-        return range.below === undefined ? `${column} < x''` : `${column} < CAST($2 AS TEXT)`
-      case 'blob':
-        return 'TRUE'
-    }
+    if (range.kind === 'blob') return 'TRUE'
+    if (range.below !== undefined) return `${column} < ${bound(range, '$2')}`
+    // Text is greater than every number and '' the least text; blobs are greater than text.
+    return range.kind === 'number' ? `${column} < ''` : `${column} < x''`
   }
-  const start = (range: Range): string => {
-    switch (range.kind) {
-      case 'number':
-        return '$1'
-      case 'text':
-        return 'CAST($1 AS TEXT)'
-      case 'blob':
-        return "x''"
-    }
-  }
-  const value = (range: Range): string => (range.kind === 'text' ? 'CAST($1 AS TEXT)' : '$1')
   return {
     first: (range) => `${row} WHERE ${column} >= ${start(range)} AND ${below(range)} ${forwards} LIMIT $3`,
-    behind: (range) => `${row} WHERE ${column} > ${value(range)} AND ${below(range)} ${forwards} LIMIT $3`,
-    ties: (range) => `${row} WHERE ${column} = ${value(range)} AND ${rowid} ${onwards} $2 ORDER BY ${rowid} ${order} LIMIT $3`,
+    behind: (range) => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${below(range)} ${forwards} LIMIT $3`,
+    ties: (range) => `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2 ORDER BY ${rowid} ${order} LIMIT $3`,
     walk: `SELECT ${column}, ${rowid} FROM ${table} WHERE ${rowid} > $1 ORDER BY ${rowid} LIMIT $2`,
     remove: `DELETE FROM ${table} WHERE ${listed}`,
     count: `SELECT count(*) AS expired FROM ${table} WHERE ${listed}`,
@@ -70,6 +54,14 @@ export function statementsFor({ table, column, rowid, index }: Layout): Statemen
     bounded: (range) => `SELECT count(*) FROM (SELECT 1 FROM ${indexed} WHERE ${column} >= ${start(range)} AND ${below(range)} LIMIT $3)`,
     size: `SELECT count(*) FROM (SELECT 1 FROM ${table} NOT INDEXED WHERE ${rowid} > -9e999 LIMIT $1)`,
     newest: `SELECT ${column}, ${rowid} FROM ${indexed} WHERE ${column} >= CAST($1 AS TEXT) AND ${column} < CAST($2 AS TEXT) ORDER BY ${column} DESC LIMIT $3`,
-    bytes: `SELECT CAST(${column} AS BLOB) FROM ${table} WHERE ${rowid} = $1`,
+    bytes: `SELECT CAST(${column} AS BLOB) AS bytes FROM ${table} WHERE ${rowid} = $1`,
   }
+}
+
+function start(range: Range): string {
+  return range.kind === 'blob' ? "x''" : bound(range, '$1')
+}
+
+function bound({ kind }: Range, name: string): string {
+  return kind === 'text' ? `CAST(${name} AS TEXT)` : name
 }

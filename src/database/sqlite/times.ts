@@ -34,7 +34,7 @@ export interface EpochUnit {
   readonly from: number | bigint
   /** 2101-01-01T00:00:00Z */
   readonly below: number | bigint
-  at(time: EpochMs): number | bigint
+  readonly at: (time: EpochMs) => number | bigint
 }
 
 const YEAR_2000_S = 946_684_800

@@ -58,7 +58,7 @@ function pathThrough(statements: Statements, ranges: readonly Range[]): Path {
     },
     atMost: (connection, most) => {
       let rows = 0
-      for (const range of ranges) rows += connection.value<number>(statements.bounded(range), [...boundsOf(range), most]) ?? 0
+      for (const range of ranges) rows += connection.figure(statements.bounded(range), [...boundsOf(range), most])
       return rows
     },
   }
@@ -69,7 +69,7 @@ function pathByNumber(statements: Statements): Path {
   return {
     read: (connection, from, size) =>
       from.range > 0 ? undefined : stretchOf(connection.timeRows(statements.walk, [from.row?.[1] ?? -Infinity, size]), from, size),
-    atMost: (connection, most) => connection.value<number>(statements.size, [most]) ?? 0,
+    atMost: (connection, most) => connection.figure(statements.size, [most]),
   }
 }
 
@@ -95,5 +95,5 @@ function inRange(connection: Connection, statements: Statements, range: Range, b
 /** Bytes that are no UTF-8 come back as U+FFFD, which sorts elsewhere: such a text is bound as the bytes that it is. */
 function bindable(connection: Connection, statements: Statements, [value, rowid]: TimeRow): StoredTime {
   if (typeof value !== 'string' || !value.includes('\u{FFFD}')) return value
-  return connection.value<Uint8Array>(statements.bytes, [rowid]) ?? value
+  return connection.run<{ bytes: Uint8Array }>(statements.bytes, [rowid]).rows[0]?.bytes ?? value
 }

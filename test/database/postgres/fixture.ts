@@ -17,6 +17,7 @@ export function listening(): Told {
       created: (file) => void lines.push(`created ${file}`),
       warning: (message) => void lines.push(`warning ${message}`),
       lost: (error) => void lines.push(`lost ${error.trouble}`),
+      awaiting: () => undefined,
       regained: () => void lines.push('regained'),
     },
   }

@@ -30,6 +30,7 @@ export async function opened(file: string, changes: Partial<Omit<OpenOptions, 'u
       created: (path) => void told.created.push(path),
       warning: (message) => void told.warnings.push(message),
       lost: () => undefined,
+      awaiting: () => undefined,
       regained: () => undefined,
     },
     signal: new AbortController().signal,
