@@ -137,10 +137,13 @@ const FLYWAY_MESSAGE = [
 async function insertsOf(test: TestDatabase): Promise<void> {
   const time = '2026-11-23 12:14:13.723286'
   const truth = isSqlite(test) ? 1 : 'true'
-  const counts = async (): Promise<unknown[]> =>
-    Promise.all(TABLES.map((table) => test.sql(`SELECT count(*) AS n, max(id) > 0 AS numbered FROM ${table}`)))
+  const counts = async (): Promise<unknown[]> => {
+    const counted: unknown[] = []
+    for (const table of TABLES) counted.push(await test.sql(`SELECT count(*) AS n, max(id) > 0 AS numbered FROM ${table}`))
+    return counted
+  }
   const before = await counts()
-  const tool = (): Promise<unknown> =>
+  const tool = async (): Promise<unknown> =>
     test.sql(
       `INSERT INTO tools (name, version, description, path, permissions, parameters, environment, timeout, is_active, created_at, updated_at)
        VALUES ($1, '1.0.0', 'd', './p.py', $2, $3, NULL, 30, $4, $5, $6)`,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { Database } from '../../src/database/database.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import type { MigrationFile } from '../../src/migrations/files.ts'
 import { migrate, pendingMigrations } from '../../src/migrations/migrate.ts'
@@ -30,7 +31,7 @@ for (const engine of ENGINES) {
         [[1, 'initial_schema']],
       )
       assert.deepEqual(told.events, ['applied 1', 'current 1/1'])
-      const rows = await test.sql<Record<string, unknown>>('SELECT * FROM maintenance_migrations')
+      const rows = await test.sql('SELECT * FROM maintenance_migrations')
       const { applied_at: appliedAt, duration_ms: durationMs, ...row } = rows[0] ?? {}
       const checksum = initial.find(({ fileName }) => database.migrationFiles.test(fileName))?.checksum
       assert.deepEqual([rows.length, row], [1, { version: 1, name: 'initial_schema', checksum, app_version: '0.0.0-test' }])
@@ -64,6 +65,25 @@ for (const engine of ENGINES) {
       assert.deepEqual(await migrated(test.url, initial, { listener: told.listener }), [])
       assert.deepEqual(told.events, ['current 0/1'])
       assert.deepEqual(await pictureOf(test), picture)
+    })
+
+    it('that are current are one SELECT', async () => {
+      await using test = await engine.fresh()
+      await migrated(test.url, initial)
+      await using database = await opened(test.url)
+      const asked: string[] = []
+      const watched: Database = {
+        ...database,
+        query: (sql, values) => (asked.push(sql), database.query(sql, values)),
+        relations: notAsked,
+        transaction: notAsked,
+        withMigrationLock: notAsked,
+      }
+      await migrate(optionsFor(watched, initial))
+      assert.deepEqual(
+        asked.map((sql) => sql.slice(0, 6)),
+        ['SELECT'],
+      )
     })
 
     it('may run again over their own result without changing it', async () => {
@@ -195,6 +215,39 @@ for (const engine of ENGINES) {
       assert.equal((await migrated(test.url, three)).length, 2)
     })
 
+    it('wait for another worker that is migrating, and say for whom', async () => {
+      await using test = await engine.fresh()
+      await using other = await holdingTheLock(test.url)
+      const told = listening()
+      const listener = {
+        ...told.listener,
+        waiting: (holder: string) => (told.events.push('waiting'), assert.notEqual(holder, ''), other.release()),
+      }
+      await migrated(test.url, initial, { listener })
+      assert.deepEqual(told.events, ['waiting', 'applied 1', 'current 1/1'])
+    })
+
+    it('give up waiting for another worker at the end of the time', async () => {
+      await using test = await engine.fresh()
+      await using other = await holdingTheLock(test.url)
+      const error = await refusal(migrated(test.url, initial, { lockTimeoutMs: 50 }))
+      other.release()
+      assert.deepEqual([error.code, error.exitCode], ['MIGRATION_FAILED', 4])
+      assert.match(
+        error.message,
+        /\n(no migration was begun here; start again when the other worker has finished|start the worker again when whoever holds the lock has finished)$/,
+      )
+    })
+
+    it('told to stop while they wait for another worker end without an error', async () => {
+      await using test = await engine.fresh()
+      await using other = await holdingTheLock(test.url)
+      const stop = new AbortController()
+      const listener = { ...listening().listener, waiting: () => stop.abort() }
+      assert.deepEqual(await migrated(test.url, initial, { listener, signal: stop.signal }), [])
+      other.release()
+    })
+
     it('are applied once each by eight that start together', async () => {
       await using test = await engine.fresh()
       const counts = await Promise.all(
@@ -276,4 +329,25 @@ for (const engine of ENGINES) {
       )
     })
   })
+}
+
+/** Another worker in the middle of a file. */
+async function holdingTheLock(url: string): Promise<AsyncDisposable & { release(): void }> {
+  const database = await opened(url)
+  const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const options = { timeoutMs: 1000, signal: new AbortController().signal, waiting: () => {} }
+  const work = database.withMigrationLock(options, (apply) => apply(() => (held.resolve(), released.promise)))
+  await held.promise
+  return {
+    release: () => released.resolve(),
+    async [Symbol.asyncDispose]() {
+      released.resolve()
+      await work
+      await database[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function notAsked(): never {
+  return assert.fail('more than one SELECT')
 }

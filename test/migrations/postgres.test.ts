@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { createServer, connect, type AddressInfo } from 'node:net'
+import { createServer, connect } from 'node:net'
 import { describe, it } from 'node:test'
 import { DatabaseError } from '../../src/database/database.ts'
 import { exitCodeOf, messageOf } from '../../src/errors.ts'
@@ -21,6 +21,29 @@ for (const major of POSTGRES_MAJORS) {
       const told = listening()
       await migrated(role.url, initial, { listener: told.listener })
       assert.deepEqual(told.events, ['current 0/1'])
+    })
+
+    it('that cannot even be looked up end as a missing privilege, naming the one', async () => {
+      await using test = await freshPostgres(major)
+      await migrated(test.url, initial)
+      await using role = await roleIn(test)
+      const error = await failureOf(migrated(role.url, initial))
+      assert.equal(exitCodeOf(error), 3)
+      assert.match(
+        messageOf(error),
+        /^permission denied for table maintenance_migrations.*\nthe worker reads maintenance_migrations .*grant its role SELECT/,
+      )
+    })
+
+    it('store UTC by default and by trigger, whatever the zone of the session', async () => {
+      await using test = await freshPostgres(major)
+      await migrated(test.url, initial)
+      await test.admin.query(`SET timezone = 'Asia/Kathmandu';
+        INSERT INTO tools (name, description, path, permissions, updated_at) VALUES ('a', 'b', 'c', '[]', '2020-01-01');
+        UPDATE tools SET description = 'd'`)
+      const { rows } = await test.admin.query(`SELECT abs(extract(epoch FROM created_at) - extract(epoch FROM now())) < 60 AS created,
+        abs(extract(epoch FROM updated_at) - extract(epoch FROM now())) < 60 AS updated FROM tools`)
+      assert.deepEqual(rows, [{ created: true, updated: true }])
     })
 
     it('without the right to create tables end as a missing privilege, not as a failed migration', async () => {
@@ -120,7 +143,10 @@ async function assertForbidden(attempt: Promise<unknown>, message: RegExp): Prom
   assert.ok(error instanceof DatabaseError, messageOf(error))
   assert.deepEqual([error.trouble, error.exitCode], ['forbidden', 3])
   assert.match(error.message, message)
-  assert.match(error.message, /\nrolled back; the database is still without any migration\nconnect as the role that owns the tables/)
+  assert.match(
+    error.message,
+    /\nrolled back; the database is still without any migration\nconnect as the role that owns the tables, or as a member of it/,
+  )
 }
 
 async function roleIn(test: FreshPostgres): Promise<AsyncDisposable & { name: string; url: string }> {
@@ -147,10 +173,12 @@ async function proxyThatLosesTheFirstCommit(url: string): Promise<AsyncDisposabl
       upstream.write(data)
     })
     upstream.on('data', (data) => {
-      if (!committing) return void client.write(data)
-      committing = false
-      lost += 1
-      client.destroy()
+      if (committing) {
+        lost += 1
+        client.destroy()
+      } else {
+        client.write(data)
+      }
     })
     for (const [one, other] of [
       [client, upstream],
@@ -162,7 +190,9 @@ async function proxyThatLosesTheFirstCommit(url: string): Promise<AsyncDisposabl
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const through = new URL(url)
-  through.port = String((server.address() as AddressInfo).port)
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
+  through.port = String(address.port)
   through.searchParams.set('sslmode', 'disable')
   return {
     url: through.href,
