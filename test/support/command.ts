@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const LAUNCHER = fileURLToPath(new URL('../../bin/mcp-gateway-maintenance.js', import.meta.url))
+const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 export type Line = Readonly<Record<string, unknown>>
 
@@ -28,13 +29,15 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
   readonly uid?: number
+  /** Another copy of the program than this checkout. */
+  readonly packageRoot?: string
   /** Ends a process that hangs, so that a test fails instead of waiting for ever. */
   readonly timeoutMs?: number
 }
 
 /** Starts the real command, with no setting but those given. */
 export function start(words: readonly string[], options: CommandOptions = {}): Running {
-  const child = spawn(process.execPath, [LAUNCHER, ...words], {
+  const child = spawn(process.execPath, [join(options.packageRoot ?? PACKAGE_ROOT, 'bin/mcp-gateway-maintenance.js'), ...words], {
     cwd: options.cwd ?? tmpdir(),
     env: { PATH: process.env['PATH'], ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

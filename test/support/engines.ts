@@ -60,9 +60,7 @@ export async function sqliteDatabase(copied?: string): Promise<TestDatabase & { 
 export async function postgresDatabase(major: (typeof POSTGRES_MAJORS)[number], dump?: string): Promise<TestDatabase> {
   const fresh = await freshPostgres(major)
   if (dump !== undefined) await loadDump(fresh.url, dump)
-  const getTypeParser: typeof types.getTypeParser = (...asked: Parameters<typeof types.getTypeParser>) =>
-    Number(asked[0]) === INT8 ? Number : types.getTypeParser(...asked)
-  const client = new Client({ connectionString: fresh.url, types: { getTypeParser } })
+  const client = new Client({ connectionString: fresh.url, types: { getTypeParser: integersAsNumbers } })
   client.on('error', () => {})
   await client.connect()
   return {
@@ -76,4 +74,5 @@ export async function postgresDatabase(major: (typeof POSTGRES_MAJORS)[number], 
   }
 }
 
-const INT8 = 20
+const integersAsNumbers: typeof types.getTypeParser = (...asked: Parameters<typeof types.getTypeParser>) =>
+  asked[0] === types.builtins.INT8 ? Number : types.getTypeParser(...asked)
