@@ -2,8 +2,11 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { migrate } from '../../src/migrations/migrate.ts'
 import { copyOf, freshPostgres, freshSqliteFile, loadDump, POSTGRES_MAJORS, withoutGatewayDatabase } from '../support/databases.ts'
+import { initialSchema, listening, opened, optionsFor } from './support.ts'
 
+const initial = await initialSchema()
 const POSTGRES_FILE = fileURLToPath(new URL('../../migrations/001_initial_schema.sql', import.meta.url))
 const SQLITE_FILE = fileURLToPath(new URL('../../migrations/001_initial_schema_sqlite.sql', import.meta.url))
 
@@ -22,12 +25,25 @@ function sqlite3(file: string): void {
   assert.equal(run.stderr, '')
 }
 
+/** The worker runs the file once more, which changes nothing, and records it. */
+async function assertAdopted(url: string): Promise<void> {
+  await using database = await opened(url)
+  const before = await database.relations()
+  const told = listening()
+  await migrate(optionsFor(database, initial, { listener: told.listener }))
+  assert.deepEqual(told.events, ['applied 1', 'current 1/1'])
+  const after = new Map(await database.relations())
+  assert.ok(after.delete('maintenance_migrations'))
+  assert.deepEqual(after, before)
+}
+
 describe('run by hand, twice,', () => {
   for (const major of POSTGRES_MAJORS) {
     it(`001 passes on an empty PostgreSQL ${major}`, { skip: without('psql') }, async () => {
       await using database = await freshPostgres(major)
       psql(database.url)
       psql(database.url)
+      await assertAdopted(database.url)
     })
 
     const dump = 'gateway-half-applied.pg.sql'
@@ -47,6 +63,7 @@ describe('run by hand, twice,', () => {
       await database.admin.query(UNQUOTED)
       psql(database.url)
       psql(database.url)
+      await assertAdopted(database.url)
       const { rows } = await database.admin.query('SELECT "user" FROM policy_violations ORDER BY "user"')
       assert.deepEqual(rows, [{ user: 'ann' }, { user: 'bob' }])
     })
@@ -56,6 +73,7 @@ describe('run by hand, twice,', () => {
     await using fresh = await freshSqliteFile()
     sqlite3(fresh.file)
     sqlite3(fresh.file)
+    await assertAdopted(`sqlite:///${fresh.file}`)
   })
 
   for (const name of ['gateway-orm.sqlite', 'gateway-mixed-timestamps.sqlite']) {
@@ -63,6 +81,7 @@ describe('run by hand, twice,', () => {
       await using copy = await copyOf(name)
       sqlite3(copy?.file ?? '')
       sqlite3(copy?.file ?? '')
+      await assertAdopted(`sqlite:///${copy?.file}`)
     })
   }
 })
