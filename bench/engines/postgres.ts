@@ -1,0 +1,96 @@
+import { Client } from 'pg'
+import { startPostgres, type PostgresMajor } from '../../test/support/postgres-server.ts'
+import { POSTGRES_INSERT, PROSE, RETENTION_MS, stored } from '../audit-rows.ts'
+import { migrated } from './migrated.ts'
+import { REDUNDANT_INDEX, WITHOUT_REDUNDANT_INDEX, type Copy, type Engine, type Indexes } from './engine.ts'
+
+/** As somebody would run it: durable, its defaults otherwise. */
+const SETTINGS = { fsync: 'on', full_page_writes: 'on', shared_buffers: '256MB', max_wal_size: '1GB', ssl: 'off' }
+
+/** A server of its own below `folder`, as long as it is not disposed of. */
+export async function postgresEngine(folder: string, major: PostgresMajor, tell: (step: string) => void): Promise<Engine> {
+  const server = await startPostgres(major, { folder, settings: SETTINGS })
+  const admin = await connected(server.url)
+  const made = new Map<string, Promise<string>>()
+  let copies = 0
+
+  const urlOf = (name: string): string => Object.assign(new URL(server.url), { pathname: `/${name}` }).href
+  const cloned = async (name: string, from: string): Promise<void> => {
+    await admin.query(`CREATE DATABASE ${name} TEMPLATE ${from} STRATEGY file_copy`)
+  }
+  const template = (rows: number, indexes: Indexes): Promise<string> => {
+    const name = `${indexes}_${rows}`
+    const making = made.get(name) ?? (indexes === 'published' ? filled(name, rows) : without(name, rows))
+    made.set(name, making)
+    return making
+  }
+  const filled = async (name: string, rows: number): Promise<string> => {
+    tell(`making a database of ${rows.toLocaleString('en')} rows`)
+    await admin.query(`CREATE DATABASE ${name}`)
+    await migrated(urlOf(name))
+    await using client = await connected(urlOf(name))
+    await client.query(`SET synchronous_commit = off; ${REDUNDANT_INDEX}`)
+    const now = stored(Date.now())
+    for (let n = 0; n < rows; n += ROWS_A_TRANSACTION)
+      await client.query(POSTGRES_INSERT, [n, Math.min(n + ROWS_A_TRANSACTION, rows), rows, PROSE, now])
+    await client.query('VACUUM ANALYZE')
+    return name
+  }
+  const without = async (name: string, rows: number): Promise<string> => {
+    await cloned(name, await template(rows, 'published'))
+    await using client = await connected(urlOf(name))
+    await client.query(WITHOUT_REDUNDANT_INDEX)
+    return name
+  }
+
+  return {
+    name: 'postgres',
+    version: `PostgreSQL ${(await admin.query<{ server_version: string }>('SHOW server_version')).rows[0]!.server_version}`,
+    async copy(rows, { indexes = 'published' } = {}) {
+      const from = await template(rows, indexes)
+      const name = `copy_${(copies += 1)}`
+      await cloned(name, from)
+      // Every trial pays for full-page images, and for no checkpoint of what came before it.
+      await admin.query('CHECKPOINT')
+      return copyAt(urlOf(name), rows, admin, () => admin.query(`DROP DATABASE ${name} WITH (FORCE)`))
+    },
+    async [Symbol.asyncDispose]() {
+      await admin.end()
+      await server.stop()
+    },
+  }
+}
+
+const ROWS_A_TRANSACTION = 50_000
+
+function copyAt(url: string, rows: number, admin: Client, drop: () => Promise<unknown>): Copy {
+  return {
+    url,
+    rows,
+    async walBytes() {
+      const answer = await admin.query<{ bytes: string }>(`SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS bytes`)
+      return Number(answer.rows[0]!.bytes)
+    },
+    async oldTransaction() {
+      const client = await connected(url)
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1')
+      return client
+    },
+    async deleteExpired() {
+      await using client = await connected(url)
+      await client.query('DELETE FROM audit_logs WHERE "timestamp" < $1', [stored(Date.now() - RETENTION_MS)])
+      await client.query('VACUUM ANALYZE audit_logs')
+      await client.query('CHECKPOINT')
+    },
+    async [Symbol.asyncDispose]() {
+      await drop()
+    },
+  }
+}
+
+async function connected(url: string): Promise<Client & AsyncDisposable> {
+  const client = new Client({ connectionString: url })
+  client.on('error', () => {}) // what broke the connection is told by the query that fails
+  await client.connect()
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() })
+}

@@ -1,0 +1,110 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Engine, EngineName } from './engines/engine.ts'
+import { postgresEngine } from './engines/postgres.ts'
+import { sqliteEngine } from './engines/sqlite.ts'
+import { summaryOf, type Figure } from './figure.ts'
+import { machine, type Machine } from './machine.ts'
+import { optionsFrom, USAGE, UsageError, type Options } from './options.ts'
+import { alone } from './scenarios/alone.ts'
+import { gateway, gatewayLean, rollback } from './scenarios/gateway.ts'
+import { growth } from './scenarios/growth.ts'
+import { memory } from './scenarios/memory.ts'
+import { nothing } from './scenarios/nothing.ts'
+import { processes } from './scenarios/process.ts'
+import { bench, type Scenario } from './scenarios/scenario.ts'
+import { tablesOf } from './table.ts'
+import { bytesNeeded, openWorkspace, type Workspace } from './workspace.ts'
+
+const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, processes]
+
+/** Grows as the run goes, so that what was measured is told even when something breaks in the end. */
+interface Results {
+  readonly figures: Figure[]
+  readonly notes: string[]
+  readonly engines: string[]
+}
+
+async function main(words: readonly string[]): Promise<void> {
+  const names = SCENARIOS.map((scenario) => scenario.name)
+  const options = optionsFrom(words, names)
+  if (options === undefined) {
+    process.stdout.write(USAGE.replace('SCENARIOS', names.join(', ')))
+    return
+  }
+  const before = machine()
+  const startedMs = performance.now()
+  const results: Results = { figures: [], notes: [], engines: [] }
+  const workspace = await openWorkspace(options.directory, bytesNeeded(options.sizes))
+  try {
+    await Promise.race([measureAll(workspace, options, results), interrupted()])
+  } finally {
+    await workspace[Symbol.asyncDispose]()
+    await tell(results, before, options, Math.round((performance.now() - startedMs) / 1_000))
+  }
+}
+
+async function measureAll(workspace: Workspace, options: Options, { figures, notes, engines }: Results): Promise<void> {
+  const startedMs = performance.now()
+  for (const name of options.engines) {
+    const chosen = SCENARIOS.filter(
+      (scenario) => scenario.engines.includes(name) && (options.scenarios.length === 0 || options.scenarios.includes(scenario.name)),
+    )
+    if (chosen.length === 0) continue
+    const progress = (step: string): void =>
+      void process.stderr.write(`${String(Math.round((performance.now() - startedMs) / 1_000)).padStart(5)} s  ${name}: ${step}\n`)
+    await using engine = await openEngine(name, workspace, options, progress)
+    engines.push(engine.version)
+    for (const scenario of chosen) await scenario.measure(bench({ workspace, engine, options, tell: progress }, figures, notes))
+  }
+}
+
+async function openEngine(
+  name: EngineName,
+  { folder }: Workspace,
+  { postgres }: Options,
+  progress: (step: string) => void,
+): Promise<Engine> {
+  switch (name) {
+    case 'sqlite':
+      return sqliteEngine(folder, progress)
+    case 'postgres':
+      return await postgresEngine(folder, postgres, progress)
+    default:
+      return name satisfies never
+  }
+}
+
+async function tell({ figures, notes, engines }: Results, before: Machine, options: Options, seconds: number): Promise<void> {
+  const { sizes, repeats, quick, json } = options
+  const { cores, processor, memoryGB, kernel, node, loadBefore } = before
+  const heading = [`${cores} cores (${processor})`, `${memoryGB} GB`, kernel, `Node ${node}`, ...engines, `load before ${loadBefore}`]
+  const about = `${heading.join(', ')}; ${repeats} repeats, ${seconds} s`
+  process.stdout.write(`${[about, tablesOf(figures), ...notes.map((note) => `- ${note}`)].join('\n\n')}\n`)
+  const judged = figures.map((figure) => ({ ...figure, ...summaryOf(figure) }))
+  await mkdir(dirname(json), { recursive: true })
+  await writeFile(
+    json,
+    `${JSON.stringify({ machine: before, engines, sizes, repeats, quick, seconds, notes, figures: judged }, null, 2)}\n`,
+  )
+}
+
+class Interruption extends Error {
+  override readonly name = 'Interruption'
+}
+
+function interrupted(): Promise<never> {
+  return new Promise((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => reject(new Interruption(signal)))
+  })
+}
+
+try {
+  await main(process.argv.slice(2))
+} catch (error) {
+  if (error instanceof UsageError) process.stderr.write(`${error.message}\n${USAGE}`)
+  else if (!(error instanceof Interruption))
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  // What is left of an interrupted run does not end by itself.
+  process.exit(error instanceof UsageError ? 2 : error instanceof Interruption ? 130 : 1)
+}

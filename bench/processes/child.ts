@@ -1,0 +1,56 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import type { Workspace } from '../workspace.ts'
+
+/** A script of ours in a process of its own, asked one thing after another. */
+export interface Child extends AsyncDisposable {
+  /** Rejects with what the process said when it failed. */
+  ask(question: unknown): Promise<unknown>
+}
+
+type Answer = { readonly answer: unknown } | { readonly error: string }
+
+export function startChild(workspace: Workspace, script: URL): Child {
+  const process = fork(script, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  workspace.children.add(process)
+  return {
+    ask: (question) =>
+      new Promise((resolve, reject) => {
+        const died = (): void => reject(new Error(`${script.pathname} ended before it answered`))
+        process.once('exit', died)
+        process.once('message', (message: Answer) => {
+          process.off('exit', died)
+          if ('error' in message) reject(new Error(message.error))
+          else resolve(message.answer)
+        })
+        process.send(question as object)
+      }),
+    async [Symbol.asyncDispose]() {
+      await ended(process)
+      workspace.children.delete(process)
+    },
+  }
+}
+
+async function ended(process: ChildProcess): Promise<void> {
+  if (process.exitCode !== null || process.signalCode !== null) return
+  const exit = once(process, 'exit')
+  if (process.connected) process.disconnect()
+  await exit
+}
+
+/** The other end: answers each question, and ends with the process that asks. */
+export function serveParent<Question>(answer: (question: Question) => Promise<unknown>): void {
+  process.on('disconnect', () => process.exit())
+  process.on('message', (question: Question) => {
+    answer(question).then(
+      (value) => process.send?.({ answer: value ?? null }),
+      (error: unknown) => process.send?.({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+    )
+  })
+}
+
+/** Milliseconds on the machine's monotonic clock, the same in every process. */
+export function sharedMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6
+}

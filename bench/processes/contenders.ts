@@ -1,0 +1,77 @@
+import { setImmediate } from 'node:timers/promises'
+import { RETENTION_MS, stored } from '../audit-rows.ts'
+import { sharedMs } from './child.ts'
+import { openPlain, type Plain } from './plain.ts'
+import { openJob, openSteadyLoop } from './product.ts'
+
+/** `ours`: the job as the program runs it. `delete`: one statement. `naive`: ids of a thousand rows, then a DELETE of these ids. */
+export type Method = 'ours' | 'delete' | 'naive'
+
+/** The program's loop with batches of one size. */
+export interface Steady {
+  readonly rowsABatch: number
+}
+
+export interface Batch {
+  readonly rows: number
+  /** Finding its rows, where that is a step of its own. */
+  readonly chooseMs: number
+  /** From asking for the transaction to its end: a wait for the write lock is part of it. */
+  readonly transactionMs: number
+  /** From having the lock to the end of COMMIT, as the program itself measures it; for a plain statement the same as `transactionMs`. */
+  readonly heldMs: number
+}
+
+export interface Work {
+  readonly deleted: number
+  readonly batches: readonly Batch[]
+  /** False when it was told to stop before everything had gone. */
+  readonly finished: boolean
+}
+
+/** Connected already: only the work itself is measured. */
+export interface Contender {
+  work(stopping: AbortSignal): Promise<Work>
+  close(): Promise<void>
+}
+
+export async function openContender(method: Method | Steady, url: string): Promise<Contender> {
+  if (typeof method === 'object') return await openSteadyLoop(url, method)
+  if (method === 'ours') return await openJob(url)
+  const plain = await openPlain(url)
+  return {
+    work: (stopping) => (method === 'delete' ? oneDelete(plain) : naiveBatches(plain, stopping)),
+    close: () => plain.close(),
+  }
+}
+
+async function oneDelete(plain: Plain): Promise<Work> {
+  const batch = await timed(() => plain.run('DELETE FROM audit_logs WHERE timestamp < ?', [stored(Date.now() - RETENTION_MS)]))
+  return { deleted: batch.rows, batches: [batch], finished: true }
+}
+
+const NAIVE_ROWS = 1_000
+
+async function naiveBatches(plain: Plain, stopping: AbortSignal): Promise<Work> {
+  const cutoff = stored(Date.now() - RETENTION_MS)
+  const batches: Batch[] = []
+  let deleted = 0
+  while (!stopping.aborted) {
+    const startedMs = sharedMs()
+    const ids = await plain.column(`SELECT id FROM audit_logs WHERE timestamp < ? LIMIT ${NAIVE_ROWS}`, [cutoff])
+    if (ids.length === 0) return { deleted, batches, finished: true }
+    const chooseMs = sharedMs() - startedMs
+    const batch = await timed(() => plain.run(`DELETE FROM audit_logs WHERE id IN (${ids.map(() => '?').join(', ')})`, ids))
+    batches.push({ ...batch, chooseMs })
+    deleted += batch.rows
+    await setImmediate() // lets the order to stop in
+  }
+  return { deleted, batches, finished: false }
+}
+
+async function timed(run: () => Promise<number>): Promise<Batch> {
+  const startedMs = sharedMs()
+  const rows = await run()
+  const transactionMs = sharedMs() - startedMs
+  return { rows, chooseMs: 0, transactionMs, heldMs: transactionMs }
+}

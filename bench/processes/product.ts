@@ -1,0 +1,76 @@
+import { JOBS } from '../../src/catalogue.ts'
+import type { Database, OpenOptions } from '../../src/database/database.ts'
+import { openDatabase } from '../../src/database/open.ts'
+import { parseDatabaseUrl } from '../../src/database/url.ts'
+import { runJob } from '../../src/jobs/run-job.ts'
+import { removing } from '../../src/retention/disposals.ts'
+import { purge } from '../../src/retention/purge.ts'
+import { cutoffOf } from '../../src/retention/rule.ts'
+import { hostClock, SECOND } from '../../src/time.ts'
+import { RETENTION_MS } from '../audit-rows.ts'
+import { recorded } from './recorded.ts'
+import type { Batch, Contender, Steady } from './contenders.ts'
+
+const JOB = JOBS.find(({ table }) => table === 'audit_logs')!
+
+/** The program's own job, from its inspection to its result, over its own database boundary. */
+export async function openJob(url: string, retentionMs = RETENTION_MS): Promise<Contender> {
+  const clock = hostClock()
+  const database = await opened(url)
+  return {
+    async work(stopping) {
+      const batches: Batch[] = []
+      const result = await runJob(
+        { database: recorded(database, batches), clock, listener: { jobWarning: () => {} } },
+        { job: JOB, retentionMs, trigger: 'run-now', dryRun: false, stopping },
+      )
+      if (result.outcome !== 'succeeded' && result.outcome !== 'interrupted')
+        throw new Error(`the job ended as ${result.outcome}: ${result.reason ?? ''}`, { cause: result.error })
+      return { deleted: result.deleted, batches, finished: result.outcome === 'succeeded' }
+    },
+    close: async () => await database[Symbol.asyncDispose](),
+  }
+}
+
+/** The program's loop and slices with batches of one size: what a batch takes can then be compared from the first to the last. */
+export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promise<Contender> {
+  const database = await opened(url)
+  return {
+    async work(stopping) {
+      const batches: Batch[] = []
+      const watched = recorded(database, batches)
+      const cutoff = cutoffOf(JOB, RETENTION_MS, await watched.now())
+      const inspection = await watched.inspect(JOB)
+      if (inspection.kind === 'absent') throw new Error(inspection.reason)
+      let deleted = 0
+      const pacer = {
+        rows: rowsABatch,
+        async pause() {
+          await watched.tidy()
+          await watched.pressure()
+        },
+        retry: (error: unknown) => Promise.reject(error),
+      }
+      await purge(watched.expired(JOB, cutoff), removing(watched), pacer, (progress) => (deleted = progress.affected), stopping)
+      return { deleted, batches, finished: !stopping.aborted }
+    },
+    close: async () => await database[Symbol.asyncDispose](),
+  }
+}
+
+function opened(url: string): Promise<Database> {
+  return openDatabase({
+    url: parseDatabaseUrl(url),
+    schema: 'public',
+    timeZone: 'UTC',
+    connectTimeoutMs: 10 * SECOND,
+    access: 'write',
+    applicationName: 'mcp-gateway-maintenance bench',
+    clock: hostClock(),
+    user: { uid: process.geteuid?.() },
+    listener: SILENT,
+    signal: new AbortController().signal,
+  })
+}
+
+const SILENT: OpenOptions['listener'] = { created: () => {}, warning: () => {}, lost: () => {}, regained: () => {}, awaiting: () => {} }

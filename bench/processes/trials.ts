@@ -1,0 +1,50 @@
+import { expiredOf } from '../audit-rows.ts'
+import type { Copy } from '../engines/engine.ts'
+import type { Workspace } from '../workspace.ts'
+import { startChild, type Child } from './child.ts'
+import type { Method, Steady } from './contenders.ts'
+import type { Question, Trial } from './purger.ts'
+
+const PURGER = new URL('purger.ts', import.meta.url)
+
+/** A purge in a process of its own, connected and waiting for the word. */
+export interface Purger extends AsyncDisposable {
+  run(): Promise<Trial>
+}
+
+export async function startPurger(workspace: Workspace, method: Method | Steady, copy: Copy, limitMs: number): Promise<Purger> {
+  const child = startChild(workspace, PURGER)
+  await asked(child, { ask: 'connect', method, url: copy.url })
+  return {
+    async run() {
+      const trial = (await asked(child, { ask: 'work', limitMs })) as Trial
+      const expected = expiredOf(copy.rows)
+      if (trial.finished ? trial.deleted !== expected : trial.deleted > expected)
+        throw new Error(`${JSON.stringify(method)} deleted ${trial.deleted} rows and should have deleted ${expected}`)
+      return trial
+    },
+    [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
+  }
+}
+
+/** Runs one purge to its end. */
+export async function purged(workspace: Workspace, method: Method | Steady, copy: Copy, limitMs: number): Promise<Trial> {
+  await using purger = await startPurger(workspace, method, copy, limitMs)
+  return await purger.run()
+}
+
+/** The job's own time, in ms, when nothing has expired. */
+export async function nothingExpired(workspace: Workspace, copy: Copy, retentionMs: number, times: number): Promise<number> {
+  await using child = startChild(workspace, PURGER)
+  return (await asked(child, { ask: 'nothing', url: copy.url, retentionMs, times })) as number
+}
+
+/** Wall time; of a purge that was stopped, what all its rows would have taken at the same speed. */
+export function totalMs(trial: Trial, copy: Pick<Copy, 'rows'>): number {
+  const ms = trial.endedMs - trial.startedMs
+  return trial.finished ? ms : (ms * expiredOf(copy.rows)) / Math.max(trial.deleted, 1)
+}
+
+function asked(child: Child, question: Question): Promise<unknown> {
+  return child.ask(question)
+}

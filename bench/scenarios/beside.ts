@@ -1,0 +1,63 @@
+import { setTimeout } from 'node:timers/promises'
+import type { Copy } from '../engines/engine.ts'
+import { sharedMs, startChild } from '../processes/child.ts'
+import type { Method } from '../processes/contenders.ts'
+import { startPurger, totalMs } from '../processes/trials.ts'
+import type { Question, Write } from '../processes/writer.ts'
+import { latencies, type Latencies } from './latencies.ts'
+import type { Bench } from './scenario.ts'
+
+const WRITER = new URL('../processes/writer.ts', import.meta.url)
+
+/** One purge while a gateway writes. */
+export interface Beside {
+  readonly totalMs: number
+  readonly finished: boolean
+  /** The writer before the purge began: the same process on the same database, seconds earlier. */
+  readonly undisturbed: Latencies
+  readonly disturbed: Latencies
+  readonly largestWalBytes: number
+}
+
+/** The first writes on a fresh copy find nothing in any cache. */
+const WARM_UP_MS = 500
+const WAL_LOOK_MS = 20
+
+export async function beside(bench: Bench, copy: Copy, method: Method, perSecond: number): Promise<Beside> {
+  const { workspace, options, engine } = bench
+  await using purger = await startPurger(workspace, method, copy, bench.limitMs(copy.rows))
+  await using writer = startChild(workspace, WRITER)
+  await writer.ask({ ask: 'begin', url: copy.url, perSecond } satisfies Question)
+  const begunMs = sharedMs()
+  await setTimeout(WARM_UP_MS + (options.quick ? 1_000 : 5_000))
+  using wal = engine.name === 'sqlite' ? watchedWal(copy) : NOT_WATCHED
+  const trial = await purger.run()
+  const writes = (await writer.ask({ ask: 'end' } satisfies Question)) as Write[]
+  return {
+    totalMs: totalMs(trial, copy),
+    finished: trial.finished,
+    undisturbed: latencies(writes, begunMs + WARM_UP_MS, trial.startedMs),
+    disturbed: latencies(writes, trial.startedMs, trial.endedMs),
+    largestWalBytes: wal.largestBytes,
+  }
+}
+
+interface WatchedWal extends Disposable {
+  readonly largestBytes: number
+}
+
+const NOT_WATCHED: WatchedWal = { largestBytes: 0, [Symbol.dispose]: () => {} }
+
+function watchedWal(copy: Copy): WatchedWal {
+  let largestBytes = 0
+  const look = async (): Promise<void> => {
+    largestBytes = Math.max(largestBytes, await copy.walBytes())
+  }
+  const timer = setInterval(() => void look(), WAL_LOOK_MS)
+  return {
+    get largestBytes() {
+      return largestBytes
+    },
+    [Symbol.dispose]: () => clearInterval(timer),
+  }
+}

@@ -1,0 +1,81 @@
+import { expiredOf } from '../audit-rows.ts'
+import type { CopyOptions, EngineName } from '../engines/engine.ts'
+import type { Unit } from '../figure.ts'
+import { ratios } from '../statistics.ts'
+import { beside, type Beside } from './beside.ts'
+import { alternated, counted, type Bench, type Scenario } from './scenario.ts'
+
+/** A gateway writes all the time, in a process of its own: what it notices, and what the purge pays for that. */
+export const gateway = besideGateway('gateway', ['sqlite', 'postgres'], {}, (engine) =>
+  engine === 'sqlite' ? 'SQLite in WAL mode' : 'PostgreSQL',
+)
+
+export const gatewayLean = besideGateway(
+  'gateway-lean',
+  ['sqlite'],
+  { indexes: 'lean' },
+  () => 'SQLite in WAL mode, without the redundant index',
+)
+
+export const rollback = besideGateway('rollback', ['sqlite'], { journal: 'delete' }, () => 'SQLite in rollback-journal mode')
+
+/** What the writer is asked to do: with more the writer alone would load the engine. */
+const WRITES_PER_SECOND = { sqlite: 100, postgres: 200 } as const satisfies Record<EngineName, number>
+
+function besideGateway(
+  name: string,
+  engines: readonly EngineName[],
+  copyOptions: CopyOptions,
+  where: (engine: EngineName) => string,
+): Scenario {
+  return {
+    name,
+    engines,
+    async measure(bench) {
+      const { engine, options } = bench
+      const rows = options.sizes.reference
+      const perSecond = WRITES_PER_SECOND[engine.name]
+      const trials = await alternated(['ours', 'delete'], options.repeats, async (method, repeat) => {
+        bench.tell(`${name}: ${method} ${repeat + 1}/${options.repeats}`)
+        await using copy = await engine.copy(rows, copyOptions)
+        return await beside(bench, copy, method, perSecond)
+      })
+      const title = `With a gateway writing ${perSecond}/s: ${counted(expiredOf(rows))} of ${counted(rows)} rows, ${where(engine.name)}`
+      tell(bench, name, title, trials)
+    },
+  }
+}
+
+function tell(bench: Bench, name: string, title: string, { ours, delete: plain }: Record<'ours' | 'delete', Beside[]>): void {
+  const { add } = bench.sheet(title, true)
+  const each = (what: string, text: string, unit: Unit, trials: readonly Beside[], value: (trial: Beside) => number): void =>
+    add(`${name}.${what}`, text, unit, trials.map(value))
+
+  if (bench.engine.name === 'sqlite') {
+    each('p99', "the writer's p99", 'ms', ours, (trial) => trial.disturbed.p99)
+  } else {
+    each('p99', "the writer's p99 / without a purge", '×', ours, (trial) => trial.disturbed.p99 / trial.undisturbed.p99)
+    each('p99-ms', "the writer's p99", 'ms', ours, (trial) => trial.disturbed.p99)
+  }
+  add(`${name}.time`, 'wall time / one DELETE', '×', ratios(ours.map(total), plain.map(total)))
+  if (bench.engine.name === 'sqlite') {
+    each('wal', 'the WAL file at its largest', 'MB', name === 'rollback' ? [] : ours, (trial) => trial.largestWalBytes / 1e6)
+    each('busy', 'writes refused with SQLITE_BUSY (busy timeout 5 s)', 'writes', ours, (trial) => trial.disturbed.busy)
+  }
+  each('max', "the writer's slowest", 'ms', ours, (trial) => trial.disturbed.most)
+  each('due', "the writer's p99 from when each was due", 'ms', ours, (trial) => trial.disturbed.dueP99)
+  each('ours', 'wall time', 'ms', ours, total)
+  each('p99-none', "the writer's p99 without a purge", 'ms', [...ours, ...plain], (trial) => trial.undisturbed.p99)
+  each('p99-delete', "the writer's p99 beside one DELETE", 'ms', plain, (trial) => trial.disturbed.p99)
+  each('delete', 'wall time of one DELETE', 'ms', plain, total)
+  if (bench.engine.name === 'sqlite' && name !== 'rollback')
+    each('wal-delete', 'the WAL file at its largest beside one DELETE', 'MB', plain, (trial) => trial.largestWalBytes / 1e6)
+
+  const stopped = ours.filter((trial) => !trial.finished).length
+  if (stopped > 0)
+    bench.note(`${name}: ${stopped} of ${ours.length} purges were stopped at the limit; their totals are computed from what they did`)
+}
+
+function total(trial: Beside): number {
+  return trial.totalMs
+}
