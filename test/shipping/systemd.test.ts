@@ -8,8 +8,10 @@ import { CHECKOUT, run } from './checkout.ts'
 
 const NAME = 'mcp-gateway-maintenance.service'
 const unit = await readFile(`${CHECKOUT}deploy/systemd/${NAME}`, 'utf8')
-const { code: analyzer } = await run('systemd-analyze', ['--version'], { cwd: '/' })
-const skip = analyzer === 0 ? false : 'systemd-analyze is not on this machine'
+/** The first that looks at the security of a file. */
+const ANALYZER = 250
+const { stdout: analyzer } = await run('systemd-analyze', ['--version'], { cwd: '/' })
+const skip = Number(/^systemd (\d+)/.exec(analyzer)?.[1] ?? 0) < ANALYZER && `systemd-analyze ${ANALYZER} or newer is not on this machine`
 
 /** Every value of a key, in order. */
 function values(key: string): string[] {
