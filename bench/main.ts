@@ -79,7 +79,8 @@ async function tell({ figures, notes, engines }: Results, before: Machine, optio
   const { sizes, repeats, quick, json } = options
   const { cores, processor, memoryGB, kernel, node, loadBefore } = before
   const heading = [`${cores} cores (${processor})`, `${memoryGB} GB`, kernel, `Node ${node}`, ...engines, `load before ${loadBefore}`]
-  const about = `${heading.join(', ')}; ${repeats} repeats, ${seconds} s`
+  const worth = quick ? '; --quick: too small for the targets, which are stated for a million rows' : ''
+  const about = `${heading.join(', ')}; ${repeats} repeats, ${seconds} s${worth}`
   process.stdout.write(`${[about, tablesOf(figures), ...notes.map((note) => `- ${note}`)].join('\n\n')}\n`)
   const judged = figures.map((figure) => ({ ...figure, ...summaryOf(figure) }))
   await mkdir(dirname(json), { recursive: true })

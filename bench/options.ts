@@ -58,7 +58,7 @@ export function optionsFrom(words: readonly string[], scenarios: readonly string
     },
     repeats: wholeNumber('--repeats', values.repeats) ?? (quick ? 2 : 5),
     quick,
-    postgres: Number(oneOf('--postgres', values.postgres ?? String(POSTGRES_MAJORS.at(-1)), POSTGRES_MAJORS.map(String))) as PostgresMajor,
+    postgres: major(values.postgres),
     directory: values.directory ?? tmpdir(),
     json: values.json ?? 'bench/results/latest.json',
   }
@@ -85,6 +85,12 @@ function parsed(words: readonly string[]) {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error))
   }
+}
+
+function major(given: string | undefined): PostgresMajor {
+  const newest = POSTGRES_MAJORS.at(-1)!
+  const name = oneOf('--postgres', given ?? String(newest), POSTGRES_MAJORS.map(String))
+  return POSTGRES_MAJORS.find((each) => String(each) === name) ?? newest
 }
 
 function oneOf<Name extends string>(option: string, given: string, names: readonly Name[]): Name {

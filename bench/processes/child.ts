@@ -5,25 +5,26 @@ import type { Workspace } from '../workspace.ts'
 /** A script of ours in a process of its own, asked one thing after another. */
 export interface Child extends AsyncDisposable {
   /** Rejects with what the process said when it failed. */
-  ask(question: unknown): Promise<unknown>
+  ask<T>(question: object): Promise<T>
 }
 
-type Answer = { readonly answer: unknown } | { readonly error: string }
+/** What is answered is for the question to know. */
+type Answer<T> = { readonly answer: T } | { readonly error: string }
 
 export function startChild(workspace: Workspace, script: URL): Child {
   const process = fork(script, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   workspace.children.add(process)
   return {
-    ask: (question) =>
-      new Promise((resolve, reject) => {
+    ask: <T>(question: object) =>
+      new Promise<T>((resolve, reject) => {
         const died = (): void => reject(new Error(`${script.pathname} ended before it answered`))
         process.once('exit', died)
-        process.once('message', (message: Answer) => {
+        process.once('message', (message: Answer<T>) => {
           process.off('exit', died)
           if ('error' in message) reject(new Error(message.error))
           else resolve(message.answer)
         })
-        process.send(question as object)
+        process.send(question)
       }),
     async [Symbol.asyncDispose]() {
       await ended(process)
@@ -40,6 +41,7 @@ async function ended(process: ChildProcess): Promise<void> {
 }
 
 /** The other end: answers each question, and ends with the process that asks. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- each script has its own questions
 export function serveParent<Question>(answer: (question: Question) => Promise<unknown>): void {
   process.on('disconnect', () => process.exit())
   process.on('message', (question: Question) => {

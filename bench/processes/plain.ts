@@ -25,10 +25,12 @@ function plainSqlite(file: string): Plain {
   }
   return {
     run: async (sql, values) => prepared(sql).run(...values).changes,
-    column: async (sql, values) =>
-      prepared(sql)
+    async column(sql, values) {
+      const column: unknown[] = prepared(sql)
         .pluck()
-        .all(...values) as (string | number)[],
+        .all(...values)
+      return column.filter((value) => typeof value === 'string' || typeof value === 'number')
+    },
     close: async () => void database.close(),
   }
 }

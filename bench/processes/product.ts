@@ -49,7 +49,9 @@ export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promi
           await watched.tidy()
           await watched.pressure()
         },
-        retry: (error: unknown) => Promise.reject(error),
+        async retry(error: unknown) {
+          throw error
+        },
       }
       await purge(watched.expired(JOB, cutoff), removing(watched), pacer, (progress) => (deleted = progress.affected), stopping)
       return { deleted, batches, finished: !stopping.aborted }

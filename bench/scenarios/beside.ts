@@ -19,20 +19,27 @@ export interface Beside {
   readonly largestWalBytes: number
 }
 
+export interface Writing {
+  readonly perSecond: number
+  /** How long the writer is watched before the purge begins. */
+  readonly leadMs: number
+  readonly limitMs: number
+}
+
 /** The first writes on a fresh copy find nothing in any cache. */
 const WARM_UP_MS = 500
 const WAL_LOOK_MS = 20
 
-export async function beside(bench: Bench, copy: Copy, method: Method, perSecond: number): Promise<Beside> {
-  const { workspace, options, engine } = bench
-  await using purger = await startPurger(workspace, method, copy, bench.limitMs(copy.rows))
+export async function beside(bench: Bench, copy: Copy, method: Method, { perSecond, leadMs, limitMs }: Writing): Promise<Beside> {
+  const { workspace, engine } = bench
+  await using purger = await startPurger(workspace, method, copy, limitMs)
   await using writer = startChild(workspace, WRITER)
   await writer.ask({ ask: 'begin', url: copy.url, perSecond } satisfies Question)
   const begunMs = sharedMs()
-  await setTimeout(WARM_UP_MS + (options.quick ? 1_000 : 5_000))
+  await setTimeout(WARM_UP_MS + leadMs)
   using wal = engine.name === 'sqlite' ? watchedWal(copy) : NOT_WATCHED
   const trial = await purger.run()
-  const writes = (await writer.ask({ ask: 'end' } satisfies Question)) as Write[]
+  const writes = await writer.ask<Write[]>({ ask: 'end' } satisfies Question)
   return {
     totalMs: totalMs(trial, copy),
     finished: trial.finished,

@@ -20,7 +20,7 @@ export const nothing: Scenario = {
     await few.deleteExpired()
     await many.deleteExpired()
 
-    const times = options.quick ? 20 : 200
+    const times = options.quick ? 20 : 100
     const measured = async (retentionMs: number): Promise<{ few: number[]; many: number[] }> =>
       await alternated(['few', 'many'], options.repeats, async (name, repeat) => {
         bench.tell(`nothing expired: ${repeat + 1}/${options.repeats}`)

@@ -32,7 +32,7 @@ export const processes: Scenario = {
       return sharedMs() - startedMs
     })
 
-    const settleMs = options.quick ? 2_000 : 6_000
+    const settleMs = options.quick ? 2_000 : 5_000
     const resident = { program: [] as number[], packages: [] as number[] }
     for (let repeat = 1; repeat <= options.repeats; repeat += 1) {
       bench.tell(`process: idle ${repeat}/${options.repeats}`)

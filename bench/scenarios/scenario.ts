@@ -38,6 +38,7 @@ export async function alternated<Name extends string, Result>(
   repeats: number,
   run: (name: Name, repeat: number) => Promise<Result>,
 ): Promise<Record<Name, Result[]>> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- fromEntries forgets the names
   const results = Object.fromEntries(names.map((name) => [name, [] as Result[]])) as Record<Name, Result[]>
   for (let repeat = 0; repeat < repeats; repeat += 1) {
     const order = repeat % 2 === 0 ? names : names.toReversed()
