@@ -80,6 +80,16 @@ export class Connection {
     })
   }
 
+  /** The same statement for each, by position; answers with how many rows changed. */
+  each(sql: string, items: Iterable<readonly (number | bigint)[]>): number {
+    return this.#guarded(() => {
+      const statement = this.#kept(sql, () => this.#database.prepare(sql))
+      let changed = 0
+      for (const values of items) changed += statement.run(...values).changes
+      return changed
+    })
+  }
+
   /** Statements that `prepare` takes only one of, and pragmas that work in steps. */
   execute(sql: string): void {
     this.#guarded(() => this.#database.exec(sql))

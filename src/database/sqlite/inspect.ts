@@ -9,11 +9,8 @@ import { readText } from './times.ts'
 /** A table without an index on its time is walked whole up to this size. */
 const MOST_ROWS_WITHOUT_INDEX = 50_000
 
-/** A column with a retention holds when its row was written: the newest such time is about now. */
-export type InspectedColumn = TimeColumn & { readonly retention?: unknown }
-
 /** Reads only. What makes a purge of the table impossible is thrown. */
-export function inspect(connection: Connection, column: InspectedColumn, timeZone: string): Inspection {
+export function inspect(connection: Connection, column: TimeColumn, timeZone: string): Inspection {
   const layout = layoutOf(connection, column)
   if (layout === undefined) return { kind: 'absent', reason: `there is no table ${column.table}` }
   if (layout.index === undefined) {

@@ -10,6 +10,7 @@ export interface Layout {
   readonly rowid: string
   /** Whether the column can hold numbers: one with TEXT affinity makes text of them. */
   readonly numbers: boolean
+  readonly nullable: boolean
   /** The one whose first column is the time; `undefined`: there is none. */
   readonly index: { readonly name: string; readonly descending: boolean } | undefined
 }
@@ -24,7 +25,7 @@ export function layoutOf(connection: Connection, { table, column }: TimeColumn):
   if (found.type !== 'table') throw unfit(connection, table, `is a ${found.type}, not a table`)
   if (found.wr === 1) throw unfit(connection, table, 'is a WITHOUT ROWID table, which cannot be purged')
 
-  const { rows: columns } = connection.run<ColumnRow>('SELECT name, type FROM pragma_table_xinfo($1)', [found.name])
+  const { rows: columns } = connection.run<ColumnRow>('SELECT name, type, "notnull" FROM pragma_table_xinfo($1)', [found.name])
   const names = new Set(columns.map(({ name }) => folded(name)))
   const time = columns.find(({ name }) => folded(name) === folded(column))
   if (time === undefined) throw unfit(connection, table, `has no column "${column}"; it has ${columns.map(({ name }) => name).join(', ')}`)
@@ -37,6 +38,7 @@ export function layoutOf(connection: Connection, { table, column }: TimeColumn):
     column: quoted(time.name),
     rowid,
     numbers: !hasTextAffinity(time.type),
+    nullable: time.notnull === 0,
     index: indexOn(connection, found.name, time.name),
   }
 }
@@ -50,6 +52,7 @@ interface TableRow {
 interface ColumnRow {
   readonly name: string
   readonly type: string
+  readonly notnull: number
 }
 
 /** An index of this column alone is the best: its rows of one time are sorted by their number. */

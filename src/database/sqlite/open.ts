@@ -21,7 +21,12 @@ export async function openSqlite(options: OpenOptions & { readonly url: SqliteUr
 
   const connection = new Connection(openFile(state === 'absent' ? ':memory:' : file, file, options.access), file, options.clock)
   try {
-    await connection.patiently(() => prepare(connection), { limitMs: options.connectTimeoutMs, signal: options.signal })
+    let told = false
+    const waiting = (): void => {
+      if (!told) options.listener.awaiting(file, 'another process holds its lock')
+      told = true
+    }
+    await connection.patiently(() => prepare(connection), { limitMs: options.connectTimeoutMs, signal: options.signal, waiting })
     return databaseOf(new SqliteSession(connection), options)
   } catch (error) {
     connection.close()

@@ -13,56 +13,53 @@ export interface SliceOptions {
   readonly cutoff: EpochMs
   /** For text without a zone. */
   readonly wallCutoff: EpochMs
+  /** Behind the last row that was looked at for it. */
   readonly end: Position
 }
 
-/** Rows by their numbers, chosen without a lock: whatever is done to them asks again whether they have expired. */
+/** Rows by their numbers, chosen without a lock: whatever is done to one asks again whether it has expired. */
 export class RowSlice implements Slice {
-  /** Behind the last row that was looked at for it. */
   readonly end: Position
-  readonly #session: SqliteSession
-  readonly #statements: Statements
-  readonly #table: string
-  readonly #size: number
-  readonly #values: readonly [list: string, cutoff: EpochMs, wallCutoff: EpochMs]
+  readonly #options: SliceOptions
 
-  constructor({ session, statements, table, rowids, cutoff, wallCutoff, end }: SliceOptions) {
-    this.end = end
-    this.#session = session
-    this.#statements = statements
-    this.#table = table
-    this.#size = rowids.length
-    this.#values = [listOf(rowids), cutoff, wallCutoff]
+  constructor(options: SliceOptions) {
+    this.end = options.end
+    this.#options = { ...options, rowids: inTableOrder(options.rowids) }
   }
 
-  async count(): Promise<number> {
-    const { rows } = await this.#session.query<{ expired: number }>(this.#statements.count, this.#values)
-    return rows[0]?.expired ?? 0
+  count(): Promise<number> {
+    return this.#options.session.read(() => this.#count())
   }
 
   async remove(tx: Transaction): Promise<Tally> {
-    const { changed } = await tx.query(this.#statements.remove, this.#values)
-    if (changed < this.#size) await this.#mustBeGone(tx)
-    return { affected: changed, locked: 0 }
+    const { session, statements, rowids, cutoff, wallCutoff } = this.#options
+    session.mustOwn(tx)
+    const affected = session.connection.each(
+      statements.remove,
+      rowids.map((rowid) => [rowid, cutoff, wallCutoff]),
+    )
+    if (affected < rowids.length) this.#mustBeGone()
+    return { affected, locked: 0 }
   }
 
-  /** Fewer may be gone than were chosen: renewed, or deleted by somebody else. But none that has expired may still be there. */
-  async #mustBeGone(tx: Transaction): Promise<void> {
-    const { rows } = await tx.query<{ expired: number }>(this.#statements.count, this.#values)
-    const left = rows[0]?.expired ?? 0
+  #count(): number {
+    const { session, statements, rowids, cutoff, wallCutoff } = this.#options
+    return session.connection.figure(statements.count, [`[${rowids.join(',')}]`, cutoff, wallCutoff])
+  }
+
+  /** Fewer may be gone than were chosen, if others were renewed or deleted since. But none that has expired may still be there. */
+  #mustBeGone(): void {
+    const left = this.#count()
     if (left === 0) return
     throw new DatabaseError(
       'row-refused',
-      `${left} expired rows of ${this.#table} are still there after their delete, which reported no error: a trigger of that table ` +
-        'swallows it (RAISE(IGNORE)); change the trigger, or disable the job',
+      `${left} expired ${left === 1 ? 'row' : 'rows'} of ${this.#options.table} are still there after a delete that reported no error: a trigger of that ` +
+        'table swallows it (RAISE(IGNORE)); change the trigger, or disable the job',
     )
   }
 }
 
-/** As JSON. Deleting in the order of the table touches each of its pages once. */
-function listOf(rowids: readonly (number | bigint)[]): string {
-  const sorted = rowids.every((rowid) => typeof rowid === 'number')
-    ? Float64Array.from(rowids).toSorted()
-    : BigInt64Array.from(rowids, (rowid) => BigInt(rowid)).toSorted()
-  return `[${sorted.join(',')}]`
+/** So that deleting comes to each page of the table once. */
+function inTableOrder(rowids: readonly (number | bigint)[]): readonly (number | bigint)[] {
+  return rowids.toSorted((a, b) => (a < b ? -1 : 1))
 }

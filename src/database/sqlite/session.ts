@@ -11,6 +11,7 @@ export class SqliteSession implements Session {
   readonly connection: Connection
   #last: Promise<unknown> = Promise.resolve()
   #heldMs = 0
+  #tx: Transaction | undefined
 
   constructor(connection: Connection) {
     this.connection = connection
@@ -42,6 +43,12 @@ export class SqliteSession implements Session {
     return this.#inTurn(() => this.#bracket(patience, work))
   }
 
+  /** For what works on the connection itself within a transaction: fails unless that is the open one. */
+  mustOwn(tx: Transaction): void {
+    if (tx !== this.#tx) throw new Error('not the open transaction of this session')
+    mustBeOpen(this.connection)
+  }
+
   /** A file has no connection to lose. */
   reconnected(): Promise<void> {
     return Promise.resolve()
@@ -64,7 +71,7 @@ export class SqliteSession implements Session {
     await connection.patiently(() => connection.run('BEGIN IMMEDIATE'), patience)
     const begun = clock.monotonicMs()
     let open = true
-    const tx: Transaction = {
+    const tx: Transaction = (this.#tx = {
       now: clock.now(),
       query: <Row>(sql: string, values: readonly Value[] = []) =>
         new Promise<Result<Row>>((resolve) => {
@@ -72,7 +79,7 @@ export class SqliteSession implements Session {
           mustBeOpen(connection)
           resolve(connection.run<Row>(sql, values))
         }),
-    }
+    })
     try {
       const result = await work(tx)
       mustBeOpen(connection)
@@ -84,6 +91,7 @@ export class SqliteSession implements Session {
       throw error
     } finally {
       open = false
+      this.#tx = undefined
       this.#heldMs = clock.monotonicMs() - begun
     }
   }

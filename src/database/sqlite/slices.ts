@@ -119,8 +119,8 @@ export class SqliteExpiredRows implements ExpiredRows {
     return this.#session.read((connection) => walk.kept.atMost(connection, SMALL_TABLE_ROWS) < SMALL_TABLE_ROWS)
   }
 
-  #undated({ statements }: Walk): Promise<number> {
-    return this.#session.read((connection) => connection.figure(statements.undated))
+  async #undated({ statements: { undated } }: Walk): Promise<number> {
+    return undated === undefined ? 0 : this.#session.read((connection) => connection.figure(undated))
   }
 
   async #walked(): Promise<Walk> {

@@ -11,10 +11,12 @@ export interface Statements {
   ties(range: Range): string
   /** Without an index: of the rows behind the row `$1`, at most `$2`. */
   readonly walk: string
-  /** The rows numbered in the JSON list `$1` that have expired at the cutoff `$2`, `$3` for text without a zone. */
+  /** Deletes the row of this number if it has expired at this cutoff, and this one for text without a zone: in that order, without names. */
   readonly remove: string
+  /** How many of the rows numbered in the JSON list `$1` have expired at the cutoff `$2`, `$3` for text without a zone. */
   readonly count: string
-  readonly undated: string
+  /** `undefined`: the column takes no NULL. */
+  readonly undated: string | undefined
   /** How many rows a range has, counted no further than `$3`. */
   bounded(range: Range): string
   /** How many rows the table has, counted no further than `$1`. */
@@ -26,17 +28,17 @@ export interface Statements {
 }
 
 /**
- * `INDEXED BY` makes certain that no statistic turns a search into a scan: should the index be gone, the statement fails.
+ * No statistic, however old, can turn one of them into a scan: `INDEXED BY` fails where the index is gone, `CROSS JOIN` keeps the order, and a
+ * single row number is always looked up. (`IN` with a list of them would not be: statistics of a once small table make that a scan.)
  *
  * Rows come in index order, forwards in time: those of one time are in the order of their numbers, which in a descending index, walked
  * backwards, descends. Text is bound through a CAST, so that bytes that are no UTF-8 can be bound too.
  */
-export function statementsFor({ table, column, rowid, index }: Layout): Statements {
+export function statementsFor({ table, column, rowid, nullable, index }: Layout): Statements {
   const indexed = index === undefined ? table : `${table} INDEXED BY ${index.name}`
   const row = `SELECT ${column}, ${rowid} FROM ${indexed}`
   const [onwards, order] = index?.descending === true ? ['<', 'DESC'] : ['>', 'ASC']
   const forwards = `ORDER BY ${column}, ${rowid} ${order}`
-  const listed = `${rowid} IN (SELECT value FROM json_each($1)) AND maintenance_expired(${column}, $2, $3)`
   const below = (range: Range): string => {
     if (range.kind === 'blob') return 'TRUE'
     if (range.below !== undefined) return `${column} < ${bound(range, '$2')}`
@@ -48,9 +50,9 @@ export function statementsFor({ table, column, rowid, index }: Layout): Statemen
     behind: (range) => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${below(range)} ${forwards} LIMIT $3`,
     ties: (range) => `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2 ORDER BY ${rowid} ${order} LIMIT $3`,
     walk: `SELECT ${column}, ${rowid} FROM ${table} WHERE ${rowid} > $1 ORDER BY ${rowid} LIMIT $2`,
-    remove: `DELETE FROM ${table} WHERE ${listed}`,
-    count: `SELECT count(*) AS expired FROM ${table} WHERE ${listed}`,
-    undated: `SELECT count(*) FROM ${indexed} WHERE ${column} IS NULL`,
+    remove: `DELETE FROM ${table} WHERE ${rowid} = ? AND maintenance_expired(${column}, ?, ?)`,
+    count: `SELECT count(*) FROM json_each($1) AS chosen CROSS JOIN ${table} AS row WHERE row.${rowid} = chosen.value AND maintenance_expired(row.${column}, $2, $3)`,
+    undated: nullable ? `SELECT count(*) FROM ${indexed} WHERE ${column} IS NULL` : undefined,
     bounded: (range) => `SELECT count(*) FROM (SELECT 1 FROM ${indexed} WHERE ${column} >= ${start(range)} AND ${below(range)} LIMIT $3)`,
     size: `SELECT count(*) FROM (SELECT 1 FROM ${table} NOT INDEXED WHERE ${rowid} > -9e999 LIMIT $1)`,
     newest: `SELECT ${column}, ${rowid} FROM ${indexed} WHERE ${column} >= CAST($1 AS TEXT) AND ${column} < CAST($2 AS TEXT) ORDER BY ${column} DESC LIMIT $3`,

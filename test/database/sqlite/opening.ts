@@ -1,12 +1,13 @@
 import BetterSqlite3 from 'better-sqlite3'
 import type { Database, ExpiredRows, OpenOptions, Slice } from '../../../src/database/database.ts'
 import { openSqlite } from '../../../src/database/sqlite/open.ts'
-import { hostClock, MINUTE, SECOND } from '../../../src/time.ts'
+import { hostClock, SECOND } from '../../../src/time.ts'
 
 /** What the database told its listener. */
 export interface Told {
   readonly created: string[]
   readonly warnings: string[]
+  readonly awaited: string[]
 }
 
 export interface Opened extends AsyncDisposable {
@@ -16,7 +17,7 @@ export interface Opened extends AsyncDisposable {
 
 /** Opens a file as the program does, as the user who runs the test. */
 export async function opened(file: string, changes: Partial<Omit<OpenOptions, 'url'>> = {}): Promise<Opened> {
-  const told: Told = { created: [], warnings: [] }
+  const told: Told = { created: [], warnings: [], awaited: [] }
   const database = await openSqlite({
     url: { engine: 'sqlite', file, notes: [] },
     schema: 'public',
@@ -29,8 +30,8 @@ export async function opened(file: string, changes: Partial<Omit<OpenOptions, 'u
     listener: {
       created: (path) => void told.created.push(path),
       warning: (message) => void told.warnings.push(message),
+      awaiting: (place, reason) => void told.awaited.push(`${place}: ${reason}`),
       lost: () => undefined,
-      awaiting: () => undefined,
       regained: () => undefined,
     },
     signal: new AbortController().signal,
@@ -65,4 +66,3 @@ export async function purged(database: Database, rows: ExpiredRows, size: number
 }
 
 export const NOON = Date.parse('2026-11-23T12:00:00Z')
-export const QUARTER = 15 * MINUTE

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import BetterSqlite3 from 'better-sqlite3'
+import { Connection } from '../../../src/database/sqlite/connection.ts'
+import { layoutOf } from '../../../src/database/sqlite/layout.ts'
+import { rangesFor } from '../../../src/database/sqlite/ranges.ts'
+import { statementsFor } from '../../../src/database/sqlite/statements.ts'
+import { hostClock } from '../../../src/time.ts'
+import { NOON } from './opening.ts'
+
+const SCHEMAS = {
+  'the published schema': `
+    CREATE TABLE audit_logs (id INTEGER PRIMARY KEY AUTOINCREMENT, "user" TEXT NOT NULL, timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP);
+    CREATE INDEX idx_audit_logs_timestamp ON audit_logs(timestamp DESC);
+    CREATE INDEX idx_audit_logs_user_timestamp ON audit_logs("user", timestamp DESC)`,
+  "the ORM's schema": `
+    CREATE TABLE audit_logs (id INTEGER NOT NULL, "user" VARCHAR NOT NULL, timestamp DATETIME, PRIMARY KEY (id));
+    CREATE INDEX ix_audit_logs_timestamp ON audit_logs (timestamp)`,
+  'a column of text': `
+    CREATE TABLE audit_logs (id INTEGER PRIMARY KEY, "user" TEXT, timestamp TEXT);
+    CREATE INDEX by_time ON audit_logs (timestamp)`,
+  'an index of two columns': `
+    CREATE TABLE audit_logs (id INTEGER PRIMARY KEY, "user" TEXT, timestamp TIMESTAMP);
+    CREATE INDEX by_time_and_user ON audit_logs (timestamp, "user")`,
+  'no index': 'CREATE TABLE audit_logs (id INTEGER PRIMARY KEY, "user" TEXT, timestamp TIMESTAMP)',
+}
+
+describe('every statement over a time column is a search', () => {
+  for (const [name, schema] of Object.entries(SCHEMAS)) {
+    for (const analyzed of [false, true]) {
+      it(`with ${name}${analyzed ? ', whatever its statistics say' : ''}`, () => {
+        using database = databaseOf(schema)
+        if (analyzed) {
+          database.exec(`INSERT INTO audit_logs ("user", timestamp) SELECT 'u', '2020-01-01' FROM json_each('[1, 2, 3]')`)
+          database.exec('ANALYZE')
+        }
+        for (const { sql, plan } of plansOf(database)) {
+          assert.match(plan, /SEARCH (audit_logs|row) USING (COVERING INDEX|INDEX|INTEGER PRIMARY KEY)/, `${sql}\n${plan}`)
+          assert.doesNotMatch(plan, /SCAN (audit_logs|row)/, `${sql}\n${plan}`)
+          if (name !== 'an index of two columns') assert.doesNotMatch(plan, /TEMP B-TREE/, `${sql}\n${plan}`)
+        }
+      })
+    }
+  }
+
+  it('and a bare comparison would not be', () => {
+    using database = databaseOf(SCHEMAS["the ORM's schema"])
+    assert.match(planOf(database, "SELECT rowid FROM audit_logs WHERE datetime(timestamp) < '2026'"), /SCAN audit_logs/)
+  })
+})
+
+describe('the index of a time column', () => {
+  const layout = (schema: string): string | undefined => {
+    using database = databaseOf(schema)
+    return layoutOf(new Connection(database, 'test.db', hostClock()), { table: 'AUDIT_LOGS', column: 'Timestamp' })?.index?.name
+  }
+  const table = 'CREATE TABLE audit_logs (id INTEGER PRIMARY KEY, "user" TEXT, timestamp TIMESTAMP);'
+
+  it('begins with it, and one of it alone is preferred', () => {
+    assert.equal(layout(`${table} CREATE INDEX a ON audit_logs (timestamp, "user"); CREATE INDEX b ON audit_logs (timestamp)`), '"b"')
+    assert.equal(layout(`${table} CREATE INDEX a ON audit_logs ("user", timestamp)`), undefined)
+  })
+
+  it('is neither partial, nor of an expression, nor of another collation', () => {
+    assert.equal(layout(`${table} CREATE INDEX a ON audit_logs (timestamp) WHERE "user" IS NOT NULL`), undefined)
+    assert.equal(layout(`${table} CREATE INDEX a ON audit_logs (datetime(timestamp))`), undefined)
+    assert.equal(layout(`${table} CREATE INDEX a ON audit_logs (timestamp COLLATE NOCASE)`), undefined)
+  })
+
+  it('has its name quoted', () => {
+    assert.equal(layout(`${table} CREATE INDEX "by ""time""" ON audit_logs (timestamp)`), '"by ""time"""')
+  })
+})
+
+function databaseOf(schema: string): BetterSqlite3.Database & Disposable {
+  const database = new BetterSqlite3(':memory:')
+  database.exec(schema)
+  return Object.assign(database, { [Symbol.dispose]: () => void database.close() })
+}
+
+function plansOf(database: BetterSqlite3.Database): { sql: string; plan: string }[] {
+  const layout = layoutOf(new Connection(database, 'test.db', hostClock()), { table: 'audit_logs', column: 'timestamp' })!
+  const statements = statementsFor(layout)
+  const { expired, strange, kept } = rangesFor(NOON, layout.numbers)
+  const ranges = layout.index === undefined ? [] : [...expired, ...strange, ...kept]
+  const texts = [
+    ...ranges.flatMap((range) => [statements.first(range), statements.behind(range), statements.ties(range), statements.bounded(range)]),
+    ...(layout.index === undefined
+      ? [statements.walk]
+      : [statements.newest, ...(statements.undated === undefined ? [] : [statements.undated])]),
+    statements.remove,
+    statements.count,
+    statements.size,
+    statements.bytes,
+  ]
+  return texts.map((sql) => ({ sql, plan: planOf(database, sql) }))
+}
+
+function planOf(database: BetterSqlite3.Database, sql: string): string {
+  const bound = sql.includes('?') ? [null, null, null] : [{ 1: null, 2: null, 3: 1 }]
+  const rows = database.prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).all(...bound)
+  return rows.map(({ detail }) => detail).join('\n')
+}
