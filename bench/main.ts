@@ -5,7 +5,7 @@ import { postgresEngine } from './engines/postgres.ts'
 import { sqliteEngine } from './engines/sqlite.ts'
 import { summaryOf, type Figure } from './figure.ts'
 import { machine, type Machine } from './machine.ts'
-import { optionsFrom, USAGE, UsageError, type Options } from './options.ts'
+import { optionsFrom, usage, UsageError, type Options } from './options.ts'
 import { alone } from './scenarios/alone.ts'
 import { gateway, gatewayLean, rollback } from './scenarios/gateway.ts'
 import { growth } from './scenarios/growth.ts'
@@ -18,6 +18,8 @@ import { bytesNeeded, openWorkspace, type Workspace } from './workspace.ts'
 
 const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, processes]
 
+const NAMES = SCENARIOS.map((scenario) => scenario.name)
+
 /** Grows as the run goes, so that what was measured is told even when something breaks in the end. */
 interface Results {
   readonly figures: Figure[]
@@ -26,21 +28,23 @@ interface Results {
 }
 
 async function main(words: readonly string[]): Promise<void> {
-  const names = SCENARIOS.map((scenario) => scenario.name)
-  const options = optionsFrom(words, names)
+  const options = optionsFrom(words, NAMES)
   if (options === undefined) {
-    process.stdout.write(USAGE.replace('SCENARIOS', names.join(', ')))
+    process.stdout.write(usage(NAMES))
     return
   }
   const before = machine()
   const startedMs = performance.now()
   const results: Results = { figures: [], notes: [], engines: [] }
   const workspace = await openWorkspace(options.directory, bytesNeeded(options.sizes))
+  let complete = false
   try {
     await Promise.race([measureAll(workspace, options, results), interrupted()])
+    complete = true
   } finally {
     await workspace[Symbol.asyncDispose]()
-    await tell(results, before, options, Math.round((performance.now() - startedMs) / 1_000))
+    const seconds = Math.round((performance.now() - startedMs) / 1_000)
+    if (results.figures.length > 0) await tell(results, { machine: before, options, seconds, complete })
   }
 }
 
@@ -75,19 +79,26 @@ async function openEngine(
   }
 }
 
-async function tell({ figures, notes, engines }: Results, before: Machine, options: Options, seconds: number): Promise<void> {
-  const { sizes, repeats, quick, json } = options
-  const { cores, processor, memoryGB, kernel, node, loadBefore } = before
+interface Run {
+  /** As it was before the run. */
+  readonly machine: Machine
+  readonly options: Options
+  readonly seconds: number
+  readonly complete: boolean
+}
+
+async function tell({ figures, notes, engines }: Results, run: Run): Promise<void> {
+  const { seconds, complete } = run
+  const { sizes, repeats, quick, json } = run.options
+  const { cores, processor, memoryGB, kernel, node, loadBefore } = run.machine
   const heading = [`${cores} cores (${processor})`, `${memoryGB} GB`, kernel, `Node ${node}`, ...engines, `load before ${loadBefore}`]
   const worth = quick ? '; --quick: too small for the targets, which are stated for a million rows' : ''
-  const about = `${heading.join(', ')}; ${repeats} repeats, ${seconds} s${worth}`
+  const about = `${heading.join(', ')}; ${repeats} repeats, ${seconds} s${worth}${complete ? '' : '; ended before its end'}`
   process.stdout.write(`${[about, tablesOf(figures), ...notes.map((note) => `- ${note}`)].join('\n\n')}\n`)
   const judged = figures.map((figure) => ({ ...figure, ...summaryOf(figure) }))
+  const told = { complete, machine: run.machine, engines, sizes, repeats, quick, seconds, notes, figures: judged }
   await mkdir(dirname(json), { recursive: true })
-  await writeFile(
-    json,
-    `${JSON.stringify({ machine: before, engines, sizes, repeats, quick, seconds, notes, figures: judged }, null, 2)}\n`,
-  )
+  await writeFile(json, `${JSON.stringify(told, null, 2)}\n`)
 }
 
 class Interruption extends Error {
@@ -103,7 +114,7 @@ function interrupted(): Promise<never> {
 try {
   await main(process.argv.slice(2))
 } catch (error) {
-  if (error instanceof UsageError) process.stderr.write(`${error.message}\n${USAGE}`)
+  if (error instanceof UsageError) process.stderr.write(`${error.message}\n${usage(NAMES)}`)
   else if (!(error instanceof Interruption))
     process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
   // What is left of an interrupted run does not end by itself.

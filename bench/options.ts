@@ -26,17 +26,19 @@ export interface Sizes {
   readonly largest: number
 }
 
-export const USAGE = `npm run bench -- [OPTION]...
+export function usage(scenarios: readonly string[]): string {
+  return `npm run bench -- [OPTION]...
   --quick            small databases and few repeats: the same tables within two minutes
   --large            4,000,000 rows too
   --only ENGINE      sqlite or postgres
-  --scenario NAME    only this one (may be repeated): SCENARIOS
+  --scenario NAME    only this one (may be repeated): ${scenarios.join(', ')}
   --repeats N        how often each pair is measured (5)
   --rows N           rows of the database that the targets are stated for (1000000)
   --postgres MAJOR   ${POSTGRES_MAJORS.join(' or ')} (${POSTGRES_MAJORS.at(-1)})
   --directory DIR    where the databases are made (the system's temporary directory)
   --json FILE        where the figures go as JSON (bench/results/latest.json)
 `
+}
 
 export class UsageError extends Error {
   override readonly name = 'UsageError'
