@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { DatabaseError } from '../../../src/database/database.ts'
 import { freshPostgres, POSTGRES_MAJORS, serverUrl } from '../../support/databases.ts'
@@ -22,12 +22,29 @@ function changed(url: string, change: (url: URL) => void): string {
   return copy.href
 }
 
-async function listeningServer(onConnection: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
-  const server = createServer(onConnection)
+interface Listening extends AsyncDisposable {
+  readonly port: number
+}
+
+/** Something that is not PostgreSQL, on a free port; gone with all its connections when it is disposed of. */
+async function listeningServer(onConnection: (socket: Socket, onward: () => Socket) => void): Promise<Listening> {
+  const sockets: Socket[] = []
+  const target = new URL(serverUrl(15))
+  const kept = (socket: Socket): Socket => {
+    sockets.push(socket.on('error', () => undefined))
+    return socket
+  }
+  const server = createServer((socket) => onConnection(kept(socket), () => kept(connect(Number(target.port), target.hostname))))
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   assert(typeof address === 'object' && address !== null)
-  return { server, port: address.port }
+  return {
+    port: address.port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => void server.close(resolve))
+    },
+  }
 }
 
 /** By name: the certificate holds no address. */
@@ -142,8 +159,9 @@ void describe('verifying the server', () => {
 
 void describe('a server that cannot be reached', () => {
   void test('a refused connection is tried until the time is over', async () => {
-    const { server, port } = await listeningServer(() => undefined)
-    await new Promise((resolve) => server.close(resolve))
+    const closed = await listeningServer(() => undefined)
+    await closed[Symbol.asyncDispose]()
+    const { port } = closed
     const url = `postgres://someone:s3cret@127.0.0.1:${port}/gateway`
     await assert.rejects(
       opened(url, { connectTimeoutMs: 600 }),
@@ -152,39 +170,32 @@ void describe('a server that cannot be reached', () => {
   })
 
   void test('a server that never answers is given up', async () => {
-    const { server, port } = await listeningServer(() => undefined)
+    await using silent = await listeningServer(() => undefined)
     const started = performance.now()
     await assert.rejects(
-      opened(`postgres://someone@127.0.0.1:${port}/gateway`, { connectTimeoutMs: 100 }),
+      opened(`postgres://someone@127.0.0.1:${silent.port}/gateway`, { connectTimeoutMs: 100 }),
       isTrouble('unreachable', /timeout/),
     )
     assert(performance.now() - started < 5_000)
-    server.close()
   })
 
   void test('being told to stop ends the waiting', async () => {
-    const { server, port } = await listeningServer(() => undefined)
+    await using silent = await listeningServer(() => undefined)
     const stop = new AbortController()
-    const opening = opened(`postgres://someone@127.0.0.1:${port}/gateway`, { connectTimeoutMs: 60_000, signal: stop.signal })
+    const opening = opened(`postgres://someone@127.0.0.1:${silent.port}/gateway`, { connectTimeoutMs: 60_000, signal: stop.signal })
     setTimeout(() => stop.abort(), 50)
     await assert.rejects(opening, isTrouble('unreachable', /Told to stop/))
-    server.close()
   })
 
   void test('a server that comes up late is found', async () => {
     let refusals = 0
-    const target = new URL(serverUrl(15))
-    const { connect } = await import('node:net')
-    const { server, port } = await listeningServer((socket) => {
+    await using proxy = await listeningServer((socket, onward) => {
       refusals += 1
-      if (refusals <= 2) return socket.destroy()
-      const onward = connect(Number(target.port), target.hostname)
-      return void socket.pipe(onward).pipe(socket)
+      if (refusals <= 2) socket.destroy()
+      else socket.pipe(onward()).pipe(socket)
     })
-    const database = await opened(`postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`)
+    await using database = await opened(`postgres://postgres@127.0.0.1:${proxy.port}/postgres?sslmode=disable`)
     assert.equal((await database.query('SELECT 1')).rows.length, 1)
-    await database[Symbol.asyncDispose]()
-    server.close()
   })
 })
 
@@ -220,21 +231,17 @@ void describe('a lost connection', () => {
   }
 
   void test('closing does not wait for a link that is dead', async () => {
-    const target = new URL(serverUrl(15))
-    const { connect } = await import('node:net')
     const sockets: Socket[] = []
-    const { server, port } = await listeningServer((socket) => {
-      const onward = connect(Number(target.port), target.hostname)
-      sockets.push(socket, onward)
-      socket.pipe(onward).pipe(socket)
+    await using proxy = await listeningServer((socket, onward) => {
+      const other = onward()
+      sockets.push(socket, other)
+      socket.pipe(other).pipe(socket)
     })
-    const database = await opened(`postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`)
+    const database = await opened(`postgres://postgres@127.0.0.1:${proxy.port}/postgres?sslmode=disable`)
     for (const socket of sockets) socket.pause().unpipe()
     const started = performance.now()
     await database[Symbol.asyncDispose]()
     assert(performance.now() - started < 3_000)
-    for (const socket of sockets) socket.destroy()
-    server.close()
   })
 })
 

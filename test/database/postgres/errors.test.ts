@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { Trouble } from '../../../src/database/database.ts'
+import { codeOf, databaseError, troubleOf, type DriverError } from '../../../src/database/postgres/errors.ts'
+
+const TABLE: readonly (readonly [Trouble, Partial<DriverError>])[] = [
+  ['busy', { code: '55P03' }],
+  ['busy', { code: '57014', message: 'canceling statement due to statement timeout' }],
+  ['busy', { code: '40P01' }],
+  ['busy', { code: '40001' }],
+  ['lost', { code: '25P03' }],
+  ['lost', { code: '57P01' }],
+  ['lost', { code: '57P02' }],
+  ['lost', { code: '08006' }],
+  ['lost', { code: 'ECONNRESET' }],
+  ['lost', { message: 'Connection terminated unexpectedly' }],
+  ['lost', { message: 'Query read timeout' }],
+  ['lost', { message: 'Client has encountered a connection error and is not queryable' }],
+  ['unreachable', { code: 'ECONNREFUSED' }],
+  ['unreachable', { code: '57P03' }],
+  ['unreachable', { code: '53300' }],
+  ['forbidden', { code: '42501' }],
+  ['forbidden', { code: '42501', where: 'PL/pgSQL function f() line 1' }],
+  ['read-only', { code: '25006' }],
+  ['row-refused', { code: '23503' }],
+  ['row-refused', { code: '23514' }],
+  ['row-refused', { code: 'P0001' }],
+  ['row-refused', { code: 'ZZ999', where: 'PL/pgSQL function keep() line 1 at RAISE' }],
+  ['row-refused', { code: '22012', where: 'PL/pgSQL function keep() line 1 at PERFORM' }],
+  ['refused', { code: '28P01' }],
+  ['refused', { code: '28000' }],
+  ['refused', { code: '3D000' }],
+  ['refused', { code: '08P01', message: 'unsupported startup parameter: options' }],
+  ['lost', { code: '08P01', message: 'server login has been failing, try again later' }],
+  ['failed', { code: '22012' }],
+  ['failed', { code: '42P01' }],
+  ['failed', { code: '53100' }],
+  ['failed', { code: 'XX000' }],
+  ['failed', { message: 'something nobody knows' }],
+]
+
+void describe('errors of PostgreSQL', () => {
+  for (const [trouble, error] of TABLE) {
+    void test(`${error.code ?? error.message}${error.where === undefined ? '' : ' within a function'} is ${trouble}`, () => {
+      assert.equal(troubleOf({ message: 'no', ...error }), trouble)
+    })
+  }
+
+  void test('the message has the code, the hint and the trigger, and never the password or what a row holds', () => {
+    const thrown = Object.assign(new Error('no pass-word for pass-word'), {
+      code: 'P0001',
+      hint: 'ask',
+      detail: 'Failing row contains (1, someone@example.org).',
+      where: 'PL/pgSQL function keep() line 3 at RAISE\nSQL statement',
+      position: '12',
+    })
+    const error = databaseError(thrown, 'pass-word')
+    assert.equal(error.message, 'no *** for *** (ask), in PL/pgSQL function keep() line 3 at RAISE [P0001]')
+    assert.equal(error.position, 12)
+    assert.equal(error.cause, thrown)
+    assert.equal(codeOf(error), 'P0001')
+    assert.equal(databaseError(error, undefined), error)
+  })
+
+  void test('a host with several addresses tells of each', () => {
+    const both = Object.assign(new AggregateError([new Error('connect ECONNREFUSED ::1'), new Error('connect ECONNREFUSED 127.0.0.1')]), {
+      code: 'ECONNREFUSED',
+    })
+    assert.match(databaseError(both, undefined).message, /::1, connect ECONNREFUSED 127/)
+  })
+})

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { DatabaseError, type Inspection, type Trouble } from '../../../src/database/database.ts'
+import { zoneSuspicion } from '../../../src/database/postgres/zone-warning.ts'
+import { HOUR, MINUTE } from '../../../src/time.ts'
+import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../../support/databases.ts'
+import { opened } from './fixture.ts'
+
+async function inspected(url: string, column = 'at', timeZone = 'UTC', retention?: object): Promise<Inspection> {
+  await using database = await opened(url, { timeZone })
+  return await database.inspect({ table: 'rows', column, ...(retention === undefined ? {} : { retention }) })
+}
+
+function says(trouble: Trouble, ...parts: RegExp[]): (error: unknown) => true {
+  return (error) => {
+    assert(error instanceof DatabaseError, String(error))
+    assert.equal(error.trouble, trouble)
+    for (const part of [...parts, /othing was deleted/]) assert.match(error.message, part)
+    return true
+  }
+}
+
+/** A role of its own, gone with the database. */
+async function role(fresh: FreshPostgres): Promise<{ name: string; url: string; drop: () => Promise<unknown> }> {
+  const name = `${fresh.name}_role`
+  await fresh.admin.query(`CREATE ROLE ${name} LOGIN`)
+  return {
+    name,
+    url: fresh.url.replace('postgres@', `${name}@`),
+    drop: () => fresh.admin.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`),
+  }
+}
+
+const READY = { kind: 'ready', warnings: [] }
+
+for (const major of POSTGRES_MAJORS) {
+  void describe(`inspecting a table on PostgreSQL ${major}`, () => {
+    void test('a table that is not there is absent, also where another schema has one', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query('CREATE SCHEMA other; CREATE TABLE other.rows (at timestamp)')
+      assert.deepEqual(await inspected(fresh.url), { kind: 'absent', reason: 'table public.rows does not exist' })
+    })
+
+    void test('what is no table, has no such column or no time in it is refused by name', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query('CREATE VIEW rows AS SELECT now() AS at')
+      await assert.rejects(inspected(fresh.url), says('failed', /public\.rows is a view/i))
+      await fresh.admin.query('DROP VIEW rows; CREATE TABLE rows (at bigint, seen date)')
+      await assert.rejects(inspected(fresh.url), says('failed', /"at" of public\.rows is of type bigint/))
+      await assert.rejects(inspected(fresh.url, 'seen'), says('failed', /type date/))
+      await assert.rejects(inspected(fresh.url, 'gone'), says('failed', /public\.rows has no column "gone"/))
+    })
+
+    void test('a missing privilege is told with the GRANT to run, and running it helps', async () => {
+      await using fresh = await freshPostgres(major)
+      const someone = await role(fresh)
+      await fresh.admin.query('REVOKE USAGE ON SCHEMA public FROM PUBLIC; CREATE TABLE rows (at timestamp)')
+      let message = ''
+      await assert.rejects(inspected(someone.url), (error) => {
+        message = error instanceof Error ? error.message : ''
+        return says('forbidden', /GRANT USAGE ON SCHEMA "public"/, /GRANT SELECT, DELETE ON "public"\."rows"/)(error)
+      })
+      await fresh.admin.query(message.slice(message.indexOf('Run: ') + 5))
+      assert.deepEqual(await inspected(someone.url), READY)
+      await fresh.admin.query(`REVOKE DELETE ON rows FROM ${someone.name}`)
+      await assert.rejects(inspected(someone.url), says('forbidden', /GRANT DELETE ON/))
+      await someone.drop()
+    })
+
+    void test('row-level security that hides rows is an error, for the owner it is not', async () => {
+      await using fresh = await freshPostgres(major)
+      const someone = await role(fresh)
+      await fresh.admin.query(`
+        CREATE TABLE rows (at timestamp); INSERT INTO rows VALUES ('2020-01-01');
+        GRANT SELECT, DELETE ON rows TO ${someone.name}; ALTER TABLE rows ENABLE ROW LEVEL SECURITY`)
+      await assert.rejects(inspected(someone.url), says('forbidden', /Row-level security/, /BYPASSRLS/))
+      assert.deepEqual(await inspected(fresh.url), READY)
+      await fresh.admin.query(`ALTER TABLE rows OWNER TO ${someone.name}`)
+      assert.deepEqual(await inspected(someone.url), READY)
+      await fresh.admin.query('ALTER TABLE rows FORCE ROW LEVEL SECURITY')
+      await assert.rejects(inspected(someone.url), says('forbidden', /Row-level security/))
+      await someone.drop()
+    })
+
+    void test('row-level security that comes on in the midst of a purge ends it with an error', async () => {
+      await using fresh = await freshPostgres(major)
+      const someone = await role(fresh)
+      await fresh.admin.query(
+        `CREATE TABLE rows (at timestamp); INSERT INTO rows VALUES ('2020-01-01'); GRANT SELECT, DELETE ON rows TO ${someone.name}`,
+      )
+      {
+        await using database = await opened(someone.url)
+        const slice = await database.expired({ table: 'rows', column: 'at' }, Date.UTC(2026, 0, 1)).next(10, undefined)
+        await fresh.admin.query('ALTER TABLE rows ENABLE ROW LEVEL SECURITY')
+        assert(slice !== undefined)
+        await assert.rejects(
+          database.transaction((tx) => slice.remove(tx)),
+          (error) => error instanceof DatabaseError && error.trouble === 'forbidden' && /row-level security/.test(error.message),
+        )
+      }
+      await someone.drop()
+    })
+
+    void test('without an index a small table will do, a large one is refused with the statement that makes it', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(
+        `CREATE TABLE rows (id int, at timestamp); INSERT INTO rows SELECT i, now() FROM generate_series(1, 50000) AS i`,
+      )
+      assert.deepEqual(await inspected(fresh.url), READY)
+      await fresh.admin.query(`
+        INSERT INTO rows VALUES (0, now()); CREATE INDEX ON rows (id, at); CREATE INDEX ON rows (at) WHERE id > 5; CREATE INDEX ON rows USING hash (at)`)
+      let message = ''
+      await assert.rejects(inspected(fresh.url), (error) => {
+        message = error instanceof Error ? error.message : ''
+        return says('failed', /no index that begins with "at"/)(error)
+      })
+      await fresh.admin.query(/CREATE INDEX CONCURRENTLY [^.]*\.[^.]*\)/.exec(message)?.[0] ?? 'none')
+      assert.deepEqual(await inspected(fresh.url), READY)
+    })
+
+    void test('times stamped in another zone give themselves away where a retention goes by them', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(`
+        CREATE TABLE rows (at timestamp, expires timestamp, zoned timestamptz); CREATE INDEX ON rows (at); CREATE INDEX ON rows (expires); CREATE INDEX ON rows (zoned);
+        INSERT INTO rows SELECT t, t, now() + interval '2 h' FROM generate_series(0, 59) AS i,
+          LATERAL (SELECT (now() AT TIME ZONE 'Asia/Tokyo') - i * interval '1 s' AS t) AS l;
+        INSERT INTO rows VALUES ('infinity', 'infinity', 'infinity')`)
+      assert.match(
+        JSON.stringify(await inspected(fresh.url, 'at', 'UTC', {})),
+        /newest row of public\.rows is 9 h ahead of the clock .*DATABASE_TIME_ZONE/,
+      )
+      assert.deepEqual(await inspected(fresh.url, 'at', 'Asia/Tokyo', {}), READY)
+      assert.match(JSON.stringify(await inspected(fresh.url, 'at', 'Pacific/Auckland', {})), /behind the clock/)
+      assert.deepEqual(await inspected(fresh.url, 'expires'), READY)
+      assert.deepEqual(await inspected(fresh.url, 'zoned', 'UTC', {}), READY)
+    })
+  })
+}
+
+void test('a zone is suspected ahead, and behind only by a multiple of fifteen minutes on a busy table', () => {
+  assert.equal(zoneSuspicion(16 * MINUTE, false), 'ahead of')
+  assert.equal(zoneSuspicion(14 * MINUTE, true), undefined)
+  assert.equal(zoneSuspicion(-5 * HOUR, true), 'behind')
+  assert.equal(zoneSuspicion(-5 * HOUR - 5_000, true), 'behind')
+  assert.equal(zoneSuspicion(-5 * HOUR, false), undefined)
+  assert.equal(zoneSuspicion(-5 * HOUR - 5 * MINUTE, true), undefined)
+  assert.equal(zoneSuspicion(-5_000, true), undefined)
+  assert.equal(zoneSuspicion(-48 * HOUR, true), undefined)
+  assert.equal(zoneSuspicion(Number.NaN, true), undefined)
+})

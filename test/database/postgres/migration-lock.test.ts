@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { DatabaseError, type Database, type MigrationLockOptions } from '../../../src/database/database.ts'
+import { lockKey } from '../../../src/database/postgres/migration-lock.ts'
+import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
+import { opened } from './fixture.ts'
+
+function locking(change: Partial<MigrationLockOptions> = {}): MigrationLockOptions {
+  return { timeoutMs: 10_000, signal: new AbortController().signal, waiting: () => undefined, ...change }
+}
+
+/** Counts up in a table, in a way that loses counts unless workers take turns. */
+async function increment(database: Database): Promise<void> {
+  await database.withMigrationLock(locking(), (apply) =>
+    apply(async (tx) => {
+      const { rows } = await tx.query<{ n: number }>('SELECT n FROM counter')
+      await tx.query('SELECT pg_sleep(0.01)')
+      await tx.query('UPDATE counter SET n = $1', [(rows[0]?.n ?? 0) + 1])
+    }),
+  )
+}
+
+for (const major of POSTGRES_MAJORS) {
+  void describe(`the migration lock on PostgreSQL ${major}`, () => {
+    void test('lets one worker after the other do its work', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query('CREATE TABLE counter (n int); INSERT INTO counter VALUES (0)')
+      await using one = await opened(fresh.url)
+      await using two = await opened(fresh.url)
+      await using three = await opened(fresh.url)
+      await Promise.all([one, two, three].map(increment))
+      assert.equal((await one.query<{ n: number }>('SELECT n FROM counter')).rows[0]?.n, 3)
+      assert.equal((await one.query(`SELECT FROM pg_locks WHERE locktype = 'advisory'`)).rows.length, 0)
+    })
+
+    void test('names its holder to whoever waits, and gives up at the end of the time', async () => {
+      await using fresh = await freshPostgres(major)
+      await using one = await opened(fresh.url)
+      await using two = await opened(fresh.url)
+      const told: string[] = []
+      await one.withMigrationLock(locking(), async () => {
+        const waiting = two.withMigrationLock(locking({ timeoutMs: 200, waiting: (holder) => void told.push(holder) }), async () => 'never')
+        await assert.rejects(waiting, (error) => {
+          assert(error instanceof DatabaseError && error.trouble === 'busy')
+          return /maintenance-test/.test(error.message) && /Nothing was changed/.test(error.message)
+        })
+      })
+      assert.equal(told.length, 1)
+      assert.match(told[0] ?? '', /server process \d+ \(maintenance-test from 127\.0\.0\.1, connected for \d+m?s\)/)
+    })
+
+    void test('stops waiting when told to', async () => {
+      await using fresh = await freshPostgres(major)
+      await using one = await opened(fresh.url)
+      await using two = await opened(fresh.url)
+      const stop = new AbortController()
+      await one.withMigrationLock(locking(), async () => {
+        const waiting = two.withMigrationLock(locking({ signal: stop.signal, waiting: () => stop.abort() }), async () => 'never')
+        await assert.rejects(waiting, /Told to stop/)
+      })
+    })
+
+    void test('is let go when the work fails, and the work is what is told', async () => {
+      await using fresh = await freshPostgres(major)
+      await using one = await opened(fresh.url)
+      await using two = await opened(fresh.url)
+      await assert.rejects(
+        one.withMigrationLock(locking(), () => Promise.reject(new Error('broken file'))),
+        /broken file/,
+      )
+      assert.equal(await two.withMigrationLock(locking({ timeoutMs: 0 }), async () => 'done'), 'done')
+    })
+
+    void test('each transaction takes it again, so that a worker behind a pooler is kept out too', async () => {
+      await using fresh = await freshPostgres(major)
+      await using one = await opened(fresh.url)
+      // What a worker behind a pooler holds: only the lock of its transaction.
+      await fresh.admin.query(`BEGIN; SELECT pg_advisory_xact_lock(${lockKey('public')})`)
+      let applied = false
+      const waited = Promise.withResolvers<void>()
+      const working = one.withMigrationLock(locking({ waiting: () => waited.resolve() }), (apply) =>
+        apply(async () => {
+          applied = true
+        }),
+      )
+      await waited.promise
+      assert.equal(applied, false)
+      await fresh.admin.query('COMMIT')
+      await working
+      assert.equal(applied, true)
+    })
+
+    void test('statements run as long as they need and find the schema first', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query('CREATE SCHEMA gw')
+      await using database = await opened(fresh.url, { schema: 'gw' })
+      await database.withMigrationLock(locking(), (apply) =>
+        apply(async (tx) => {
+          const { rows } = await tx.query<{ limit: string }>(`SELECT current_setting('statement_timeout') AS limit`)
+          assert.equal(rows[0]?.limit, '0')
+          await tx.query('CREATE TABLE made (id int); INSERT INTO made VALUES (1)')
+        }),
+      )
+      assert.equal((await database.query('SELECT FROM gw.made')).rows.length, 1)
+      assert.equal(lockKey('gw') === lockKey('public'), false)
+    })
+  })
+}

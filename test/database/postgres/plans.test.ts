@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import * as sql from '../../../src/database/postgres/slice-sql.ts'
+import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
+
+interface Plan {
+  readonly 'Node Type': string
+  readonly 'Relation Name'?: string
+  readonly Plans?: readonly Plan[]
+}
+
+/** How the statement reaches the table. */
+function accesses(plan: Plan): string[] {
+  const own = plan['Relation Name'] === undefined || plan['Node Type'] === 'ModifyTable' ? [] : [plan['Node Type']]
+  return [...own, ...(plan.Plans ?? []).flatMap(accesses)]
+}
+
+const SEARCHES = new Set(['Index Scan', 'Index Only Scan', 'Bitmap Heap Scan', 'Tid Range Scan', 'Tid Scan'])
+
+for (const major of POSTGRES_MAJORS) {
+  void describe(`statements of the purge on PostgreSQL ${major}`, () => {
+    for (const analyzed of [true, false]) {
+      void test(`search an index of ${analyzed ? 'an analyzed table' : 'a table without statistics'}, and never scan`, async () => {
+        await using fresh = await freshPostgres(major)
+        await fresh.admin.query(`
+          CREATE TABLE rows (id bigint PRIMARY KEY, at timestamp, note text) WITH (autovacuum_enabled = off);
+          CREATE INDEX rows_at ON rows (at DESC);
+          INSERT INTO rows SELECT i, timestamp '2026-01-01' + (i / 3) * interval '1 minute', repeat('x', 200) FROM generate_series(1, 60000) AS i;
+          INSERT INTO rows SELECT i, '2026-01-05', repeat('x', 200) FROM generate_series(60001, 62000) AS i`)
+        if (analyzed) await fresh.admin.query('ANALYZE rows')
+        // As the program's own transactions have it.
+        await fresh.admin.query('SET enable_seqscan = off')
+
+        const timed: sql.TimedTable = { table: '"public"."rows"', title: 'public.rows', column: '"at"', type: 'timestamp' }
+        const range = sql.rangeCondition(timed, '2026-01-03T00:00:00', true, '2026-01-04T00:00:00')
+        const tie = sql.tieCondition(timed, '2026-01-05T00:00:00', { relation: await oid(), from: '(10,0)', to: '(1800,7)' })
+        const statements: readonly (readonly [string, readonly unknown[]])[] = [
+          [sql.edgesSql(timed, false), ['-infinity', '2026-01-20T00:00:00', 1000]],
+          [sql.edgesSql(timed, true), ['2026-01-03T00:00:00.000001', '2026-01-20T00:00:00', 5000]],
+          [sql.stretchesSql(timed), ['2026-01-05T00:00:00', 500]],
+          [sql.placeSql(timed, tie), [...tie.values, 10]],
+          [sql.undatedSql(timed), []],
+          [sql.minusInfinitySql(timed), []],
+          ...[range, tie].flatMap((condition) =>
+            [sql.countSql, sql.deleteSql, sql.deleteFreeSql].map((text) => [text(timed, condition), condition.values] as const),
+          ),
+        ]
+        for (const [text, values] of statements) {
+          const { rows } = await fresh.admin.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(`EXPLAIN (FORMAT JSON) ${text}`, [...values])
+          const plan = rows[0]?.['QUERY PLAN'][0].Plan
+          assert(plan !== undefined)
+          const used = accesses(plan)
+          assert(used.length > 0 && used.every((access) => SEARCHES.has(access)), `${used.join()} in ${text}`)
+        }
+
+        async function oid(): Promise<number> {
+          const { rows } = await fresh.admin.query<{ oid: number }>(`SELECT 'rows'::regclass::oid AS oid`)
+          return rows[0]?.oid ?? 0
+        }
+      })
+    }
+
+    void test('edges are found by the index also without the setting of a transaction', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(`
+        CREATE TABLE rows (id bigint PRIMARY KEY, at timestamptz); CREATE INDEX rows_at ON rows (at);
+        INSERT INTO rows SELECT i, timestamptz '2026-01-01' + i * interval '1 minute' FROM generate_series(1, 60000) AS i; ANALYZE rows`)
+      const timed: sql.TimedTable = { table: '"rows"', title: 'rows', column: '"at"', type: 'timestamptz' }
+      for (const [lower, size] of [
+        ['-infinity', 10_000],
+        ['2026-01-10T00:00:00Z', 500],
+      ] as const) {
+        const { rows } = await fresh.admin.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(`EXPLAIN (FORMAT JSON) ${sql.edgesSql(timed, true)}`, [
+          lower,
+          '2027-01-01T00:00:00Z',
+          size,
+        ])
+        const plan = rows[0]?.['QUERY PLAN'][0].Plan
+        assert(plan !== undefined)
+        assert(
+          accesses(plan).every((access) => access.startsWith('Index')),
+          accesses(plan).join(),
+        )
+      }
+    })
+  })
+}
