@@ -1,9 +1,11 @@
 import { JOBS } from '../catalogue.ts'
+import { describeSettings } from '../config/schema.ts'
 
 /** `--help`. */
 export function helpText(): string {
   const width = Math.max(...JOBS.map((job) => job.name.length))
   const jobs = JOBS.map((job) => `  ${job.name.padEnd(width)}  ${job.summary}`).join('\n')
+  const url = describeSettings().find((setting) => setting.key === 'database.url')?.default
   return `Keeps the Secure MCP Gateway's database correct and small: applies migrations, purges what has expired.
 
 Usage
@@ -21,7 +23,7 @@ Every form takes
 Jobs
 ${jobs}
 
-The database is DATABASE_URL, the gateway's own; without it sqlite:///secure_mcp_gateway.db.
+The database is DATABASE_URL, the gateway's own; without it ${url}.
 Exit codes: 0 done, 1 a job failed, 2 usage or configuration, 3 database, 4 migrations, 5 safety stop.
 `
 }

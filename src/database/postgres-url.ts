@@ -9,7 +9,7 @@ export function parsePostgresUrl(dialect: Dialect, rest: string): PostgresUrl {
   const [beforeQuery, query] = split(login === undefined ? rest : rest.slice(login.length + 1), '?')
   const [authority, path] = split(beforeQuery, '/')
   // An @ or a # out of its place: nobody can tell the password from what follows it.
-  if (path.includes('/') || /[@#]/.test(beforeQuery) || (dialect !== 'jdbc' && query.includes('#'))) throw credentials(dialect)
+  if (path.includes('/') || /[@#]/.test(beforeQuery) || (dialect !== 'jdbc' && /[@#]/.test(query))) throw credentials(dialect)
   if (dialect === 'jdbc' && query.split(/(?:^|&)(?:user|password)=/)[0]!.includes('@')) throw credentials(dialect)
 
   const [user, password] = split(login ?? '', ':')
