@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { mkdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import BetterSqlite3 from 'better-sqlite3'
+import type { Database } from '../../../src/database/database.ts'
+import { freshSqliteFile } from '../../support/databases.ts'
+import { beside, NOON, opened, purged } from './opening.ts'
+
+const SESSIONS = { table: 'sessions', column: 'expires_at' }
+const MEGABYTE = 2 ** 20
+
+describe('who else works on a SQLite database', () => {
+  it('is seen by their commits, not by our own', async () => {
+    await using fresh = await freshSqliteFile()
+    await using open = await opened(fresh.file)
+    const { database } = open
+    using gateway = beside(fresh.file)
+    await database.query('CREATE TABLE t (a)')
+    assert.equal((await database.pressure()).others, false)
+    gateway.exec('INSERT INTO t VALUES (1)')
+    assert.equal((await database.pressure()).others, true)
+    assert.equal((await database.pressure()).others, false)
+  })
+
+  it('is a reason for pauses even unseen where there is no WAL', async () => {
+    for (const mode of ['delete', 'wal']) {
+      await using fresh = await freshSqliteFile()
+      made(fresh.file, mode)
+      await using open = await opened(fresh.file)
+      assert.equal(open.database.pacing.alone.pauseMs > 0, mode === 'delete')
+    }
+  })
+})
+
+describe('after a batch', () => {
+  it('the log goes into the main file and stays small', async () => {
+    await using fresh = await freshSqliteFile()
+    made(fresh.file, 'wal', 20_000)
+    await using open = await opened(fresh.file)
+    const { database } = open
+    assert.equal(await purged(database, database.expired(SESSIONS, NOON), 500), 20_000)
+    const { size } = await stat(`${fresh.file}-wal`)
+    assert.ok(size < 4 * MEGABYTE, `${size} bytes`)
+    using gateway = beside(fresh.file)
+    assert.deepEqual(gateway.pragma('wal_checkpoint(NOOP)'), await logOf(database))
+  })
+
+  it('a log that a reader holds back is a reason to wait, until the reader has gone', async () => {
+    await using fresh = await freshSqliteFile()
+    made(fresh.file, 'wal', 30_000)
+    await using open = await opened(fresh.file)
+    const { database } = open
+    using reader = beside(fresh.file)
+    reader.exec('BEGIN; SELECT count(*) FROM sessions')
+    for (let n = 0; n < 4; n++) await database.query('UPDATE sessions SET note = randomblob(500)')
+    await database.tidy()
+    assert.match((await database.pressure()).hold ?? '', /\d+ MB of .*-wal wait to be moved/)
+    reader.exec('COMMIT')
+    await database.tidy()
+    assert.equal((await database.pressure()).hold, undefined)
+  })
+
+  it("the log is left to Litestream where it is Litestream's", async () => {
+    await using fresh = await freshSqliteFile()
+    made(fresh.file, 'wal', 5_000)
+    await mkdir(join(fresh.folder, '.gateway.db-litestream'))
+    await using open = await opened(fresh.file)
+    const { database } = open
+    const before = (await stat(fresh.file)).mtimeMs
+    assert.equal(await purged(database, database.expired(SESSIONS, NOON), 500), 5_000)
+    const [log] = await logOf(database)
+    assert.equal(log?.checkpointed, 0)
+    assert.equal((await stat(fresh.file)).mtimeMs, before)
+  })
+
+  it('what is freed is told as reusable, and the file keeps its size', async () => {
+    await using fresh = await freshSqliteFile()
+    made(fresh.file, 'delete', 20_000)
+    await using open = await opened(fresh.file)
+    const { database } = open
+    const { size } = await stat(fresh.file)
+    assert.equal(await database.reusableBytes(), 0)
+    await purged(database, database.expired(SESSIONS, NOON), 5_000)
+    assert.equal((await stat(fresh.file)).size, size)
+    const reusable = (await database.reusableBytes())!
+    assert.ok(reusable > size * 0.8 && reusable < size, `${reusable} of ${size} bytes`)
+  })
+
+  it('what is freed is given back where the file can do that', async () => {
+    await using fresh = await freshSqliteFile()
+    made(fresh.file, 'delete', 20_000, 'PRAGMA auto_vacuum = INCREMENTAL')
+    await using open = await opened(fresh.file)
+    const { database } = open
+    const { size } = await stat(fresh.file)
+    await purged(database, database.expired(SESSIONS, NOON), 5_000)
+    assert.equal(await database.reusableBytes(), 0)
+    assert.ok((await stat(fresh.file)).size < size / 5)
+  })
+})
+
+function made(file: string, mode: string, rows = 0, before = ''): void {
+  const database = new BetterSqlite3(file)
+  database.exec(before)
+  database.pragma(`journal_mode = ${mode}`)
+  database.exec(
+    'CREATE TABLE sessions (id INTEGER PRIMARY KEY, expires_at TIMESTAMP, note TEXT); CREATE INDEX idx_sessions_expires ON sessions (expires_at)',
+  )
+  const insert = database.prepare("INSERT INTO sessions (expires_at, note) VALUES ('2026-01-01', ?)")
+  database.transaction(() => {
+    for (let row = 0; row < rows; row++) insert.run('note '.repeat(40))
+  })()
+  database.close()
+}
+
+async function logOf(database: Database): Promise<readonly { busy: number; log: number; checkpointed: number }[]> {
+  return (await database.query<{ busy: number; log: number; checkpointed: number }>('PRAGMA wal_checkpoint(NOOP)')).rows
+}
