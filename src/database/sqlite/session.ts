@@ -6,7 +6,7 @@ import { quoted } from './names.ts'
 /** How long a query or a short transaction waits for somebody else's lock. */
 const SHORT: Patience = { limitMs: 5 * SECOND }
 
-/** Gives the one connection to one task at a time, in the order in which they asked. */
+/** Gives the one connection to one task at a time, in the order in which they asked. Who asks again while it is theirs waits for ever. */
 export class SqliteSession implements Session {
   readonly connection: Connection
   #last: Promise<unknown> = Promise.resolve()

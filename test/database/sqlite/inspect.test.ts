@@ -86,8 +86,6 @@ describe('inspecting a SQLite table', () => {
 })
 
 describe('local time gives itself away', () => {
-  const busy = (behindMs: number, spanMs = MINUTE): number[] => Array.from({ length: 20 }, (_, at) => NOON - behindMs - (at * spanMs) / 19)
-
   it('ahead of the clock', () => {
     assert.equal(localTimeWarning([], NOON, 'UTC'), undefined)
     assert.equal(localTimeWarning([NOON + 15 * MINUTE], NOON, 'UTC'), undefined)
@@ -107,6 +105,11 @@ describe('local time gives itself away', () => {
     assert.equal(localTimeWarning(busy(15 * 60 * MINUTE), NOON, 'UTC'), undefined)
   })
 })
+
+/** The newest rows of a busy table, the last of them so far behind the clock. */
+function busy(behindMs: number, spanMs = MINUTE): number[] {
+  return Array.from({ length: 20 }, (_, at) => NOON - behindMs - (at * spanMs) / 19)
+}
 
 async function fill(database: Database, rows: number): Promise<void> {
   await database.query(

@@ -5,6 +5,7 @@ import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import BetterSqlite3 from 'better-sqlite3'
 import type { Transaction } from '../../../src/database/database.ts'
+import { hostClock } from '../../../src/time.ts'
 import { freshSqliteFile } from '../../support/databases.ts'
 import { beside, opened } from './opening.ts'
 
@@ -87,6 +88,21 @@ describe('a SQLite session', () => {
     assert.deepEqual((await database.query('SELECT a FROM t')).rows, [])
   })
 
+  it('says so when there is no room, and keeps nothing of the transaction', async () => {
+    await using fresh = await freshSqliteFile()
+    await using open = await opened(fresh.file)
+    const { database } = open
+    await database.query('CREATE TABLE t (a)')
+    await database.query('PRAGMA max_page_count = 20')
+    await assert.rejects(
+      database.transaction(async (tx) => {
+        for (;;) await tx.query('INSERT INTO t VALUES (randomblob(5000))')
+      }),
+      { trouble: 'failed', message: /full.*make room on the disk/ },
+    )
+    assert.deepEqual((await database.query('SELECT * FROM t')).rows, [])
+  })
+
   it('respects references when it commits', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
@@ -122,7 +138,8 @@ describe('a SQLite session', () => {
       await using fresh = await freshSqliteFile()
       prepared(fresh.file, mode)
       await using writer = await lockHolder(fresh.file, 'INSERT INTO t VALUES (1)')
-      await using open = await opened(fresh.file)
+      const clock = hostClock()
+      await using open = await opened(fresh.file, { clock: { ...clock, monotonicMs: () => 20 * clock.monotonicMs() } })
       let worked = false
       await assert.rejects(
         open.database.transaction(async () => void (worked = true)),
@@ -151,6 +168,10 @@ describe('a SQLite session', () => {
       prepared(fresh.file, mode, 100)
       await using writer = await lockHolder(fresh.file, 'PRAGMA cache_size = 1; INSERT INTO t SELECT zeroblob(20000) FROM t')
       await writer.kill()
+      if (mode === 'delete') {
+        // Only an opening for writing can roll it back.
+        await assert.rejects(opened(fresh.file, { access: 'read' }), { trouble: 'read-only', message: /left a journal/ })
+      }
       await using open = await opened(fresh.file)
       assert.deepEqual((await open.database.query('SELECT count(*) AS n FROM t')).rows, [{ n: 100 }])
       await open.database.transaction((tx) => tx.query('DELETE FROM t'))

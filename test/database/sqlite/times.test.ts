@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { shapeOf } from '../../../src/database/sqlite/shape.ts'
 import { readText, standing, type StoredTime } from '../../../src/database/sqlite/times.ts'
 
