@@ -1,13 +1,19 @@
 import type { Pacing, Pressure } from '../database/database.ts'
+import { SECOND } from '../time.ts'
 
-/** What the controller remembers from one batch to the next. */
+/** What the controller remembers from one batch to the next. Times are monotonic milliseconds. */
 export interface Pace {
   /** How many rows the next batch should hold. */
   readonly rows: number
-  /** Others were seen working this many batches ago; for a while after that the purge stays polite. */
-  readonly quiet: number
+  /** Until then the purge takes small holds and pauses; each sign of somebody else moves it on. */
+  readonly politeUntilMs: number
   /** Batches in a row that failed at the smallest size. */
   readonly failures: number
+}
+
+export interface Batch {
+  readonly rows: number
+  readonly endedAtMs: number
 }
 
 export interface Step {
@@ -15,41 +21,44 @@ export interface Step {
   readonly pauseMs: number
 }
 
-/** Batches without a sign of anybody else before the purge stops being polite. */
-const QUIET_BATCHES = 20
-/** A batch may be at most this much larger than the one before: one quick batch is no proof. */
-const GROWTH = 1.5
-const SHRINK = 0.25
+/** A run begins politely and listens this long: a gateway that writes ten times a second has shown itself by then. */
+const LISTEN_MS = 120
+/** After a sign of somebody else: a gateway that writes once a second is met politely all the time after its first write. */
+const POLITE_MS = 2 * SECOND
+/** How much larger than the one before a batch may be: a quick one is no proof, and alone a long one does no harm. */
+const GROWTH = { alone: 3, polite: 1.5 }
+const SHRINK = 0.1
 /** This many failures in a row at the smallest size end the job. */
 export const FAILURES_TO_GIVE_UP = 5
 const BACKOFF_MS = 100
-const LONGEST_BACKOFF_MS = 5_000
+const LONGEST_BACKOFF_MS = 5 * SECOND
 
-export function firstPace(pacing: Pacing): Pace {
-  return { rows: pacing.firstRows, quiet: 0, failures: 0 }
+export function firstPace(pacing: Pacing, atMs: number): Pace {
+  return { rows: pacing.firstRows, politeUntilMs: atMs + LISTEN_MS, failures: 0 }
 }
 
-/** After a batch of `rows` rows: how large the next one should be, and how long to wait before it. */
-export function afterBatch(pace: Pace, pacing: Pacing, rows: number, pressure: Pressure): Step {
-  const quiet = pressure.others || pressure.contended ? 0 : pace.quiet + 1
-  const aim = quiet >= QUIET_BATCHES ? pacing.alone : pacing.polite
-  const wanted = rows * clamp(aim.holdMs / Math.max(pressure.heldMs, 0.1), SHRINK, GROWTH)
-  // A last, partly filled batch says little about how many rows fit into a hold.
-  const sized = rows < pace.rows / 2 && wanted < pace.rows ? pace.rows : wanted
-  const next = pressure.contended ? Math.min(sized, pace.rows / 2) : sized
-  const pauseMs = Math.max(aim.pauseMs, aim.pauseShare * pressure.heldMs)
+/** After a batch: how large the next one should be, and how long to wait before it. */
+export function afterBatch(pace: Pace, pacing: Pacing, batch: Batch, pressure: Pressure): Step {
+  const { contended, heldMs } = pressure
+  const politeUntilMs = pressure.others || contended ? batch.endedAtMs + POLITE_MS : pace.politeUntilMs
+  const mood = batch.endedAtMs < politeUntilMs ? 'polite' : 'alone'
+  const aim = pacing[mood]
+  const wanted = batch.rows * clamp(aim.holdMs / Math.max(heldMs, 0.1), SHRINK, GROWTH[mood])
+  // A batch that was not full says little about how many rows fit into a hold.
+  const sized = batch.rows < pace.rows / 2 && wanted < pace.rows ? pace.rows : wanted
+  const pauseMs = Math.max(aim.pauseMs, aim.pauseShare * heldMs)
   return {
-    pace: { rows: within(pacing, next), quiet, failures: 0 },
-    pauseMs: pressure.contended ? Math.max(2 * pauseMs, pacing.polite.pauseMs) : pauseMs,
+    pace: { rows: within(pacing, contended ? Math.min(sized, pace.rows / 2) : sized), politeUntilMs, failures: 0 },
+    pauseMs: contended ? 2 * pauseMs : pauseMs,
   }
 }
 
 /** After a batch that met a lock or lost its connection: smaller, after a pause that doubles; `undefined`: give up. */
-export function afterTrouble(pace: Pace, pacing: Pacing): Step | undefined {
+export function afterTrouble(pace: Pace, pacing: Pacing, atMs: number): Step | undefined {
   const failures = pace.rows <= pacing.leastRows ? pace.failures + 1 : 0
   if (failures >= FAILURES_TO_GIVE_UP) return undefined
   return {
-    pace: { rows: within(pacing, pace.rows / 2), quiet: 0, failures },
+    pace: { rows: within(pacing, pace.rows / 2), politeUntilMs: atMs + POLITE_MS, failures },
     pauseMs: Math.min(BACKOFF_MS * 2 ** failures, LONGEST_BACKOFF_MS),
   }
 }

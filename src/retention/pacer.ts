@@ -20,7 +20,7 @@ const HOLD_STEP_MS = 250
 /** Moves between a small hold with pauses and large batches without, by what the database says of others. */
 export function adaptivePacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal): Pacer {
   const { pacing } = database
-  let pace: Pace = firstPace(pacing)
+  let pace: Pace = firstPace(pacing, clock.monotonicMs())
   return {
     get rows() {
       return pace.rows
@@ -28,7 +28,7 @@ export function adaptivePacer(database: Purgeable & Session, clock: Clock, stopp
     async pause(rows) {
       await database.tidy()
       let pressure = await database.pressure()
-      const step = afterBatch(pace, pacing, rows, pressure)
+      const step = afterBatch(pace, pacing, { rows, endedAtMs: clock.monotonicMs() }, pressure)
       pace = step.pace
       await clock.sleep(step.pauseMs, stopping)
       for (let held = 0; pressure.hold !== undefined && held < LONGEST_HOLD_MS && !stopping.aborted; held += HOLD_STEP_MS) {
@@ -39,7 +39,7 @@ export function adaptivePacer(database: Purgeable & Session, clock: Clock, stopp
     },
     async retry(error) {
       if (!(error instanceof DatabaseError) || !PASSING.has(error.trouble)) throw error
-      const step = afterTrouble(pace, pacing)
+      const step = afterTrouble(pace, pacing, clock.monotonicMs())
       if (step === undefined) throw error
       pace = step.pace
       await clock.sleep(step.pauseMs, stopping)

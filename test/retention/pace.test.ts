@@ -17,25 +17,26 @@ function settle(
   batches: number,
   rowsPerMs: number,
   pressure: Partial<Pressure>,
-  from: Pace = firstPace(PACING),
-): { pace: Pace; pauseMs: number; heldMs: number } {
-  let pace = from
+): { pace: Pace; pauseMs: number; heldMs: number; atMs: number } {
+  let pace = firstPace(PACING, 0)
   let pauseMs = 0
   let heldMs = 0
+  let atMs = 0
   for (let at = 0; at < batches; at++) {
     heldMs = pace.rows / rowsPerMs
-    const step = afterBatch(pace, PACING, pace.rows, { ...CALM, ...pressure, heldMs })
+    atMs += pauseMs + heldMs
+    const step = afterBatch(pace, PACING, { rows: pace.rows, endedAtMs: atMs }, { ...CALM, ...pressure, heldMs })
     pace = step.pace
     pauseMs = step.pauseMs
   }
-  return { pace, pauseMs, heldMs }
+  return { pace, pauseMs, heldMs, atMs }
 }
 
 test('it shrinks at once when somebody waits on us', () => {
-  const before = settle(50, 100, {}).pace
-  const after = afterBatch(before, PACING, before.rows, { ...CALM, contended: true, heldMs: 40 })
-  assert.ok(after.pace.rows <= before.rows / 2)
-  assert.ok(after.pauseMs >= PACING.polite.pauseMs)
+  const { pace, atMs } = settle(50, 100, {})
+  const after = afterBatch(pace, PACING, { rows: pace.rows, endedAtMs: atMs }, { ...CALM, contended: true, heldMs: 40 })
+  assert.ok(after.pace.rows <= pace.rows / 2)
+  assert.ok(after.pauseMs >= 2 * PACING.polite.pauseMs)
 })
 
 test('with others at work the hold settles below the polite target and each batch is followed by a pause', () => {
@@ -50,33 +51,42 @@ test('alone it opens up to the larger hold and stops pausing', () => {
   assert.equal(pauseMs, 0)
 })
 
-test('one sign of somebody else makes it polite again', () => {
-  const alone = settle(80, 50, {}).pace
-  const step = afterBatch(alone, PACING, alone.rows, { ...CALM, others: true, heldMs: 40 })
+test('a run begins politely, whoever is there', () => {
+  const { pauseMs } = settle(2, 50, {})
+  assert.ok(pauseMs >= PACING.polite.pauseMs)
+})
+
+test('one sign of somebody else makes it polite again, for longer than a slow writer pauses', () => {
+  const { pace, atMs } = settle(80, 50, {})
+  let step = afterBatch(pace, PACING, { rows: pace.rows, endedAtMs: atMs }, { ...CALM, others: true, heldMs: 40 })
   assert.ok(step.pauseMs >= PACING.polite.pauseMs)
-  assert.ok(step.pace.rows < alone.rows)
+  assert.ok(step.pace.rows < pace.rows)
+  step = afterBatch(step.pace, PACING, { rows: step.pace.rows, endedAtMs: atMs + 1_500 }, CALM)
+  assert.ok(step.pauseMs >= PACING.polite.pauseMs)
+  step = afterBatch(step.pace, PACING, { rows: step.pace.rows, endedAtMs: atMs + 2_500 }, CALM)
+  assert.equal(step.pauseMs, 0)
 })
 
 test('the size never leaves its bounds, whatever a batch took', () => {
   for (const heldMs of [0, 0.001, 1, 1e6]) {
-    let pace = firstPace(PACING)
-    for (let at = 0; at < 50; at++) pace = afterBatch(pace, PACING, pace.rows, { ...CALM, heldMs }).pace
+    let pace = firstPace(PACING, 0)
+    for (let at = 0; at < 50; at++) pace = afterBatch(pace, PACING, { rows: pace.rows, endedAtMs: at * 50 }, { ...CALM, heldMs }).pace
     assert.ok(pace.rows >= PACING.leastRows && pace.rows <= PACING.mostRows, `${pace.rows}`)
     assert.ok(Number.isInteger(pace.rows))
   }
 })
 
 test('a last, nearly empty batch does not change the size', () => {
-  const pace = settle(60, 50, { others: true }).pace
-  assert.equal(afterBatch(pace, PACING, 3, { ...CALM, others: true, heldMs: 1 }).pace.rows, pace.rows)
+  const { pace, atMs } = settle(60, 50, { others: true })
+  assert.equal(afterBatch(pace, PACING, { rows: 3, endedAtMs: atMs }, { ...CALM, others: true, heldMs: 1 }).pace.rows, pace.rows)
 })
 
 test('trouble halves the size and doubles the wait; five in a row at the smallest give up', () => {
-  let pace: Pace = { rows: 100, quiet: 50, failures: 0 }
+  let pace: Pace = { rows: 100, politeUntilMs: 0, failures: 0 }
   const pauses: number[] = []
   let tries = 0
   for (;;) {
-    const step = afterTrouble(pace, PACING)
+    const step = afterTrouble(pace, PACING, 0)
     if (step === undefined) break
     assert.ok(step.pace.rows <= pace.rows)
     pace = step.pace
@@ -89,6 +99,6 @@ test('trouble halves the size and doubles the wait; five in a row at the smalles
 })
 
 test('one good batch forgets the failures before it', () => {
-  const troubled = { rows: 20, quiet: 0, failures: 4 }
-  assert.equal(afterBatch(troubled, PACING, 20, CALM).pace.failures, 0)
+  const troubled: Pace = { rows: 20, politeUntilMs: 0, failures: 4 }
+  assert.equal(afterBatch(troubled, PACING, { rows: 20, endedAtMs: 1 }, CALM).pace.failures, 0)
 })
