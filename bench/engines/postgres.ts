@@ -29,7 +29,7 @@ export async function postgresEngine(folder: string, major: PostgresMajor, tell:
     await admin.query(`CREATE DATABASE ${name}`)
     await migrated(urlOf(name))
     await using client = await connected(urlOf(name))
-    await client.query(`SET synchronous_commit = off; ${REDUNDANT_INDEX}`)
+    await client.query(REDUNDANT_INDEX)
     const now = stored(Date.now())
     for (let n = 0; n < rows; n += ROWS_A_TRANSACTION)
       await client.query(POSTGRES_INSERT, [n, Math.min(n + ROWS_A_TRANSACTION, rows), rows, PROSE, now])
