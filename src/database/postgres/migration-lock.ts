@@ -39,11 +39,19 @@ export async function withMigrationLock<T>(options: LockOptions, work: (apply: A
 
   while (!(await isTrue(connection, 'SELECT pg_try_advisory_lock($1::bigint) AS yes', key))) await wait()
   try {
+    // The server would notice only at the end of a long index build that its client was killed, and hold the lock until then.
+    await unlessFailing(connection, `SET client_connection_check_interval = '1s'`)
     return await work(apply)
   } finally {
     // A connection that is lost has let go of it; what the work itself failed with must not be hidden.
-    await connection.query('SELECT pg_advisory_unlock($1::bigint)', [key]).catch(() => undefined)
+    await unlessFailing(connection, 'RESET client_connection_check_interval')
+    await unlessFailing(connection, `SELECT pg_advisory_unlock(${key})`)
   }
+}
+
+/** Not every platform and version of the server has the setting. */
+async function unlessFailing(query: Query, sql: string): Promise<void> {
+  await query.query(sql).catch(() => undefined)
 }
 
 export function lockKey(schema: string): string {

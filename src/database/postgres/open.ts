@@ -49,7 +49,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     pacing: PACING,
     inspect: (column) => inspect({ query: queries, schema, timeZone, now }, column),
     expired: (column, cutoff) => expiredRows({ query: queries, schema, timeZone, caution }, column, cutoff),
-    pressure: pressureGauge({ query: queries, clock, last: () => connection.last, transactions: () => connection.transactions }),
+    pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Nothing: dead rows are autovacuum's work, which knows the load and the table's settings better than a worker that has just deleted.
     tidy: async () => undefined,
     // What vacuum has made reusable is known only to extensions such as pg_freespacemap.

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { connect, createServer, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { DatabaseError, type Database, type MigrationLockOptions } from '../../../src/database/database.ts'
 import { lockKey } from '../../../src/database/postgres/migration-lock.ts'
@@ -90,6 +91,34 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(applied, true)
     })
 
+    void test('is let go soon after its holder was cut off in the midst of a long statement', async () => {
+      await using fresh = await freshPostgres(major)
+      await using two = await opened(fresh.url)
+      const one = await opened(fresh.url)
+      const asleep = one.withMigrationLock(locking(), (apply) => apply((tx) => tx.query('SELECT pg_sleep(60)')))
+      for (let sleeping = false; !sleeping;) {
+        const { rows } = await fresh.admin.query(`SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)
+        sleeping = rows.length > 0
+      }
+      await one[Symbol.asyncDispose]()
+      await assert.rejects(asleep, (error) => error instanceof DatabaseError && error.trouble === 'lost')
+      assert.equal(await two.withMigrationLock(locking(), async () => 'done'), 'done')
+    })
+
+    void test('behind a transaction pooler only transactions hold it, and they exclude each other all the same', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query('CREATE TABLE counter (n int); INSERT INTO counter VALUES (0)')
+      await using pooler = await pretendedPooler(fresh.url)
+      await using one = await opened(pooler.url)
+      await using two = await opened(pooler.url)
+      await using direct = await opened(fresh.url)
+      await one.withMigrationLock(locking(), async () => {
+        assert.equal((await fresh.admin.query(`SELECT FROM pg_locks WHERE locktype = 'advisory'`)).rows.length, 0)
+      })
+      await Promise.all([one, two, direct].map(increment))
+      assert.equal((await direct.query<{ n: number }>('SELECT n FROM counter')).rows[0]?.n, 3)
+    })
+
     void test('statements run as long as they need and find the schema first', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query('CREATE SCHEMA gw')
@@ -106,3 +135,39 @@ for (const major of POSTGRES_MAJORS) {
     })
   })
 }
+
+/** Stands between client and server and, as PgBouncer does, tells the client another process id than the server's. */
+async function pretendedPooler(url: string): Promise<AsyncDisposable & { readonly url: string }> {
+  const target = new URL(url)
+  const sockets: Socket[] = []
+  const server = createServer((client) => {
+    const onward = connect(Number(target.port), target.hostname)
+    for (const socket of [client, onward]) sockets.push(socket.on('error', () => undefined))
+    client.pipe(onward).on('close', () => client.destroy())
+    onward.on('data', (data) => client.write(withAnotherProcessId(data)))
+    client.on('close', () => onward.destroy())
+  })
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  assert(typeof address === 'object' && address !== null)
+  const pooled = Object.assign(new URL(url), { port: String(address.port), search: '?sslmode=disable' })
+  return {
+    url: pooled.href,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => void server.close(resolve))
+    },
+  }
+}
+
+/** BackendKeyData is a `K`, its length, and the process id; it comes in the first answer, which begins with `R`. */
+function withAnotherProcessId(data: Buffer): Buffer {
+  if (data[0] !== LETTER_R) return data
+  for (let at = 0; at < data.length; at += 1 + data.readInt32BE(at + 1)) {
+    if (data[at] === LETTER_K) data.writeInt32BE(data.readInt32BE(at + 5) + 100_000, at + 5)
+  }
+  return data
+}
+
+const LETTER_K = 0x4b
+const LETTER_R = 0x52
