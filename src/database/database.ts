@@ -151,6 +151,8 @@ export interface Pacing {
   readonly firstRows: number
   readonly leastRows: number
   readonly mostRows: number
+  /** How long a run must work before the pressure it read tells whether somebody else does; 0: the first reading tells. */
+  readonly listenMs: number
   /** Nobody else works on the database. */
   readonly alone: Pace
   /** Somebody does. */

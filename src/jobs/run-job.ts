@@ -109,7 +109,7 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run):
 
   const rows = database.expired(job, run.cutoff)
   const dispose = dryRun ? counting() : removing(database)
-  const pacer = dryRun ? countingPacer(database, clock, stopping) : adaptivePacer(database, clock, stopping)
+  const pacer = await (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping)
   await purge(rows, dispose, pacer, (progress) => void (run.progress = progress), stopping)
   if (stopping.aborted) return undefined
 

@@ -21,8 +21,6 @@ export interface Step {
   readonly pauseMs: number
 }
 
-/** A run begins politely and listens this long: a gateway that writes ten times a second has shown itself by then. */
-const LISTEN_MS = 120
 /** After a sign of somebody else: a gateway that writes once a second is met politely all the time after its first write. */
 const POLITE_MS = 2 * SECOND
 /** How much larger than the one before a batch may be: a quick one is no proof, and alone a long one does no harm. */
@@ -33,8 +31,9 @@ export const FAILURES_TO_GIVE_UP = 5
 const BACKOFF_MS = 100
 const LONGEST_BACKOFF_MS = 5 * SECOND
 
-export function firstPace(pacing: Pacing, atMs: number): Pace {
-  return { rows: pacing.firstRows, politeUntilMs: atMs + LISTEN_MS, failures: 0 }
+/** A run begins politely until it knows that it is alone. */
+export function firstPace(pacing: Pacing, pressure: Pressure, atMs: number): Pace {
+  return { rows: pacing.firstRows, politeUntilMs: atMs + (pressure.others ? POLITE_MS : pacing.listenMs), failures: 0 }
 }
 
 /** After a batch: how large the next one should be, and how long to wait before it. */

@@ -18,9 +18,9 @@ const LONGEST_HOLD_MS = 30 * SECOND
 const HOLD_STEP_MS = 250
 
 /** Moves between a small hold with pauses and large batches without, by what the database says of others. */
-export function adaptivePacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal): Pacer {
+export async function adaptivePacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal): Promise<Pacer> {
   const { pacing } = database
-  let pace: Pace = firstPace(pacing, clock.monotonicMs())
+  let pace: Pace = firstPace(pacing, await database.pressure(), clock.monotonicMs())
   return {
     get rows() {
       return pace.rows
@@ -49,7 +49,7 @@ export function adaptivePacer(database: Purgeable & Session, clock: Clock, stopp
 }
 
 /** For a run that only counts: it holds nothing, so it takes large slices and only lets the event loop breathe. */
-export function countingPacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal): Pacer {
-  const pacer = adaptivePacer(database, clock, stopping)
+export async function countingPacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal): Promise<Pacer> {
+  const pacer = await adaptivePacer(database, clock, stopping)
   return { rows: database.pacing.mostRows, pause: () => clock.sleep(0, stopping), retry: (error) => pacer.retry(error) }
 }

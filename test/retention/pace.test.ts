@@ -7,6 +7,7 @@ const PACING: Pacing = {
   firstRows: 500,
   leastRows: 20,
   mostRows: 10_000,
+  listenMs: 120,
   alone: { holdMs: 40, pauseMs: 0, pauseShare: 0 },
   polite: { holdMs: 15, pauseMs: 10, pauseShare: 1 },
 }
@@ -18,7 +19,7 @@ function settle(
   rowsPerMs: number,
   pressure: Partial<Pressure>,
 ): { pace: Pace; pauseMs: number; heldMs: number; atMs: number } {
-  let pace = firstPace(PACING, 0)
+  let pace = firstPace(PACING, CALM, 0)
   let pauseMs = 0
   let heldMs = 0
   let atMs = 0
@@ -56,6 +57,14 @@ test('a run begins politely, whoever is there', () => {
   assert.ok(pauseMs >= PACING.polite.pauseMs)
 })
 
+test('whom the first look shows is met politely from the start, with nothing to listen for', () => {
+  const knowing = { ...PACING, listenMs: 0 }
+  const alone = afterBatch(firstPace(knowing, CALM, 0), knowing, { rows: 500, endedAtMs: 1 }, CALM)
+  assert.equal(alone.pauseMs, 0)
+  const beside = afterBatch(firstPace(knowing, { ...CALM, others: true }, 0), knowing, { rows: 500, endedAtMs: 1 }, CALM)
+  assert.ok(beside.pauseMs >= PACING.polite.pauseMs)
+})
+
 test('one sign of somebody else makes it polite again, for longer than a slow writer pauses', () => {
   const { pace, atMs } = settle(80, 50, {})
   let step = afterBatch(pace, PACING, { rows: pace.rows, endedAtMs: atMs }, { ...CALM, others: true, heldMs: 40 })
@@ -69,7 +78,7 @@ test('one sign of somebody else makes it polite again, for longer than a slow wr
 
 test('the size never leaves its bounds, whatever a batch took', () => {
   for (const heldMs of [0, 0.001, 1, 1e6]) {
-    let pace = firstPace(PACING, 0)
+    let pace = firstPace(PACING, CALM, 0)
     for (let at = 0; at < 50; at++) pace = afterBatch(pace, PACING, { rows: pace.rows, endedAtMs: at * 50 }, { ...CALM, heldMs }).pace
     assert.ok(pace.rows >= PACING.leastRows && pace.rows <= PACING.mostRows, `${pace.rows}`)
     assert.ok(Number.isInteger(pace.rows))

@@ -10,6 +10,8 @@ export function pacingOf(wal: boolean): Pacing {
     firstRows: 500,
     leastRows: 20,
     mostRows: 20_000,
+    // A commit shows only to who looked before it. A gateway that writes ten times a second has shown itself by then.
+    listenMs: 120,
     alone: { holdMs: 120, pauseMs: wal ? 0 : 12, pauseShare: 0 },
     polite: { holdMs: 16, pauseMs: 18, pauseShare: 0 },
   }
