@@ -8,7 +8,7 @@ import { checkpoint } from './wal.ts'
 /** While nobody else writes: the larger, the fewer pages are written twice. */
 const CHECKPOINT_ALONE_BYTES = 24 * 2 ** 20
 /** After so many looks that saw nobody, nobody writes. */
-const LOOKS_ALONE = 20
+const LOOKS_ALONE = 5
 /** A log that cannot be moved grows with every batch, and slows every reader. */
 const MOST_WAL_BYTES = 32 * 2 ** 20
 /** So many free pages are given back in a few milliseconds of the write lock. */

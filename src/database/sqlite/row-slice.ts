@@ -1,12 +1,11 @@
 import type { EpochMs } from '../../time.ts'
 import { DatabaseError, type Slice, type Tally, type Transaction } from '../database.ts'
 import type { SqliteSession } from './session.ts'
-import type { Statements } from './statements.ts'
-import type { Position } from './walk.ts'
+import type { Position, Walk } from './walk.ts'
 
 export interface SliceOptions {
   readonly session: SqliteSession
-  readonly statements: Statements
+  readonly walk: Walk
   /** For messages. */
   readonly table: string
   readonly rowids: readonly (number | bigint)[]
@@ -32,19 +31,27 @@ export class RowSlice implements Slice {
   }
 
   async remove(tx: Transaction): Promise<Tally> {
-    const { session, statements, rowids, cutoff, wallCutoff } = this.#options
+    const { session, walk, rowids, cutoff, wallCutoff } = this.#options
+    const { statements, removesListed } = walk
     session.mustOwn(tx)
-    const affected = session.connection.each(
-      statements.remove,
-      rowids.map((rowid) => [rowid, cutoff, wallCutoff]),
-    )
+    const affected = removesListed
+      ? session.connection.run(statements.removeListed, this.#listed()).changed
+      : session.connection.each(
+          statements.removeOne,
+          rowids.map((rowid) => [rowid, cutoff, wallCutoff]),
+        )
     if (affected < rowids.length) this.#mustBeGone()
     return { affected, locked: 0 }
   }
 
+  #listed(): readonly [rowids: string, cutoff: EpochMs, wallCutoff: EpochMs] {
+    const { rowids, cutoff, wallCutoff } = this.#options
+    return [`[${rowids.join(',')}]`, cutoff, wallCutoff]
+  }
+
   #count(): number {
-    const { session, statements, rowids, cutoff, wallCutoff } = this.#options
-    return session.connection.figure(statements.count, [`[${rowids.join(',')}]`, cutoff, wallCutoff])
+    const { session, walk } = this.#options
+    return session.connection.figure(walk.statements.count, this.#listed())
   }
 
   /** Fewer may be gone than were chosen, if others were renewed or deleted since. But none that has expired may still be there. */

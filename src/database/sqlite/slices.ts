@@ -53,12 +53,10 @@ export class SqliteExpiredRows implements ExpiredRows {
       if (passedOver > 0) await turn()
     }
     if (rowids.length === 0) return undefined
-    const { statements } = walk
-    const { table } = this.#column
     return new RowSlice({
       session: this.#session,
-      statements,
-      table,
+      walk,
+      table: this.#column.table,
       rowids,
       cutoff: this.#cutoff,
       wallCutoff: this.#wallCutoff,
@@ -127,7 +125,7 @@ export class SqliteExpiredRows implements ExpiredRows {
     this.#walk ??= await this.#session.read((connection) => {
       const layout = layoutOf(connection, this.#column)
       if (layout === undefined) throw new DatabaseError('failed', `${connection.file}: the table ${this.#column.table} is gone`)
-      return walkOf(layout, this.#cutoff)
+      return walkOf(connection, layout, this.#cutoff)
     })
     return this.#walk
   }

@@ -2,7 +2,7 @@ import type { EpochMs } from '../../time.ts'
 import type { Connection, TimeRow } from './connection.ts'
 import type { Layout } from './layout.ts'
 import { rangesFor, type Range } from './ranges.ts'
-import { statementsFor, type Statements } from './statements.ts'
+import { isSearch, statementsFor, type Statements } from './statements.ts'
 import type { StoredTime } from './times.ts'
 
 /** Behind a row of one of the walk's ranges, or, with `row` undefined, where the range begins. */
@@ -22,6 +22,8 @@ export interface Stretch {
 /** The ways through a table by its time column, forwards only. */
 export interface Walk {
   readonly statements: Statements
+  /** Whether rows are removed many in one statement. */
+  readonly removesListed: boolean
   /** Without an index the way to expired rows is through the whole table. */
   readonly indexed: boolean
   /** Where every expired row lies. */
@@ -39,15 +41,16 @@ export interface Path {
   atMost(connection: Connection, most: number): number
 }
 
-export function walkOf(layout: Layout, cutoff: EpochMs): Walk {
+export function walkOf(connection: Connection, layout: Layout, cutoff: EpochMs): Walk {
   const statements = statementsFor(layout)
+  const removesListed = isSearch(connection, statements.removeListed)
   if (layout.index === undefined) {
     const nowhere = pathThrough(statements, [])
-    return { statements, indexed: false, expired: pathByNumber(statements), strange: nowhere, kept: nowhere }
+    return { statements, removesListed, indexed: false, expired: pathByNumber(statements), strange: nowhere, kept: nowhere }
   }
   const { expired, strange, kept } = rangesFor(cutoff, layout.numbers)
   const [through, around, beyond] = [expired, strange, kept].map((ranges) => pathThrough(statements, ranges))
-  return { statements, indexed: true, expired: through!, strange: around!, kept: beyond! }
+  return { statements, removesListed, indexed: true, expired: through!, strange: around!, kept: beyond! }
 }
 
 function pathThrough(statements: Statements, ranges: readonly Range[]): Path {

@@ -69,13 +69,15 @@ describe('slices of a SQLite table', () => {
           timeZone: fc.constantFrom('UTC', 'Asia/Tokyo', 'America/St_Johns', 'Pacific/Kiritimati'),
           type: fc.constantFrom(...declared),
           index: fc.constantFrom(...indexes),
+          analyzed: fc.boolean(),
         }),
-        async (rows, { size, cutoff, timeZone, type, index }) => {
+        async (rows, { size, cutoff, timeZone, type, index, analyzed }) => {
           await using fresh = await freshSqliteFile()
           await using open = await opened(fresh.file, { timeZone })
           const { database } = open
           await database.query(`CREATE TABLE sessions (id INTEGER PRIMARY KEY, expires_at ${type})`)
           if (index !== undefined) await database.query(`CREATE INDEX by_time ON sessions ${index}`)
+          if (analyzed) await database.query('INSERT INTO sessions VALUES (1, NULL); ANALYZE; DELETE FROM sessions')
           const expired: number[] = []
           let unreadable = 0
           for (const [at, row] of rows.entries()) {

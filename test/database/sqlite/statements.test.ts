@@ -4,7 +4,7 @@ import BetterSqlite3 from 'better-sqlite3'
 import { Connection } from '../../../src/database/sqlite/connection.ts'
 import { layoutOf } from '../../../src/database/sqlite/layout.ts'
 import { rangesFor } from '../../../src/database/sqlite/ranges.ts'
-import { statementsFor } from '../../../src/database/sqlite/statements.ts'
+import { isSearch, statementsFor } from '../../../src/database/sqlite/statements.ts'
 import { hostClock } from '../../../src/time.ts'
 import { NOON } from './opening.ts'
 
@@ -43,6 +43,16 @@ describe('every statement over a time column is a search', () => {
     }
   }
 
+  it('also the one that removes many rows, unless statistics of a small table say otherwise', () => {
+    using database = databaseOf(SCHEMAS["the ORM's schema"])
+    const connection = new Connection(database, 'test.db', hostClock())
+    const { removeListed } = statementsFor(layoutOf(connection, { table: 'audit_logs', column: 'timestamp' })!)
+    assert.equal(isSearch(connection, removeListed), true)
+    database.exec(`INSERT INTO audit_logs ("user", timestamp) VALUES ('u', '2020-01-01')`)
+    database.exec('ANALYZE')
+    assert.equal(isSearch(connection, removeListed), false)
+  })
+
   it('and a bare comparison would not be', () => {
     using database = databaseOf(SCHEMAS["the ORM's schema"])
     assert.match(planOf(database, "SELECT rowid FROM audit_logs WHERE datetime(timestamp) < '2026'"), /SCAN audit_logs/)
@@ -80,7 +90,8 @@ function databaseOf(schema: string): BetterSqlite3.Database & Disposable {
 }
 
 function plansOf(database: BetterSqlite3.Database): { sql: string; plan: string }[] {
-  const layout = layoutOf(new Connection(database, 'test.db', hostClock()), { table: 'audit_logs', column: 'timestamp' })!
+  const connection = new Connection(database, 'test.db', hostClock())
+  const layout = layoutOf(connection, { table: 'audit_logs', column: 'timestamp' })!
   const statements = statementsFor(layout)
   const { expired, strange, kept } = rangesFor(NOON, layout.numbers)
   const ranges = layout.index === undefined ? [] : [...expired, ...strange, ...kept]
@@ -89,7 +100,7 @@ function plansOf(database: BetterSqlite3.Database): { sql: string; plan: string 
     ...(layout.index === undefined
       ? [statements.walk]
       : [statements.newest, ...(statements.undated === undefined ? [] : [statements.undated])]),
-    statements.remove,
+    isSearch(connection, statements.removeListed) ? statements.removeListed : statements.removeOne,
     statements.count,
     statements.size,
     statements.bytes,
