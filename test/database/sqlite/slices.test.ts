@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { chmod, readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import * as fc from 'fast-check'
 import type { Database } from '../../../src/database/database.ts'
@@ -22,6 +22,7 @@ describe('the rows that clients of every kind wrote', { skip: withoutGatewayData
     for (const size of [37, 10_000]) {
       it(`of ${table} go exactly as they should, ${size} at a time`, async () => {
         await using copy = (await copyOf(MIXED))!
+        await chmod(copy.file, 0o600)
         await using open = await opened(copy.file)
         const { database } = open
         const truth = await truthOf(table)
