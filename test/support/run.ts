@@ -17,11 +17,14 @@ async function main(given: readonly string[]): Promise<number> {
     const failed = starts.find((start) => start.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     const files = given.some((argument) => !argument.startsWith('-')) ? [] : everyTest()
-    return await runTests([...given, ...files], servers)
+    return await runTests([...NEVER_HANGING, ...given, ...files], servers)
   } finally {
     await Promise.all([...servers.values()].map((server) => server.stop()))
   }
 }
+
+/** A test that waits for what never comes, or a failed one that left a socket open, would otherwise hold up everything. */
+const NEVER_HANGING = ['--test-timeout=120000', '--test-force-exit']
 
 function everyTest(): string[] {
   return globSync('test/**/*.test.ts', { exclude: ['test/faults/**'] }).toSorted()
