@@ -16,6 +16,8 @@ export interface TestEngine {
   fresh(): Promise<TestDatabase>
   /** `text` as an expression for a moment this many seconds from now, as the gateway writes it. */
   moment(secondsFromNow: number): string
+  /** The same for a number of seconds that is an expression in SQL. */
+  momentOf(seconds: string): string
 }
 
 /** SQLite, and PostgreSQL in each major version: what holds for all is written once and run on each. */
@@ -24,11 +26,13 @@ export const ENGINES: readonly TestEngine[] = [
     name: 'sqlite',
     fresh: () => sqliteDatabase(),
     moment: (seconds) => `(strftime('%Y-%m-%d %H:%M:%S', 'now', '${seconds} seconds') || '.000001')`,
+    momentOf: (seconds) => `(strftime('%Y-%m-%d %H:%M:%S', 'now', (${seconds}) || ' seconds') || '.000001')`,
   },
   ...POSTGRES_MAJORS.map((major): TestEngine => ({
     name: `postgres ${major}`,
     fresh: () => postgresDatabase(major),
     moment: (seconds) => `(now() AT TIME ZONE 'UTC' + interval '${seconds} seconds')`,
+    momentOf: (seconds) => `(now() AT TIME ZONE 'UTC' + make_interval(secs => ${seconds}))`,
   })),
 ]
 
