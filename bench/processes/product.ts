@@ -46,7 +46,7 @@ export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promi
       const pacer = {
         rows: rowsABatch,
         async pause() {
-          await watched.tidy()
+          await watched.tidy(false)
           await watched.pressure()
         },
         async retry(error: unknown) {

@@ -103,8 +103,8 @@ export interface Purgeable {
   expired(column: TimeColumn, cutoff: EpochMs): ExpiredRows
   /** Who else works on this database, who waits on us, and what the last transaction took. */
   pressure(): Promise<Pressure>
-  /** Between batches, outside any lock: what the engine wants done after deleting. Cheap when there is nothing to do. */
-  tidy(): Promise<void>
+  /** Between batches and after the last, outside any lock: what the engine wants done after deleting. Cheap when there is nothing to do. */
+  tidy(last: boolean): Promise<void>
   /** Bytes inside the database that freed rows leave for new ones; what cannot be told cheaply is `undefined`. */
   reusableBytes(): Promise<number | undefined>
 }

@@ -111,6 +111,7 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run):
   const dispose = dryRun ? counting() : removing(database)
   const pacer = await (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping)
   await purge(rows, dispose, pacer, (progress) => void (run.progress = progress), stopping)
+  if (run.progress.affected > 0) await database.tidy(true)
   if (stopping.aborted) return undefined
 
   run.census = await rows.census(dryRun)

@@ -26,14 +26,14 @@ export async function adaptivePacer(database: Purgeable & Session, clock: Clock,
       return pace.rows
     },
     async pause(rows) {
-      await database.tidy()
+      await database.tidy(false)
       let pressure = await database.pressure()
       const step = afterBatch(pace, pacing, { rows, endedAtMs: clock.monotonicMs() }, pressure)
       pace = step.pace
       await clock.sleep(step.pauseMs, stopping)
       for (let held = 0; pressure.hold !== undefined && held < LONGEST_HOLD_MS && !stopping.aborted; held += HOLD_STEP_MS) {
         await clock.sleep(HOLD_STEP_MS, stopping)
-        await database.tidy()
+        await database.tidy(false)
         pressure = await database.pressure()
       }
     },

@@ -8,12 +8,12 @@ import type { LastHold } from './connection.ts'
  */
 export const PACING: Pacing = {
   firstRows: 500,
-  leastRows: 50,
-  mostRows: 10_000,
+  leastRows: 250,
+  mostRows: 15_000,
   // The first look already sees who was active in the second before.
   listenMs: 0,
   alone: { holdMs: 25, pauseMs: 0, pauseShare: 0 },
-  polite: { holdMs: 4, pauseMs: 2, pauseShare: 1 },
+  polite: { holdMs: 8, pauseMs: 2, pauseShare: 0.5 },
 }
 
 export interface Observed {

@@ -1,14 +1,17 @@
 import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { SECOND } from '../../time.ts'
 import type { Pressure } from '../database.ts'
 import type { Connection } from './connection.ts'
+import { dataVersion } from './data-version.ts'
+import { LISTEN_MS } from './pacing.ts'
 import type { SqliteSession } from './session.ts'
-import { checkpoint } from './wal.ts'
+import { checkpoint, type WalBacklog } from './wal.ts'
 
-/** While nobody else writes: the larger, the fewer pages are written twice. */
-const CHECKPOINT_ALONE_BYTES = 24 * 2 ** 20
-/** After so many looks that saw nobody, nobody writes. */
-const LOOKS_ALONE = 5
+/** While nobody else writes: the more waits, the more often a page is written again before it is moved, once. */
+const CHECKPOINT_ALONE_BYTES = 48 * 2 ** 20
+/** After somebody's commit, for so long somebody writes. */
+const BESIDE_MS = 2 * SECOND
 /** A log that cannot be moved grows with every batch, and slows every reader. */
 const MOST_WAL_BYTES = 32 * 2 ** 20
 /** So many free pages are given back in a few milliseconds of the write lock. */
@@ -25,31 +28,37 @@ export class Housekeeping {
   /** In SQLite's full or incremental mode the file can give pages back. */
   readonly #givesBack: boolean
   #version: number
-  #looksAlone = 0
+  #aloneFromMs: number
+  /** What the last checkpoint had to leave in the log. */
+  #stuckBytes = 0
 
   constructor(session: SqliteSession) {
     const { connection } = session
     this.#session = session
     this.#pageBytes = connection.figure('PRAGMA page_size')
     this.#givesBack = connection.figure('PRAGMA auto_vacuum') === INCREMENTAL
-    this.#version = connection.figure('PRAGMA data_version')
+    this.#version = dataVersion(connection)
+    this.#aloneFromMs = connection.clock.monotonicMs() + LISTEN_MS
   }
 
   /** SQLite tells nobody who waits: what shows of others is that they committed, and that they were in the way. */
   pressure(): Promise<Pressure> {
     return this.#session.read((connection) => {
-      const version = connection.figure('PRAGMA data_version')
+      const version = dataVersion(connection)
       const others = version !== this.#version
       this.#version = version
-      this.#looksAlone = others ? 0 : this.#looksAlone + 1
-      return { heldMs: this.#session.heldMs, others, contended: connection.takeContention(), hold: this.#hold(connection) }
+      if (others) this.#aloneFromMs = connection.clock.monotonicMs() + BESIDE_MS
+      return { heldMs: this.#session.heldMs, others, contended: connection.takeContention(), hold: this.#hold(connection.file) }
     })
   }
 
-  /** Moves the log into the main file and gives free pages back, as far as that disturbs nobody. Never VACUUM: it would lock everybody out. */
-  async tidy(): Promise<void> {
+  /**
+   * Moves the log into the main file and gives free pages back, as far as that disturbs nobody. Never VACUUM: it would lock everybody out.
+   * After the last batch nothing is left in the log, or the gateway's next commit would have to move it.
+   */
+  async tidy(last: boolean): Promise<void> {
     const { connection } = this.#session
-    await this.#session.read(() => this.#checkpoint(connection))
+    await this.#session.read(() => this.#checkpoint(connection, last || !this.#alone ? 1 : CHECKPOINT_ALONE_BYTES))
     if (!this.#givesBack) return
     for (let step = 0; step < MOST_VACUUM_STEPS; step++) {
       const left = await this.#session.read(() => {
@@ -66,22 +75,22 @@ export class Housekeeping {
   }
 
   /** Each commit that leaves much in the log makes a writer's own next commit move it: beside others, nothing is left to them. */
-  #checkpoint(connection: Connection): void {
-    const waitingBytes = (checkpoint(connection, 'NOOP')?.waiting ?? 0) * this.#pageBytes
-    const due = this.#alone ? CHECKPOINT_ALONE_BYTES : 1
-    if (waitingBytes >= due && !isReplicated(connection.file)) checkpoint(connection, 'PASSIVE')
+  #checkpoint(connection: Connection, dueBytes: number): void {
+    const waitingBytes = (log: WalBacklog | undefined): number => (log?.waiting ?? 0) * this.#pageBytes
+    const bytes = waitingBytes(checkpoint(connection, 'NOOP'))
+    const replicated = isReplicated(connection.file)
+    if (bytes >= dueBytes && !replicated) this.#stuckBytes = waitingBytes(checkpoint(connection, 'PASSIVE'))
+    else this.#stuckBytes = replicated ? bytes : 0
   }
 
   get #alone(): boolean {
-    return this.#looksAlone >= LOOKS_ALONE
+    return this.#session.connection.clock.monotonicMs() >= this.#aloneFromMs
   }
 
-  #hold(connection: Connection): string | undefined {
-    const log = checkpoint(connection, 'NOOP')
-    const bytes = (log?.waiting ?? 0) * this.#pageBytes
-    if (bytes <= MOST_WAL_BYTES) return undefined
-    const megabytes = Math.round(bytes / 2 ** 20)
-    return `${megabytes} MB of ${connection.file}-wal wait to be moved into the main file: somebody reads for a long time, or replication lags`
+  #hold(file: string): string | undefined {
+    if (this.#stuckBytes <= MOST_WAL_BYTES) return undefined
+    const megabytes = Math.round(this.#stuckBytes / 2 ** 20)
+    return `${megabytes} MB of ${file}-wal wait to be moved into the main file: somebody reads for a long time, or replication lags`
   }
 }
 

@@ -75,7 +75,7 @@ function databaseOf(session: SqliteSession, { url: { file }, timeZone, access }:
     inspect: (column) => session.read(() => inspect(connection, column, timeZone)),
     expired: (column, cutoff) => new SqliteExpiredRows(session, column, cutoff, timeZone),
     pressure: () => housekeeping.pressure(),
-    tidy: () => (access === 'read' ? Promise.resolve() : housekeeping.tidy()),
+    tidy: (last) => (access === 'read' ? Promise.resolve() : housekeeping.tidy(last)),
     reusableBytes: () => housekeeping.reusableBytes(),
 
     migrationFiles: /^\d+_\w+_sqlite\.sql$/,

@@ -1,5 +1,8 @@
 import type { Pacing } from '../database.ts'
 
+/** A commit shows only to who looked before it. A gateway that writes ten times a second has shown itself by then. */
+export const LISTEN_MS = 120
+
 /**
  * A writer that meets our lock asks again after 1, 2, 5, 10, 15, 20, 25, 25, 25, 50 and 50 ms, that is 18 or 53 ms after it began: a hold just below such a
  * moment costs it no further step, and a pause longer than the next step lets it in. Without a WAL a writer needs everybody out, and nothing
@@ -9,10 +12,9 @@ export function pacingOf(wal: boolean): Pacing {
   return {
     firstRows: 500,
     leastRows: 20,
-    mostRows: 20_000,
-    // A commit shows only to who looked before it. A gateway that writes ten times a second has shown itself by then.
-    listenMs: 120,
-    alone: { holdMs: 120, pauseMs: wal ? 0 : 12, pauseShare: 0 },
+    mostRows: 15_000,
+    listenMs: LISTEN_MS,
+    alone: { holdMs: 100, pauseMs: wal ? 0 : 12, pauseShare: 0 },
     polite: { holdMs: 16, pauseMs: 18, pauseShare: 0 },
   }
 }

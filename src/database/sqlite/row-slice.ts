@@ -1,5 +1,6 @@
 import type { EpochMs } from '../../time.ts'
 import { DatabaseError, type Slice, type Tally, type Transaction } from '../database.ts'
+import { dataVersion } from './data-version.ts'
 import type { SqliteSession } from './session.ts'
 import type { Position, Walk } from './walk.ts'
 
@@ -9,6 +10,8 @@ export interface SliceOptions {
   /** For messages. */
   readonly table: string
   readonly rowids: readonly (number | bigint)[]
+  /** Of the data, before the first of them was looked at. */
+  readonly version: number
   readonly cutoff: EpochMs
   /** For text without a zone. */
   readonly wallCutoff: EpochMs
@@ -31,11 +34,16 @@ export class RowSlice implements Slice {
   }
 
   async remove(tx: Transaction): Promise<Tally> {
-    const { session, walk, rowids, cutoff, wallCutoff } = this.#options
+    const { session, walk, rowids, cutoff, wallCutoff, version } = this.#options
     const { statements, removesListed } = walk
     session.mustOwn(tx)
+    // Under the write lock: what nobody has changed since it was chosen is still what was chosen, and need not be read again.
+    const unchanged = dataVersion(session.connection) === version
     const affected = removesListed
-      ? session.connection.run(statements.removeListed, this.#listed()).changed
+      ? session.connection.run(
+          unchanged ? statements.removeUnchanged : statements.removeListed,
+          unchanged ? [this.#list()] : this.#listed(),
+        ).changed
       : session.connection.each(
           statements.removeOne,
           rowids.map((rowid) => [rowid, cutoff, wallCutoff]),
@@ -45,8 +53,12 @@ export class RowSlice implements Slice {
   }
 
   #listed(): readonly [rowids: string, cutoff: EpochMs, wallCutoff: EpochMs] {
-    const { rowids, cutoff, wallCutoff } = this.#options
-    return [`[${rowids.join(',')}]`, cutoff, wallCutoff]
+    const { cutoff, wallCutoff } = this.#options
+    return [this.#list(), cutoff, wallCutoff]
+  }
+
+  #list(): string {
+    return `[${this.#options.rowids.join(',')}]`
   }
 
   #count(): number {
@@ -68,5 +80,7 @@ export class RowSlice implements Slice {
 
 /** So that deleting comes to each page of the table once. */
 function inTableOrder(rowids: readonly (number | bigint)[]): readonly (number | bigint)[] {
+  // Numbers sort many times faster; a row number that is none is rare.
+  if (rowids.every((rowid) => typeof rowid === 'number')) return [...Float64Array.from(rowids).sort()]
   return rowids.toSorted((a, b) => (a < b ? -1 : 1))
 }

@@ -2,6 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { EpochMs } from '../../time.ts'
 import { DatabaseError, type Census, type ExpiredRows, type Slice, type TimeColumn } from '../database.ts'
 import { wallClockThreshold } from '../wall-clock.ts'
+import { dataVersion } from './data-version.ts'
 import { Findings } from './findings.ts'
 import { layoutOf } from './layout.ts'
 import { RowSlice } from './row-slice.ts'
@@ -38,6 +39,7 @@ export class SqliteExpiredRows implements ExpiredRows {
 
   async next(size: number, after: Slice | undefined): Promise<Slice | undefined> {
     const walk = await this.#walked()
+    const version = await this.#session.read(dataVersion)
     const rowids: (number | bigint)[] = []
     let from = after instanceof RowSlice ? after.end : START
     let most = size
@@ -58,6 +60,7 @@ export class SqliteExpiredRows implements ExpiredRows {
       walk,
       table: this.#column.table,
       rowids,
+      version,
       cutoff: this.#cutoff,
       wallCutoff: this.#wallCutoff,
       end: from,

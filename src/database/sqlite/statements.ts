@@ -14,6 +14,8 @@ export interface Statements {
   readonly walk: string
   /** Deletes the rows numbered in the JSON list `$1` that have expired at the cutoff `$2`, `$3` for text without a zone. */
   readonly removeListed: string
+  /** The same while nobody has changed anything since they were chosen. */
+  readonly removeUnchanged: string
   /** The same for one row: its number and the two cutoffs, in that order, without names. */
   readonly removeOne: string
   /** How many of the rows numbered in the JSON list `$1` have expired at the cutoff `$2`, `$3` for text without a zone. */
@@ -54,6 +56,7 @@ export function statementsFor({ table, column, rowid, nullable, index }: Layout)
     behind: (range) => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${below(range)} ${forwards} LIMIT $3`,
     ties: (range) => `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2 ORDER BY ${rowid} ${order} LIMIT $3`,
     walk: `SELECT ${column}, ${rowid} FROM ${table} WHERE ${rowid} > $1 ORDER BY ${rowid} LIMIT $2`,
+    removeUnchanged: `DELETE FROM ${table} WHERE ${rowid} IN (SELECT value FROM json_each($1))`,
     removeListed: `DELETE FROM ${table} WHERE ${rowid} IN (SELECT value FROM json_each($1)) AND maintenance_expired(${column}, $2, $3)`,
     removeOne: `DELETE FROM ${table} WHERE ${rowid} = ? AND maintenance_expired(${column}, ?, ?)`,
     count: `SELECT count(*) FROM json_each($1) AS chosen CROSS JOIN ${table} AS row WHERE row.${rowid} = chosen.value AND maintenance_expired(row.${column}, $2, $3)`,

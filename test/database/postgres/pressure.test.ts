@@ -70,7 +70,7 @@ for (const major of POSTGRES_MAJORS) {
       await using fresh = await freshPostgres(major)
       await using database = await opened(fresh.url)
       assert.equal((await database.pressure()).hold, undefined)
-      await database.tidy()
+      await database.tidy(false)
       assert.equal(await database.reusableBytes(), undefined)
     })
   })

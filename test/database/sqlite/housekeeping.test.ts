@@ -54,10 +54,10 @@ describe('after a batch', () => {
     using reader = beside(fresh.file)
     reader.exec('BEGIN; SELECT count(*) FROM sessions')
     for (let n = 0; n < 4; n++) await database.query('UPDATE sessions SET note = randomblob(500)')
-    await database.tidy()
+    await database.tidy(false)
     assert.match((await database.pressure()).hold ?? '', /\d+ MB of .*-wal wait to be moved/)
     reader.exec('COMMIT')
-    await database.tidy()
+    await database.tidy(false)
     assert.equal((await database.pressure()).hold, undefined)
   })
 

@@ -136,7 +136,7 @@ describe('a SQLite file opened to be read', () => {
         const { database } = open
         const slices = await slicesOf(database.expired({ table: 'sessions', column: 'expires_at' }, NOON), 2)
         assert.equal(slices.length, 3)
-        await database.tidy()
+        await database.tidy(false)
         await database.pressure()
         await assert.rejects(
           database.transaction((tx) => tx.query('DELETE FROM sessions')),

@@ -60,7 +60,7 @@ export async function purged(database: Database, rows: ExpiredRows, size: number
     const chosen = slice
     const { affected } = await database.transaction((tx) => chosen.remove(tx))
     gone += affected
-    await database.tidy()
+    await database.tidy(false)
   }
   return gone
 }

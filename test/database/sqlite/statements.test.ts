@@ -100,7 +100,7 @@ function plansOf(database: BetterSqlite3.Database): { sql: string; plan: string 
     ...(layout.index === undefined
       ? [statements.walk]
       : [statements.newest, ...(statements.undated === undefined ? [] : [statements.undated])]),
-    isSearch(connection, statements.removeListed) ? statements.removeListed : statements.removeOne,
+    ...(isSearch(connection, statements.removeListed) ? [statements.removeListed, statements.removeUnchanged] : [statements.removeOne]),
     statements.count,
     statements.size,
     statements.bytes,
