@@ -1,12 +1,7 @@
 import { parseArgs } from 'node:util'
 import { JOBS } from './catalogue.ts'
-import { showConfig } from './commands/config.ts'
-import { helpText } from './commands/help.ts'
-import { runMigrate } from './commands/migrate.ts'
-import { runNow } from './commands/run-now.ts'
-import { runWorker } from './commands/worker.ts'
 import { MaintenanceError, messageOf } from './errors.ts'
-import { withProgram, type Host } from './program.ts'
+import type { Host } from './program.ts'
 import { listenForSignals } from './shutdown.ts'
 
 /** What a command line asks for. */
@@ -17,18 +12,21 @@ export type Command =
   | { readonly kind: 'migrate'; readonly dryRun: boolean; readonly configFile: string | undefined }
   | { readonly kind: 'run-now'; readonly jobs: readonly string[]; readonly dryRun: boolean; readonly configFile: string | undefined }
 
-/** Does what the command line says and answers with the exit code. Rejects with usage and configuration errors only. */
+/**
+ * Does what the command line says and answers with the exit code. Rejects with usage and configuration errors only. Each form loads what it
+ * needs and no more: loading is most of what a short run takes, and what is loaded stays in memory.
+ */
 export async function run(host: Host): Promise<number> {
   const command = parseCommand(host.arguments)
   switch (command.kind) {
     case 'help':
-      host.print(helpText())
+      host.print((await import('./commands/help.ts')).helpText())
       return 0
     case 'version':
       host.print(`${host.version}\n`)
       return 0
     case 'config':
-      return showConfig(host, command.configFile, command.json)
+      return (await import('./commands/config.ts')).showConfig(host, command.configFile, command.json)
     case 'worker':
     case 'migrate':
     case 'run-now':
@@ -41,14 +39,15 @@ type Performed = Extract<Command, { kind: 'worker' | 'migrate' | 'run-now' }>
 async function perform(host: Host, command: Performed): Promise<number> {
   using shutdown = listenForSignals()
   const access = command.kind !== 'worker' && command.dryRun ? 'read' : 'write'
-  const code = await withProgram({ host, shutdown, configFile: command.configFile, access }, (program) => {
+  const { withProgram } = await import('./program.ts')
+  const code = await withProgram({ host, shutdown, configFile: command.configFile, access }, async (program) => {
     switch (command.kind) {
       case 'worker':
-        return runWorker(program)
+        return (await import('./commands/worker.ts')).runWorker(program)
       case 'migrate':
-        return runMigrate(program, command.dryRun)
+        return (await import('./commands/migrate.ts')).runMigrate(program, command.dryRun)
       case 'run-now':
-        return runNow(program, command)
+        return (await import('./commands/run-now.ts')).runNow(program, command)
     }
   })
   // A worker that is told to stop has done its work; the other forms have not.

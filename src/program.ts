@@ -47,7 +47,13 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
   const { host, shutdown, access } = options
   const settings = settingsOf(host, options.configFile)
   const events = openEvents(
-    openLog({ ...settings.log, descriptor: STANDARD_OUTPUT, terminal: host.terminal.output, clock: host.clock, secrets: settings.secrets }),
+    await openLog({
+      ...settings.log,
+      descriptor: STANDARD_OUTPUT,
+      terminal: host.terminal.output,
+      clock: host.clock,
+      secrets: settings.secrets,
+    }),
   )
   try {
     for (const note of settings.notes) events.note(note)

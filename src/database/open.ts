@@ -1,14 +1,12 @@
 import type { Database, OpenOptions } from './database.ts'
-import { openPostgres } from './postgres/open.ts'
-import { openSqlite } from './sqlite/open.ts'
 
-/** Connects to the database that the URL names. Rejects with a `DatabaseError` when it cannot be reached or used. */
-export function openDatabase(options: OpenOptions): Promise<Database> {
+/** Connects to the database that the URL names; only its engine’s driver is loaded. Rejects with a `DatabaseError` when it cannot be reached or used. */
+export async function openDatabase(options: OpenOptions): Promise<Database> {
   const { url } = options
   switch (url.engine) {
     case 'postgres':
-      return openPostgres({ ...options, url })
+      return (await import('./postgres/open.ts')).openPostgres({ ...options, url })
     case 'sqlite':
-      return openSqlite({ ...options, url })
+      return (await import('./sqlite/open.ts')).openSqlite({ ...options, url })
   }
 }

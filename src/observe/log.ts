@@ -1,5 +1,4 @@
 import { pino, type Logger } from 'pino'
-import pretty from 'pino-pretty'
 import { formatTime, type Clock } from '../time.ts'
 
 export type Log = Logger
@@ -16,11 +15,17 @@ export interface LogOptions {
 }
 
 /** Written synchronously: a line that was logged is out, also when the process is killed right after. */
-export function openLog(options: LogOptions): Log {
+export async function openLog(options: LogOptions): Promise<Log> {
   const { descriptor } = options
   const asText = options.format === 'pretty' || (options.format === 'auto' && options.terminal)
   const destination = asText
-    ? pretty({ destination: descriptor, sync: true, colorize: options.terminal, ignore: 'event', translateTime: 'SYS:yyyy-mm-dd HH:MM:ss' })
+    ? (await import('pino-pretty')).default({
+        destination: descriptor,
+        sync: true,
+        colorize: options.terminal,
+        ignore: 'event',
+        translateTime: 'SYS:yyyy-mm-dd HH:MM:ss',
+      })
     : pino.destination({ dest: descriptor, sync: true })
   const hide = scrubber(options.secrets)
   return pino(

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { command } from '../support/command.ts'
+
+/** Writes the address of every module that is loaded to standard error. */
+const SPY = `data:text/javascript,${encodeURIComponent(
+  "import { registerHooks } from 'node:module'; import { writeSync } from 'node:fs'; registerHooks({ load(url, context, next) { writeSync(2, `loads ${url}\\n`); return next(url, context) } })",
+)}`
+
+/** Packages that a start can do without are a third of its time, and memory of the worker's for as long as it runs. */
+const AVOIDABLE = ['better-sqlite3', 'node-cron', 'pg', 'pino', 'pino-pretty', 'yaml']
+
+async function loaded(words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'loading-'))
+  try {
+    const { stderr } = await command(words, { cwd: folder, env: { NODE_OPTIONS: `--import=${SPY}`, ...env } })
+    assert.match(stderr, /^loads .*src\/main\.ts$/m)
+    return AVOIDABLE.filter((name) => new RegExp(`^loads .*/node_modules/${name}/`, 'm').test(stderr))
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+test('--version and --help load no driver, log, clock or parser', async () => {
+  assert.deepEqual(await loaded(['--version']), [])
+  assert.deepEqual(await loaded(['--help']), [])
+})
+
+test('a run on a file loads its driver, and neither the other, nor the clock, nor text for terminals', async () => {
+  assert.deepEqual(await loaded(['--run-now']), ['better-sqlite3', 'pino', 'yaml'])
+})
+
+test('a run on a server loads its driver and not the other', async () => {
+  const env = { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/nothing', DATABASE_CONNECT_TIMEOUT: '0s' }
+  assert.deepEqual(await loaded(['--run-now'], env), ['pg', 'pino', 'yaml'])
+})
