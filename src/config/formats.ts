@@ -89,6 +89,8 @@ function timeZoneProblem(value: unknown): string | undefined {
 }
 
 function isTimeZone(name: string): boolean {
+  // Asking Intl for the first time takes as long as opening a database.
+  if (name.toUpperCase() === 'UTC') return true
   try {
     return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== ''
   } catch {

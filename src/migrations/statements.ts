@@ -72,7 +72,7 @@ function afterWord(body: Body, word: string, current: readonly Token[]): Body {
     if (word === 'CASE') return { ...body, depth: body.depth + 1 }
     return word === 'END' ? { ...body, depth: body.depth - 1 } : body
   }
-  const opens = makesTrigger(current) ? word === 'BEGIN' : makesRoutine(current) && word === 'ATOMIC' && before(current) === 'BEGIN'
+  const opens = word === 'BEGIN' ? makesTrigger(current) : word === 'ATOMIC' && before(current) === 'BEGIN' && makesRoutine(current)
   return opens ? { depth: 1, start: current.at(-1)?.start ?? 0 } : body
 }
 

@@ -21,34 +21,44 @@ export function tokenize(sql: string): Tokens {
   const tokens: Token[] = []
   let at = 0
   while (at < sql.length) {
+    at = matchEnd(/(?:\s+|--[^\n]*)+/y, sql, at) ?? at
+    if (at === sql.length) break
     const start = at
     const lexeme = lexemeAt(sql, start)
     if (lexeme.end === undefined) return { tokens, open: { what: lexeme.kind === 'comment' ? 'comment' : 'quote', start } }
     at = lexeme.end
-    if (lexeme.kind !== 'space' && lexeme.kind !== 'comment') tokens.push({ kind: lexeme.kind, text: sql.slice(start, at), start })
+    if (lexeme.kind !== 'comment') tokens.push({ kind: lexeme.kind, text: sql.slice(start, at), start })
   }
   return { tokens, open: undefined }
 }
 
 interface Lexeme {
-  readonly kind: Token['kind'] | 'space' | 'comment'
+  readonly kind: Token['kind'] | 'comment'
   /** `undefined`: it never ends. */
   readonly end: number | undefined
 }
 
+/** As both engines do, every character beyond ASCII counts as a letter. */
 function lexemeAt(sql: string, start: number): Lexeme {
-  const space = matchEnd(/\s+/y, sql, start)
-  if (space !== undefined) return { kind: 'space', end: space }
-  const line = matchEnd(/--[^\n]*/y, sql, start)
-  if (line !== undefined) return { kind: 'comment', end: line }
-  if (sql.startsWith('/*', start)) return { kind: 'comment', end: commentEnd(sql, start) }
-  const tagEnd = matchEnd(/\$(?:[\p{L}_][\p{L}\p{N}_]*)?\$/uy, sql, start)
-  if (tagEnd !== undefined) return { kind: 'text', end: closing(sql, sql.slice(start, tagEnd), tagEnd) }
-  // Only E'…' knows backslash escapes, and only where E is no part of a longer name; a name is matched whole below.
-  if (sql[start + 1] === "'" && (sql[start] === 'E' || sql[start] === 'e')) return { kind: 'text', end: quoteEnd(sql, start + 1, true) }
-  if (sql[start] === "'") return { kind: 'text', end: quoteEnd(sql, start, false) }
-  if (sql[start] === '"' || sql[start] === '`') return { kind: 'quoted', end: quoteEnd(sql, start, false) }
-  const word = matchEnd(/[\p{L}\p{N}_][\p{L}\p{N}\p{M}_$]*/uy, sql, start)
+  switch (sql.charAt(start)) {
+    case "'":
+      return { kind: 'text', end: quoteEnd(sql, start, false) }
+    case '"':
+    case '`':
+      return { kind: 'quoted', end: quoteEnd(sql, start, false) }
+    case '/':
+      return sql[start + 1] === '*' ? { kind: 'comment', end: commentEnd(sql, start) } : { kind: 'symbol', end: start + 1 }
+    case '$': {
+      const tagEnd = matchEnd(/\$(?:[A-Za-z_\x80-\uffff][\w\x80-\uffff]*)?\$/y, sql, start)
+      if (tagEnd !== undefined) return { kind: 'text', end: closing(sql, sql.slice(start, tagEnd), tagEnd) }
+      return { kind: 'symbol', end: start + 1 }
+    }
+    case 'E':
+    case 'e':
+      // Only E'…' knows backslash escapes, and only where E is no part of a longer name.
+      if (sql[start + 1] === "'") return { kind: 'text', end: quoteEnd(sql, start + 1, true) }
+  }
+  const word = matchEnd(/[\w\x80-\uffff][\w$\x80-\uffff]*/y, sql, start)
   return word === undefined ? { kind: 'symbol', end: start + 1 } : { kind: 'word', end: word }
 }
 

@@ -101,6 +101,7 @@ function restricts(text: string): boolean {
 const MOST_DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 function isPossible(day: string, month: string): boolean {
+  if (!restricts(day)) return true
   const longest = Math.max(...MOST_DAYS.filter((_, at) => includesMonth(month, at + 1)))
   return day.split(',').some((token) => {
     const last = /^L-(\d+)$/i.exec(token)
