@@ -4,12 +4,12 @@
 FROM node:24.21.0-bookworm-slim AS base
 WORKDIR /app
 
-# Compiles src/ to dist/.
+# Compiles src/ into dist/.
 FROM base AS build
 COPY package.json package-lock.json .npmrc ./
 COPY tools/node24 tools/node24
 RUN npm ci
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json ./
 COPY tools/build.ts tools/
 COPY src src
 RUN npm run build

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process'
 import { copyFile, mkdir, symlink } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -15,8 +14,6 @@ export async function compiled(parent: string): Promise<{ readonly program: stri
   for (const shared of ['package.json', 'migrations', 'config', 'node_modules']) await symlink(join(ROOT, shared), join(folder, shared))
   await copyFile(join(ROOT, LAUNCHER), join(folder, LAUNCHER))
   await copyFile(join(ROOT, 'bench/processes/packages.js'), join(folder, 'packages.js'))
-  const tsc = join(createRequire(import.meta.url).resolve('typescript/package.json'), '../bin/tsc')
-  const words = [tsc, '--project', join(ROOT, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')]
-  await promisify(execFile)(process.execPath, words)
+  await promisify(execFile)(process.execPath, [join(ROOT, 'tools/build.ts'), join(folder, 'dist')])
   return { program: join(folder, LAUNCHER), packages: join(folder, 'packages.js') }
 }
