@@ -55,8 +55,14 @@ describe('the package', () => {
       packed.filter((path) => /\.ts$|secret|password/.test(path)),
       [],
     )
-    for (const path of ['bin/mcp-gateway-maintenance.js', 'dist/main.js', 'config/default.yaml', 'migrations/001_initial_schema.sql'])
-      assert.ok(packed.includes(path), path)
+    const needed = [
+      'bin/mcp-gateway-maintenance.js',
+      'dist/main.js',
+      'dist/LICENSE-yaml',
+      'config/default.yaml',
+      'migrations/001_initial_schema.sql',
+    ]
+    for (const path of needed) assert.ok(packed.includes(path), path)
     return Promise.resolve()
   })
 
