@@ -14,6 +14,9 @@ const folder = process.argv[2] ?? join(root, 'dist')
 const tsc = join(createRequire(import.meta.url).resolve('typescript/package.json'), '../bin/tsc')
 execFileSync(process.execPath, [tsc, '--project', root], { stdio: 'inherit' })
 
+/** Needed at every start, and many files. */
+const CARRIED_INSIDE: ReadonlySet<string> = new Set(['yaml'])
+
 rmSync(folder, { recursive: true, force: true })
 const { dependencies }: { dependencies: Record<string, string> } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const { metafile } = await build({
@@ -27,8 +30,7 @@ const { metafile } = await build({
   target: 'node22.18',
   // Takes the plain ES modules of a package that has them beside CommonJS for Node.
   platform: 'neutral',
-  // A package that is no dependency is carried inside.
-  external: ['node:*', ...Object.keys(dependencies)],
+  external: ['node:*', ...Object.keys(dependencies).filter((name) => !CARRIED_INSIDE.has(name))],
   metafile: true,
   logLevel: 'warning',
 })
