@@ -6,6 +6,7 @@ import { runMigrate } from './commands/migrate.ts'
 import { runNow } from './commands/run-now.ts'
 import { runWorker } from './commands/worker.ts'
 import { MaintenanceError, messageOf } from './errors.ts'
+import type { Accepted } from './jobs/safety-check.ts'
 import { withProgram, type Host } from './program.ts'
 import { listenForSignals } from './shutdown.ts'
 
@@ -15,7 +16,13 @@ export type Command =
   | { readonly kind: 'config'; readonly json: boolean; readonly configFile: string | undefined }
   | { readonly kind: 'worker'; readonly configFile: string | undefined }
   | { readonly kind: 'migrate'; readonly dryRun: boolean; readonly configFile: string | undefined }
-  | { readonly kind: 'run-now'; readonly jobs: readonly string[]; readonly dryRun: boolean; readonly configFile: string | undefined }
+  | {
+      readonly kind: 'run-now'
+      readonly jobs: readonly string[]
+      readonly dryRun: boolean
+      readonly accepted: Accepted
+      readonly configFile: string | undefined
+    }
 
 /** Does what the command line says and answers with the exit code. Rejects with usage and configuration errors only. */
 export async function run(host: Host): Promise<number> {
@@ -59,11 +66,15 @@ const OPTIONS = {
   'run-now': { type: 'boolean' },
   job: { type: 'string', multiple: true },
   'dry-run': { type: 'boolean' },
+  'accept-shorter-retention': { type: 'boolean' },
+  'accept-empty-table': { type: 'boolean' },
   json: { type: 'boolean' },
   config: { type: 'string' },
   help: { type: 'boolean' },
   version: { type: 'boolean' },
 } as const
+
+const ACCEPTING = ['accept-shorter-retention', 'accept-empty-table'] as const
 
 const COMMANDS = ['migrate', 'config'] as const
 
@@ -85,6 +96,8 @@ export function parseCommand(words: readonly string[]): Command {
   if (runsNow && command !== undefined) problems.push(`--run-now does not go with ${command}`)
   if (dryRun && !runsNow && command !== 'migrate') problems.push('--dry-run goes with --run-now or migrate')
   if (jobs.length > 0 && !runsNow) problems.push('--job goes with --run-now')
+  for (const flag of ACCEPTING)
+    if (values[flag] === true && (!runsNow || dryRun)) problems.push(`--${flag} goes with --run-now${dryRun ? ', not with --dry-run' : ''}`)
   if (values.json === true && command !== 'config') problems.push('--json goes with config')
   for (const job of jobs)
     if (!JOBS.some((each) => each.name === job))
@@ -95,7 +108,8 @@ export function parseCommand(words: readonly string[]): Command {
   const configFile = values.config
   if (command === 'config') return { kind: 'config', json: values.json === true, configFile }
   if (command === 'migrate') return { kind: 'migrate', dryRun, configFile }
-  return runsNow ? { kind: 'run-now', jobs, dryRun, configFile } : { kind: 'worker', configFile }
+  const accepted = { shorterRetention: values['accept-shorter-retention'] === true, emptyTable: values['accept-empty-table'] === true }
+  return runsNow ? { kind: 'run-now', jobs, dryRun, accepted, configFile } : { kind: 'worker', configFile }
 }
 
 function parsed(words: readonly string[]) {
