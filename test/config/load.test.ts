@@ -60,7 +60,7 @@ test('with nothing given the settings are the documented defaults', () => {
       { job: JOBS[1], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined },
       { job: JOBS[2], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined },
     ],
-    schedule: { timeZone: 'UTC' },
+    schedule: { timeZone: 'UTC', catchUp: true },
     log: { level: 'info', format: 'auto' },
     health: { file: undefined },
   })
