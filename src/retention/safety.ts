@@ -49,7 +49,12 @@ export function smallPartOf(rows: number): number {
 }
 
 function roughly(ms: number): string {
-  const [unit, name] =
-    ms >= 2 * DAY ? [DAY, 'days'] : ms >= 2 * HOUR ? [HOUR, 'hours'] : ms >= 2 * MINUTE ? [MINUTE, 'minutes'] : [SECOND, 'seconds']
+  const [unit, name] = UNITS.find(([size]) => ms >= 1.5 * size) ?? [SECOND, 'seconds']
   return `${Math.round(ms / unit)} ${name}`
 }
+
+const UNITS = [
+  [DAY, 'days'],
+  [HOUR, 'hours'],
+  [MINUTE, 'minutes'],
+] as const
