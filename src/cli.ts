@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { JOBS } from './catalogue.ts'
 import { MaintenanceError, messageOf } from './errors.ts'
+import type { Accepted } from './jobs/safety-check.ts'
 import type { Host } from './program.ts'
 import { listenForSignals } from './shutdown.ts'
 
@@ -10,7 +11,13 @@ export type Command =
   | { readonly kind: 'config'; readonly json: boolean; readonly configFile: string | undefined }
   | { readonly kind: 'worker'; readonly configFile: string | undefined }
   | { readonly kind: 'migrate'; readonly dryRun: boolean; readonly configFile: string | undefined }
-  | { readonly kind: 'run-now'; readonly jobs: readonly string[]; readonly dryRun: boolean; readonly configFile: string | undefined }
+  | {
+      readonly kind: 'run-now'
+      readonly jobs: readonly string[]
+      readonly dryRun: boolean
+      readonly accepted: Accepted
+      readonly configFile: string | undefined
+    }
 
 /**
  * Does what the command line says and answers with the exit code. Rejects with usage and configuration errors only. Each form loads what it
@@ -58,11 +65,15 @@ const OPTIONS = {
   'run-now': { type: 'boolean' },
   job: { type: 'string', multiple: true },
   'dry-run': { type: 'boolean' },
+  'accept-shorter-retention': { type: 'boolean' },
+  'accept-empty-table': { type: 'boolean' },
   json: { type: 'boolean' },
   config: { type: 'string' },
   help: { type: 'boolean' },
   version: { type: 'boolean' },
 } as const
+
+const ACCEPTING = ['accept-shorter-retention', 'accept-empty-table'] as const
 
 const COMMANDS = ['migrate', 'config'] as const
 
@@ -84,6 +95,8 @@ export function parseCommand(words: readonly string[]): Command {
   if (runsNow && command !== undefined) problems.push(`--run-now does not go with ${command}`)
   if (dryRun && !runsNow && command !== 'migrate') problems.push('--dry-run goes with --run-now or migrate')
   if (jobs.length > 0 && !runsNow) problems.push('--job goes with --run-now')
+  for (const flag of ACCEPTING)
+    if (values[flag] === true && (!runsNow || dryRun)) problems.push(`--${flag} goes with --run-now${dryRun ? ', not with --dry-run' : ''}`)
   if (values.json === true && command !== 'config') problems.push('--json goes with config')
   for (const job of jobs)
     if (!JOBS.some((each) => each.name === job))
@@ -94,7 +107,8 @@ export function parseCommand(words: readonly string[]): Command {
   const configFile = values.config
   if (command === 'config') return { kind: 'config', json: values.json === true, configFile }
   if (command === 'migrate') return { kind: 'migrate', dryRun, configFile }
-  return runsNow ? { kind: 'run-now', jobs, dryRun, configFile } : { kind: 'worker', configFile }
+  const accepted = { shorterRetention: values['accept-shorter-retention'] === true, emptyTable: values['accept-empty-table'] === true }
+  return runsNow ? { kind: 'run-now', jobs, dryRun, accepted, configFile } : { kind: 'worker', configFile }
 }
 
 function parsed(words: readonly string[]) {

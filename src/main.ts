@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { isatty } from 'node:tty'
 import { fileURLToPath } from 'node:url'
 import { run } from './cli.ts'
@@ -18,6 +19,8 @@ const host: Host = {
   uid: process.geteuid?.(),
   terminal: { output: isatty(1), error: isatty(2) },
   clock: hostClock(),
+  worker: `${hostname()}:${process.pid}`,
+  random: Math.random,
   print: (text) => void process.stdout.write(text),
   printError: (text) => void process.stderr.write(text),
 }

@@ -21,6 +21,10 @@ export interface Host {
   /** Whether standard output and standard error are terminals. */
   readonly terminal: { readonly output: boolean; readonly error: boolean }
   readonly clock: Clock
+  /** `host:process`, by which other workers and people know this one. */
+  readonly worker: string
+  /** From 0 to below 1. */
+  readonly random: () => number
   print(text: string): void
   printError(text: string): void
 }

@@ -11,6 +11,8 @@ import { RETENTION_MS } from '../audit-rows.ts'
 import { recorded } from './recorded.ts'
 import type { Batch, Contender, Steady } from './contenders.ts'
 
+const EVERYTHING = { shorterRetention: true, emptyTable: true }
+
 const JOB = JOBS.find(({ table }) => table === 'audit_logs')!
 
 /** The program's own job, from its inspection to its result, over its own database boundary. */
@@ -21,8 +23,8 @@ export async function openJob(url: string, retentionMs = RETENTION_MS): Promise<
     async work(stopping) {
       const batches: Batch[] = []
       const result = await runJob(
-        { database: recorded(database, batches), clock, listener: { jobWarning: () => {} } },
-        { job: JOB, retentionMs, trigger: 'run-now', dryRun: false, stopping },
+        { database: recorded(database, batches), clock, listener: { jobWarning: () => {} }, worker: 'bench', version: '0', recorded: true },
+        { job: JOB, retentionMs, trigger: 'run-now', slot: undefined, dryRun: false, accepted: EVERYTHING, stopping },
       )
       if (result.outcome !== 'succeeded' && result.outcome !== 'interrupted')
         throw new Error(`the job ended as ${result.outcome}: ${result.reason ?? ''}`, { cause: result.error })
@@ -53,7 +55,13 @@ export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promi
           throw error
         },
       }
-      await purge(watched.expired(JOB, cutoff), removing(watched), pacer, (progress) => (deleted = progress.affected), stopping)
+      await purge(
+        watched.expired(JOB, cutoff),
+        removing((work) => watched.transaction(work)),
+        pacer,
+        (progress) => (deleted = progress.affected),
+        stopping,
+      )
       return { deleted, batches, finished: !stopping.aborted }
     },
     close: async () => await database[Symbol.asyncDispose](),

@@ -13,6 +13,8 @@ Usage
   mcp-gateway-maintenance --run-now      migrate, run every enabled job once, exit
       --job NAME                         only this job (may be repeated)
       --dry-run                          count what would go; change nothing, not even migrations
+      --accept-shorter-retention         go on although the retention is shorter than before and much would go
+      --accept-empty-table               go on although no row would be left
   mcp-gateway-maintenance migrate        apply pending migrations, exit            [--dry-run]
   mcp-gateway-maintenance config         the resolved configuration, secrets masked   [--json]
 

@@ -1,35 +1,38 @@
 import { gravest, type ExitCode } from '../errors.ts'
-import { runJob, type RunResult } from '../jobs/run-job.ts'
+import type { RunResult } from '../jobs/result.ts'
+import { runJob } from '../jobs/run-job.ts'
+import type { Accepted } from '../jobs/safety-check.ts'
 import type { JobSettings } from '../config/load.ts'
 import type { Program } from '../program.ts'
 import { applyMigrations } from './migrations.ts'
 import { tellPending } from './migrate.ts'
+import { openRunner } from './runner.ts'
 
 export interface RunNowRequest {
   /** Names from the catalogue; empty: all. */
   readonly jobs: readonly string[]
   readonly dryRun: boolean
+  readonly accepted: Accepted
 }
 
 /** `--run-now`: migrations, then every job once, in the catalogue's order; one `job.finished` for each. */
 export async function runNow(program: Program, request: RunNowRequest): Promise<ExitCode> {
-  const { settings, events } = program
-  if (!request.dryRun) await applyMigrations(program)
+  const { settings, events, shutdown } = program
+  const { jobs, dryRun, accepted } = request
+  if (!dryRun) await applyMigrations(program)
   else if (settings.migrations.enabled) await tellPending(program)
+  const runner = await openRunner(program)
 
   const codes: ExitCode[] = []
   for (const chosen of settings.jobs) {
-    if (request.jobs.length > 0 && !request.jobs.includes(chosen.job.name)) continue
-    const result = chosen.enabled ? await run(program, chosen, request.dryRun) : disabled(chosen, request.dryRun)
+    if (jobs.length > 0 && !jobs.includes(chosen.job.name)) continue
+    const { job, retentionMs, enabled } = chosen
+    const run = { job, retentionMs, trigger: 'run-now', slot: undefined, dryRun, accepted, stopping: shutdown.stopping } as const
+    const result = enabled ? await runJob(runner, run) : disabled(chosen, dryRun)
     events.jobFinished(result)
     codes.push(result.exitCode)
   }
   return gravest(codes)
-}
-
-function run({ host, database, events, shutdown }: Program, { job, retentionMs }: JobSettings, dryRun: boolean): Promise<RunResult> {
-  const options = { database, clock: host.clock, listener: events }
-  return runJob(options, { job, retentionMs, trigger: 'run-now', dryRun, stopping: shutdown.stopping })
 }
 
 function disabled({ job }: JobSettings, dryRun: boolean): RunResult {

@@ -1,9 +1,15 @@
 import type { ExitCode } from '../errors.ts'
+import { doneUntil } from '../jobs/last-run.ts'
 import { runJob } from '../jobs/run-job.ts'
+import { NOTHING_ACCEPTED } from '../jobs/safety-check.ts'
 import { startHeartbeat } from '../observe/heartbeat.ts'
+import type { JobSettings } from '../config/load.ts'
+import { messageOf } from '../errors.ts'
 import type { Program } from '../program.ts'
+import { overdueSlot } from '../schedule/catch-up.ts'
 import { startScheduler, type Scheduled } from '../schedule/scheduler.ts'
 import { applyMigrations } from './migrations.ts'
+import { openRunner } from './runner.ts'
 
 /** No argument: migrations, then the jobs on their schedules until told to stop. */
 export async function runWorker(program: Program): Promise<ExitCode> {
@@ -22,22 +28,42 @@ export async function runWorker(program: Program): Promise<ExitCode> {
   const heartbeat = file === undefined ? undefined : await startHeartbeat(file, clock, warn, shutdown.stopping)
 
   await applyMigrations(program)
-  const scheduler = startScheduler(
-    enabled.map(({ job, schedule, retentionMs }): Scheduled => {
-      const run = async (): Promise<void> => {
-        const options = { database, clock, listener: events }
-        events.jobFinished(await runJob(options, { job, retentionMs, trigger: 'schedule', dryRun: false, stopping: shutdown.stopping }))
-      }
-      return { name: job.name, schedule, run }
-    }),
-    settings.schedule.timeZone,
-  )
+  const scheduler = startScheduler(await scheduledJobs(program, enabled), { ...settings.schedule, clock, random: host.random })
 
   await aborted(shutdown.stopping)
   await scheduler.stop()
   await heartbeat?.ended
   events.workerStopped(String(shutdown.stopping.reason), Math.round(clock.monotonicMs() - startedMs))
   return 0
+}
+
+async function scheduledJobs(program: Program, enabled: readonly JobSettings[]): Promise<Scheduled[]> {
+  const { settings, events, database, shutdown } = program
+  const runner = await openRunner(program)
+  const { clock, recorded } = runner
+  const { stopping } = shutdown
+  return enabled.map(({ job, schedule, retentionMs }) => {
+    // What is known where nothing is on record: from the start on no slot was missed but those after the last run.
+    let known = clock.now()
+    return {
+      name: job.name,
+      schedule,
+      async run(slot, trigger) {
+        known = clock.now()
+        const request = { job, retentionMs, trigger, slot, dryRun: false, accepted: NOTHING_ACCEPTED, stopping }
+        events.jobFinished(await runJob(runner, request))
+      },
+      async overdue() {
+        try {
+          const since = recorded ? await doneUntil(database, clock, job.name, stopping) : undefined
+          return overdueSlot(schedule, settings.schedule.timeZone, since ?? known, clock.now())
+        } catch (error) {
+          if (!stopping.aborted) events.jobWarning(job.name, `whether a run was missed cannot be told: ${messageOf(error)}`)
+          return undefined
+        }
+      },
+    }
+  })
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -24,7 +24,7 @@ export interface Values {
   readonly database: { readonly url: string; readonly schema: string; readonly timeZone: string; readonly connectTimeout: string }
   readonly migrations: { readonly enabled: boolean; readonly lockTimeout: string }
   readonly jobs: Readonly<Record<string, JobValues>>
-  readonly schedule: { readonly timeZone: string }
+  readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   readonly health: { readonly file: string | null }
 }
@@ -76,7 +76,10 @@ const SCHEMA = {
     },
   },
   jobs: Object.fromEntries(JOBS.map((job) => [job.settings, jobSection(job)])),
-  schedule: { timeZone: { doc: 'the zone of the schedules', format: 'time zone', default: 'UTC', env: 'SCHEDULE_TIME_ZONE' } },
+  schedule: {
+    timeZone: { doc: 'the zone of the schedules', format: 'time zone', default: 'UTC', env: 'SCHEDULE_TIME_ZONE' },
+    catchUp: { doc: 'whether a missed run is made up for, once', format: 'truth', default: true, env: 'SCHEDULE_CATCH_UP' },
+  },
   log: {
     level: { doc: 'the least that is logged', format: 'choice', choices: LOG_LEVELS, default: 'info' as LogLevel, env: 'LOG_LEVEL' },
     format: {

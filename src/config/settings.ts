@@ -14,7 +14,7 @@ export interface Settings {
   readonly migrations: { readonly enabled: boolean; readonly lockTimeoutMs: number }
   /** In catalogue order. */
   readonly jobs: readonly JobSettings[]
-  readonly schedule: { readonly timeZone: string }
+  readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   readonly health: { readonly file: string | undefined }
   /** For the `config` command, in the order of the documents. */
@@ -58,7 +58,7 @@ export function toSettings({ values, sources, notes, driverPassword }: Resolved)
       const { enabled, schedule: when, retention } = jobs[job.settings]!
       return { job, enabled, schedule: when, retentionMs: retention === undefined ? undefined : milliseconds(retention) }
     }),
-    schedule: { timeZone: schedule.timeZone },
+    schedule: { timeZone: schedule.timeZone, catchUp: schedule.catchUp },
     log: { level: log.level, format: log.format },
     health: { file: health.file ?? undefined },
     entries: SETTINGS.map(({ key, sensitive }) => ({

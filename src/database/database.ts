@@ -122,6 +122,8 @@ export interface ExpiredRows {
   next(size: number, after: Slice | undefined): Promise<Slice | undefined>
   /** What is kept for its time's sake. Asked at the end of a run; `thorough` reads also where rows still to be kept lie. */
   census(thorough: boolean): Promise<Census>
+  /** Whether a row is known that stays because its time has not come: a look-up, not a count. */
+  sparesAny(): Promise<boolean>
 }
 
 export interface Census {

@@ -1,46 +1,28 @@
 import type { Job } from '../catalogue.ts'
-import type { Census, Database, DatabaseError, Slice } from '../database/database.ts'
-import { exitCodeOf, MaintenanceError, messageOf, type ExitCode } from '../errors.ts'
+import type { Census, Database, DatabaseError } from '../database/database.ts'
+import { exitCodeOf, MaintenanceError, messageOf } from '../errors.ts'
 import { counting, removing } from '../retention/disposals.ts'
 import { adaptivePacer, countingPacer } from '../retention/pacer.ts'
 import { purge, type Progress } from '../retention/purge.ts'
 import { cutoffOf } from '../retention/rule.ts'
 import type { Clock, EpochMs } from '../time.ts'
-
-export type Trigger = 'run-now' | 'schedule' | 'catch-up'
-
-/** `interrupted`: told to stop before it was done. `skipped`: there was nothing it could work on. `stopped`: a safety stop. */
-export type Outcome = 'succeeded' | 'failed' | 'skipped' | 'interrupted' | 'stopped'
+import { RUNS, type RunCounts } from './history.ts'
+import { HISTORY_MS, oldRuns } from './old-runs.ts'
+import { beginRun } from './begin-run.ts'
+import type { Outcome, RunResult, Trigger } from './result.ts'
+import type { Run } from './run.ts'
+import { checkSafety, type Accepted } from './safety-check.ts'
 
 export interface RunRequest {
   readonly job: Job
   /** `undefined`: the catalogue's default, or a job without retention. */
   readonly retentionMs: number | undefined
   readonly trigger: Trigger
+  /** The point in the schedule that the run is for, on the host's clock; of several workers one does it. */
+  readonly slot: EpochMs | undefined
   readonly dryRun: boolean
+  readonly accepted: Accepted
   readonly stopping: AbortSignal
-}
-
-/** What one run came to; every count is of this run. */
-export interface RunResult {
-  readonly job: string
-  readonly trigger: Trigger
-  readonly dryRun: boolean
-  readonly outcome: Outcome
-  /** Why it was skipped, in a sentence. */
-  readonly reason: string | undefined
-  readonly error: unknown
-  readonly exitCode: ExitCode
-  readonly deleted: number
-  /** With a dry run: how many rows a run at that moment would have deleted. */
-  readonly expired: number | undefined
-  readonly batches: number
-  readonly undated: number
-  readonly unreadable: number
-  readonly locked: number
-  /** `undefined` when the run ended before it had one. */
-  readonly cutoff: EpochMs | undefined
-  readonly durationMs: number
 }
 
 /** What a run has to tell before it ends. */
@@ -52,71 +34,123 @@ export interface RunnerOptions {
   readonly database: Database
   readonly clock: Clock
   readonly listener: RunListener
+  /** `host:process` */
+  readonly worker: string
+  readonly version: string
+  /** Whether the tables are there that runs are recorded and leases are taken in. */
+  readonly recorded: boolean
 }
 
-/** Runs one job from its inspection to its result, and never rejects: a failure is a result. */
+/** Runs one job from its lease to its result, and never rejects: a failure is a result. */
 export async function runJob(options: RunnerOptions, request: RunRequest): Promise<RunResult> {
-  const { clock } = options
-  const startedMs = clock.monotonicMs()
-  const run: Run = { progress: NOTHING_DONE, census: undefined, cutoff: undefined }
-  const result = (outcome: Outcome, why: { reason?: string; error?: unknown } = {}): RunResult => ({
+  const startedMs = options.clock.monotonicMs()
+  const work: Work = { progress: NOTHING_DONE, census: undefined, cutoff: undefined }
+  let counts: RunCounts | undefined
+  const result = ({ outcome, reason, error }: Ending): RunResult => ({
     job: request.job.name,
     trigger: request.trigger,
     dryRun: request.dryRun,
     outcome,
-    reason: why.reason,
-    error: why.error,
-    exitCode: why.error === undefined ? 0 : exitCodeOf(why.error),
-    deleted: request.dryRun ? 0 : run.progress.affected,
-    expired: request.dryRun ? run.progress.affected : undefined,
-    batches: run.progress.batches,
-    undated: run.census?.undated ?? 0,
-    unreadable: run.census?.unreadable ?? 0,
-    locked: run.progress.locked,
-    cutoff: run.cutoff,
-    durationMs: Math.round(clock.monotonicMs() - startedMs),
+    reason,
+    error,
+    exitCode: error === undefined ? 0 : exitCodeOf(error),
+    deleted: request.dryRun ? 0 : (counts?.deleted ?? work.progress.affected),
+    expired: request.dryRun ? work.progress.affected : undefined,
+    batches: counts?.batches ?? work.progress.batches,
+    undated: work.census?.undated ?? 0,
+    unreadable: work.census?.unreadable ?? 0,
+    locked: work.progress.locked,
+    cutoff: work.cutoff,
+    durationMs: Math.round(options.clock.monotonicMs() - startedMs),
   })
 
+  let run: Run
   try {
-    const skipped = await performed(options, request, run)
-    if (skipped !== undefined) return result('skipped', { reason: skipped })
-    if (request.stopping.aborted) return result('interrupted')
-    const refusal = refusedRows(request.job, run.progress)
-    return refusal === undefined ? result('succeeded') : result('failed', { error: refusal })
+    const begun = await beginRun(options, request)
+    if (begun.kind === 'skipped') return result({ outcome: 'skipped', reason: begun.reason })
+    run = begun.run
   } catch (error) {
-    // A connection that was cut because the program is ending is the ending, not a failure.
-    if (request.stopping.aborted && isLoss(error)) return result('interrupted')
-    return result('failed', { error })
+    return result(endingOf(error, request))
+  }
+
+  const ending = await performed(options, request, run, work).catch((error: unknown) => endingOf(error, request))
+  try {
+    const error = ending.error === undefined ? ending.reason : messageOf(ending.error)
+    const { census, cutoff, progress } = work
+    const { undated, unreadable } = census ?? { undated: 0, unreadable: 0 }
+    counts = await run.finish({ outcome: ending.outcome, cutoff, undated, unreadable, locked: progress.locked, error })
+    return result(ending)
+  } catch (error) {
+    // The next holder of the lease closes what is left open in the history.
+    return result(ending.outcome === 'succeeded' ? endingOf(error, request) : ending)
   }
 }
 
-interface Run {
+interface Work {
   progress: Progress
   census: Census | undefined
   cutoff: EpochMs | undefined
 }
 
+interface Ending {
+  readonly outcome: Outcome
+  readonly reason?: string
+  readonly error?: unknown
+}
+
 const NOTHING_DONE: Progress = { batches: 0, affected: 0, locked: 0, refused: 0, refusal: undefined }
 
-/** Why the job was skipped, or `undefined` when it ran. */
-async function performed(options: RunnerOptions, request: RunRequest, run: Run): Promise<string | undefined> {
+async function performed(options: RunnerOptions, request: RunRequest, run: Run, work: Work): Promise<Ending> {
   const { database, clock, listener } = options
   const { job, dryRun, stopping } = request
-  run.cutoff = cutoffOf(job, request.retentionMs, await database.now())
+  const warn = (message: string): void => listener.jobWarning(job.name, message)
+  const retentionMs = job.retention === undefined ? undefined : (request.retentionMs ?? job.retention.defaultMs)
+  const cutoff = cutoffOf(job, retentionMs, run.now)
+  work.cutoff = cutoff
   const inspection = await database.inspect(job)
-  if (inspection.kind === 'absent') return inspection.reason
-  for (const warning of inspection.warnings) listener.jobWarning(job.name, warning)
+  if (inspection.kind === 'absent') return { outcome: 'skipped', reason: inspection.reason }
+  for (const warning of inspection.warnings) warn(warning)
 
-  const rows = database.expired(job, run.cutoff)
-  const dispose = dryRun ? counting() : removing(database)
+  const safety = checkSafety({ ...options, ...request, run, cutoff, retentionMs, warn })
+  await (dryRun ? safety.catch((error: unknown) => warnOfStop(error, warn)) : safety)
+  if (stopping.aborted) return { outcome: 'interrupted' }
+  await run.accept(cutoff, retentionMs)
+
+  const rows = database.expired(job, cutoff)
+  const dispose = dryRun ? counting() : removing(run.batch)
   const pacer = await (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping)
-  await purge(rows, dispose, pacer, (progress) => void (run.progress = progress), stopping)
-  if (run.progress.affected > 0) await database.tidy(true)
-  if (stopping.aborted) return undefined
+  await purge(rows, dispose, pacer, (progress) => void (work.progress = progress), stopping)
+  if (work.progress.affected > 0) await database.tidy(true)
+  if (stopping.aborted) return { outcome: 'interrupted' }
 
-  run.census = await rows.census(dryRun)
-  if (run.census.unreadable > 0) listener.jobWarning(job.name, unreadableWarning(job, run.census))
-  return undefined
+  work.census = await rows.census(dryRun)
+  if (work.census.unreadable > 0) warn(unreadableWarning(job, work.census))
+  // Only the job that keeps the audit logs within bounds does the same for the worker's own record.
+  if (options.recorded && !dryRun && job.retention !== undefined) await purgeOldRuns(options, request, run)
+  if (stopping.aborted) return { outcome: 'interrupted' }
+  const error = refusedRows(job, work.progress)
+  return error === undefined ? { outcome: 'succeeded' } : { outcome: 'failed', error }
+}
+
+async function purgeOldRuns({ database, clock }: RunnerOptions, { stopping }: RunRequest, run: Run): Promise<void> {
+  const rows = oldRuns(database, database.named(RUNS), run.now - HISTORY_MS)
+  const pacer = await adaptivePacer(database, clock, stopping)
+  await purge(rows, removing(run.quietBatch), pacer, () => {}, stopping)
+}
+
+function endingOf(error: unknown, { stopping }: RunRequest): Ending {
+  // A connection that was cut because the program is ending is the ending, not a failure.
+  if (stopping.aborted && isLoss(error)) return { outcome: 'interrupted' }
+  return { outcome: isSafetyStop(error) ? 'stopped' : 'failed', error }
+}
+
+function warnOfStop(error: unknown, warn: (message: string) => void): void {
+  if (!isSafetyStop(error)) throw error
+  for (const line of messageOf(error).split('\n')) warn(`a run would be stopped: ${line}`)
+}
+
+function isSafetyStop(error: unknown): boolean {
+  return error instanceof MaintenanceError && error.code === 'SAFETY_STOP'
 }
 
 function unreadableWarning(job: Job, census: Census): string {
@@ -137,10 +171,3 @@ const LOSSES: ReadonlySet<string> = new Set(['lost', 'unreachable'])
 function isLoss(error: unknown): boolean {
   return LOSSES.has((error as DatabaseError).trouble)
 }
-
-/** A sentence for the log's `err`, without a stack trace. */
-export function failureOf(result: RunResult): string | undefined {
-  return result.error === undefined ? undefined : messageOf(result.error)
-}
-
-export type { Slice }

@@ -3,9 +3,13 @@ import type { Relation } from '../database/database.ts'
 import { otherHistories, shapeDifferences, type Shape } from './adoption.ts'
 import type { MigrationFile } from './files.ts'
 import { INITIAL_SHAPE } from './initial-shape.ts'
+import { METRICS_SHAPE } from './metrics-shape.ts'
 
 /** What each migration makes, where tables of these names may already stand when it first runs. */
-const SHAPES: ReadonlyMap<number, Shape> = new Map([[1, INITIAL_SHAPE]])
+const SHAPES: ReadonlyMap<number, Shape> = new Map([
+  [1, INITIAL_SHAPE],
+  [2, METRICS_SHAPE],
+])
 
 /**
  * Before the first statement: refuses a database whose tables or views are another program's idea of the same names, and says all of it at once.

@@ -1,6 +1,7 @@
 import type { DatabaseError, DatabaseListener, Label } from '../database/database.ts'
 import { MaintenanceError, messageOf } from '../errors.ts'
-import type { RunListener, RunResult } from '../jobs/run-job.ts'
+import type { RunResult } from '../jobs/result.ts'
+import type { RunListener } from '../jobs/run-job.ts'
 import type { MigrationListener } from '../migrations/migrate.ts'
 import { formatTime } from '../time.ts'
 import type { Log } from './log.ts'

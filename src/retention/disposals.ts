@@ -1,4 +1,4 @@
-import type { Session, Tally } from '../database/database.ts'
+import type { Tally, Transaction } from '../database/database.ts'
 import type { Dispose } from './purge.ts'
 
 /** Counts and changes nothing. */
@@ -6,7 +6,7 @@ export function counting(): Dispose {
   return async (slice) => ({ affected: await slice.count(), locked: 0 })
 }
 
-/** Deletes each slice in one short transaction. */
-export function removing(session: Session): Dispose {
-  return (slice) => session.transaction<Tally>((tx) => slice.remove(tx))
+/** Deletes each slice in one short transaction, which the bracket opens and ends. */
+export function removing(bracket: (work: (tx: Transaction) => Promise<Tally>) => Promise<Tally>): Dispose {
+  return (slice) => bracket((tx) => slice.remove(tx))
 }

@@ -1,4 +1,4 @@
-import { createTask, validateDetailed } from 'node-cron'
+import { createTask, parse, validateDetailed } from 'node-cron'
 import { MINUTE, type EpochMs } from '../time.ts'
 
 /** A schedule that ticks until it is stopped. */
@@ -6,23 +6,56 @@ export interface Ticking {
   stop(): void
 }
 
-/** A slot that the event loop was too busy for is still taken when it is at most this late; one tick stands for all that passed. */
-const TOLERANCE_MS = 5 * MINUTE
+export interface Ticks {
+  tick(slot: EpochMs): void
+  /** A slot was passed over: the process was suspended, or too busy, for longer than the tolerance. */
+  missed(): void
+}
+
+/** What is later than this has been missed; node-cron rounds it up to a second more. */
+const TOLERANCE_MS = 1_000
+/** Where nobody makes up for what was missed, a slot is still taken this much later; one tick stands for all that passed. */
+const LENIENT_TOLERANCE_MS = 5 * MINUTE
 
 const QUIET = { info: () => {}, warn: () => {}, error: () => {}, debug: () => {} }
 
 /** Calls `tick` with each slot of a cron expression that was checked before. node-cron is the clock only: overlaps are the scheduler's concern. */
-export function everySlot(expression: string, timeZone: string, tick: (slot: EpochMs) => void): Ticking {
-  const task = createTask(expression, (context) => tick(context.date.getTime()), {
+export function everySlot(expression: string, timeZone: string, ticks: Ticks, lenient: boolean): Ticking {
+  const task = createTask(expression, (context) => ticks.tick(context.date.getTime()), {
     timezone: timeZone,
-    missedExecutionTolerance: TOLERANCE_MS,
+    missedExecutionTolerance: lenient ? LENIENT_TOLERANCE_MS : TOLERANCE_MS,
     suppressMissedWarning: true,
     logger: QUIET,
   })
-  // A process that slept longer than the tolerance hears only of the slots it missed.
-  task.on('execution:missed', (context) => tick(context.date.getTime()))
+  task.on('execution:missed', () => ticks.missed())
   void task.start()
   return { stop: () => void task.destroy() }
+}
+
+export interface Schedule {
+  /** Ascending. */
+  readonly hours: readonly number[]
+  readonly minutes: readonly number[]
+  readonly seconds: readonly number[]
+  matches(instant: EpochMs): boolean
+}
+
+/** A cron expression that was checked before, taken apart. */
+export function readSchedule(expression: string, timeZone: string): Schedule {
+  const { hour, minute, second } = parse(expression)
+  const task = createTask(expression, () => {}, { timezone: timeZone, logger: QUIET })
+  // One that was never started holds nothing but its place in node-cron's list.
+  void task.destroy()
+  return {
+    hours: ascending(hour),
+    minutes: ascending(minute),
+    seconds: ascending(second),
+    matches: (instant) => task.match(new Date(instant)),
+  }
+}
+
+function ascending(values: readonly (number | string)[]): number[] {
+  return values.map(Number).toSorted((a, b) => a - b)
 }
 
 /** When the schedule is due next, without starting it. */

@@ -1,11 +1,22 @@
-import type { EpochMs } from '../time.ts'
-import { everySlot } from './cron.ts'
+import { SECOND, type Clock, type EpochMs } from '../time.ts'
+import { everySlot, type Ticking } from './cron.ts'
 
 export interface Scheduled {
   readonly name: string
   readonly schedule: string
   /** Never rejects. */
-  run(slot: EpochMs): Promise<void>
+  run(slot: EpochMs, trigger: 'schedule' | 'catch-up'): Promise<void>
+  /** The slot that should have been done by now and was not. Never rejects. */
+  overdue(): Promise<EpochMs | undefined>
+}
+
+export interface SchedulerOptions {
+  readonly timeZone: string
+  readonly clock: Clock
+  /** Whether what was missed is made up for. */
+  readonly catchUp: boolean
+  /** From 0 to below 1. */
+  readonly random: () => number
 }
 
 export interface Scheduler {
@@ -13,30 +24,88 @@ export interface Scheduler {
   stop(): Promise<void>
 }
 
+/** Replicas that start together, or wake together, do not ask together. */
+const MOST_DELAY_MS = 20 * SECOND
+const WATCH_MS = 30 * SECOND
+/** Clocks that part by more than this were set, or the machine slept. */
+const PARTED_MS = 5 * SECOND
+
 /**
  * Runs each job at its slots, one job at a time: the jobs share one connection, and the gateway's database should feel one purge, not three.
- * A slot of a job that is running or waiting already is dropped: the run to come does its work.
+ * A slot of a job that is running or waiting already is dropped: the run to come does its work. What was missed (before the start, by a
+ * suspended or blocked process, by a clock that was set) is made up for by one run, however many slots it was.
  */
-export function startScheduler(jobs: readonly Scheduled[], timeZone: string): Scheduler {
+export function startScheduler(jobs: readonly Scheduled[], options: SchedulerOptions): Scheduler {
+  const { timeZone, clock, catchUp, random } = options
   const queued = new Set<Scheduled>()
+  const catchingUp = new Set<Scheduled>()
+  const stopping = new AbortController()
   let tail: Promise<void> = Promise.resolve()
-  let stopped = false
 
-  const enqueue = (job: Scheduled, slot: EpochMs): void => {
-    if (stopped || queued.has(job)) return
-    queued.add(job)
+  const inTurn = (work: () => Promise<void>): void => {
     tail = after(tail, async () => {
-      if (!stopped) await job.run(slot)
+      if (!stopping.signal.aborted) await work()
+    })
+  }
+  const enqueue = (job: Scheduled, slot: EpochMs): void => {
+    if (queued.has(job)) return
+    queued.add(job)
+    inTurn(async () => {
+      await job.run(slot, 'schedule')
       queued.delete(job)
     })
   }
-  const ticking = jobs.map((job) => everySlot(job.schedule, timeZone, (slot) => enqueue(job, slot)))
+  const makeUp = async (job: Scheduled): Promise<void> => {
+    if (!catchUp || catchingUp.has(job)) return
+    catchingUp.add(job)
+    await clock.sleep(random() * MOST_DELAY_MS, stopping.signal)
+    catchingUp.delete(job)
+    inTurn(async () => {
+      const slot = await job.overdue()
+      if (slot === undefined || queued.has(job) || stopping.signal.aborted) return
+      queued.add(job)
+      await job.run(slot, 'catch-up')
+      queued.delete(job)
+    })
+  }
+  const startTicking = (): Ticking[] =>
+    jobs.map((job) => {
+      const tick = (slot: EpochMs): void => enqueue(job, slot)
+      return everySlot(job.schedule, timeZone, { tick, missed: () => void makeUp(job) }, !catchUp)
+    })
+  let ticking = startTicking()
+  const stopTicking = (): void => {
+    for (const each of ticking) each.stop()
+  }
+  const makeUpAll = (): void => {
+    for (const job of jobs) void makeUp(job)
+  }
+  const watching = watchClocks(clock, stopping.signal, () => {
+    // A timer runs by the clock as it was.
+    stopTicking()
+    ticking = startTicking()
+    makeUpAll()
+  })
+
+  makeUpAll()
   return {
     async stop() {
-      stopped = true
-      for (const each of ticking) each.stop()
+      stopping.abort()
+      stopTicking()
+      await watching
       await tail
     },
+  }
+}
+
+async function watchClocks(clock: Clock, stopping: AbortSignal, parted: () => void): Promise<void> {
+  let apartMs = clock.now() - clock.monotonicMs()
+  for (;;) {
+    await clock.sleep(WATCH_MS, stopping)
+    if (stopping.aborted) return
+    const now = clock.now() - clock.monotonicMs()
+    if (Math.abs(now - apartMs) > PARTED_MS) parted()
+    apartMs = now
   }
 }
 

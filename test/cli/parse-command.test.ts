@@ -4,15 +4,24 @@ import { parseCommand } from '../../src/cli.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 
 const configFile = undefined
+const accepted = { shorterRetention: false, emptyTable: false }
 
 const GOOD: readonly [string, object][] = [
   ['', { kind: 'worker', configFile }],
   ['--config c.yaml', { kind: 'worker', configFile: 'c.yaml' }],
-  ['--run-now', { kind: 'run-now', jobs: [], dryRun: false, configFile }],
-  ['--run-now --dry-run', { kind: 'run-now', jobs: [], dryRun: true, configFile }],
+  ['--run-now', { kind: 'run-now', jobs: [], dryRun: false, accepted, configFile }],
+  ['--run-now --dry-run', { kind: 'run-now', jobs: [], dryRun: true, accepted, configFile }],
   [
     '--run-now --job purge-sessions --job purge-audit-logs',
-    { kind: 'run-now', jobs: ['purge-sessions', 'purge-audit-logs'], dryRun: false, configFile },
+    { kind: 'run-now', jobs: ['purge-sessions', 'purge-audit-logs'], dryRun: false, accepted, configFile },
+  ],
+  [
+    '--run-now --accept-shorter-retention',
+    { kind: 'run-now', jobs: [], dryRun: false, accepted: { shorterRetention: true, emptyTable: false }, configFile },
+  ],
+  [
+    '--run-now --accept-empty-table',
+    { kind: 'run-now', jobs: [], dryRun: false, accepted: { shorterRetention: false, emptyTable: true }, configFile },
   ],
   ['migrate', { kind: 'migrate', dryRun: false, configFile }],
   ['migrate --dry-run', { kind: 'migrate', dryRun: true, configFile }],
@@ -33,6 +42,8 @@ const BAD: readonly [string, RegExp][] = [
   ['--job purge-sessions', /--job goes with --run-now/],
   ['--dry-run', /--dry-run goes with --run-now or migrate/],
   ['--run-now migrate', /--run-now does not go with migrate/],
+  ['--accept-shorter-retention', /--accept-shorter-retention goes with --run-now/],
+  ['--run-now --dry-run --accept-empty-table', /--accept-empty-table goes with --run-now, not with --dry-run/],
   ['--run-now --json', /--json goes with config/],
   ['migrate now', /unexpected argument "now"/],
   ['--run-now=yes', /--run-now/],

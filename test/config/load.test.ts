@@ -60,7 +60,7 @@ test('with nothing given the settings are the documented defaults', () => {
       { job: JOBS[1], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined },
       { job: JOBS[2], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined },
     ],
-    schedule: { timeZone: 'UTC' },
+    schedule: { timeZone: 'UTC', catchUp: true },
     log: { level: 'info', format: 'auto' },
     health: { file: undefined },
   })
@@ -186,6 +186,7 @@ test('every setting can be given by its documented environment variable', () => 
     PURGE_SESSIONS_ENABLED: 'True',
     PURGE_SESSIONS_SCHEDULE: '* * * * * *',
     SCHEDULE_TIME_ZONE: 'Asia/Kolkata',
+    SCHEDULE_CATCH_UP: 'false',
     LOG_LEVEL: 'trace',
     LOG_FORMAT: 'pretty',
     HEALTH_FILE: '/tmp/alive',
@@ -199,7 +200,7 @@ test('every setting can be given by its documented environment variable', () => 
       { job: JOBS[1], enabled: false, schedule: '0 5 * * *', retentionMs: undefined },
       { job: JOBS[2], enabled: true, schedule: '* * * * * *', retentionMs: undefined },
     ],
-    schedule: { timeZone: 'Asia/Kolkata' },
+    schedule: { timeZone: 'Asia/Kolkata', catchUp: false },
     log: { level: 'trace', format: 'pretty' },
     health: { file: '/tmp/alive' },
   })

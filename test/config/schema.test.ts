@@ -75,6 +75,7 @@ test('every setting is described, with its variables, default and a line', () =>
       ['jobs.purgeSessions.enabled', 'PURGE_SESSIONS_ENABLED', true],
       ['jobs.purgeSessions.schedule', 'PURGE_SESSIONS_SCHEDULE', '*/15 * * * *'],
       ['schedule.timeZone', 'SCHEDULE_TIME_ZONE', 'UTC'],
+      ['schedule.catchUp', 'SCHEDULE_CATCH_UP', true],
       ['log.level', 'LOG_LEVEL', 'info'],
       ['log.format', 'LOG_FORMAT', 'auto'],
       ['health.file', 'HEALTH_FILE', null],

@@ -2,36 +2,40 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { readMigrationFiles } from '../../src/migrations/files.ts'
 import { migrate } from '../../src/migrations/migrate.ts'
 import { copyOf, freshPostgres, freshSqliteFile, loadDump, POSTGRES_MAJORS, withoutGatewayDatabase } from '../support/databases.ts'
-import { initialSchema, listening, opened, optionsFor } from './support.ts'
+import { initialSchema, listening, opened, optionsFor, PACKAGE_ROOT } from './support.ts'
 
 const initial = await initialSchema()
-const POSTGRES_FILE = fileURLToPath(new URL('../../migrations/001_initial_schema.sql', import.meta.url))
-const SQLITE_FILE = fileURLToPath(new URL('../../migrations/001_initial_schema_sqlite.sql', import.meta.url))
+const upToMetrics = (await readMigrationFiles(PACKAGE_ROOT)).filter(({ version }) => version <= 2)
+const FOLDER = fileURLToPath(new URL('../../migrations/', import.meta.url))
+const INITIAL = '001_initial_schema'
+const METRICS = '002_add_metrics'
 
 function without(command: string): string | false {
   return spawnSync(command, ['--version']).error !== undefined && `${command} is not on this machine`
 }
 
-function psql(url: string): void {
-  const run = spawnSync('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', POSTGRES_FILE, url], { encoding: 'utf8' })
+function psql(url: string, stem = INITIAL): void {
+  const run = spawnSync('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', `${FOLDER}${stem}.sql`, url], { encoding: 'utf8' })
   assert.equal(run.status, 0, run.stderr)
 }
 
-function sqlite3(file: string): void {
-  const run = spawnSync('sh', ['-c', 'sqlite3 -bail "$1" < "$2"', 'sh', file, SQLITE_FILE], { encoding: 'utf8' })
+function sqlite3(file: string, stem = INITIAL): void {
+  const run = spawnSync('sh', ['-c', 'sqlite3 -bail "$1" < "$2"', 'sh', file, `${FOLDER}${stem}_sqlite.sql`], { encoding: 'utf8' })
   assert.equal(run.status, 0, run.stderr)
   assert.equal(run.stderr, '')
 }
 
 /** The worker runs the file once more, which changes nothing, and records it. */
-async function assertAdopted(url: string): Promise<void> {
+async function assertAdopted(url: string, files = initial): Promise<void> {
   await using database = await opened(url)
   const before = await database.relations()
   const told = listening()
-  await migrate(optionsFor(database, initial, { listener: told.listener }))
-  assert.deepEqual(told.events, ['applied 1', 'current 1/1'])
+  await migrate(optionsFor(database, files, { listener: told.listener }))
+  const versions = [...new Set(files.map(({ version }) => version))]
+  assert.deepEqual(told.events, [...versions.map((version) => `applied ${version}`), `current ${versions.length}/${versions.at(-1)}`])
   const after = new Map(await database.relations())
   assert.ok(after.delete('maintenance_migrations'))
   assert.deepEqual(after, before)
@@ -68,6 +72,20 @@ describe('run by hand, twice,', () => {
       assert.deepEqual(rows, [{ user: 'ann' }, { user: 'bob' }])
     })
   }
+
+  for (const major of POSTGRES_MAJORS) {
+    it(`002 passes on PostgreSQL ${major}, and is taken up`, { skip: without('psql') }, async () => {
+      await using database = await freshPostgres(major)
+      for (const stem of [INITIAL, METRICS, METRICS]) psql(database.url, stem)
+      await assertAdopted(database.url, upToMetrics)
+    })
+  }
+
+  it('002 passes on a new SQLite file, and is taken up', { skip: without('sqlite3') }, async () => {
+    await using fresh = await freshSqliteFile()
+    for (const stem of [INITIAL, METRICS, METRICS]) sqlite3(fresh.file, stem)
+    await assertAdopted(`sqlite:///${fresh.file}`, upToMetrics)
+  })
 
   it('001 passes on a new SQLite file', { skip: without('sqlite3') }, async () => {
     await using fresh = await freshSqliteFile()

@@ -4,11 +4,14 @@ import type { Database } from '../../src/database/database.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import type { MigrationFile } from '../../src/migrations/files.ts'
 import { migrate, pendingMigrations } from '../../src/migrations/migrate.ts'
+import { readMigrationFiles } from '../../src/migrations/files.ts'
 import { INITIAL_SHAPE } from '../../src/migrations/initial-shape.ts'
+import { METRICS_SHAPE } from '../../src/migrations/metrics-shape.ts'
 import { ENGINES } from '../support/engines.ts'
-import { initialSchema, isSqlite, listening, made, migrated, opened, optionsFor, pictureOf } from './support.ts'
+import { initialSchema, isSqlite, listening, made, migrated, opened, optionsFor, pictureOf, PACKAGE_ROOT } from './support.ts'
 
 const initial = await initialSchema()
+const upToMetrics = (await readMigrationFiles(PACKAGE_ROOT)).filter(({ version }) => version <= 2)
 
 async function refusal(attempt: Promise<unknown>): Promise<MaintenanceError> {
   const error: unknown = await attempt.then(
@@ -40,14 +43,15 @@ for (const engine of ENGINES) {
 
     it('make what their description says', async () => {
       await using test = await engine.fresh()
-      await migrated(test.url, initial)
+      await migrated(test.url, upToMetrics)
       await using database = await opened(test.url)
       const relations = await database.relations()
+      const described = { ...INITIAL_SHAPE, ...METRICS_SHAPE }
       assert.deepEqual(
         [...relations.keys()].filter((name) => name !== 'maintenance_migrations').toSorted(),
-        Object.keys(INITIAL_SHAPE).toSorted(),
+        Object.keys(described).toSorted(),
       )
-      for (const [name, shape] of Object.entries(INITIAL_SHAPE)) {
+      for (const [name, shape] of Object.entries(described)) {
         const relation = relations.get(name)
         assert.equal(relation?.kind, shape.kind)
         assert.deepEqual([...(relation?.columns.keys() ?? [])], Object.keys(shape.columns), name)

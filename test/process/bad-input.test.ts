@@ -100,12 +100,14 @@ test('a file that is read-only is refused before anything is changed', { skip: a
 
 test('a migration that fails is rolled back, named with its line, and ends with exit code 4', async () => {
   await using database = await sqliteDatabase()
+  const shipped = (await readdir(new URL('../../migrations/', import.meta.url))).filter((name) => name.endsWith('_sqlite.sql'))
+  const next = String(shipped.length + 1).padStart(3, '0')
   await using broken = await packageWith({
-    '002_broken.sql': 'SELECT 1;\n',
-    '002_broken_sqlite.sql': 'CREATE TABLE half (id INTEGER);\nINSERT INTO nowhere VALUES (1);\n',
+    [`${next}_broken.sql`]: 'SELECT 1;\n',
+    [`${next}_broken_sqlite.sql`]: 'CREATE TABLE half (id INTEGER);\nINSERT INTO nowhere VALUES (1);\n',
   })
   const ended = await command(['migrate'], { ...sqlite(database.file), packageRoot: broken.root })
-  assertRefused(ended, 4, /002_broken_sqlite\.sql:2/, /nowhere/)
+  assertRefused(ended, 4, /\d_broken_sqlite\.sql:2/, /nowhere/)
   const tables = await database.sql<{ name: string }>("SELECT name FROM sqlite_schema WHERE type = 'table'")
   assert.ok(!tables.some((table) => table.name === 'half'))
   assert.ok(tables.some((table) => table.name === 'audit_logs'))
@@ -113,8 +115,8 @@ test('a migration that fails is rolled back, named with its line, and ends with 
 
 test('migration files that do not fit together are refused before the database is opened', async () => {
   await using fresh = await freshSqliteFile()
-  await using broken = await packageWith({ '003_gap.sql': 'SELECT 1;\n', 'notes.sql': 'SELECT 1;\n' })
-  assertRefused(await command(['migrate'], { ...sqlite(fresh.file), packageRoot: broken.root }), 2, /003_gap/, /notes\.sql/)
+  await using broken = await packageWith({ '099_gap.sql': 'SELECT 1;\n', 'notes.sql': 'SELECT 1;\n' })
+  assertRefused(await command(['migrate'], { ...sqlite(fresh.file), packageRoot: broken.root }), 2, /099_gap/, /notes\.sql/)
   assert.deepEqual(await readdir(fresh.folder), [])
 })
 

@@ -20,6 +20,7 @@ function numbered(total: number): ExpiredRows & { readonly slices: (readonly num
       return Promise.resolve(slice)
     },
     census: () => Promise.reject(new Error('not asked for')),
+    sparesAny: () => Promise.reject(new Error('not asked for')),
   }
 }
 

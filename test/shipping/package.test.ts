@@ -80,7 +80,7 @@ describe('the package', () => {
     assert.equal(done.stdout.match(/"event":"job\.finished"/g)?.length, 3)
     const database = new BetterSqlite3(join(consumer, 'secure_mcp_gateway.db'), { readonly: true })
     const count = database.prepare(
-      "SELECT count(*) FROM sqlite_schema WHERE type = ? AND name NOT LIKE 'sqlite_%' AND name <> 'maintenance_migrations'",
+      "SELECT count(*) FROM sqlite_schema WHERE type = ? AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'maintenance_%'",
     )
     assert.deepEqual([count.pluck().get('table'), count.pluck().get('view')], [6, 3])
     database.close()

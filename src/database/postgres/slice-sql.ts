@@ -87,3 +87,8 @@ export function undatedSql({ table, column }: TimedTable): string {
 export function minusInfinitySql({ table, column, type }: TimedTable): string {
   return `SELECT count(*) AS rows FROM ${table} AS t WHERE t.${column} = '-infinity'::${type}`
 }
+
+/** Whether there is a row at or behind the time `$1`. ORDER BY keeps it on the index. */
+export function sparesSql({ table, column, type }: TimedTable): string {
+  return `SELECT EXISTS (SELECT FROM ${table} AS t WHERE t.${column} >= $1::${type} ORDER BY t.${column} DESC LIMIT 1) AS spares`
+}

@@ -38,6 +38,7 @@ export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: E
   return {
     next: async (size, after) => nextSlice(await expired(), size, after === undefined ? BEGINNING : endOf(after)),
     census: async () => census(await expired()),
+    sparesAny: async () => sparesAny(await expired()),
   }
 }
 
@@ -165,6 +166,11 @@ async function census({ query, ...timed }: Expired): Promise<Census> {
   const undated = await countRows(query, sql.undatedSql(timed))
   const unreadable = await countRows(query, sql.minusInfinitySql(timed))
   return { undated, unreadable, shapes: unreadable > 0 ? ['-infinity'] : [] }
+}
+
+async function sparesAny({ query, cutoff, ...timed }: Expired): Promise<boolean> {
+  const { rows } = await query.query<{ spares: boolean }>(sql.sparesSql(timed), [cutoff])
+  return rows[0]?.spares === true
 }
 
 async function countRows(query: Query, text: string, condition?: sql.Condition): Promise<number> {

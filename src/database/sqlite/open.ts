@@ -26,8 +26,9 @@ export async function openSqlite(options: OpenOptions & { readonly url: SqliteUr
       if (!told) options.listener.awaiting(file, 'another process holds its lock')
       told = true
     }
-    await connection.patiently(() => prepare(connection), { limitMs: options.connectTimeoutMs, signal: options.signal, waiting })
-    return databaseOf(new SqliteSession(connection), options)
+    const patience = { limitMs: options.connectTimeoutMs, signal: options.signal, waiting }
+    const writeAhead = await connection.patiently(() => prepare(connection), patience)
+    return databaseOf(new SqliteSession(connection), writeAhead, options)
   } catch (error) {
     connection.close()
     throw error
@@ -46,7 +47,8 @@ function openFile(path: string, file: string, access: OpenOptions['access']): Be
 /** A bound for transactions that no `tidy` follows. */
 const MOST_LEFT_TO_COMMIT_BYTES = 64 * 2 ** 20
 
-function prepare(connection: Connection): void {
+/** Whether the database has a write-ahead log. */
+function prepare(connection: Connection): boolean {
   // Whether the file is a database shows at the first read.
   connection.run('SELECT count(*) FROM sqlite_schema')
   // A reference that somebody put on a table is respected, whether or not the gateway asks SQLite to.
@@ -56,12 +58,16 @@ function prepare(connection: Connection): void {
   // A commit that also moved the log into the main file would seem to hold the lock for as long: `tidy` does that between batches, if anybody.
   const pages = isReplicated(connection.file) ? 0 : Math.ceil(MOST_LEFT_TO_COMMIT_BYTES / connection.figure('PRAGMA page_size'))
   connection.run(`PRAGMA wal_autocheckpoint = ${pages}`)
+  return connection.run<{ journal_mode: string }>('PRAGMA journal_mode').rows[0]?.journal_mode === 'wal'
 }
 
-function databaseOf(session: SqliteSession, { url: { file }, timeZone, access }: OpenOptions & { readonly url: SqliteUrl }): Database {
+function databaseOf(
+  session: SqliteSession,
+  writeAhead: boolean,
+  { url: { file }, timeZone, access }: OpenOptions & { readonly url: SqliteUrl },
+): Database {
   const { connection } = session
   const housekeeping = new Housekeeping(session)
-  const [mode] = connection.run<{ journal_mode: string }>('PRAGMA journal_mode').rows
   let open = true
   return {
     label: { engine: 'sqlite', place: file, name: basename(file) },
@@ -71,7 +77,7 @@ function databaseOf(session: SqliteSession, { url: { file }, timeZone, access }:
     reconnected: () => session.reconnected(),
     named: (table) => session.named(table),
 
-    pacing: pacingOf(mode?.journal_mode === 'wal'),
+    pacing: pacingOf(writeAhead),
     inspect: (column) => session.read(() => inspect(connection, column, timeZone)),
     expired: (column, cutoff) => new SqliteExpiredRows(session, column, cutoff, timeZone),
     pressure: () => housekeeping.pressure(),

@@ -81,6 +81,6 @@ export class RowSlice implements Slice {
 /** So that deleting comes to each page of the table once. */
 function inTableOrder(rowids: readonly (number | bigint)[]): readonly (number | bigint)[] {
   // Numbers sort many times faster; a row number that is none is rare.
-  if (rowids.every((rowid) => typeof rowid === 'number')) return [...Float64Array.from(rowids).sort()]
+  if (rowids.every((rowid) => typeof rowid === 'number')) return [...Float64Array.from(rowids).toSorted()]
   return rowids.toSorted((a, b) => (a < b ? -1 : 1))
 }

@@ -7,6 +7,7 @@ import { Findings } from './findings.ts'
 import { layoutOf } from './layout.ts'
 import { RowSlice } from './row-slice.ts'
 import type { SqliteSession } from './session.ts'
+import { sparesAny } from './spared.ts'
 import { standing } from './times.ts'
 import { START, walkOf, type Path, type Position, type Stretch, type Walk } from './walk.ts'
 
@@ -79,6 +80,11 @@ export class SqliteExpiredRows implements ExpiredRows {
     for (const path of [walk.strange, ...(thorough || (await this.#isSmall(walk)) ? [walk.kept] : [])]) await this.#search(path, found)
     const { unreadable, shapes, undated } = this.#found.with(found)
     return { undated: walk.indexed ? await this.#undated(walk) : undated, unreadable, shapes }
+  }
+
+  async sparesAny(): Promise<boolean> {
+    const walk = await this.#walked()
+    return this.#session.read((connection) => sparesAny(connection, walk, this.#cutoff, this.#wallCutoff))
   }
 
   /** Adds the expired rows of a stretch until there are `size`, and answers with where that was. */

@@ -1,0 +1,177 @@
+import { DatabaseError, type Session, type Transaction } from '../database/database.ts'
+import { formatTime, type Clock, type EpochMs } from '../time.ts'
+import {
+  acceptRun,
+  addToRun,
+  closeDeadRuns,
+  finishRun,
+  forgetOwnRun,
+  lastAcceptedRetention,
+  lastRunAt,
+  LEASES,
+  openRun,
+  RUNS,
+} from './history.ts'
+import { claimLease, holderOf, LeaseLost, releaseLease, renewLease, TERM_MS, type Lease } from './lease.ts'
+import { persistently, type Persistence } from './persistence.ts'
+import type { Trigger } from './result.ts'
+import type { Bracket, Run } from './run.ts'
+
+export interface ClaimOptions {
+  readonly database: Session
+  readonly clock: Clock
+  /** `host:process`, for people and for the lease. */
+  readonly worker: string
+  readonly version: string
+}
+
+export interface ClaimRequest {
+  readonly job: string
+  readonly trigger: Trigger
+  /** The point in the schedule that the run is for, on the host's clock. */
+  readonly slot: EpochMs | undefined
+  readonly stopping: AbortSignal
+}
+
+export type Claim =
+  | { readonly kind: 'run'; readonly run: Run }
+  /** Why not, in a sentence. */
+  | { readonly kind: 'skipped'; readonly reason: string }
+
+type Claimed = Extract<Claim, { kind: 'skipped' }> | ({ readonly kind: 'opened' } & Opened)
+
+interface Opened {
+  readonly lease: Lease
+  readonly id: number
+  readonly now: EpochMs
+  readonly hostAheadMs: number
+}
+
+/** Clocks of hosts differ by a little: a run of the same slot may seem to have begun as much before it. */
+export const SLOT_TOLERANCE_MS = 500
+
+/** Takes the job's lease and opens the run's row, unless another worker is at it or has done the slot. */
+export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<Claim> {
+  const { database, clock, worker } = options
+  const persistence = { database, clock, stopping: request.stopping }
+  const tables = { runs: database.named(RUNS), leases: database.named(LEASES) }
+  return persistently(persistence, async (again) => {
+    try {
+      const claimed = await database.transaction(async (tx): Promise<Claimed> => {
+        const hostAheadMs = clock.now() - tx.now
+        const lease = await claimLease(tx, tables.leases, { job: request.job, holder: worker, again })
+        if (lease === undefined) return await heldByAnother(tx, tables.leases, request.job, tx.now)
+        if (again) await forgetOwnRun(tx, tables.runs, request.job, worker)
+        await closeDeadRuns(tx, tables.runs, request.job, worker)
+        const done = request.slot === undefined ? undefined : await doneSlot(tx, tables.runs, request.job, request.slot - hostAheadMs)
+        if (done !== undefined) {
+          await releaseLease(tx, tables.leases, lease)
+          return { kind: 'skipped', reason: `a run that began at ${formatTime(done)} has done this slot` }
+        }
+        const id = await openRun(tx, tables.runs, { ...request, ...options })
+        return { kind: 'opened', lease, id, now: tx.now, hostAheadMs }
+      })
+      // Not before COMMIT: a run that is there keeps its lease alive.
+      return claimed.kind === 'skipped' ? claimed : { kind: 'run', run: new RecordedRun({ ...persistence, ...tables, ...claimed }) }
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || error.trouble !== 'busy') throw error
+      // The holder locks its lease during a batch, and a batch may last longer than we wait for a lock.
+      const holder = await holderOf(database, tables.leases, request.job, await database.now())
+      if (holder === undefined) throw error
+      return { kind: 'skipped', reason: runningElsewhere(holder) }
+    }
+  })
+}
+
+async function heldByAnother(tx: Transaction, leases: string, job: string, now: EpochMs): Promise<Claimed> {
+  return { kind: 'skipped', reason: runningElsewhere((await holderOf(tx, leases, job, now)) ?? 'another worker') }
+}
+
+function runningElsewhere(holder: string): string {
+  return `${holder} is running it`
+}
+
+function doneSlot(tx: Transaction, runs: string, job: string, slot: EpochMs): Promise<EpochMs | undefined> {
+  return lastRunAt(tx, runs, job, slot - SLOT_TOLERANCE_MS, tx.now)
+}
+
+interface Recorded extends Persistence, Opened {
+  readonly runs: string
+  readonly leases: string
+}
+
+/** Holds the lease from its making to `finish`. */
+class RecordedRun implements Run {
+  readonly now: EpochMs
+  readonly hostAheadMs: number
+  readonly #recorded: Recorded
+  readonly #over = new AbortController()
+  readonly #keptAlive: Promise<void>
+  #renewedMs: number
+
+  constructor(recorded: Recorded) {
+    this.now = recorded.now
+    this.hostAheadMs = recorded.hostAheadMs
+    this.#recorded = recorded
+    this.#renewedMs = recorded.clock.monotonicMs()
+    this.#keptAlive = this.#keepAlive()
+  }
+
+  readonly batch: Bracket = (work) =>
+    this.#underLease(async (tx) => {
+      const tally = await work(tx)
+      await addToRun(tx, this.#recorded.runs, this.#recorded.id, tally)
+      return tally
+    })
+
+  readonly quietBatch: Bracket = (work) => this.#underLease(work)
+
+  lastAcceptedRetention(): Promise<number | undefined> {
+    const { database, runs, lease } = this.#recorded
+    return lastAcceptedRetention(database, runs, lease.job)
+  }
+
+  accept: Run['accept'] = (cutoff, retentionMs) => {
+    const { runs, id } = this.#recorded
+    return persistently(this.#recorded, () => this.#underLease((tx) => acceptRun(tx, runs, id, cutoff, retentionMs)))
+  }
+
+  finish: Run['finish'] = async (finished) => {
+    const { database, runs, leases, lease, id } = this.#recorded
+    this.#over.abort()
+    await this.#keptAlive
+    return persistently(this.#recorded, () =>
+      database.transaction(async (tx) => {
+        const counts = await finishRun(tx, runs, id, finished)
+        await releaseLease(tx, leases, lease)
+        return counts
+      }),
+    )
+  }
+
+  async #underLease<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    const { database, leases, lease, clock } = this.#recorded
+    return database.transaction(async (tx) => {
+      await renewLease(tx, leases, lease)
+      this.#renewedMs = clock.monotonicMs()
+      return work(tx)
+    })
+  }
+
+  /** Batches renew the lease themselves; what else takes long (a pause, a count, a lock that is waited for) must not cost it. */
+  async #keepAlive(): Promise<void> {
+    const { clock } = this.#recorded
+    const everyMs = TERM_MS / 3
+    for (;;) {
+      await clock.sleep(everyMs, this.#over.signal)
+      if (this.#over.signal.aborted) return
+      if (clock.monotonicMs() - this.#renewedMs < everyMs) continue
+      try {
+        await this.#underLease(() => Promise.resolve())
+      } catch (error) {
+        // Whatever it is, the next batch meets it too and can say so; what is lost stays lost.
+        if (error instanceof LeaseLost) return
+      }
+    }
+  }
+}

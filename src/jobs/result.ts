@@ -1,0 +1,32 @@
+import type { ExitCode } from '../errors.ts'
+import type { EpochMs } from '../time.ts'
+
+export type Trigger = 'run-now' | 'schedule' | 'catch-up'
+
+/**
+ * `interrupted`: told to stop before it was done. `skipped`: there was nothing it could work on, or another worker is at it. `stopped`: a
+ * safety stop.
+ */
+export type Outcome = 'succeeded' | 'failed' | 'skipped' | 'interrupted' | 'stopped'
+
+/** What one run came to; every count is of this run. */
+export interface RunResult {
+  readonly job: string
+  readonly trigger: Trigger
+  readonly dryRun: boolean
+  readonly outcome: Outcome
+  /** Why it was skipped, in a sentence. */
+  readonly reason: string | undefined
+  readonly error: unknown
+  readonly exitCode: ExitCode
+  readonly deleted: number
+  /** With a dry run: how many rows a run at that moment would have deleted. */
+  readonly expired: number | undefined
+  readonly batches: number
+  readonly undated: number
+  readonly unreadable: number
+  readonly locked: number
+  /** `undefined` when the run ended before it had one. */
+  readonly cutoff: EpochMs | undefined
+  readonly durationMs: number
+}

@@ -1,0 +1,38 @@
+import type { Session, Tally, Transaction } from '../database/database.ts'
+import type { Clock, EpochMs } from '../time.ts'
+import type { FinishedRun, RunCounts } from './history.ts'
+
+/** Opens a transaction, does the work in it, and commits. */
+export type Bracket = (work: (tx: Transaction) => Promise<Tally>) => Promise<Tally>
+
+/** One run of a job, as its work sees it: a place in time, and a bracket around everything that deletes. */
+export interface Run {
+  /** The database's clock when the run began: the only present it knows. */
+  readonly now: EpochMs
+  /** By how much the host's clock is ahead of the database's. */
+  readonly hostAheadMs: number
+  /** Around a batch of the job's own rows. */
+  readonly batch: Bracket
+  /** Around a batch that is not told of. */
+  readonly quietBatch: Bracket
+  /** The last retention that a run of this job was allowed to delete by. */
+  lastAcceptedRetention(): Promise<number | undefined>
+  /** Before anything is deleted. */
+  accept(cutoff: EpochMs, retentionMs: number | undefined): Promise<void>
+  /** What is on record of it in the end; `undefined`: nothing is. */
+  finish(finished: FinishedRun): Promise<RunCounts | undefined>
+}
+
+/** A run that leaves no trace: one that changes nothing, or where there are no tables to record it in. */
+export async function unrecordedRun(database: Session, clock: Clock, lastAccepted: Run['lastAcceptedRetention']): Promise<Run> {
+  const now = await database.now()
+  return {
+    now,
+    hostAheadMs: clock.now() - now,
+    batch: (work) => database.transaction(work),
+    quietBatch: (work) => database.transaction(work),
+    lastAcceptedRetention: lastAccepted,
+    accept: () => Promise.resolve(),
+    finish: () => Promise.resolve(undefined),
+  }
+}

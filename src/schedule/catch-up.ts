@@ -1,0 +1,52 @@
+import { wallClock } from '../database/wall-clock.ts'
+import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from '../time.ts'
+import { readSchedule } from './cron.ts'
+
+/** No schedule is looked for further back. */
+const MOST_DAYS = 366
+
+/**
+ * The latest slot of a schedule that was checked before, after `since` and not after `now`; `undefined`: nothing was missed. As node-cron has
+ * it: a reading of the clock that comes twice in autumn is a slot at the second, one that is left out in spring is none.
+ */
+export function overdueSlot(expression: string, timeZone: string, since: EpochMs, now: EpochMs): EpochMs | undefined {
+  if (since >= now) return undefined
+  const schedule = readSchedule(expression, timeZone)
+  const reading = wallClock(timeZone)
+  const earliest = Math.max(since, now - MOST_DAYS * DAY)
+  // Readings are taken as if they were UTC.
+  const latestReading = reading(now)
+  for (let day = Math.floor(latestReading / DAY) * DAY; day + DAY > reading(earliest) - HOUR; day -= DAY) {
+    for (const time of timesBackwards(schedule)) {
+      if (day + time > latestReading) continue
+      const instant = lastInstant(reading, day + time)
+      if (instant === undefined || instant > now) continue
+      if (instant <= earliest) return undefined
+      if (schedule.matches(instant)) return instant
+      // Hours, minutes and seconds fit: it is the day that does not.
+      break
+    }
+  }
+  return undefined
+}
+
+function* timesBackwards({
+  hours,
+  minutes,
+  seconds,
+}: {
+  hours: readonly number[]
+  minutes: readonly number[]
+  seconds: readonly number[]
+}) {
+  for (const hour of hours.toReversed())
+    for (const minute of minutes.toReversed())
+      for (const second of seconds.toReversed()) yield hour * HOUR + minute * MINUTE + second * SECOND
+}
+
+/** When clocks last show a reading; `undefined`: they never do. */
+function lastInstant(reading: (instant: EpochMs) => number, shown: number): EpochMs | undefined {
+  const offsets = [-DAY, DAY].map((reach) => reading(shown + reach) - (shown + reach))
+  const instants = offsets.map((offset) => shown - offset).filter((instant) => reading(instant) === shown)
+  return instants.length === 0 ? undefined : Math.max(...instants)
+}

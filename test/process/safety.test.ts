@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { command, events, start, type Ended } from '../support/command.ts'
+import { ENGINES } from '../support/engines.ts'
+import { auditLogs, count, expiredSessions } from '../jobs/support.ts'
+
+for (const engine of ENGINES) {
+  test(`${engine.name}: a lowered retention exits 5 and changes no row, the schedule stops too, and the way on works`, async () => {
+    await using database = await engine.fresh()
+    const runNow = (retention: string, ...words: string[]): Promise<Ended> =>
+      command(['--run-now', '--job', 'purge-audit-logs', ...words], {
+        env: { DATABASE_URL: database.url, AUDIT_LOGS_RETENTION: retention },
+      })
+    assert.equal((await runNow('90d')).code, 0)
+    await auditLogs(database, engine, 50, 1)
+    await auditLogs(database, engine, 50, 20)
+    const stopped = await runNow('9d')
+    assert.equal(stopped.code, 5, stopped.stdout)
+    const [line] = events(stopped, 'job.finished')
+    assert.deepEqual([line!['outcome'], line!['deleted'], line!['level']], ['stopped', 0, 'error'])
+    assert.match(String(line!['msg']), /--run-now --job purge-audit-logs --accept-shorter-retention/)
+
+    const env = { DATABASE_URL: database.url, AUDIT_LOGS_RETENTION: '9d', PURGE_AUDIT_LOGS_SCHEDULE: '* * * * * *' }
+    const worker = start([], { env })
+    let stops = 0
+    await worker.line((each) => each['event'] === 'job.finished' && each['outcome'] === 'stopped' && (stops += 1) > 0)
+    worker.kill('SIGTERM')
+    assert.equal((await worker.ended).code, 0)
+    assert.equal(await count(database, 'audit_logs'), 100)
+
+    assert.equal((await runNow('9d', '--accept-shorter-retention')).code, 0)
+    assert.equal(await count(database, 'audit_logs'), 50)
+    assert.equal((await runNow('9d')).code, 0)
+  })
+
+  test(`${engine.name}: a worker that is killed in mid-run leaves true counts, and the next one closes its run and goes on within 15 s`, async () => {
+    await using database = await engine.fresh()
+    const env = { DATABASE_URL: database.url, PURGE_SESSIONS_SCHEDULE: '* * * * * *', LOG_LEVEL: 'info' }
+    assert.equal((await command(['migrate'], { env })).code, 0)
+    await expiredSessions(database, engine, 100_000)
+    const killed = start(['--run-now', '--job', 'purge-sessions'], { env })
+    let done = 0
+    while (done === 0) {
+      const [row] = await database.sql<{ n: number }>('SELECT coalesce(max(rows_deleted), 0) AS n FROM maintenance_runs')
+      done = row!.n
+    }
+    killed.kill('SIGKILL')
+    await killed.ended
+    const [open] = await database.sql<{ outcome: string | null; rows_deleted: number }>(
+      'SELECT outcome, rows_deleted FROM maintenance_runs',
+    )
+    assert.equal(open!.outcome, null)
+    assert.equal(await count(database, 'sessions'), 100_000 - open!.rows_deleted)
+
+    const next = start([], { env })
+    const since = Date.now()
+    const line = await next.line(
+      (each) => each['event'] === 'job.finished' && each['outcome'] === 'succeeded' && each['job'] === 'purge-sessions',
+    )
+    assert.ok(Date.now() - since < 30_000)
+    next.kill('SIGTERM')
+    await next.ended
+    assert.equal(line['deleted'], 100_000 - open!.rows_deleted)
+    const [first, second] = await database.sql<{ outcome: string; started_at: number; finished_at: number }>(
+      'SELECT outcome, started_at, finished_at FROM maintenance_runs ORDER BY id LIMIT 2',
+    )
+    assert.deepEqual([first!.outcome, second!.outcome], ['interrupted', 'succeeded'])
+    assert.ok(first!.finished_at <= second!.started_at)
+  })
+}
+
+test('where the tables are missing the worker says so once and works', async () => {
+  await using database = await ENGINES[0]!.fresh()
+  await database.sql('CREATE TABLE sessions (id INTEGER PRIMARY KEY, expires_at TEXT)')
+  await database.sql("INSERT INTO sessions (expires_at) VALUES ('2020-01-01 00:00:00')")
+  const ended = await command(['--run-now'], { env: { DATABASE_URL: database.url, MIGRATIONS_ENABLED: 'false' } })
+  assert.equal(ended.code, 0, ended.stdout)
+  assert.equal(ended.lines.filter((line) => /runs are not recorded/.test(String(line['msg']))).length, 1)
+  assert.equal(events(ended, 'job.finished').find((line) => line['job'] === 'purge-sessions')!['deleted'], 1)
+})
