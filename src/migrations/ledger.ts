@@ -21,16 +21,21 @@ export type Ledger = readonly LedgerRow[] | undefined
 
 /** One SELECT where the ledger is there, and no right but to read it; the catalogue is asked only when that SELECT fails. */
 export async function readLedger(database: Database): Promise<Ledger> {
-  try {
-    const { rows } = await database.query<StoredRow>(`${SELECT} FROM ${database.named(LEDGER)} ORDER BY version`)
+  const select = async (): Promise<Ledger> => {
+    const { rows } = await database.query<StoredRow>(`SELECT ${COLUMNS.join(', ')} FROM ${database.named(LEDGER)} ORDER BY version`)
     return rows.map(ledgerRow)
+  }
+  try {
+    return await select()
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
     if (error.trouble === 'forbidden') throw new DatabaseError('forbidden', `${error.message}\n${GRANT}`, { cause: error })
     if (error.trouble !== 'failed') throw error
     const relation = (await database.relations()).get(LEDGER)
     if (relation === undefined) return undefined
-    throw foreignLedger(relation, error)
+    if (COLUMNS.some((column) => !relation.columns.has(column))) throw foreignLedger(relation, error)
+    // It is ours: another worker has made it since the first look.
+    return await select()
   }
 }
 
@@ -69,7 +74,7 @@ export async function record(
 
 const GRANT = `the worker reads ${LEDGER} when it starts: grant its role SELECT on it, and USAGE on its schema`
 
-const SELECT = 'SELECT version, name, checksum, applied_at, duration_ms, app_version'
+const COLUMNS = ['version', 'name', 'checksum', 'applied_at', 'duration_ms', 'app_version']
 
 interface StoredRow {
   readonly version: number

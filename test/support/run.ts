@@ -31,13 +31,19 @@ function everyTest(): string[] {
 }
 
 function runTests(argv: readonly string[], servers: ReadonlyMap<number, PostgresServer>): Promise<number> {
-  const child = spawn(process.execPath, ['--test', ...argv], { stdio: 'inherit', env: environment(servers) })
+  const child = spawn(process.execPath, ['--test', `--test-concurrency=${CONCURRENCY}`, ...argv], {
+    stdio: 'inherit',
+    env: environment(servers),
+  })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
   return new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code) => resolve(code ?? 1))
   })
 }
+
+/** More than the cores: most of a test's time goes by waiting for processes and servers. */
+const CONCURRENCY = 4
 
 /** Settings of the program, of libpq and of loggers, left over in somebody's shell, must not decide how a test ends. */
 const FOREIGN = /^(DATABASE_|MIGRATIONS_|MAINTENANCE_|PURGE_|AUDIT_LOGS_|SCHEDULE_|LOG_|HEALTH_|PG[A-Z]+$|NODE_TEST_CONTEXT$)/
