@@ -168,6 +168,18 @@ for (const engine of ENGINES) {
       assert.match(error.message, /maintenance_migrations is not the worker's record .* columns id, dirty\n/)
     })
 
+    it('are read again where another worker made the history just after it was missed', async () => {
+      await using test = await engine.fresh()
+      await using database = await opened(test.url)
+      const relations = database.relations.bind(database)
+      database.relations = async () => {
+        database.relations = relations
+        await migrated(test.url, initial)
+        return await database.relations()
+      }
+      assert.deepEqual(await pendingMigrations({ database, files: initial }), [])
+    })
+
     it('that fail are rolled back, and told with file, line, column, statement and where the database stands', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, initial)
