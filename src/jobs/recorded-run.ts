@@ -108,6 +108,8 @@ class RecordedRun implements Run {
   readonly #over = new AbortController()
   readonly #keptAlive: Promise<void>
   #renewedMs: number
+  /** What the run was allowed, until it stands in its row. */
+  #acceptance: { readonly cutoff: EpochMs; readonly retentionMs: number | undefined } | undefined
 
   constructor(recorded: Recorded) {
     this.now = recorded.now
@@ -117,12 +119,16 @@ class RecordedRun implements Run {
     this.#keptAlive = this.#keepAlive()
   }
 
-  readonly batch: Bracket = (work) =>
-    this.#underLease(async (tx) => {
-      const tally = await work(tx)
-      await addToRun(tx, this.#recorded.runs, this.#recorded.id, tally)
-      return tally
+  readonly batch: Bracket = async (work) => {
+    const tally = await this.#underLease(async (tx) => {
+      await this.#noteAcceptance(tx)
+      const done = await work(tx)
+      await addToRun(tx, this.#recorded.runs, this.#recorded.id, done)
+      return done
     })
+    this.#acceptance = undefined
+    return tally
+  }
 
   readonly quietBatch: Bracket = (work) => this.#underLease(work)
 
@@ -131,9 +137,9 @@ class RecordedRun implements Run {
     return lastAcceptedRetention(database, runs, lease.job)
   }
 
+  /** Noted with the first batch, or at the end: a run that deleted nothing before it was killed need not count as accepted. */
   accept: Run['accept'] = (cutoff, retentionMs) => {
-    const { runs, id } = this.#recorded
-    return persistently(this.#recorded, () => this.#underLease((tx) => acceptRun(tx, runs, id, cutoff, retentionMs)))
+    this.#acceptance = { cutoff, retentionMs }
   }
 
   finish: Run['finish'] = async (finished) => {
@@ -142,11 +148,17 @@ class RecordedRun implements Run {
     await this.#keptAlive
     return persistently(this.#recorded, () =>
       database.transaction(async (tx) => {
+        await this.#noteAcceptance(tx)
         const counts = await finishRun(tx, runs, id, finished)
         await releaseLease(tx, leases, lease)
         return counts
       }),
     )
+  }
+
+  async #noteAcceptance(tx: Transaction): Promise<void> {
+    const { runs, id } = this.#recorded
+    if (this.#acceptance !== undefined) await acceptRun(tx, runs, id, this.#acceptance.cutoff, this.#acceptance.retentionMs)
   }
 
   async #underLease<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {

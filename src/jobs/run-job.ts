@@ -114,7 +114,7 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run, 
   const safety = checkSafety({ ...options, ...request, run, cutoff, retentionMs, warn })
   await (dryRun ? safety.catch((error: unknown) => warnOfStop(error, warn)) : safety)
   if (stopping.aborted) return { outcome: 'interrupted' }
-  await run.accept(cutoff, retentionMs)
+  run.accept(cutoff, retentionMs)
 
   const rows = database.expired(job, cutoff)
   const dispose = dryRun ? counting() : removing(run.batch)

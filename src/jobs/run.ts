@@ -18,7 +18,7 @@ export interface Run {
   /** The last retention that a run of this job was allowed to delete by. */
   lastAcceptedRetention(): Promise<number | undefined>
   /** Before anything is deleted. */
-  accept(cutoff: EpochMs, retentionMs: number | undefined): Promise<void>
+  accept(cutoff: EpochMs, retentionMs: number | undefined): void
   /** What is on record of it in the end; `undefined`: nothing is. */
   finish(finished: FinishedRun): Promise<RunCounts | undefined>
 }
@@ -32,7 +32,7 @@ export async function unrecordedRun(database: Session, clock: Clock, lastAccepte
     batch: (work) => database.transaction(work),
     quietBatch: (work) => database.transaction(work),
     lastAcceptedRetention: lastAccepted,
-    accept: () => Promise.resolve(),
+    accept: () => {},
     finish: () => Promise.resolve(undefined),
   }
 }
