@@ -23,8 +23,8 @@ export interface Step {
 
 /** After a sign of somebody else: a gateway that writes once a second is met politely all the time after its first write. */
 const POLITE_MS = 2 * SECOND
-/** How much larger than the one before a batch may be: a quick one is no proof, and alone a long one does no harm. */
-const GROWTH = { alone: 3, polite: 1.5 }
+/** How much larger than the one before a batch may be: a quick one is no proof. Alone, one that is too long does no harm. */
+const GROWTH = { alone: 3, polite: 1.15 }
 const SHRINK = 0.1
 /** This many failures in a row at the smallest size end the job. */
 export const FAILURES_TO_GIVE_UP = 5

@@ -26,11 +26,13 @@ export async function adaptivePacer(database: Purgeable & Session, clock: Clock,
       return pace.rows
     },
     async pause(rows) {
+      const endedAtMs = clock.monotonicMs()
       await database.tidy(false)
       let pressure = await database.pressure()
-      const step = afterBatch(pace, pacing, { rows, endedAtMs: clock.monotonicMs() }, pressure)
+      const step = afterBatch(pace, pacing, { rows, endedAtMs }, pressure)
       pace = step.pace
-      await clock.sleep(step.pauseMs, stopping)
+      // Tidying and looking hold no lock: others have had their turn meanwhile.
+      await clock.sleep(Math.max(0, step.pauseMs - (clock.monotonicMs() - endedAtMs)), stopping)
       for (let held = 0; pressure.hold !== undefined && held < LONGEST_HOLD_MS && !stopping.aborted; held += HOLD_STEP_MS) {
         await clock.sleep(HOLD_STEP_MS, stopping)
         await database.tidy(false)

@@ -13,7 +13,7 @@ export const PACING: Pacing = {
   // The first look already sees who was active in the second before.
   listenMs: 0,
   alone: { holdMs: 25, pauseMs: 0, pauseShare: 0 },
-  polite: { holdMs: 8, pauseMs: 2, pauseShare: 0.5 },
+  polite: { holdMs: 11, pauseMs: 3, pauseShare: 0 },
 }
 
 export interface Observed {

@@ -15,6 +15,6 @@ export function pacingOf(wal: boolean): Pacing {
     mostRows: 15_000,
     listenMs: LISTEN_MS,
     alone: { holdMs: 100, pauseMs: wal ? 0 : 12, pauseShare: 0 },
-    polite: { holdMs: 16, pauseMs: 18, pauseShare: 0 },
+    polite: { holdMs: 14, pauseMs: 18, pauseShare: 0 },
   }
 }
