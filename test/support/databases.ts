@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, copyFile, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -86,6 +86,12 @@ export async function copyOf(file: string): Promise<FreshFile | undefined> {
   const path = gatewayDatabase(file)
   if (path === undefined) return undefined
   const fresh = await freshSqliteFile()
-  await copyFile(path, fresh.file)
+  await writableCopy(path, fresh.file)
   return fresh
+}
+
+/** The gateway's files may be read-only, and a copy keeps that. */
+export async function writableCopy(from: string, to: string): Promise<void> {
+  await copyFile(from, to)
+  await chmod(to, 0o600)
 }

@@ -1,7 +1,6 @@
 import BetterSqlite3 from 'better-sqlite3'
 import { Client, types } from 'pg'
-import { freshPostgres, freshSqliteFile, gatewayDatabase, loadDump, POSTGRES_MAJORS } from './databases.ts'
-import { copyFile } from 'node:fs/promises'
+import { freshPostgres, freshSqliteFile, gatewayDatabase, loadDump, POSTGRES_MAJORS, writableCopy } from './databases.ts'
 
 /** One database of a test, whatever its engine, seen from outside the program. */
 export interface TestDatabase extends AsyncDisposable {
@@ -40,7 +39,7 @@ export const ENGINES: readonly TestEngine[] = [
 export async function sqliteDatabase(copied?: string): Promise<TestDatabase & { readonly file: string; readonly folder: string }> {
   const fresh = await freshSqliteFile()
   const path = copied === undefined ? undefined : gatewayDatabase(copied)
-  if (path !== undefined) await copyFile(path, fresh.file)
+  if (path !== undefined) await writableCopy(path, fresh.file)
   return {
     url: `sqlite:///${fresh.file}`,
     file: fresh.file,

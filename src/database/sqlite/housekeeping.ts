@@ -12,7 +12,6 @@ import { checkpoint, type WalBacklog } from './wal.ts'
 const CHECKPOINT_ALONE_BYTES = 48 * 2 ** 20
 /** After somebody's commit, for so long somebody writes. */
 const BESIDE_MS = 2 * SECOND
-const MOST_ROUNDS = 3
 /** A log that cannot be moved grows with every batch, and slows every reader. */
 const MOST_WAL_BYTES = 32 * 2 ** 20
 /** So many free pages are given back in a few milliseconds of the write lock. */
@@ -80,13 +79,8 @@ export class Housekeeping {
     const waitingBytes = (log: WalBacklog | undefined): number => (log?.waiting ?? 0) * this.#pageBytes
     const bytes = waitingBytes(checkpoint(connection, 'NOOP'))
     const replicated = isReplicated(connection.file)
-    this.#stuckBytes = replicated ? bytes : 0
-    if (bytes < dueBytes || replicated) return
-    // Only a log that is in the main file to its last page is begun anew, and a busy writer adds a page while the others are moved.
-    for (let round = 0; round < MOST_ROUNDS; round++) {
-      this.#stuckBytes = waitingBytes(checkpoint(connection, 'PASSIVE'))
-      if (this.#stuckBytes === 0) return
-    }
+    if (bytes >= dueBytes && !replicated) this.#stuckBytes = waitingBytes(checkpoint(connection, 'PASSIVE'))
+    else this.#stuckBytes = replicated ? bytes : 0
   }
 
   get #alone(): boolean {

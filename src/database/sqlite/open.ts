@@ -27,8 +27,8 @@ export async function openSqlite(options: OpenOptions & { readonly url: SqliteUr
       told = true
     }
     const patience = { limitMs: options.connectTimeoutMs, signal: options.signal, waiting }
-    const writeAhead = await connection.patiently(() => prepare(connection), patience)
-    return databaseOf(new SqliteSession(connection), writeAhead, options)
+    // All of it: looking at the file can meet somebody's lock at any point.
+    return await connection.patiently(() => databaseOf(new SqliteSession(connection), prepare(connection), options), patience)
   } catch (error) {
     connection.close()
     throw error
