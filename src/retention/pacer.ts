@@ -33,8 +33,6 @@ export async function adaptivePacer(database: Purgeable & Session, clock: Clock,
       pace = step.pace
       // Tidying and looking hold no lock: others have had their turn meanwhile.
       await clock.sleep(Math.max(0, step.pauseMs - (clock.monotonicMs() - endedAtMs)), stopping)
-      // What others left behind in the pause would be carried along by the next batch.
-      await database.tidy(false)
       for (let held = 0; pressure.hold !== undefined && held < LONGEST_HOLD_MS && !stopping.aborted; held += HOLD_STEP_MS) {
         await clock.sleep(HOLD_STEP_MS, stopping)
         await database.tidy(false)
