@@ -108,7 +108,11 @@ for (const major of POSTGRES_MAJORS) {
       const told = listening()
       const files = [...made('001_a', 'CREATE TABLE a (a INTEGER);'), ...made('002_b', 'CREATE TABLE b (a INTEGER);')]
       const applied = await migrate(optionsFor(database, files, { listener: told.listener }))
-      assert.deepEqual(told.events, ['applied 1', 'applied 2', 'current 2/2'])
+      // The server may need a moment to see that the first connection is gone, and keeps its lock until then.
+      assert.deepEqual(
+        told.events.filter((event) => event !== 'waiting'),
+        ['applied 1', 'applied 2', 'current 2/2'],
+      )
       assert.deepEqual(
         applied.map(({ version }) => version),
         [1, 2],

@@ -54,7 +54,7 @@ for (const major of POSTGRES_MAJORS) {
         await tx.query('UPDATE t SET id = 2')
         update = fresh.admin.query('UPDATE t SET id = 3')
         for (;;) {
-          const { rows } = await tx.query(`SELECT FROM pg_locks WHERE NOT granted`)
+          const { rows } = await tx.query(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
           if (rows.length > 0) break
         }
       })
