@@ -15,7 +15,6 @@ const host: Host = {
   workingDirectory: process.cwd(),
   packageRoot,
   version: (JSON.parse(readFileSync(`${packageRoot}/package.json`, 'utf8')) as { version: string }).version,
-  nodeVersion: process.version,
   uid: process.geteuid?.(),
   terminal: { output: isatty(1), error: isatty(2) },
   clock: hostClock(),

@@ -16,7 +16,6 @@ export interface Host {
   /** Where package.json, `migrations/` and `config/` are. */
   readonly packageRoot: string
   readonly version: string
-  readonly nodeVersion: string
   readonly uid: number | undefined
   /** Whether standard output and standard error are terminals. */
   readonly terminal: { readonly output: boolean; readonly error: boolean }

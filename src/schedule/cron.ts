@@ -1,4 +1,4 @@
-import { createTask, parse, validateDetailed } from 'node-cron'
+import { createTask, parse } from 'node-cron'
 import { MINUTE, type EpochMs } from '../time.ts'
 
 /** A schedule that ticks until it is stopped. */
@@ -56,18 +56,4 @@ export function readSchedule(expression: string, timeZone: string): Schedule {
 
 function ascending(values: readonly (number | string)[]): number[] {
   return values.map(Number).toSorted((a, b) => a - b)
-}
-
-/** When the schedule is due next, without starting it. */
-export function nextSlot(expression: string, timeZone: string): EpochMs | undefined {
-  const task = createTask(expression, () => {}, { timezone: timeZone, logger: QUIET })
-  const next = task.getNextRuns(1)[0]?.getTime()
-  void task.destroy()
-  return next
-}
-
-/** What node-cron finds wrong with an expression. */
-export function cronProblem(expression: string): string | undefined {
-  const validation = validateDetailed(expression)
-  return validation.valid ? undefined : validation.errors.map((error) => error.message).join('; ')
 }

@@ -27,7 +27,6 @@ function workerAt(t: TestContext, now: EpochMs, database: TestDatabase, env: Rec
     workingDirectory: PACKAGE_ROOT,
     packageRoot: PACKAGE_ROOT,
     version: '1.2.3',
-    nodeVersion: process.version,
     uid: process.getuid?.(),
     terminal: { output: false, error: false },
     clock: { ...real, now: () => real.now() + shift },
