@@ -2,7 +2,7 @@ import type BetterSqlite3 from 'better-sqlite3'
 import type { Clock } from '../../time.ts'
 import { DatabaseError, type Result, type Value } from '../database.ts'
 import { databaseError } from './errors.ts'
-import { standing, type StoredTime } from './times.ts'
+import type { StoredTime } from './times.ts'
 
 /** How long SQLite itself waits for a lock: it blocks the event loop meanwhile, so the real waiting is done outside, in `patiently`. */
 export const BUSY_TIMEOUT_MS = 20
@@ -34,9 +34,6 @@ export class Connection {
     this.#database = database
     this.file = file
     this.clock = clock
-    database.function('maintenance_expired', { deterministic: true, directOnly: true, safeIntegers: true }, (value, cutoff, wallCutoff) =>
-      standing(value, Number(cutoff), Number(wallCutoff)) === 'expired' ? 1 : 0,
-    )
   }
 
   /** Whether a lock of somebody else was met since this was last asked. */

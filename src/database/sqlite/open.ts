@@ -5,13 +5,15 @@ import type { SqliteUrl } from '../url.ts'
 import { BUSY_TIMEOUT_MS, Connection } from './connection.ts'
 import { databaseError } from './errors.ts'
 import { prepareFile } from './file.ts'
-import { Housekeeping, isReplicated } from './housekeeping.ts'
+import { Housekeeping } from './housekeeping.ts'
 import { inspect } from './inspect.ts'
 import { withMigrationLock } from './migration-lock.ts'
 import { pacingOf } from './pacing.ts'
 import { approximateRows, hasIndex, relations } from './relations.ts'
 import { SqliteSession } from './session.ts'
 import { SqliteExpiredRows } from './slices.ts'
+import { Snapshot } from './snapshot.ts'
+import { isReplicated, WriteAheadLog } from './write-ahead-log.ts'
 
 /** Opens the file, or makes it where it may be made. Rejects with a `DatabaseError` when it cannot be used. */
 export async function openSqlite(options: OpenOptions & { readonly url: SqliteUrl }): Promise<Database> {
@@ -28,7 +30,7 @@ export async function openSqlite(options: OpenOptions & { readonly url: SqliteUr
     }
     const patience = { limitMs: options.connectTimeoutMs, signal: options.signal, waiting }
     // All of it: looking at the file can meet somebody's lock at any point.
-    return await connection.patiently(() => databaseOf(new SqliteSession(connection), prepare(connection), options), patience)
+    return await connection.patiently(() => databaseOf(connection, prepare(connection), options), patience)
   } catch (error) {
     connection.close()
     throw error
@@ -62,12 +64,13 @@ function prepare(connection: Connection): boolean {
 }
 
 function databaseOf(
-  session: SqliteSession,
+  connection: Connection,
   writeAhead: boolean,
   { url: { file }, timeZone, access }: OpenOptions & { readonly url: SqliteUrl },
 ): Database {
-  const { connection } = session
-  const housekeeping = new Housekeeping(session)
+  const log = new WriteAheadLog(connection, new Snapshot(file))
+  const session = new SqliteSession(connection, log)
+  const housekeeping = new Housekeeping(session, log)
   let open = true
   return {
     label: { engine: 'sqlite', place: file, name: basename(file) },
@@ -91,7 +94,10 @@ function databaseOf(
     withMigrationLock: (lock, work) => withMigrationLock(session, lock, work),
 
     [Symbol.asyncDispose]: () => {
-      if (open) connection.close()
+      if (open) {
+        log.close()
+        connection.close()
+      }
       open = false
       return Promise.resolve()
     },

@@ -5,7 +5,7 @@ export const LISTEN_MS = 120
 
 /**
  * A writer that meets our lock asks again after 1, 2, 5, 10, 15, 20, 25, 25, 25, 50 and 50 ms, that is 18 or 53 ms after it began: a hold just below such a
- * moment costs it no further step, and a pause longer than the next step lets it in. Without a WAL a writer needs everybody out, and nothing
+ * moment costs it no further step, and a pause longer than the step before it, of 10 ms, lets it in. Without a WAL a writer needs everybody out, and nothing
  * shows that it waits: there is always a pause.
  */
 export function pacingOf(wal: boolean): Pacing {
@@ -15,6 +15,6 @@ export function pacingOf(wal: boolean): Pacing {
     mostRows: 15_000,
     listenMs: LISTEN_MS,
     alone: { holdMs: 100, pauseMs: wal ? 0 : 12, pauseShare: 0 },
-    polite: { holdMs: 14, pauseMs: 18, pauseShare: 0 },
+    polite: { holdMs: 14, pauseMs: 12, pauseShare: 0 },
   }
 }

@@ -2,6 +2,7 @@ import { SECOND, type EpochMs } from '../../time.ts'
 import { DatabaseError, type Result, type Session, type Transaction, type Value } from '../database.ts'
 import type { Connection, Patience } from './connection.ts'
 import { quoted } from './names.ts'
+import type { WriteAheadLog } from './write-ahead-log.ts'
 
 /** How long a query or a short transaction waits for somebody else's lock. */
 const SHORT: Patience = { limitMs: 5 * SECOND }
@@ -9,12 +10,14 @@ const SHORT: Patience = { limitMs: 5 * SECOND }
 /** Gives the one connection to one task at a time, in the order in which they asked. Who asks again while it is theirs waits for ever. */
 export class SqliteSession implements Session {
   readonly connection: Connection
+  readonly #log: WriteAheadLog
   #last: Promise<unknown> = Promise.resolve()
   #heldMs = 0
   #tx: Transaction | undefined
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, log: WriteAheadLog) {
     this.connection = connection
+    this.#log = log
   }
 
   /** From getting the write lock to the end of COMMIT of the last transaction. */
@@ -68,7 +71,10 @@ export class SqliteSession implements Session {
     const { connection } = this
     const { clock } = connection
     // A deferred BEGIN would fail at once, without waiting, when a read of ours were to become a write.
-    await connection.patiently(() => connection.run('BEGIN IMMEDIATE'), patience)
+    await connection.patiently(() => {
+      this.#log.beginning()
+      connection.run('BEGIN IMMEDIATE')
+    }, patience)
     const begun = clock.monotonicMs()
     let open = true
     const tx: Transaction = (this.#tx = {
@@ -84,15 +90,19 @@ export class SqliteSession implements Session {
       const result = await work(tx)
       mustBeOpen(connection)
       // Without a WAL, a reader can hold COMMIT off; the transaction stays open meanwhile and loses nothing by asking again.
-      await connection.patiently(() => connection.run('COMMIT'), patience)
+      await connection.patiently(() => {
+        connection.run('COMMIT')
+        this.#heldMs = clock.monotonicMs() - begun
+        this.#log.committed()
+      }, patience)
       return result
     } catch (error) {
       rollBack(connection)
+      this.#heldMs = clock.monotonicMs() - begun
       throw error
     } finally {
       open = false
       this.#tx = undefined
-      this.#heldMs = clock.monotonicMs() - begun
     }
   }
 }

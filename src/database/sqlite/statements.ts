@@ -12,14 +12,12 @@ export interface Statements {
   ties(range: Range): string
   /** Without an index: of the rows behind the row `$1`, at most `$2`. */
   readonly walk: string
-  /** Deletes the rows numbered in the JSON list `$1` that have expired at the cutoff `$2`, `$3` for text without a zone. */
+  /** Time and row number of the rows numbered in the JSON list `$1`, as they are now. */
+  readonly reread: string
+  /** Deletes the rows numbered in the JSON list `$1`. */
   readonly removeListed: string
-  /** The same while nobody has changed anything since they were chosen. */
-  readonly removeUnchanged: string
-  /** The same for one row: its number and the two cutoffs, in that order, without names. */
+  /** The same for one row, by position. */
   readonly removeOne: string
-  /** How many of the rows numbered in the JSON list `$1` have expired at the cutoff `$2`, `$3` for text without a zone. */
-  readonly count: string
   /** `undefined`: the column takes no NULL. */
   readonly undated: string | undefined
   /** How many rows a range has, counted no further than `$3`. */
@@ -56,10 +54,9 @@ export function statementsFor({ table, column, rowid, nullable, index }: Layout)
     behind: (range) => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${below(range)} ${forwards} LIMIT $3`,
     ties: (range) => `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2 ORDER BY ${rowid} ${order} LIMIT $3`,
     walk: `SELECT ${column}, ${rowid} FROM ${table} WHERE ${rowid} > $1 ORDER BY ${rowid} LIMIT $2`,
-    removeUnchanged: `DELETE FROM ${table} WHERE ${rowid} IN (SELECT value FROM json_each($1))`,
-    removeListed: `DELETE FROM ${table} WHERE ${rowid} IN (SELECT value FROM json_each($1)) AND maintenance_expired(${column}, $2, $3)`,
-    removeOne: `DELETE FROM ${table} WHERE ${rowid} = ? AND maintenance_expired(${column}, ?, ?)`,
-    count: `SELECT count(*) FROM json_each($1) AS chosen CROSS JOIN ${table} AS row WHERE row.${rowid} = chosen.value AND maintenance_expired(row.${column}, $2, $3)`,
+    reread: `SELECT row.${column}, row.${rowid} FROM json_each($1) AS chosen CROSS JOIN ${table} AS row WHERE row.${rowid} = chosen.value`,
+    removeListed: `DELETE FROM ${table} WHERE ${rowid} IN (SELECT value FROM json_each($1))`,
+    removeOne: `DELETE FROM ${table} WHERE ${rowid} = ?`,
     undated: nullable ? `SELECT count(*) FROM ${indexed} WHERE ${column} IS NULL` : undefined,
     bounded: (range) => `SELECT count(*) FROM (SELECT 1 FROM ${indexed} WHERE ${column} >= ${start(range)} AND ${below(range)} LIMIT $3)`,
     size: `SELECT count(*) FROM (SELECT 1 FROM ${table} NOT INDEXED WHERE ${rowid} > -9e999 LIMIT $1)`,

@@ -100,8 +100,8 @@ function plansOf(database: BetterSqlite3.Database): { sql: string; plan: string 
     ...(layout.index === undefined
       ? [statements.walk]
       : [statements.newest, ...(statements.undated === undefined ? [] : [statements.undated])]),
-    ...(isSearch(connection, statements.removeListed) ? [statements.removeListed, statements.removeUnchanged] : [statements.removeOne]),
-    statements.count,
+    isSearch(connection, statements.removeListed) ? statements.removeListed : statements.removeOne,
+    statements.reread,
     statements.size,
     statements.bytes,
   ]
@@ -109,7 +109,7 @@ function plansOf(database: BetterSqlite3.Database): { sql: string; plan: string 
 }
 
 function planOf(database: BetterSqlite3.Database, sql: string): string {
-  const bound = sql.includes('?') ? [null, null, null] : [{ 1: null, 2: null, 3: 1 }]
+  const bound = sql.includes('?') ? [null] : [{ 1: null, 2: null, 3: 1 }]
   const rows = database.prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).all(...bound)
   return rows.map(({ detail }) => detail).join('\n')
 }
