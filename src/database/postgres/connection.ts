@@ -62,6 +62,11 @@ export class Connection implements Query {
     return this.#exclusively(async (driver) => resultOf(await this.#run<Row>(driver, sql, values, ANSWER_MS)))
   }
 
+  /** Statements without values, outside a transaction of ours, for as long as they take. */
+  async statement(sql: string): Promise<void> {
+    await this.#exclusively((driver) => this.#run(driver, sql, undefined, 0))
+  }
+
   transaction<T>(style: TransactionStyle, work: (tx: Transaction) => Promise<T>): Promise<T> {
     return this.#exclusively(async (driver) => {
       const { clock } = this.#target
