@@ -102,10 +102,13 @@ for (const major of POSTGRES_MAJORS) {
       await test.admin.query(
         `CREATE TABLE busy (a INTEGER); ALTER TABLE busy OWNER TO ${role.name}; GRANT CREATE ON SCHEMA public TO ${role.name}`,
       )
-      await test.admin.query("SET application_name = 'gateway-api'; BEGIN; LOCK TABLE busy; SELECT 'a secret'")
+      await test.admin.query("SET application_name = 'gateway-api'")
+      await test.admin.query("BEGIN; LOCK TABLE busy; SELECT 'a secret'")
       const error = await failureOf(migrated(role.url, made('001_busy', 'ALTER TABLE busy ADD b INTEGER;'), { lockTimeoutMs: SECOND }))
       assert.match(messageOf(error), /held up by server process \d+ \(gateway-api as postgres\)\n/)
-      await test.admin.query(`ROLLBACK; GRANT pg_read_all_stats TO ${role.name}; BEGIN; LOCK TABLE busy; SELECT 'a secret'`)
+      await test.admin.query('ROLLBACK')
+      await test.admin.query(`GRANT pg_read_all_stats TO ${role.name}`)
+      await test.admin.query("BEGIN; LOCK TABLE busy; SELECT 'a secret'")
       const more = await failureOf(migrated(role.url, made('001_busy', 'ALTER TABLE busy ADD b INTEGER;'), { lockTimeoutMs: SECOND }))
       assert.match(messageOf(more), /held up by server process \d+ \(gateway-api from .* as postgres, .* begun \d+s ago\)\n/)
       assert.doesNotMatch(messageOf(more), /secret/)
