@@ -46,7 +46,7 @@ export interface Session extends Query {
    * and then rejects with `busy`. The work may be done on the server although the answer to COMMIT was lost (`lost`).
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
-  /** After `lost`: connects again, with backoff, until it works or `signal` aborts (then it rejects with `unreachable`). */
+  /** After `lost`: connects again, with backoff, until it works; rejects with `unreachable` when `signal` aborts or the time for it is over. */
   reconnected(signal: AbortSignal): Promise<void>
   /** A table of this database as it is written in SQL: quoted, and qualified where the engine has schemas. */
   named(table: string): string
@@ -234,6 +234,8 @@ export interface OpenOptions {
   readonly timeZone: string
   /** How long opening waits for a database that does not answer yet. */
   readonly connectTimeoutMs: number
+  /** How long one that is lost later is waited for, from its loss on. Absent: for ever. */
+  readonly reconnectTimeoutMs?: number
   /** `read` changes nothing and makes nothing, whatever is asked of it: where there is no database yet it shows an empty one. */
   readonly access: 'write' | 'read'
   /** Told to the server, so that its administrators see who is connected. */

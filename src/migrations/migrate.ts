@@ -126,11 +126,17 @@ async function tellWhatSurvived(
   loss: DatabaseError,
   tell: (migration: AppliedMigration) => void,
 ): Promise<void> {
-  await database.reconnected(signal)
+  const inHand = pending.find(({ version }) => !applied.some((each) => each.version === version))
+  try {
+    await database.reconnected(signal)
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || inHand === undefined) throw error
+    const unknown = `whether ${inHand.path} was applied is not known: the next start looks it up`
+    throw new DatabaseError(error.trouble, [loss.message, error.message, unknown].join('\n'), { cause: error })
+  }
   const told = new Set(applied.map(({ version }) => version))
   const recorded = new Map((await readLedger(database))?.map((row) => [row.version, row]))
   const survived = pending.filter(({ version }) => recorded.has(version) && !told.has(version))
-  const inHand = pending.find(({ version }) => !told.has(version))
   if (survived.length === 0) {
     const message = [loss.message, ...(inHand === undefined ? [] : [`connected again: ${whatStands(inHand)}`])].join('\n')
     throw new DatabaseError('lost', message, { cause: loss })

@@ -31,6 +31,7 @@ const GOODBYE_MS = SECOND
 export class Connection implements Query {
   readonly #target: Target
   readonly #listener: DatabaseListener
+  readonly #reconnectTimeoutMs: number
   #driver: Driver | undefined
   #lostAtMs = 0
   #closed = false
@@ -38,9 +39,10 @@ export class Connection implements Query {
   #turn: Promise<unknown> = Promise.resolve()
   #transactions = 0
 
-  constructor(target: Target, listener: DatabaseListener, driver: Driver) {
+  constructor(target: Target, listener: DatabaseListener, driver: Driver, reconnectTimeoutMs = Infinity) {
     this.#target = target
     this.#listener = listener
+    this.#reconnectTimeoutMs = reconnectTimeoutMs
     this.#use(driver)
   }
 
@@ -108,11 +110,12 @@ export class Connection implements Query {
     })
   }
 
-  /** Rejects with `unreachable` when the signal aborts. */
+  /** Rejects with `unreachable` when the signal aborts or the time is over, which is counted from the loss: whoever asks after that has one try. */
   async reconnected(signal: AbortSignal): Promise<void> {
     if (this.#driver !== undefined) return
     const { clock } = this.#target
-    const driver = await connectPatiently(this.#target, { timeoutMs: Infinity, signal, giveUpOnRefusal: false })
+    const timeoutMs = this.#reconnectTimeoutMs - (clock.monotonicMs() - this.#lostAtMs)
+    const driver = await connectPatiently(this.#target, { timeoutMs, signal, giveUpOnRefusal: false, begun: true })
     // Another job may have been quicker, or the program is ending.
     if (this.#driver !== undefined || this.#closed) return driver.destroy()
     this.#use(driver)

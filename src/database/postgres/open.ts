@@ -20,7 +20,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     giveUpOnRefusal: true,
     awaiting: (place, reason) => listener.awaiting(place, reason),
   })
-  const connection = new Connection(target, listener, driver)
+  const connection = new Connection(target, listener, driver, options.reconnectTimeoutMs)
   const label = { engine: 'postgres', ...placeOf(url) }
   try {
     await checkUsable(connection, { ...label, schema, access })
