@@ -59,6 +59,24 @@ for (const major of POSTGRES_MAJORS) {
       )
     })
 
+    it('told to stop half-way: ends within eight seconds, and the next start heals it', async () => {
+      await using database = await postgresDatabase(major)
+      await using program = await packageWith(FILES)
+      const env = { DATABASE_URL: database.url }
+      assert.equal((await command(['migrate'], { env })).code, 0)
+      await using gateway = await gatewayTransaction(database.url)
+      const migrating = start(['migrate'], { env, packageRoot: program.root })
+      await migrating.line((line) => line['event'] === 'migrations.blocked')
+      const toldAt = performance.now()
+      migrating.kill('SIGTERM')
+      const ended = await migrating.ended
+      assert.ok(performance.now() - toldAt < 8_500, 'it took longer than eight seconds')
+      assert.equal(ended.code, 143, ended.stdout)
+      await gateway.commit()
+      assert.equal((await command(['migrate'], { env, packageRoot: program.root })).code, 0)
+      assert.deepEqual(await indexes(database), [{ name: 'idx_output', valid: true }])
+    })
+
     it('is refused behind a pooler before anything is done, saying to connect directly', { skip: withoutPgBouncer() }, async () => {
       await using database = await postgresDatabase(major)
       await using program = await packageWith(FILES)

@@ -72,13 +72,18 @@ async function undisturbed(
   }
 }
 
-/** Sessions whose lock on the relation, or on the table of that index, a concurrent build would queue for. */
+/**
+ * Sessions whose lock on the relation, or on the table of that index, a concurrent build would queue for. Vacuum waits for no snapshot, and
+ * autovacuum makes room for who queues.
+ */
 const WORKING_ON = `SELECT l.pid, ${SESSION_COLUMNS}
 FROM (
   SELECT DISTINCT coalesce(pid, 0) AS pid FROM pg_catalog.pg_locks
   WHERE locktype = 'relation' AND granted AND pid IS DISTINCT FROM pg_backend_pid()
     AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
     AND relation = coalesce((SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass($1)), to_regclass($1))
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_vacuum AS v WHERE v.pid = pg_locks.pid)
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_analyze AS v WHERE v.pid = pg_locks.pid)
     AND mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 ) AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid`
 
