@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { Client } from 'pg'
 import { exitCodeOf, messageOf } from '../../src/errors.ts'
+import { SECOND } from '../../src/time.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
 import { listening, made, migrated, opened, optionsFor } from './support.ts'
 import { migrate } from '../../src/migrations/migrate.ts'
@@ -94,6 +95,22 @@ for (const major of POSTGRES_MAJORS) {
       await somebody.end()
       assert.match(told.events[0] ?? '', /^held up by server process \d+ \(a person from/)
       assert.deepEqual(told.events.slice(1), ['applied 1', 'current 1/1'])
+    })
+
+    it('do not queue behind somebody who works on the table for longer than the limit, who is named', async () => {
+      await using test = await freshPostgres(major)
+      await test.admin.query(TABLE)
+      await using working = await writing(test, 'LOCK TABLE things IN SHARE UPDATE EXCLUSIVE MODE')
+      const files = building('CREATE INDEX CONCURRENTLY IF NOT EXISTS by_a ON things (a);')
+      const error = await failureOf(migrated(test.url, files, { lockTimeoutMs: SECOND }))
+      assert.equal(exitCodeOf(error), 4)
+      const named = `waited 1s for a lock on things, held up by server process ${working.pid} \\(the gateway from `
+      assert.match(messageOf(error), new RegExp(`^migrations/001_indexes\\.sql:2:1 \\(statement 1\\) ${named}`))
+      assert.match(
+        messageOf(error),
+        /\n0 of its 1 statements have run; [^]*\nstart the worker again when whoever holds the lock has finished$/,
+      )
+      assert.deepEqual(await indexes(test), [])
     })
 
     it('hold up nobody who waits for the migration lock, nor are held up by them', async () => {

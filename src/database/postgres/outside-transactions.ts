@@ -34,9 +34,9 @@ export function outsideTransactions(options: OutsideOptions): ApplyOutside {
       for (const limit of LIMITS) await liftLimit(connection, limit)
       await connection.statement(searchPath(schema, 'session'))
       const run = async (sql: string, relation: string): Promise<void> => {
-        const told = everyTenSeconds(blocked)
-        await undisturbed(options, relation, told)
-        await namingBlockers({ target, pid: connection.processId() ?? 0, told }, () => connection.statement(sql))
+        await undisturbed(options, relation, everyTenSeconds(blocked))
+        const watched = { target, pid: connection.processId() ?? 0, told: everyTenSeconds(blocked) }
+        await namingBlockers(watched, () => connection.statement(sql))
       }
       return await work({ run, dropIndex: (name) => run(`DROP INDEX CONCURRENTLY IF EXISTS ${qualified(schema, name)}`, name) })
     } finally {
