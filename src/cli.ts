@@ -47,7 +47,8 @@ async function perform(host: Host, command: Performed): Promise<number> {
   using shutdown = listenForSignals()
   const access = command.kind !== 'worker' && command.dryRun ? 'read' : 'write'
   const { withProgram } = await import('./program.ts')
-  const code = await withProgram({ host, shutdown, configFile: command.configFile, access }, async (program) => {
+  const lasting = command.kind === 'worker'
+  const code = await withProgram({ host, shutdown, configFile: command.configFile, access, lasting }, async (program) => {
     switch (command.kind) {
       case 'worker':
         return (await import('./commands/worker.ts')).runWorker(program)

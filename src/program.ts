@@ -43,11 +43,13 @@ export interface ProgramOptions {
   readonly configFile: string | undefined
   /** `read`: nothing is changed, whatever is asked. */
   readonly access: 'write' | 'read'
+  /** Whether a database that is lost in mid-work is waited for as long as it takes, or as long as at the start. */
+  readonly lasting: boolean
 }
 
 /** The composition root: configuration → log → migration files → database, given back in reverse whatever happens. */
 export async function withProgram(options: ProgramOptions, work: (program: Program) => Promise<ExitCode>): Promise<ExitCode> {
-  const { host, shutdown, access } = options
+  const { host, shutdown, access, lasting } = options
   const settings = settingsOf(host, options.configFile)
   const events = openEvents(
     await openLog({
@@ -63,6 +65,7 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
     const migrationFiles = await readMigrationFiles(host.packageRoot)
     await using database = await openDatabase({
       ...settings.database,
+      ...(lasting ? {} : { reconnectTimeoutMs: settings.database.connectTimeoutMs }),
       access,
       applicationName: `mcp-gateway-maintenance ${host.version}`,
       clock: host.clock,

@@ -46,7 +46,7 @@ export interface Session extends Query {
    * and then rejects with `busy`. The work may be done on the server although the answer to COMMIT was lost (`lost`).
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
-  /** After `lost`: connects again, with backoff, until it works or `signal` aborts (then it rejects with `unreachable`). */
+  /** After `lost`: connects again, with backoff, until it works; rejects with `unreachable` when `signal` aborts or the time for it is over. */
   reconnected(signal: AbortSignal): Promise<void>
   /** A table of this database as it is written in SQL: quoted, and qualified where the engine has schemas. */
   named(table: string): string
@@ -158,16 +158,38 @@ export interface Migratable {
   relations(): Promise<ReadonlyMap<string, Relation>>
   /** Rows by the planner's or a bounded count: for the warning before a long index build. */
   approximateRows(table: string): Promise<number>
-  /** Whether the table has an index of this name. */
-  hasIndex(name: string): Promise<boolean>
+  /** `invalid`: a build outside a transaction was interrupted. An index that is being built at this moment counts as valid: whoever needs it waits for it. */
+  indexState(name: string): Promise<'missing' | 'valid' | 'invalid'>
+  /** Whether a pooler stands between: then nothing that outlasts a transaction may be relied on. */
+  pooled(): Promise<boolean>
   /**
    * One migrating worker at a time. Each transaction of `work` must be opened with `apply`, which takes the lock again inside it (that alone
    * holds behind a pooler) and runs without the short limits of `Session.transaction`. Rejects with `busy` after `timeoutMs`, naming the holder.
    */
-  withMigrationLock<T>(options: MigrationLockOptions, work: (apply: ApplyTransaction) => Promise<T>): Promise<T>
+  withMigrationLock<T>(options: MigrationLockOptions, work: (apply: ApplyTransaction, outside: ApplyOutside) => Promise<T>): Promise<T>
 }
 
+/** Where another session's lock made it fail (`busy`), the message names that session if it could be seen. */
 export type ApplyTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
+
+/**
+ * For statements that no transaction may hold, while the migration lock is held; not with a pooler between, nor on an engine that has none.
+ * `blocked` is told who keeps a statement waiting, soon and then every ten seconds: each takes as long as it needs.
+ */
+export type ApplyOutside = <T>(
+  blocked: (by: string, waitedMs: number) => void,
+  work: (session: OutsideTransaction) => Promise<T>,
+) => Promise<T>
+
+export interface OutsideTransaction {
+  /**
+   * One statement that works on this table, or on the table of this index, once no other session works on its structure. Rejects with `busy`,
+   * naming that session, when it goes on for longer than the migration lock's own limit.
+   */
+  run(sql: string, relation: string): Promise<void>
+  /** Without holding up who reads or writes its table. */
+  dropIndex(name: string): Promise<void>
+}
 
 export interface MigrationLockOptions {
   readonly timeoutMs: number
@@ -212,6 +234,8 @@ export interface OpenOptions {
   readonly timeZone: string
   /** How long opening waits for a database that does not answer yet. */
   readonly connectTimeoutMs: number
+  /** How long one that is lost later is waited for, from its loss on. Absent: for ever. */
+  readonly reconnectTimeoutMs?: number
   /** `read` changes nothing and makes nothing, whatever is asked of it: where there is no database yet it shows an empty one. */
   readonly access: 'write' | 'read'
   /** Told to the server, so that its administrators see who is connected. */

@@ -1,13 +1,17 @@
-import { DatabaseError, type ApplyTransaction } from '../database/database.ts'
-import { SECOND, type Clock } from '../time.ts'
+import { DatabaseError, type ApplyOutside, type ApplyTransaction, type Database } from '../database/database.ts'
+import { formatDuration, SECOND, type Clock } from '../time.ts'
+import { runsOutsideTransaction } from './directives.ts'
 import type { MigrationFile } from './files.ts'
 import { isRecorded, makeLedger, record } from './ledger.ts'
 import { migrationFailure } from './migration-failure.ts'
+import { buildIndexes } from './build-indexes.ts'
 import { splitStatements, type Statement } from './statements.ts'
 
 export interface Application {
   readonly file: MigrationFile
+  readonly database: Database
   readonly apply: ApplyTransaction
+  readonly outside: ApplyOutside
   /** As SQL names it, and whether it has to be made first. */
   readonly ledger: { readonly table: string; readonly missing: boolean }
   readonly appVersion: string
@@ -15,16 +19,19 @@ export interface Application {
   readonly lockTimeoutMs: number
   readonly clock: Clock
   readonly signal: AbortSignal
-  /** Somebody holds a lock on a table; the file is rolled back and will be tried again. */
+  /** Somebody holds a lock that the file needs. */
   readonly blocked: (reason: string, waitedMs: number) => void
+  /** An index that an attempt that died has left half built was taken away. */
+  readonly healed: (index: string) => void
 }
 
 const FIRST_PAUSE_MS = SECOND / 2
 const LONGEST_PAUSE_MS = 15 * SECOND
 
-/** One file in one transaction, with its row in the ledger. Milliseconds; `undefined`: another worker did it, or the program is to stop. */
+/** One file, with its row in the ledger. Milliseconds; `undefined`: another worker did it, or the program is to stop. */
 export async function applyFile(application: Application): Promise<number | undefined> {
   const { file, clock, signal, lockTimeoutMs, blocked } = application
+  const attemptFile = runsOutsideTransaction(file.text) ? attemptOutside : attemptInTransaction
   const began = clock.monotonicMs()
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     const attempt: Attempt = { statement: undefined }
@@ -35,7 +42,7 @@ export async function applyFile(application: Application): Promise<number | unde
       if (busy && signal.aborted) return undefined
       const waitedMs = clock.monotonicMs() - began
       if (!busy || waitedMs + pauseMs > lockTimeoutMs) throw migrationFailure(file, attempt.statement, error)
-      blocked(error.message, waitedMs)
+      blocked(`${error.message}; tried again in ${formatDuration(pauseMs)}`, waitedMs)
       await clock.sleep(pauseMs, signal)
       if (signal.aborted) return undefined
     }
@@ -47,7 +54,8 @@ interface Attempt {
   statement: Statement | undefined
 }
 
-function attemptFile({ file, apply, ledger, appVersion, clock }: Application, attempt: Attempt): Promise<number | undefined> {
+/** All of the file and its row, or nothing. */
+function attemptInTransaction({ file, apply, ledger, appVersion, clock }: Application, attempt: Attempt): Promise<number | undefined> {
   const began = clock.monotonicMs()
   return apply(async (tx) => {
     if (ledger.missing) await makeLedger(tx, ledger.table)
@@ -62,4 +70,20 @@ function attemptFile({ file, apply, ledger, appVersion, clock }: Application, at
     await record(tx, ledger.table, file, { appliedAt: tx.now, durationMs, appVersion })
     return durationMs
   })
+}
+
+/** Each statement for itself; what is in the ledger is there and whole. Without its row the file runs again, from its beginning. */
+async function attemptOutside(application: Application, attempt: Attempt): Promise<number | undefined> {
+  const { file, apply, ledger, appVersion, clock } = application
+  const began = clock.monotonicMs()
+  const done = await apply(async (tx) => {
+    if (ledger.missing) await makeLedger(tx, ledger.table)
+    return await isRecorded(tx, ledger.table, file.version)
+  })
+  if (done) return undefined
+  await buildIndexes(application, (statement) => void (attempt.statement = statement))
+  attempt.statement = undefined
+  const durationMs = Math.round(clock.monotonicMs() - began)
+  await apply((tx) => record(tx, ledger.table, file, { appliedAt: tx.now, durationMs, appVersion }))
+  return durationMs
 }

@@ -10,7 +10,7 @@ export interface FileName {
   readonly suffix: string
 }
 
-const SQLITE = '_sqlite'
+export const SQLITE = '_sqlite'
 const FILE_NAME = /^(?<stem>(?<number>\d{3,})_(?!sqlite\.)(?<name>[a-z0-9][a-z0-9_]*?))(?<suffix>_sqlite)?\.sql$/
 
 export function parseFileName(fileName: string): FileName | undefined {

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MaintenanceError, messageOf } from '../errors.ts'
-import { parseFileName, seriesProblems, type FileName } from './file-names.ts'
+import { NO_TRANSACTION, runsOutsideTransaction } from './directives.ts'
+import { parseFileName, seriesProblems, SQLITE, type FileName } from './file-names.ts'
 import { statementProblems } from './statement-rules.ts'
 
 export interface MigrationFile extends FileName {
@@ -35,6 +36,7 @@ export async function readMigrationFiles(packageRoot: string): Promise<readonly 
       continue
     }
     problems.push(...statementProblems(text).map((problem) => `${path}:${problem}`))
+    if (parsed.suffix === SQLITE && runsOutsideTransaction(text)) problems.push(`${path} ${NOT_FOR_SQLITE}`)
     files.push({ ...parsed, path, text, checksum: checksumOf(text) })
   }
   problems.push(...seriesProblems(files, FOLDER))
@@ -43,6 +45,8 @@ export async function readMigrationFiles(packageRoot: string): Promise<readonly 
 }
 
 const FOLDER = 'migrations'
+
+const NOT_FOR_SQLITE = `must not be @${NO_TRANSACTION}: that is for PostgreSQL, SQLite builds every index in a transaction; write CREATE INDEX here`
 
 /** `undefined`: not UTF-8. A checkout with other line endings, or an editor's byte order mark, changes nothing of it. */
 export function canonicalText(bytes: Uint8Array): string | undefined {

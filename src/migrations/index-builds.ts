@@ -1,6 +1,6 @@
 import { DatabaseError, type Migratable } from '../database/database.ts'
 import { splitStatements } from './statements.ts'
-import type { Token } from './tokens.ts'
+import { keyword, nameOf } from './tokens.ts'
 
 export interface IndexBuild {
   readonly index: string
@@ -24,7 +24,7 @@ export async function slowTables(database: Migratable, sql: string): Promise<rea
   const relations = await database.relations()
   const missing: IndexBuild[] = []
   for (const build of indexBuilds(sql)) {
-    if (relations.get(build.table)?.kind === 'table' && !(await database.hasIndex(build.index))) missing.push(build)
+    if (relations.get(build.table)?.kind === 'table' && (await database.indexState(build.index)) === 'missing') missing.push(build)
   }
   const slow: SlowTable[] = []
   for (const [table, builds] of Map.groupBy(missing, (build) => build.table)) {
@@ -53,7 +53,7 @@ function warning(table: string, rows: number, builds: readonly IndexBuild[]): st
   )
 }
 
-/** `CREATE [UNIQUE] INDEX [IF NOT EXISTS] name ON [ONLY] table`. */
+/** `CREATE [UNIQUE] INDEX [IF NOT EXISTS] name ON [ONLY] table`: those that lock the table. */
 export function indexBuilds(sql: string): readonly IndexBuild[] {
   return splitStatements(sql).statements.flatMap(({ tokens }) => {
     const rest = tokens.slice(0, 12).filter((token) => !NOISE.has(keyword(token)))
@@ -65,11 +65,3 @@ export function indexBuilds(sql: string): readonly IndexBuild[] {
 }
 
 const NOISE: ReadonlySet<string> = new Set(['UNIQUE', 'IF', 'NOT', 'EXISTS', 'ONLY'])
-
-function keyword({ kind, text }: Token): string {
-  return kind === 'word' ? text.toUpperCase() : ''
-}
-
-function nameOf({ kind, text }: Token): string {
-  return kind === 'quoted' ? text.slice(1, -1).replaceAll('""', '"') : text.toLowerCase()
-}

@@ -2,10 +2,11 @@ import { DatabaseError, type Database } from '../database/database.ts'
 import { MaintenanceError } from '../errors.ts'
 import type { Clock } from '../time.ts'
 import { applyFile } from './apply-file.ts'
+import { runsOutsideTransaction } from './directives.ts'
 import type { MigrationFile } from './files.ts'
 import { slowTables } from './index-builds.ts'
 import { LEDGER, readLedger, type Ledger } from './ledger.ts'
-import { rolledBack } from './migration-failure.ts'
+import { whatStands } from './migration-failure.ts'
 import { planMigrations } from './plan.ts'
 import { refuseOtherShapes } from './shapes.ts'
 
@@ -15,8 +16,10 @@ export interface MigrationListener {
   current(applied: number, latest: number): void
   /** Another worker is migrating. */
   waiting(holder: string, waitedMs: number): void
-  /** A table lock is held by somebody else; the file was rolled back and is tried again. */
+  /** Somebody else holds a lock that the file needs; who, where that can be seen. */
   blocked(path: string, reason: string, waitedMs: number): void
+  /** An index that an attempt that died has left half built was taken away; it is built again. */
+  healed(path: string, index: string): void
   slowIndex(table: string, rows: number, message: string): void
 }
 
@@ -72,24 +75,37 @@ export async function pendingMigrations({
   files,
 }: Pick<MigrateOptions, 'database' | 'files'>): Promise<readonly MigrationFile[]> {
   const pending = planned(filesFor({ database, files }), await readLedger(database))
-  if (pending.length > 0) refuseOtherShapes(await database.relations(), pending)
+  await refuseImpossible(database, pending)
   return pending
+}
+
+/** Before the first statement. */
+async function refuseImpossible(database: Database, pending: readonly MigrationFile[]): Promise<void> {
+  if (pending.length > 0) refuseOtherShapes(await database.relations(), pending)
+  const outside = pending.filter(({ text }) => runsOutsideTransaction(text))
+  if (outside.length === 0 || !(await database.pooled())) return
+  throw new MaintenanceError(
+    'MIGRATION_REFUSED',
+    `${outside.map(({ path }) => path).join(', ')} runs outside a transaction and DATABASE_URL goes through a pooler, which may give each statement ` +
+      'another session\nnothing was changed; run `mcp-gateway-maintenance migrate` once with a DATABASE_URL that leads directly to the server',
+  )
 }
 
 async function applyPending(options: MigrateOptions, tell: (migration: AppliedMigration) => void): Promise<void> {
   const { database, signal, listener, lockTimeoutMs } = options
   const lock = { timeoutMs: lockTimeoutMs, signal, waiting: (holder: string, waitedMs: number) => listener.waiting(holder, waitedMs) }
   try {
-    await database.withMigrationLock(lock, async (apply) => {
+    await database.withMigrationLock(lock, async (apply, outside) => {
       const ledger = await readLedger(database)
       const pending = planned(filesFor(options), ledger)
-      refuseOtherShapes(await database.relations(), pending)
+      await refuseImpossible(database, pending)
       for (const file of pending) {
         if (signal.aborted) return
         for (const { table, rows, message } of await slowTables(database, file.text)) listener.slowIndex(table, rows, message)
         const blocked = (reason: string, waitedMs: number): void => listener.blocked(file.path, reason, waitedMs)
+        const healed = (index: string): void => listener.healed(file.path, index)
         const ours = { table: database.named(LEDGER), missing: ledger === undefined }
-        const durationMs = await applyFile({ ...options, file, apply, ledger: ours, blocked })
+        const durationMs = await applyFile({ ...options, file, apply, outside, ledger: ours, blocked, healed })
         if (durationMs !== undefined) tell({ version: file.version, name: file.name, durationMs })
       }
     })
@@ -110,13 +126,19 @@ async function tellWhatSurvived(
   loss: DatabaseError,
   tell: (migration: AppliedMigration) => void,
 ): Promise<void> {
-  await database.reconnected(signal)
+  const inHand = pending.find(({ version }) => !applied.some((each) => each.version === version))
+  try {
+    await database.reconnected(signal)
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || inHand === undefined) throw error
+    const unknown = `whether ${inHand.path} was applied is not known: the next start looks it up`
+    throw new DatabaseError(error.trouble, [loss.message, error.message, unknown].join('\n'), { cause: error })
+  }
   const told = new Set(applied.map(({ version }) => version))
   const recorded = new Map((await readLedger(database))?.map((row) => [row.version, row]))
   const survived = pending.filter(({ version }) => recorded.has(version) && !told.has(version))
-  const inHand = pending.find(({ version }) => !told.has(version))
   if (survived.length === 0) {
-    const message = [loss.message, ...(inHand === undefined ? [] : [`connected again: ${rolledBack(inHand)}`])].join('\n')
+    const message = [loss.message, ...(inHand === undefined ? [] : [`connected again: ${whatStands(inHand)}`])].join('\n')
     throw new DatabaseError('lost', message, { cause: loss })
   }
   for (const { version, name } of survived) tell({ version, name, durationMs: recorded.get(version)?.durationMs ?? 0 })

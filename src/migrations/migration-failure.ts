@@ -1,27 +1,36 @@
 import { DatabaseError, type Trouble } from '../database/database.ts'
 import { MaintenanceError } from '../errors.ts'
+import { runsOutsideTransaction } from './directives.ts'
 import { padded } from './file-names.ts'
 import type { MigrationFile } from './files.ts'
 import { placeOf } from './statement-rules.ts'
-import type { Statement } from './statements.ts'
+import { splitStatements, type Statement } from './statements.ts'
 
 /**
  * What is told when a file did not go through: where, with the line and a caret, and where the database stands now. What a person has to mend
  * outside the migrations (a privilege, the connection, a read-only database) keeps its kind and exit code.
  */
 export function migrationFailure(file: MigrationFile, statement: Statement | undefined, error: unknown): unknown {
+  if (error instanceof MaintenanceError && !(error instanceof DatabaseError)) {
+    return new MaintenanceError(error.code, [`${file.path}: ${error.message}`, whatStands(file, statement)].join('\n'), { cause: error })
+  }
   if (!(error instanceof DatabaseError)) return error
   const lines = [`${where(file, statement, error)} ${error.message}`, ...excerpt(file, statement, error)]
   // Whether a lost COMMIT took effect is not known yet.
-  if (error.trouble !== 'lost') lines.push(rolledBack(file))
+  if (error.trouble !== 'lost') lines.push(whatStands(file, statement))
   const message = [...lines, ...advice(error)].join('\n')
   return MENDED_OUTSIDE.has(error.trouble)
     ? new DatabaseError(error.trouble, message, { cause: error })
     : new MaintenanceError('MIGRATION_FAILED', message, { cause: error })
 }
 
-export function rolledBack({ version }: MigrationFile): string {
-  return `rolled back; the database is still ${version === 1 ? 'without any migration' : `at ${padded(version - 1)}`}`
+/** After a failure, for whoever has to decide what to do. */
+export function whatStands(file: MigrationFile, statement?: Statement): string {
+  const at = file.version === 1 ? 'without any migration' : `at ${padded(file.version - 1)}`
+  if (!runsOutsideTransaction(file.text)) return `rolled back; the database is still ${at}`
+  const count = splitStatements(file.text).statements.length
+  const done = statement === undefined ? '' : `${statement.number - 1} of its ${count} statements have run; `
+  return `${done}the database still counts as ${at}: the next start runs this file again, which is safe`
 }
 
 const MENDED_OUTSIDE: ReadonlySet<Trouble> = new Set<Trouble>(['forbidden', 'read-only', 'lost', 'unreachable', 'invalid', 'refused'])

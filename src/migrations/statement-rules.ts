@@ -1,3 +1,5 @@
+import { indexStep } from './concurrent-indexes.ts'
+import { directives, NO_TRANSACTION, runsOutsideTransaction } from './directives.ts'
 import { splitStatements, words, type Statement } from './statements.ts'
 
 export interface Place {
@@ -9,7 +11,8 @@ export interface Place {
 /** Why a file may not run, one line a problem, each beginning with `line:column`. */
 export function statementProblems(text: string): readonly string[] {
   const { statements, open } = splitStatements(text)
-  const problems = statements.flatMap(problemsOf)
+  const rule = runsOutsideTransaction(text) ? refusalOutside : refusal
+  const problems = [...directives(text).flatMap(directiveProblem), ...statements.flatMap((statement) => problemsOf(statement, rule))]
   if (open !== undefined) problems.push({ at: open.start, problem: `this ${open.what} never ends` })
   return problems.map(({ at, problem }) => {
     const { line, column } = placeOf(text, at)
@@ -30,10 +33,14 @@ interface Problem {
   readonly problem: string
 }
 
-function problemsOf(statement: Statement): Problem[] {
+function directiveProblem({ name, at }: { readonly name: string; readonly at: number }): Problem[] {
+  return name === NO_TRANSACTION ? [] : [{ at, problem: `@${name} is no directive: the only one is @${NO_TRANSACTION}` }]
+}
+
+function problemsOf(statement: Statement, rule: (statement: Statement) => string | undefined): Problem[] {
   const backslash = statement.tokens.find(({ kind, text }) => kind === 'symbol' && text === '\\')
   if (backslash !== undefined) return [{ at: backslash.start, problem: 'a psql command is not allowed here: a migration is SQL alone' }]
-  const problem = refusal(statement)
+  const problem = rule(statement)
   return problem === undefined ? [] : [{ at: statement.start, problem }]
 }
 
@@ -46,11 +53,17 @@ function refusal(statement: Statement): string | undefined {
   if (first === 'COPY' && spoken.some((word, index) => word === 'FROM' && spoken[index + 1] === 'STDIN')) {
     return 'COPY … FROM stdin is not allowed: write INSERT statements'
   }
-  if (first === 'VACUUM' || spoken.slice(0, 4).includes('CONCURRENTLY')) {
-    return `${first === 'VACUUM' ? first : 'CONCURRENTLY'} is not allowed: it cannot run in the transaction that holds the whole file`
+  if (first === 'VACUUM') return 'VACUUM is not allowed: it cannot run in the transaction that holds the whole file'
+  if (spoken.slice(0, 4).includes('CONCURRENTLY')) {
+    return `CONCURRENTLY is not allowed in the transaction that holds the whole file: give it a file that begins with -- @${NO_TRANSACTION}`
   }
   if (setsSearchPath(statement, spoken)) return 'search_path is set by the worker, to the schema it was given: do not set it here'
   return undefined
+}
+
+function refusalOutside(statement: Statement): string | undefined {
+  const step = indexStep(statement)
+  return 'refusal' in step ? step.refusal : undefined
 }
 
 function setsSearchPath(statement: Statement, spoken: readonly string[]): boolean {

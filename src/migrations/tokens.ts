@@ -32,6 +32,16 @@ export function tokenize(sql: string): Tokens {
   return { tokens, open: undefined }
 }
 
+/** In upper case; empty for anything but a bare word. */
+export function keyword(token: Token | undefined): string {
+  return token?.kind === 'word' ? token.text.toUpperCase() : ''
+}
+
+/** The name an identifier stands for. */
+export function nameOf({ kind, text }: Token): string {
+  return kind === 'quoted' ? text.slice(1, -1).replaceAll('""', '"') : text.toLowerCase()
+}
+
 interface Lexeme {
   readonly kind: Token['kind'] | 'comment'
   /** `undefined`: it never ends. */

@@ -35,7 +35,12 @@ export function openEvents(log: Log): Events {
     waiting: (holder, waitedMs) =>
       log.info({ event: 'migrations.waiting', holder, durationMs: waitedMs }, `waiting for the migration lock held by ${holder}`),
     blocked: (path, reason, waitedMs) =>
-      log.info({ event: 'migrations.blocked', path, durationMs: waitedMs }, `${path} waits for a lock and is tried again: ${reason}`),
+      log.info({ event: 'migrations.blocked', path, durationMs: waitedMs }, `${path} waits for a lock: ${reason}`),
+    healed: (path, index) =>
+      log.warn(
+        { event: 'migrations.healed', path, index },
+        `${path}: the index ${index}, left half built by an attempt that died, was dropped`,
+      ),
     slowIndex: (table, rows, message) => log.warn({ event: 'migrations.slow-index', table, rows }, message),
 
     jobFinished: (result) => log[levelOf(result)]({ event: 'job.finished', ...fieldsOf(result) }, sentenceOf(result)),

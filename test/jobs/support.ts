@@ -52,7 +52,7 @@ export async function migrated(engine: TestEngine): Promise<Fixture> {
     lockTimeoutMs: 20 * SECOND,
     signal: new AbortController().signal,
     clock: hostClock(),
-    listener: { applied: () => {}, current: () => {}, waiting: () => {}, blocked: () => {}, slowIndex: () => {} },
+    listener: { applied: () => {}, current: () => {}, waiting: () => {}, blocked: () => {}, healed: () => {}, slowIndex: () => {} },
   })
   return {
     outside,

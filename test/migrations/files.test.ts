@@ -63,6 +63,14 @@ describe('a folder of migration files', () => {
       [/001_a\.sql is not UTF-8$/, /twin/],
     ],
     [
+      'that would leave out a transaction on SQLite is refused',
+      {
+        '001_a.sql': '-- @no-transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a);',
+        '001_a_sqlite.sql': '-- @no-transaction\nDROP INDEX CONCURRENTLY IF EXISTS i;',
+      },
+      [/^migrations\/001_a_sqlite\.sql must not be @no-transaction: /],
+    ],
+    [
       'tells every problem at once, with line and column',
       { ...GOOD, '001_a.sql': '-- first\n  COMMIT;\nSELECT 1;\n\\echo x\n', 'x.sql': '' },
       [

@@ -68,9 +68,17 @@ for (const major of POSTGRES_MAJORS) {
       await test.admin.query('CREATE TABLE busy (a INTEGER)')
       await test.admin.query('BEGIN; LOCK TABLE busy')
       const told = listening()
-      const listener = { ...told.listener, blocked: () => (told.events.push('blocked'), void test.admin.query('COMMIT')) }
-      await migrated(test.url, made('001_busy', 'ALTER TABLE busy ADD COLUMN IF NOT EXISTS b INTEGER;'), { listener })
-      assert.deepEqual(told.events, ['blocked', 'applied 1', 'current 1/1'])
+      const blocked = (path: string, reason: string): void => {
+        told.listener.blocked(path, reason, 0)
+        void test.admin.query('COMMIT')
+      }
+      const files = made('001_busy', 'ALTER TABLE busy ADD COLUMN IF NOT EXISTS b INTEGER;')
+      await migrated(test.url, files, { listener: { ...told.listener, blocked } })
+      assert.deepEqual(told.events, ['blocked migrations/001_busy.sql', 'applied 1', 'current 1/1'])
+      assert.match(
+        told.messages[0] ?? '',
+        /lock timeout \[55P03\], held up by server process \d+ \(unnamed from 127\.0\.0\.1 as postgres, connected for \d+s, idle in transaction, in a transaction begun \d+s ago\); tried again in 500ms$/,
+      )
     })
 
     it('give up on a lock on a table at the end of the time, rolled back', async () => {
@@ -82,10 +90,29 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(exitCodeOf(error), 4)
       assert.match(
         messageOf(error),
-        /^migrations\/001_busy\.sql:2:1 \(statement 2\) .*lock timeout[^]*rolled back; the database is still without any migration\nstart the worker again/,
+        /^migrations\/001_busy\.sql:2:1 \(statement 2\) .*lock timeout \[55P03\], held up by server process \d+ \(unnamed from .*\)\n[^]*rolled back; the database is still without any migration\nstart the worker again/,
       )
       await test.admin.query('ROLLBACK')
       await assert.rejects(test.admin.query('SELECT * FROM first'))
+    })
+
+    it('name what little a role may see of others who are in the way, and never what those are doing', async () => {
+      await using test = await freshPostgres(major)
+      await using role = await roleIn(test)
+      await test.admin.query(
+        `CREATE TABLE busy (a INTEGER); ALTER TABLE busy OWNER TO ${role.name}; GRANT CREATE ON SCHEMA public TO ${role.name}`,
+      )
+      await test.admin.query("SET application_name = 'gateway-api'")
+      await test.admin.query("BEGIN; LOCK TABLE busy; SELECT 'a secret'")
+      const error = await failureOf(migrated(role.url, made('001_busy', 'ALTER TABLE busy ADD b INTEGER;'), { lockTimeoutMs: SECOND }))
+      assert.match(messageOf(error), /held up by server process \d+ \(gateway-api as postgres\)\n/)
+      await test.admin.query('ROLLBACK')
+      await test.admin.query(`GRANT pg_read_all_stats TO ${role.name}`)
+      await test.admin.query("BEGIN; LOCK TABLE busy; SELECT 'a secret'")
+      const more = await failureOf(migrated(role.url, made('001_busy', 'ALTER TABLE busy ADD b INTEGER;'), { lockTimeoutMs: SECOND }))
+      assert.match(messageOf(more), /held up by server process \d+ \(gateway-api from .* as postgres, .* begun \d+s ago\)\n/)
+      assert.doesNotMatch(messageOf(more), /secret/)
+      await test.admin.query('ROLLBACK')
     })
 
     it('whose connection breaks in mid-file are known to be rolled back', async () => {

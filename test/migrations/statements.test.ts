@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import * as fc from 'fast-check'
 import { indexBuilds } from '../../src/migrations/index-builds.ts'
+import { indexesMade } from '../../src/migrations/concurrent-indexes.ts'
 import { statementProblems } from '../../src/migrations/statement-rules.ts'
 import { splitStatements } from '../../src/migrations/statements.ts'
 import { tokenize } from '../../src/migrations/tokens.ts'
@@ -134,7 +135,18 @@ describe('a migration is refused that', () => {
     ['talks to psql at the end of a line', 'SELECT 1 \\gexec\n;', /^1:10 a psql command/],
     ['copies from standard input', 'COPY t (a) FROM stdin;', /^1:1 COPY/],
     ['vacuums', 'VACUUM;', /^1:1 VACUUM/],
-    ['builds an index concurrently', 'CREATE UNIQUE INDEX CONCURRENTLY i ON t (a);', /^1:1 CONCURRENTLY/],
+    [
+      'builds an index concurrently in a transaction',
+      'CREATE UNIQUE INDEX CONCURRENTLY i ON t (a);',
+      /^1:1 CONCURRENTLY .* begins with -- @no-transaction$/,
+    ],
+    ['has a directive nobody knows', '-- Why.\n\n  -- @no-transactions\nSELECT 1;', /^3:1 @no-transactions is no directive/],
+    ['has a directive with something behind it', '--@no-transaction please\n', /^1:1 @no-transaction please is no directive/],
+    [
+      'asks for no transaction too late',
+      'SELECT 1;\n-- @no-transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a);',
+      /^3:1 CONCURRENTLY/,
+    ],
     ['sets search_path', 'SET search_path = x;', /^1:1 search_path/],
     ['sets it for the transaction', 'SET LOCAL search_path TO x;', /^1:1 search_path/],
     ['sets it by function', "SELECT pg_catalog.set_config('search_path', '', false);", /^1:1 search_path/],
@@ -159,6 +171,50 @@ describe('a migration is refused that', () => {
       CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$ BEGIN COMMIT; END $$;
       SELECT '\\';`
     assert.deepEqual(statementProblems(sql), [])
+  })
+})
+
+describe('a migration without a transaction', () => {
+  const refused: [string, string, RegExp][] = [
+    [
+      'holds index statements alone',
+      'ALTER TABLE t ADD COLUMN a int;',
+      /^2:1 a file without a transaction holds CREATE INDEX CONCURRENTLY/,
+    ],
+    ['builds no index that locks its table', 'CREATE INDEX IF NOT EXISTS i ON t (a);', /^2:1 a file without a transaction/],
+    ['begins none itself', 'BEGIN;', /^2:1 a file without a transaction/],
+    ['names its indexes', 'CREATE INDEX CONCURRENTLY ON t (a);', /^2:1 the index must have a name/],
+    ['can build again', 'CREATE UNIQUE INDEX CONCURRENTLY i ON t (a);', /^2:1 IF NOT EXISTS is missing/],
+    ['can drop again', 'DROP INDEX CONCURRENTLY i;', /^2:1 IF EXISTS is missing/],
+    ['qualifies no name', 'DROP INDEX CONCURRENTLY IF EXISTS s.i;', /^2:1 a file without .* qualify no name$/],
+    ['drops one index at a time', 'DROP INDEX CONCURRENTLY IF EXISTS i, j;', /^2:1 a file without/],
+    [
+      'has names that the server keeps',
+      `CREATE INDEX CONCURRENTLY IF NOT EXISTS ${'ä'.repeat(32)} ON t (a);`,
+      /^2:1 the name .* longer than 63 bytes/,
+    ],
+    ['does not talk to psql', '\\echo x', /^2:1 a psql command/],
+  ]
+  for (const [name, sql, expected] of refused) {
+    it(name, () => {
+      const problems = statementProblems(`-- @no-transaction\n${sql}`)
+      assert.equal(problems.length, 1, problems.join('\n'))
+      assert.match(problems[0] ?? '', expected)
+    })
+  }
+
+  it('is right in any spelling, and says which indexes it leaves', () => {
+    const sql = `
+      -- Quickly found. -- @not a directive
+      --   @no-transaction\t
+
+      create unique index concurrently if not exists A on T (x); /* ; */
+      CREATE INDEX CONCURRENTLY IF NOT EXISTS "The ""B""" ON ONLY t USING btree (y) WHERE y > 0;
+      CREATE INDEX CONCURRENTLY IF NOT EXISTS c ON t (z);
+      DROP INDEX CONCURRENTLY IF EXISTS c;;
+      DROP INDEX CONCURRENTLY IF EXISTS d RESTRICT`
+    assert.deepEqual(statementProblems(sql), [])
+    assert.deepEqual(indexesMade(sql), ['a', 'The "B"'])
   })
 })
 

@@ -59,6 +59,7 @@ export function listening(): Told {
       current: (applied, latest) => events.push(`current ${applied}/${latest}`),
       waiting: (holder) => (events.push('waiting'), messages.push(holder)),
       blocked: (path, reason) => (events.push(`blocked ${path}`), messages.push(reason)),
+      healed: (path, index) => events.push(`healed ${path} ${index}`),
       slowIndex: (table, _rows, message) => (events.push(`slow ${table}`), messages.push(message)),
     },
   }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { chmod, cp, mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { test } from 'node:test'
 import { command, type CommandOptions, type Ended } from '../support/command.ts'
 import { freshPostgres, freshSqliteFile, POSTGRES_MAJORS } from '../support/databases.ts'
 import { sqliteDatabase } from '../support/engines.ts'
+import { NEXT_MIGRATION, packageWith } from '../support/package-root.ts'
 import { ROLE_WITH_PASSWORD } from '../support/postgres-server.ts'
 
 const PASSWORD = 'hunter2-and-more'
@@ -100,11 +100,9 @@ test('a file that is read-only is refused before anything is changed', { skip: a
 
 test('a migration that fails is rolled back, named with its line, and ends with exit code 4', async () => {
   await using database = await sqliteDatabase()
-  const shipped = (await readdir(new URL('../../migrations/', import.meta.url))).filter((name) => name.endsWith('_sqlite.sql'))
-  const next = String(shipped.length + 1).padStart(3, '0')
   await using broken = await packageWith({
-    [`${next}_broken.sql`]: 'SELECT 1;\n',
-    [`${next}_broken_sqlite.sql`]: 'CREATE TABLE half (id INTEGER);\nINSERT INTO nowhere VALUES (1);\n',
+    [`${NEXT_MIGRATION}_broken.sql`]: 'SELECT 1;\n',
+    [`${NEXT_MIGRATION}_broken_sqlite.sql`]: 'CREATE TABLE half (id INTEGER);\nINSERT INTO nowhere VALUES (1);\n',
   })
   const ended = await command(['migrate'], { ...sqlite(database.file), packageRoot: broken.root })
   assertRefused(ended, 4, /\d_broken_sqlite\.sql:2/, /nowhere/)
@@ -159,15 +157,4 @@ function sqlite(file: string): CommandOptions {
 
 function asRoot(): boolean {
   return process.geteuid?.() === 0
-}
-
-/** The program with other migrations than its own: a folder that links to the rest. */
-async function packageWith(migrations: Readonly<Record<string, string>>): Promise<AsyncDisposable & { readonly root: string }> {
-  const fresh = await freshSqliteFile()
-  const ours = fileURLToPath(new URL('../..', import.meta.url))
-  for (const linked of ['node_modules', 'config']) await symlink(join(ours, linked), join(fresh.folder, linked))
-  for (const copied of ['bin', 'src', 'migrations', 'package.json'])
-    await cp(join(ours, copied), join(fresh.folder, copied), { recursive: true })
-  for (const [name, text] of Object.entries(migrations)) await writeFile(join(fresh.folder, 'migrations', name), text)
-  return { root: fresh.folder, [Symbol.asyncDispose]: () => fresh[Symbol.asyncDispose]() }
 }

@@ -37,7 +37,7 @@ function workerAt(t: TestContext, now: EpochMs, database: TestDatabase, env: Rec
   }
   const stopping = new AbortController()
   const shutdown = { stopping: stopping.signal, abandon: new AbortController().signal, exitCode: undefined, [Symbol.dispose]: () => {} }
-  const ended = withProgram({ host, shutdown, configFile: undefined, access: 'write' }, runWorker)
+  const ended = withProgram({ host, shutdown, configFile: undefined, access: 'write', lasting: true }, runWorker)
   const stop = (): Promise<number> => {
     stopping.abort('SIGTERM')
     return ended

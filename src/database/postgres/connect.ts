@@ -16,6 +16,8 @@ export interface Patience {
   readonly signal: AbortSignal
   /** Whether an error that time does not mend (a wrong password) ends the waiting. */
   readonly giveUpOnRefusal: boolean
+  /** A connection was there before, and something may have been done with it. */
+  readonly begun?: boolean
   /** Told when the first try has failed and others will follow. */
   readonly awaiting?: (place: string, reason: string) => void
 }
@@ -28,7 +30,8 @@ const LONGEST_PAUSE_MS = 5 * SECOND
 const MISSING_DATABASE_MS = 10 * SECOND
 
 /** Connects, trying again with growing pauses while the server cannot be reached. Rejects with `unreachable` or `refused`. */
-export async function connectPatiently(target: Target, { timeoutMs, signal, giveUpOnRefusal, awaiting }: Patience): Promise<Driver> {
+export async function connectPatiently(target: Target, patience: Patience): Promise<Driver> {
+  const { timeoutMs, signal, giveUpOnRefusal, begun = false, awaiting } = patience
   const { clock } = target
   const started = clock.monotonicMs()
   for (let tries = 1, pauseMs = FIRST_PAUSE_MS; ; tries += 1, pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
@@ -42,8 +45,8 @@ export async function connectPatiently(target: Target, { timeoutMs, signal, give
     }
     if (signal.aborted) throw stopped(target, failure)
     const waited = clock.monotonicMs() - started
-    const patience = giveUpOnRefusal ? patienceMs(asDriverError(failure), timeoutMs) : timeoutMs
-    if (waited + pauseMs > patience) throw givenUp(target, failure, tries, waited)
+    const mostMs = giveUpOnRefusal ? patienceMs(asDriverError(failure), timeoutMs) : timeoutMs
+    if (waited + pauseMs > mostMs) throw givenUp(target, failure, { tries, waitedMs: waited, begun })
     if (tries === 1) awaiting?.(placeOf(target.url).place, scrubbed(explanation(asDriverError(failure)), target.url.password))
     await clock.sleep(pauseMs, signal)
     if (signal.aborted) throw stopped(target, failure)
@@ -88,7 +91,14 @@ export function placeOf(url: PostgresUrl): { readonly place: string; readonly na
   return { place: `${host.includes(':') ? `[${host}]` : host}:${port}`, name: database }
 }
 
-function givenUp({ url }: Target, failure: unknown, tries: number, waitedMs: number): DatabaseError {
+interface Waited {
+  readonly tries: number
+  readonly waitedMs: number
+  readonly begun: boolean
+}
+
+function givenUp({ url }: Target, failure: unknown, { tries, waitedMs, begun }: Waited): DatabaseError {
+  const stands = begun ? 'What was committed before the connection was lost stays, the rest was not done.' : 'Nothing was changed.'
   const { place, name } = placeOf(url)
   const error = asDriverError(failure)
   const said = scrubbed(explanation(error), url.password)
@@ -98,7 +108,7 @@ function givenUp({ url }: Target, failure: unknown, tries: number, waitedMs: num
     const often = tries === 1 ? 'tried once' : `tried ${tries} times in ${formatDuration(Math.round(waitedMs / SECOND) * SECOND)}`
     return new DatabaseError(
       'unreachable',
-      `PostgreSQL at ${place}/${name} cannot be reached: ${said} (${often}). Nothing was changed. ` +
+      `PostgreSQL at ${place}/${name} cannot be reached: ${said} (${often}). ${stands} ` +
         'Check that the server runs and takes connections from here, and DATABASE_URL; DATABASE_CONNECT_TIMEOUT says how long to wait.',
       { cause: failure },
     )
@@ -106,7 +116,7 @@ function givenUp({ url }: Target, failure: unknown, tries: number, waitedMs: num
   const advice = code === '3D000' ? 'Create the database, or correct' : 'Correct the user, the password, the TLS settings or'
   return new DatabaseError(
     'refused',
-    `PostgreSQL at ${place}/${name} refused the connection: ${said}${code === undefined ? '' : ` [${code}]`}. Nothing was changed. ${advice} DATABASE_URL.`,
+    `PostgreSQL at ${place}/${name} refused the connection: ${said}${code === undefined ? '' : ` [${code}]`}. ${stands} ${advice} DATABASE_URL.`,
     { cause: failure },
   )
 }

@@ -31,6 +31,7 @@ const GOODBYE_MS = SECOND
 export class Connection implements Query {
   readonly #target: Target
   readonly #listener: DatabaseListener
+  readonly #reconnectTimeoutMs: number
   #driver: Driver | undefined
   #lostAtMs = 0
   #closed = false
@@ -38,9 +39,10 @@ export class Connection implements Query {
   #turn: Promise<unknown> = Promise.resolve()
   #transactions = 0
 
-  constructor(target: Target, listener: DatabaseListener, driver: Driver) {
+  constructor(target: Target, listener: DatabaseListener, driver: Driver, reconnectTimeoutMs = Infinity) {
     this.#target = target
     this.#listener = listener
+    this.#reconnectTimeoutMs = reconnectTimeoutMs
     this.#use(driver)
   }
 
@@ -60,6 +62,11 @@ export class Connection implements Query {
 
   query<Row = Record<string, unknown>>(sql: string, values?: readonly Value[]): Promise<Result<Row>> {
     return this.#exclusively(async (driver) => resultOf(await this.#run<Row>(driver, sql, values, ANSWER_MS)))
+  }
+
+  /** Statements without values, outside a transaction of ours, for as long as they take. */
+  async statement(sql: string): Promise<void> {
+    await this.#exclusively((driver) => this.#run(driver, sql, undefined, 0))
   }
 
   transaction<T>(style: TransactionStyle, work: (tx: Transaction) => Promise<T>): Promise<T> {
@@ -103,11 +110,12 @@ export class Connection implements Query {
     })
   }
 
-  /** Rejects with `unreachable` when the signal aborts. */
+  /** Rejects with `unreachable` when the signal aborts or the time is over, which is counted from the loss: whoever asks after that has one try. */
   async reconnected(signal: AbortSignal): Promise<void> {
     if (this.#driver !== undefined) return
     const { clock } = this.#target
-    const driver = await connectPatiently(this.#target, { timeoutMs: Infinity, signal, giveUpOnRefusal: false })
+    const timeoutMs = this.#reconnectTimeoutMs - (clock.monotonicMs() - this.#lostAtMs)
+    const driver = await connectPatiently(this.#target, { timeoutMs, signal, giveUpOnRefusal: false, begun: true })
     // Another job may have been quicker, or the program is ending.
     if (this.#driver !== undefined || this.#closed) return driver.destroy()
     this.#use(driver)

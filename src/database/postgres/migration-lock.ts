@@ -1,11 +1,17 @@
 import { createHash } from 'node:crypto'
 import { SECOND, formatDuration, type Clock } from '../../time.ts'
-import { DatabaseError, type ApplyTransaction, type MigrationLockOptions, type Query, type Transaction } from '../database.ts'
+import { DatabaseError, type ApplyOutside, type ApplyTransaction, type MigrationLockOptions, type Query } from '../database.ts'
+import { namingBlockers } from './blockers.ts'
+import type { Target } from './connect.ts'
 import type { Connection } from './connection.ts'
+import { outsideTransactions } from './outside-transactions.ts'
+import { describeSession, SESSION_COLUMNS, type SessionRow } from './sessions.ts'
 import { migrationTransaction } from './transactions.ts'
 
 export interface LockOptions extends MigrationLockOptions {
   readonly connection: Connection
+  /** Where to connect a second time, to see who is in the way. */
+  readonly target: Target
   readonly clock: Clock
   readonly schema: string
 }
@@ -20,28 +26,32 @@ const TELL_EVERY_MS = 10 * SECOND
  * cases, so that workers on either way exclude each other. Locks are tried for and never waited for: a waiting statement holds a snapshot, and
  * an index that is built concurrently would wait for it.
  */
-export async function withMigrationLock<T>(options: LockOptions, work: (apply: ApplyTransaction) => Promise<T>): Promise<T> {
-  const { connection, schema } = options
+export async function withMigrationLock<T>(
+  options: LockOptions,
+  work: (apply: ApplyTransaction, outside: ApplyOutside) => Promise<T>,
+): Promise<T> {
+  const { connection, target, schema } = options
   const key = lockKey(schema)
   const wait = patience(options, key)
   const style = migrationTransaction(schema)
   const apply: ApplyTransaction = async (body) => {
     for (;;) {
       const outcome = await connection.transaction(style, async (tx) => {
-        if (!(await isTrue(tx, 'SELECT pg_try_advisory_xact_lock($1::bigint) AS yes', key))) return undefined
-        return { value: await body(tx) }
+        const { taken, pid } = await tried(tx, `pg_try_advisory_xact_lock(${key})`)
+        return taken ? { value: await namingBlockers({ target, pid }, () => body(tx)) } : undefined
       })
       if (outcome !== undefined) return outcome.value
       await wait()
     }
   }
-  if (!(await isDirect(connection))) return work(apply)
+  if (await isPooled(connection))
+    return work(apply, () => Promise.reject(new Error('statements outside a transaction need a direct connection')))
 
-  while (!(await isTrue(connection, 'SELECT pg_try_advisory_lock($1::bigint) AS yes', key))) await wait()
+  while (!(await tried(connection, `pg_try_advisory_lock(${key})`)).taken) await wait()
   try {
     // The server would notice only at the end of a long index build that its client was killed, and hold the lock until then.
     await unlessFailing(connection, `SET client_connection_check_interval = '1s'`)
-    return await work(apply)
+    return await work(apply, outsideTransactions(options))
   } finally {
     // A connection that is lost has let go of it; what the work itself failed with must not be hidden.
     await unlessFailing(connection, 'RESET client_connection_check_interval')
@@ -59,14 +69,18 @@ export function lockKey(schema: string): string {
 }
 
 /** A pooler gives each client a process id of its own making. */
-async function isDirect(connection: Connection): Promise<boolean> {
+export async function isPooled(connection: Connection): Promise<boolean> {
   const { rows } = await connection.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
-  return rows[0]?.pid === connection.processId()
+  return rows[0]?.pid !== connection.processId()
 }
 
-async function isTrue(query: Query | Transaction, sql: string, key: string): Promise<boolean> {
-  const { rows } = await query.query<{ yes: boolean }>(sql, [key])
-  return rows[0]?.yes === true
+/**
+ * Without bound values: those would leave a portal open, whose snapshot an index that is built concurrently on another connection would wait for
+ * until the next statement.
+ */
+async function tried(query: Query, lock: string): Promise<{ readonly taken: boolean; readonly pid: number }> {
+  const { rows } = await query.query<{ taken: boolean; pid: number }>(`SELECT ${lock} AS taken, pg_backend_pid() AS pid`)
+  return rows[0] ?? { taken: false, pid: 0 }
 }
 
 /** Resolves when it is time for another try; tells who holds the lock at once and then every ten seconds; rejects at the end of the time. */
@@ -96,24 +110,13 @@ function patience({ connection, clock, timeoutMs, signal, waiting }: LockOptions
   }
 }
 
-interface Holder {
-  readonly pid: number
-  readonly application_name: string | null
-  readonly client: string | null
-  readonly connected_s: number | null
-}
-
 async function holder(connection: Connection, key: string): Promise<string> {
-  const { rows } = await connection.query<Holder>(HOLDER, [key])
-  const [found] = rows
-  if (found === undefined) return 'a session that has just ended'
-  const name = found.application_name === null || found.application_name === '' ? 'unnamed' : found.application_name
-  const since = found.connected_s === null ? '' : `, connected for ${formatDuration(Math.round(found.connected_s) * SECOND)}`
-  return `server process ${found.pid} (${name}${found.client === null ? '' : ` from ${found.client}`}${since})`
+  const { rows } = await connection.query<SessionRow>(HOLDER, [key])
+  return rows[0] === undefined ? 'a session that has just ended' : describeSession(rows[0])
 }
 
 /** A 64-bit key is shown in two halves. */
-const HOLDER = `SELECT l.pid, a.application_name, host(a.client_addr) AS client, extract(epoch FROM clock_timestamp() - a.backend_start)::float8 AS connected_s
+const HOLDER = `SELECT l.pid, ${SESSION_COLUMNS}
 FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())

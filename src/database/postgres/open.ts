@@ -4,9 +4,9 @@ import { connectPatiently, placeOf } from './connect.ts'
 import { Connection } from './connection.ts'
 import { qualified, quoted } from './identifiers.ts'
 import { inspect } from './inspect.ts'
-import { withMigrationLock } from './migration-lock.ts'
+import { isPooled, withMigrationLock } from './migration-lock.ts'
 import { PACING, pressureGauge } from './pressure.ts'
-import { approximateRows, hasIndex, relations } from './relations.ts'
+import { approximateRows, indexState, relations } from './relations.ts'
 import { expiredRows } from './slices.ts'
 import { EPOCH_MS, shortTransaction } from './transactions.ts'
 
@@ -20,7 +20,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     giveUpOnRefusal: true,
     awaiting: (place, reason) => listener.awaiting(place, reason),
   })
-  const connection = new Connection(target, listener, driver)
+  const connection = new Connection(target, listener, driver, options.reconnectTimeoutMs)
   const label = { engine: 'postgres', ...placeOf(url) }
   try {
     await checkUsable(connection, { ...label, schema, access })
@@ -58,8 +58,9 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     migrationFiles: /^\d+_[a-z0-9_]*(?<!_sqlite)\.sql$/,
     relations: () => relations(queries, schema),
     approximateRows: (table) => approximateRows(queries, schema, table),
-    hasIndex: (name) => hasIndex(queries, schema, name),
-    withMigrationLock: (lock, work) => withMigrationLock({ ...lock, connection, clock, schema }, work),
+    indexState: (name) => indexState(queries, schema, name),
+    pooled: () => isPooled(connection),
+    withMigrationLock: (lock, work) => withMigrationLock({ ...lock, connection, target, clock, schema }, work),
 
     [Symbol.asyncDispose]: () => connection.close(),
   }

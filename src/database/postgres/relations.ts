@@ -24,13 +24,18 @@ export async function approximateRows(query: Query, schema: string, table: strin
   return rows[0]?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0
 }
 
-export async function hasIndex(query: Query, schema: string, name: string): Promise<boolean> {
-  const { rows } = await query.query(
-    `SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+/** Who may not see how far another role's build is sees no build: then an index that is not finished is invalid. */
+export async function indexState(query: Query, schema: string, name: string): Promise<'missing' | 'valid' | 'invalid'> {
+  const { rows } = await query.query<{ valid: boolean }>(
+    `SELECT coalesce(i.indisvalid AND i.indisready AND i.indislive, true)
+       OR EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index AS p WHERE p.index_relid = c.oid) AS valid
+     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+     LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
      WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('i', 'I')`,
     [schema, name],
   )
-  return rows.length > 0
+  if (rows[0] === undefined) return 'missing'
+  return rows[0].valid ? 'valid' : 'invalid'
 }
 
 interface Row {

@@ -24,7 +24,7 @@ export function shortTransaction(schema: string, access: 'write' | 'read'): Tran
       // Statistics that lag behind must never turn a batch into a scan of the whole table, nor compiling it into the longest part.
       'SET LOCAL enable_seqscan = off',
       'SET LOCAL jit = off',
-      searchPath(schema),
+      searchPath(schema, 'transaction'),
       NOW,
     ].join('; '),
     answerMs: STATEMENT_MS + ANSWER_MARGIN_MS,
@@ -38,7 +38,9 @@ export function migrationTransaction(schema: string): TransactionStyle {
     begin: [
       'BEGIN ISOLATION LEVEL READ COMMITTED',
       ...settings({ lock_timeout: DDL_LOCK_MS, statement_timeout: 0, idle_in_transaction_session_timeout: DDL_IDLE_MS }),
-      searchPath(schema),
+      // Known from PostgreSQL 17 on.
+      `SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'`,
+      searchPath(schema, 'transaction'),
       NOW,
     ].join('; '),
     answerMs: 0,
@@ -52,9 +54,10 @@ function settings(values: Readonly<Record<string, number>>): string[] {
 }
 
 /** Our schema first, then whatever the gateway's own statements would see: its triggers may rely on that. */
-function searchPath(schema: string): string {
+export function searchPath(schema: string, during: 'transaction' | 'session'): string {
   const first = literal(quoted(schema))
-  return `SELECT pg_catalog.set_config('search_path', concat_ws(', ', ${first}, nullif(current_setting('search_path'), '')), true)`
+  const local = during === 'transaction'
+  return `SELECT pg_catalog.set_config('search_path', concat_ws(', ', ${first}, nullif(current_setting('search_path'), '')), ${local})`
 }
 
 export const EPOCH_MS = 'floor(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint'

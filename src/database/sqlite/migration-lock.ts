@@ -1,5 +1,5 @@
 import { SECOND } from '../../time.ts'
-import type { ApplyTransaction, MigrationLockOptions } from '../database.ts'
+import type { ApplyOutside, ApplyTransaction, MigrationLockOptions } from '../database.ts'
 import type { SqliteSession } from './session.ts'
 
 const TELL_EVERY_MS = 10 * SECOND
@@ -11,9 +11,9 @@ const TELL_EVERY_MS = 10 * SECOND
 export function withMigrationLock<T>(
   session: SqliteSession,
   { timeoutMs, signal, waiting }: MigrationLockOptions,
-  work: (apply: ApplyTransaction) => Promise<T>,
+  work: (apply: ApplyTransaction, outside: ApplyOutside) => Promise<T>,
 ): Promise<T> {
-  return work((transaction) => {
+  const apply: ApplyTransaction = (transaction) => {
     let nextMs = 0
     const tell = (waitedMs: number): void => {
       if (waitedMs < nextMs) return
@@ -21,5 +21,6 @@ export function withMigrationLock<T>(
       waiting('another process that holds the write lock', waitedMs)
     }
     return session.patientTransaction({ limitMs: timeoutMs, signal, waiting: tell }, transaction)
-  })
+  }
+  return work(apply, () => Promise.reject(new Error('there is nothing that SQLite does only outside a transaction')))
 }

@@ -9,7 +9,7 @@ import { Housekeeping } from './housekeeping.ts'
 import { inspect } from './inspect.ts'
 import { withMigrationLock } from './migration-lock.ts'
 import { pacingOf } from './pacing.ts'
-import { approximateRows, hasIndex, relations } from './relations.ts'
+import { approximateRows, indexState, relations } from './relations.ts'
 import { SqliteSession } from './session.ts'
 import { SqliteExpiredRows } from './slices.ts'
 import { Snapshot } from './snapshot.ts'
@@ -90,7 +90,8 @@ function databaseOf(
     migrationFiles: /^\d+_\w+_sqlite\.sql$/,
     relations: () => session.read(() => relations(connection)),
     approximateRows: (table) => session.read(() => approximateRows(connection, table)),
-    hasIndex: (name) => session.read(() => hasIndex(connection, name)),
+    indexState: (name) => session.read(() => indexState(connection, name)),
+    pooled: () => Promise.resolve(false),
     withMigrationLock: (lock, work) => withMigrationLock(session, lock, work),
 
     [Symbol.asyncDispose]: () => {

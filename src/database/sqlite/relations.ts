@@ -47,6 +47,7 @@ export function approximateRows(connection: Connection, table: string): number {
   return readable(() => connection.figure(`SELECT (SELECT max(rowid) FROM ${name}) - (SELECT min(rowid) FROM ${name}) + 1`)) ?? 0
 }
 
-export function hasIndex(connection: Connection, name: string): boolean {
-  return connection.run(`SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = $1 COLLATE NOCASE`, [name]).rows.length > 0
+export function indexState(connection: Connection, name: string): 'missing' | 'valid' {
+  const { rows } = connection.run(`SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = $1 COLLATE NOCASE`, [name])
+  return rows.length > 0 ? 'valid' : 'missing'
 }

@@ -32,7 +32,7 @@ describe('what a SQLite database consists of', () => {
     assert.equal(relations.get('names')?.kind, 'view')
     assert.deepEqual([...relations.get('names')!.columns.keys()], ['label'])
     assert.equal(relations.get('broken')?.columns.size, 0)
-    assert.deepEqual([await database.hasIndex('IDX_TOOLS_NOTE'), await database.hasIndex('tools')], [true, false])
+    assert.deepEqual([await database.indexState('IDX_TOOLS_NOTE'), await database.indexState('tools')], ['valid', 'missing'])
   })
 
   it('has tables of about so many rows', async () => {

@@ -1,0 +1,26 @@
+export interface Directive {
+  /** With what follows it: `no-transaction`. */
+  readonly name: string
+  /** UTF-16 offset of its line in the file. */
+  readonly at: number
+}
+
+/** The file's statements run one by one, each outside a transaction. */
+export const NO_TRANSACTION = 'no-transaction'
+
+/** What a file asks of the runner: comments of the form `-- @name` at its top, before anything but other such comments and blank lines. */
+export function directives(text: string): readonly Directive[] {
+  const found: Directive[] = []
+  let at = 0
+  for (const line of text.split('\n')) {
+    if (!/^\s*(--.*)?$/.test(line)) break
+    const name = /^\s*--\s*@(.*)$/.exec(line)?.[1]?.trim()
+    if (name !== undefined) found.push({ name, at })
+    at += line.length + 1
+  }
+  return found
+}
+
+export function runsOutsideTransaction(text: string): boolean {
+  return directives(text).some(({ name }) => name === NO_TRANSACTION)
+}

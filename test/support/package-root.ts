@@ -1,0 +1,20 @@
+import { cp, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { readMigrationFiles } from '../../src/migrations/files.ts'
+import { freshSqliteFile } from './databases.ts'
+
+const OURS = fileURLToPath(new URL('../..', import.meta.url))
+
+/** The number after the project's own migrations, as it stands in file names. */
+export const NEXT_MIGRATION = String(Math.max(...(await readMigrationFiles(OURS)).map(({ version }) => version)) + 1).padStart(3, '0')
+
+/** A copy of the program with these files in its `migrations/` too, for the `packageRoot` of a command. */
+export async function packageWith(migrations: Readonly<Record<string, string>>): Promise<AsyncDisposable & { readonly root: string }> {
+  const fresh = await freshSqliteFile()
+  for (const linked of ['node_modules', 'config']) await symlink(join(OURS, linked), join(fresh.folder, linked))
+  for (const copied of ['bin', 'src', 'migrations', 'package.json'])
+    await cp(join(OURS, copied), join(fresh.folder, copied), { recursive: true })
+  for (const [name, text] of Object.entries(migrations)) await writeFile(join(fresh.folder, 'migrations', name), text)
+  return { root: fresh.folder, [Symbol.asyncDispose]: () => fresh[Symbol.asyncDispose]() }
+}
