@@ -192,7 +192,8 @@ async function linkLibraries(native: string, folder: string): Promise<string> {
   return folder
 }
 
-function freePort(): Promise<number> {
+/** Free a moment ago: somebody else may take it. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)
