@@ -18,6 +18,8 @@ export interface PostgresServer {
   /** Of the superuser, in the database `postgres`. */
   readonly url: string
   stop(): Promise<void>
+  /** Stops it at once, as a crash does: nothing is finished, and it recovers when it is started again, after so long. Resolves when it answers. */
+  crash(downMs: number): Promise<void>
 }
 
 export interface ServerOptions {
@@ -110,11 +112,18 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
       child.stdin.end()
       await ended
     },
+    crash: async (downMs) => {
+      await writeFile(join(home, 'down'), String(downMs / 1_000))
+      process.kill(Number((await readFile(join(home, 'data', 'postmaster.pid'), 'utf8')).split('\n', 1)[0]), 'SIGQUIT')
+      const again = await readiness(child)
+      if (again !== undefined) throw new Error(`PostgreSQL ${major} did not start again:\n${again}`)
+    },
   }
 }
 
 /**
- * $1 home, $2 binaries, $3 prefix, then settings. Waits for the end of standard input, then stops the server and removes its home.
+ * $1 home, $2 binaries, $3 prefix, then settings. Waits for the end of standard input, then stops the server and removes its home. A server that
+ * ends while there is a file `down` is started again after the seconds in it.
  * TERM before INT: INT is ignored by a background process until the server has set up its handlers.
  */
 const LIFE_OF_A_SERVER = `
@@ -123,12 +132,17 @@ export DYLD_LIBRARY_PATH="$LD_LIBRARY_PATH" # here, because macOS takes it from 
 exec 3<&0 </dev/null
 trap 'rm -rf "$home" 2>/dev/null' EXIT
 $prefix "$native/bin/initdb" -D "$home/data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions >&2 3<&- || exit 1
-$prefix "$native/bin/postgres" -D "$home/data" -k "$home" "$@" 3<&- &
-server=$!
-{ read -r _ <&3; kill -TERM $server; kill -INT $server; } 2>/dev/null &
-watch=$!
-wait $server
-kill $watch 2>/dev/null
+while :; do
+  $prefix "$native/bin/postgres" -D "$home/data" -k "$home" "$@" 3<&- &
+  server=$!
+  { read -r _ <&3; kill -TERM $server; kill -INT $server; } 2>/dev/null &
+  watch=$!
+  wait $server
+  kill $watch 2>/dev/null
+  [ -e "$home/down" ] || break
+  sleep "$(cat "$home/down")"
+  rm "$home/down"
+done
 `
 
 async function createRole(url: string): Promise<void> {

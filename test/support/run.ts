@@ -4,7 +4,7 @@ import { POSTGRES_MAJORS, startPostgres, type PostgresServer } from './postgres-
 
 /**
  * What `npm test` runs: `node --test` beside one PostgreSQL server of each major version. Arguments are test files, patterns and options of
- * `node --test`; with none that names a file, every test but the slow ones in `test/faults`.
+ * `node --test`; with none that names a file, every test.
  */
 async function main(given: readonly string[]): Promise<number> {
   const servers = new Map<number, PostgresServer>()
@@ -29,7 +29,7 @@ const TEST_TIMEOUT = '--test-timeout=120000'
 const LONGEST_RUN_MS = 20 * 60_000
 
 function everyTest(): string[] {
-  return globSync('test/**/*.test.ts', { exclude: ['test/faults/**'] }).toSorted()
+  return globSync('test/**/*.test.ts').toSorted()
 }
 
 function runTests(argv: readonly string[], servers: ReadonlyMap<number, PostgresServer>): Promise<number> {

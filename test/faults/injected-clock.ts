@@ -1,0 +1,29 @@
+import { runNow } from '../../src/commands/run-now.ts'
+import { NOTHING_ACCEPTED } from '../../src/jobs/safety-check.ts'
+import { withProgram, type Host } from '../../src/program.ts'
+import { hostClock } from '../../src/time.ts'
+import type { Arena } from './arena.ts'
+
+/** `--run-now` as the command does it, in this process, with a clock that is so much ahead. Answers with the exit code. */
+export function runWithClock(arena: Arena, packageRoot: string, shiftMs: number): Promise<number> {
+  const clock = hostClock()
+  const host: Host = {
+    arguments: [],
+    env: { DATABASE_URL: arena.database.url, LOG_LEVEL: 'silent' },
+    workingDirectory: packageRoot,
+    packageRoot,
+    version: '1.2.3',
+    uid: process.getuid?.(),
+    terminal: { output: false, error: false },
+    clock: { ...clock, now: () => clock.now() + shiftMs },
+    worker: 'moved-clock:1',
+    random: () => 0,
+    print: () => {},
+    printError: () => {},
+  }
+  const never = new AbortController().signal
+  const shutdown = { stopping: never, abandon: never, exitCode: undefined, [Symbol.dispose]: () => {} }
+  return withProgram({ host, shutdown, configFile: undefined, access: 'write', lasting: false }, (program) =>
+    runNow(program, { jobs: [], dryRun: false, accepted: NOTHING_ACCEPTED }),
+  )
+}

@@ -1,0 +1,124 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+
+/** What the link can do to those who use it. */
+export type LinkFault =
+  /** Both ends at once. */
+  | { readonly kind: 'cut' }
+  /** The server's next answer is let through as far as this part of it, then both ends are cut. */
+  | { readonly kind: 'half'; readonly part: number }
+  /** The server's next answer to COMMIT never arrives: the work is done, and the worker cannot know. Seen on plain connections only. */
+  | { readonly kind: 'commit-unanswered' }
+  /** Nothing passes for so long, not even that an end was closed; then everything that was held back does. */
+  | { readonly kind: 'stall'; readonly ms: number }
+
+interface Pair {
+  readonly client: Socket
+  readonly server: Socket
+}
+
+/** The tag of CommandComplete, as it ends an answer to COMMIT. */
+const COMMITTED = Buffer.from('COMMIT\0')
+
+/** A TCP link to a server that can be made to fail. */
+export class Proxy implements AsyncDisposable {
+  readonly #listener: Server
+  readonly #target: { readonly host: string; readonly port: number }
+  readonly #pairs = new Set<Pair>()
+  #onAnswer: ((pair: Pair, chunk: Buffer) => boolean) | undefined
+  /** What is done when a stall ends; `undefined`: there is none. */
+  #held: (() => void)[] | undefined
+
+  private constructor(listener: Server, url: URL) {
+    this.#listener = listener
+    this.#target = { host: url.hostname, port: Number(url.port) }
+    listener.on('connection', (client) => this.#join(client))
+  }
+
+  static async open(url: string): Promise<Proxy> {
+    const listener = createServer()
+    await new Promise<void>((resolve, reject) => listener.once('error', reject).listen(0, '127.0.0.1', resolve))
+    return new Proxy(listener, new URL(url))
+  }
+
+  /** The same database by way of this link. */
+  through(url: string): URL {
+    const { port } = this.#listener.address() as AddressInfo
+    return Object.assign(new URL(url), { host: `127.0.0.1:${port}` })
+  }
+
+  /** Resolves when it has taken place; a stall, when it is over. */
+  async inflict(fault: LinkFault): Promise<void> {
+    switch (fault.kind) {
+      case 'cut':
+        // With nobody on the line it is the next answer that is not let through.
+        if (this.#pairs.size === 0) return this.#atAnswer(() => true, 0)
+        for (const pair of this.#pairs) cut(pair)
+        return
+      case 'half':
+        return this.#atAnswer(() => true, fault.part)
+      case 'commit-unanswered':
+        return this.#atAnswer((chunk) => chunk.includes(COMMITTED), 0)
+      case 'stall':
+        this.#held = []
+        await new Promise((resolve) => setTimeout(resolve, fault.ms))
+        this.#release()
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#release()
+    for (const pair of this.#pairs) cut(pair)
+    await new Promise((resolve) => this.#listener.close(resolve))
+  }
+
+  #atAnswer(fits: (chunk: Buffer) => boolean, part: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onAnswer = (pair, chunk) => {
+        if (!fits(chunk)) return false
+        this.#onAnswer = undefined
+        pair.client.write(chunk.subarray(0, Math.floor(part * chunk.length)), () => cut(pair))
+        pair.server.destroy()
+        resolve()
+        return true
+      }
+    })
+  }
+
+  #join(client: Socket): void {
+    const pair: Pair = { client, server: connect(this.#target) }
+    this.#pairs.add(pair)
+    const { server } = pair
+    client.on('data', (chunk) => this.#later(() => void server.write(chunk)))
+    server.on('data', (chunk: Buffer) => {
+      if (this.#onAnswer?.(pair, chunk) !== true) this.#later(() => void client.write(chunk))
+    })
+    for (const [one, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      one.on('error', () => {})
+      one.on('close', () =>
+        this.#later(() => {
+          other.destroySoon()
+          this.#pairs.delete(pair)
+        }),
+      )
+    }
+  }
+
+  #later(work: () => void): void {
+    if (this.#held === undefined) work()
+    else this.#held.push(work)
+  }
+
+  #release(): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const work of held) work()
+  }
+}
+
+function cut({ client, server }: Pair): void {
+  client.destroy()
+  server.destroy()
+}
