@@ -4,8 +4,10 @@ import type { Connection, Patience } from './connection.ts'
 import { quoted } from './names.ts'
 import type { WriteAheadLog } from './write-ahead-log.ts'
 
-/** How long a query or a short transaction waits for somebody else's lock. */
+/** How long a short transaction waits for somebody else's lock: a batch is then tried again, smaller. */
 const SHORT: Patience = { limitMs: 5 * SECOND }
+/** Reading holds nobody up; many who start together and write without a log can keep a reader out for seconds. */
+const READING: Patience = { limitMs: 30 * SECOND }
 
 /** Gives the one connection to one task at a time, in the order in which they asked. Who asks again while it is theirs waits for ever. */
 export class SqliteSession implements Session {
@@ -35,7 +37,7 @@ export class SqliteSession implements Session {
 
   /** Reads that belong together, with nothing of this process between them. They are done again when a lock is in the way. */
   read<T>(work: (connection: Connection) => T): Promise<T> {
-    return this.#inTurn(() => this.connection.patiently(() => work(this.connection), SHORT))
+    return this.#inTurn(() => this.connection.patiently(() => work(this.connection), READING))
   }
 
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
