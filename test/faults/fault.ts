@@ -1,5 +1,6 @@
 import type { TestEngine } from '../support/engines.ts'
 import type { Arena, ArenaOptions } from './arena.ts'
+import type { Journal } from './gateway.ts'
 import type { Random } from './random.ts'
 import type { TestedProgram } from './program.ts'
 
@@ -24,8 +25,8 @@ export interface Round {
   injected(times?: number): void
   /** For what this machine cannot do; told once. */
   skipped(reason: string): void
-  /** For people: something that was seen and is no violation. */
-  note(text: string): void
+  /** What a gateway did beside the workers, for people. */
+  operated(journal: Pick<Journal, 'operations' | 'longestMs'>): void
   /** A database of its own, migrated and watched where nothing else is said. */
   arena(options?: ArenaOptions): Promise<Arena>
 }

@@ -1,6 +1,7 @@
 import { POSTGRES_MAJORS, startPostgres, type PostgresServer } from '../support/postgres-server.ts'
 import type { Fault } from './fault.ts'
 import { brokenLink } from './kinds/broken-link.ts'
+import { brokenMigration } from './kinds/broken-migration.ts'
 import { fullDisk } from './kinds/full-disk.ts'
 import { killedMigrating } from './kinds/killed-migrating.ts'
 import { killedPurging } from './kinds/killed-purging.ts'
@@ -16,7 +17,7 @@ import { terminatedBackend } from './kinds/terminated-backend.ts'
 import { writeLock } from './kinds/write-lock.ts'
 import { optionsFrom, usage, UsageError, type Options } from './options.ts'
 import { testedProgram } from './program.ts'
-import { planOf, runAll } from './runner.ts'
+import { planOf, runAll, type Planned } from './runner.ts'
 import { Tally } from './tally.ts'
 
 /** Those that wait longest come first. */
@@ -27,6 +28,7 @@ const FAULTS: readonly Fault[] = [
   killedPurging,
   stoppedServer,
   terminatedBackend,
+  brokenMigration,
   pooler,
   writeLock,
   longReader,
@@ -45,25 +47,31 @@ async function main(words: readonly string[]): Promise<number> {
     process.stdout.write(usage(NAMES))
     return 0
   }
+  const plan = planOf(FAULTS, options)
+  if (plan.length === 0) throw new UsageError(`there is no round ${options.round} of these faults`)
   process.stdout.write(`fault suite, ${options.full ? 'full' : 'a tenth'}, seed ${options.seed}\n`)
   const servers = await startServers()
   try {
-    return await runFaults(options)
+    return await runFaults(plan, options)
   } finally {
     await Promise.all(servers.map((server) => server.stop()))
   }
 }
 
-async function runFaults(options: Options): Promise<number> {
+async function runFaults(plan: readonly Planned[], options: Options): Promise<number> {
   const startedMs = performance.now()
   const seconds = (): number => Math.round((performance.now() - startedMs) / 1_000)
   const tally = new Tally()
   await using program = await testedProgram()
-  const sound = await runAll(planOf(FAULTS, options), options, program, tally, {
-    progress: (text) => void process.stderr.write(`${String(seconds()).padStart(5)} s  ${text}\n`),
-    explain: (text) => void process.stderr.write(`${text}\n`),
-  })
-  for (const line of [...tally.notes, ...tally.skipped]) process.stdout.write(`${line}\n`)
+  const sound = await runAll(
+    plan,
+    { options, program, tally, interrupted: interrupted() },
+    {
+      progress: (text) => void process.stderr.write(`${String(seconds()).padStart(5)} s  ${text}\n`),
+      explain: (text) => void process.stderr.write(`${text}\n`),
+    },
+  )
+  for (const line of [...tally.gateways(), ...tally.skipped]) process.stdout.write(`${line}\n`)
   for (const [fault, times] of tally.injected) process.stdout.write(`${String(times).padStart(5)}  ${fault}\n`)
   process.stdout.write(`${tally.summary(options.seed, seconds())}\n`)
   return sound ? 0 : 1
@@ -83,8 +91,16 @@ async function startServers(): Promise<PostgresServer[]> {
   )
 }
 
+function interrupted(): AbortSignal {
+  const told = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => told.abort())
+  return told.signal
+}
+
 try {
-  process.exitCode = await main(process.argv.slice(2))
+  const code = await main(process.argv.slice(2))
+  // What is left of a round that did not end keeps this process from ending too.
+  process.exit(code)
 } catch (error) {
   if (!(error instanceof UsageError)) throw error
   process.stderr.write(`${error.message}\n${usage(NAMES)}`)

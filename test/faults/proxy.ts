@@ -4,10 +4,10 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 export type LinkFault =
   /** Both ends at once. */
   | { readonly kind: 'cut' }
-  /** The server's next answer is let through as far as this part of it, then both ends are cut. */
-  | { readonly kind: 'half'; readonly part: number }
+  /** The server's next answer, or one after so many more, is let through as far as this part of it, then both ends are cut. */
+  | { readonly kind: 'half'; readonly part: number; readonly after?: number }
   /** The server's next answer to COMMIT never arrives: the work is done, and the worker cannot know. Seen on plain connections only. */
-  | { readonly kind: 'commit-unanswered' }
+  | { readonly kind: 'commit-unanswered'; readonly after?: number }
   /** Nothing passes for so long, not even that an end was closed; then everything that was held back does. */
   | { readonly kind: 'stall'; readonly ms: number }
 
@@ -51,13 +51,13 @@ export class Proxy implements AsyncDisposable {
     switch (fault.kind) {
       case 'cut':
         // With nobody on the line it is the next answer that is not let through.
-        if (this.#pairs.size === 0) return this.#atAnswer(() => true, 0)
+        if (this.#pairs.size === 0) return this.#atAnswer(() => true, 0, 0)
         for (const pair of this.#pairs) cut(pair)
         return
       case 'half':
-        return this.#atAnswer(() => true, fault.part)
+        return this.#atAnswer(() => true, fault.part, fault.after)
       case 'commit-unanswered':
-        return this.#atAnswer((chunk) => chunk.includes(COMMITTED), 0)
+        return this.#atAnswer((chunk) => chunk.includes(COMMITTED), 0, fault.after)
       case 'stall':
         this.#held = []
         await new Promise((resolve) => setTimeout(resolve, fault.ms))
@@ -71,10 +71,11 @@ export class Proxy implements AsyncDisposable {
     await new Promise((resolve) => this.#listener.close(resolve))
   }
 
-  #atAnswer(fits: (chunk: Buffer) => boolean, part: number): Promise<void> {
+  #atAnswer(fits: (chunk: Buffer) => boolean, part: number, after = 0): Promise<void> {
+    let passed = 0
     return new Promise((resolve) => {
       this.#onAnswer = (pair, chunk) => {
-        if (!fits(chunk)) return false
+        if (!fits(chunk) || (passed += 1) <= after) return false
         this.#onAnswer = undefined
         pair.client.write(chunk.subarray(0, Math.floor(part * chunk.length)), () => cut(pair))
         pair.server.destroy()

@@ -24,6 +24,15 @@ export function planOf(faults: readonly Fault[], { full, only, round }: Options)
     .filter(({ number }) => round === undefined || number === round)
 }
 
+/** What all rounds have in common. */
+export interface Setting {
+  readonly options: Options
+  readonly program: TestedProgram
+  readonly tally: Tally
+  /** Ends every round, and with it the processes it has started. */
+  readonly interrupted: AbortSignal
+}
+
 export interface Told {
   /** One line. */
   progress(text: string): void
@@ -32,20 +41,15 @@ export interface Told {
 }
 
 /** So many lanes, each with one round after the other: rounds wait more than they work. Ends at the first violation: false. */
-export async function runAll(
-  plan: readonly Planned[],
-  options: Options,
-  program: TestedProgram,
-  tally: Tally,
-  told: Told,
-): Promise<boolean> {
+export async function runAll(plan: readonly Planned[], setting: Setting, told: Told): Promise<boolean> {
+  const { options, tally } = setting
   const waiting = [...plan]
   let sound = true
   const lane = async (): Promise<void> => {
     for (let planned = waiting.shift(); planned !== undefined && sound; planned = waiting.shift()) {
       const startedMs = performance.now()
       const name = `${planned.fault.name} ${planned.number} (${planned.engine.name})`
-      const failure = await runOne(planned, options, program, tally)
+      const failure = await runOne(planned, setting)
       if (failure === undefined) told.progress(`${name}: held, ${Math.round((performance.now() - startedMs) / 1_000)} s`)
       else if (sound) {
         sound = false
@@ -64,12 +68,7 @@ interface Failure {
   readonly lastWords: string
 }
 
-async function runOne(
-  { fault, engine, number }: Planned,
-  options: Options,
-  program: TestedProgram,
-  tally: Tally,
-): Promise<Failure | undefined> {
+async function runOne({ fault, engine, number }: Planned, { options, program, tally, interrupted }: Setting): Promise<Failure | undefined> {
   const arenas: Arena[] = []
   const round: Round = {
     number,
@@ -79,7 +78,7 @@ async function runOne(
     random: randomOf(options.seed, `${fault.name}/${number}`),
     injected: (times = 1) => tally.inject(fault.name, times),
     skipped: (reason) => void tally.skipped.add(`${fault.name}: skipped, ${reason}`),
-    note: (text) => void tally.notes.push(`${fault.name} ${number} (${engine.name}): ${text}`),
+    operated: (journal) => tally.operated(engine.name, journal),
     async arena(wanted: ArenaOptions = {}) {
       const arena = new Arena(engine, wanted.database ?? (await engine.fresh()), program, tally)
       arenas.push(arena)
@@ -88,9 +87,10 @@ async function runOne(
     },
   }
   const over = new AbortController()
-  const late = sleep(LONGEST_ROUND_MS, undefined, { signal: over.signal }).then(
+  const signal = AbortSignal.any([over.signal, interrupted])
+  const late = sleep(LONGEST_ROUND_MS, undefined, { signal }).then(
     () => Promise.reject(new Violation(`the round has not ended after ${LONGEST_ROUND_MS / 1_000} s`)),
-    () => undefined,
+    () => (over.signal.aborted ? undefined : Promise.reject(new Error('interrupted'))),
   )
   try {
     await Promise.race([fault.run(round), late])

@@ -5,7 +5,7 @@ export class Tally {
   readonly injected = new Map<string, number>()
   readonly harms = new Map<Harm, number>(HARMS.map((harm) => [harm, 0]))
   readonly skipped = new Set<string>()
-  readonly notes: string[] = []
+  readonly #gateways = new Map<string, { operations: number; longestMs: number }>()
   rowsWritten = 0
   rowsDeleted = 0
   migrationsApplied = 0
@@ -16,6 +16,19 @@ export class Tally {
 
   harm({ harm, times }: Violation): void {
     if (harm !== undefined) this.harms.set(harm, (this.harms.get(harm) ?? 0) + times)
+  }
+
+  operated(engine: string, { operations, longestMs }: { readonly operations: number; readonly longestMs: number }): void {
+    const before = this.#gateways.get(engine) ?? { operations: 0, longestMs: 0 }
+    this.#gateways.set(engine, { operations: before.operations + operations, longestMs: Math.max(before.longestMs, longestMs) })
+  }
+
+  /** One line an engine, for people: how long it takes depends on what else the machine does. */
+  gateways(): string[] {
+    return [...this.#gateways].map(
+      ([engine, { operations, longestMs }]) =>
+        `gateway beside five workers (${engine}): ${operations} operations, all done, the longest in ${longestMs} ms`,
+    )
   }
 
   /** The last line of the suite's output. */

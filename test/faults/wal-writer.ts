@@ -13,7 +13,7 @@ function main([file = '']: readonly string[]): void {
   // In pages: so small that pages of the open transaction spill into the log.
   database.pragma('cache_size = 10')
   const insert = database.prepare(insertInto(subjectOf('sessions'), '?', '?'))
-  for (let transaction = 1; ; transaction += 1) {
+  for (let transaction = 1; transaction <= MOST_TRANSACTIONS; transaction += 1) {
     database.exec('BEGIN IMMEDIATE')
     for (const [kind, rows, at] of [
       ['go', A_TRANSACTION.go, Date.now() - 60_000],
@@ -24,5 +24,8 @@ function main([file = '']: readonly string[]): void {
     process.send?.(transaction)
   }
 }
+
+/** Far more than it comes to before it is killed. */
+const MOST_TRANSACTIONS = 1_000
 
 if (process.send !== undefined) main(process.argv.slice(2))

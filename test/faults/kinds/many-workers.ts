@@ -40,6 +40,6 @@ export const manyWorkers: Fault = {
     }
     await arena.settle()
     await checkJournal(arena, journal)
-    round.note(`the gateway did ${journal.operations} operations, the longest took ${journal.longestMs} ms`)
+    round.operated(journal)
   },
 }
