@@ -4,7 +4,7 @@ import type { Database, Transaction } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
 import type { RunResult } from '../../src/jobs/result.ts'
-import { runJob, type RunnerOptions, type RunRequest } from '../../src/jobs/run-job.ts'
+import { runJob, type RunListener, type RunnerOptions, type RunRequest } from '../../src/jobs/run-job.ts'
 import { NOTHING_ACCEPTED } from '../../src/jobs/safety-check.ts'
 import { readMigrationFiles } from '../../src/migrations/files.ts'
 import { migrate } from '../../src/migrations/migrate.ts'
@@ -64,6 +64,8 @@ export async function migrated(engine: TestEngine): Promise<Fixture> {
   }
 }
 
+export const QUIET: RunListener = { jobStarted: () => {}, jobWarning: () => {}, jobBatch: () => {}, jobPaused: () => {} }
+
 export interface Told {
   readonly warnings: string[]
 }
@@ -77,7 +79,7 @@ export function run(
     {
       database,
       clock: hostClock(),
-      listener: { jobWarning: (_, message) => void options.told?.warnings.push(message) },
+      listener: { ...QUIET, jobWarning: (_, message) => void options.told?.warnings.push(message) },
       worker: 'host-a:1',
       version: '1.2.3',
       recorded: true,
