@@ -107,23 +107,39 @@ export interface Purgeable {
   tidy(last: boolean): Promise<void>
   /** Bytes inside the database that freed rows leave for new ones; what cannot be told cheaply is `undefined`. */
   reusableBytes(): Promise<number | undefined>
+  /** Bytes that the whole database takes. */
+  sizeBytes(): Promise<number>
 }
 
 export type Inspection =
   | { readonly kind: 'absent'; readonly reason: string }
   | { readonly kind: 'ready'; readonly warnings: readonly string[] }
 
-/** Rows whose time is before the cutoff. Keeps no position: asking again after the same slice, smaller, is the retry. */
-export interface ExpiredRows {
+/** What the loop walks. Keeps no position: asking again after the same slice, smaller, is the retry. */
+export interface Slices {
   /**
    * The next slice of at most `size` rows behind `after`, forwards, whether or not earlier ones were removed; chosen without a lock.
    * A slice asked for with size 1 holds one row. `undefined`: none is left.
    */
   next(size: number, after: Slice | undefined): Promise<Slice | undefined>
+}
+
+/** Rows whose time is before the cutoff. */
+export interface ExpiredRows extends Slices {
+  /** How many there are, for people and gauges: counted up to a bound of rows and time, beyond it estimated. Changes and locks nothing. */
+  estimate(): Promise<Estimate>
   /** What is kept for its time's sake. Asked at the end of a run; `thorough` reads also where rows still to be kept lie. */
   census(thorough: boolean): Promise<Census>
   /** Whether a row is known that stays because its time has not come: a look-up, not a count. */
   sparesAny(): Promise<boolean>
+}
+
+export interface Estimate {
+  readonly rows: number
+  /** Whether they were counted. */
+  readonly exact: boolean
+  /** The earliest time among them, exact to the day; `null`: there is none, or it could not be told in time. */
+  readonly oldest: EpochMs | null
 }
 
 export interface Census {

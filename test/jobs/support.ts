@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { JOBS, type Job } from '../../src/catalogue.ts'
-import type { Database, Transaction } from '../../src/database/database.ts'
+import type { Database, OpenOptions, Transaction } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
 import type { RunResult } from '../../src/jobs/result.ts'
@@ -21,7 +21,7 @@ export function ahead(ms: number): Clock {
   return { ...clock, now: () => clock.now() + ms }
 }
 
-export function opened(url: string, clock: Clock = hostClock()): Promise<Database> {
+export function opened(url: string, clock: Clock = hostClock(), changes: Partial<Omit<OpenOptions, 'url'>> = {}): Promise<Database> {
   return openDatabase({
     url: parseDatabaseUrl(url),
     schema: 'public',
@@ -33,6 +33,7 @@ export function opened(url: string, clock: Clock = hostClock()): Promise<Databas
     user: { uid: process.getuid?.() },
     listener: { created: () => {}, warning: () => {}, lost: () => {}, awaiting: () => {}, regained: () => {} },
     signal: new AbortController().signal,
+    ...changes,
   })
 }
 

@@ -80,6 +80,23 @@ export function deleteFreeSql({ table }: TimedTable, condition: Condition): stri
 SELECT (SELECT count(*) FROM free) AS free, (SELECT count(*) FROM gone) AS gone`
 }
 
+/** Counts the range no further than `$3` rows. */
+export function boundedSql(timed: TimedTable): string {
+  const { table, column } = timed
+  return `SELECT count(*) AS rows FROM (SELECT FROM ${table} AS t WHERE ${rangeCondition(timed, '', false, '').sql} ORDER BY t.${column} LIMIT $3::bigint) AS r`
+}
+
+/** The first time in the range, in milliseconds since 1970; of a type without a zone as if its readings were UTC. */
+export function oldestSql(timed: TimedTable): string {
+  const { table, column } = timed
+  return `SELECT floor(extract(epoch FROM t.${column}) * 1000)::float8 AS oldest FROM ${table} AS t WHERE ${rangeCondition(timed, '', false, '').sql} ORDER BY t.${column} LIMIT 1`
+}
+
+/** For the planner alone. */
+export function rangeSql(timed: TimedTable): string {
+  return `SELECT FROM ${timed.table} AS t WHERE ${rangeCondition(timed, '', false, '').sql}`
+}
+
 export function undatedSql({ table, column }: TimedTable): string {
   return `SELECT count(*) AS rows FROM ${table} AS t WHERE t.${column} IS NULL`
 }

@@ -9,6 +9,7 @@ import {
   type TimeColumn,
   type Transaction,
 } from '../database.ts'
+import { estimate, type Look } from './estimate.ts'
 import { qualified, quoted } from './identifiers.ts'
 import { removeRows, type Caution, type RemovalTable } from './removal.ts'
 import * as sql from './slice-sql.ts'
@@ -16,6 +17,7 @@ import { cutoffText, timeTypeOf } from './times.ts'
 
 export interface SliceOptions {
   readonly query: Query
+  readonly look: Look
   readonly schema: string
   readonly timeZone: string
   readonly caution: Caution
@@ -37,6 +39,10 @@ export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: E
   }
   return {
     next: async (size, after) => nextSlice(await expired(), size, after === undefined ? BEGINNING : endOf(after)),
+    estimate: async () => {
+      const timed = await expired()
+      return estimate({ ...options, timed, cutoff: timed.cutoff })
+    },
     census: async () => census(await expired()),
     sparesAny: async () => sparesAny(await expired()),
   }

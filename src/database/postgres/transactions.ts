@@ -6,6 +6,7 @@ import { literal, quoted } from './identifiers.ts'
 export const LOCK_MS = 100
 /** A batch takes tens of milliseconds; a plan that went wrong must not hold rows for long. */
 const STATEMENT_MS = 5 * SECOND
+const LOOK_MS = SECOND
 /** A worker that was frozen in mid-transaction must not hold the gateway's rows. */
 const IDLE_MS = 10 * SECOND
 /** The server's own timeout answers first; this one is for a link that is dead. */
@@ -29,6 +30,22 @@ export function shortTransaction(schema: string, access: 'write' | 'read'): Tran
     ].join('; '),
     answerMs: STATEMENT_MS + ANSWER_MARGIN_MS,
     watched: true,
+  }
+}
+
+/** For what is only nice to know: given up soon, and not told of as a hold of the purge's. */
+export function lookTransaction(schema: string): TransactionStyle {
+  return {
+    begin: [
+      'BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY',
+      ...settings({ lock_timeout: LOCK_MS, statement_timeout: LOOK_MS, idle_in_transaction_session_timeout: IDLE_MS }),
+      'SET LOCAL enable_seqscan = off',
+      'SET LOCAL jit = off',
+      searchPath(schema),
+      NOW,
+    ].join('; '),
+    answerMs: LOOK_MS + ANSWER_MARGIN_MS,
+    watched: false,
   }
 }
 
