@@ -32,6 +32,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   pg: /^database\//,
   'better-sqlite3': /^database\//,
   'node-cron': /^schedule\/cron\.ts$/,
+  cronstrue: /^schedule\/words\.ts$/,
   convict: /^config\//,
   yaml: /^config\//,
   pino: /^observe\/log\.ts$/,
