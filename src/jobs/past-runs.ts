@@ -24,12 +24,12 @@ export interface PastRun {
   readonly error: string | undefined
 }
 
-/** Runs that began at `since` or later, oldest first; of every job where `job` is `undefined`. */
-export async function runsSince(query: Query, table: string, since: EpochMs, job: string | undefined): Promise<readonly PastRun[]> {
-  const ofJob = job === undefined ? '' : 'AND job = $2'
+/** Runs that began at `since` or later, oldest first; of every job where `jobs` is empty. */
+export async function runsSince(query: Query, table: string, since: EpochMs, jobs: readonly string[]): Promise<readonly PastRun[]> {
+  const ofJobs = jobs.length === 0 ? '' : `AND job IN (${jobs.map((_, at) => `$${at + 2}`).join(', ')})`
   const { rows } = await query.query<StoredRun>(
-    `SELECT ${COLUMNS} FROM ${table} WHERE started_at >= $1 ${ofJob} ORDER BY started_at, id`,
-    job === undefined ? [since] : [since, job],
+    `SELECT ${COLUMNS} FROM ${table} WHERE started_at >= $1 ${ofJobs} ORDER BY started_at, id`,
+    [since, ...jobs],
   )
   return rows.map(pastRun)
 }

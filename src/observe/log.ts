@@ -9,6 +9,8 @@ export interface LogOptions {
   /** The file descriptor: 1 is standard output. */
   readonly descriptor: number
   readonly terminal: boolean
+  /** Whether a terminal is sent colours. */
+  readonly coloured: boolean
   readonly clock: Clock
   /** What must never appear in a line, whatever an error's text holds. */
   readonly secrets: readonly string[]
@@ -22,7 +24,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     ? (await import('pino-pretty')).default({
         destination: descriptor,
         sync: true,
-        colorize: options.terminal,
+        colorize: options.terminal && options.coloured,
         ignore: 'event',
         translateTime: 'SYS:yyyy-mm-dd HH:MM:ss',
       })

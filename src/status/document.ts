@@ -54,8 +54,13 @@ function jobDocument(status: JobStatus, at: EpochMs) {
   }
 }
 
+/** Past runs as `docs/history.schema.json` describes them, oldest first. */
+export function historyDocument(runs: readonly PastRun[], since: EpochMs) {
+  return { since: formatTime(since), runs: runs.map(runDocument) }
+}
+
 /** A run as both schemas describe it. */
-export function runDocument(run: PastRun) {
+function runDocument(run: PastRun) {
   const { id, job, outcome, trigger, worker, version, startedAt, finishedAt, deleted, batches, undated, unreadable, locked } = run
   return {
     id,

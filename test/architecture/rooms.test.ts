@@ -32,6 +32,8 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   pg: /^database\//,
   'better-sqlite3': /^database\//,
   'node-cron': /^schedule\/cron\.ts$/,
+  'cli-table3': /^terminal\/table\.ts$/,
+  'cli-progress': /^terminal\/bars\.ts$/,
   cronstrue: /^schedule\/words\.ts$/,
   convict: /^config\//,
   yaml: /^config\//,

@@ -1,6 +1,6 @@
 import { DatabaseError, type Database, type OpenOptions, type Query, type Session } from '../database.ts'
 import type { PostgresUrl } from '../url.ts'
-import { connectPatiently, placeOf } from './connect.ts'
+import { connectPatiently, postgresLabel } from './connect.ts'
 import { Connection } from './connection.ts'
 import { qualified, quoted } from './identifiers.ts'
 import { inspect } from './inspect.ts'
@@ -21,7 +21,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     awaiting: (place, reason) => listener.awaiting(place, reason),
   })
   const connection = new Connection(target, listener, driver, options.reconnectTimeoutMs)
-  const label = { engine: 'postgres', ...placeOf(url) }
+  const label = postgresLabel(url)
   try {
     await checkUsable(connection, { ...label, schema, access })
   } catch (error) {
