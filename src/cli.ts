@@ -3,7 +3,7 @@ import { JOBS } from './catalogue.ts'
 import type { HistoryRequest } from './commands/history.ts'
 import { MaintenanceError, messageOf } from './errors.ts'
 import type { Accepted } from './jobs/safety-check.ts'
-import type { Host } from './program.ts'
+import type { Host, ProgramOptions } from './program.ts'
 import { listenForSignals } from './shutdown.ts'
 import { parseDuration } from './time.ts'
 
@@ -66,20 +66,30 @@ type Performed = Extract<Command, { kind: 'worker' | 'migrate' | 'run-now' }>
 async function perform(host: Host, command: Performed): Promise<number> {
   using shutdown = listenForSignals()
   const access = command.kind !== 'worker' && command.dryRun ? 'read' : 'write'
+  const quiet = command.kind === 'run-now' && command.quiet
   const { withProgram } = await import('./program.ts')
   const lasting = command.kind === 'worker'
-  const code = await withProgram({ host, shutdown, configFile: command.configFile, access, lasting }, async (program) => {
-    switch (command.kind) {
-      case 'worker':
-        return (await import('./commands/worker.ts')).runWorker(program)
-      case 'migrate':
-        return (await import('./commands/migrate.ts')).runMigrate(program, command.dryRun)
-      case 'run-now':
-        return (await import('./commands/run-now.ts')).runNow(program, command)
-    }
-  })
+  const code = await withProgram(
+    { host, shutdown, configFile: command.configFile, access, lasting, quiet, view: viewOf(host, command) },
+    async (program) => {
+      switch (command.kind) {
+        case 'worker':
+          return (await import('./commands/worker.ts')).runWorker(program)
+        case 'migrate':
+          return (await import('./commands/migrate.ts')).runMigrate(program, command.dryRun)
+        case 'run-now':
+          return (await import('./commands/run-now.ts')).runNow(program, command)
+      }
+    },
+  )
   // A worker that is told to stop has done its work; the other forms have not.
   return command.kind === 'worker' ? code : (shutdown.exitCode ?? code)
+}
+
+/** A run that a person watches; a log that is asked for as JSON has the terminal for itself. */
+function viewOf(host: Host, command: Performed): ProgramOptions['view'] {
+  if (command.kind !== 'run-now' || command.quiet || !host.terminal.output) return undefined
+  return async ({ log }) => (log.format === 'json' ? undefined : (await import('./terminal/run-view.ts')).openRunView(host, command.dryRun))
 }
 
 const OPTIONS = {

@@ -5,7 +5,9 @@ import { exitCodeOf, type ExitCode } from './errors.ts'
 import { readMigrationFiles, type MigrationFile } from './migrations/files.ts'
 import { takesControlCharacters } from './observe/control-characters.ts'
 import { openEvents, type Events } from './observe/events.ts'
+import { fanOut } from './observe/fan-out.ts'
 import { openLog } from './observe/log.ts'
+import type { View } from './observe/view.ts'
 import type { Shutdown } from './shutdown.ts'
 import { SECOND, type Clock } from './time.ts'
 
@@ -36,6 +38,8 @@ export interface Program {
   readonly database: Database
   readonly migrationFiles: readonly MigrationFile[]
   readonly shutdown: Shutdown
+  /** What a terminal shows; `undefined`: there is none, or nobody wants to see it. */
+  readonly view: View | undefined
 }
 
 export interface ProgramOptions {
@@ -46,6 +50,10 @@ export interface ProgramOptions {
   readonly access: 'write' | 'read'
   /** Whether a database that is lost in mid-work is waited for as long as it takes, or as long as at the start. */
   readonly lasting: boolean
+  /** Opened before the log, which goes through it. */
+  readonly view?: ((settings: Settings) => Promise<View | undefined>) | undefined
+  /** Neither colours nor cursor movements, whatever the terminal takes. */
+  readonly quiet?: boolean
   /** Present where a person or a program waits for an answer: standard output carries that alone, the log goes to standard error. */
   readonly answer?: {
     /** What there is to say without a database. */
@@ -60,21 +68,24 @@ const MOST_CONNECT_MS = 5 * SECOND
 export async function withProgram(options: ProgramOptions, work: (program: Program) => Promise<ExitCode>): Promise<ExitCode> {
   const { host, shutdown, access, lasting, answer } = options
   const settings = settingsOf(host, options.configFile)
-  const events = openEvents(
+  using view = await options.view?.(settings)
+  const logged = openEvents(
     await openLog({
       ...settings.log,
+      view,
       ...(answer === undefined
         ? { descriptor: STANDARD_OUTPUT, terminal: host.terminal.output }
         : { descriptor: STANDARD_ERROR, terminal: host.terminal.error }),
-      coloured: takesControlCharacters(host.env),
+      coloured: options.quiet !== true && takesControlCharacters(host.env),
       clock: host.clock,
       secrets: settings.secrets,
     }),
   )
+  const events = view === undefined ? logged : fanOut(logged, view.listener)
   try {
     for (const note of settings.notes) events.note(note)
     const migrationFiles = await readMigrationFiles(host.packageRoot)
-    const program = { host, settings, events, migrationFiles, shutdown }
+    const program = { host, settings, events, migrationFiles, shutdown, view }
     const { connectTimeoutMs } = settings.database
     const opened = await openDatabase({
       ...settings.database,

@@ -16,8 +16,8 @@ export interface HistoryRequest {
 }
 
 /** `history`: what is on record of past runs, oldest first. Changes nothing. */
-export function showHistory(options: Omit<ProgramOptions, 'access'>, { jobs, sinceMs, json }: HistoryRequest): Promise<ExitCode> {
-  return withProgram({ ...options, access: 'read', answer: {} }, async ({ host, settings, database, events }) => {
+export function showHistory(options: Omit<ProgramOptions, 'access' | 'lasting'>, { jobs, sinceMs, json }: HistoryRequest): Promise<ExitCode> {
+  return withProgram({ ...options, access: 'read', lasting: false, answer: {} }, async ({ host, settings, database, events }) => {
     const since = (await database.now()) - sinceMs
     const relation = (await database.relations()).get(RUNS)
     if (relation?.kind !== 'table') events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)

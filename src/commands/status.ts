@@ -8,14 +8,14 @@ import { statusText } from '../terminal/status-text.ts'
 import { styleOf } from '../terminal/style.ts'
 
 /** `status`: changes nothing. A database that cannot be reached is a status too, with exit code 3. */
-export function showStatus(options: Omit<ProgramOptions, 'access'>, json: boolean): Promise<ExitCode> {
+export function showStatus(options: Omit<ProgramOptions, 'access' | 'lasting'>, json: boolean): Promise<ExitCode> {
   const answer = {
     async withoutDatabase(program: Omit<Program, 'database'>, error: unknown): Promise<ExitCode> {
       show(program, statusWithout(await labelOf(program.settings.database.url), error, contextOf(program)), json)
       return exitCodeOf(error)
     },
   }
-  return withProgram({ ...options, access: 'read', answer }, async (program) => {
+  return withProgram({ ...options, access: 'read', lasting: false, answer }, async (program) => {
     const status = await readStatus(program.database, contextOf(program))
     show(program, status, json)
     return status.database.reachable ? 0 : 3

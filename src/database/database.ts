@@ -152,14 +152,17 @@ export interface Census {
 }
 
 export interface Slice {
-  /** How many of its rows have expired, now. */
-  count(): Promise<number>
+  /** How many of its rows have expired, now; `tell`, where there is one, is told of each UTC day how many. */
+  count(tell?: TellDay): Promise<number>
   /**
    * Deletes its rows, repeating the whole condition, so that a row renewed since it was chosen stays.
    * `row-refused`: a constraint or trigger of one of its rows said no; nothing of the slice is gone once the transaction is rolled back.
    */
   remove(tx: Transaction): Promise<Tally>
 }
+
+/** So many rows are of the UTC day that begins at `day`. The same day may be told more than once. */
+export type TellDay = (day: EpochMs, rows: number) => void
 
 export interface Tally {
   readonly affected: number

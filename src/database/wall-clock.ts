@@ -60,11 +60,14 @@ export function lastInstantShowing(reading: EpochMs, wall: (instant: EpochMs) =>
   return instants.length === 0 ? undefined : Math.max(...instants)
 }
 
-/** The instant that a stored reading means in a zone, for people: to the hour where clocks were put back or forward. */
-export function instantOf(reading: EpochMs, timeZone: string): EpochMs {
-  if (timeZone === 'UTC' || Math.abs(reading) > CALENDAR_MS) return reading
+/** The instants that stored readings mean in a zone, for people: to the hour where clocks were put back or forward. */
+export function instantsIn(timeZone: string): (reading: EpochMs) => EpochMs {
+  if (timeZone === 'UTC') return (reading) => reading
   const wall = wallClock(timeZone)
-  return lastInstantShowing(reading, wall) ?? reading - (wall(reading) - reading)
+  return (reading) => {
+    if (Math.abs(reading) > CALENDAR_MS) return reading
+    return lastInstantShowing(reading, wall) ?? reading - (wall(reading) - reading)
+  }
 }
 
 /** Zones lie between UTC-12 and UTC+14: no change of the clock moves a reading further than 26 hours. */

@@ -1,5 +1,5 @@
 import type { Job } from '../catalogue.ts'
-import type { Census, Database, DatabaseError } from '../database/database.ts'
+import type { Census, Database, DatabaseError, TellDay } from '../database/database.ts'
 import { exitCodeOf, MaintenanceError, messageOf } from '../errors.ts'
 import { counting, removing, watched } from '../retention/disposals.ts'
 import { adaptivePacer, countingPacer, type PauseReason } from '../retention/pacer.ts'
@@ -21,6 +21,8 @@ export interface RunRequest {
   /** The point in the schedule that the run is for, on the host's clock; of several workers one does it. */
   readonly slot: EpochMs | undefined
   readonly dryRun: boolean
+  /** With a dry run, told how many of the rows that would go are of which day. */
+  readonly tellDay?: TellDay | undefined
   readonly accepted: Accepted
   readonly stopping: AbortSignal
 }
@@ -137,7 +139,7 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run, 
   run.accept(cutoff, retentionMs)
 
   const rows = database.expired(job, cutoff)
-  const dispose = watched(dryRun ? counting() : removing(run.batch), clock, ({ affected }, durationMs) =>
+  const dispose = watched(dryRun ? counting(request.tellDay) : removing(run.batch), clock, ({ affected }, durationMs) =>
     listener.jobBatch(job.name, { affected, total: work.progress.affected + affected, durationMs }),
   )
   const paused = (ms: number, reason: PauseReason): void => listener.jobPaused(job.name, ms, reason)

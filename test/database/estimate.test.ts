@@ -61,3 +61,38 @@ async function counted(database: Database, cutoff: number): Promise<number> {
     count += await slice.count()
   return count
 }
+
+for (const engine of ENGINES) {
+  it(`rows that would go are counted by UTC day, whatever the zone they are written in, on ${engine.name}`, async () => {
+    await using fixture = await migrated(engine)
+    const { outside } = fixture
+    const at = (text: string): Promise<unknown> =>
+      outside.sql(`INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'invoke', 'success', '${text}')`)
+    for (const text of [
+      '2025-03-01 00:00:00.000001',
+      '2025-03-01 23:59:59.999999',
+      '2025-03-02 05:29:59',
+      '2025-03-02 05:30:00',
+      '2025-03-03 12:00:00',
+    ])
+      await at(text)
+    assert.deepEqual(await days('UTC'), { '2025-03-01': 2, '2025-03-02': 2, '2025-03-03': 1 })
+    assert.deepEqual(await days('Asia/Kolkata'), { '2025-02-28': 1, '2025-03-01': 2, '2025-03-02': 1, '2025-03-03': 1 })
+
+    async function days(timeZone: string): Promise<Record<string, number>> {
+      await using database = await opened(outside.url, hostClock(), { timeZone, access: 'read' })
+      const rows = database.expired(AUDIT_LOGS, hostClock().now())
+      const found: Record<string, number> = {}
+      for (let slice = await rows.next(2, undefined); slice !== undefined; slice = await rows.next(2, slice)) {
+        let told = 0
+        const sum = await slice.count((day, here) => {
+          const name = new Date(day).toISOString().slice(0, 10)
+          found[name] = (found[name] ?? 0) + here
+          told += here
+        })
+        assert.deepEqual([told, await slice.count()], [sum, sum])
+      }
+      return found
+    }
+  })
+}

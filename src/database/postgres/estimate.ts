@@ -1,5 +1,5 @@
 import { DatabaseError, type Estimate, type Query, type Session, type Value } from '../database.ts'
-import { instantOf } from '../wall-clock.ts'
+import { instantsIn } from '../wall-clock.ts'
 import * as sql from './slice-sql.ts'
 
 /** Counted in tens of milliseconds from the index alone; who needs more precision than "more than that" runs a dry run. */
@@ -27,7 +27,7 @@ export async function estimate({ look, timed, cutoff, timeZone }: EstimateOption
     await look(async (tx) => {
       const reading = (await tx.query<{ oldest: number }>(sql.oldestSql(timed), range)).rows[0]?.oldest
       if (reading === undefined) return
-      oldest = timed.type === 'timestamptz' ? reading : instantOf(reading, timeZone)
+      oldest = timed.type === 'timestamptz' ? reading : instantsIn(timeZone)(reading)
       counted = (await tx.query<{ rows: number }>(sql.boundedSql(timed), [...range, MOST_COUNTED + 1])).rows[0]?.rows ?? 0
     })
     if (counted <= MOST_COUNTED) return { rows: counted, exact: true, oldest }

@@ -66,6 +66,17 @@ export function countSql({ table }: TimedTable, condition: Condition): string {
   return `SELECT count(*) AS rows FROM ${table} AS t WHERE ${condition.sql}`
 }
 
+/**
+ * The same by the hour hand: readings, in milliseconds since 1970 as if they were UTC, each with how many rows. `utc` says that readings are UTC, so
+ * that whole days will do.
+ */
+export function countByTimeSql({ table, column, type }: TimedTable, utc: boolean, condition: Condition): string {
+  const reading = type === 'timestamptz' ? `t.${column} AT TIME ZONE 'UTC'` : `t.${column}`
+  return `SELECT floor(extract(epoch FROM r.at) * 1000)::float8 AS reading, r.rows FROM (
+  SELECT date_trunc('${utc ? 'day' : 'minute'}', ${reading}) AS at, count(*) AS rows FROM ${table} AS t WHERE ${condition.sql} GROUP BY 1
+) AS r`
+}
+
 export function deleteSql({ table }: TimedTable, condition: Condition): string {
   return `DELETE FROM ${table} AS t WHERE ${condition.sql}`
 }

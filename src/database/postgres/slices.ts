@@ -6,9 +6,11 @@ import {
   type Query,
   type Slice,
   type Tally,
+  type TellDay,
   type TimeColumn,
   type Transaction,
 } from '../database.ts'
+import { DayCounts } from '../day-counts.ts'
 import { estimate, type Look } from './estimate.ts'
 import { qualified, quoted } from './identifiers.ts'
 import { removeRows, type Caution, type RemovalTable } from './removal.ts'
@@ -51,6 +53,7 @@ export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: E
 interface Expired extends RemovalTable {
   readonly query: Query
   readonly cutoff: string
+  readonly timeZone: string
 }
 
 async function lookedUp(
@@ -65,7 +68,7 @@ async function lookedUp(
     throw new DatabaseError('failed', `Column "${column}" of table ${title} holds no times. No row of it was deleted.`)
   }
   const timed = { table: qualified(schema, table), title, column: quoted(column), type }
-  return { ...timed, query, caution, cutoff: cutoffText(cutoff, type, timeZone), mayLock: rows[0].may_lock }
+  return { ...timed, query, caution, timeZone, cutoff: cutoffText(cutoff, type, timeZone), mayLock: rows[0].may_lock }
 }
 
 const TIME_COLUMN = `SELECT format_type(a.atttypid, a.atttypmod) AS type, has_table_privilege(a.attrelid, 'UPDATE') AS may_lock
@@ -103,8 +106,22 @@ class PostgresSlice implements Slice {
     this.end = end
   }
 
-  count(): Promise<number> {
+  async count(tell?: TellDay): Promise<number> {
+    if (tell !== undefined) return this.#countByDay(tell)
     return countRows(this.#expired.query, sql.countSql(this.#expired, this.#condition), this.#condition)
+  }
+
+  async #countByDay(tell: TellDay): Promise<number> {
+    const { query, type, timeZone } = this.#expired
+    const zoned = type === 'timestamptz' || timeZone === 'UTC'
+    const statement = sql.countByTimeSql(this.#expired, zoned, this.#condition)
+    const { rows } = await query.query<{ reading: number; rows: number }>(statement, this.#condition.values)
+    const days = new DayCounts(timeZone)
+    for (const each of rows) {
+      if (zoned) days.addInstant(each.reading, each.rows)
+      else days.addReading(each.reading, each.rows)
+    }
+    return days.tellAll(tell)
   }
 
   remove(tx: Transaction): Promise<Tally> {

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { EpochMs } from '../../time.ts'
 import type { Estimate } from '../database.ts'
-import { instantOf } from '../wall-clock.ts'
+import { instantsIn } from '../wall-clock.ts'
 import type { TimeRow } from './connection.ts'
 import type { SqliteSession } from './session.ts'
 import { readTime, standing } from './times.ts'
@@ -80,7 +80,7 @@ class Seen {
   }
 
   get oldest(): EpochMs | null {
-    const reading = this.#oldestReading === Infinity ? Infinity : instantOf(this.#oldestReading, this.#options.timeZone)
+    const reading = this.#oldestReading === Infinity ? Infinity : instantsIn(this.#options.timeZone)(this.#oldestReading)
     const oldest = Math.min(this.#oldestInstant, reading)
     return oldest === Infinity ? null : oldest
   }

@@ -67,6 +67,7 @@ export class SqliteExpiredRows implements ExpiredRows {
       version,
       cutoff: this.#cutoff,
       wallCutoff: this.#wallCutoff,
+      timeZone: this.#timeZone,
       end: from,
     })
   }

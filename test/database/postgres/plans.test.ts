@@ -45,6 +45,9 @@ for (const major of POSTGRES_MAJORS) {
           [sql.undatedSql(timed), []],
           [sql.minusInfinitySql(timed), []],
           ...[range, tie].flatMap((condition) =>
+            [true, false].map((utc) => [sql.countByTimeSql(timed, utc, condition), condition.values] as const),
+          ),
+          ...[range, tie].flatMap((condition) =>
             [sql.countSql, sql.deleteSql, sql.deleteFreeSql].map((text) => [text(timed, condition), condition.values] as const),
           ),
         ]
