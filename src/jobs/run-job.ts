@@ -187,7 +187,7 @@ function refusedRows(job: Job, progress: Progress): MaintenanceError | undefined
   if (progress.refused === 0) return undefined
   return new MaintenanceError(
     'JOB_FAILED',
-    `${progress.refused} expired rows of ${job.table} refuse to be deleted and were left, all others are gone; the first said: ${progress.refusal}`,
+    `${progress.refused} expired rows of ${job.table} refuse to be deleted and were left, all others are gone; mend what refuses, and the next run takes them. The first said: ${progress.refusal}`,
   )
 }
 

@@ -51,7 +51,8 @@ export function openBars({ unicode, columns, print }: BarsOptions): Bars {
     },
     print(text) {
       if (!open) return print(text)
-      bars.log(text)
+      // The bars below are drawn anew, and a text of several lines must not end among what is left of them.
+      bars.log(`${CLEAR_BELOW}${text}`)
       bars.update()
     },
     [Symbol.dispose]() {
@@ -62,6 +63,7 @@ export function openBars({ unicode, columns, print }: BarsOptions): Bars {
 }
 
 const LONGEST = 40
+const CLEAR_BELOW = '\u001B[0J'
 
 /** Written at once and in order, as everything else on this terminal is. */
 function terminal(columns: () => number, print: (text: string) => void): NodeJS.WritableStream {

@@ -65,7 +65,10 @@ async function lookedUp(
   const title = `${schema}.${table}`
   const type = timeTypeOf(rows[0]?.type ?? '')
   if (rows[0] === undefined || type === undefined) {
-    throw new DatabaseError('failed', `Column "${column}" of table ${title} holds no times. No row of it was deleted.`)
+    throw new DatabaseError(
+      'failed',
+      `Column "${column}" of table ${title} holds no times. No row of it was deleted. Make it a timestamp or timestamptz, or switch its job off.`,
+    )
   }
   const timed = { table: qualified(schema, table), title, column: quoted(column), type }
   return { ...timed, query, caution, timeZone, cutoff: cutoffText(cutoff, type, timeZone), mayLock: rows[0].may_lock }

@@ -142,7 +142,11 @@ export class SqliteExpiredRows implements ExpiredRows {
   async #walked(): Promise<Walk> {
     this.#walk ??= await this.#session.read((connection) => {
       const layout = layoutOf(connection, this.#column)
-      if (layout === undefined) throw new DatabaseError('failed', `${connection.file}: the table ${this.#column.table} is gone`)
+      if (layout === undefined)
+        throw new DatabaseError(
+          'failed',
+          `${connection.file}: the table ${this.#column.table} is gone since the run began; what is deleted by then stays deleted. Run again once it is back`,
+        )
       return walkOf(connection, layout, this.#cutoff)
     })
     return this.#walk
