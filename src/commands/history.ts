@@ -16,7 +16,10 @@ export interface HistoryRequest {
 }
 
 /** `history`: what is on record of past runs, oldest first. Changes nothing. */
-export function showHistory(options: Omit<ProgramOptions, 'access' | 'lasting'>, { jobs, sinceMs, json }: HistoryRequest): Promise<ExitCode> {
+export function showHistory(
+  options: Omit<ProgramOptions, 'access' | 'lasting'>,
+  { jobs, sinceMs, json }: HistoryRequest,
+): Promise<ExitCode> {
   return withProgram({ ...options, access: 'read', lasting: false, answer: {} }, async ({ host, settings, database, events }) => {
     const since = (await database.now()) - sinceMs
     const relation = (await database.relations()).get(RUNS)

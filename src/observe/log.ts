@@ -42,7 +42,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
 }
 
 /** Readable on a light background and on a dark one. */
-const COLOURS = 'fatal:red,error:red,warn:magenta,info:green,debug:reset,trace:reset,message:reset'
+const COLOURS = 'fatal:red,error:red,warn:bold,info:reset,debug:reset,trace:reset,message:reset'
 
 async function textDestination({ descriptor, terminal, coloured, view }: LogOptions): Promise<DestinationStream> {
   const { default: prettyStream, prettyFactory } = await import('pino-pretty')
