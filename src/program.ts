@@ -1,12 +1,15 @@
-import type { Database } from './database/database.ts'
+import { DatabaseError, type Database } from './database/database.ts'
 import { openDatabase } from './database/open.ts'
 import { loadSettings, type Settings } from './config/load.ts'
 import { exitCodeOf, type ExitCode } from './errors.ts'
 import { readMigrationFiles, type MigrationFile } from './migrations/files.ts'
+import { takesControlCharacters } from './observe/control-characters.ts'
 import { openEvents, type Events } from './observe/events.ts'
+import { fanOut } from './observe/fan-out.ts'
 import { openLog } from './observe/log.ts'
+import type { View } from './observe/view.ts'
 import type { Shutdown } from './shutdown.ts'
-import type { Clock } from './time.ts'
+import { SECOND, type Clock } from './time.ts'
 
 /** What the program takes from the process it runs in; handed in once, by `main.ts`. */
 export interface Host {
@@ -18,7 +21,7 @@ export interface Host {
   readonly version: string
   readonly uid: number | undefined
   /** Whether standard output and standard error are terminals. */
-  readonly terminal: { readonly output: boolean; readonly error: boolean }
+  readonly terminal: { readonly output: boolean; readonly error: boolean; columns(): number | undefined }
   readonly clock: Clock
   /** `host:process`, by which other workers and people know this one. */
   readonly worker: string
@@ -35,6 +38,8 @@ export interface Program {
   readonly database: Database
   readonly migrationFiles: readonly MigrationFile[]
   readonly shutdown: Shutdown
+  /** What a terminal shows; `undefined`: there is none, or nobody wants to see it. */
+  readonly view: View | undefined
 }
 
 export interface ProgramOptions {
@@ -45,26 +50,46 @@ export interface ProgramOptions {
   readonly access: 'write' | 'read'
   /** Whether a database that is lost in mid-work is waited for as long as it takes, or as long as at the start. */
   readonly lasting: boolean
+  /** Opened before the log, which goes through it. */
+  readonly view?: ((settings: Settings) => Promise<View | undefined>) | undefined
+  /** Neither colours nor cursor movements, whatever the terminal takes. */
+  readonly quiet?: boolean
+  /** Present where a person or a program waits for an answer: standard output carries that alone, the log goes to standard error. */
+  readonly answer?: {
+    /** What there is to say without a database. */
+    readonly withoutDatabase?: (program: Omit<Program, 'database'>, error: DatabaseError) => Promise<ExitCode>
+  }
 }
+
+/** Who waits for an answer does not wait as long for the database as a worker. */
+const MOST_CONNECT_MS = 5 * SECOND
 
 /** The composition root: configuration → log → migration files → database, given back in reverse whatever happens. */
 export async function withProgram(options: ProgramOptions, work: (program: Program) => Promise<ExitCode>): Promise<ExitCode> {
-  const { host, shutdown, access, lasting } = options
+  const { host, shutdown, access, lasting, answer } = options
   const settings = settingsOf(host, options.configFile)
-  const events = openEvents(
+  using view = await options.view?.(settings)
+  const logged = openEvents(
     await openLog({
       ...settings.log,
-      descriptor: STANDARD_OUTPUT,
-      terminal: host.terminal.output,
+      view,
+      ...(answer === undefined
+        ? { descriptor: STANDARD_OUTPUT, terminal: host.terminal.output }
+        : { descriptor: STANDARD_ERROR, terminal: host.terminal.error }),
+      coloured: options.quiet !== true && takesControlCharacters(host.env),
       clock: host.clock,
       secrets: settings.secrets,
     }),
   )
+  const events = view === undefined ? logged : fanOut(logged, view.listener)
   try {
     for (const note of settings.notes) events.note(note)
     const migrationFiles = await readMigrationFiles(host.packageRoot)
-    await using database = await openDatabase({
+    const program = { host, settings, events, migrationFiles, shutdown, view }
+    const { connectTimeoutMs } = settings.database
+    const opened = await openDatabase({
       ...settings.database,
+      connectTimeoutMs: answer === undefined ? connectTimeoutMs : Math.min(connectTimeoutMs, MOST_CONNECT_MS),
       ...(lasting ? {} : { reconnectTimeoutMs: settings.database.connectTimeoutMs }),
       access,
       applicationName: `mcp-gateway-maintenance ${host.version}`,
@@ -72,10 +97,15 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
       user: { uid: host.uid },
       listener: events,
       signal: shutdown.stopping,
+    }).catch((error: unknown) => {
+      if (answer?.withoutDatabase === undefined || !(error instanceof DatabaseError)) throw error
+      return answer.withoutDatabase(program, error)
     })
+    if (typeof opened === 'number') return opened
+    await using database = opened
     const cut = (): void => void database[Symbol.asyncDispose]()
     shutdown.abandon.addEventListener('abort', cut, { once: true })
-    return await work({ host, settings, events, database, migrationFiles, shutdown })
+    return await work({ ...program, database })
   } catch (error) {
     // What breaks while the program is told to stop is part of the ending.
     if (shutdown.stopping.aborted) return 0
@@ -85,6 +115,7 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
 }
 
 const STANDARD_OUTPUT = 1
+const STANDARD_ERROR = 2
 
 export function settingsOf(host: Host, configFile: string | undefined): Settings {
   const { packageRoot, workingDirectory, env } = host

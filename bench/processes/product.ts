@@ -2,7 +2,7 @@ import { JOBS } from '../../src/catalogue.ts'
 import type { Database, OpenOptions } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
-import { runJob } from '../../src/jobs/run-job.ts'
+import { runJob, type RunListener } from '../../src/jobs/run-job.ts'
 import { removing } from '../../src/retention/disposals.ts'
 import { purge } from '../../src/retention/purge.ts'
 import { cutoffOf } from '../../src/retention/rule.ts'
@@ -23,7 +23,7 @@ export async function openJob(url: string, retentionMs = RETENTION_MS): Promise<
     async work(stopping) {
       const batches: Batch[] = []
       const result = await runJob(
-        { database: recorded(database, batches), clock, listener: { jobWarning: () => {} }, worker: 'bench', version: '0', recorded: true },
+        { database: recorded(database, batches), clock, listener: QUIET, worker: 'bench', version: '0', recorded: true },
         { job: JOB, retentionMs, trigger: 'run-now', slot: undefined, dryRun: false, accepted: EVERYTHING, stopping },
       )
       if (result.outcome !== 'succeeded' && result.outcome !== 'interrupted')
@@ -84,3 +84,4 @@ function opened(url: string): Promise<Database> {
 }
 
 const SILENT: OpenOptions['listener'] = { created: () => {}, warning: () => {}, lost: () => {}, regained: () => {}, awaiting: () => {} }
+const QUIET: RunListener = { jobStarted: () => {}, jobWarning: () => {}, jobBatch: () => {}, jobPaused: () => {} }

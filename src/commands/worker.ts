@@ -1,5 +1,6 @@
 import type { ExitCode } from '../errors.ts'
 import { doneUntil } from '../jobs/last-run.ts'
+import { persistently } from '../jobs/persistence.ts'
 import { runJob } from '../jobs/run-job.ts'
 import { NOTHING_ACCEPTED } from '../jobs/safety-check.ts'
 import { startHeartbeat } from '../observe/heartbeat.ts'
@@ -55,7 +56,8 @@ async function scheduledJobs(program: Program, enabled: readonly JobSettings[]):
       },
       async overdue() {
         try {
-          const since = recorded ? await doneUntil(database, clock, job.name, stopping) : undefined
+          const ask = (): Promise<number | undefined> => doneUntil(database, clock, job.name)
+          const since = recorded ? await persistently({ database, clock, stopping }, ask) : undefined
           return overdueSlot(schedule, settings.schedule.timeZone, since ?? known, clock.now())
         } catch (error) {
           if (!stopping.aborted) events.jobWarning(job.name, `whether a run was missed cannot be told: ${messageOf(error)}`)

@@ -1,9 +1,10 @@
 import { MaintenanceError, type ErrorCode } from '../errors.ts'
 import type { Clock, EpochMs } from '../time.ts'
-import type { Pacing, Pressure } from './pressure.ts'
+import type { Purgeable } from './purgeable.ts'
 import type { DatabaseUrl } from './url.ts'
 
 export type { Pace, Pacing, Pressure } from './pressure.ts'
+export type { Census, Estimate, ExpiredRows, Inspection, Purgeable, Slice, Slices, Tally, TellDay, TimeColumn } from './purgeable.ts'
 
 /** What either engine can do for the rest of the program: the one boundary. A difference between engines is a fact or a verb here. */
 export interface Database extends Session, Purgeable, Migratable, AsyncDisposable {
@@ -84,71 +85,6 @@ export class DatabaseError extends MaintenanceError {
     this.trouble = trouble
     this.position = options?.position
   }
-}
-
-export interface TimeColumn {
-  readonly table: string
-  readonly column: string
-  /** Present where the column says when a row was written: then the newest row tells in which zone that is done. */
-  readonly retention?: object
-}
-
-export interface Purgeable {
-  readonly pacing: Pacing
-  /**
-   * Looks before anything is deleted: table, column and its type, an index, rights, rows hidden by a policy. What makes the job impossible
-   * is thrown, saying what to do.
-   */
-  inspect(column: TimeColumn): Promise<Inspection>
-  expired(column: TimeColumn, cutoff: EpochMs): ExpiredRows
-  /** Who else works on this database, who waits on us, and what the last transaction took. */
-  pressure(): Promise<Pressure>
-  /** Between batches and after the last, outside any lock: what the engine wants done after deleting. Cheap when there is nothing to do. */
-  tidy(last: boolean): Promise<void>
-  /** Bytes inside the database that freed rows leave for new ones; what cannot be told cheaply is `undefined`. */
-  reusableBytes(): Promise<number | undefined>
-}
-
-export type Inspection =
-  | { readonly kind: 'absent'; readonly reason: string }
-  | { readonly kind: 'ready'; readonly warnings: readonly string[] }
-
-/** Rows whose time is before the cutoff. Keeps no position: asking again after the same slice, smaller, is the retry. */
-export interface ExpiredRows {
-  /**
-   * The next slice of at most `size` rows behind `after`, forwards, whether or not earlier ones were removed; chosen without a lock.
-   * A slice asked for with size 1 holds one row. `undefined`: none is left.
-   */
-  next(size: number, after: Slice | undefined): Promise<Slice | undefined>
-  /** What is kept for its time's sake. Asked at the end of a run; `thorough` reads also where rows still to be kept lie. */
-  census(thorough: boolean): Promise<Census>
-  /** Whether a row is known that stays because its time has not come: a look-up, not a count. */
-  sparesAny(): Promise<boolean>
-}
-
-export interface Census {
-  /** Rows whose time is NULL: they never expire. */
-  readonly undated: number
-  /** Rows whose time cannot be read. */
-  readonly unreadable: number
-  /** Up to three shapes of what cannot be read, digits as 9 and letters as a; never a row's content. */
-  readonly shapes: readonly string[]
-}
-
-export interface Slice {
-  /** How many of its rows have expired, now. */
-  count(): Promise<number>
-  /**
-   * Deletes its rows, repeating the whole condition, so that a row renewed since it was chosen stays.
-   * `row-refused`: a constraint or trigger of one of its rows said no; nothing of the slice is gone once the transaction is rolled back.
-   */
-  remove(tx: Transaction): Promise<Tally>
-}
-
-export interface Tally {
-  readonly affected: number
-  /** Rows another transaction holds: they were passed over. */
-  readonly locked: number
 }
 
 export interface Migratable {

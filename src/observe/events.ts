@@ -43,6 +43,10 @@ export function openEvents(log: Log): Events {
       ),
     slowIndex: (table, rows, message) => log.warn({ event: 'migrations.slow-index', table, rows }, message),
 
+    // For counters and progress: no line in the log.
+    jobStarted: () => {},
+    jobBatch: () => {},
+    jobPaused: () => {},
     jobFinished: (result) => log[levelOf(result)]({ event: 'job.finished', ...fieldsOf(result) }, sentenceOf(result)),
 
     failed(error) {

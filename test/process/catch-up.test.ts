@@ -28,7 +28,7 @@ function workerAt(t: TestContext, now: EpochMs, database: TestDatabase, env: Rec
     packageRoot: PACKAGE_ROOT,
     version: '1.2.3',
     uid: process.getuid?.(),
-    terminal: { output: false, error: false },
+    terminal: { output: false, error: false, columns: () => undefined },
     clock: { ...real, now: () => real.now() + shift },
     worker: 'host-a:1',
     random: () => 0,

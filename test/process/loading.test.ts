@@ -11,7 +11,7 @@ const SPY = `data:text/javascript,${encodeURIComponent(
 )}`
 
 /** Packages that a start can do without are a third of its time, and memory of the worker's for as long as it runs. */
-const AVOIDABLE = ['better-sqlite3', 'node-cron', 'pg', 'pino', 'pino-pretty', 'yaml']
+const AVOIDABLE = ['better-sqlite3', 'cli-progress', 'cli-table3', 'cronstrue', 'node-cron', 'pg', 'pino', 'pino-pretty', 'yaml']
 
 async function loaded(words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'loading-'))

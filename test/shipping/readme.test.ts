@@ -22,7 +22,7 @@ describe('README.md', () => {
       JOBS.filter((job) => !readme.includes(`| \`${job.name}\` |`)),
       [],
     )
-    const known = new Set([...describeSettings().flatMap((setting) => setting.environment), 'MAINTENANCE_CONFIG', 'SECRETS'])
+    const known = new Set([...describeSettings().flatMap((setting) => setting.environment), 'MAINTENANCE_CONFIG', 'SECRETS', 'NO_COLOR'])
     const named = [...readme.matchAll(/\b([A-Z]+(?:_[A-Z]+)+)\b|\b(SECRETS)=/g)].map((match) => match[1] ?? match[2]!)
     assert.deepEqual(
       named.filter((name) => !known.has(name)),

@@ -75,7 +75,7 @@ async function rowsLeft(tx: Transaction, timed: TimedTable, condition: Condition
 function keptInSilence({ title }: TimedTable, rows: number): DatabaseError {
   return new DatabaseError(
     'row-refused',
-    `A trigger or rule on ${title} keeps ${rows === 1 ? 'an expired row' : `${rows} expired rows`} from being deleted without an error. ` +
-      'Change the trigger or rule, or switch this job off.',
+    `A trigger or rule on ${title} keeps ${rows === 1 ? 'an expired row' : `${rows} expired rows`} from being deleted without an error; nothing of that batch was kept. ` +
+      'Change the trigger or rule, or switch the job off.',
   )
 }

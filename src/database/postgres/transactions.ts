@@ -6,6 +6,7 @@ import { literal, quoted } from './identifiers.ts'
 export const LOCK_MS = 100
 /** A batch takes tens of milliseconds; a plan that went wrong must not hold rows for long. */
 const STATEMENT_MS = 5 * SECOND
+const LOOK_MS = SECOND
 /** A worker that was frozen in mid-transaction must not hold the gateway's rows. */
 const IDLE_MS = 10 * SECOND
 /** The server's own timeout answers first; this one is for a link that is dead. */
@@ -17,18 +18,26 @@ const DDL_IDLE_MS = MINUTE
 
 /** Short, for batches and small writes. */
 export function shortTransaction(schema: string, access: 'write' | 'read'): TransactionStyle {
+  return { ...limited(schema, access, STATEMENT_MS), watched: true }
+}
+
+/** For what is only nice to know: given up soon, and not told of as a hold of the purge's. */
+export function lookTransaction(schema: string): TransactionStyle {
+  return { ...limited(schema, 'read', LOOK_MS), watched: false }
+}
+
+function limited(schema: string, access: 'write' | 'read', statementMs: number): Omit<TransactionStyle, 'watched'> {
   return {
     begin: [
       `BEGIN ISOLATION LEVEL READ COMMITTED${access === 'read' ? ' READ ONLY' : ''}`,
-      ...settings({ lock_timeout: LOCK_MS, statement_timeout: STATEMENT_MS, idle_in_transaction_session_timeout: IDLE_MS }),
+      ...settings({ lock_timeout: LOCK_MS, statement_timeout: statementMs, idle_in_transaction_session_timeout: IDLE_MS }),
       // Statistics that lag behind must never turn a batch into a scan of the whole table, nor compiling it into the longest part.
       'SET LOCAL enable_seqscan = off',
       'SET LOCAL jit = off',
       searchPath(schema, 'transaction'),
       NOW,
     ].join('; '),
-    answerMs: STATEMENT_MS + ANSWER_MARGIN_MS,
-    watched: true,
+    answerMs: statementMs + ANSWER_MARGIN_MS,
   }
 }
 

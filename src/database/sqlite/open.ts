@@ -1,10 +1,9 @@
 import BetterSqlite3 from 'better-sqlite3'
-import { basename } from 'node:path'
 import type { Database, OpenOptions } from '../database.ts'
 import type { SqliteUrl } from '../url.ts'
 import { BUSY_TIMEOUT_MS, Connection } from './connection.ts'
 import { databaseError } from './errors.ts'
-import { prepareFile } from './file.ts'
+import { prepareFile, sqliteLabel } from './file.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { inspect } from './inspect.ts'
 import { withMigrationLock } from './migration-lock.ts'
@@ -73,7 +72,7 @@ function databaseOf(
   const housekeeping = new Housekeeping(session, log)
   let open = true
   return {
-    label: { engine: 'sqlite', place: file, name: basename(file) },
+    label: sqliteLabel(file),
     now: () => session.now(),
     query: (sql, values) => session.query(sql, values),
     transaction: (work) => session.transaction(work),
@@ -86,6 +85,7 @@ function databaseOf(
     pressure: () => housekeeping.pressure(),
     tidy: (last) => (access === 'read' ? Promise.resolve() : housekeeping.tidy(last)),
     reusableBytes: () => housekeeping.reusableBytes(),
+    sizeBytes: () => session.read(() => connection.figure('PRAGMA page_count') * connection.figure('PRAGMA page_size')),
 
     migrationFiles: /^\d+_\w+_sqlite\.sql$/,
     relations: () => session.read(() => relations(connection)),
