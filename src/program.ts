@@ -69,6 +69,9 @@ export interface ProgramOptions {
   readonly metrics?: 'served' | 'written' | undefined
 }
 
+/** Where the worker is asked for its health it answers in time, also while it purges. */
+const LONGEST_BLOCK_MS = 50
+
 /** Who waits for an answer does not wait as long for the database as a worker. */
 const MOST_CONNECT_MS = 5 * SECOND
 
@@ -102,6 +105,7 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
     const opened = await openDatabase({
       ...settings.database,
       connectTimeoutMs: answer === undefined ? connectTimeoutMs : Math.min(connectTimeoutMs, MOST_CONNECT_MS),
+      ...(site === undefined ? {} : { longestBlockMs: LONGEST_BLOCK_MS }),
       ...(lasting ? {} : { reconnectTimeoutMs: settings.database.connectTimeoutMs }),
       access,
       applicationName: `mcp-gateway-maintenance ${host.version}`,
