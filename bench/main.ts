@@ -9,6 +9,7 @@ import { optionsFrom, usage, UsageError, type Options } from './options.ts'
 import { alone } from './scenarios/alone.ts'
 import { gateway, gatewayLean, rollback } from './scenarios/gateway.ts'
 import { growth } from './scenarios/growth.ts'
+import { health } from './scenarios/health.ts'
 import { memory } from './scenarios/memory.ts'
 import { nothing } from './scenarios/nothing.ts'
 import { processes } from './scenarios/process.ts'
@@ -16,7 +17,7 @@ import { bench, type Scenario } from './scenarios/scenario.ts'
 import { tablesOf } from './table.ts'
 import { bytesNeeded, openWorkspace, type Workspace } from './workspace.ts'
 
-const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, processes]
+const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, health, processes]
 
 const NAMES = SCENARIOS.map((scenario) => scenario.name)
 

@@ -21,6 +21,7 @@ export const TARGETS = {
     'growth.batch': median(1.5),
     'nothing.time': median(1.2),
     'memory.peak': median(1.1),
+    'health.p99': median(60),
     'process.start': median(1.6),
     'process.idle': median(1.35),
   },
@@ -33,6 +34,7 @@ export const TARGETS = {
     'growth.batch': median(1.2),
     'nothing.time': median(1.2),
     'memory.peak': median(1.1),
+    'health.p99': median(60),
   },
 } as const satisfies Record<EngineName, Readonly<Record<string, Target>>>
 

@@ -63,14 +63,18 @@ async function answer(host: Host, command: Answered): Promise<number> {
 
 type Performed = Extract<Command, { kind: 'worker' | 'migrate' | 'run-now' }>
 
+/** How others read what a form did; a dry run did nothing. */
+const METRICS = { worker: 'served', 'run-now': 'written', migrate: undefined } as const
+
 async function perform(host: Host, command: Performed): Promise<number> {
   using shutdown = listenForSignals()
   const access = command.kind !== 'worker' && command.dryRun ? 'read' : 'write'
   const quiet = command.kind === 'run-now' && command.quiet
+  const metrics = access === 'write' ? METRICS[command.kind] : undefined
   const { withProgram } = await import('./program.ts')
   const lasting = command.kind === 'worker'
   const code = await withProgram(
-    { host, shutdown, configFile: command.configFile, access, lasting, quiet, view: viewOf(host, command) },
+    { host, shutdown, configFile: command.configFile, access, lasting, quiet, view: viewOf(host, command), metrics },
     async (program) => {
       switch (command.kind) {
         case 'worker':

@@ -2,11 +2,13 @@ import { DatabaseError, type Database } from './database/database.ts'
 import { openDatabase } from './database/open.ts'
 import { loadSettings, type Settings } from './config/load.ts'
 import { exitCodeOf, type ExitCode } from './errors.ts'
+import type { Site } from './http/site.ts'
 import { readMigrationFiles, type MigrationFile } from './migrations/files.ts'
 import { takesControlCharacters } from './observe/control-characters.ts'
 import { openEvents, type Events } from './observe/events.ts'
 import { fanOut } from './observe/fan-out.ts'
 import { openLog } from './observe/log.ts'
+import type { Metrics } from './observe/metrics.ts'
 import type { View } from './observe/view.ts'
 import type { Shutdown } from './shutdown.ts'
 import { SECOND, type Clock } from './time.ts'
@@ -40,6 +42,10 @@ export interface Program {
   readonly shutdown: Shutdown
   /** What a terminal shows; `undefined`: there is none, or nobody wants to see it. */
   readonly view: View | undefined
+  /** Where somebody reads them. */
+  readonly metrics: Metrics | undefined
+  /** Where it is served. */
+  readonly site: Site | undefined
 }
 
 export interface ProgramOptions {
@@ -59,12 +65,17 @@ export interface ProgramOptions {
     /** What there is to say without a database. */
     readonly withoutDatabase?: (program: Omit<Program, 'database'>, error: DatabaseError) => Promise<ExitCode>
   }
+  /** How its metrics are read, where the settings ask for it; absent: they are not. */
+  readonly metrics?: 'served' | 'written' | undefined
 }
+
+/** Where the worker is asked for its health it answers in time, also while it purges. */
+const LONGEST_BLOCK_MS = 50
 
 /** Who waits for an answer does not wait as long for the database as a worker. */
 const MOST_CONNECT_MS = 5 * SECOND
 
-/** The composition root: configuration → log → migration files → database, given back in reverse whatever happens. */
+/** The composition root: configuration → log → metrics → HTTP → migration files → database, given back in reverse whatever happens. */
 export async function withProgram(options: ProgramOptions, work: (program: Program) => Promise<ExitCode>): Promise<ExitCode> {
   const { host, shutdown, access, lasting, answer } = options
   const settings = settingsOf(host, options.configFile)
@@ -81,15 +92,20 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
       secrets: settings.secrets,
     }),
   )
-  const events = view === undefined ? logged : fanOut(logged, view.listener)
+  const metrics = areRead(options.metrics, settings) ? await metricsOf(host, settings) : undefined
+  const site = metrics !== undefined && options.metrics === 'served' ? await siteOf(metrics, settings) : undefined
+  const events = fanOut(logged, ...[metrics, site, view].flatMap((each) => (each === undefined ? [] : [each.listener])))
   try {
     for (const note of settings.notes) events.note(note)
+    await using server = await site?.serve(settings.http, events)
+    if (server !== undefined) events.listening(server.url)
     const migrationFiles = await readMigrationFiles(host.packageRoot)
-    const program = { host, settings, events, migrationFiles, shutdown, view }
+    const program = { host, settings, events, migrationFiles, shutdown, view, metrics, site }
     const { connectTimeoutMs } = settings.database
     const opened = await openDatabase({
       ...settings.database,
       connectTimeoutMs: answer === undefined ? connectTimeoutMs : Math.min(connectTimeoutMs, MOST_CONNECT_MS),
+      ...(site === undefined ? {} : { longestBlockMs: LONGEST_BLOCK_MS }),
       ...(lasting ? {} : { reconnectTimeoutMs: settings.database.connectTimeoutMs }),
       access,
       applicationName: `mcp-gateway-maintenance ${host.version}`,
@@ -116,6 +132,19 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
 
 const STANDARD_OUTPUT = 1
 const STANDARD_ERROR = 2
+
+function areRead(how: ProgramOptions['metrics'], { http, metrics }: Settings): boolean {
+  return how === 'served' ? http.enabled : how === 'written' && metrics.textfile !== undefined
+}
+
+async function metricsOf({ version, clock }: Host, { jobs }: Settings): Promise<Metrics> {
+  const enabled = jobs.flatMap((each) => (each.enabled ? [each.job.name] : []))
+  return (await import('./observe/metrics.ts')).openMetrics({ version, clock, jobs: enabled })
+}
+
+async function siteOf(metrics: Metrics, { secrets }: Settings): Promise<Site> {
+  return (await import('./http/site.ts')).openSite({ metrics, secrets })
+}
 
 export function settingsOf(host: Host, configFile: string | undefined): Settings {
   const { packageRoot, workingDirectory, env } = host

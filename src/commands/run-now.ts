@@ -8,6 +8,7 @@ import { pendingMigrations } from '../migrations/migrate.ts'
 import type { View } from '../observe/view.ts'
 import type { Program } from '../program.ts'
 import { cutoffOf } from '../retention/rule.ts'
+import { leaveMetrics } from './leave-metrics.ts'
 import { applyMigrations } from './migrations.ts'
 import { tellPending } from './migrate.ts'
 import { openRunner } from './runner.ts'
@@ -41,6 +42,7 @@ export async function runNow(program: Program, request: RunNowRequest): Promise<
     results.push(result)
   }
   view?.summarize(results)
+  await leaveMetrics(program)
   return gravest(results.map(({ exitCode }) => exitCode))
 }
 

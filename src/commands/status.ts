@@ -3,34 +3,24 @@ import { exitCodeOf, type ExitCode } from '../errors.ts'
 import { scrubber } from '../observe/log.ts'
 import { withProgram, type Program, type ProgramOptions } from '../program.ts'
 import { statusDocument } from '../status/document.ts'
-import { readStatus, statusWithout, type Status, type StatusContext } from '../status/status.ts'
+import { readStatus, statusWithout, type Status } from '../status/status.ts'
 import { statusText } from '../terminal/status-text.ts'
 import { styleOf } from '../terminal/style.ts'
+import { statusContextOf } from './status-context.ts'
 
 /** `status`: changes nothing. A database that cannot be reached is a status too, with exit code 3. */
 export function showStatus(options: Omit<ProgramOptions, 'access' | 'lasting'>, json: boolean): Promise<ExitCode> {
   const answer = {
     async withoutDatabase(program: Omit<Program, 'database'>, error: unknown): Promise<ExitCode> {
-      show(program, statusWithout(await labelOf(program.settings.database.url), error, contextOf(program)), json)
+      show(program, statusWithout(await labelOf(program.settings.database.url), error, statusContextOf(program)), json)
       return exitCodeOf(error)
     },
   }
   return withProgram({ ...options, access: 'read', lasting: false, answer }, async (program) => {
-    const status = await readStatus(program.database, contextOf(program))
+    const status = await readStatus(program.database, statusContextOf(program))
     show(program, status, json)
     return status.database.reachable ? 0 : 3
   })
-}
-
-export function contextOf({ host, settings, migrationFiles }: Omit<Program, 'database'>): StatusContext {
-  return {
-    version: host.version,
-    migrationsEnabled: settings.migrations.enabled,
-    files: migrationFiles,
-    jobs: settings.jobs,
-    scheduleTimeZone: settings.schedule.timeZone,
-    clock: host.clock,
-  }
 }
 
 function show({ host, settings }: Omit<Program, 'database'>, status: Status, json: boolean): void {

@@ -24,10 +24,13 @@ export async function runWorker(program: Program): Promise<ExitCode> {
     jobs: enabled.map((each) => each.job.name),
     timeZone: settings.schedule.timeZone,
   })
+  if (settings.metrics.textfile !== undefined)
+    events.note('metrics.textfile is for --run-now; the metrics of a worker are read over HTTP, with http.enabled')
   const { file } = settings.health
   const warn = (message: string): void => events.warning(message)
   const heartbeat = file === undefined ? undefined : await startHeartbeat(file, clock, warn, shutdown.stopping)
 
+  if (program.site !== undefined) program.site.shows((await import('./latest-status.ts')).latestStatusOf(program))
   await applyMigrations(program)
   const scheduler = startScheduler(await scheduledJobs(program, enabled), { ...settings.schedule, clock, random: host.random })
 

@@ -4,7 +4,7 @@ import { scheduleProblem } from '../schedule/expression.ts'
 import { DAY, formatDuration, parseDuration } from '../time.ts'
 
 /** What a setting can hold. convict's own formats coerce in silence, so none of them is used. */
-export type FormatName = 'database URL' | 'text' | 'truth' | 'duration' | 'retention' | 'schedule' | 'time zone' | 'choice'
+export type FormatName = 'database URL' | 'text' | 'truth' | 'duration' | 'retention' | 'schedule' | 'time zone' | 'port' | 'choice'
 
 /** What a format needs to know of the setting it is asked about. */
 export interface Limits {
@@ -27,6 +27,7 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   retention: { check: (value, { leastMs = 0 }) => durationProblem(value, leastMs, LONGEST_RETENTION_MS, '90d') },
   schedule: { check: checkSchedule },
   'time zone': { check: timeZoneProblem },
+  port: { check: portProblem, fromText: (text) => (/^\d{1,5}$/.test(text) ? Number(text) : text) },
   choice: { check: (value, { choices = [] }) => choiceProblem(value, choices), fromText: (text) => text.toLowerCase() },
 }
 
@@ -96,6 +97,13 @@ function isTimeZone(name: string): boolean {
   } catch {
     return false
   }
+}
+
+const MOST_PORT = 65_535
+
+function portProblem(value: unknown): string | undefined {
+  const whole = typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MOST_PORT
+  return whole ? undefined : `${shown(value)} is not a port; write a whole number from 0 to ${MOST_PORT}`
 }
 
 function choiceProblem(value: unknown, choices: readonly string[]): string | undefined {

@@ -75,7 +75,13 @@ function readOverrides(overrides: Readonly<Record<string, string>>): Layer {
 }
 
 /** Values that are well by themselves and not together. */
-function contradictions({ database }: Values): readonly string[] {
+function contradictions({ database, metrics }: Values): readonly string[] {
+  return [...schemaContradiction(database), ...(metrics.textfile === null || metrics.textfile.endsWith('.prom') ? [] : [NOT_COLLECTED])]
+}
+
+const NOT_COLLECTED = 'metrics.textfile: the name does not end in .prom, and node_exporter passes over any other'
+
+function schemaContradiction(database: Values['database']): readonly string[] {
   const url = parseDatabaseUrl(database.url)
   if (url.engine !== 'postgres' || url.schema === undefined || url.schema === database.schema) return []
   return [

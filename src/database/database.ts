@@ -174,6 +174,11 @@ export interface OpenOptions {
   readonly reconnectTimeoutMs?: number
   /** `read` changes nothing and makes nothing, whatever is asked of it: where there is no database yet it shows an empty one. */
   readonly access: 'write' | 'read'
+  /**
+   * How long one piece of work should keep this process from doing anything else, in milliseconds: a driver may work on the event loop's thread.
+   * Absent: as long as is quickest.
+   */
+  readonly longestBlockMs?: number
   /** Told to the server, so that its administrators see who is connected. */
   readonly applicationName: string
   readonly clock: Clock

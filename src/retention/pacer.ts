@@ -15,7 +15,8 @@ export interface Pacer {
  * Why a purge waits. `polite`: between batches, so that others get their turn; `contended`: the same, after somebody was in the way; `hold`: the
  * database asks for it; `retry`: after a batch that failed; `reconnect`: for a lost connection.
  */
-export type PauseReason = 'polite' | 'contended' | 'hold' | 'retry' | 'reconnect'
+export const PAUSE_REASONS = ['polite', 'contended', 'hold', 'retry', 'reconnect'] as const
+export type PauseReason = (typeof PAUSE_REASONS)[number]
 
 /** Told when a wait is over. */
 export type Paused = (ms: number, reason: PauseReason) => void

@@ -38,6 +38,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   convict: /^config\//,
   yaml: /^config\//,
   pino: /^observe\/log\.ts$/,
+  'prom-client': /^observe\/metrics\.ts$/,
   'pino-pretty': /^observe\/log\.ts$/,
 }
 

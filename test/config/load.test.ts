@@ -63,6 +63,8 @@ test('with nothing given the settings are the documented defaults', () => {
     schedule: { timeZone: 'UTC', catchUp: true },
     log: { level: 'info', format: 'auto' },
     health: { file: undefined },
+    http: { enabled: false, host: '127.0.0.1', port: 9465 },
+    metrics: { textfile: undefined },
   })
   assert.deepEqual([...new Set(entries.map(({ source }) => source))], ['config/default.yaml'])
   assert.deepEqual(secrets, [])
@@ -190,6 +192,10 @@ test('every setting can be given by its documented environment variable', () => 
     LOG_LEVEL: 'trace',
     LOG_FORMAT: 'pretty',
     HEALTH_FILE: '/tmp/alive',
+    HTTP_ENABLED: 'true',
+    HTTP_HOST: '::',
+    HTTP_PORT: '80',
+    METRICS_TEXTFILE: '/var/lib/x.prom',
   }
   const { entries, secrets: _, notes, ...settings } = load({ env })
   assert.deepEqual(settings, {
@@ -203,6 +209,8 @@ test('every setting can be given by its documented environment variable', () => 
     schedule: { timeZone: 'Asia/Kolkata', catchUp: false },
     log: { level: 'trace', format: 'pretty' },
     health: { file: '/tmp/alive' },
+    http: { enabled: true, host: '::', port: 80 },
+    metrics: { textfile: '/var/lib/x.prom' },
   })
   assert.deepEqual(
     entries.map(({ source }) => source),
@@ -232,6 +240,17 @@ test('a variable that looks like a setting is noted, without its value', () => {
     'the environment variable PURGE_AUDIT_LOGS_RETENTION is not a setting; those of purge-audit-logs are PURGE_AUDIT_LOGS_ENABLED, PURGE_AUDIT_LOGS_SCHEDULE, AUDIT_LOGS_RETENTION',
     'the environment variable SCHEDULE_TIMEZONE is not a setting; did you mean SCHEDULE_TIME_ZONE?',
   ])
+})
+
+test('a textfile that nobody would collect is refused', () => {
+  assert.equal(
+    only({ env: { METRICS_TEXTFILE: '/var/lib/x.txt' } }),
+    'metrics.textfile: the name does not end in .prom, and node_exporter passes over any other',
+  )
+})
+
+test('a port that is none is refused as it was written', () => {
+  assert.match(only({ env: { HTTP_PORT: 'tcp://10.0.0.1:80' } }), /^http\.port \(HTTP_PORT\): "tcp:\/\/10\.0\.0\.1:80" is not a port/)
 })
 
 test('a file that is not there is refused, the shipped one too', () => {

@@ -79,6 +79,10 @@ test('every setting is described, with its variables, default and a line', () =>
       ['log.level', 'LOG_LEVEL', 'info'],
       ['log.format', 'LOG_FORMAT', 'auto'],
       ['health.file', 'HEALTH_FILE', null],
+      ['http.enabled', 'HTTP_ENABLED', false],
+      ['http.host', 'HTTP_HOST', '127.0.0.1'],
+      ['http.port', 'HTTP_PORT', 9465],
+      ['metrics.textfile', 'METRICS_TEXTFILE', null],
     ],
   )
   for (const { doc } of described) assert.match(doc, /^[a-z].*[^.]$/)
@@ -131,6 +135,12 @@ describe('values', () => {
     ['health.file', '', /it is empty/],
     ['health.file', '/tmp/alive', /accepted/],
     ['health.file', '/tmp/alive\n', /control character/],
+    ['http.port', 0, /accepted/],
+    ['http.port', 65_535, /accepted/],
+    ['http.port', 65_536, /65536 is not a port; write a whole number from 0 to 65535/],
+    ['http.port', 1.5, /1\.5 is not a port/],
+    ['http.port', '9465', /"9465" is not a port/],
+    ['http.port', null, /an empty value is not a port/],
     ['database.schema', 'my schema', /accepted/],
     ['database.schema', ' public', /begins or ends with a blank/],
     ['database.schema', 5, /5 is not text; put it in quotation marks/],

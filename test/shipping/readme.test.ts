@@ -5,6 +5,7 @@ import { JOBS } from '../../src/catalogue.ts'
 import { parseCommand } from '../../src/cli.ts'
 import { describeSettings } from '../../src/config/schema.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
+import { withMetricsTable } from '../../tools/metrics-table.ts'
 import { withSettingsTable } from '../../tools/settings-table.ts'
 import { CHECKOUT } from './checkout.ts'
 
@@ -15,6 +16,10 @@ const shell = [...readme.matchAll(/```sh\n([^]*?)```/g)].map((match) => match[1]
 describe('README.md', () => {
   it('lists the settings that there are, as "npm run docs" writes them', () => {
     assert.equal(withSettingsTable(readme), readme)
+  })
+
+  it('lists the metrics that there are, as "npm run docs" writes them', () => {
+    assert.equal(withMetricsTable(readme), readme)
   })
 
   it('names every job, and no environment variable that is not read', () => {

@@ -65,11 +65,11 @@ function prepare(connection: Connection): boolean {
 function databaseOf(
   connection: Connection,
   writeAhead: boolean,
-  { url: { file }, timeZone, access }: OpenOptions & { readonly url: SqliteUrl },
+  { url: { file }, timeZone, access, longestBlockMs }: OpenOptions & { readonly url: SqliteUrl },
 ): Database {
   const log = new WriteAheadLog(connection, new Snapshot(file))
   const session = new SqliteSession(connection, log)
-  const housekeeping = new Housekeeping(session, log)
+  const housekeeping = new Housekeeping(session, log, longestBlockMs)
   let open = true
   return {
     label: sqliteLabel(file),
@@ -79,7 +79,7 @@ function databaseOf(
     reconnected: () => session.reconnected(),
     named: (table) => session.named(table),
 
-    pacing: pacingOf(writeAhead),
+    pacing: pacingOf(writeAhead, longestBlockMs),
     inspect: (column) => session.read(() => inspect(connection, column, timeZone)),
     expired: (column, cutoff) => new SqliteExpiredRows(session, column, cutoff, timeZone),
     pressure: () => housekeeping.pressure(),
