@@ -1,6 +1,7 @@
 import { JOBS, type Job } from '../src/catalogue.ts'
 import { describeSettings } from '../src/config/schema.ts'
 import { DAY, formatDuration } from '../src/time.ts'
+import { eventRows } from './events-table.ts'
 
 /** A part of a file that repeats the code, between two lines that name it. */
 interface Part {
@@ -13,6 +14,7 @@ interface Part {
 const PARTS: readonly Part[] = [
   { file: 'README.md', ...markdown('jobs'), text: jobsTable },
   { file: 'README.md', ...markdown('settings'), text: settingsTable },
+  { file: 'README.md', ...markdown('events'), text: () => table(['event', 'level', 'fields', ''], eventRows()) },
   { file: 'config/default.yaml', begin: '  # jobs: written by `npm run docs`\n', end: '  # end of jobs\n', text: jobSettings },
 ]
 

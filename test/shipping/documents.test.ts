@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { readMigrationFiles } from '../../src/migrations/files.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
+import { eventRows } from '../../tools/events-table.ts'
 import { broughtUpToDate, FILES } from '../../tools/generated.ts'
 import { POSTGRES_MAJORS } from '../support/databases.ts'
 import { postgresDatabase, sqliteDatabase, type TestDatabase } from '../support/engines.ts'
@@ -22,6 +23,13 @@ it('tables that repeat the code are as "npm run docs" writes them', async () => 
     const text = await readFile(`${CHECKOUT}${file}`, 'utf8')
     assert.equal(broughtUpToDate(file, text), text)
   }
+})
+
+it('the table of events has every event that the program logs', async () => {
+  const source = await readFile(`${CHECKOUT}src/observe/events.ts`, 'utf8')
+  const logged = new Set([...source.matchAll(/event: '([^']+)'/g)].map((match) => match[1]!))
+  const documented = eventRows().map(([event = '']) => event.slice(1, -1))
+  assert.deepEqual(documented.toSorted(), [...logged].toSorted(), 'add a sample to tools/events-table.ts')
 })
 
 for (const { file, text } of documents) {
