@@ -32,6 +32,7 @@ const SAMPLES: readonly Sample[] = [
   { tells: 'it is back', log: (events) => events.regained(0) },
   { tells: 'another worker is migrating', log: (events) => events.waiting('', 0) },
   { tells: 'a table is locked; the file was rolled back and is tried again', log: (events) => events.blocked('', '', 0) },
+  { tells: 'an index that an attempt that died left half built was dropped, to be made again', log: (events) => events.healed('', '') },
   { tells: 'a large table gets an index: how long writing to it may have to wait', log: (events) => events.slowIndex('', 0, '') },
   { tells: 'something about one job', log: (events) => events.jobWarning('', '') },
   { tells: 'something to look at', log: (events) => events.warning('') },

@@ -78,10 +78,11 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    like: /^npm test(?: -- (.+))?$|^\.ci\/run$/,
+    like: /^npm test(?: -- (.+))?$|^npm run test:\w+$|^\.ci\/run$/,
     instead: ITSELF,
     async check(command) {
       await filesNamed(command.replace(/\/\*\S*/, '/'))
+      scriptsNamed(command)
       await access(`${CHECKOUT}${tests.ci}`)
     },
   },

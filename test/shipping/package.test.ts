@@ -97,10 +97,12 @@ describe('the package', () => {
 
   it('says in one line that an older Node will not do, before better-sqlite3 is loaded', async (context) => {
     if (unreachable !== undefined) return context.skip(unreachable)
-    const { stdout: version } = await run('node', ['--version'], { cwd: consumer })
+    // npm names the Node that it runs on itself: `node` on the PATH that it makes for scripts is the checkout's own.
+    const machines = process.env['npm_node_execpath'] ?? 'node'
+    const { stdout: version } = await run(machines, ['--version'], { cwd: consumer })
     const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version)!.map(Number)
     if (major! > 22 || (major === 22 && minor! >= 18)) return context.skip(`the machine's own node is ${version.trim()}`)
-    const done = await run('npx', ['mcp-gateway-maintenance', '--run-now'], { cwd: consumer })
+    const done = await run(machines, [launcher(), '--run-now'], { cwd: consumer })
     assert.deepEqual({ code: done.code, stdout: done.stdout }, { code: 2, stdout: '' })
     assert.match(done.stderr, /mcp-gateway-maintenance: Node 22\.18 or newer is needed, this is \d+\.\d+\.\d+; nothing was done\n$/)
   })
