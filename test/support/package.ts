@@ -25,7 +25,7 @@ async function main(): Promise<number> {
 const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
 const LEAST = [22, 18] as const
 /** Those that look at modules of the source, or copy it, stay out. */
-const FILES = ['run-now', 'worker', 'interruption', 'safety', 'many-workers', 'lost-database'].map((name) => `test/process/${name}.test.ts`)
+const FILES = ['run-now', 'worker', 'interruption', 'safety', 'many-workers'].map((name) => `test/process/${name}.test.ts`)
 
 /** `node` on the PATH that npm makes for scripts is the checkout's; npm tells which one it runs on itself. */
 function machinesNode(): string {
