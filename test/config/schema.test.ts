@@ -74,6 +74,8 @@ test('every setting is described, with its variables, default and a line', () =>
       ['jobs.purgePolicyDecisions.schedule', 'PURGE_POLICY_DECISIONS_SCHEDULE', '*/15 * * * *'],
       ['jobs.purgeSessions.enabled', 'PURGE_SESSIONS_ENABLED', true],
       ['jobs.purgeSessions.schedule', 'PURGE_SESSIONS_SCHEDULE', '*/15 * * * *'],
+      ['jobs.purgeRateLimits.enabled', 'PURGE_RATE_LIMITS_ENABLED', true],
+      ['jobs.purgeRateLimits.schedule', 'PURGE_RATE_LIMITS_SCHEDULE', '*/15 * * * *'],
       ['schedule.timeZone', 'SCHEDULE_TIME_ZONE', 'UTC'],
       ['schedule.catchUp', 'SCHEDULE_CATCH_UP', true],
       ['log.level', 'LOG_LEVEL', 'info'],
