@@ -17,6 +17,7 @@ const SAMPLES: readonly Sample[] = [
     tells: 'the settings hold and the database answers; `database` has `engine`, `place`, `name`',
     log: (events) => events.workerStarted({ version: '', database: { engine: '', place: '', name: '' }, jobs: [], timeZone: '' }),
   },
+  { tells: 'HTTP is enabled and answers', log: (events) => events.listening('') },
   { tells: 'one migration is applied', log: (events) => events.applied({ version: 1, name: '', durationMs: 0 }) },
   { tells: 'none is pending any more: how many this start applied, and the newest', log: (events) => events.current(0, 0) },
   {
