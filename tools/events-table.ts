@@ -25,6 +25,7 @@ const SAMPLES: readonly Sample[] = [
       '(NULL), `unreadable`, `locked`; `expired` with a dry run; `reason` when skipped; `err` when failed or stopped',
     log: runs,
   },
+  { tells: 'HTTP is enabled, and answers there', log: (events) => events.listening('') },
   { tells: 'it ended in order; `reason` is the signal', log: (events) => events.workerStopped('', 0) },
   { tells: 'there was no SQLite file; it was made', log: (events) => events.created('') },
   { tells: 'start-up waits for the database', log: (events) => events.awaiting('', '') },
