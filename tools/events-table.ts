@@ -17,7 +17,6 @@ const SAMPLES: readonly Sample[] = [
     tells: 'the settings hold and the database answers; `database` has `engine`, `place`, `name`',
     log: (events) => events.workerStarted({ version: '', database: { engine: '', place: '', name: '' }, jobs: [], timeZone: '' }),
   },
-  { tells: 'HTTP is enabled and answers', log: (events) => events.listening('') },
   { tells: 'one migration is applied', log: (events) => events.applied({ version: 1, name: '', durationMs: 0 }) },
   { tells: 'none is pending any more: how many this start applied, and the newest', log: (events) => events.current(0, 0) },
   {
@@ -26,6 +25,7 @@ const SAMPLES: readonly Sample[] = [
       '(NULL), `unreadable`, `locked`; `expired` with a dry run; `reason` when skipped; `err` when failed or stopped',
     log: runs,
   },
+  { tells: 'HTTP is enabled, and answers there', log: (events) => events.listening('') },
   { tells: 'it ended in order; `reason` is the signal', log: (events) => events.workerStopped('', 0) },
   { tells: 'there was no SQLite file; it was made', log: (events) => events.created('') },
   { tells: 'start-up waits for the database', log: (events) => events.awaiting('', '') },

@@ -7,10 +7,12 @@ import { describeSettings } from '../../src/config/schema.ts'
 import { isSchedule } from './kubernetes.ts'
 import type { Container, Manifest, PodSpec } from './kubernetes.ts'
 import { CHECKOUT } from './checkout.ts'
-import { ENVIRONMENT, HTTP_PATHS, HTTP_PORT } from './offered.ts'
+import { ENVIRONMENT, HTTP_PORT } from './offered.ts'
 
 const FOLDER = `${CHECKOUT}deploy/kubernetes/`
 const { version }: { version: string } = JSON.parse(await readFile(`${CHECKOUT}package.json`, 'utf8'))
+/** The pages by path. */
+const served = await readFile(`${CHECKOUT}src/http/site.ts`, 'utf8')
 const manifests = new Map<string, Manifest>()
 for (const file of (await readdir(FOLDER)).toSorted())
   manifests.set(file, parse(await readFile(`${FOLDER}${file}`, 'utf8'), { version: '1.1' }))
@@ -99,7 +101,7 @@ describe('what is shipped for Kubernetes', () => {
       assert.deepEqual(ports, [{ name: 'maintenance', containerPort: HTTP_PORT }])
       assert.deepEqual(startupProbe?.httpGet, { path: '/readyz', port: 'maintenance' })
       assert.deepEqual(livenessProbe?.httpGet, { path: '/healthz', port: 'maintenance' })
-      assert.ok(HTTP_PATHS.includes('/readyz') && HTTP_PATHS.includes('/healthz'))
+      for (const { httpGet } of [startupProbe, livenessProbe]) assert.ok(served.includes(`'${httpGet.path}'`), httpGet.path)
       assert.equal(readinessProbe, undefined)
       // A worker that waits for another's migration must not be killed for it.
       const lockTimeout = describeSettings().find(({ key }) => key === 'migrations.lockTimeout')?.default

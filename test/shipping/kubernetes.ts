@@ -57,7 +57,7 @@ export interface Container {
 }
 
 interface Probe {
-  readonly httpGet: unknown
+  readonly httpGet: { readonly path: string; readonly port: string }
   readonly periodSeconds: number
   readonly failureThreshold: number
 }
