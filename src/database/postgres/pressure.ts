@@ -9,10 +9,10 @@ import type { LastHold } from './connection.ts'
 export const PACING: Pacing = {
   firstRows: 500,
   leastRows: 250,
-  mostRows: 15_000,
+  mostRows: 18_000,
   // The first look already sees who was active in the second before.
   listenMs: 0,
-  alone: { holdMs: 25, pauseMs: 0, pauseShare: 0 },
+  alone: { holdMs: 32, pauseMs: 0, pauseShare: 0 },
   polite: { holdMs: 5, pauseMs: 2, pauseShare: 0 },
 }
 
