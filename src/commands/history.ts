@@ -21,13 +21,14 @@ export function showHistory(
   { jobs, sinceMs, json }: HistoryRequest,
 ): Promise<ExitCode> {
   return withProgram({ ...options, access: 'read', lasting: false, answer: {} }, async ({ host, settings, database, events }) => {
-    const since = (await database.now()) - sinceMs
+    const now = await database.now()
+    const since = now - sinceMs
     const relation = (await database.relations()).get(RUNS)
     if (relation?.kind !== 'table') events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)
     const runs: readonly PastRun[] = relation?.kind === 'table' ? await runsSince(database, database.named(RUNS), since, jobs) : []
     const hide = scrubber(settings.secrets)
     if (json) host.print(`${JSON.stringify(hide(historyDocument(runs, since)), null, 2)}\n`)
-    else if (runs.length > 0) host.print(String(hide(historyText(runs, styleOf(host)))))
+    else if (runs.length > 0) host.print(String(hide(historyText(runs, now, styleOf(host)))))
     else host.print(`no run in the last ${durationText(sinceMs)} is on record\n`)
     return 0
   })

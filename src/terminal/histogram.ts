@@ -1,32 +1,30 @@
-import { formatTime, type EpochMs } from '../time.ts'
-import { bold, type Style } from './style.ts'
+import { DAY, formatTime, type EpochMs } from '../time.ts'
+import { barChartText } from './bar-chart.ts'
+import type { Style } from './style.ts'
 import { countText } from './words.ts'
 
-/** More are not taken in; the days before them are one line. */
+/** More are not taken in; what lies before them is one line. */
 const MOST_DAYS = 30
-const MOST_BAR = 50
 
-/** Rows by UTC day, oldest first, the longest bar for the day that has the most. */
+/** Rows by UTC day, oldest first; a day without rows among the others has its line too. */
 export function histogramText(title: string, days: ReadonlyMap<EpochMs, number>, style: Style): string {
-  const sorted = [...days].toSorted(([a], [b]) => a - b)
-  const shown = sorted.slice(-MOST_DAYS)
-  const before = sorted.slice(0, -MOST_DAYS)
+  const present = [...days.keys()].toSorted((a, b) => a - b)
+  const last = present.at(-1)
+  if (last === undefined) return ''
+  const first = Math.max(present[0]!, last - (MOST_DAYS - 1) * DAY)
+  const shown = Array.from({ length: (last - first) / DAY + 1 }, (_, at) => first + at * DAY)
+  const before = present.filter((day) => day < first)
   const rows = [
-    ...(before.length === 0 ? [] : [{ name: 'earlier', rows: sum(before), note: `on ${countText(before.length)} days`, bar: false }]),
-    ...shown.map(([day, count]) => ({ name: formatTime(day).slice(0, 10), rows: count, note: '', bar: true })),
+    ...(before.length === 0 ? [] : [{ name: 'earlier', figure: countText(sum(before, days)), value: `on ${daysText(before.length)}` }]),
+    ...shown.map((day) => ({ name: formatTime(day).slice(0, 10), figure: countText(days.get(day) ?? 0), value: days.get(day) ?? 0 })),
   ]
-  const most = Math.max(...shown.map(([, count]) => count))
-  const width = Math.max(...rows.map((row) => countText(row.rows).length))
-  const room = Math.min(MOST_BAR, (Number.isFinite(style.columns) ? style.columns : 80) - NAME_COLUMNS - width - 4)
-  const lines = rows.map((row) => {
-    const bar = row.bar && room > 0 ? (style.unicode ? '█' : '#').repeat(Math.max(1, Math.round((row.rows / most) * room))) : row.note
-    return `${row.name.padEnd(NAME_COLUMNS)}  ${countText(row.rows).padStart(width)}  ${bar}`.trimEnd()
-  })
-  return `${[bold(title, style), ...lines].join('\n')}\n`
+  return barChartText(title, rows, style)
 }
 
-const NAME_COLUMNS = 'YYYY-MM-DD'.length
+function sum(some: readonly EpochMs[], days: ReadonlyMap<EpochMs, number>): number {
+  return some.reduce((total, day) => total + (days.get(day) ?? 0), 0)
+}
 
-function sum(days: readonly (readonly [EpochMs, number])[]): number {
-  return days.reduce((total, [, count]) => total + count, 0)
+function daysText(count: number): string {
+  return `${countText(count)} ${count === 1 ? 'day' : 'days'}`
 }

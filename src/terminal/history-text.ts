@@ -1,4 +1,7 @@
 import type { PastRun } from '../jobs/past-runs.ts'
+import { deletedByDay, type DeletedByDay } from '../status/deleted-by-day.ts'
+import { DAY, type EpochMs } from '../time.ts'
+import { dayColumnsText } from './day-columns.ts'
 import { red, type Style } from './style.ts'
 import { tableText } from './table.ts'
 import { countText, durationText, minuteText } from './words.ts'
@@ -14,13 +17,26 @@ const COLUMNS = [
   { title: 'error', dispensable: 3 },
 ] as const
 
-/** Runs for people, a line each. */
-export function historyText(runs: readonly PastRun[], style: Style): string {
-  return `${tableText(
+/** Runs for people, oldest first, a line each; on a terminal what they deleted day by day, until today, is drawn below. */
+export function historyText(runs: readonly PastRun[], now: EpochMs, style: Style): string {
+  const table = tableText(
     COLUMNS,
     runs.map((run) => cellsOf(run, style)),
     style,
-  )}\n`
+  )
+  const chart = dayColumnsText(daysOf(runs, now), style)
+  return `${table}\n${chart === '' ? '' : `\n${chart}`}`
+}
+
+/** From the day of the first run on: of the days before it nothing is known. */
+function daysOf(runs: readonly PastRun[], now: EpochMs): DeletedByDay {
+  const [first = now] = runs.map(({ startedAt }) => startedAt)
+  const days = Math.max(1, Math.floor(now / DAY) - Math.floor(first / DAY) + 1)
+  return deletedByDay(
+    runs.map(({ job, startedAt, deleted }) => ({ job, at: startedAt, deleted })),
+    now,
+    days,
+  )
 }
 
 function cellsOf({ startedAt, job, trigger, outcome, deleted, finishedAt, worker, error }: PastRun, style: Style): string[] {

@@ -91,8 +91,7 @@ export function openRunView(host: Host, dryRun: boolean): View {
       bars[Symbol.dispose]()
       const now: Style = { ...style, columns: columns() }
       host.print(`\n${summaryText(results, dryRun, now)}`)
-      for (const [job, days] of daysOf)
-        if (days.size > 0) host.print(`\n${histogramText(`rows that ${job} would delete, by day (UTC)`, days, now)}`)
+      for (const [job, days] of daysOf) if (days.size > 0) host.print(`\n${histogramText(`${job} would delete, by day (UTC)`, days, now)}`)
     },
     [Symbol.dispose]: () => bars[Symbol.dispose](),
   }

@@ -2,6 +2,7 @@ import type { JobStatus } from '../status/job-status.ts'
 import type { MigrationsStatus } from '../status/migrations-status.ts'
 import type { Status } from '../status/status.ts'
 import { formatDuration, SECOND, type EpochMs } from '../time.ts'
+import { barChartText } from './bar-chart.ts'
 import { bold, red, type Style } from './style.ts'
 import { listText } from './table.ts'
 import { countText, durationText, estimateText, sizeText, zonedText } from './words.ts'
@@ -20,7 +21,16 @@ export function statusText(status: Status, style: Style): string {
     ['version', version],
   ]
   const blocks = jobs.map((job) => `${bold(job.job.name, style)}\n${indented(listText(jobRows(job, status, style), narrower(style)))}`)
-  return `${[listText(head, style), ...blocks].join('\n\n')}\n`
+  const chart = backlogChart(jobs, style)
+  return `${[listText(head, style), ...blocks].join('\n\n')}\n${chart === '' ? '' : `\n${chart}`}`
+}
+
+/** What waits, each job's beside the others'; nothing where nothing does. */
+function backlogChart(jobs: readonly JobStatus[], style: Style): string {
+  const rows = jobs.flatMap(({ job, backlog }) =>
+    backlog === undefined ? [] : [{ name: job.name, figure: estimateText(backlog.rows, backlog.exact), value: backlog.rows }],
+  )
+  return rows.some(({ value }) => value > 0) ? barChartText('expired rows that wait', rows, style) : ''
 }
 
 function migrationRows(migrations: MigrationsStatus | undefined, style: Style): Row[] {

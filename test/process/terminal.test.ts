@@ -88,7 +88,7 @@ for (const engine of ENGINES) {
       assert.equal(code, 0, text)
       assert.match(text, /^job .* would delete +kept +took +outcome$/m)
       assert.match(text, /^purge-audit-logs +\S+ \S+ +3,000 +0 /m)
-      const days = screen.flatMap((line) => /^\d{4}-\d\d-\d\d +([\d,]+) {2}█+$/.exec(line)?.[1] ?? [])
+      const days = screen.flatMap((line) => /^\d{4}-\d\d-\d\d +([\d,]+) {2}█*[█▏▎▍▌▋▊▉]$/.exec(line)?.[1] ?? [])
       assert.ok(days.length === 3 || days.length === 4, text)
       assert.equal(
         days.reduce((sum, rows) => sum + Number(rows.replaceAll(',', '')), 0),
@@ -153,5 +153,73 @@ describe('--run-now on a terminal', AT, () => {
     assert.match(bold.sent, /\u001B\[1mpurge-sessions\u001B\[22m/)
     assert.ok(bold.screen.every((line) => line.length <= 80))
     assert.doesNotMatch(plain(await show(database, 'status', { env: { NO_COLOR: '1' } })), CONTROL)
+  })
+})
+
+const CHARTS = /expired rows that wait|rows deleted a day|by day/
+const BLOCKS = /[\u2581-\u2590]/
+
+for (const engine of ENGINES) {
+  describe(`charts, with ${engine.name}`, AT, () => {
+    for (const columns of [50, 80, 120]) {
+      it(`of what waits and of what was deleted fit in ${columns} columns`, async () => {
+        await using database = await filled(engine)
+        const before = await show(database, 'status', { columns })
+        const waiting = before.screen.slice(before.screen.indexOf('expired rows that wait') + 1).filter((line) => line !== '')
+        assert.equal(waiting.length, JOBS.length, before.screen.join('\n'))
+        assert.match(waiting[0]!, /^purge-audit-logs +3,000 {2}█+$/)
+        assert.match(waiting[1]!, /^purge-policy-decisions +0$/)
+        assert.match(waiting[2]!, /^purge-sessions +20 {2}[▏▎▍▌▋▊▉]$/)
+        assert.ok(waiting[0]!.length > columns / 2 && waiting[0]!.length <= columns)
+
+        await show(database, '--run-now', { columns })
+        assert.doesNotMatch((await show(database, 'status', { columns })).sent, CHARTS)
+        const { screen } = await show(database, 'history', { columns })
+        const chart = screen.slice(screen.findIndex((line) => line.startsWith('rows deleted a day')))
+        const text = screen.join('\n')
+        assert.match(chart[1] ?? '', /^purge-audit-logs {2}3,000 rows/, text)
+        assert.match(chart[2] ?? '', /^3,000 │ *█+$/, text)
+        assert.ok(chart.includes('purge-policy-decisions  nothing'), text)
+        assert.ok(
+          screen.every((line) => line.length <= columns),
+          text,
+        )
+      })
+    }
+  })
+}
+
+describe('charts', AT, () => {
+  const engine = ENGINES[0]!
+  const drawing = ['status', '--run-now --dry-run', 'history']
+
+  for (const [name, env] of [
+    ['NO_COLOR', { NO_COLOR: '1' }],
+    ['a locale that is not UTF-8', { LANG: 'C' }],
+  ] as const) {
+    it(`are of plain characters with ${name}`, async () => {
+      await using database = await filled(engine)
+      await command(['--run-now', '--job', 'purge-sessions'], { env: { DATABASE_URL: database.url } })
+      for (const form of drawing) {
+        const { sent } = await show(database, form, { env })
+        assert.match(sent, CHARTS)
+        assert.match(sent, /##/)
+        assert.doesNotMatch(sent, BLOCKS)
+      }
+    })
+  }
+
+  it('are not drawn where the output is no terminal, nor in JSON on one', async () => {
+    await using database = await filled(engine)
+    for (const form of [...drawing, '--run-now']) {
+      const { code, stdout } = await command(form.split(' '), {
+        env: { DATABASE_URL: database.url, LANG: 'C.UTF-8', TERM: 'xterm-256color' },
+      })
+      assert.equal(code, 0)
+      assert.doesNotMatch(stdout, CHARTS)
+      assert.doesNotMatch(stdout, BLOCKS)
+      assert.doesNotMatch(stdout, CONTROL)
+    }
+    for (const form of ['status --json', 'history --json']) JSON.parse((await show(database, form)).sent)
   })
 })

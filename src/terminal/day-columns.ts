@@ -1,0 +1,99 @@
+import { JOBS } from '../catalogue.ts'
+import type { DeletedByDay } from '../status/deleted-by-day.ts'
+import { DAY, formatTime, type EpochMs } from '../time.ts'
+import { fillingsOf, uprightBars } from './chart.ts'
+import { bold, type Style } from './style.ts'
+import { countText, rowsText } from './words.ts'
+
+/** Lines of a job's columns: enough to compare days by, and four jobs stay on one screen. */
+const HEIGHT = 4
+/** Characters from one column to the next, where there is room for a gap. */
+const WIDEST = 3
+
+/** Rows deleted a day, a chart for each job below the other: days from left to right, each job on a scale of its own. Nothing off a terminal. */
+export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): string {
+  const fillings = fillingsOf(style)
+  const [first, last] = [days[0], days.at(-1)]
+  if (fillings === undefined || first === undefined || last === undefined || jobs.size === 0) return ''
+  const { span, slots, labels, charts } = fittingColumns({ days, jobs }, style.columns)
+  const pitch = Math.max(1, Math.min(WIDEST, Math.floor((style.columns - labels - AXIS.length) / slots)))
+  const [side, corner, line] = style.unicode ? '│└─' : '|+-'
+
+  const lines = charts.flatMap(({ job, values, total }) => {
+    if (total === 0) return [`${bold(job, style)}  nothing`]
+    const most = Math.max(...values)
+    const sum = rowsText(total)
+    const begin = last - ((slots - values.indexOf(most)) * span - 1) * DAY
+    const drawn = uprightBars(values, HEIGHT, fillings.upwards).map((row) => stretched(row, pitch))
+    const figures = fitting(style.columns - job.length - 2, [`${sum}, most ${span === 1 ? 'on' : 'from'} ${dayText(begin)}`, sum])
+    return [
+      `${bold(job, style)}  ${figures}`,
+      ...drawn.map((row, at) => `${(at === 0 ? countText(most) : '').padStart(labels)} ${side}${row}`.trimEnd()),
+      `${'0'.padStart(labels)} ${corner}${line!.repeat(slots * pitch)}`,
+    ]
+  })
+  const what = `rows deleted ${span === 1 ? 'a day' : span === WEEK ? 'a week' : `every ${span / WEEK} weeks`}`
+  const when = `${dayText(first)} to ${dayText(last)}`
+  const title = fitting(style.columns, [`${what}, ${when} (UTC)`, `${what}, ${when}`, what])
+  return `${[bold(title, style), ...lines].join('\n')}\n`
+}
+
+/** Days. */
+const WEEK = 7
+
+/** Stands between the labels and the columns. */
+const AXIS = ' |'
+
+interface Columns {
+  /** Days of a column. */
+  readonly span: number
+  readonly slots: number
+  /** Characters of the longest. */
+  readonly labels: number
+  readonly charts: readonly { readonly job: string; readonly values: readonly number[]; readonly total: number }[]
+}
+
+/** A column is one day, or as many weeks as it takes for all days to find room. */
+function fittingColumns({ days, jobs }: DeletedByDay, room: number): Columns {
+  for (let span = 1; ; span = span === 1 ? WEEK : span + WEEK) {
+    const charts = inOrder(jobs).map(([job, rows]) => ({ job, values: inColumns(rows, span), total: rows.reduce(add) }))
+    const labels = countText(Math.max(...charts.map(({ values }) => Math.max(...values)))).length
+    const slots = Math.ceil(days.length / span)
+    if (slots === 1 || slots <= room - labels - AXIS.length) return { span, slots, labels, charts }
+  }
+}
+
+/** As the catalogue has them; those of another version last. */
+function inOrder<T>(jobs: ReadonlyMap<string, T>): (readonly [string, T])[] {
+  const known = JOBS.map(({ name }) => name)
+  return [...known, ...[...jobs.keys()].filter((name) => !known.includes(name))].flatMap((name) => {
+    const rows = jobs.get(name)
+    return rows === undefined ? [] : [[name, rows] as const]
+  })
+}
+
+/** The last column is whole; the first may be of fewer days. */
+function inColumns(rows: readonly number[], span: number): number[] {
+  const slots = Math.ceil(rows.length / span)
+  return Array.from({ length: slots }, (_, slot) => {
+    const end = rows.length - (slots - 1 - slot) * span
+    return rows.slice(Math.max(0, end - span), end).reduce(add)
+  })
+}
+
+function stretched(row: string, pitch: number): string {
+  return row.replaceAll(/./g, (cell) => (pitch === WIDEST ? `${cell.repeat(WIDEST - 1)} ` : cell.repeat(pitch)))
+}
+
+/** The first that has room, the longest first. */
+function fitting(room: number, texts: readonly string[]): string {
+  return texts.find((text) => text.length <= room) ?? texts.at(-1)!
+}
+
+function add(a: number, b: number): number {
+  return a + b
+}
+
+function dayText(day: EpochMs): string {
+  return formatTime(day).slice(0, 10)
+}

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { deletedByDay } from '../../src/status/deleted-by-day.ts'
+import { barChartText } from '../../src/terminal/bar-chart.ts'
+import { dayColumnsText } from '../../src/terminal/day-columns.ts'
+import { histogramText } from '../../src/terminal/histogram.ts'
+import type { Style } from '../../src/terminal/style.ts'
+import { DAY, HOUR } from '../../src/time.ts'
+
+/** 2024-10-04 */
+const TODAY = 20_000 * DAY
+
+function style(columns: number, changes: Partial<Style> = {}): Style {
+  return { control: true, unicode: true, columns, ...changes }
+}
+
+/** Without bold. */
+function linesOf(text: string): string[] {
+  // oxlint-disable-next-line no-control-regex
+  return text.replaceAll(/\u001B\[\d+m/g, '').split('\n')
+}
+
+describe('a chart of bars', () => {
+  const rows = [
+    { name: 'first', figure: '1,000', value: 1_000 },
+    { name: 'second', figure: '250', value: 250 },
+    { name: 'none', figure: '0', value: 0 },
+    { name: 'other', figure: '7', value: 'on 7 days' },
+  ]
+
+  it('has a name, a figure and a bar on each line, or a text in its place', () => {
+    assert.deepEqual(linesOf(barChartText('title', rows, style(31))), [
+      'title',
+      'first   1,000  ████████████████',
+      'second    250  ████',
+      'none        0',
+      'other       7  on 7 days',
+      '',
+    ])
+  })
+
+  it('fits the terminal, grows no longer than it needs, and gives up its bars where they would say nothing', () => {
+    for (const columns of [20, 21, 50, 80, 120, 1_000]) {
+      const longest = Math.max(...linesOf(barChartText('title', rows, style(columns))).map((line) => line.length))
+      assert.ok(longest <= Math.max(columns, 'other       7  on 7 days'.length), `${longest} in ${columns}`)
+    }
+    assert.doesNotMatch(barChartText('title', rows, style(19)), /█/)
+    assert.equal(linesOf(barChartText('title', rows, style(1_000)))[1]!.length, 15 + 50)
+  })
+
+  it('is plain under NO_COLOR, and nothing off a terminal or without rows', () => {
+    assert.match(barChartText('title', rows, style(80, { control: false })), /^title\n[ -~\n]*#\n[ -~\n]*$/)
+    assert.equal(barChartText('title', rows, style(Infinity, { control: false })), '')
+    assert.equal(barChartText('title', [], style(80)), '')
+  })
+})
+
+describe('the histogram by day', () => {
+  it('has a line for a day without rows, and one for all days before the last thirty', () => {
+    const days = new Map([
+      [TODAY, 10],
+      [TODAY - 2 * DAY, 5],
+      [TODAY - 29 * DAY, 20],
+      [TODAY - 30 * DAY, 7],
+      [TODAY - 400 * DAY, 9],
+    ])
+    const lines = linesOf(histogramText('title', days, style(24)))
+    assert.equal(lines.length, 1 + 1 + 30 + 1)
+    assert.deepEqual(lines.slice(0, 3), ['title', 'earlier     16  on 2 days', '2024-09-05  20  ████████'])
+    assert.deepEqual(lines.slice(-4), ['2024-10-02   5  ██', '2024-10-03   0', '2024-10-04  10  ████', ''])
+  })
+
+  it('of one day is one line, and of none is nothing', () => {
+    assert.deepEqual(linesOf(histogramText('title', new Map([[TODAY, 1]]), style(20))), ['title', '2024-10-04  1  █████', ''])
+    assert.equal(histogramText('title', new Map(), style(80)), '')
+  })
+})
+
+describe('rows deleted a day', () => {
+  const noon = TODAY + 12 * HOUR
+  const daily = deletedByDay(
+    Array.from({ length: 30 }, (_, ago) => ({ job: 'purge-audit-logs', at: noon - ago * DAY, deleted: ago === 3 ? 2_000 : 1_000 })),
+    noon,
+    30,
+  )
+
+  it('is a chart with its sum, its scale and the day with the most', () => {
+    const one = deletedByDay(
+      [
+        { job: 'purge-sessions', at: noon - DAY, deleted: 8 },
+        { job: 'purge-sessions', at: noon, deleted: 4 },
+      ],
+      noon,
+      3,
+    )
+    assert.deepEqual(linesOf(dayColumnsText(one, style(80))), [
+      'rows deleted a day, 2024-10-02 to 2024-10-04 (UTC)',
+      'purge-sessions  12 rows, most on 2024-10-03',
+      '8 │   ██',
+      '  │   ██',
+      '  │   ██ ██',
+      '  │   ██ ██',
+      '0 └─────────',
+      '',
+    ])
+  })
+
+  it('fits any terminal, with as many weeks a column as it takes', () => {
+    for (const columns of [12, 20, 36, 37, 50, 80, 100, 120, 300]) {
+      const [title = '', name = '', ...chart] = linesOf(dayColumnsText(daily, style(columns)))
+      for (const line of chart) assert.ok(line.length <= columns, `${line.length} in ${columns}`)
+      if (columns >= 36) for (const line of [title, name]) assert.ok(line.length <= columns, `${line.length} in ${columns}`)
+      assert.match(title, columns < 37 ? /^rows deleted (a week|every \d weeks)/ : /^rows deleted a day/)
+    }
+    const weeks = linesOf(dayColumnsText(daily, style(80 - 50)))
+    assert.deepEqual(weeks.slice(0, 4), [
+      'rows deleted a week',
+      'purge-audit-logs  31,000 rows',
+      '8,000 │   ▄▄ ▄▄ ▄▄ ██',
+      '      │   ██ ██ ██ ██',
+    ])
+  })
+
+  it('has the jobs in the order of the catalogue, those it does not know last, and a line for one that deleted nothing', () => {
+    const jobs = ['of-before', 'purge-sessions', 'purge-audit-logs']
+    const many = deletedByDay(
+      jobs.map((job) => ({ job, at: noon, deleted: job === 'purge-sessions' ? 0 : 1 })),
+      noon,
+      1,
+    )
+    const names = linesOf(dayColumnsText(many, style(80))).filter((line) => line.includes('-') && !line.startsWith('rows'))
+    assert.deepEqual(names, [
+      'purge-audit-logs  1 row, most on 2024-10-04',
+      'purge-sessions  nothing',
+      'of-before  1 row, most on 2024-10-04',
+    ])
+  })
+
+  it('is plain under NO_COLOR and where the locale is not UTF-8, and nothing off a terminal or without runs', () => {
+    assert.doesNotMatch(dayColumnsText(daily, style(80, { control: false })), /[▁-█]/)
+    assert.match(dayColumnsText(daily, style(80, { control: false, unicode: false })), /^[ -~\n]+$/)
+    assert.equal(dayColumnsText(daily, style(Infinity)), '')
+    assert.equal(dayColumnsText(deletedByDay([], noon, 30), style(80)), '')
+  })
+})
