@@ -87,7 +87,7 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    like: /^npm run (?:check|format|docs)$/,
+    like: /^npm run (?:check|format|docs(?::terminal)?)$/,
     instead: `${CHANGES_CHECKOUT}; ${tests.ci} runs what they check`,
     check: async (command) => scriptsNamed(command),
   },

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { screenOf } from './screen.ts'
 
 const PROGRAM = join(fileURLToPath(new URL('../..', import.meta.url)), 'bin/mcp-gateway-maintenance.js')
 
@@ -21,15 +22,19 @@ export interface Shown {
 export interface TerminalOptions {
   readonly columns?: number
   readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
   /** Typed once this has been sent. */
   readonly type?: { readonly after: RegExp; readonly keys: string }
 }
 
 /** Runs the real command on a terminal of its own. */
-export async function onTerminal(words: readonly string[], { columns = 80, env = {}, type }: TerminalOptions = {}): Promise<Shown> {
+export async function onTerminal(
+  words: readonly string[],
+  { columns = 80, env = {}, cwd = tmpdir(), type }: TerminalOptions = {},
+): Promise<Shown> {
   const line = [process.execPath, PROGRAM, ...words].map((word) => `'${word}'`).join(' ')
   const child = spawn('script', ['-qec', `stty cols ${columns} rows 50 && exec ${line}`, '/dev/null'], {
-    cwd: tmpdir(),
+    cwd,
     env: { PATH: process.env['PATH'], TERM: 'xterm-256color', LANG: 'C.UTF-8', SHELL: '/bin/sh', ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
@@ -45,36 +50,4 @@ export async function onTerminal(words: readonly string[], { columns = 80, env =
   const [code] = (await once(child, 'close')) as [number | null]
   clearTimeout(timer)
   return { code, sent, screen: screenOf(sent, columns) }
-}
-
-// oxlint-disable-next-line no-control-regex
-const TOKEN = /\u001B\[(\?)?(\d*)(?:;\d+)*([A-Za-z])|[^]/gu
-
-/** What a terminal of this width makes of it; fails on a sequence that it does not know. */
-export function screenOf(sent: string, columns: number): readonly string[] {
-  const lines: string[][] = [[]]
-  let [row, column] = [0, 0]
-  for (const [text, , count = '', kind] of sent.matchAll(TOKEN)) {
-    const line = (lines[row] ??= [])
-    if (kind === 'A') row = Math.max(0, row - Number(count || 1))
-    else if (kind === 'G') column = Number(count || 1) - 1
-    else if (kind === 'K') line.splice(count === '2' ? 0 : column)
-    else if (kind === 'J') {
-      line.splice(column)
-      lines.splice(row + 1)
-    } else if (kind === 'm') continue
-    else if (kind !== undefined) throw new Error(`an unknown sequence was sent: ${JSON.stringify(text)}`)
-    else if (text === '\n') row += 1
-    else if (text === '\r') column = 0
-    else {
-      if (column === columns) [row, column] = [row + 1, 0]
-      ;(lines[row] ??= [])[column] = text
-      column += 1
-    }
-  }
-  return Array.from(lines, (line) =>
-    Array.from(line ?? [], (character) => character ?? ' ')
-      .join('')
-      .trimEnd(),
-  )
 }
