@@ -1,4 +1,4 @@
-import { bars, fillingsOf } from './chart.ts'
+import { bars, strokesOf } from './chart.ts'
 import { bold, type Style } from './style.ts'
 
 export interface BarRow {
@@ -17,15 +17,15 @@ const LEAST_BAR = 5
 
 /** A line a row: its name, its figure, its bar. Lines alone where there is no room for bars; nothing off a terminal. */
 export function barChartText(title: string, rows: readonly BarRow[], style: Style): string {
-  const fillings = fillingsOf(style)
-  if (fillings === undefined || rows.length === 0) return ''
+  const strokes = strokesOf(style)
+  if (strokes === undefined || rows.length === 0) return ''
   const names = widest(rows.map(({ name }) => name))
   const figures = widest(rows.map(({ figure }) => figure))
   const room = Math.min(MOST_BAR, style.columns - names - figures - 2 * GAP.length)
   const drawn = bars(
     rows.map(({ value }) => (typeof value === 'number' ? value : 0)),
     room < LEAST_BAR ? 0 : room,
-    fillings.rightwards,
+    strokes.rightwards,
   )
   const lines = rows.map(({ name, figure, value }, at) =>
     [name.padEnd(names), figure.padStart(figures), typeof value === 'number' ? drawn[at] : value].join(GAP).trimEnd(),

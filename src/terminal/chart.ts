@@ -1,16 +1,18 @@
 import type { Style } from './style.ts'
 
-/** What bars are made of: characters that fill a cell more and more, the last one all of it. */
-export interface Fillings {
+/** What charts are made of. Bars: characters that fill a cell more and more, the last one all of it. */
+export interface Strokes {
   readonly rightwards: string
   readonly upwards: string
+  readonly axis: { readonly side: string; readonly corner: string; readonly bottom: string }
 }
 
-const BLOCKS: Fillings = { rightwards: '▏▎▍▌▋▊▉█', upwards: '▁▂▃▄▅▆▇█' }
-const PLAIN: Fillings = { rightwards: '#', upwards: '.:#' }
+/** Bars below each other do not touch: theirs is not the whole block. */
+const BLOCKS: Strokes = { rightwards: '▇', upwards: '▁▂▃▄▅▆▇█', axis: { side: '│', corner: '└', bottom: '─' } }
+const PLAIN: Strokes = { rightwards: '#', upwards: '.:#', axis: { side: '|', corner: '+', bottom: '-' } }
 
 /** Blocks where the terminal takes colours and its locale has them; `undefined`: no terminal, no chart. */
-export function fillingsOf({ control, unicode, columns }: Style): Fillings | undefined {
+export function strokesOf({ control, unicode, columns }: Style): Strokes | undefined {
   if (!Number.isFinite(columns)) return undefined
   return control && unicode ? BLOCKS : PLAIN
 }

@@ -1,7 +1,7 @@
 import { JOBS } from '../catalogue.ts'
 import type { DeletedByDay } from '../status/deleted-by-day.ts'
 import { DAY, formatTime, type EpochMs } from '../time.ts'
-import { fillingsOf, uprightBars } from './chart.ts'
+import { strokesOf, uprightBars } from './chart.ts'
 import { bold, type Style } from './style.ts'
 import { countText, rowsText } from './words.ts'
 
@@ -12,24 +12,24 @@ const WIDEST = 3
 
 /** Rows deleted a day, a chart for each job below the other: days from left to right, each job on a scale of its own. Nothing off a terminal. */
 export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): string {
-  const fillings = fillingsOf(style)
+  const strokes = strokesOf(style)
   const [first, last] = [days[0], days.at(-1)]
-  if (fillings === undefined || first === undefined || last === undefined || jobs.size === 0) return ''
+  if (strokes === undefined || first === undefined || last === undefined || jobs.size === 0) return ''
   const { span, slots, labels, charts } = fittingColumns({ days, jobs }, style.columns)
   const pitch = Math.max(1, Math.min(WIDEST, Math.floor((style.columns - labels - AXIS.length) / slots)))
-  const [side, corner, line] = style.unicode ? '│└─' : '|+-'
+  const { side, corner, bottom } = strokes.axis
 
   const lines = charts.flatMap(({ job, values, total }) => {
     if (total === 0) return [`${bold(job, style)}  nothing`]
     const most = Math.max(...values)
     const sum = rowsText(total)
     const begin = last - ((slots - values.indexOf(most)) * span - 1) * DAY
-    const drawn = uprightBars(values, HEIGHT, fillings.upwards).map((row) => stretched(row, pitch))
+    const drawn = uprightBars(values, HEIGHT, strokes.upwards).map((row) => stretched(row, pitch))
     const figures = fitting(style.columns - job.length - 2, [`${sum}, most ${span === 1 ? 'on' : 'from'} ${dayText(begin)}`, sum])
     return [
       `${bold(job, style)}  ${figures}`,
       ...drawn.map((row, at) => `${(at === 0 ? countText(most) : '').padStart(labels)} ${side}${row}`.trimEnd()),
-      `${'0'.padStart(labels)} ${corner}${line!.repeat(slots * pitch)}`,
+      `${'0'.padStart(labels)} ${corner}${bottom.repeat(slots * pitch)}`,
     ]
   })
   const what = `rows deleted ${span === 1 ? 'a day' : span === WEEK ? 'a week' : `every ${span / WEEK} weeks`}`

@@ -8,7 +8,7 @@ import { countText, durationText, minuteText } from './words.ts'
 
 const COLUMNS = [
   { title: 'started (UTC)' },
-  { title: 'job' },
+  { title: 'job', cutFirst: true },
   { title: 'trigger', dispensable: 2 },
   { title: 'outcome' },
   { title: 'deleted', align: 'right' },

@@ -7,7 +7,7 @@ import { countText, durationText, minuteText } from './words.ts'
 /** What each job came to: a table, and below it why, where something is to say. */
 export function summaryText(results: readonly RunResult[], dryRun: boolean, style: Style): string {
   const columns = [
-    { title: 'job' },
+    { title: 'job', cutFirst: true },
     { title: 'cutoff (UTC)', dispensable: 1 },
     { title: dryRun ? 'would delete' : 'deleted', align: 'right' },
     { title: 'kept', align: 'right', dispensable: 2 },

@@ -6,6 +6,8 @@ export interface Column {
   readonly align?: 'left' | 'right'
   /** On a narrow terminal the column with the highest goes first; one without stays. */
   readonly dispensable?: number
+  /** Where those that stay have no room either it is cut before the others. */
+  readonly cutFirst?: boolean
 }
 
 const GAP = 2
@@ -22,21 +24,15 @@ export function tableText(columns: readonly Column[], rows: readonly (readonly s
     if (least.dispensable === undefined) break
     shown = shown.filter((column) => column !== least)
   }
+  const widths = shown.map(({ width }) => width)
+  const cut = total() > style.columns ? narrowed(shown, style.columns) : undefined
   const table = new Table({
     ...bare(style),
     colAligns: shown.map(({ align }) => align ?? 'left'),
-    // What is still too wide is cut at the end of the last column.
-    ...(total() > style.columns
-      ? {
-          colWidths: narrowed(
-            shown.map(({ width }) => width),
-            style.columns,
-          ),
-        }
-      : {}),
+    ...(cut === undefined ? {} : { colWidths: cut.map((width) => width + GAP) }),
   })
   table.push(shown.map(({ title }) => bold(title, style)))
-  table.push(shown.map(({ width }) => (style.unicode ? '─' : '-').repeat(width)))
+  table.push((cut ?? widths).map((width) => (style.unicode ? '─' : '-').repeat(width)))
   for (const row of rows) table.push(shown.map(({ at }) => row[at] ?? ''))
   return trimmed(table.toString())
 }
@@ -64,16 +60,27 @@ const EDGES = 'top top-mid top-left top-right bottom bottom-mid bottom-left bott
   ' ',
 )
 
-/** The columns in front keep their width as long as the last has room for a few letters. */
-function narrowed(widths: readonly number[], columns: number): number[] {
-  let left = columns
-  return widths.map((width) => {
-    const taken = Math.max(Math.min(width + GAP, left), LEAST)
-    left -= taken
-    return taken
-  })
+/** A character at a time: of the columns that are cut first, down to what still tells names apart, then of the widest, so that figures stay whole. */
+function narrowed(columns: readonly { readonly width: number; readonly cutFirst?: boolean }[], room: number): number[] {
+  const left = columns.map(({ width, cutFirst = false }) => ({ width, cutFirst }))
+  let over = left.reduce((sum, { width }) => sum + width + GAP, -GAP) - room
+  const cut = (some: typeof left, least: number): void => {
+    for (; over > 0 && some.length > 0; over -= 1) {
+      const column = some.reduce((a, b) => (b.width > a.width ? b : a))
+      if (column.width <= least) return
+      column.width -= 1
+    }
+  }
+  cut(
+    left.filter(({ cutFirst }) => cutFirst),
+    LEAST_NAME,
+  )
+  cut(left, LEAST)
+  return left.map(({ width }) => width)
 }
 
+const LEAST_NAME = 12
+/** Fewer characters say nothing. */
 const LEAST = 4
 
 function trimmed(text: string): string {

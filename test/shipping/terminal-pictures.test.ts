@@ -46,11 +46,11 @@ describe('the pictures of the terminal', { skip: WITHOUT_TERMINAL }, () => {
 })
 
 describe('a picture', () => {
-  const sent = '\u001B[1mjob\u001B[22m   rows\r\n\u001B[31m<failed> & "gone"\u001B[39m  ██▌\r\n\r\n  end'
+  const sent = '\u001B[1mjob\u001B[22m   rows\r\n\u001B[31m<failed> & "gone"\u001B[39m  ▇▇▇\r\n\r\n  end'
   const svg = svgOf({ title: 'A & B', description: '<none>', columns: 30, lines: cellsOf(sent, 30) })
 
   it('holds the text as it was on the screen', () => {
-    assert.deepEqual(linesIn(svg), ['job   rows', '<failed> & "gone"  ██▌', '', '  end'])
+    assert.deepEqual(linesIn(svg), ['job   rows', '<failed> & "gone"  ▇▇▇', '', '  end'])
     assert.match(svg, /<title id="title">A &amp; B<\/title>\n<desc id="description">&lt;none&gt;<\/desc>/)
   })
 
@@ -64,7 +64,7 @@ describe('a picture', () => {
 describe('two recordings', () => {
   const recorded = [
     'last run  succeeded 4 s ago (2026-11-24 03:00 UTC), took 1.2 s, deleted 1,234',
-    'purge  ██████▌  9,870 deleted  812 ms  12.2k/s',
+    'purge  ███████  9,870 deleted  812 ms  12.2k/s',
   ]
 
   it('are the same where times and numbers differ', () => {

@@ -1,35 +1,36 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import * as fc from 'fast-check'
-import { bars, fillingsOf, uprightBars } from '../../src/terminal/chart.ts'
+import { bars, strokesOf, uprightBars } from '../../src/terminal/chart.ts'
 
 const TERMINAL = { control: true, unicode: true, columns: 80 }
-const BLOCKS = fillingsOf(TERMINAL)!
-const PLAIN = fillingsOf({ ...TERMINAL, control: false })!
+const BLOCKS = strokesOf(TERMINAL)!
+const PLAIN = strokesOf({ ...TERMINAL, control: false })!
 
 describe('what a chart is drawn with', () => {
   it('is blocks on a terminal, plain characters where colours are not wanted or the locale has no blocks, and nothing elsewhere', () => {
     assert.match(BLOCKS.rightwards + BLOCKS.upwards, /^[\u2581-\u258F]+$/)
     assert.match(PLAIN.rightwards + PLAIN.upwards, /^[!-~]+$/)
-    assert.deepEqual(fillingsOf({ ...TERMINAL, unicode: false }), PLAIN)
-    assert.equal(fillingsOf({ ...TERMINAL, columns: Infinity }), undefined)
+    assert.deepEqual(strokesOf({ ...TERMINAL, unicode: false }), PLAIN)
+    assert.equal(strokesOf({ ...TERMINAL, columns: Infinity }), undefined)
   })
 })
 
 describe('bars', () => {
-  it('are as long as their values are large, to an eighth of a character', () => {
-    assert.deepEqual(bars([8, 4, 3, 1], 2, BLOCKS.rightwards), ['██', '█', '▊', '▎'])
-    assert.deepEqual(bars([8, 4, 3, 1], 2, PLAIN.rightwards), ['##', '#', '#', '#'])
+  it('are as long as their values are large, to the smallest step of a character', () => {
+    assert.deepEqual(bars([8, 4, 3, 1], 2, BLOCKS.upwards), ['██', '█', '▆', '▂'])
+    assert.deepEqual(bars([8, 4, 3, 1], 8, BLOCKS.rightwards), ['▇▇▇▇▇▇▇▇', '▇▇▇▇', '▇▇▇', '▇'])
+    assert.deepEqual(bars([8, 4, 3, 1], 4, PLAIN.rightwards), ['####', '##', '##', '#'])
   })
 
   it('of one value are full, of zeros empty, and none of none', () => {
-    assert.deepEqual(bars([3], 5, BLOCKS.rightwards), ['█████'])
+    assert.deepEqual(bars([3], 5, BLOCKS.rightwards), ['▇▇▇▇▇'])
     assert.deepEqual(bars([0, 0], 5, BLOCKS.rightwards), ['', ''])
     assert.deepEqual(bars([], 5, BLOCKS.rightwards), [])
   })
 
   it('show a value that is next to nothing beside a huge one, and zero never', () => {
-    assert.deepEqual(bars([Number.MAX_VALUE, 1, 0], 3, BLOCKS.rightwards), ['███', '▏', ''])
+    assert.deepEqual(bars([Number.MAX_VALUE, 1, 0], 3, BLOCKS.rightwards), ['▇▇▇', '▇', ''])
     assert.deepEqual(bars([Number.MAX_SAFE_INTEGER, 1, 0], 3, PLAIN.rightwards), ['###', '#', ''])
   })
 

@@ -46,14 +46,15 @@ function textOf(line: readonly Cell[], y: number): string {
   return `${drawn.join('')}<text y="${y}">${parts.map(spanOf).join('')}</text>`
 }
 
-const BLOCKS = '▏▎▍▌▋▊▉█'
+/** What bars are made of; a whole cell each. */
+const BLOCKS = '▇█'
 
 function isBar({ cells }: Part): boolean {
   return BLOCKS.includes(cells[0]!.character)
 }
 
 function barOf({ at, cells }: Part, y: number): string {
-  const filled = cells.reduce((sum, { character }) => sum + BLOCKS.indexOf(character) + 1, 0) / BLOCKS.length
+  const filled = cells.filter(({ character }) => BLOCKS.includes(character)).length
   const height = LINE_HEIGHT - 5
   return `<rect class="bar" x="${left(at)}" y="${y - height + 3}" width="${round(filled * CELL_WIDTH)}" height="${height}"/>`
 }

@@ -8,7 +8,6 @@ export function wordsOf(lines: readonly string[]): readonly string[] {
     .replaceAll(/[\d.]+ (?:ms|s|min|h|d)(?: \d+ (?:s|min|h))?\b/g, 'DURATION')
     .replaceAll(/[\d.]+ (?:bytes|kB|MB|GB)\b/g, 'SIZE')
     .replaceAll(/~?\d[\d,.]*/g, 'NUMBER')
-    .replaceAll(/[█▏▎▍▌▋▊▉]+/g, '█')
-    .replaceAll(/─+/g, '─')
+    .replaceAll(/([▇█─])\1+/g, '$1')
     .split(/\s+/)
 }
