@@ -23,7 +23,7 @@ export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): stri
     if (total === 0) return [`${bold(job, style)}  nothing`]
     const most = Math.max(...values)
     const sum = rowsText(total)
-    const begin = last - ((slots - values.indexOf(most)) * span - 1) * DAY
+    const begin = Math.max(first, last - ((slots - values.indexOf(most)) * span - 1) * DAY)
     const drawn = uprightBars(values, HEIGHT, strokes.upwards).map((row) => stretched(row, pitch))
     const figures = fitting(style.columns - job.length - 2, [`${sum}, most ${span === 1 ? 'on' : 'from'} ${dayText(begin)}`, sum])
     return [

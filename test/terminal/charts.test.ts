@@ -121,6 +121,14 @@ describe('rows deleted a day', () => {
     ])
   })
 
+  it('names the first day of all where the most is in a first column of fewer days', () => {
+    const most = deletedByDay([{ job: 'purge-sessions', at: noon - 99 * DAY, deleted: 5 }], noon, 100)
+    assert.deepEqual(linesOf(dayColumnsText(most, style(60))).slice(0, 2), [
+      'rows deleted a week, 2024-06-27 to 2024-10-04 (UTC)',
+      'purge-sessions  5 rows, most from 2024-06-27',
+    ])
+  })
+
   it('has the jobs in the order of the catalogue, those it does not know last, and a line for one that deleted nothing', () => {
     const jobs = ['of-before', 'purge-sessions', 'purge-audit-logs']
     const many = deletedByDay(
