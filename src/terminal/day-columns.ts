@@ -3,7 +3,7 @@ import type { DeletedByDay } from '../status/deleted-by-day.ts'
 import { DAY, formatTime, type EpochMs } from '../time.ts'
 import { strokesOf, uprightBars } from './chart.ts'
 import { bold, type Style } from './style.ts'
-import { countText, rowsText } from './words.ts'
+import { countText, rowsText } from '../status/words.ts'
 
 /** Lines of a job's columns: enough to compare days by, and four jobs stay on one screen. */
 const HEIGHT = 4

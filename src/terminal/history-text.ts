@@ -4,7 +4,7 @@ import { DAY, type EpochMs } from '../time.ts'
 import { dayColumnsText } from './day-columns.ts'
 import { red, type Style } from './style.ts'
 import { tableText } from './table.ts'
-import { countText, durationText, minuteText } from './words.ts'
+import { countText, durationText, minuteText } from '../status/words.ts'
 
 const COLUMNS = [
   { title: 'started (UTC)' },

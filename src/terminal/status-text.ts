@@ -5,7 +5,7 @@ import { formatDuration, SECOND, type EpochMs } from '../time.ts'
 import { barChartText } from './bar-chart.ts'
 import { bold, red, type Style } from './style.ts'
 import { listText } from './table.ts'
-import { countText, durationText, estimateText, sizeText, zonedText } from './words.ts'
+import { countText, durationText, estimateText, sizeText, zonedText } from '../status/words.ts'
 
 type Row = readonly [name: string, text: string]
 
