@@ -1,5 +1,5 @@
 import { DatabaseError, type Database } from './database/database.ts'
-import { openDatabase } from './database/open.ts'
+import { labelOf, openDatabase } from './database/open.ts'
 import { loadSettings, type Settings } from './config/load.ts'
 import { exitCodeOf, type ExitCode } from './errors.ts'
 import type { Site } from './http/site.ts'
@@ -93,7 +93,7 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
     }),
   )
   const metrics = areRead(options.metrics, settings) ? await metricsOf(host, settings) : undefined
-  const site = metrics !== undefined && options.metrics === 'served' ? await siteOf(metrics, settings) : undefined
+  const site = metrics !== undefined && options.metrics === 'served' ? await siteOf(host, metrics, settings) : undefined
   const events = fanOut(logged, ...[metrics, site, view].flatMap((each) => (each === undefined ? [] : [each.listener])))
   try {
     for (const note of settings.notes) events.note(note)
@@ -142,8 +142,12 @@ async function metricsOf({ version, clock }: Host, { jobs }: Settings): Promise<
   return (await import('./observe/metrics.ts')).openMetrics({ version, clock, jobs: enabled })
 }
 
-async function siteOf(metrics: Metrics, { secrets }: Settings): Promise<Site> {
-  return (await import('./http/site.ts')).openSite({ metrics, secrets })
+async function siteOf({ version, clock }: Host, metrics: Metrics, { database, jobs, schedule, secrets }: Settings): Promise<Site> {
+  const { openSite } = await import('./http/site.ts')
+  const { statusWithout } = await import('./status/status.ts')
+  const label = await labelOf(database.url)
+  const context = { version, clock, jobs, scheduleTimeZone: schedule.timeZone }
+  return openSite({ metrics, secrets, without: (problem) => statusWithout(label, problem, context) })
 }
 
 export function settingsOf(host: Host, configFile: string | undefined): Settings {

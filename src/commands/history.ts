@@ -6,7 +6,7 @@ import { withProgram, type ProgramOptions } from '../program.ts'
 import { historyDocument } from '../status/document.ts'
 import { historyText } from '../terminal/history-text.ts'
 import { styleOf } from '../terminal/style.ts'
-import { durationText } from '../terminal/words.ts'
+import { durationText } from '../status/words.ts'
 
 export interface HistoryRequest {
   /** Names from the catalogue; empty: all. */

@@ -8,6 +8,8 @@ export interface Page {
   readonly status: number
   readonly type: string
   readonly body: string
+  /** What a browser may do with it; absent: nothing at all. */
+  readonly securityPolicy?: string
 }
 
 /** By path. Each only reads. */
@@ -88,12 +90,16 @@ export function plain(status: number, line: string): Page {
   return { status, type: 'text/plain; charset=utf-8', body: `${line}\n` }
 }
 
-function send(response: ServerResponse, { status, type, body, allow }: Page & { readonly allow?: string }): void {
+const NOTHING_ALLOWED = "default-src 'none'; frame-ancestors 'none'"
+
+function send(response: ServerResponse, { status, type, body, securityPolicy, allow }: Page & { readonly allow?: string }): void {
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    'content-security-policy': securityPolicy ?? NOTHING_ALLOWED,
     ...(allow === undefined ? {} : { allow }),
   })
   response.end(body)

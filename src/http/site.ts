@@ -3,12 +3,13 @@ import type { Events } from '../observe/events.ts'
 import type { Listener } from '../observe/fan-out.ts'
 import { scrubber } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import { statusDocument } from '../status/document.ts'
+import { statusDocument, type StatusDocument } from '../status/document.ts'
 import type { LatestStatus } from '../status/latest.ts'
 import type { Status } from '../status/status.ts'
 import { MINUTE, SECOND } from '../time.ts'
+import { CONTENT_SECURITY_POLICY, pageOf } from './page/page.ts'
 import { openReadiness } from './readiness.ts'
-import { plain, startServer, type HttpServer, type Page, type Pages } from './server.ts'
+import { plain, startServer, type HttpServer, type Pages } from './server.ts'
 
 /** What the worker shows of itself to machines and people. Nothing here changes anything. */
 export interface Site {
@@ -23,17 +24,32 @@ export interface SiteOptions {
   readonly metrics: Metrics
   /** What must never appear, whatever an error's text holds. */
   readonly secrets: readonly string[]
+  /** What is told while there is no database to ask, and why there is none. */
+  readonly without: (problem: string) => Status
 }
 
 /** A scrape is not kept from its counters by a database that is slow: gauges are then as they were. */
 const SCRAPE = { freshMs: MINUTE, waitMs: SECOND / 4 }
 const LOOK = { freshMs: SECOND, waitMs: 2 * SECOND }
 
-export function openSite({ metrics, secrets }: SiteOptions): Site {
+export function openSite({ metrics, secrets, without }: SiteOptions): Site {
   const hide = scrubber(secrets)
   const readiness = openReadiness()
   let latest: LatestStatus | undefined
+  const look = async (): Promise<{ readonly status: number; readonly document: StatusDocument }> => {
+    const known = await latest?.within(LOOK)
+    const [status, told] =
+      known?.status === undefined
+        ? [503, without(readiness.reason ?? UNANSWERED)]
+        : [200, known.current ? known.status : unanswered(known.status)]
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- hiding changes texts alone
+    return { status, document: hide(statusDocument(told)) as StatusDocument }
+  }
   const pages: Pages = {
+    async '/'() {
+      const { status, document } = await look()
+      return { status, type: 'text/html; charset=utf-8', body: pageOf(document), securityPolicy: CONTENT_SECURITY_POLICY }
+    },
     async '/metrics'() {
       const known = await latest?.within(SCRAPE)
       if (known?.current === true && known.status !== undefined) metrics.know(known.status)
@@ -43,9 +59,8 @@ export function openSite({ metrics, secrets }: SiteOptions): Site {
     '/healthz': () => plain(200, 'ok'),
     '/readyz': () => (readiness.reason === undefined ? plain(200, 'ok') : plain(503, String(hide(readiness.reason)))),
     async '/status'() {
-      const known = await latest?.within(LOOK)
-      if (known?.status === undefined) return json(503, hide({ problem: readiness.reason ?? UNANSWERED }))
-      return json(200, hide(statusDocument(known.current ? known.status : unanswered(known.status))))
+      const { status, document } = await look()
+      return { status, type: 'application/json', body: `${JSON.stringify(document, null, 2)}\n` }
     },
   }
   return {
@@ -56,7 +71,7 @@ export function openSite({ metrics, secrets }: SiteOptions): Site {
   }
 }
 
-const UNANSWERED = `it has not answered for ${LOOK.waitMs / SECOND} s`
+const UNANSWERED = `the database has not answered for ${LOOK.waitMs / SECOND} s`
 
 /** As it was last known. */
 function unanswered(status: Status): Status {
@@ -64,8 +79,4 @@ function unanswered(status: Status): Status {
     ...status,
     database: { ...status.database, reachable: false, problem: `${UNANSWERED}; what else is told is of the time it is dated` },
   }
-}
-
-function json(status: number, value: unknown): Page {
-  return { status, type: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` }
 }

@@ -43,6 +43,15 @@ export async function lastEnded(query: Query, table: string, job: string): Promi
   return rows[0] === undefined ? undefined : pastRun(rows[0])
 }
 
+/** The last runs of a job that began, whether or not they have ended: newest first. */
+export async function lastRuns(query: Query, table: string, job: string, most: number): Promise<readonly PastRun[]> {
+  const { rows } = await query.query<StoredRun>(
+    `SELECT ${COLUMNS} FROM ${table} WHERE job = $1 ORDER BY started_at DESC, id DESC LIMIT $2`,
+    [job, most],
+  )
+  return rows.map(pastRun)
+}
+
 /** When the last run of a job that succeeded came to its end. */
 export async function lastSuccessAt(query: Query, table: string, job: string): Promise<EpochMs | undefined> {
   const { rows } = await query.query<{ finished_at: number | null }>(

@@ -41,7 +41,7 @@ export async function readDeletedByDay(query: Query, table: string, now: EpochMs
 export function deletedByDaySql(table: string): string {
   return `SELECT job, started_at / ${DAY} AS day, CAST(sum(rows_deleted) AS BIGINT) AS deleted, count(*) AS runs
      FROM (SELECT job, started_at, rows_deleted FROM ${table} WHERE started_at >= $1 ORDER BY started_at DESC, id DESC LIMIT $2) AS newest
-     GROUP BY job, started_at / ${DAY}`
+     GROUP BY job, started_at / ${DAY} ORDER BY job, day`
 }
 
 /** Adds up; what is of another day than today and the days before it, `days` in all, is left out. */

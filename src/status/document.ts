@@ -1,14 +1,18 @@
 import type { PastRun } from '../jobs/past-runs.ts'
 import { formatDuration, formatTime, type EpochMs } from '../time.ts'
+import { attentionOf } from './attention.ts'
+import type { DeletedByDay } from './deleted-by-day.ts'
 import type { JobStatus } from './job-status.ts'
 import type { Status } from './status.ts'
 
 /** A status as `docs/status.schema.json` describes it: names and meanings stay, more may be added. Times are ISO 8601 in UTC; null: not known, or none. */
-export function statusDocument({ at, version, database, migrations, scheduleTimeZone, jobs }: Status) {
+export function statusDocument(status: Status) {
+  const { at, version, database, migrations, scheduleTimeZone, jobs, deletedByDay } = status
   const { engine, place, name, reachable, sizeBytes, problem } = database
   return {
     at: formatTime(at),
     version,
+    attention: attentionOf(status),
     database: { engine, place, name, reachable, sizeBytes: orNull(sizeBytes), problem: orNull(problem) },
     migrations:
       migrations === undefined
@@ -21,11 +25,16 @@ export function statusDocument({ at, version, database, migrations, scheduleTime
           },
     scheduleTimeZone,
     jobs: jobs.map((job) => jobDocument(job, at)),
+    deletedByDay: deletedByDay === undefined ? null : deletedByDayDocument(deletedByDay),
   }
 }
 
+export type StatusDocument = ReturnType<typeof statusDocument>
+export type JobDocument = StatusDocument['jobs'][number]
+export type RunDocument = ReturnType<typeof runDocument>
+
 function jobDocument(status: JobStatus, at: EpochMs) {
-  const { job, enabled, schedule, scheduleInWords, retentionMs, lastRun, running, backlog, problems } = status
+  const { job, enabled, schedule, scheduleInWords, retentionMs, lastRun, running, backlog, problems, recentRuns } = status
   return {
     job: job.name,
     table: job.table,
@@ -51,6 +60,14 @@ function jobDocument(status: JobStatus, at: EpochMs) {
             overdueMs: backlog.oldest === null ? null : Math.max(0, backlog.cutoff - backlog.oldest),
           },
     problems,
+    recentRuns: recentRuns.map(runDocument),
+  }
+}
+
+function deletedByDayDocument({ days, jobs }: DeletedByDay) {
+  return {
+    days: days.map((day) => formatTime(day).slice(0, 'YYYY-MM-DD'.length)),
+    jobs: [...jobs].map(([job, rows]) => ({ job, rows })),
   }
 }
 

@@ -3,7 +3,7 @@ import type { Database, Estimate } from '../database/database.ts'
 import { LEASES, RUNS } from '../jobs/history.ts'
 import { doneUntil } from '../jobs/last-run.ts'
 import { holderOf } from '../jobs/lease.ts'
-import { lastEnded, lastSuccessAt, openSince, type PastRun } from '../jobs/past-runs.ts'
+import { lastEnded, lastRuns, lastSuccessAt, openSince, type PastRun } from '../jobs/past-runs.ts'
 import { cutoffOf } from '../retention/rule.ts'
 import { overdueSlot } from '../schedule/catch-up.ts'
 import { nextSlot } from '../schedule/cron.ts'
@@ -31,6 +31,8 @@ export interface JobStatus extends JobSchedule {
   /** The last run that ended. */
   readonly lastRun: PastRun | undefined
   readonly lastSuccessAt: EpochMs | undefined
+  /** The last few that began, newest first. */
+  readonly recentRuns: readonly PastRun[]
   readonly running: { readonly worker: string; readonly since: EpochMs | undefined } | undefined
   /** The latest slot that passed at least `LATE_MS` ago without a run: the job is late. */
   readonly overdueSlot: EpochMs | undefined
@@ -47,6 +49,8 @@ export interface Backlog extends Estimate {
 
 /** By then a run has begun: a missed one is made up for after half a minute at most, if no other is in its way. */
 export const LATE_MS = 5 * MINUTE
+
+const RECENT_RUNS = 5
 
 export interface ReadJobOptions {
   readonly at: EpochMs
@@ -75,6 +79,7 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
     ...scheduleOf(plan, options),
     lastRun: record?.answer?.lastRun,
     lastSuccessAt: record?.answer?.lastSuccessAt,
+    recentRuns: record?.answer?.recentRuns ?? [],
     running: record?.answer?.running,
     overdueSlot: done?.answer === undefined ? undefined : overdueSlot(schedule, scheduleTimeZone, done.answer, clock.now() - LATE_MS),
     backlog: estimate?.answer === undefined ? undefined : { ...estimate.answer, cutoff },
@@ -92,11 +97,12 @@ async function readRecord(
   runs: string,
   job: string,
   at: EpochMs,
-): Promise<Pick<JobStatus, 'lastRun' | 'lastSuccessAt' | 'running'>> {
+): Promise<Pick<JobStatus, 'lastRun' | 'lastSuccessAt' | 'recentRuns' | 'running'>> {
   const worker = await holderOf(database, database.named(LEASES), job, at)
   return {
     lastRun: await lastEnded(database, runs, job),
     lastSuccessAt: await lastSuccessAt(database, runs, job),
+    recentRuns: await lastRuns(database, runs, job, RECENT_RUNS),
     running: worker === undefined ? undefined : { worker, since: await openSince(database, runs, job, worker) },
   }
 }

@@ -3,6 +3,7 @@ import { messageOf } from '../errors.ts'
 import { LEASES, RUNS } from '../jobs/history.ts'
 import type { MigrationFile } from '../migrations/files.ts'
 import type { Clock, EpochMs } from '../time.ts'
+import { readDeletedByDay, type DeletedByDay } from './deleted-by-day.ts'
 import { readJob, scheduleOf, type JobPlan, type JobStatus } from './job-status.ts'
 import { readMigrations, type MigrationsStatus } from './migrations-status.ts'
 import { asked } from './question.ts'
@@ -20,6 +21,8 @@ export interface Status {
   readonly scheduleTimeZone: string
   /** In catalogue order. */
   readonly jobs: readonly JobStatus[]
+  /** `undefined`: no run is on record, or the record cannot be read. */
+  readonly deletedByDay: DeletedByDay | undefined
 }
 
 export interface DatabaseStatus extends Label {
@@ -40,6 +43,8 @@ export interface StatusContext {
   readonly clock: Clock
 }
 
+const DAYS_OF_DELETIONS = 90
+
 /**
  * Reads all of it, and changes nothing. What the database refuses to tell (a table that is not there yet, a right that is missing) is a problem
  * told in its place; a database that does not answer is a status too. Never waits for one that is lost. Rejects with what nobody foresaw.
@@ -49,8 +54,10 @@ export async function readStatus(database: Database, context: StatusContext): Pr
     const at = await database.now()
     const relations = await database.relations()
     const size = await asked(() => database.sizeBytes())
+    const recorded = hasTables(relations)
     const jobs: JobStatus[] = []
-    for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, recorded: hasTables(relations) }))
+    for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, recorded }))
+    const deleted = recorded ? await asked(() => readDeletedByDay(database, database.named(RUNS), at, DAYS_OF_DELETIONS)) : undefined
     return {
       at,
       version: context.version,
@@ -58,6 +65,7 @@ export async function readStatus(database: Database, context: StatusContext): Pr
       migrations: await readMigrations(database, context.files, context.migrationsEnabled),
       scheduleTimeZone: context.scheduleTimeZone,
       jobs,
+      deletedByDay: deleted?.answer,
     }
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
@@ -66,7 +74,11 @@ export async function readStatus(database: Database, context: StatusContext): Pr
 }
 
 /** Where there is no database to ask: what the configuration alone says. */
-export function statusWithout(label: Label, error: unknown, context: StatusContext): Status {
+export function statusWithout(
+  label: Label,
+  error: unknown,
+  context: Pick<StatusContext, 'version' | 'scheduleTimeZone' | 'clock' | 'jobs'>,
+): Status {
   const { version, scheduleTimeZone, clock, jobs } = context
   return {
     at: clock.now(),
@@ -78,11 +90,13 @@ export function statusWithout(label: Label, error: unknown, context: StatusConte
       ...scheduleOf(plan, context),
       lastRun: undefined,
       lastSuccessAt: undefined,
+      recentRuns: [],
       running: undefined,
       overdueSlot: undefined,
       backlog: undefined,
       problems: [],
     })),
+    deletedByDay: undefined,
   }
 }
 

@@ -1,6 +1,6 @@
 import { formatTime, type EpochMs } from '../time.ts'
 import { bold, type Style } from './style.ts'
-import { countText } from './words.ts'
+import { countText } from '../status/words.ts'
 
 /** More are not taken in; the days before them are one line. */
 const MOST_DAYS = 30

@@ -1,7 +1,7 @@
 import type { PastRun } from '../jobs/past-runs.ts'
 import { red, type Style } from './style.ts'
 import { tableText } from './table.ts'
-import { countText, durationText, minuteText } from './words.ts'
+import { countText, durationText, minuteText } from '../status/words.ts'
 
 const COLUMNS = [
   { title: 'started (UTC)' },

@@ -7,7 +7,7 @@ import { histogramText } from './histogram.ts'
 import { progressLine } from './progress-line.ts'
 import { styleOf, type Style } from './style.ts'
 import { summaryText } from './summary.ts'
-import { durationText, estimateText } from './words.ts'
+import { durationText, estimateText } from '../status/words.ts'
 
 /** A job that is shown. */
 interface Shown {

@@ -4,7 +4,7 @@ import type { Status } from '../status/status.ts'
 import { formatDuration, SECOND, type EpochMs } from '../time.ts'
 import { bold, red, type Style } from './style.ts'
 import { listText } from './table.ts'
-import { countText, durationText, estimateText, sizeText, zonedText } from './words.ts'
+import { countText, durationText, estimateText, sizeText, zonedText } from '../status/words.ts'
 
 type Row = readonly [name: string, text: string]
 

@@ -2,7 +2,7 @@ import { messageOf } from '../errors.ts'
 import type { RunResult } from '../jobs/result.ts'
 import { bold, red, type Style } from './style.ts'
 import { tableText } from './table.ts'
-import { countText, durationText, minuteText } from './words.ts'
+import { countText, durationText, minuteText } from '../status/words.ts'
 
 /** What each job came to: a table, and below it why, where something is to say. */
 export function summaryText(results: readonly RunResult[], dryRun: boolean, style: Style): string {

@@ -60,8 +60,10 @@ function status(found: { readonly rows: number; readonly oldest: number | null }
         overdueSlot: undefined,
         backlog: found === undefined ? undefined : { ...found, exact: true, cutoff: NOW },
         problems: [],
+        recentRuns: [],
       },
     ],
+    deletedByDay: undefined,
   }
 }
 

@@ -10,6 +10,9 @@ export interface PutRun {
   readonly error?: string
 }
 
+const field = (name: string): string => `value ->> '${name}'`
+const whole = (name: string): string => `CAST(${field(name)} AS BIGINT)`
+
 /** Puts runs on record, as if the program had done them. */
 export async function pastRuns(database: TestDatabase, runs: readonly PutRun[]): Promise<void> {
   const rows = runs.map(({ job, startedAt, deleted, outcome = 'succeeded', tookMs = 40, worker = 'host-a:1', error = null }) => ({
@@ -22,8 +25,6 @@ export async function pastRuns(database: TestDatabase, runs: readonly PutRun[]):
     error,
   }))
   const sqlite = database.url.startsWith('sqlite')
-  const field = (name: string): string => `value ->> '${name}'`
-  const whole = (name: string): string => `CAST(${field(name)} AS BIGINT)`
   await database.sql(
     `INSERT INTO maintenance_runs (job, outcome, "trigger", worker, version, started_at, finished_at, rows_deleted, batches, error)
      SELECT ${field('job')}, ${field('outcome')}, 'schedule', ${field('worker')}, '1.2.3', ${whole('startedAt')}, ${whole('finishedAt')},

@@ -1,0 +1,72 @@
+import type { StatusDocument } from '../../status/document.ts'
+import { countText, durationText, sizeText } from '../../status/words.ts'
+import { html, type Html, type Part } from './html.ts'
+import { ago, at } from './moments.ts'
+import { cut } from './texts.ts'
+
+/** What the page shows of the archive, where there is one. */
+export interface ArchiveDocument {
+  readonly enabled: boolean
+  readonly directory: string
+  readonly retention: string | null
+  readonly rows: number | null
+  readonly bytes: number | null
+  readonly files: number | null
+  readonly newestAt: string | null
+  readonly lagMs: number | null
+  readonly verification: { readonly at: string; readonly sound: boolean } | null
+}
+
+export function migrationsSection({ migrations }: StatusDocument): Html | undefined {
+  if (migrations === null) return undefined
+  const { applied, pending, enabled, problem } = migrations
+  return html`<section aria-labelledby="migrations">
+    <h2 id="migrations">Migrations</h2>
+    <p>
+      ${applied.length} applied, ${pending.length === 0 ? 'none' : pending.length}
+      pending${enabled ? undefined : '; disabled by migrations.enabled'}
+    </p>
+    ${problem === null ? undefined : html`<p>${cut(problem)}</p>`}
+    ${list([...pending.map((each): Fact => [path(each), 'pending']), ...applied.toReversed().map((each): Fact => [path(each), at(each.appliedAt)])])}
+  </section>`
+}
+
+function path({ version, name }: { readonly version: number; readonly name: string }): string {
+  return `${String(version).padStart(3, '0')}_${name}`
+}
+
+export function archiveSection({ at: now }: StatusDocument, archive: ArchiveDocument | undefined): Html | undefined {
+  if (archive === undefined || (!archive.enabled && !archive.rows)) return undefined
+  const { enabled, directory, retention, rows, bytes, files, newestAt, lagMs, verification } = archive
+  return html`<section aria-labelledby="archive">
+    <h2 id="archive">Archive</h2>
+    <p>${enabled ? 'Audit logs are archived before they are deleted' : 'disabled by archive.enabled'}</p>
+    ${list([
+      ['directory', directory],
+      ['holds', rows === null ? 'not known' : `${countText(rows)} rows in ${countText(files ?? 0)} files, ${sizeText(bytes ?? 0)}`],
+      ['kept', retention ?? 'for ever'],
+      ['newest row', newestAt === null ? 'none' : at(newestAt)],
+      ['behind', lagMs === null ? 'not known' : lagMs === 0 ? 'nothing waits' : durationText(lagMs)],
+      [
+        'verified',
+        verification === null
+          ? 'never'
+          : html`${verification.sound ? 'sound' : html`<b class="bad">✕ damaged</b>`}, ${ago(verification.at, now)}`,
+      ],
+    ])}
+  </section>`
+}
+
+type Fact = readonly [name: string, text: Part]
+
+function list(rows: readonly Fact[]): Html {
+  return html`<dl>
+    ${rows.map(
+      ([name, text]) =>
+        html`<div>
+          <dt>${name}</dt>
+          <dd>${text}</dd>
+        </div> `,
+    )}
+  </dl>`
+}

@@ -1,0 +1,80 @@
+import type { StatusDocument } from '../../status/document.ts'
+import { sizeText } from '../../status/words.ts'
+import { deletedSection } from './chart.ts'
+import { archiveSection, migrationsSection, type ArchiveDocument } from './facts.ts'
+import { html, type Html } from './html.ts'
+import { jobsSection } from './jobs.ts'
+import { runsSection } from './runs.ts'
+import { STYLE_ELEMENT, STYLE_HASH } from './style.ts'
+import { cut } from './texts.ts'
+
+/** Nothing is run, nothing is fetched, nobody may frame it; the one style is known by its hash, the icon is in the page. */
+export const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  `style-src '${STYLE_HASH}'`,
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+/** A page for people, of what `status --json` says: everything in it is in that document. Works without scripts and has none. */
+export function pageOf(status: StatusDocument & { readonly archive?: ArchiveDocument }): string {
+  const { attention, database, version } = status
+  const { engine, place, name, sizeBytes } = database
+  const where = place.endsWith(name) ? place : `${place}/${name}`
+  const verdict = verdictOf(status)
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width" />
+        <meta name="color-scheme" content="light dark" />
+        <title>${verdict}: maintenance of ${name}</title>
+        <link rel="icon" href="${icon(attention.length === 0)}" />
+        ${STYLE_ELEMENT}
+      </head>
+      <body>
+        <header>
+          <p class="product">mcp-gateway-maintenance ${version}</p>
+          <h1 class="${attention.length === 0 ? 'well' : 'unwell'}">${mark(attention.length === 0)}${verdict}</h1>
+          ${
+            attention.length === 0
+              ? undefined
+              : html`<ul class="attention">
+                  ${attention.map((each) => html`<li>${cut(each)}</li> `)}
+                </ul>`
+          }
+          <p class="where">${engine} <code>${where}</code>${sizeBytes === null ? undefined : `, ${sizeText(sizeBytes)}`}</p>
+        </header>
+        <main>
+          ${jobsSection(status)} ${deletedSection(status)} ${runsSection(status)}
+          <div class="beside">${migrationsSection(status)} ${archiveSection(status, status.archive)}</div>
+        </main>
+        <footer>
+          <p>
+            As of <time datetime="${status.at}">${status.at.slice(0, 19).replace('T', ' ')}</time>; all times are UTC. The same as JSON:
+            <a href="/status">/status</a>, for Prometheus: <a href="/metrics">/metrics</a>.
+          </p>
+        </footer>
+      </body>
+    </html> `.text
+}
+
+/** Whether all is well, in one line. */
+function verdictOf({ attention, database }: StatusDocument): string {
+  if (!database.reachable) return 'The database cannot be reached'
+  if (attention.length === 0) return 'All is well'
+  return attention.length === 1 ? 'One thing needs a look' : `${attention.length} things need a look`
+}
+
+function mark(well: boolean): Html {
+  return html`<svg class="mark" viewBox="0 0 24 24" aria-hidden="true">
+    <circle cx="12" cy="12" r="12" />
+    <path d="${well ? 'M6.5 12.5l3.8 3.8 7.2-8' : 'M12 5.5v8M12 17.2v1.3'}" />
+  </svg>`
+}
+
+function icon(well: boolean): string {
+  return `data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' fill='%23${well ? '1f7a4d' : 'c2321f'}'/%3E%3C/svg%3E`
+}

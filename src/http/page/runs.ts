@@ -1,0 +1,52 @@
+import type { RunDocument, StatusDocument } from '../../status/document.ts'
+import { countText, durationText } from '../../status/words.ts'
+import { html, type Html } from './html.ts'
+import { shortly } from './moments.ts'
+import { cut, outcomeText } from './texts.ts'
+
+/** The last runs of all jobs, newest first. */
+export function runsSection({ jobs }: StatusDocument): Html | undefined {
+  const runs = jobs
+    .flatMap(({ recentRuns }) => recentRuns)
+    .toSorted((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt) || b.id - a.id)
+  if (runs.length === 0) return undefined
+  return html`<section aria-labelledby="runs">
+    <h2 id="runs">Recent runs</h2>
+    <table class="runs">
+      <thead>
+        <tr>
+          <th scope="col">Began</th>
+          <th scope="col">Job</th>
+          <th scope="col">Outcome</th>
+          <th scope="col" class="number">Deleted</th>
+          <th scope="col" class="number wide">Took</th>
+          <th scope="col" class="wide">Trigger</th>
+          <th scope="col" class="wide">Worker</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${runs.map(row)}
+      </tbody>
+    </table>
+  </section>`
+}
+
+function row({ startedAt, job, outcome, deleted, durationMs, trigger, worker, error }: RunDocument): Html {
+  return html`<tr>
+      <td>${shortly(startedAt)}</td>
+      <td>${job}</td>
+      <td>${outcomeText(outcome)}</td>
+      <td class="number${deleted === 0 ? ' none' : ''}">${countText(deleted)}</td>
+      <td class="number wide">${durationMs === null ? '' : durationText(Math.max(0, durationMs))}</td>
+      <td class="wide">${trigger}</td>
+      <td class="wide">${worker}</td>
+    </tr>
+    ${
+      error === null
+        ? undefined
+        : html`<tr class="why">
+            <td></td>
+            <td colspan="6"><small>${cut(error)}</small></td>
+          </tr> `
+    }`
+}

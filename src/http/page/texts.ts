@@ -1,0 +1,20 @@
+import { html, type Html, type Part } from './html.ts'
+
+/** An error may be as long as its author liked; all of it is in /status and in the log. */
+const LONGEST = 240
+
+export function cut(text: string): string {
+  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST).trimEnd()} …`
+}
+
+/** What is said first, and below it, smaller, what is said besides. */
+export function twoLines(first: Part, second: Part): Html {
+  return second === undefined || second === null ? html`${first}` : html`${first}<small>${second}</small>`
+}
+
+/** Outcomes that a person should look at are told apart by a mark, not by colour alone. */
+export function outcomeText(outcome: string | null): Html {
+  if (outcome === null) return html`<b class="open">not ended</b>`
+  const bad = outcome === 'failed' || outcome === 'stopped'
+  return bad ? html`<b class="bad">✕ ${outcome}</b>` : html`${outcome}`
+}

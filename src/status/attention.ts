@@ -1,0 +1,33 @@
+import type { JobStatus } from './job-status.ts'
+import type { MigrationsStatus } from './migrations-status.ts'
+import type { Status } from './status.ts'
+import { minuteText } from './words.ts'
+
+/** What a person should look at, a sentence each; none: all is well. What is disabled is meant to be as it is. */
+export function attentionOf({ database, migrations, jobs }: Pick<Status, 'database' | 'migrations' | 'jobs'>): readonly string[] {
+  const { reachable, problem } = database
+  // What else is told may be of a time when it answered.
+  if (!reachable) return [problem ?? 'the database cannot be reached']
+  return [
+    ...(problem === undefined ? [] : [problem]),
+    ...(migrations?.enabled === true ? ofMigrations(migrations) : []),
+    ...jobs.filter(({ enabled }) => enabled).flatMap(ofJob),
+  ]
+}
+
+function ofMigrations({ pending, problem }: MigrationsStatus): string[] {
+  if (problem !== undefined) return [problem]
+  const names = pending.map(({ version, name }) => `${String(version).padStart(3, '0')}_${name}`)
+  return names.length === 0 ? [] : [`not applied yet: ${names.join(', ')}`]
+}
+
+function ofJob({ job, lastRun, overdueSlot, problems }: JobStatus): string[] {
+  const { outcome, error } = lastRun ?? {}
+  return [
+    ...(overdueSlot === undefined ? [] : [`${job.name} is late: no run since the slot of ${minuteText(overdueSlot)} UTC`]),
+    ...(outcome === 'failed' || outcome === 'stopped'
+      ? [`the last run of ${job.name} ${outcome === 'failed' ? 'failed' : 'was stopped'}${error === undefined ? '' : `: ${error}`}`]
+      : []),
+    ...problems.map((problem) => `${job.name}: ${problem}`),
+  ]
+}
