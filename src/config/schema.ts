@@ -103,7 +103,7 @@ const SCHEMA = {
   },
   http: {
     enabled: {
-      doc: 'whether the worker answers /metrics, /healthz, /readyz and /status',
+      doc: 'whether the worker answers /, /metrics, /healthz, /readyz and /status',
       format: 'truth',
       default: false,
       env: 'HTTP_ENABLED',

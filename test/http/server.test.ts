@@ -42,6 +42,8 @@ test('a page is read with GET and HEAD, and never kept', async () => {
   assert.equal(await got.text(), 'hello\n')
   assert.equal(got.headers.get('cache-control'), 'no-store')
   assert.equal(got.headers.get('content-type'), 'text/plain; charset=utf-8')
+  assert.equal(got.headers.get('content-security-policy'), "default-src 'none'; frame-ancestors 'none'")
+  assert.deepEqual([got.headers.get('x-content-type-options'), got.headers.get('referrer-policy')], ['nosniff', 'no-referrer'])
   const head = await fetch(`${server.url}/x`, { method: 'HEAD' })
   assert.deepEqual([head.status, head.headers.get('content-length'), await head.text()], [200, '6', ''])
 })

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import { JOBS } from '../../src/catalogue.ts'
 import { METRICS } from '../../src/observe/metric-definitions.ts'
 import { start, type Line, type Running } from '../support/command.ts'
@@ -22,6 +24,9 @@ async function got(url: string): Promise<{ readonly status: number; readonly tex
   const answer = await fetch(url)
   return { status: answer.status, text: await answer.text() }
 }
+
+const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true })
+const validStatus = ajv.compile(JSON.parse(await readFile(new URL('../../docs/status.schema.json', import.meta.url), 'utf8')) as object)
 
 interface StatusJson {
   readonly database: { readonly reachable: boolean; readonly problem: string | null }
@@ -57,6 +62,15 @@ for (const engine of ENGINES) {
       JOBS.map(({ name }) => name),
     )
     assert.ok(status.jobs.every(({ lastRun }) => lastRun !== null))
+
+    const page = await fetch(`${url}/`)
+    assert.deepEqual([page.status, page.headers.get('content-type')], [200, 'text/html; charset=utf-8'])
+    assert.match(page.headers.get('content-security-policy') ?? '', /^default-src 'none'; style-src 'sha256-/)
+    const html = await page.text()
+    for (const { name } of JOBS) assert.match(html, new RegExp(`>${name}<`))
+    assert.match(html, /Rows deleted a day[^]*Recent runs[^]*001_initial_schema/)
+    const head = await fetch(`${url}/`, { method: 'HEAD' })
+    assert.deepEqual([head.status, await head.text()], [200, ''])
 
     const { text } = await got(`${url}/metrics`)
     const samples = samplesOf(text)
@@ -123,13 +137,17 @@ test('without its database the worker answers at once: alive, not ready and why,
   const url = await urlOf(worker)
   await worker.line((line) => line['event'] === 'database.awaiting')
   const begun = performance.now()
-  const pages = await Promise.all(['/healthz', '/readyz', '/metrics', '/status'].map((path) => got(`${url}${path}`)))
+  const pages = await Promise.all(['/healthz', '/readyz', '/metrics', '/status', '/'].map((path) => got(`${url}${path}`)))
   assert.ok(performance.now() - begun < 2_000)
   assert.deepEqual(
     pages.map(({ status }) => status),
-    [200, 503, 200, 503],
+    [200, 503, 200, 503, 503],
   )
   assert.equal(pages[1]!.text, '127.0.0.1:1 does not answer yet\n')
+  const status = JSON.parse(pages[3]!.text) as StatusJson
+  assert.ok(validStatus(status), ajv.errorsText(validStatus.errors))
+  assert.deepEqual([status.database.reachable, status.database.problem], [false, '127.0.0.1:1 does not answer yet'])
+  assert.match(pages[4]!.text, /The database cannot be reached[^]*127\.0\.0\.1:1 does not answer yet[^]*At 03:00/)
   assert.doesNotMatch(pages.map(({ text }) => text).join('\n'), /secret-word/)
   worker.kill('SIGTERM')
   assert.equal((await worker.ended).code, 0)

@@ -25,11 +25,16 @@ const AVOIDABLE = [
 ]
 
 async function loaded(words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
+  const addresses = await spied(words, env)
+  return AVOIDABLE.filter((name) => addresses.some((address) => address.includes(`/node_modules/${name}/`)))
+}
+
+async function spied(words: readonly string[], env: Readonly<Record<string, string>>): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'loading-'))
   try {
     const { stderr } = await command(words, { cwd: folder, env: { NODE_OPTIONS: `--import=${SPY}`, ...env } })
     assert.match(stderr, /^loads .*src\/main\.ts$/m)
-    return AVOIDABLE.filter((name) => new RegExp(`^loads .*/node_modules/${name}/`, 'm').test(stderr))
+    return [...stderr.matchAll(/^loads (.*)$/gm)].map(([, address = '']) => address)
   } finally {
     await rm(folder, { recursive: true })
   }
@@ -47,6 +52,17 @@ test('a run on a file loads its driver, and neither the other, nor the clock, no
 test('a run on a server loads its driver and not the other', async () => {
   const env = { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/nothing', DATABASE_CONNECT_TIMEOUT: '0s' }
   assert.deepEqual(await loaded(['--run-now'], env), ['pg', 'pino', 'yaml'])
+})
+
+test('the page and its server are loaded by the worker that serves, alone', async () => {
+  const server = /\/src\/http\/|\/src\/status\//
+  const env = { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/nothing', DATABASE_CONNECT_TIMEOUT: '0s' }
+  assert.deepEqual(
+    (await spied([], env)).filter((address) => server.test(address)),
+    [],
+  )
+  const served = await spied([], { ...env, HTTP_ENABLED: 'true', HTTP_PORT: '0' })
+  assert.ok(served.some((address) => address.endsWith('/src/http/page/page.ts')))
 })
 
 test('what serves and counts is loaded by who asks for it alone', async () => {

@@ -51,6 +51,12 @@ for (const engine of ENGINES) {
         ['succeeded', 30, 'run-now', 'host-a:1'],
       )
       assert.equal(sessions.lastSuccessAt, sessions.lastRun?.finishedAt)
+      assert.deepEqual(sessions.recentRuns, [sessions.lastRun])
+      assert.equal(status.deletedByDay?.days.length, 90)
+      assert.equal(
+        status.deletedByDay.jobs.get(SESSIONS.name)?.reduce((sum, rows) => sum + rows),
+        30,
+      )
       assert.deepEqual([sessions.running, sessions.overdueSlot, sessions.problems], [undefined, undefined, []])
       assert.deepEqual([sessions.backlog?.rows, sessions.backlog?.oldest], [0, null])
       assert.equal(sessions.scheduleInWords, 'Every 15 minutes')
@@ -75,6 +81,10 @@ for (const engine of ENGINES) {
       const status = await readStatus(database, context())
       assert.deepEqual(jobIn(status, SESSIONS.name).running, { worker: 'host-b:7', since: now - 4_000 })
       assert.equal(jobIn(status, SESSIONS.name).lastRun, undefined)
+      assert.deepEqual(
+        jobIn(status, SESSIONS.name).recentRuns.map(({ worker, outcome }) => [worker, outcome]),
+        [['host-b:7', undefined]],
+      )
       assert.equal(jobIn(status, AUDIT_LOGS.name).running, undefined)
     })
 
@@ -112,6 +122,7 @@ for (const engine of ENGINES) {
       const status = await readStatus(database, context())
       assert.match(status.migrations?.problem ?? '', /audit_logs/)
       assert.equal(jobIn(status, AUDIT_LOGS.name).backlog?.rows, 1)
+      assert.deepEqual([status.deletedByDay, jobIn(status, AUDIT_LOGS.name).recentRuns], [undefined, []])
     })
 
     it('of a database that is lost on the way is that it cannot be reached', async () => {

@@ -130,7 +130,7 @@ function table(strips: readonly Strip[], days: readonly string[]): Html {
           ${told.toReversed().map(
             ({ day, counts }) =>
               html`<tr>
-                <th scope="row">${day}</th>
+                <th>${day}</th>
                 ${counts.map((count) => html`<td>${countText(count)}</td>`)}
               </tr> `,
           )}

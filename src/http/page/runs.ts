@@ -18,10 +18,10 @@ export function runsSection({ jobs }: StatusDocument): Html | undefined {
           <th scope="col">Began</th>
           <th scope="col">Job</th>
           <th scope="col">Outcome</th>
-          <th scope="col" class="number">Deleted</th>
-          <th scope="col" class="number wide">Took</th>
-          <th scope="col" class="wide">Trigger</th>
-          <th scope="col" class="wide">Worker</th>
+          <th scope="col">Deleted</th>
+          <th scope="col">Took</th>
+          <th scope="col">Trigger</th>
+          <th scope="col">Worker</th>
         </tr>
       </thead>
       <tbody>
@@ -36,10 +36,10 @@ function row({ startedAt, job, outcome, deleted, durationMs, trigger, worker, er
       <td>${shortly(startedAt)}</td>
       <td>${job}</td>
       <td>${outcomeText(outcome)}</td>
-      <td class="number${deleted === 0 ? ' none' : ''}">${countText(deleted)}</td>
-      <td class="number wide">${durationMs === null ? '' : durationText(Math.max(0, durationMs))}</td>
-      <td class="wide">${trigger}</td>
-      <td class="wide">${worker}</td>
+      <td>${countText(deleted)}</td>
+      <td>${durationMs === null ? '' : durationText(Math.max(0, durationMs))}</td>
+      <td>${trigger}</td>
+      <td>${worker}</td>
     </tr>
     ${
       error === null

@@ -31,10 +31,9 @@ b{font-weight:600}
 .bad{color:var(--bad)}
 .open{color:var(--open)}
 .off{color:var(--soft)}
-.number{text-align:right;white-space:nowrap}
-.none{color:var(--soft)}
 time{white-space:nowrap}
 .runs td{padding-top:3px;padding-bottom:3px}
+.runs :is(th,td):is(:nth-child(4),:nth-child(5)){text-align:right;white-space:nowrap}
 .runs td:nth-child(n+6){color:var(--soft);white-space:nowrap}
 .why td{padding-top:0;border:0}
 .chart{display:block;overflow:visible}
@@ -76,7 +75,8 @@ h1{font-size:24px}
 .jobs td small::before{content:" · "}
 th,td{padding-right:10px}
 .runs td{font-size:12.5px}
-.runs .number{padding-right:0}
+.runs :is(th,td):nth-child(4){padding-right:0}
+.runs :is(th,td):nth-child(n+5){display:none}
 }
 `
 

@@ -1,7 +1,7 @@
 import { html, type Html, type Part } from './html.ts'
 
 /** An error may be as long as its author liked; all of it is in /status and in the log. */
-const LONGEST = 240
+const LONGEST = 200
 
 export function cut(text: string): string {
   return text.length <= LONGEST ? text : `${text.slice(0, LONGEST).trimEnd()} …`

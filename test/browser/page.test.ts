@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
+import { JOBS } from '../../src/catalogue.ts'
+import { DAY, HOUR } from '../../src/time.ts'
+import { CHROMIUM, CHROMIUM_ARGUMENTS, NO_CHROMIUM } from '../support/chromium.ts'
+import { start, type Running } from '../support/command.ts'
+import { sqliteDatabase } from '../support/engines.ts'
+import { pastRuns } from '../status/past-runs.ts'
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+const LOOKS: Readonly<Record<string, BrowserContextOptions>> = {
+  desktop: { viewport: { width: 1280, height: 900 } },
+  phone: { viewport: { width: 390, height: 844 }, isMobile: true },
+  dark: { viewport: { width: 1280, height: 900 }, colorScheme: 'dark' },
+}
+
+const HOSTILE = `<script>document.title = 'run'</script><img src="/x" onerror="document.title = 'run'">'"></td>`
+
+describe('the page in a browser', { skip: CHROMIUM === undefined && NO_CHROMIUM }, () => {
+  let browser: Browser
+  let database: Awaited<ReturnType<typeof sqliteDatabase>>
+  let worker: Running
+  let url: string
+
+  before(async () => {
+    browser = await chromium.launch({ executablePath: CHROMIUM!, args: CHROMIUM_ARGUMENTS })
+    database = await sqliteDatabase()
+    const rarely = Object.fromEntries(JOBS.map((job) => [`${job.environment}_SCHEDULE`, '0 0 29 2 *']))
+    worker = start([], { env: { DATABASE_URL: database.url, HTTP_ENABLED: 'true', HTTP_PORT: '0', ...rarely } })
+    url = `${String((await worker.line((line) => line['event'] === 'http.listening'))['url'])}/`
+    await worker.line((line) => line['event'] === 'migrations.current')
+    const now = Date.now()
+    await pastRuns(
+      database,
+      Array.from({ length: 80 * JOBS.length }, (_, index) => ({
+        job: JOBS[index % JOBS.length]!.name,
+        startedAt: now - HOUR - Math.floor(index / JOBS.length) * DAY,
+        deleted: 1 + ((index * 7_919) % 12_000),
+      })),
+    )
+  })
+
+  after(async () => {
+    worker.kill('SIGTERM')
+    await worker.ended
+    await browser.close()
+    await database[Symbol.asyncDispose]()
+  })
+
+  for (const [name, options] of Object.entries(LOOKS)) {
+    it(`asks for nothing but itself, has nothing to say on the console, and no barrier that axe knows: ${name}`, async () => {
+      await using opened = await open(options)
+      const { page, asked, said } = opened
+      assert.equal(await page.title(), 'All is well: maintenance of gateway.db')
+      await shot(page, name)
+      assert.equal(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), true, 'it is wider than the window')
+      assert.deepEqual(await barriers(page), [])
+      await page.locator('summary').click()
+      assert.deepEqual(await barriers(page), [])
+      assert.deepEqual([asked, said], [[url], []])
+    })
+  }
+
+  it('follows the scheme that its reader prefers', async () => {
+    const shades: number[] = []
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await using opened = await open({ colorScheme })
+      const colour = String(await opened.page.evaluate('getComputedStyle(document.body).backgroundColor'))
+      shades.push(Number(/\d+/.exec(colour)![0]))
+    }
+    assert.ok(shades[0]! > 200 && shades[1]! < 50, shades.join())
+  })
+
+  it('says everything without scripts', async () => {
+    await using opened = await open({ javaScriptEnabled: false })
+    const text = await opened.page.locator('body').innerText()
+    for (const { name } of JOBS) assert.match(text, new RegExp(`^${name}$`, 'm'))
+    assert.equal(await opened.page.locator('script').count(), 0)
+  })
+
+  it('opens the numbers of the chart to the keyboard', async () => {
+    await using opened = await open()
+    const { page } = opened
+    const cell = page.locator('.days tbody td').first()
+    assert.equal(await cell.isVisible(), false)
+    for (let tabs = 0; tabs < 5; tabs += 1) {
+      await page.keyboard.press('Tab')
+      if (await page.evaluate("document.activeElement.tagName === 'SUMMARY'")) break
+    }
+    await page.keyboard.press('Enter')
+    assert.equal(await cell.isVisible(), true)
+    assert.equal(await cell.innerText(), '1')
+  })
+
+  it('shows markup in the database as text', async () => {
+    const job = JOBS[0]!.name
+    await pastRuns(database, [
+      { job, startedAt: Date.now(), deleted: 0, outcome: 'failed', error: HOSTILE, worker: HOSTILE },
+      { job: HOSTILE, startedAt: Date.now(), deleted: 5 },
+    ])
+    // The status is read anew when the last reading is a second old.
+    let opened = await open()
+    while ((await opened.page.locator('.why').count()) === 0) {
+      await opened[Symbol.asyncDispose]()
+      opened = await open()
+    }
+    await using last = opened
+    const { page, asked, said } = last
+    assert.equal(await page.title(), 'One thing needs a look: maintenance of gateway.db')
+    assert.equal(await page.locator('.attention li').innerText(), `the last run of ${job} failed: ${HOSTILE}`)
+    assert.equal(await page.locator('.why small').innerText(), HOSTILE)
+    assert.ok((await page.locator('.chart text').allTextContents()).includes(HOSTILE))
+    assert.equal(await page.locator('script, img').count(), 0)
+    assert.deepEqual([asked, said], [[url], []])
+    assert.deepEqual(await barriers(page), [])
+    await shot(page, 'attention')
+  })
+
+  async function open(options: BrowserContextOptions = {}): Promise<Opened> {
+    const context = await browser.newContext(options)
+    const page = await context.newPage()
+    const asked: string[] = []
+    const said: string[] = []
+    // The icon is in the page.
+    page.on('request', (request) => void (request.url().startsWith('data:') || asked.push(request.url())))
+    page.on('console', (message) => void said.push(message.text()))
+    page.on('pageerror', (error) => void said.push(error.message))
+    await page.goto(url)
+    return { page, asked, said, [Symbol.asyncDispose]: () => context.close() }
+  }
+})
+
+interface Opened extends AsyncDisposable {
+  readonly page: Page
+  readonly asked: readonly string[]
+  readonly said: readonly string[]
+}
+
+async function barriers(page: Page): Promise<readonly string[]> {
+  await page.evaluate(axe)
+  const violations = await page.evaluate<{ id: string; help: string; nodes: { html: string }[] }[]>(
+    'axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations)',
+  )
+  return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(' ')}`)
+}
+
+/** Kept where `PAGE_SCREENSHOTS` names a folder. */
+async function shot(page: Page, name: string): Promise<void> {
+  const picture = await page.screenshot({ fullPage: true })
+  const folder = process.env['PAGE_SCREENSHOTS']
+  if (folder === undefined) return
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, `${name}.png`), picture)
+}

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { JOBS } from '../../../src/catalogue.ts'
+import { CONTENT_SECURITY_POLICY, pageOf } from '../../../src/http/page/page.ts'
+import type { PastRun } from '../../../src/jobs/past-runs.ts'
+import { statusDocument, type StatusDocument } from '../../../src/status/document.ts'
+import { statusWithout, type Status } from '../../../src/status/status.ts'
+import { DAY, hostClock, HOUR, MINUTE } from '../../../src/time.ts'
+
+const NOW = 20_000 * DAY + 12 * HOUR
+const LABEL = { engine: 'e', place: 'db.example:5432', name: 'mcp_gateway' }
+
+const WITHOUT = statusWithout(LABEL, 'db.example:5432 does not answer', {
+  version: '1.2.3',
+  scheduleTimeZone: 'UTC',
+  clock: { ...hostClock(), now: () => NOW },
+  jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: job.retention?.defaultMs })),
+})
+
+/** Ninety days on which each job deleted as much as this, with five runs each. */
+function status(deleted: number, run: Partial<PastRun> = {}): Status {
+  const days = Array.from({ length: 90 }, (_, index) => (19_911 + index) * DAY)
+  const jobs = WITHOUT.jobs.map((each, at) => {
+    const recentRuns = Array.from({ length: 5 }, (_, ago) =>
+      pastRun({ id: 5 - ago, job: each.job.name, startedAt: NOW - ago * HOUR - at, deleted, ...run }),
+    )
+    const backlog = { rows: deleted, exact: true, oldest: NOW - 100 * DAY, cutoff: NOW - 90 * DAY }
+    return { ...each, lastRun: recentRuns[0], recentRuns, backlog }
+  })
+  return {
+    ...WITHOUT,
+    database: { ...LABEL, reachable: true, sizeBytes: 3_000_000, problem: undefined },
+    migrations: { enabled: true, applied: [{ version: 1, name: 'initial_schema', appliedAt: NOW - DAY }], pending: [], problem: undefined },
+    jobs,
+    deletedByDay: { days, jobs: new Map(JOBS.map(({ name }) => [name, days.map(() => deleted)])) },
+  }
+}
+
+function pastRun(run: Partial<PastRun>): PastRun {
+  return {
+    id: 1,
+    job: 'j',
+    outcome: 'succeeded',
+    trigger: 'schedule',
+    worker: 'mcp-gateway-7d9f4c-x2k8p:1',
+    version: '1.2.3',
+    startedAt: NOW,
+    finishedAt: NOW + MINUTE,
+    cutoff: undefined,
+    retentionMs: undefined,
+    deleted: 0,
+    batches: 1,
+    undated: 0,
+    unreadable: 0,
+    locked: 0,
+    error: undefined,
+    ...run,
+  }
+}
+
+function page(of: Status, changes: Partial<StatusDocument> = {}): string {
+  return pageOf({ ...statusDocument(of), ...changes })
+}
+
+function textOf(html: string): string {
+  return html.replaceAll(/<(style|title)[^]*?<\/\1>|<[^>]*>/g, ' ').replaceAll(/\s+/g, ' ')
+}
+
+test('it says in one line whether all is well', () => {
+  assert.match(textOf(page(status(5))), /All is well e db\.example:5432\/mcp_gateway , 3\.0 MB/)
+  assert.match(textOf(page(status(5, { outcome: 'failed' }))), /4 things need a look the last run of purge-audit-logs failed/)
+  assert.match(textOf(page(WITHOUT)), /The database cannot be reached db\.example:5432 does not answer/)
+})
+
+test('it tells each job: schedule in words, last run, next run, what waits', () => {
+  const text = textOf(page(status(1_234)))
+  assert.match(
+    text,
+    /purge-audit-logs audit_logs older than 90d At 03:00 0 3 \* \* \* in UTC succeeded just now deleted 1,234, took 1 min in .* 1,234 rows oldest 10 d past its time/,
+  )
+  assert.match(text, /Recent runs .* 2024- 10-04 11:00/)
+  assert.match(text, /001_initial_schema 2024-10-03 12:00/)
+  assert.match(text, /2024-07-07 1,234 1,234 1,234 1,234/)
+})
+
+test('of what is not known it says so, and a part that is not there is left out', () => {
+  const html = page(WITHOUT)
+  assert.match(textOf(html), /purge-sessions .* not known/)
+  assert.doesNotMatch(html, /Recent runs|Rows deleted|Migrations|Archive|undefined|NaN|null/)
+  assert.doesNotMatch(page({ ...status(1), deletedByDay: { days: [], jobs: new Map() } }), /Rows deleted a day|NaN/)
+})
+
+test('an archive is shown where there is one', () => {
+  const archive = {
+    enabled: true,
+    directory: '/srv/archive',
+    retention: null,
+    rows: 1_200,
+    bytes: 34_000,
+    files: 3,
+    newestAt: '2024-07-06T11:00:00.000Z',
+    lagMs: 0,
+    verification: { at: '2024-10-04T10:00:00.000Z', sound: true },
+  }
+  const shown = (changes: Partial<typeof archive>): string =>
+    textOf(pageOf({ ...statusDocument(status(5)), archive: { ...archive, ...changes } }))
+  assert.match(
+    shown({}),
+    /Archive .* \/srv\/archive holds 1,200 rows in 3 files, 34 kB kept for ever newest row 2024-07-06 11:00 behind nothing waits verified sound, 2 h ago/,
+  )
+  assert.match(shown({ verification: { ...archive.verification, sound: false } }), /✕ damaged/)
+  assert.doesNotMatch(shown({ enabled: false, rows: 0 }), /Archive/)
+})
+
+/** Of the first job's bars, in pixels. */
+function heights(rows: readonly number[]): readonly number[] {
+  const of = status(1)
+  const told = page({ ...of, deletedByDay: { days: of.deletedByDay!.days, jobs: new Map([[JOBS[0]!.name, rows]]) } })
+  const path = /<path d="(M[^"]*)"/.exec(told.slice(told.indexOf('class="chart"')))?.[1] ?? ''
+  return [...path.matchAll(/v-([\d.]+)h/g)].map(([, height]) => Number(height))
+}
+
+test('a day far above the others does not make them vanish', () => {
+  const days = Array.from({ length: 90 }, (_, index) => (index === 7 ? 1_000_000 : index < 80 ? 500 : 0))
+  assert.equal(heights(days).length, 80 + 1)
+  assert.equal(new Set(heights(days).filter((height) => height > 10 && height < 40)).size, 2)
+  assert.deepEqual(
+    heights(days.map((count) => Math.min(count, 500))),
+    Array.from({ length: 80 }, () => 44),
+  )
+  assert.deepEqual(
+    heights(days.map((count, index) => (index < 8 ? count : 0))).toSorted((a, b) => a - b),
+    [...Array.from({ length: 7 }, () => 1.5), 44],
+  )
+})
+
+test('it weighs less than 60 KB, also when every day had millions and every run a long error', () => {
+  const error = `"${'0123456789 '.repeat(180)}"`
+  const full = page(status(12_345_678, { outcome: 'failed', error }), { attention: Array.from({ length: 12 }, () => error) })
+  assert.ok(full.length > 30_000)
+  assert.ok(Buffer.byteLength(full) < 60_000, `${Buffer.byteLength(full)} bytes`)
+})
+
+test('nothing of it may be run, fetched, framed or sent', () => {
+  assert.match(
+    CONTENT_SECURITY_POLICY,
+    /^default-src 'none'; style-src 'sha256-[\w+/]{43}='; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/,
+  )
+  assert.doesNotMatch(page(status(1)), /<script|javascript:|\bon\w+=|\bstyle=|https?:(?!\/\/www\.w3\.org\/2000\/svg)/)
+})

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { JOBS } from '../../src/catalogue.ts'
+import type { PastRun } from '../../src/jobs/past-runs.ts'
+import { attentionOf } from '../../src/status/attention.ts'
+import type { JobStatus } from '../../src/status/job-status.ts'
+import type { Status } from '../../src/status/status.ts'
+
+const job = JOBS[0]!
+
+function told(changes: {
+  database?: Partial<Status['database']>
+  migrations?: Partial<Status['migrations']>
+  job?: Partial<JobStatus>
+}): string {
+  return attentionOf({
+    database: { engine: 'e', place: 'p', name: 'n', reachable: true, sizeBytes: 1, problem: undefined, ...changes.database },
+    migrations: { enabled: true, applied: [], pending: [], problem: undefined, ...changes.migrations },
+    jobs: [
+      {
+        job,
+        enabled: true,
+        schedule: job.schedule,
+        scheduleInWords: '',
+        nextRunAt: undefined,
+        retentionMs: undefined,
+        lastRun: undefined,
+        lastSuccessAt: undefined,
+        recentRuns: [],
+        running: undefined,
+        overdueSlot: undefined,
+        backlog: undefined,
+        problems: [],
+        ...changes.job,
+      },
+    ],
+  }).join('\n')
+}
+
+function ended(outcome: string, error?: string): Partial<JobStatus> {
+  const counts = { deleted: 0, batches: 0, undated: 0, unreadable: 0, locked: 0, cutoff: undefined, retentionMs: undefined }
+  const lastRun: PastRun = {
+    id: 1,
+    job: job.name,
+    outcome,
+    error,
+    trigger: 't',
+    worker: 'w',
+    version: 'v',
+    startedAt: 0,
+    finishedAt: 1,
+    ...counts,
+  }
+  return { lastRun }
+}
+
+test('nothing is to be looked at where all is as it should be, or meant', () => {
+  assert.equal(told({}), '')
+  assert.equal(told({ job: ended('succeeded') }), '')
+  assert.equal(told({ job: ended('interrupted', 'SIGTERM') }), '')
+  assert.equal(told({ job: { ...ended('failed', 'x'), enabled: false, problems: ['p'], overdueSlot: 5 } }), '')
+  assert.equal(told({ migrations: { enabled: false, pending: [{ version: 1, name: 'a' }], problem: 'of another shape' } }), '')
+})
+
+test('what is not is told in a sentence', () => {
+  assert.equal(told({ job: ended('failed', 'why') }), 'the last run of purge-audit-logs failed: why')
+  assert.equal(told({ job: ended('stopped') }), 'the last run of purge-audit-logs was stopped')
+  assert.equal(told({ job: { overdueSlot: 0 } }), 'purge-audit-logs is late: no run since the slot of 1970-01-01 00:00 UTC')
+  assert.equal(told({ job: { problems: ['a', 'b'] } }), 'purge-audit-logs: a\npurge-audit-logs: b')
+  assert.equal(told({ migrations: { pending: [{ version: 12, name: 'a' }] } }), 'not applied yet: 012_a')
+  assert.equal(told({ migrations: { pending: [{ version: 12, name: 'a' }], problem: 'of another shape' } }), 'of another shape')
+  assert.equal(told({ database: { problem: 'the size is not known' } }), 'the size is not known')
+})
+
+test('of a database that does not answer nothing else is told', () => {
+  assert.equal(told({ database: { reachable: false, problem: 'it is gone' }, job: ended('failed') }), 'it is gone')
+  assert.equal(told({ database: { reachable: false } }), 'the database cannot be reached')
+})
