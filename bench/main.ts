@@ -12,12 +12,13 @@ import { growth } from './scenarios/growth.ts'
 import { health } from './scenarios/health.ts'
 import { memory } from './scenarios/memory.ts'
 import { nothing } from './scenarios/nothing.ts'
+import { page } from './scenarios/page.ts'
 import { processes } from './scenarios/process.ts'
 import { bench, type Scenario } from './scenarios/scenario.ts'
 import { tablesOf } from './table.ts'
 import { bytesNeeded, openWorkspace, type Workspace } from './workspace.ts'
 
-const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, health, processes]
+const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, health, page, processes]
 
 const NAMES = SCENARIOS.map((scenario) => scenario.name)
 

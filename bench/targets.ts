@@ -22,6 +22,7 @@ export const TARGETS = {
     'nothing.time': median(1.2),
     'memory.peak': median(1.1),
     'health.p99': median(60),
+    'page.p99': median(20),
     'process.start': median(1.6),
     'process.idle': median(1.35),
   },
@@ -35,6 +36,7 @@ export const TARGETS = {
     'nothing.time': median(1.2),
     'memory.peak': median(1.1),
     'health.p99': median(60),
+    'page.p99': median(20),
   },
 } as const satisfies Record<EngineName, Readonly<Record<string, Target>>>
 

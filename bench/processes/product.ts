@@ -68,7 +68,7 @@ export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promi
   }
 }
 
-function opened(url: string): Promise<Database> {
+export function opened(url: string): Promise<Database> {
   return openDatabase({
     url: parseDatabaseUrl(url),
     schema: 'public',

@@ -6,5 +6,5 @@ import { statusContextOf } from './status-context.ts'
 /** The status of this program's own database, as its settings have it. */
 export function latestStatusOf(program: Program): LatestStatus {
   const context = statusContextOf(program)
-  return latestStatus(() => readStatus(program.database, context), program.host.clock)
+  return latestStatus((before) => readStatus(program.database, context, before), program.host.clock)
 }

@@ -1,5 +1,5 @@
 import type { Query } from '../database/database.ts'
-import { DAY, type EpochMs } from '../time.ts'
+import { DAY, HOUR, type EpochMs } from '../time.ts'
 
 /** Rows that were deleted, by the UTC day on which their run began. */
 export interface DeletedByDay {
@@ -17,31 +17,63 @@ export interface DeletedOnDay {
   readonly deleted: number
 }
 
+export interface ReadDeletions extends DeletedByDay {
+  /** Days before this one change no more: each run that began on them has ended. */
+  readonly settledUntil: EpochMs
+}
+
 /** The newest runs alone are added up; it takes half as many microseconds. */
 export const MOST_RUNS = 50_000
 
-/**
- * Today and the days before it, `days` in all. Fewer, where there were more than `MOST_RUNS` runs: a day that is told is told whole.
- * One search of the index on `started_at`.
- */
-export async function readDeletedByDay(query: Query, table: string, now: EpochMs, days: number, most = MOST_RUNS): Promise<DeletedByDay> {
-  const { rows } = await query.query<{ job: string; day: number; deleted: number; runs: number }>(deletedByDaySql(table), [
-    firstDay(now, days),
-    most,
-  ])
+/** A run may be on record a moment after it began. */
+const SETTLING_MS = HOUR
+
+export interface ReadDeletionsOptions {
+  readonly now: EpochMs
+  /** Today and those before it. */
+  readonly days: number
+  /** What was read before, of the same database: of its settled days nothing is read again. */
+  readonly before?: ReadDeletions | undefined
+  readonly most?: number
+}
+
+/** As many days as are asked for; fewer, where there were more than `most` runs: a day that is told is told whole. One search of the index on `started_at`. */
+export async function readDeletedByDay(query: Query, table: string, options: ReadDeletionsOptions): Promise<ReadDeletions> {
+  const { now, days, before, most = MOST_RUNS } = options
+  const first = firstDay(now, days)
+  const known = before?.days[0]
+  const from = before === undefined || known === undefined ? first : Math.max(first, Math.min(before.settledUntil, firstDay(now, 1)))
+  const { rows } = await query.query<DaySum>(deletedByDaySql(table), [from, most])
+  const parts = rows.map(({ job, day, deleted }) => ({ job, at: day * DAY, deleted }))
+  const open = Math.min(...rows.map((row) => row.open ?? Infinity))
+  const settledUntil = firstDay(Math.min(now - SETTLING_MS, open), 1)
+
   const runs = rows.reduce((sum, row) => sum + row.runs, 0)
-  const known = runs < most ? days : dayOf(now) - Math.min(...rows.map(({ day }) => day))
-  return deletedByDay(
-    rows.map(({ job, day, deleted }) => ({ job, at: day * DAY, deleted })),
-    now,
-    known,
-  )
+  if (runs >= most) return { ...deletedByDay(parts, now, dayOf(now) - Math.min(...rows.map(({ day }) => day))), settledUntil }
+  if (before === undefined || known === undefined) return { ...deletedByDay(parts, now, days), settledUntil }
+  const since = Math.max(first, Math.min(from, known))
+  return { ...deletedByDay([...partsOf(before, from), ...parts], now, dayOf(now) - dayOf(since) + 1), settledUntil }
+}
+
+interface DaySum {
+  readonly job: string
+  /** Since 1970. */
+  readonly day: number
+  readonly deleted: number
+  readonly runs: number
+  /** When the first of them began that has not ended. */
+  readonly open: EpochMs | null
 }
 
 export function deletedByDaySql(table: string): string {
-  return `SELECT job, started_at / ${DAY} AS day, CAST(sum(rows_deleted) AS BIGINT) AS deleted, count(*) AS runs
-     FROM (SELECT job, started_at, rows_deleted FROM ${table} WHERE started_at >= $1 ORDER BY started_at DESC, id DESC LIMIT $2) AS newest
+  return `SELECT job, started_at / ${DAY} AS day, CAST(sum(rows_deleted) AS BIGINT) AS deleted, count(*) AS runs,
+       min(CASE WHEN outcome IS NULL THEN started_at END) AS open
+     FROM (SELECT job, started_at, rows_deleted, outcome FROM ${table} WHERE started_at >= $1 ORDER BY started_at DESC, id DESC LIMIT $2) AS newest
      GROUP BY job, started_at / ${DAY} ORDER BY job, day`
+}
+
+function partsOf({ days, jobs }: DeletedByDay, until: EpochMs): DeletedOnDay[] {
+  return [...jobs].flatMap(([job, numbers]) => days.flatMap((at, index) => (at < until ? [{ job, at, deleted: numbers[index]! }] : [])))
 }
 
 /** Adds up; what is of another day than today and the days before it, `days` in all, is left out. */

@@ -99,10 +99,13 @@ async function readRecord(
   at: EpochMs,
 ): Promise<Pick<JobStatus, 'lastRun' | 'lastSuccessAt' | 'recentRuns' | 'running'>> {
   const worker = await holderOf(database, database.named(LEASES), job, at)
+  const recentRuns = await lastRuns(database, runs, job, RECENT_RUNS)
+  const succeeded = recentRuns.find(({ outcome }) => outcome === 'succeeded')
   return {
-    lastRun: await lastEnded(database, runs, job),
-    lastSuccessAt: await lastSuccessAt(database, runs, job),
-    recentRuns: await lastRuns(database, runs, job, RECENT_RUNS),
+    recentRuns,
+    // Nearly always it is among them.
+    lastRun: recentRuns.find(({ outcome }) => outcome !== undefined) ?? (await lastEnded(database, runs, job)),
+    lastSuccessAt: succeeded === undefined ? await lastSuccessAt(database, runs, job) : succeeded.finishedAt,
     running: worker === undefined ? undefined : { worker, since: await openSince(database, runs, job, worker) },
   }
 }

@@ -17,7 +17,8 @@ export interface Known {
   readonly current: boolean
 }
 
-export function latestStatus(read: () => Promise<Status>, clock: Clock): LatestStatus {
+/** `read` is handed the status before, where there is one. */
+export function latestStatus(read: (before: Status | undefined) => Promise<Status>, clock: Clock): LatestStatus {
   let last: { readonly status: Status; readonly atMs: number } | undefined
   let outdated = false
   let reading: Promise<void> | undefined
@@ -25,7 +26,7 @@ export function latestStatus(read: () => Promise<Status>, clock: Clock): LatestS
   const readOnce = async (): Promise<void> => {
     outdated = false
     const atMs = clock.monotonicMs()
-    last = { status: await read(), atMs }
+    last = { status: await read(last?.status), atMs }
   }
   return {
     outdate: () => (outdated = true),

@@ -3,7 +3,7 @@ import { messageOf } from '../errors.ts'
 import { LEASES, RUNS } from '../jobs/history.ts'
 import type { MigrationFile } from '../migrations/files.ts'
 import type { Clock, EpochMs } from '../time.ts'
-import { readDeletedByDay, type DeletedByDay } from './deleted-by-day.ts'
+import { readDeletedByDay, type ReadDeletions } from './deleted-by-day.ts'
 import { readJob, scheduleOf, type JobPlan, type JobStatus } from './job-status.ts'
 import { readMigrations, type MigrationsStatus } from './migrations-status.ts'
 import { asked } from './question.ts'
@@ -22,7 +22,7 @@ export interface Status {
   /** In catalogue order. */
   readonly jobs: readonly JobStatus[]
   /** `undefined`: no run is on record, or the record cannot be read. */
-  readonly deletedByDay: DeletedByDay | undefined
+  readonly deletedByDay: ReadDeletions | undefined
 }
 
 export interface DatabaseStatus extends Label {
@@ -47,9 +47,10 @@ const DAYS_OF_DELETIONS = 90
 
 /**
  * Reads all of it, and changes nothing. What the database refuses to tell (a table that is not there yet, a right that is missing) is a problem
- * told in its place; a database that does not answer is a status too. Never waits for one that is lost. Rejects with what nobody foresaw.
+ * told in its place; a database that does not answer is a status too. Never waits for one that is lost. What changes no more since `before`, an
+ * earlier status of the same database, is taken from there. Rejects with what nobody foresaw.
  */
-export async function readStatus(database: Database, context: StatusContext): Promise<Status> {
+export async function readStatus(database: Database, context: StatusContext, before?: Status): Promise<Status> {
   try {
     const at = await database.now()
     const relations = await database.relations()
@@ -57,7 +58,7 @@ export async function readStatus(database: Database, context: StatusContext): Pr
     const recorded = hasTables(relations)
     const jobs: JobStatus[] = []
     for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, recorded }))
-    const deleted = recorded ? await asked(() => readDeletedByDay(database, database.named(RUNS), at, DAYS_OF_DELETIONS)) : undefined
+    const deleted = recorded ? await asked(() => readDeletions(database, at, before)) : undefined
     return {
       at,
       version: context.version,
@@ -71,6 +72,10 @@ export async function readStatus(database: Database, context: StatusContext): Pr
     if (!(error instanceof DatabaseError)) throw error
     return statusWithout(database.label, error, context)
   }
+}
+
+function readDeletions(database: Database, now: EpochMs, before: Status | undefined): Promise<ReadDeletions> {
+  return readDeletedByDay(database, database.named(RUNS), { now, days: DAYS_OF_DELETIONS, before: before?.deletedByDay })
 }
 
 /** Where there is no database to ask: what the configuration alone says. */

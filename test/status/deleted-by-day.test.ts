@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { deletedByDay, deletedByDaySql, MOST_RUNS, readDeletedByDay } from '../../src/status/deleted-by-day.ts'
+import { deletedByDay, deletedByDaySql, MOST_RUNS, readDeletedByDay, type ReadDeletions } from '../../src/status/deleted-by-day.ts'
 import { DAY, HOUR } from '../../src/time.ts'
 import { migrated } from '../jobs/support.ts'
 import { ENGINES } from '../support/engines.ts'
@@ -32,7 +32,7 @@ describe('rows deleted by day', () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       const now = MIDNIGHT + HOUR
-      assert.deepEqual((await readDeletedByDay(database, database.named('maintenance_runs'), now, 2)).jobs, new Map())
+      assert.deepEqual((await readDeletedByDay(database, database.named('maintenance_runs'), { now, days: 2 })).jobs, new Map())
       await pastRuns(outside, [
         { job: 'a', startedAt: MIDNIGHT - DAY - 1, deleted: 1 },
         { job: 'a', startedAt: MIDNIGHT - DAY, deleted: 3_000_000_000 },
@@ -41,12 +41,13 @@ describe('rows deleted by day', () => {
         { job: 'b', startedAt: MIDNIGHT + 1, deleted: 5 },
         { job: 'b', startedAt: MIDNIGHT + DAY, deleted: 7 },
       ])
-      assert.deepEqual(await readDeletedByDay(database, database.named('maintenance_runs'), now, 2), {
+      assert.deepEqual(await readDeletedByDay(database, database.named('maintenance_runs'), { now, days: 2 }), {
         days: [MIDNIGHT - DAY, MIDNIGHT],
         jobs: new Map([
           ['a', [6_000_000_000, 0]],
           ['b', [0, 5]],
         ]),
+        settledUntil: MIDNIGHT,
       })
     })
 
@@ -58,12 +59,43 @@ describe('rows deleted by day', () => {
         Array.from({ length: 60 }, (_, index) => ({ job: 'a', startedAt: MIDNIGHT + HOUR - index * 6 * HOUR, deleted: 1 })),
       )
       const read = async (most: number): Promise<readonly number[] | undefined> =>
-        (await readDeletedByDay(database, database.named('maintenance_runs'), MIDNIGHT + HOUR, 4, most)).jobs.get('a')
+        (await readDeletedByDay(database, database.named('maintenance_runs'), { now: MIDNIGHT + HOUR, days: 4, most })).jobs.get('a')
       assert.deepEqual(await read(100), [4, 4, 4, 1])
       assert.deepEqual(await read(13), [4, 4, 1])
       assert.deepEqual(await read(9), [4, 1])
       assert.deepEqual(await read(8), [4, 1])
       assert.deepEqual(await read(1), undefined)
+    })
+
+    it(`are not read again on ${engine.name} where they change no more`, async () => {
+      await using fixture = await migrated(engine)
+      const { outside, database } = fixture
+      const table = database.named('maintenance_runs')
+      const read = async (now: number, before?: ReadDeletions): Promise<ReadDeletions> =>
+        await readDeletedByDay(database, table, { now, days: 4, before })
+      const told = ({ jobs }: ReadDeletions): readonly number[] => jobs.get('a') ?? []
+      await pastRuns(
+        outside,
+        [3, 2, 1, 0].map((days) => ({ job: 'a', startedAt: MIDNIGHT - days * DAY, deleted: 1 })),
+      )
+      await outside.sql('UPDATE maintenance_runs SET outcome = NULL WHERE started_at = $1', [MIDNIGHT - DAY])
+      const first = await read(MIDNIGHT + 2 * HOUR)
+      assert.deepEqual([told(first), first.settledUntil], [[1, 1, 1, 1], MIDNIGHT - DAY])
+
+      // Whatever happens on settled days goes unseen; the run that was open goes on, and ends.
+      await outside.sql('UPDATE maintenance_runs SET rows_deleted = 10 * id')
+      const second = await read(MIDNIGHT + 3 * HOUR, first)
+      assert.deepEqual([told(second), second.settledUntil], [[1, 1, 30, 40], MIDNIGHT - DAY])
+      await outside.sql(`UPDATE maintenance_runs SET outcome = 'succeeded', rows_deleted = 7`)
+      const third = await read(MIDNIGHT + DAY + HOUR / 2, second)
+      assert.deepEqual([told(third), third.settledUntil], [[1, 7, 7, 0], MIDNIGHT])
+
+      await outside.sql('UPDATE maintenance_runs SET rows_deleted = 8')
+      assert.deepEqual(told(await read(MIDNIGHT + DAY + HOUR, third)), [1, 7, 8, 0])
+      // A clock that was set back, a long silence, and days that nobody had read.
+      assert.deepEqual(told(await read(MIDNIGHT - DAY, third)), [1, 8])
+      assert.deepEqual(told(await read(MIDNIGHT + 3 * DAY, third)), [8, 0, 0, 0])
+      assert.deepEqual(told(await read(MIDNIGHT + 9 * DAY, third)), [])
     })
 
     it(`are found on ${engine.name} by the index`, async () => {

@@ -32,7 +32,7 @@ function status(deleted: number, run: Partial<PastRun> = {}): Status {
     database: { ...LABEL, reachable: true, sizeBytes: 3_000_000, problem: undefined },
     migrations: { enabled: true, applied: [{ version: 1, name: 'initial_schema', appliedAt: NOW - DAY }], pending: [], problem: undefined },
     jobs,
-    deletedByDay: { days, jobs: new Map(JOBS.map(({ name }) => [name, days.map(() => deleted)])) },
+    deletedByDay: { days, jobs: new Map(JOBS.map(({ name }) => [name, days.map(() => deleted)])), settledUntil: NOW },
   }
 }
 
@@ -87,7 +87,7 @@ test('of what is not known it says so, and a part that is not there is left out'
   const html = page(WITHOUT)
   assert.match(textOf(html), /purge-sessions .* not known/)
   assert.doesNotMatch(html, /Recent runs|Rows deleted|Migrations|Archive|undefined|NaN|null/)
-  assert.doesNotMatch(page({ ...status(1), deletedByDay: { days: [], jobs: new Map() } }), /Rows deleted a day|NaN/)
+  assert.doesNotMatch(page({ ...status(1), deletedByDay: { days: [], jobs: new Map(), settledUntil: NOW } }), /Rows deleted a day|NaN/)
 })
 
 test('an archive is shown where there is one', () => {
@@ -115,7 +115,7 @@ test('an archive is shown where there is one', () => {
 /** Of the first job's bars, in pixels. */
 function heights(rows: readonly number[]): readonly number[] {
   const of = status(1)
-  const told = page({ ...of, deletedByDay: { days: of.deletedByDay!.days, jobs: new Map([[JOBS[0]!.name, rows]]) } })
+  const told = page({ ...of, deletedByDay: { ...of.deletedByDay!, jobs: new Map([[JOBS[0]!.name, rows]]) } })
   const path = /<path d="(M[^"]*)"/.exec(told.slice(told.indexOf('class="chart"')))?.[1] ?? ''
   return [...path.matchAll(/v-([\d.]+)h/g)].map(([, height]) => Number(height))
 }
