@@ -9,10 +9,10 @@ const MOST_AGO_MS = 400 * DAY
 
 /**
  * Up to when the slots of a job are done, on the host's clock: when its last run began or, without one, when the database was first migrated.
- * `undefined`: neither is on record.
+ * `undefined`: neither is on record. `at` is the database's clock, where it was just asked.
  */
-export async function doneUntil(database: Database, clock: Clock, job: string): Promise<EpochMs | undefined> {
-  const now = await database.now()
+export async function doneUntil(database: Database, clock: Clock, job: string, at?: EpochMs): Promise<EpochMs | undefined> {
+  const now = at ?? (await database.now())
   const hostAheadMs = clock.now() - now
   const last = await lastRunAt(database, database.named(RUNS), job, now - MOST_AGO_MS, now)
   if (last !== undefined) return last + hostAheadMs + SLOT_TOLERANCE_MS

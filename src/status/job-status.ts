@@ -70,7 +70,7 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
   const { at, clock, scheduleTimeZone, recorded } = options
   const runs = database.named(RUNS)
   const record = recorded ? await asked(() => readRecord(database, runs, job.name, at)) : undefined
-  const done = recorded && enabled ? await asked(() => doneUntil(database, clock, job.name)) : undefined
+  const done = recorded && enabled ? await asked(() => doneUntil(database, clock, job.name, at)) : undefined
   const inspection = await asked(() => database.inspect(job))
   const cutoff = cutoffOf(job, retentionMs, at)
   // Also where a run would fail: what waits is worth knowing all the more.

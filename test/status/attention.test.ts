@@ -12,6 +12,7 @@ function told(changes: {
   database?: Partial<Status['database']>
   migrations?: Partial<Status['migrations']>
   job?: Partial<JobStatus>
+  archive?: Parameters<typeof attentionOf>[0]['archive']
 }): string {
   return attentionOf({
     database: { engine: 'e', place: 'p', name: 'n', reachable: true, sizeBytes: 1, problem: undefined, ...changes.database },
@@ -34,6 +35,7 @@ function told(changes: {
         ...changes.job,
       },
     ],
+    ...(changes.archive === undefined ? {} : { archive: changes.archive }),
   }).join('\n')
 }
 
@@ -70,6 +72,13 @@ test('what is not is told in a sentence', () => {
   assert.equal(told({ migrations: { pending: [{ version: 12, name: 'a' }] } }), 'not applied yet: 012_a')
   assert.equal(told({ migrations: { pending: [{ version: 12, name: 'a' }], problem: 'of another shape' } }), 'of another shape')
   assert.equal(told({ database: { problem: 'the size is not known' } }), 'the size is not known')
+})
+
+test('an archive that is damaged, or would not be written, is told of, unless it is disabled', () => {
+  const archive = { enabled: true, problems: ['the folder is full'], held: { verification: { sound: false } } }
+  assert.match(told({ archive }), /^the archive was found damaged .*\nthe folder is full$/)
+  assert.equal(told({ archive: { ...archive, problems: [], held: undefined } }), '')
+  assert.equal(told({ archive: { ...archive, enabled: false } }), '')
 })
 
 test('of a database that does not answer nothing else is told', () => {

@@ -73,7 +73,6 @@ describe('rows deleted by day', () => {
       const table = database.named('maintenance_runs')
       const read = async (now: number, before?: ReadDeletions): Promise<ReadDeletions> =>
         await readDeletedByDay(database, table, { now, days: 4, before })
-      const told = ({ jobs }: ReadDeletions): readonly number[] => jobs.get('a') ?? []
       await pastRuns(
         outside,
         [3, 2, 1, 0].map((days) => ({ job: 'a', startedAt: MIDNIGHT - days * DAY, deleted: 1 })),
@@ -114,3 +113,7 @@ describe('rows deleted by day', () => {
     })
   }
 })
+
+function told({ jobs }: ReadDeletions): readonly number[] {
+  return jobs.get('a') ?? []
+}
