@@ -7,6 +7,7 @@ import { summaryOf, type Figure } from './figure.ts'
 import { machine, type Machine } from './machine.ts'
 import { optionsFrom, usage, UsageError, type Options } from './options.ts'
 import { alone } from './scenarios/alone.ts'
+import { archive } from './scenarios/archive.ts'
 import { gateway, gatewayLean, rollback } from './scenarios/gateway.ts'
 import { growth } from './scenarios/growth.ts'
 import { memory } from './scenarios/memory.ts'
@@ -16,7 +17,7 @@ import { bench, type Scenario } from './scenarios/scenario.ts'
 import { tablesOf } from './table.ts'
 import { bytesNeeded, openWorkspace, type Workspace } from './workspace.ts'
 
-const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, processes]
+const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, archive, processes]
 
 const NAMES = SCENARIOS.map((scenario) => scenario.name)
 

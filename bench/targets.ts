@@ -21,6 +21,8 @@ export const TARGETS = {
     'growth.batch': median(1.5),
     'nothing.time': median(1.2),
     'memory.peak': median(1.1),
+    'archive.time': median(1.8),
+    'archive.memory': median(1.15),
     'process.start': median(1.6),
     'process.idle': median(1.35),
   },
@@ -33,6 +35,8 @@ export const TARGETS = {
     'growth.batch': median(1.2),
     'nothing.time': median(1.2),
     'memory.peak': median(1.1),
+    'archive.time': median(5),
+    'archive.memory': median(1.15),
   },
 } as const satisfies Record<EngineName, Readonly<Record<string, Target>>>
 

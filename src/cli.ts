@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { JOBS } from './catalogue.ts'
+import { isArchiveCommand, parseArchiveCommand, type ArchiveCommand } from './commands/archive-arguments.ts'
 import { MaintenanceError, messageOf } from './errors.ts'
 import type { Accepted } from './jobs/safety-check.ts'
 import type { Host } from './program.ts'
@@ -8,6 +9,7 @@ import { listenForSignals } from './shutdown.ts'
 /** What a command line asks for. */
 export type Command =
   | { readonly kind: 'help' | 'version' }
+  | ArchiveCommand
   | { readonly kind: 'config'; readonly json: boolean; readonly configFile: string | undefined }
   | { readonly kind: 'worker'; readonly configFile: string | undefined }
   | { readonly kind: 'migrate'; readonly dryRun: boolean; readonly configFile: string | undefined }
@@ -34,11 +36,19 @@ export async function run(host: Host): Promise<number> {
       return 0
     case 'config':
       return (await import('./commands/config.ts')).showConfig(host, command.configFile, command.json)
+    case 'archive':
+      return await archive(host, command)
     case 'worker':
     case 'migrate':
     case 'run-now':
       return await perform(host, command)
   }
+}
+
+async function archive(host: Host, command: ArchiveCommand): Promise<number> {
+  using shutdown = listenForSignals()
+  const code = await (await import('./commands/archive.ts')).runArchive({ host, shutdown, configFile: command.configFile }, command)
+  return shutdown.exitCode ?? code
 }
 
 type Performed = Extract<Command, { kind: 'worker' | 'migrate' | 'run-now' }>
@@ -80,6 +90,7 @@ const COMMANDS = ['migrate', 'config'] as const
 
 /** Reads a command line. Throws `USAGE` with every problem, one a line. */
 export function parseCommand(words: readonly string[]): Command {
+  if (isArchiveCommand(words) && !words.includes('--help')) return parseArchiveCommand(words)
   const { values, positionals } = parsed(words)
   if (values.help === true) return { kind: 'help' }
   if (values.version === true) return { kind: 'version' }
@@ -88,7 +99,7 @@ export function parseCommand(words: readonly string[]): Command {
   const [name, ...more] = positionals
   const command = COMMANDS.find((each) => each === name)
   if (name !== undefined && command === undefined)
-    problems.push(`unknown command ${quoted(name)}; the commands are ${COMMANDS.join(', ')}, or none`)
+    problems.push(`unknown command ${quoted(name)}; the commands are ${COMMANDS.join(', ')}, archive, or none`)
   if (more.length > 0) problems.push(`unexpected argument ${more.map(quoted).join(' ')}`)
   const runsNow = values['run-now'] === true
   const dryRun = values['dry-run'] === true

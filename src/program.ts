@@ -45,17 +45,20 @@ export interface ProgramOptions {
   readonly access: 'write' | 'read'
   /** Whether a database that is lost in mid-work is waited for as long as it takes, or as long as at the start. */
   readonly lasting: boolean
+  /** Present where a person or a program waits for an answer: standard output carries that alone, the log goes to standard error. */
+  readonly answer?: object
 }
 
 /** The composition root: configuration → log → migration files → database, given back in reverse whatever happens. */
 export async function withProgram(options: ProgramOptions, work: (program: Program) => Promise<ExitCode>): Promise<ExitCode> {
-  const { host, shutdown, access, lasting } = options
+  const { host, shutdown, access, lasting, answer } = options
   const settings = settingsOf(host, options.configFile)
   const events = openEvents(
     await openLog({
       ...settings.log,
-      descriptor: STANDARD_OUTPUT,
-      terminal: host.terminal.output,
+      ...(answer === undefined
+        ? { descriptor: STANDARD_OUTPUT, terminal: host.terminal.output }
+        : { descriptor: STANDARD_ERROR, terminal: host.terminal.error }),
       clock: host.clock,
       secrets: settings.secrets,
     }),
@@ -85,6 +88,7 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
 }
 
 const STANDARD_OUTPUT = 1
+const STANDARD_ERROR = 2
 
 export function settingsOf(host: Host, configFile: string | undefined): Settings {
   const { packageRoot, workingDirectory, env } = host

@@ -16,6 +16,9 @@ Usage
       --accept-shorter-retention         go on although the retention is shorter than before and much would go
       --accept-empty-table               go on although no row would be left
   mcp-gateway-maintenance migrate        apply pending migrations, exit            [--dry-run]
+  mcp-gateway-maintenance archive verify [--since DAY|30d] [--json]     every file of the archive, and the chain they make
+  mcp-gateway-maintenance archive list [--json]                         what is in it
+  mcp-gateway-maintenance archive restore [--from DAY --to DAY | FILE …] [--into TABLE]   into audit_logs_restored
   mcp-gateway-maintenance config         the resolved configuration, secrets masked   [--json]
 
 Every form takes

@@ -5,6 +5,8 @@ import { CONFIG_FILE, givenText, readEnvironment, type Environment } from './env
 import { readFile } from './file.ts'
 import type { Layer } from './layer.ts'
 import { createConfig, settingProblem, SETTINGS, type Values } from './schema.ts'
+import { parseDuration } from '../time.ts'
+import { JOBS } from '../catalogue.ts'
 import { toSettings, type Settings } from './settings.ts'
 
 export type { JobSettings, SettingEntry, Settings } from './settings.ts'
@@ -75,7 +77,24 @@ function readOverrides(overrides: Readonly<Record<string, string>>): Layer {
 }
 
 /** Values that are well by themselves and not together. */
-function contradictions({ database }: Values): readonly string[] {
+function contradictions(values: Values): readonly string[] {
+  return [...schemaContradictions(values), ...archiveContradictions(values)]
+}
+
+/** Counted from the same moment: what is archived would be removed at once. */
+function archiveContradictions({ archive, jobs }: Values): readonly string[] {
+  const keptMs = parseDuration(archive.retention)
+  if (!archive.enabled || keptMs === undefined) return []
+  return JOBS.flatMap((job) => {
+    const retention = jobs[job.settings]?.retention
+    if (job.archived !== true || retention === undefined || keptMs > parseDuration(retention)!) return []
+    return [
+      `archive.retention: it is ${archive.retention}, and rows are archived when they are ${retention} old (jobs.${job.settings}.retention): it has to be longer`,
+    ]
+  })
+}
+
+function schemaContradictions({ database }: Values): readonly string[] {
   const url = parseDatabaseUrl(database.url)
   if (url.engine !== 'postgres' || url.schema === undefined || url.schema === database.schema) return []
   return [

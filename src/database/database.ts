@@ -1,12 +1,14 @@
 import { MaintenanceError, type ErrorCode } from '../errors.ts'
 import type { Clock, EpochMs } from '../time.ts'
+import type { Archivable, StoredRow } from './stored-rows.ts'
 import type { Pacing, Pressure } from './pressure.ts'
 import type { DatabaseUrl } from './url.ts'
 
 export type { Pace, Pacing, Pressure } from './pressure.ts'
+export type * from './stored-rows.ts'
 
 /** What either engine can do for the rest of the program: the one boundary. A difference between engines is a fact or a verb here. */
-export interface Database extends Session, Purgeable, Migratable, AsyncDisposable {
+export interface Database extends Session, Purgeable, Archivable, Migratable, AsyncDisposable {
   /** For logs and messages; never holds a password. */
   readonly label: Label
 }
@@ -139,10 +141,16 @@ export interface Slice {
   /** How many of its rows have expired, now. */
   count(): Promise<number>
   /**
+   * Its rows that have expired, now, as they are stored: a few megabytes at a time, without a lock. Rejects with what `take` rejects with.
+   * Absent where rows are not kept for anybody.
+   */
+  read?(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void>
+  /**
    * Deletes its rows, repeating the whole condition, so that a row renewed since it was chosen stays.
    * `row-refused`: a constraint or trigger of one of its rows said no; nothing of the slice is gone once the transaction is rolled back.
+   * `gone` is told the digest of each deleted row, as it was when it was deleted; what it throws ends the transaction.
    */
-  remove(tx: Transaction): Promise<Tally>
+  remove(tx: Transaction, gone?: (digest: string) => void): Promise<Tally>
 }
 
 export interface Tally {

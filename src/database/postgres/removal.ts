@@ -13,22 +13,40 @@ export interface RemovalTable extends TimedTable {
   readonly caution: Caution
 }
 
+/** Told of each deleted row what `sql` says of it. */
+export interface Witness {
+  readonly sql: string
+  readonly gone: (digest: string) => void
+}
+
+interface Freed {
+  readonly free: number
+  readonly gone: number
+  readonly digests: readonly string[] | null
+}
+
 /**
  * Deletes what the condition says, in the caller's transaction. A row that somebody holds is waited for no longer than the lock timeout; then
  * the free rows are deleted and the held ones counted. Rejects with `row-refused` where a trigger or rule keeps rows in silence.
  */
-export async function removeRows(tx: Transaction, from: RemovalTable, condition: Condition, mostRows: number): Promise<Tally> {
+export async function removeRows(
+  tx: Transaction,
+  from: RemovalTable,
+  condition: Condition,
+  mostRows: number,
+  witness?: Witness,
+): Promise<Tally> {
   const { caution } = from
-  if (caution.held && from.mayLock) return removeFree(tx, from, condition)
+  if (caution.held && from.mayLock) return removeFree(tx, from, condition, witness)
   await tx.query(BEGUN)
   try {
-    return { affected: await removeAll(tx, from, condition, mostRows), locked: 0 }
+    return { affected: await removeAll(tx, from, condition, mostRows, witness), locked: 0 }
   } catch (error) {
     if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error
   }
   caution.held = true
   await tx.query('ROLLBACK TO SAVEPOINT batch')
-  return from.mayLock ? removeFree(tx, from, condition) : { affected: 0, locked: await rowsLeft(tx, from, condition) }
+  return from.mayLock ? removeFree(tx, from, condition, witness) : { affected: 0, locked: await rowsLeft(tx, from, condition) }
 }
 
 /**
@@ -38,8 +56,19 @@ export async function removeRows(tx: Transaction, from: RemovalTable, condition:
 const BEGUN = 'SET LOCAL synchronous_commit = off; SAVEPOINT batch'
 const LOCK_NOT_AVAILABLE = '55P03'
 
-async function removeAll(tx: Transaction, timed: TimedTable, condition: Condition, mostRows: number): Promise<number> {
-  const remove = async (): Promise<number> => (await tx.query(deleteSql(timed, condition), condition.values)).changed
+async function removeAll(
+  tx: Transaction,
+  timed: TimedTable,
+  condition: Condition,
+  mostRows: number,
+  witness: Witness | undefined,
+): Promise<number> {
+  const statement = deleteSql(timed, condition, witness?.sql)
+  const remove = async (): Promise<number> => {
+    const { rows, changed } = await tx.query<{ gone: string }>(statement, condition.values)
+    if (witness !== undefined) for (const { gone } of rows) witness.gone(gone)
+    return changed
+  }
   let affected = await remove()
   // A full batch needs no second look. Of the others it must be known that nothing is left: a trigger can keep rows without a word.
   while (affected < mostRows && (await rowsLeft(tx, timed, condition)) > 0) {
@@ -52,12 +81,13 @@ async function removeAll(tx: Transaction, timed: TimedTable, condition: Conditio
   return affected
 }
 
-async function removeFree(tx: Transaction, timed: RemovalTable, condition: Condition): Promise<Tally> {
+async function removeFree(tx: Transaction, timed: RemovalTable, condition: Condition, witness: Witness | undefined): Promise<Tally> {
   let affected = 0
   // A row that was changed and set free in this moment is caught by the second look: by then it is ours.
   for (let look = 1; ; look += 1) {
-    const { rows } = await tx.query<{ free: number; gone: number }>(deleteFreeSql(timed, condition), condition.values)
-    const { free, gone } = rows[0] ?? { free: 0, gone: 0 }
+    const { rows } = await tx.query<Freed>(deleteFreeSql(timed, condition, witness?.sql), condition.values)
+    const { free, gone, digests } = rows[0] ?? { free: 0, gone: 0, digests: null }
+    if (witness !== undefined) for (const digest of digests ?? []) witness.gone(digest)
     affected += gone
     if (gone === free) break
     if (look === 2) throw keptInSilence(timed, free - gone)

@@ -1,4 +1,5 @@
 import type { Value } from '../database.ts'
+import { literal } from './identifiers.ts'
 import { asText, type TimeType } from './times.ts'
 
 /** The statements of the purge. Each compares the bare column, so that the index on it serves; tests explain these very texts. */
@@ -66,18 +67,25 @@ export function countSql({ table }: TimedTable, condition: Condition): string {
   return `SELECT count(*) AS rows FROM ${table} AS t WHERE ${condition.sql}`
 }
 
-export function deleteSql({ table }: TimedTable, condition: Condition): string {
-  return `DELETE FROM ${table} AS t WHERE ${condition.sql}`
+/** `returning`: an expression on `t`, answered for each row that is gone. */
+export function deleteSql({ table }: TimedTable, condition: Condition, returning?: string): string {
+  return `DELETE FROM ${table} AS t WHERE ${condition.sql}${returning === undefined ? '' : ` RETURNING ${returning} AS gone`}`
+}
+
+/** In the order of time. COPY takes no values from outside, so they stand in the text. */
+export function copySql({ table, column }: TimedTable, condition: Condition, expressions: readonly string[]): string {
+  const where = condition.sql.replace(/\$(\d+)/g, (_, number) => literal(String(condition.values[Number(number) - 1])))
+  return `COPY (SELECT ${expressions.join(', ')} FROM ${table} AS t WHERE ${where} ORDER BY t.${column}) TO STDOUT (FORMAT binary)`
 }
 
 /** Deletes only what nobody else holds, without waiting; says how many rows were free and how many of those are gone. */
-export function deleteFreeSql({ table }: TimedTable, condition: Condition): string {
+export function deleteFreeSql({ table }: TimedTable, condition: Condition, returning = 'NULL::text'): string {
   return `WITH free AS MATERIALIZED (
   SELECT t.tableoid AS relation, t.ctid AS place FROM ${table} AS t WHERE ${condition.sql} FOR UPDATE OF t SKIP LOCKED
 ), gone AS (
-  DELETE FROM ${table} AS t USING free WHERE t.tableoid = free.relation AND t.ctid = free.place AND ${condition.sql} RETURNING 1
+  DELETE FROM ${table} AS t USING free WHERE t.tableoid = free.relation AND t.ctid = free.place AND ${condition.sql} RETURNING ${returning} AS digest
 )
-SELECT (SELECT count(*) FROM free) AS free, (SELECT count(*) FROM gone) AS gone`
+SELECT (SELECT count(*) FROM free) AS free, (SELECT count(*) FROM gone) AS gone, (SELECT array_agg(digest) FROM gone) AS digests`
 }
 
 export function undatedSql({ table, column }: TimedTable): string {

@@ -5,17 +5,22 @@ import {
   type ExpiredRows,
   type Query,
   type Slice,
+  type StoredRow,
   type Tally,
   type TimeColumn,
   type Transaction,
 } from '../database.ts'
-import { qualified, quoted } from './identifiers.ts'
+import type { Copy } from './connection.ts'
+import { literal, qualified, quoted } from './identifiers.ts'
 import { removeRows, type Caution, type RemovalTable } from './removal.ts'
 import * as sql from './slice-sql.ts'
+import { CopyReader } from './copy-reader.ts'
+import { CANONICAL_TEXT, instantSql, recordColumns, rowRecord, type RowRecord } from './stored-rows.ts'
 import { cutoffText, timeTypeOf } from './times.ts'
 
 export interface SliceOptions {
   readonly query: Query
+  readonly copy: Copy
   readonly schema: string
   readonly timeZone: string
   readonly caution: Caution
@@ -44,11 +49,15 @@ export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: E
 
 interface Expired extends RemovalTable {
   readonly query: Query
+  readonly copy: Copy
   readonly cutoff: string
+  readonly timeZone: string
+  /** Looked up when rows are first read as they are stored. */
+  readonly record: () => Promise<RowRecord>
 }
 
 async function lookedUp(
-  { query, schema, timeZone, caution }: SliceOptions,
+  { query, copy, schema, timeZone, caution }: SliceOptions,
   { table, column }: TimeColumn,
   cutoff: EpochMs,
 ): Promise<Expired> {
@@ -59,7 +68,17 @@ async function lookedUp(
     throw new DatabaseError('failed', `Column "${column}" of table ${title} holds no times. No row of it was deleted.`)
   }
   const timed = { table: qualified(schema, table), title, column: quoted(column), type }
-  return { ...timed, query, caution, cutoff: cutoffText(cutoff, type, timeZone), mayLock: rows[0].may_lock }
+  let record: RowRecord | undefined
+  return {
+    ...timed,
+    query,
+    copy,
+    caution,
+    timeZone,
+    cutoff: cutoffText(cutoff, type, timeZone),
+    mayLock: rows[0].may_lock,
+    record: async () => (record ??= rowRecord(await recordColumns(query, schema, table))),
+  }
 }
 
 const TIME_COLUMN = `SELECT format_type(a.atttypid, a.atttypmod) AS type, has_table_privilege(a.attrelid, 'UPDATE') AS may_lock
@@ -101,8 +120,22 @@ class PostgresSlice implements Slice {
     return countRows(this.#expired.query, sql.countSql(this.#expired, this.#condition), this.#condition)
   }
 
-  remove(tx: Transaction): Promise<Tally> {
-    return removeRows(tx, this.#expired, this.#condition, this.#mostRows)
+  async read(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void> {
+    const { copy, record, column, type, timeZone } = this.#expired
+    const { columns, sql: row } = await record()
+    const reader = new CopyReader(columns)
+    const text = sql.copySql(this.#expired, this.#condition, [instantSql(`t.${column}`, type, literal(timeZone)), row])
+    await copy(CANONICAL_TEXT, text, async (chunk) => {
+      const rows = reader.read(chunk)
+      if (rows.length > 0) await take(rows)
+    })
+  }
+
+  async remove(tx: Transaction, gone?: (digest: string) => void): Promise<Tally> {
+    if (gone === undefined) return removeRows(tx, this.#expired, this.#condition, this.#mostRows)
+    const { digestSql } = await this.#expired.record()
+    await tx.query(CANONICAL_TEXT)
+    return removeRows(tx, this.#expired, this.#condition, this.#mostRows, { sql: digestSql, gone })
   }
 }
 

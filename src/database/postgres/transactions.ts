@@ -6,6 +6,7 @@ import { literal, quoted } from './identifiers.ts'
 export const LOCK_MS = 100
 /** A batch takes tens of milliseconds; a plan that went wrong must not hold rows for long. */
 const STATEMENT_MS = 5 * SECOND
+const READING_MS = 30 * SECOND
 /** A worker that was frozen in mid-transaction must not hold the gateway's rows. */
 const IDLE_MS = 10 * SECOND
 /** The server's own timeout answers first; this one is for a link that is dead. */
@@ -16,11 +17,11 @@ const DDL_LOCK_MS = 3 * SECOND
 const DDL_IDLE_MS = MINUTE
 
 /** Short, for batches and small writes. */
-export function shortTransaction(schema: string, access: 'write' | 'read'): TransactionStyle {
+export function shortTransaction(schema: string, access: 'write' | 'read', statementMs = STATEMENT_MS): TransactionStyle {
   return {
     begin: [
       `BEGIN ISOLATION LEVEL READ COMMITTED${access === 'read' ? ' READ ONLY' : ''}`,
-      ...settings({ lock_timeout: LOCK_MS, statement_timeout: STATEMENT_MS, idle_in_transaction_session_timeout: IDLE_MS }),
+      ...settings({ lock_timeout: LOCK_MS, statement_timeout: statementMs, idle_in_transaction_session_timeout: IDLE_MS }),
       // Statistics that lag behind must never turn a batch into a scan of the whole table, nor compiling it into the longest part.
       'SET LOCAL enable_seqscan = off',
       'SET LOCAL jit = off',
@@ -30,6 +31,11 @@ export function shortTransaction(schema: string, access: 'write' | 'read'): Tran
     answerMs: STATEMENT_MS + ANSWER_MARGIN_MS,
     watched: true,
   }
+}
+
+/** For reading a few megabytes of rows, at the pace at which they are written elsewhere. */
+export function readingTransaction(schema: string): TransactionStyle {
+  return { ...shortTransaction(schema, 'read', READING_MS), answerMs: READING_MS + ANSWER_MARGIN_MS, watched: false }
 }
 
 /** For migrations: statements take as long as they need. */

@@ -77,6 +77,35 @@ export class Connection {
     })
   }
 
+  /** Row by row: the first column, a row number, and the others as they are stored. No other statement may run before the last one. */
+  *rows(sql: string, values: readonly Value[]): Generator<[rowid: bigint, values: (bigint | number | string | Uint8Array | null)[]]> {
+    const statement = this.#guarded(() => this.#kept(`rows ${sql}`, () => this.#database.prepare(sql).raw(true).safeIntegers(true)))
+    try {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+      for (const row of statement.iterate(...bound(values)) as Iterable<(bigint | string | null)[]>) yield [row[0] as bigint, row.slice(1)]
+    } catch (error) {
+      throw this.#told(error)
+    }
+  }
+
+  /** The row numbers that a statement answers with. */
+  rowids(sql: string, values: readonly Value[]): readonly bigint[] {
+    return this.#guarded(() => {
+      const statement = this.#kept(`rowids ${sql}`, () => this.#database.prepare(sql).pluck(true).safeIntegers(true))
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+      return statement.all(...bound(values)) as bigint[]
+    })
+  }
+
+  /** With values bound as what they are: a bigint is INTEGER, a number REAL. Answers with how many rows it found or changed. */
+  exactly(sql: string, values: readonly (bigint | number | string | Uint8Array | null)[]): number {
+    return this.#guarded(() => {
+      const statement = this.#kept(sql, () => this.#database.prepare(sql))
+      const named = Object.fromEntries(values.map((value, index) => [index + 1, value]))
+      return statement.reader ? statement.all(named).length : statement.run(named).changes
+    })
+  }
+
   /** The same statement for each, by position; answers with how many rows changed. */
   each(sql: string, items: Iterable<readonly (number | bigint)[]>): number {
     return this.#guarded(() => {
@@ -117,10 +146,14 @@ export class Connection {
     try {
       return work()
     } catch (error) {
-      const told = databaseError(error, this.file)
-      if (told instanceof DatabaseError && told.trouble === 'busy') this.#met = true
-      throw told
+      throw this.#told(error)
     }
+  }
+
+  #told(error: unknown): unknown {
+    const told = databaseError(error, this.file)
+    if (told instanceof DatabaseError && told.trouble === 'busy') this.#met = true
+    return told
   }
 
   /** `undefined`: not one statement but none, or several. */

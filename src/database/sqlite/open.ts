@@ -14,6 +14,8 @@ import { SqliteSession } from './session.ts'
 import { SqliteExpiredRows } from './slices.ts'
 import { Snapshot } from './snapshot.ts'
 import { isReplicated, WriteAheadLog } from './write-ahead-log.ts'
+import { makeRestoreTable, restore } from './restoring.ts'
+import { instantOf, storedColumns } from './stored-rows.ts'
 
 /** Opens the file, or makes it where it may be made. Rejects with a `DatabaseError` when it cannot be used. */
 export async function openSqlite(options: OpenOptions & { readonly url: SqliteUrl }): Promise<Database> {
@@ -86,6 +88,11 @@ function databaseOf(
     pressure: () => housekeeping.pressure(),
     tidy: (last) => (access === 'read' ? Promise.resolve() : housekeeping.tidy(last)),
     reusableBytes: () => housekeeping.reusableBytes(),
+
+    instantOf: instantOf(timeZone),
+    columnsOf: (table) => session.read(() => storedColumns(connection, table)),
+    makeRestoreTable: (restoring, columns) => makeRestoreTable(session, restoring, columns),
+    restore: async (tx, restoring, columns, lines) => restore(session, tx, timeZone, restoring, columns, lines),
 
     migrationFiles: /^\d+_\w+_sqlite\.sql$/,
     relations: () => session.read(() => relations(connection)),

@@ -1,13 +1,16 @@
 import type { EpochMs } from '../../time.ts'
-import { DatabaseError, type Slice, type Tally, type Transaction } from '../database.ts'
+import { DatabaseError, type Slice, type StoredRow, type Tally, type Transaction } from '../database.ts'
 import { dataVersion } from './data-version.ts'
 import type { SqliteSession } from './session.ts'
+import type { RowReader } from './stored-rows.ts'
 import { standing } from './times.ts'
 import type { Position, Walk } from './walk.ts'
 
 export interface SliceOptions {
   readonly session: SqliteSession
   readonly walk: Walk
+  /** Reads rows as they are stored. */
+  readonly reader: RowReader
   /** For messages. */
   readonly table: string
   readonly rowids: readonly (number | bigint)[]
@@ -24,9 +27,12 @@ export interface SliceOptions {
 export class RowSlice implements Slice {
   readonly end: Position
   readonly #options: SliceOptions
+  /** In the order of their time, in which they are read for others. */
+  readonly #inTime: readonly (number | bigint)[]
 
   constructor(options: SliceOptions) {
     this.end = options.end
+    this.#inTime = options.rowids
     this.#options = { ...options, rowids: inTableOrder(options.rowids) }
   }
 
@@ -34,10 +40,20 @@ export class RowSlice implements Slice {
     return this.#options.session.read(() => this.#stillExpired().length)
   }
 
-  async remove(tx: Transaction): Promise<Tally> {
+  async read(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void> {
+    const { session, reader, cutoff, wallCutoff } = this.#options
+    for (let left = this.#inTime; left.length > 0;) {
+      const { rows, next } = await session.read(() => reader.read(left, [cutoff, wallCutoff]))
+      if (rows.length > 0) await take(rows)
+      left = left.slice(next)
+    }
+  }
+
+  async remove(tx: Transaction, gone?: (digest: string) => void): Promise<Tally> {
     const { session, walk, rowids, version } = this.#options
     const { statements, removesListed } = walk
     session.mustOwn(tx)
+    if (gone !== undefined) return this.#removeTold(gone)
     // Under the write lock: what nobody has changed since it was chosen is still what was chosen, and need not be read again.
     const unchanged = dataVersion(session.connection) === version
     const expired = unchanged ? rowids : this.#stillExpired()
@@ -49,6 +65,19 @@ export class RowSlice implements Slice {
         )
     if (affected < expired.length) this.#mustBeGone()
     return { affected, locked: 0 }
+  }
+
+  /** Under the write lock a row that is read is the row that is deleted. */
+  #removeTold(gone: (digest: string) => void): Tally {
+    const { session, walk, reader, rowids, cutoff, wallCutoff } = this.#options
+    const digests = reader.digests(rowids, [cutoff, wallCutoff])
+    const { removeListed, removeOne } = walk.statements
+    const deleted = walk.removesListed
+      ? session.connection.rowids(`${removeListed} RETURNING ${walk.rowid}`, [listed([...digests.keys()])])
+      : [...digests.keys()].filter((rowid) => session.connection.each(removeOne, [[rowid]]) === 1)
+    for (const rowid of deleted) gone(digests.get(rowid)!)
+    if (deleted.length < rowids.length) this.#mustBeGone()
+    return { affected: deleted.length, locked: 0 }
   }
 
   /** Judged here and not by a function within the statement: that costs half as much again as the deleting. */

@@ -6,6 +6,7 @@ import { dataVersion } from './data-version.ts'
 import { Findings } from './findings.ts'
 import { layoutOf } from './layout.ts'
 import { RowSlice } from './row-slice.ts'
+import { RowReader } from './stored-rows.ts'
 import type { SqliteSession } from './session.ts'
 import { sparesAny } from './spared.ts'
 import { standing } from './times.ts'
@@ -28,18 +29,20 @@ export class SqliteExpiredRows implements ExpiredRows {
   readonly #found = new Findings()
   /** From the start to here, without a gap, everything is in `#found`. */
   #counted: Position = START
-  #walk: Walk | undefined
+  #known: { readonly walk: Walk; readonly reader: RowReader } | undefined
+  readonly #timeZone: string
 
   constructor(session: SqliteSession, column: TimeColumn, cutoff: EpochMs, timeZone: string) {
     this.#session = session
     this.#column = column
+    this.#timeZone = timeZone
     // A cutoff between two milliseconds is moved to where it keeps more.
     this.#cutoff = Math.floor(cutoff)
     this.#wallCutoff = wallClockThreshold(this.#cutoff, timeZone)
   }
 
   async next(size: number, after: Slice | undefined): Promise<Slice | undefined> {
-    const walk = await this.#walked()
+    const { walk, reader } = await this.#ways()
     const version = await this.#session.read(dataVersion)
     const rowids: (number | bigint)[] = []
     let from = after instanceof RowSlice ? after.end : START
@@ -59,6 +62,7 @@ export class SqliteExpiredRows implements ExpiredRows {
     return new RowSlice({
       session: this.#session,
       walk,
+      reader,
       table: this.#column.table,
       rowids,
       version,
@@ -131,11 +135,16 @@ export class SqliteExpiredRows implements ExpiredRows {
   }
 
   async #walked(): Promise<Walk> {
-    this.#walk ??= await this.#session.read((connection) => {
+    return (await this.#ways()).walk
+  }
+
+  async #ways(): Promise<{ readonly walk: Walk; readonly reader: RowReader }> {
+    this.#known ??= await this.#session.read((connection) => {
       const layout = layoutOf(connection, this.#column)
       if (layout === undefined) throw new DatabaseError('failed', `${connection.file}: the table ${this.#column.table} is gone`)
-      return walkOf(connection, layout, this.#cutoff)
+      const reader = new RowReader(connection, this.#column.table, this.#column.column, layout, this.#timeZone)
+      return { walk: walkOf(connection, layout, this.#cutoff), reader }
     })
-    return this.#walk
+    return this.#known
   }
 }

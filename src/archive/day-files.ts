@@ -1,0 +1,145 @@
+import type { StoredColumn, StoredRow } from '../database/database.ts'
+import { formatTime, type EpochMs } from '../time.ts'
+import type { ArchiveFolder } from './folder.ts'
+import {
+  dayOf,
+  FORMAT,
+  MANIFEST_SUFFIX,
+  pathOf,
+  ROWS_SUFFIX,
+  sha256,
+  textOf,
+  type Link,
+  type Manifest,
+  type RowsFile,
+  type Source,
+} from './format.ts'
+import { RowsWriter, type Line, type Written } from './rows-file.ts'
+import type { Step, StepFile } from './state.ts'
+
+/** Each open file costs the memory of a compressor. Rows come nearly in the order of time, so that more are hardly ever needed. */
+const MOST_OPEN = 8
+
+export interface DayFilesOptions {
+  readonly folder: ArchiveFolder
+  readonly source: Source
+  readonly run: number
+  readonly program: string
+  readonly columns: readonly StoredColumn[]
+  readonly cutoff: EpochMs
+  readonly retentionMs: number
+  readonly now: EpochMs
+  /** The last number that was given to a file, and the chain's end. */
+  readonly position: number
+  readonly head: Link | null
+}
+
+interface DayFile {
+  readonly index: number
+  readonly day: string
+  readonly path: string
+  readonly writer: RowsWriter
+  written?: Written
+}
+
+/** Writes rows under temporary names, a file a day, and then their manifests. */
+export class DayFiles {
+  readonly #options: DayFilesOptions
+  readonly #files: DayFile[] = []
+  /** The one used last is the last. */
+  readonly #open = new Map<string, DayFile>()
+  #newestAt: EpochMs | null = null
+
+  constructor(options: DayFilesOptions) {
+    this.#options = options
+  }
+
+  get bytes(): number {
+    return this.#files.reduce((sum, { writer }) => sum + writer.bytes, 0)
+  }
+
+  /** Answers with the file and the line in it. */
+  async add(row: Line | StoredRow, day = dayOf(row.at)): Promise<{ readonly file: number; readonly line: number }> {
+    const file = this.#open.get(day) ?? (await this.#begin(day))
+    if (this.#open.size > 1) {
+      this.#open.delete(day)
+      this.#open.set(day, file)
+    }
+    if (this.#newestAt === null || row.at > this.#newestAt) this.#newestAt = row.at
+    const line = file.writer.rows
+    await file.writer.add(row)
+    return { file: file.index, line }
+  }
+
+  /** All of them, and their manifests, are durable when it resolves. Of the growth the files that are replaced are no part. */
+  async finish(obsolete: readonly string[]): Promise<{ readonly step: Step; readonly position: number }> {
+    const { folder, run, position } = this.#options
+    for (const day of this.#open.keys()) await this.#end(day)
+    let previous = this.#options.head
+    const files: StepFile[] = []
+    for (const file of this.#files) {
+      const manifest = this.#manifestOf(file, previous)
+      const text = textOf(manifest)
+      await folder.write(manifest.manifest, text)
+      previous = { manifest: manifest.manifest, sha256: sha256(text) }
+      files.push({ ...previous, path: manifest.file!.path, rows: manifest.file!.rows })
+    }
+    await folder.syncWriting()
+    const bytes = this.#files.reduce((sum, { written }) => sum + written!.fileBytes, 0)
+    const rows = files.reduce((sum, file) => sum + file.rows, 0)
+    const growth = { rows, bytes, files: files.length }
+    return { step: { run, files, obsolete, growth, newestAt: this.#newestAt }, position: position + files.length }
+  }
+
+  async abandon(): Promise<void> {
+    for (const { writer, written } of this.#files) if (written === undefined) await writer.abandon().catch(() => undefined)
+    this.#open.clear()
+  }
+
+  async #begin(day: string): Promise<DayFile> {
+    const [oldest] = this.#open.keys()
+    if (oldest !== undefined && this.#open.size >= MOST_OPEN) await this.#end(oldest)
+    const { folder, source, run, position } = this.#options
+    const index = this.#files.length
+    const path = pathOf(source.table, day, run, position + index + 1)
+    const file = {
+      index,
+      day,
+      path,
+      writer: new RowsWriter(await folder.create(`${path}${ROWS_SUFFIX}`), folder.absolute(`${path}${ROWS_SUFFIX}`)),
+    }
+    this.#files.push(file)
+    this.#open.set(day, file)
+    return file
+  }
+
+  async #end(day: string): Promise<void> {
+    const file = this.#open.get(day)!
+    this.#open.delete(day)
+    file.written = await file.writer.finish()
+  }
+
+  #manifestOf({ index, day, path, written }: DayFile, previous: Link | null): Manifest {
+    const { source, run, program, columns, cutoff, retentionMs, now, position } = this.#options
+    const file: RowsFile = {
+      path: `${path}${ROWS_SUFFIX}`,
+      day,
+      columns: columns.map(({ name, type, key }) => ({ name, type, key })),
+      ...written!,
+      cutoff: formatTime(cutoff),
+      retention: retentionMs,
+    }
+    return {
+      format: FORMAT,
+      kind: 'rows',
+      manifest: `${path}${MANIFEST_SUFFIX}`,
+      position: position + index + 1,
+      previous,
+      source,
+      run,
+      program,
+      written: formatTime(now),
+      file,
+    }
+  }
+}
