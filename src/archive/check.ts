@@ -15,10 +15,10 @@ export async function openArchive(archive: Archive): Promise<void> {
   if (state.head !== null) await mustHold(archive, state.head)
   await mustKnow(archive, state)
   await folder.make()
+  await archive.settle()
   // Of this moment the lease is certain: nobody else writes here.
   await options.underLease(() => Promise.resolve())
-  if (state.step === undefined) await folder.clean('')
-  await archive.settle()
+  await folder.clean('')
 }
 
 async function mustHold({ folder }: Archive, head: Link): Promise<void> {

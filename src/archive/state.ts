@@ -118,6 +118,11 @@ export class ArchiveRecord {
     )
   }
 
+  /** Of runs that are no longer on record. */
+  async forgetRuns(tx: Transaction, runs: string): Promise<void> {
+    await tx.query(`DELETE FROM ${this.#archived} WHERE run < (SELECT min(id) FROM ${runs})`)
+  }
+
   async ofRun(query: Query, run: number): Promise<Growth> {
     const { rows } = await query.query<Growth>(`SELECT "rows", bytes, files FROM ${this.#archived} WHERE run = $1`, [run])
     return rows[0] ?? NO_GROWTH

@@ -59,7 +59,7 @@ export interface Restored {
 
 export interface Archivable {
   /** What a time in a `StoredRow.line`, as JSON has it, says as an instant; NaN: it is none. */
-  instantOf(value: unknown): EpochMs
+  readonly instantOf: (value: unknown) => EpochMs
   /** The columns of a table that hold something of their own: computed ones are left out. Empty where there is no such table. */
   columnsOf(table: string): Promise<readonly StoredColumn[]>
   /** Makes the table that rows are restored into, unless it is there. */

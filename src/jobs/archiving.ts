@@ -2,6 +2,7 @@ import type { ExpiredRows } from '../database/database.ts'
 import type { Growth } from '../archive/state.ts'
 import { MaintenanceError } from '../errors.ts'
 import type { EpochMs } from '../time.ts'
+import { RUNS } from './history.ts'
 import { persistently } from './persistence.ts'
 import type { Run } from './run.ts'
 import type { RunnerOptions, RunRequest } from './run-job.ts'
@@ -17,8 +18,8 @@ export interface ArchivedRun {
   /** The run's rows, in the archive before they are handed out. */
   readonly rows: ExpiredRows
   /** After the last batch: brings the archive to its end, and removes what has expired in it. */
-  finish(): Promise<void>
-  archived(): Promise<Growth>
+  readonly finish: () => Promise<void>
+  readonly archived: () => Promise<Growth>
 }
 
 /** `undefined`: the job's rows are not archived. Rejects, before anything is deleted, where they should be and cannot. */
@@ -70,6 +71,7 @@ export async function openArchiving(
           await expireFiles(archive, keptMs)
         })
       }
+      await persistently(persistence, () => run.quietBatch((tx) => archive.record.forgetRuns(tx, database.named(RUNS))))
     },
     archived: () => archive.record.ofRun(database, id),
   }

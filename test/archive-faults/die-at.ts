@@ -3,7 +3,7 @@
 import BetterSqlite3 from 'better-sqlite3'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
-import pg from 'pg'
+import { Client } from 'pg'
 
 const dieAt = Number(process.env['DIE_AT'])
 const from = process.env['DIE_FROM'] ?? ''
@@ -40,9 +40,9 @@ function watchedHandle<T extends object>(handle: T): T {
 for (const name of ['open', 'rename', 'rm', 'mkdir', 'readdir']) watched(fs.promises, name)
 syncBuiltinESMExports()
 
-watched(pg.Client.prototype, 'query')
+watched(Client.prototype, 'query')
 
-const prepare = BetterSqlite3.prototype.prepare as Any
+const prepare = Reflect.get(BetterSqlite3.prototype, 'prepare') as Any
 Reflect.set(BetterSqlite3.prototype, 'prepare', function (this: unknown, sql: string) {
   const statement = prepare.call(this, sql) as object
   if (/^(BEGIN|COMMIT|INSERT|UPDATE|DELETE)/.test(sql)) for (const name of ['run', 'all']) watched(statement, name)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import { array, assert as check, boolean, property } from 'fast-check'
 import { countOf, rangesText, readRanges } from '../../src/archive/ranges.ts'
 
 test('which rows are deleted is read back as it was written', () => {
@@ -8,8 +8,8 @@ test('which rows are deleted is read back as it was written', () => {
   assert.equal(rangesText(new Uint8Array(5)), '')
   assert.equal(rangesText(new Uint8Array()), '')
   assert.deepEqual(readRanges(null, 3), new Uint8Array(3))
-  fc.assert(
-    fc.property(fc.array(fc.boolean(), { maxLength: 300 }), (rows) => {
+  check(
+    property(array(boolean(), { maxLength: 300 }), (rows) => {
       const set = Uint8Array.from(rows, Number)
       assert.deepEqual(readRanges(rangesText(set), rows.length), set)
       assert.equal(countOf(set), rows.filter(Boolean).length)
