@@ -15,7 +15,10 @@ export interface StoredRow {
   readonly line: string | Iterable<string>
   /** About how many bytes the line has. */
   readonly size: number
-  /** SHA-256, in base64, of the row as it is stored: equal exactly when nothing in the row has changed. */
+  /**
+   * SHA-256, in base64, of the row as it is stored: equal exactly when nothing in the row has changed. Of one that comes in pieces it is known
+   * when they were walked, and asked for once.
+   */
   readonly digest: string
 }
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { jsonPiecesOfUtf8, LONG } from '../json-text.ts'
+import { escapedPieces, LONG_BYTES } from '../json-text.ts'
 import { TAGS, type StoredRow } from '../stored-rows.ts'
 import type { Form, RecordColumn } from './stored-rows.ts'
 
@@ -35,7 +35,7 @@ export class CopyReader {
       if (bytes.length - at < ROW_HEAD_BYTES) break
       const length = ROW_HEAD_BYTES + bytes.readInt32BE(at + ROW_HEAD_BYTES - 4)
       if (bytes.length - at < length) {
-        if (length > LONG) {
+        if (length > LONG_BYTES) {
           const long = Buffer.allocUnsafe(length)
           this.#long = { bytes: long, filled: bytes.copy(long, 0, at) }
           at = bytes.length
@@ -67,7 +67,7 @@ export class CopyReader {
     const digest = hash('sha256', record, 'base64')
     const values = this.#values(record)
     const id = this.#id === -1 ? '' : (values[this.#id]?.toString() ?? '')
-    return { at, id, line: record.length > LONG ? this.#pieces(values) : this.#line(values), size: record.length, digest }
+    return { at, id, line: record.length > LONG_BYTES ? this.#pieces(values) : this.#line(values), size: record.length, digest }
   }
 
   /** A count, then for each column its type, its length (-1 is NULL) and its bytes. */
@@ -96,12 +96,11 @@ export class CopyReader {
       const { form } = this.#columns[index]!
       yield this.#openings[index]!
       if (value === undefined) yield 'null'
-      else if (value.length <= LONG || form === 'number' || form === 'truth') yield json(form, value.toString())
-      else if (form === 'text') yield* jsonPiecesOfUtf8(value)
+      else if (value.length <= LONG_BYTES || form === 'number' || form === 'truth') yield json(form, value.toString())
       else {
-        yield `{"${TAGS.bytes}":`
-        yield* jsonPiecesOfUtf8(value)
-        yield '}'
+        yield form === 'text' ? '"' : `{"${TAGS.bytes}":"`
+        yield* escapedPieces(value)
+        yield form === 'text' ? '"' : '"}'
       }
     }
     yield '}'

@@ -15,7 +15,8 @@ import { SqliteExpiredRows } from './slices.ts'
 import { Snapshot } from './snapshot.ts'
 import { isReplicated, WriteAheadLog } from './write-ahead-log.ts'
 import { makeRestoreTable, restore } from './restoring.ts'
-import { instantOf, storedColumns } from './stored-rows.ts'
+import { instantOf } from './instants.ts'
+import { storedColumns } from './stored-rows.ts'
 
 /** Opens the file, or makes it where it may be made. Rejects with a `DatabaseError` when it cannot be used. */
 export async function openSqlite(options: OpenOptions & { readonly url: SqliteUrl }): Promise<Database> {

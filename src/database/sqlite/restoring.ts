@@ -4,7 +4,8 @@ import { wallClockThreshold } from '../wall-clock.ts'
 import type { Connection } from './connection.ts'
 import { folded, quoted } from './names.ts'
 import type { SqliteSession } from './session.ts'
-import { storedColumns, type StoredValue } from './stored-rows.ts'
+import type { StoredValue } from './row-json.ts'
+import { storedColumns } from './stored-rows.ts'
 import { standing } from './times.ts'
 
 /** Columns as those of the source, without its constraints: row numbers come again, and what was archived over years may hold one twice. */

@@ -1,18 +1,17 @@
-import { createHash, hash } from 'node:crypto'
-import { SECOND, type EpochMs } from '../../time.ts'
-import { hexPieces, jsonPieces, LONG } from '../json-text.ts'
-import { TAGS, type StoredColumn, type StoredRow } from '../stored-rows.ts'
-import { wallInstant } from '../wall-clock.ts'
+import { hash } from 'node:crypto'
+import type { EpochMs } from '../../time.ts'
+import { LONG_BYTES } from '../json-text.ts'
+import type { StoredColumn, StoredRow } from '../stored-rows.ts'
 import type { Connection } from './connection.ts'
+import { instantOf } from './instants.ts'
 import type { Layout } from './layout.ts'
+import { LongValue } from './long-value.ts'
 import { folded, quoted } from './names.ts'
-import { EPOCH_UNITS, readText, standing } from './times.ts'
+import { isLong, json, LongRow, TextBytes, type JsonValue, type StoredValue } from './row-json.ts'
+import { standing } from './times.ts'
 
 /** For values with a zone, and for text without one. */
 type Cutoffs = readonly [cutoff: EpochMs, wallCutoff: EpochMs]
-
-/** A value as the driver hands it over when whole numbers are to be exact: INTEGER is a bigint, REAL a number. */
-export type StoredValue = bigint | number | string | Uint8Array | null
 
 /** Columns that are computed hold nothing of their own. `table` as it is spelled. */
 export function storedColumns(connection: Connection, table: string): readonly StoredColumn[] {
@@ -42,8 +41,10 @@ export class RowReader {
     this.#connection = connection
     this.#table = named
     this.#rowid = rowid
-    const list = this.columns.map(({ name }) => `row.${quoted(name)}`).join(', ')
-    this.#select = `SELECT row.${rowid}, ${list} FROM json_each($1) AS chosen CROSS JOIN ${named} AS row WHERE row.${rowid} = chosen.value`
+    const names = this.columns.map(({ name }) => `row.${quoted(name)}`)
+    const size = names.map((name) => `coalesce(octet_length(${name}), 0)`).join(' + ')
+    const values = names.map((name) => `iif(octet_length(${name}) > ${LONG_BYTES}, NULL, ${name})`)
+    this.#select = `SELECT row.${rowid}, ${[...values, `${size} > ${LONG_BYTES}`].join(', ')} FROM json_each($1) AS chosen CROSS JOIN ${named} AS row WHERE row.${rowid} = chosen.value`
     this.#openings = this.columns.map(({ name }, index) => `${index === 0 ? '{' : ','}${JSON.stringify(name)}:`)
     this.#time = this.columns.findIndex(({ name }) => folded(name) === folded(column))
     this.#id = this.columns.findIndex(({ name }) => folded(name) === 'id')
@@ -83,8 +84,9 @@ export class RowReader {
     const doubtful: [rowid: bigint, values: readonly StoredValue[]][] = []
     let stoppedAt: bigint | undefined
     for (const [rowid, values] of this.#connection.rows(this.#select, [`[${rowids.join(',')}]`])) {
+      const long = values.pop() === 1n
       if (standing(values[this.#time] ?? null, ...cutoffs) !== 'expired') continue
-      if (values.some(isDoubtful)) doubtful.push([rowid, values])
+      if (long || values.some(isDoubtful)) doubtful.push([rowid, values])
       else if (!each(rowid, values)) {
         stoppedAt = rowid
         break
@@ -93,9 +95,28 @@ export class RowReader {
     for (const [rowid, values] of doubtful)
       each(
         rowid,
-        values.map((value, index) => (isDoubtful(value) ? this.#exactly(rowid, index, value) : value)),
+        values.map((value, index) =>
+          value === null ? this.#long(rowid, index) : isDoubtful(value) ? this.#exactly(rowid, index, value) : value,
+        ),
       )
     return stoppedAt
+  }
+
+  /** What was left out because it is long. */
+  #long(row: bigint, index: number): LongValue | null {
+    const column = quoted(this.columns[index]!.name)
+    const sql = `SELECT typeof(${column}) AS kind, octet_length(${column}) AS bytes FROM ${this.#table} WHERE ${this.#rowid} = $1`
+    const found = this.#connection.run<{ kind: 'text' | 'blob' | 'null'; bytes: number }>(sql, [row]).rows[0]
+    if (found === undefined || found.kind === 'null') return null
+    return new LongValue({
+      connection: this.#connection,
+      table: this.#table,
+      rowid: this.#rowid,
+      column,
+      row,
+      bytes: found.bytes,
+      kind: found.kind,
+    })
   }
 
   /** Bytes that are no UTF-8 come back as U+FFFD; so does U+FFFD itself. */
@@ -107,24 +128,21 @@ export class RowReader {
   }
 
   #row(values: readonly JsonValue[]): StoredRow {
-    const long = values.some(isLong)
     const time = values[this.#time] ?? null
     const id = values[this.#id]
-    const line = long ? this.#pieces(values) : this.#line(values)
-    return {
+    const about = {
       at: this.#instant(time),
       id: typeof id === 'bigint' || typeof id === 'number' || typeof id === 'string' ? String(id) : '',
-      line,
-      size: typeof line === 'string' ? line.length : values.reduce((sum: number, value) => sum + lengthOf(value), 0),
-      digest: this.#digest(values, long),
     }
+    if (values.some(isLong)) return new LongRow(about, this.#openings, values)
+    const line = this.#line(values)
+    return { ...about, line, size: line.length, digest: hash('sha256', line, 'base64') }
   }
 
-  #digest(values: readonly JsonValue[], long = values.some(isLong)): string {
-    if (!long) return hash('sha256', this.#line(values), 'base64')
-    const sum = createHash('sha256')
-    for (const piece of this.#pieces(values)) sum.update(piece)
-    return sum.digest('base64')
+  #digest(values: readonly JsonValue[]): string {
+    return values.some(isLong)
+      ? new LongRow({ at: NaN, id: '' }, this.#openings, values).walked().digest
+      : hash('sha256', this.#line(values), 'base64')
   }
 
   #line(values: readonly JsonValue[]): string {
@@ -132,76 +150,8 @@ export class RowReader {
     for (const [index, value] of values.entries()) line += this.#openings[index]! + json(value)
     return `${line}}`
   }
-
-  *#pieces(values: readonly JsonValue[]): Generator<string> {
-    for (const [index, value] of values.entries()) {
-      yield this.#openings[index]!
-      if (!isLong(value)) yield json(value)
-      else if (typeof value === 'string') yield* jsonPieces(value)
-      else {
-        yield `{"${value instanceof TextBytes ? TAGS.text : TAGS.bytes}":`
-        yield* hexPieces(value instanceof TextBytes ? value.bytes : value)
-        yield '}'
-      }
-    }
-    yield '}'
-  }
-}
-
-/** Text whose bytes are no UTF-8. */
-class TextBytes {
-  readonly bytes: Uint8Array
-
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes
-  }
-}
-
-type JsonValue = StoredValue | TextBytes
-
-function isLong(value: JsonValue): value is string | Uint8Array | TextBytes {
-  return lengthOf(value) > LONG
-}
-
-function lengthOf(value: JsonValue): number {
-  return typeof value === 'string' || value instanceof Uint8Array ? value.length : value instanceof TextBytes ? value.bytes.length : 0
 }
 
 function isDoubtful(value: StoredValue): value is string {
   return typeof value === 'string' && value.includes('\u{FFFD}')
-}
-
-function json(value: JsonValue): string {
-  if (value === null) return 'null'
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (typeof value === 'bigint') return value.toString()
-  if (typeof value === 'number') return realJson(value)
-  return value instanceof TextBytes ? `{"${TAGS.text}":"${hex(value.bytes)}"}` : `{"${TAGS.bytes}":"${hex(value)}"}`
-}
-
-/** The shortest text that reads back as the same number, always with a point or an exponent: without one it is a whole number. */
-function realJson(value: number): string {
-  if (!Number.isFinite(value)) return `{"${TAGS.real}":"${value}"}`
-  if (Object.is(value, -0)) return '-0.0'
-  const text = String(value)
-  return /[.e]/.test(text) ? text : `${text}.0`
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
-}
-
-/** NaN: it is no time. */
-export function instantOf(timeZone: string): (value: unknown) => EpochMs {
-  const instantAt = wallInstant(timeZone)
-  return (value) => {
-    if (typeof value === 'string') {
-      const time = readText(value)
-      if (time === undefined) return NaN
-      return time.zoned ? time.instant : instantAt(time.instant)
-    }
-    if (typeof value !== 'number' && typeof value !== 'bigint') return NaN
-    const unit = EPOCH_UNITS.find(({ from, below }) => value >= from && value < below)
-    return unit === undefined ? NaN : Math.floor((Number(value) * SECOND) / Number(unit.at(SECOND)))
-  }
 }
