@@ -116,6 +116,26 @@ test('sqlite: every type of value, in any column, comes back as it was', async (
 })
 
 for (const engine of ENGINES) {
+  test(`${engine.name}: very long values come back as they were`, async () => {
+    await using fixture = await migrated(engine)
+    const { outside, database } = fixture
+    const sqlite = engine.name === 'sqlite'
+    await outside.sql(`ALTER TABLE audit_logs ADD COLUMN b ${sqlite ? 'BLOB' : 'BYTEA'}`)
+    const repeated = (text: string, times: number): string =>
+      sqlite ? `replace(hex(zeroblob(${times / 2})), '0', '${text}')` : `repeat('${text}', ${times})`
+    const values = [
+      // Characters of four, three, two bytes and one, so that every place is a piece's end.
+      [repeated('\u{1F600}\u20acé"', 400_000), 'NULL'],
+      [repeated('x', 1_100_000), sqlite ? 'zeroblob(1500000)' : `decode(repeat('00ff', 700000), 'hex')`],
+      [sqlite ? `CAST(x'e2' || zeroblob(9000000) || x'c3' AS TEXT)` : repeated('\\', 1_200_000), 'NULL'],
+    ]
+    for (const [output, b] of values)
+      await outside.sql(
+        `INSERT INTO audit_logs (tool_name, "user", action, status, output, timestamp, b) VALUES ('t', 'u', 'a', 's', ${output!}, '2020-01-01 00:00:00', ${b!})`,
+      )
+    assert.equal(await goesRound(outside, database), values.length)
+  })
+
   test(`${engine.name}: into audit_logs come only rows that the next purge would leave`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
