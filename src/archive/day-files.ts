@@ -17,8 +17,8 @@ import {
 import { RowsWriter, type Line, type Written } from './rows-file.ts'
 import type { Step, StepFile } from './state.ts'
 
-/** Each open file costs the memory of a compressor. Rows come nearly in the order of time, so that more are hardly ever needed. */
-const MOST_OPEN = 8
+/** Each started file costs the memory of a compressor. Rows come nearly in the order of time, so that more are hardly ever needed. */
+const MOST_STARTED = 8
 
 export interface DayFilesOptions {
   readonly folder: ArchiveFolder
@@ -60,14 +60,16 @@ export class DayFiles {
 
   /** Answers with the file and the line in it. */
   async add(row: Line | StoredRow, day = dayOf(row.at)): Promise<{ readonly file: number; readonly line: number }> {
-    const file = this.#open.get(day) ?? (await this.#begin(day))
+    const file = this.#open.get(day) ?? this.#begin(day)
     if (this.#open.size > 1) {
       this.#open.delete(day)
       this.#open.set(day, file)
     }
     if (this.#newestAt === null || row.at > this.#newestAt) this.#newestAt = row.at
     const line = file.writer.rows
+    const { started } = file.writer
     await file.writer.add(row)
+    if (!started && file.writer.started) await this.#endOldest()
     return { file: file.index, line }
   }
 
@@ -96,21 +98,21 @@ export class DayFiles {
     this.#open.clear()
   }
 
-  async #begin(day: string): Promise<DayFile> {
-    const [oldest] = this.#open.keys()
-    if (oldest !== undefined && this.#open.size >= MOST_OPEN) await this.#end(oldest)
+  #begin(day: string): DayFile {
     const { folder, source, run, position } = this.#options
     const index = this.#files.length
     const path = pathOf(source.table, day, run, position + index + 1)
-    const file = {
-      index,
-      day,
-      path,
-      writer: new RowsWriter(await folder.create(`${path}${ROWS_SUFFIX}`), folder.absolute(`${path}${ROWS_SUFFIX}`)),
-    }
+    const name = `${path}${ROWS_SUFFIX}`
+    const file = { index, day, path, writer: new RowsWriter(() => folder.create(name), folder.absolute(name)) }
     this.#files.push(file)
     this.#open.set(day, file)
     return file
+  }
+
+  async #endOldest(): Promise<void> {
+    const started = [...this.#open].filter(([, { writer }]) => writer.started)
+    const [oldest] = started
+    if (oldest !== undefined && started.length > MOST_STARTED) await this.#end(oldest[0])
   }
 
   async #end(day: string): Promise<void> {

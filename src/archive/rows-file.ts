@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
-import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib'
+import { constants, createZstdCompress, createZstdDecompress, type ZstdCompress } from 'node:zlib'
 import { messageOf } from '../errors.ts'
 import { formatTime, type EpochMs } from '../time.ts'
 import { archiveFailed } from './folder.ts'
@@ -11,7 +11,7 @@ import type { Place, RowsFile } from './format.ts'
 /** Level 1 takes half the time of 3 and a quarter more room; the purge waits for it. */
 const LEVEL = 1
 /** Lines are handed to the compressor together. */
-const CHUNK_BYTES = 256 * 2 ** 10
+const CHUNK_BYTES = 128 * 2 ** 10
 
 export interface Line {
   readonly at: EpochMs
@@ -23,10 +23,9 @@ export type Written = Omit<RowsFile, 'path' | 'day' | 'columns' | 'cutoff' | 're
 
 /** Writes rows to one file, compressed, in one frame that every reader of zstd takes. */
 export class RowsWriter {
-  readonly #handle: FileHandle
+  readonly #open: () => Promise<FileHandle>
   readonly #path: string
-  readonly #compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 } })
-  readonly #piped: Promise<void>
+  #sink: Sink | undefined
   readonly #rowsHash = createHash('sha256')
   readonly #fileHash = createHash('sha256')
   #lines: string[] = []
@@ -37,18 +36,15 @@ export class RowsWriter {
   #first: { at: EpochMs; id: string } | undefined
   #last: { at: EpochMs; id: string } | undefined
 
-  constructor(handle: FileHandle, path: string) {
-    this.#handle = handle
+  /** `open` makes the file, when there is enough to write: a day of few rows costs no compressor until it ends. */
+  constructor(open: () => Promise<FileHandle>, path: string) {
+    this.#open = open
     this.#path = path
-    this.#piped = pipeline(this.#compress, async (chunks: AsyncIterable<Buffer>) => {
-      for await (const chunk of chunks) {
-        this.#fileHash.update(chunk)
-        this.#fileBytes += chunk.length
-        await writeAll(handle, chunk)
-      }
-    })
-    // Told to whoever writes or finishes; until then it must not end the process.
-    this.#piped.catch(() => undefined)
+  }
+
+  /** Whether it has a file and a compressor by now. */
+  get started(): boolean {
+    return this.#sink !== undefined
   }
 
   get rows(): number {
@@ -77,15 +73,16 @@ export class RowsWriter {
 
   /** Durable when it resolves. */
   async finish(): Promise<Written> {
+    await this.#flush()
+    const { handle, compress, piped } = this.#sink ?? (await this.#start())
     try {
-      await this.#flush()
-      this.#compress.end()
-      await this.#piped
-      await this.#handle.sync()
+      compress.end()
+      await piped
+      await handle.sync()
     } catch (error) {
       throw this.#failed(error)
     } finally {
-      await this.#handle.close()
+      await handle.close()
     }
     return {
       rows: this.#rows,
@@ -100,9 +97,11 @@ export class RowsWriter {
 
   /** What was written is of no use. */
   async abandon(): Promise<void> {
-    this.#compress.destroy()
-    await this.#piped.catch(() => undefined)
-    await this.#handle.close()
+    if (this.#sink === undefined) return
+    const { handle, compress, piped } = this.#sink
+    compress.destroy()
+    await piped.catch(() => undefined)
+    await handle.close()
   }
 
   async #flush(): Promise<void> {
@@ -112,16 +111,38 @@ export class RowsWriter {
     this.#length = 0
     this.#bytes += chunk.length
     this.#rowsHash.update(chunk)
+    const { compress, piped } = this.#sink ?? (await this.#start())
     try {
-      if (!this.#compress.write(chunk)) await Promise.race([drained(this.#compress), this.#piped])
+      if (!compress.write(chunk)) await Promise.race([drained(compress), piped])
     } catch (error) {
       throw this.#failed(error)
     }
   }
 
+  async #start(): Promise<Sink> {
+    const handle = await this.#open()
+    const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 } })
+    const piped = pipeline(compress, async (chunks: AsyncIterable<Buffer>) => {
+      for await (const chunk of chunks) {
+        this.#fileHash.update(chunk)
+        this.#fileBytes += chunk.length
+        await writeAll(handle, chunk)
+      }
+    })
+    // Told to whoever writes or finishes; until then it must not end the process.
+    piped.catch(() => undefined)
+    return (this.#sink = { handle, compress, piped })
+  }
+
   #failed(error: unknown): Error {
     return archiveFailed(`${this.#path} cannot be written: ${messageOf(error)}`, error)
   }
+}
+
+interface Sink {
+  readonly handle: FileHandle
+  readonly compress: ZstdCompress
+  readonly piped: Promise<void>
 }
 
 function drained(stream: NodeJS.WritableStream): Promise<void> {

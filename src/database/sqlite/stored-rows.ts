@@ -21,8 +21,8 @@ export function storedColumns(connection: Connection, table: string): readonly S
     .map(({ name, type, pk }) => ({ name, type, key: pk > 0 }))
 }
 
-/** Rows handed over together hold about so many bytes, and one row at least. */
-const READ_BYTES = 4 * 2 ** 20
+/** Rows handed over together hold about so many bytes, and one row at least: the event loop waits as long. */
+const READ_BYTES = 2 ** 20
 
 /** Reads rows by their numbers as they are stored, if they have expired. */
 export class RowReader {
