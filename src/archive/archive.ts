@@ -93,7 +93,8 @@ export class Archive {
       if (slice === undefined) break
       await slice.read!(async (batch) => {
         for (const row of batch) {
-          const { file, line } = await files.add(row)
+          const { file, line, written } = files.add(row)
+          if (written !== undefined) await written
           places.add(row, file, line)
           copied.bytes += row.size
         }

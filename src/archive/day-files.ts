@@ -1,5 +1,5 @@
 import type { StoredColumn, StoredRow } from '../database/database.ts'
-import { formatTime, type EpochMs } from '../time.ts'
+import { DAY, formatTime, type EpochMs } from '../time.ts'
 import type { ArchiveFolder } from './folder.ts'
 import {
   dayOf,
@@ -48,7 +48,10 @@ export class DayFiles {
   readonly #files: DayFile[] = []
   /** The one used last is the last. */
   readonly #open = new Map<string, DayFile>()
+  #latest: DayFile | undefined
   #newestAt: EpochMs | null = null
+  /** The day of the last row: that of the next one, nearly always. */
+  #day = { from: NaN, name: '' }
 
   constructor(options: DayFilesOptions) {
     this.#options = options
@@ -58,19 +61,21 @@ export class DayFiles {
     return this.#files.reduce((sum, { writer }) => sum + writer.bytes, 0)
   }
 
-  /** Answers with the file and the line in it. */
-  async add(row: Line | StoredRow, day = dayOf(row.at)): Promise<{ readonly file: number; readonly line: number }> {
+  /** Where the row is put; `written` where the next one has to wait. */
+  add(
+    row: Line | StoredRow,
+    day = this.#dayOf(row.at),
+  ): { readonly file: number; readonly line: number; readonly written: Promise<void> | undefined } {
     const file = this.#open.get(day) ?? this.#begin(day)
-    if (this.#open.size > 1) {
+    if (this.#open.size > 1 && this.#latest !== file) {
       this.#open.delete(day)
       this.#open.set(day, file)
     }
+    this.#latest = file
     if (this.#newestAt === null || row.at > this.#newestAt) this.#newestAt = row.at
     const line = file.writer.rows
-    const { started } = file.writer
-    await file.writer.add(row)
-    if (!started && file.writer.started) await this.#endOldest()
-    return { file: file.index, line }
+    const written = file.writer.add(row)
+    return { file: file.index, line, written: written?.then(() => this.#endOldest()) }
   }
 
   /** All of them, and their manifests, are durable when it resolves. Of the growth the files that are replaced are no part. */
@@ -98,6 +103,11 @@ export class DayFiles {
     this.#open.clear()
   }
 
+  #dayOf(at: EpochMs): string {
+    if (!(at >= this.#day.from && at < this.#day.from + DAY)) this.#day = { from: Math.floor(at / DAY) * DAY, name: dayOf(at) }
+    return this.#day.name
+  }
+
   #begin(day: string): DayFile {
     const { folder, source, run, position } = this.#options
     const index = this.#files.length
@@ -118,6 +128,7 @@ export class DayFiles {
   async #end(day: string): Promise<void> {
     const file = this.#open.get(day)!
     this.#open.delete(day)
+    if (this.#latest === file) this.#latest = undefined
     file.written = await file.writer.finish()
   }
 

@@ -18,7 +18,7 @@ export class Part {
 
   /** The number, among all rows of the part, of one with this digest that is not in `removed` yet. */
   numberOf(digest: string, removed: Uint8Array): number | undefined {
-    return this.#places.numbersOf(digest).find((number) => removed[number] === 0)
+    return this.#places.find(digest, (number) => removed[number] === 0)
   }
 }
 
@@ -41,10 +41,16 @@ export class Places {
     this.#bases = rows.map((count) => (base += count) - count)
   }
 
-  numbersOf(digest: string): readonly number[] {
+  find(digest: string, fits: (number: number) => boolean): number | undefined {
     const known = this.#places.get(digest)
-    if (known === undefined) return []
-    return (typeof known === 'number' ? [known] : known).map((place) => this.#bases[Math.floor(place / FILE)]! + (place % FILE))
+    if (known === undefined) return undefined
+    if (typeof known !== 'number') return known.map((place) => this.#numberAt(place)).find(fits)
+    const number = this.#numberAt(known)
+    return fits(number) ? number : undefined
+  }
+
+  #numberAt(place: number): number {
+    return this.#bases[Math.floor(place / FILE)]! + (place % FILE)
   }
 }
 

@@ -55,11 +55,19 @@ export class RowsWriter {
     return this.#bytes
   }
 
-  async add({ at, id, line }: Line): Promise<void> {
+  /** A promise where the next row has to wait: of few rows there is one, and waiting for each would take longer than writing it. */
+  add({ at, id, line }: Line): Promise<void> | undefined {
     this.#rows += 1
     if (this.#first === undefined || at < this.#first.at) this.#first = { at, id }
     if (this.#last === undefined || at >= this.#last.at) this.#last = { at, id }
-    for (const piece of typeof line === 'string' ? [line] : line) {
+    if (typeof line !== 'string') return this.#addPieces(line)
+    this.#push(line)
+    this.#push('\n')
+    return this.#length >= CHUNK_BYTES ? this.#flush() : undefined
+  }
+
+  async #addPieces(line: Iterable<string>): Promise<void> {
+    for (const piece of line) {
       this.#push(piece)
       if (this.#length >= CHUNK_BYTES) await this.#flush()
     }

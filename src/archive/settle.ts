@@ -65,7 +65,8 @@ async function rewrite({ folder, record, source, options }: Archive, state: Arch
     for (const { file: kept } of manifests) {
       const { path, day, rows } = kept!
       await readRows(folder.absolute(path), async (line, index) => {
-        if (removed[base + index] === 1) await files.add({ ...placeOf(line, source.timeColumn, options.database.instantOf), line }, day)
+        if (removed[base + index] === 1)
+          await files.add({ ...placeOf(line, source.timeColumn, options.database.instantOf), line }, day).written
       })
       base += rows
     }

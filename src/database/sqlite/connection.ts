@@ -77,12 +77,12 @@ export class Connection {
     })
   }
 
-  /** Row by row: the first column, a row number, and the others as they are stored. No other statement may run before the last one. */
+  /** Row by row: the columns as they are stored, and the last, a row number. No other statement may run before the last one. */
   *rows(sql: string, values: readonly Value[]): Generator<[rowid: bigint, values: (bigint | number | string | Uint8Array | null)[]]> {
     const statement = this.#guarded(() => this.#kept(`rows ${sql}`, () => this.#database.prepare(sql).raw(true).safeIntegers(true)))
     try {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
-      for (const row of statement.iterate(...bound(values)) as Iterable<(bigint | string | null)[]>) yield [row[0] as bigint, row.slice(1)]
+      for (const row of statement.iterate(...bound(values)) as Iterable<(bigint | string | null)[]>) yield [row.pop() as bigint, row]
     } catch (error) {
       throw this.#told(error)
     }

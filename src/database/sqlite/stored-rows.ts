@@ -7,6 +7,7 @@ import { instantOf } from './instants.ts'
 import type { Layout } from './layout.ts'
 import { LongValue } from './long-value.ts'
 import { folded, quoted } from './names.ts'
+import { ReadDigests } from './read-digests.ts'
 import { isLong, json, LongRow, TextBytes, type JsonValue, type StoredValue } from './row-json.ts'
 import { standing } from './times.ts'
 
@@ -31,6 +32,9 @@ export class RowReader {
   readonly #table: string
   readonly #rowid: string
   readonly #select: string
+  /** Of rows that are long in all, with what is long by itself left out. */
+  readonly #selectLong: string
+  readonly #digests: ReadDigests
   readonly #openings: readonly string[]
   readonly #time: number
   readonly #id: number
@@ -42,64 +46,70 @@ export class RowReader {
     this.#table = named
     this.#rowid = rowid
     const names = this.columns.map(({ name }) => `row.${quoted(name)}`)
-    const size = names.map((name) => `coalesce(octet_length(${name}), 0)`).join(' + ')
-    const values = names.map((name) => `iif(octet_length(${name}) > ${LONG_BYTES}, NULL, ${name})`)
-    this.#select = `SELECT row.${rowid}, ${[...values, `${size} > ${LONG_BYTES}`].join(', ')} FROM json_each($1) AS chosen CROSS JOIN ${named} AS row WHERE row.${rowid} = chosen.value`
+    const size = names.map((name) => `ifnull(octet_length(${name}), 0)`).join(' + ')
+    const chosen = `FROM json_each($1) AS chosen CROSS JOIN ${named} AS row WHERE row.${rowid} = chosen.value`
+    const short = names.map((name) => `iif(octet_length(${name}) > ${LONG_BYTES}, NULL, ${name})`)
+    this.#select = `SELECT ${names.join(', ')}, row.${rowid} ${chosen} AND ${size} <= ${LONG_BYTES}`
+    this.#selectLong = `SELECT ${short.join(', ')}, row.${rowid} ${chosen} AND ${size} > ${LONG_BYTES}`
     this.#openings = this.columns.map(({ name }, index) => `${index === 0 ? '{' : ','}${JSON.stringify(name)}:`)
     this.#time = this.columns.findIndex(({ name }) => folded(name) === folded(column))
     this.#id = this.columns.findIndex(({ name }) => folded(name) === 'id')
     this.#instant = instantOf(timeZone)
+    this.#digests = new ReadDigests(connection, table)
   }
 
   /** In the given order, as far as it gets; `next`: how many of the numbers that was. */
   read(rowids: readonly (number | bigint)[], cutoffs: Cutoffs): { readonly rows: readonly StoredRow[]; readonly next: number } {
     const rows: StoredRow[] = []
     let bytes = 0
-    const stoppedAt = this.#walk(rowids, cutoffs, (_, values) => {
+    this.#digests.begin()
+    const next = this.#walk(rowids, cutoffs, (rowid, values) => {
       const row = this.#row(values)
       rows.push(row)
       bytes += row.size
+      // What is read while it is walked is read again.
+      if (typeof row.line === 'string') this.#digests.note(rowid, row.digest)
       return bytes < READ_BYTES
     })
-    return { rows, next: stoppedAt === undefined ? rowids.length : 1 + rowids.findIndex((rowid) => BigInt(rowid) === stoppedAt) }
+    return { rows, next }
   }
 
-  /** The digest of each, by its number. */
+  /** The digest of each, by its number, as it is under the write lock. */
   digests(rowids: readonly (number | bigint)[], cutoffs: Cutoffs): Map<bigint, string> {
-    const digests = new Map<bigint, string>()
-    this.#walk(rowids, cutoffs, (rowid, values) => {
-      digests.set(rowid, this.#digest(values))
-      return true
-    })
+    const digests = this.#digests.take(rowids)
+    const left = digests.size === 0 ? rowids : rowids.filter((rowid) => !digests.has(BigInt(rowid)))
+    if (left.length > 0)
+      this.#walk(left, cutoffs, (rowid, values) => {
+        digests.set(rowid, this.#digest(values))
+        return true
+      })
     return digests
   }
 
-  /** Until `each` answers false: then with the number of the last row that was met. */
-  #walk(
-    rowids: readonly (number | bigint)[],
-    cutoffs: Cutoffs,
-    each: (rowid: bigint, values: readonly JsonValue[]) => boolean,
-  ): bigint | undefined {
+  /** Until `each` answers false. Answers with how many of the numbers were dealt with. */
+  #walk(rowids: readonly (number | bigint)[], cutoffs: Cutoffs, each: (rowid: bigint, values: readonly JsonValue[]) => boolean): number {
     // While a statement is walked, the connection takes no other: what needs a second look is kept for afterwards.
     const doubtful: [rowid: bigint, values: readonly StoredValue[]][] = []
-    let stoppedAt: bigint | undefined
-    for (const [rowid, values] of this.#connection.rows(this.#select, [`[${rowids.join(',')}]`])) {
-      const long = values.pop() === 1n
+    let next = rowids.length
+    let met = 0
+    for (const [rowid, values] of this.#connection.rows(this.#select, [listed(rowids)])) {
+      met += 1
       if (standing(values[this.#time] ?? null, ...cutoffs) !== 'expired') continue
-      if (long || values.some(isDoubtful)) doubtful.push([rowid, values])
+      if (values.some(isDoubtful)) doubtful.push([rowid, values])
       else if (!each(rowid, values)) {
-        stoppedAt = rowid
+        next = 1 + rowids.findIndex((number) => BigInt(number) === rowid)
         break
       }
     }
-    for (const [rowid, values] of doubtful)
-      each(
-        rowid,
-        values.map((value, index) =>
-          value === null ? this.#long(rowid, index) : isDoubtful(value) ? this.#exactly(rowid, index, value) : value,
-        ),
+    const long = met < next ? [...this.#connection.rows(this.#selectLong, [listed(rowids.slice(0, next))])] : []
+    for (const [rowid, values] of [...doubtful, ...long]) {
+      if (standing(values[this.#time] ?? null, ...cutoffs) !== 'expired') continue
+      const exact = values.map((value, index) =>
+        value === null ? this.#long(rowid, index) : isDoubtful(value) ? this.#exactly(rowid, index, value) : value,
       )
-    return stoppedAt
+      each(rowid, exact)
+    }
+    return next
   }
 
   /** What was left out because it is long. */
@@ -154,4 +164,8 @@ export class RowReader {
 
 function isDoubtful(value: StoredValue): value is string {
   return typeof value === 'string' && value.includes('\u{FFFD}')
+}
+
+function listed(rowids: readonly (number | bigint)[]): string {
+  return `[${rowids.join(',')}]`
 }
