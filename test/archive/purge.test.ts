@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { Client } from 'pg'
 import { DatabaseError, type Database } from '../../src/database/database.ts'
-import { DAY } from '../../src/time.ts'
+import { DAY, hostClock } from '../../src/time.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
 import { auditLogs, count, intercepted, migrated, run } from '../jobs/support.ts'
 import { archivedRows, filesIn, freshFolder, purged, recordOf, verified } from './support.ts'
@@ -275,3 +275,24 @@ for (const engine of ENGINES.slice(1)) {
     await archivedOnce(database, outside, folder.path, ids)
   })
 }
+
+test('sqlite: where deleting a row changes another, nothing goes that is not in the archive as it went', async () => {
+  await using fixture = await migrated(ENGINES[0]!)
+  await using folder = await freshFolder()
+  const { outside, database } = fixture
+  await auditLogs(outside, ENGINES[0]!, 100, 100)
+  await outside.sql(
+    `CREATE TRIGGER touch AFTER DELETE ON audit_logs BEGIN UPDATE audit_logs SET status = 'touched' WHERE id = OLD.id + 1; END`,
+  )
+  const host = hostClock()
+  // The waits between the tries are not what is looked at.
+  const clock = { ...host, sleep: (ms: number, signal?: AbortSignal) => host.sleep(Math.min(ms, 5), signal) }
+  const result = await purged(database, folder.path, {}, { clock })
+  assert.equal(result.outcome, 'failed')
+  assert.match(String(result.error), /a row came or changed between being archived and being deleted/)
+  const left = new Set(await idsOf(outside))
+  for (const row of await archivedRows(folder.path)) assert.equal(left.has(Number(row['id'])) || row['status'] !== 'touched', true)
+  await outside.sql('DROP TRIGGER touch')
+  await purged(database, folder.path)
+  assert.equal((await archivedRows(folder.path)).length, 100)
+})

@@ -3,17 +3,18 @@ import { dataVersion } from './data-version.ts'
 
 /**
  * Digests of rows that were read, for as long as nobody else has committed since: then a row is what it was, and need not be read again to be
- * compared. What our own deletes could change, by a trigger or a reference of the table to itself, is always read again.
+ * compared.
  */
 export class ReadDigests {
   readonly #connection: Connection
-  readonly #lasting: boolean
+  /** Whether no row is changed by another one's deletion, as a trigger or a reference of the table to itself can do. */
+  readonly lasting: boolean
   readonly #digests = new Map<bigint, string>()
   #version: number | undefined
 
   constructor(connection: Connection, table: string) {
     this.#connection = connection
-    this.#lasting = connection.figure(CHANGES_ITSELF, [table]) === 0
+    this.lasting = connection.figure(CHANGES_ITSELF, [table]) === 0
   }
 
   /** Before rows are read. */
@@ -24,7 +25,7 @@ export class ReadDigests {
   }
 
   note(rowid: bigint, digest: string): void {
-    if (this.#lasting) this.#digests.set(rowid, digest)
+    if (this.lasting) this.#digests.set(rowid, digest)
   }
 
   /** Under the write lock: what is still known, of each once. */

@@ -69,15 +69,25 @@ export class RowSlice implements Slice {
 
   /** Under the write lock a row that is read is the row that is deleted. */
   #removeTold(gone: (digest: string) => void): Tally {
-    const { session, walk, reader, rowids, cutoff, wallCutoff } = this.#options
-    const digests = reader.digests(rowids, [cutoff, wallCutoff])
+    const { walk, reader, rowids } = this.#options
+    // Where one row's going can change another, each is read right before it goes.
+    const together = walk.removesListed && reader.lasting ? [rowids] : rowids.map((rowid) => [rowid])
+    let affected = 0
+    for (const some of together) affected += this.#removeRead(some, gone)
+    if (affected < rowids.length) this.#mustBeGone()
+    return { affected, locked: 0 }
+  }
+
+  #removeRead(rowids: readonly (number | bigint)[], gone: (digest: string) => void): number {
+    const { session, walk, reader, cutoff, wallCutoff } = this.#options
     const { removeListed, removeOne } = walk.statements
+    const digests = reader.digests(rowids, [cutoff, wallCutoff])
+    const expired = [...digests.keys()]
     const deleted = walk.removesListed
-      ? session.connection.rowids(`${removeListed} RETURNING ${walk.rowid}`, [listed([...digests.keys()])])
-      : [...digests.keys()].filter((rowid) => session.connection.each(removeOne, [[rowid]]) === 1)
+      ? session.connection.rowids(`${removeListed} RETURNING ${walk.rowid}`, [listed(expired)])
+      : expired.filter((rowid) => session.connection.each(removeOne, [[rowid]]) === 1)
     for (const rowid of deleted) gone(digests.get(rowid)!)
-    if (deleted.length < rowids.length) this.#mustBeGone()
-    return { affected: deleted.length, locked: 0 }
+    return deleted.length
   }
 
   /** Judged here and not by a function within the statement: that costs half as much again as the deleting. */

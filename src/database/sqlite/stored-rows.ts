@@ -74,6 +74,11 @@ export class RowReader {
     return { rows, next }
   }
 
+  /** Whether the digests of several rows are still true when one of them has been deleted. */
+  get lasting(): boolean {
+    return this.#digests.lasting
+  }
+
   /** The digest of each, by its number, as it is under the write lock. */
   digests(rowids: readonly (number | bigint)[], cutoffs: Cutoffs): Map<bigint, string> {
     const digests = this.#digests.take(rowids)
