@@ -10,6 +10,7 @@ import { alone } from './scenarios/alone.ts'
 import { archive } from './scenarios/archive.ts'
 import { gateway, gatewayLean, rollback } from './scenarios/gateway.ts'
 import { growth } from './scenarios/growth.ts'
+import { health } from './scenarios/health.ts'
 import { memory } from './scenarios/memory.ts'
 import { nothing } from './scenarios/nothing.ts'
 import { processes } from './scenarios/process.ts'
@@ -17,7 +18,7 @@ import { bench, type Scenario } from './scenarios/scenario.ts'
 import { tablesOf } from './table.ts'
 import { bytesNeeded, openWorkspace, type Workspace } from './workspace.ts'
 
-const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, archive, processes]
+const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, archive, health, processes]
 
 const NAMES = SCENARIOS.map((scenario) => scenario.name)
 

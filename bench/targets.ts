@@ -23,6 +23,7 @@ export const TARGETS = {
     'memory.peak': median(1.1),
     'archive.time': median(1.8),
     'archive.memory': median(1.15),
+    'health.p99': median(60),
     'process.start': median(1.6),
     'process.idle': median(1.35),
   },
@@ -37,6 +38,7 @@ export const TARGETS = {
     'memory.peak': median(1.1),
     'archive.time': median(5),
     'archive.memory': median(1.15),
+    'health.p99': median(60),
   },
 } as const satisfies Record<EngineName, Readonly<Record<string, Target>>>
 

@@ -51,4 +51,13 @@ export const JOBS: readonly Job[] = [
     schedule: '*/15 * * * *',
     summary: 'sessions that have expired',
   },
+  {
+    name: 'purge-rate-limits',
+    table: 'rate_limits',
+    column: 'expires_at',
+    settings: 'purgeRateLimits',
+    environment: 'PURGE_RATE_LIMITS',
+    schedule: '*/15 * * * *',
+    summary: 'counters of rate limits that have expired',
+  },
 ]

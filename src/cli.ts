@@ -1,22 +1,27 @@
 import { parseArgs } from 'node:util'
 import { JOBS } from './catalogue.ts'
 import { isArchiveCommand, parseArchiveCommand, type ArchiveCommand } from './commands/archive-arguments.ts'
+import type { HistoryRequest } from './commands/history.ts'
 import { MaintenanceError, messageOf } from './errors.ts'
 import type { Accepted } from './jobs/safety-check.ts'
-import type { Host } from './program.ts'
+import type { Host, ProgramOptions } from './program.ts'
 import { listenForSignals } from './shutdown.ts'
+import { parseDuration } from './time.ts'
 
 /** What a command line asks for. */
 export type Command =
   | { readonly kind: 'help' | 'version' }
   | ArchiveCommand
   | { readonly kind: 'config'; readonly json: boolean; readonly configFile: string | undefined }
+  | { readonly kind: 'status'; readonly json: boolean; readonly configFile: string | undefined }
+  | ({ readonly kind: 'history'; readonly configFile: string | undefined } & HistoryRequest)
   | { readonly kind: 'worker'; readonly configFile: string | undefined }
   | { readonly kind: 'migrate'; readonly dryRun: boolean; readonly configFile: string | undefined }
   | {
       readonly kind: 'run-now'
       readonly jobs: readonly string[]
       readonly dryRun: boolean
+      readonly quiet: boolean
       readonly accepted: Accepted
       readonly configFile: string | undefined
     }
@@ -38,11 +43,26 @@ export async function run(host: Host): Promise<number> {
       return (await import('./commands/config.ts')).showConfig(host, command.configFile, command.json)
     case 'archive':
       return await archive(host, command)
+    case 'status':
+    case 'history':
+      return await answer(host, command)
     case 'worker':
     case 'migrate':
     case 'run-now':
       return await perform(host, command)
   }
+}
+
+type Answered = Extract<Command, { kind: 'status' | 'history' }>
+
+async function answer(host: Host, command: Answered): Promise<number> {
+  using shutdown = listenForSignals()
+  const options = { host, shutdown, configFile: command.configFile }
+  const code =
+    command.kind === 'status'
+      ? await (await import('./commands/status.ts')).showStatus(options, command.json)
+      : await (await import('./commands/history.ts')).showHistory(options, command)
+  return shutdown.exitCode ?? code
 }
 
 async function archive(host: Host, command: ArchiveCommand): Promise<number> {
@@ -53,23 +73,37 @@ async function archive(host: Host, command: ArchiveCommand): Promise<number> {
 
 type Performed = Extract<Command, { kind: 'worker' | 'migrate' | 'run-now' }>
 
+/** How others read what a form did; a dry run did nothing. */
+const METRICS = { worker: 'served', 'run-now': 'written', migrate: undefined } as const
+
 async function perform(host: Host, command: Performed): Promise<number> {
   using shutdown = listenForSignals()
   const access = command.kind !== 'worker' && command.dryRun ? 'read' : 'write'
+  const quiet = command.kind === 'run-now' && command.quiet
+  const metrics = access === 'write' ? METRICS[command.kind] : undefined
   const { withProgram } = await import('./program.ts')
   const lasting = command.kind === 'worker'
-  const code = await withProgram({ host, shutdown, configFile: command.configFile, access, lasting }, async (program) => {
-    switch (command.kind) {
-      case 'worker':
-        return (await import('./commands/worker.ts')).runWorker(program)
-      case 'migrate':
-        return (await import('./commands/migrate.ts')).runMigrate(program, command.dryRun)
-      case 'run-now':
-        return (await import('./commands/run-now.ts')).runNow(program, command)
-    }
-  })
+  const code = await withProgram(
+    { host, shutdown, configFile: command.configFile, access, lasting, quiet, view: viewOf(host, command), metrics },
+    async (program) => {
+      switch (command.kind) {
+        case 'worker':
+          return (await import('./commands/worker.ts')).runWorker(program)
+        case 'migrate':
+          return (await import('./commands/migrate.ts')).runMigrate(program, command.dryRun)
+        case 'run-now':
+          return (await import('./commands/run-now.ts')).runNow(program, command)
+      }
+    },
+  )
   // A worker that is told to stop has done its work; the other forms have not.
   return command.kind === 'worker' ? code : (shutdown.exitCode ?? code)
+}
+
+/** A run that a person watches; a log that is asked for as JSON has the terminal for itself. */
+function viewOf(host: Host, command: Performed): ProgramOptions['view'] {
+  if (command.kind !== 'run-now' || command.quiet || !host.terminal.output) return undefined
+  return async ({ log }) => (log.format === 'json' ? undefined : (await import('./terminal/run-view.ts')).openRunView(host, command.dryRun))
 }
 
 const OPTIONS = {
@@ -78,15 +112,30 @@ const OPTIONS = {
   'dry-run': { type: 'boolean' },
   'accept-shorter-retention': { type: 'boolean' },
   'accept-empty-table': { type: 'boolean' },
+  quiet: { type: 'boolean' },
+  since: { type: 'string' },
   json: { type: 'boolean' },
   config: { type: 'string' },
   help: { type: 'boolean' },
   version: { type: 'boolean' },
 } as const
 
-const ACCEPTING = ['accept-shorter-retention', 'accept-empty-table'] as const
+const COMMANDS = ['migrate', 'status', 'history', 'config'] as const
 
-const COMMANDS = ['migrate', 'config'] as const
+const RUN_NOW = '--run-now'
+
+/** Which forms an option goes with; one that is not here goes with all. */
+const GOES_WITH: readonly (readonly [option: keyof typeof OPTIONS, ...forms: readonly string[]])[] = [
+  ['job', RUN_NOW, 'history'],
+  ['dry-run', RUN_NOW, 'migrate'],
+  ['quiet', RUN_NOW],
+  ['accept-shorter-retention', RUN_NOW],
+  ['accept-empty-table', RUN_NOW],
+  ['since', 'history'],
+  ['json', 'status', 'history', 'config'],
+]
+
+const DEFAULT_SINCE = '30d'
 
 /** Reads a command line. Throws `USAGE` with every problem, one a line. */
 export function parseCommand(words: readonly string[]): Command {
@@ -95,32 +144,46 @@ export function parseCommand(words: readonly string[]): Command {
   if (values.help === true) return { kind: 'help' }
   if (values.version === true) return { kind: 'version' }
 
-  const problems: string[] = []
   const [name, ...more] = positionals
   const command = COMMANDS.find((each) => each === name)
-  if (name !== undefined && command === undefined)
-    problems.push(`unknown command ${quoted(name)}; the commands are ${COMMANDS.join(', ')}, archive, or none`)
-  if (more.length > 0) problems.push(`unexpected argument ${more.map(quoted).join(' ')}`)
   const runsNow = values['run-now'] === true
   const dryRun = values['dry-run'] === true
-  const jobs = values.job ?? []
-  if (runsNow && command !== undefined) problems.push(`--run-now does not go with ${command}`)
-  if (dryRun && !runsNow && command !== 'migrate') problems.push('--dry-run goes with --run-now or migrate')
-  if (jobs.length > 0 && !runsNow) problems.push('--job goes with --run-now')
-  for (const flag of ACCEPTING)
-    if (values[flag] === true && (!runsNow || dryRun)) problems.push(`--${flag} goes with --run-now${dryRun ? ', not with --dry-run' : ''}`)
-  if (values.json === true && command !== 'config') problems.push('--json goes with config')
-  for (const job of jobs)
-    if (!JOBS.some((each) => each.name === job))
-      problems.push(`unknown job ${quoted(job)}; the jobs are ${JOBS.map((each) => each.name).join(', ')}`)
-  if (values.config === '') problems.push('--config needs the name of a file')
+  const json = values.json === true
+  const accepted = { shorterRetention: values['accept-shorter-retention'] === true, emptyTable: values['accept-empty-table'] === true }
+  const { job: jobs = [], since = DEFAULT_SINCE, config: configFile } = values
+  const sinceMs = parseDuration(since)
+
+  const form = runsNow ? RUN_NOW : command
+  const misplaced = GOES_WITH.filter(([option, ...forms]) => values[option] !== undefined && !forms.some((each) => each === form))
+  const problems = [
+    ...(name !== undefined && command === undefined
+      ? [`unknown command ${quoted(name)}; the commands are ${COMMANDS.join(', ')}, archive, or none`]
+      : []),
+    ...(more.length > 0 ? [`unexpected argument ${more.map(quoted).join(' ')}`] : []),
+    ...(runsNow && command !== undefined ? [`--run-now does not go with ${command}`] : []),
+    ...misplaced.map(([option, ...forms]) => `--${option} goes with ${forms.join(' or ')}`),
+    ...(dryRun && accepted.shorterRetention ? ['--accept-shorter-retention goes with --run-now, not with --dry-run'] : []),
+    ...(dryRun && accepted.emptyTable ? ['--accept-empty-table goes with --run-now, not with --dry-run'] : []),
+    ...jobs
+      .filter((job) => !JOBS.some((each) => each.name === job))
+      .map((job) => `unknown job ${quoted(job)}; the jobs are ${JOBS.map((each) => each.name).join(', ')}`),
+    ...(sinceMs === undefined ? [`--since is ${quoted(since)}, and needs a length of time with its unit, such as 12h or 30d`] : []),
+    ...(configFile === '' ? ['--config needs the name of a file'] : []),
+  ]
   if (problems.length > 0) throw usage(problems)
 
-  const configFile = values.config
-  if (command === 'config') return { kind: 'config', json: values.json === true, configFile }
-  if (command === 'migrate') return { kind: 'migrate', dryRun, configFile }
-  const accepted = { shorterRetention: values['accept-shorter-retention'] === true, emptyTable: values['accept-empty-table'] === true }
-  return runsNow ? { kind: 'run-now', jobs, dryRun, accepted, configFile } : { kind: 'worker', configFile }
+  if (runsNow) return { kind: 'run-now', jobs, dryRun, quiet: values.quiet === true, accepted, configFile }
+  switch (command) {
+    case 'config':
+    case 'status':
+      return { kind: command, json, configFile }
+    case 'history':
+      return { kind: command, jobs, sinceMs: sinceMs ?? 0, json, configFile }
+    case 'migrate':
+      return { kind: command, dryRun, configFile }
+    case undefined:
+      return { kind: 'worker', configFile }
+  }
 }
 
 function parsed(words: readonly string[]) {

@@ -16,7 +16,7 @@ const host: Host = {
   packageRoot,
   version: (JSON.parse(readFileSync(`${packageRoot}/package.json`, 'utf8')) as { version: string }).version,
   uid: process.geteuid?.(),
-  terminal: { output: isatty(1), error: isatty(2) },
+  terminal: { output: isatty(1), error: isatty(2), columns: () => process.stdout.columns },
   clock: hostClock(),
   worker: `${hostname()}:${process.pid}`,
   random: Math.random,

@@ -1,12 +1,17 @@
-import type { Database } from './database/database.ts'
+import { DatabaseError, type Database } from './database/database.ts'
 import { openDatabase } from './database/open.ts'
 import { loadSettings, type Settings } from './config/load.ts'
 import { exitCodeOf, type ExitCode } from './errors.ts'
+import type { Site } from './http/site.ts'
 import { readMigrationFiles, type MigrationFile } from './migrations/files.ts'
+import { takesControlCharacters } from './observe/control-characters.ts'
 import { openEvents, type Events } from './observe/events.ts'
+import { fanOut } from './observe/fan-out.ts'
 import { openLog } from './observe/log.ts'
+import type { Metrics } from './observe/metrics.ts'
+import type { View } from './observe/view.ts'
 import type { Shutdown } from './shutdown.ts'
-import type { Clock } from './time.ts'
+import { SECOND, type Clock } from './time.ts'
 
 /** What the program takes from the process it runs in; handed in once, by `main.ts`. */
 export interface Host {
@@ -18,7 +23,7 @@ export interface Host {
   readonly version: string
   readonly uid: number | undefined
   /** Whether standard output and standard error are terminals. */
-  readonly terminal: { readonly output: boolean; readonly error: boolean }
+  readonly terminal: { readonly output: boolean; readonly error: boolean; columns(): number | undefined }
   readonly clock: Clock
   /** `host:process`, by which other workers and people know this one. */
   readonly worker: string
@@ -35,6 +40,12 @@ export interface Program {
   readonly database: Database
   readonly migrationFiles: readonly MigrationFile[]
   readonly shutdown: Shutdown
+  /** What a terminal shows; `undefined`: there is none, or nobody wants to see it. */
+  readonly view: View | undefined
+  /** Where somebody reads them. */
+  readonly metrics: Metrics | undefined
+  /** Where it is served. */
+  readonly site: Site | undefined
 }
 
 export interface ProgramOptions {
@@ -45,29 +56,56 @@ export interface ProgramOptions {
   readonly access: 'write' | 'read'
   /** Whether a database that is lost in mid-work is waited for as long as it takes, or as long as at the start. */
   readonly lasting: boolean
+  /** Opened before the log, which goes through it. */
+  readonly view?: ((settings: Settings) => Promise<View | undefined>) | undefined
+  /** Neither colours nor cursor movements, whatever the terminal takes. */
+  readonly quiet?: boolean
   /** Present where a person or a program waits for an answer: standard output carries that alone, the log goes to standard error. */
-  readonly answer?: object
+  readonly answer?: {
+    /** What there is to say without a database. */
+    readonly withoutDatabase?: (program: Omit<Program, 'database'>, error: DatabaseError) => Promise<ExitCode>
+  }
+  /** How its metrics are read, where the settings ask for it; absent: they are not. */
+  readonly metrics?: 'served' | 'written' | undefined
 }
 
-/** The composition root: configuration → log → migration files → database, given back in reverse whatever happens. */
+/** Where the worker is asked for its health it answers in time, also while it purges. */
+const LONGEST_BLOCK_MS = 50
+
+/** Who waits for an answer does not wait as long for the database as a worker. */
+const MOST_CONNECT_MS = 5 * SECOND
+
+/** The composition root: configuration → log → metrics → HTTP → migration files → database, given back in reverse whatever happens. */
 export async function withProgram(options: ProgramOptions, work: (program: Program) => Promise<ExitCode>): Promise<ExitCode> {
   const { host, shutdown, access, lasting, answer } = options
   const settings = settingsOf(host, options.configFile)
-  const events = openEvents(
+  using view = await options.view?.(settings)
+  const logged = openEvents(
     await openLog({
       ...settings.log,
+      view,
       ...(answer === undefined
         ? { descriptor: STANDARD_OUTPUT, terminal: host.terminal.output }
         : { descriptor: STANDARD_ERROR, terminal: host.terminal.error }),
+      coloured: options.quiet !== true && takesControlCharacters(host.env),
       clock: host.clock,
       secrets: settings.secrets,
     }),
   )
+  const metrics = areRead(options.metrics, settings) ? await metricsOf(host, settings) : undefined
+  const site = metrics !== undefined && options.metrics === 'served' ? await siteOf(metrics, settings) : undefined
+  const events = fanOut(logged, ...[metrics, site, view].flatMap((each) => (each === undefined ? [] : [each.listener])))
   try {
     for (const note of settings.notes) events.note(note)
+    await using server = await site?.serve(settings.http, events)
+    if (server !== undefined) events.listening(server.url)
     const migrationFiles = await readMigrationFiles(host.packageRoot)
-    await using database = await openDatabase({
+    const program = { host, settings, events, migrationFiles, shutdown, view, metrics, site }
+    const { connectTimeoutMs } = settings.database
+    const opened = await openDatabase({
       ...settings.database,
+      connectTimeoutMs: answer === undefined ? connectTimeoutMs : Math.min(connectTimeoutMs, MOST_CONNECT_MS),
+      ...(site === undefined ? {} : { longestBlockMs: LONGEST_BLOCK_MS }),
       ...(lasting ? {} : { reconnectTimeoutMs: settings.database.connectTimeoutMs }),
       access,
       applicationName: `mcp-gateway-maintenance ${host.version}`,
@@ -75,10 +113,15 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
       user: { uid: host.uid },
       listener: events,
       signal: shutdown.stopping,
+    }).catch((error: unknown) => {
+      if (answer?.withoutDatabase === undefined || !(error instanceof DatabaseError)) throw error
+      return answer.withoutDatabase(program, error)
     })
+    if (typeof opened === 'number') return opened
+    await using database = opened
     const cut = (): void => void database[Symbol.asyncDispose]()
     shutdown.abandon.addEventListener('abort', cut, { once: true })
-    return await work({ host, settings, events, database, migrationFiles, shutdown })
+    return await work({ ...program, database })
   } catch (error) {
     // What breaks while the program is told to stop is part of the ending.
     if (shutdown.stopping.aborted) return 0
@@ -89,6 +132,19 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
 
 const STANDARD_OUTPUT = 1
 const STANDARD_ERROR = 2
+
+function areRead(how: ProgramOptions['metrics'], { http, metrics }: Settings): boolean {
+  return how === 'served' ? http.enabled : how === 'written' && metrics.textfile !== undefined
+}
+
+async function metricsOf({ version, clock }: Host, { jobs }: Settings): Promise<Metrics> {
+  const enabled = jobs.flatMap((each) => (each.enabled ? [each.job.name] : []))
+  return (await import('./observe/metrics.ts')).openMetrics({ version, clock, jobs: enabled })
+}
+
+async function siteOf(metrics: Metrics, { secrets }: Settings): Promise<Site> {
+  return (await import('./http/site.ts')).openSite({ metrics, secrets })
+}
 
 export function settingsOf(host: Host, configFile: string | undefined): Settings {
   const { packageRoot, workingDirectory, env } = host

@@ -1,6 +1,8 @@
-// Writes what the documents repeat from the code: the table of settings in README.md.
+// Writes what files repeat from the code: the tables of jobs, settings, events and metrics in README.md, the jobs in config/default.yaml.
 import { readFileSync, writeFileSync } from 'node:fs'
-import { withSettingsTable } from './settings-table.ts'
+import { broughtUpToDate, FILES } from './generated.ts'
 
-const readme = new URL('../README.md', import.meta.url)
-writeFileSync(readme, withSettingsTable(readFileSync(readme, 'utf8')))
+for (const file of FILES) {
+  const path = new URL(`../${file}`, import.meta.url)
+  writeFileSync(path, broughtUpToDate(file, readFileSync(path, 'utf8')))
+}

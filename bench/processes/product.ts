@@ -5,7 +5,7 @@ import { JOBS } from '../../src/catalogue.ts'
 import type { Database, OpenOptions } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
-import { runJob, type RunnerOptions } from '../../src/jobs/run-job.ts'
+import { runJob, type RunListener, type RunnerOptions } from '../../src/jobs/run-job.ts'
 import { removing } from '../../src/retention/disposals.ts'
 import { purge } from '../../src/retention/purge.ts'
 import { cutoffOf } from '../../src/retention/rule.ts'
@@ -26,15 +26,7 @@ export async function openJob(url: string, retentionMs = RETENTION_MS, archive?:
     async work(stopping) {
       const batches: Batch[] = []
       const result = await runJob(
-        {
-          database: recorded(database, batches),
-          clock,
-          listener: { jobWarning: () => {} },
-          worker: 'bench',
-          version: '0',
-          recorded: true,
-          archive,
-        },
+        { database: recorded(database, batches), clock, listener: QUIET, worker: 'bench', version: '0', recorded: true, archive },
         { job: JOB, retentionMs, trigger: 'run-now', slot: undefined, dryRun: false, accepted: EVERYTHING, stopping },
       )
       if (result.outcome !== 'succeeded' && result.outcome !== 'interrupted')
@@ -108,3 +100,4 @@ function opened(url: string): Promise<Database> {
 }
 
 const SILENT: OpenOptions['listener'] = { created: () => {}, warning: () => {}, lost: () => {}, regained: () => {}, awaiting: () => {} }
+const QUIET: RunListener = { jobStarted: () => {}, jobWarning: () => {}, jobBatch: () => {}, jobPaused: () => {} }

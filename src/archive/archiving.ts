@@ -1,4 +1,13 @@
-import { DatabaseError, type Census, type ExpiredRows, type Slice, type Tally, type Transaction } from '../database/database.ts'
+import {
+  DatabaseError,
+  type Census,
+  type Estimate,
+  type ExpiredRows,
+  type Slice,
+  type Tally,
+  type TellDay,
+  type Transaction,
+} from '../database/database.ts'
 import type { Archive } from './archive.ts'
 import type { Part } from './part.ts'
 import { rangesText, readRanges } from './ranges.ts'
@@ -39,6 +48,10 @@ export class Archiving implements ExpiredRows {
     await this.#archive.settle()
   }
 
+  estimate(): Promise<Estimate> {
+    return this.#rows.estimate()
+  }
+
   census(thorough: boolean): Promise<Census> {
     return this.#rows.census(thorough)
   }
@@ -70,8 +83,8 @@ class ArchivedSlice implements Slice {
     return this.#leftBefore - (this.#tally === undefined ? 1 : this.#tally.affected + this.#tally.locked)
   }
 
-  count(): Promise<number> {
-    return this.slice.count()
+  count(tell?: TellDay): Promise<number> {
+    return this.slice.count(tell)
   }
 
   async remove(tx: Transaction): Promise<Tally> {

@@ -13,9 +13,13 @@ Usage
   mcp-gateway-maintenance --run-now      migrate, run every enabled job once, exit
       --job NAME                         only this job (may be repeated)
       --dry-run                          count what would go; change nothing, not even migrations
+      --quiet                            the log alone: neither progress nor table, no colour
       --accept-shorter-retention         go on although the retention is shorter than before and much would go
       --accept-empty-table               go on although no row would be left
   mcp-gateway-maintenance migrate        apply pending migrations, exit            [--dry-run]
+  mcp-gateway-maintenance status         database, migrations, jobs, last and next runs, what waits   [--json]
+  mcp-gateway-maintenance history        past runs: when, what was deleted, how it ended   [--json]
+      --job NAME  --since 30d            of this job (may be repeated); of the last 30 days, the default
   mcp-gateway-maintenance archive verify [--since DAY|30d] [--json]     every file of the archive, and the chain they make
   mcp-gateway-maintenance archive list [--json]                         what is in it
   mcp-gateway-maintenance archive restore [--from DAY --to DAY | FILE …] [--into TABLE]   into audit_logs_restored

@@ -1,9 +1,14 @@
+import type { Estimate } from '../database/database.ts'
 import { gravest, type ExitCode } from '../errors.ts'
 import type { RunResult } from '../jobs/result.ts'
 import { runJob } from '../jobs/run-job.ts'
 import type { Accepted } from '../jobs/safety-check.ts'
 import type { JobSettings } from '../config/load.ts'
+import { pendingMigrations } from '../migrations/migrate.ts'
+import type { View } from '../observe/view.ts'
 import type { Program } from '../program.ts'
+import { cutoffOf } from '../retention/rule.ts'
+import { leaveMetrics } from './leave-metrics.ts'
 import { applyMigrations } from './migrations.ts'
 import { tellPending } from './migrate.ts'
 import { openRunner } from './runner.ts'
@@ -17,22 +22,43 @@ export interface RunNowRequest {
 
 /** `--run-now`: migrations, then every job once, in the catalogue's order; one `job.finished` for each. */
 export async function runNow(program: Program, request: RunNowRequest): Promise<ExitCode> {
-  const { settings, events, shutdown } = program
+  const { settings, events, shutdown, view } = program
   const { jobs, dryRun, accepted } = request
-  if (!dryRun) await applyMigrations(program)
-  else if (settings.migrations.enabled) await tellPending(program)
+  if (!dryRun) {
+    if (view !== undefined && settings.migrations.enabled) await showPending(program, view)
+    await applyMigrations(program)
+  } else if (settings.migrations.enabled) await tellPending(program)
   const runner = await openRunner(program)
 
-  const codes: ExitCode[] = []
+  const results: RunResult[] = []
   for (const chosen of settings.jobs) {
     if (jobs.length > 0 && !jobs.includes(chosen.job.name)) continue
     const { job, retentionMs, enabled } = chosen
-    const run = { job, retentionMs, trigger: 'run-now', slot: undefined, dryRun, accepted, stopping: shutdown.stopping } as const
+    if (enabled) view?.expect(job.name, await estimated(program, chosen))
+    const tellDay = dryRun && enabled && job.retention !== undefined ? view?.days(job.name) : undefined
+    const run = { tellDay, job, retentionMs, trigger: 'run-now', slot: undefined, dryRun, accepted, stopping: shutdown.stopping } as const
     const result = enabled ? await runJob(runner, run) : disabled(chosen, dryRun)
     events.jobFinished(result)
-    codes.push(result.exitCode)
+    results.push(result)
   }
-  return gravest(codes)
+  view?.summarize(results)
+  await leaveMetrics(program)
+  return gravest(results.map(({ exitCode }) => exitCode))
+}
+
+async function showPending({ database, migrationFiles }: Program, view: View): Promise<void> {
+  const pending = await pendingMigrations({ database, files: migrationFiles })
+  if (pending.length > 0) view.pending(pending.map(({ stem }) => stem))
+}
+
+/** For people alone: what cannot be told now, the run itself will tell. */
+async function estimated({ database, view }: Program, { job, retentionMs }: JobSettings): Promise<Estimate | undefined> {
+  if (view === undefined) return undefined
+  try {
+    return await database.expired(job, cutoffOf(job, retentionMs, await database.now())).estimate()
+  } catch {
+    return undefined
+  }
 }
 
 function disabled({ job }: JobSettings, dryRun: boolean): RunResult {

@@ -1,5 +1,6 @@
 import type { ExitCode } from '../errors.ts'
 import { doneUntil } from '../jobs/last-run.ts'
+import { persistently } from '../jobs/persistence.ts'
 import { runJob } from '../jobs/run-job.ts'
 import { NOTHING_ACCEPTED } from '../jobs/safety-check.ts'
 import { startHeartbeat } from '../observe/heartbeat.ts'
@@ -23,10 +24,13 @@ export async function runWorker(program: Program): Promise<ExitCode> {
     jobs: enabled.map((each) => each.job.name),
     timeZone: settings.schedule.timeZone,
   })
+  if (settings.metrics.textfile !== undefined)
+    events.note('metrics.textfile is for --run-now; the metrics of a worker are read over HTTP, with http.enabled')
   const { file } = settings.health
   const warn = (message: string): void => events.warning(message)
   const heartbeat = file === undefined ? undefined : await startHeartbeat(file, clock, warn, shutdown.stopping)
 
+  if (program.site !== undefined) program.site.shows((await import('./latest-status.ts')).latestStatusOf(program))
   await applyMigrations(program)
   const scheduler = startScheduler(await scheduledJobs(program, enabled), { ...settings.schedule, clock, random: host.random })
 
@@ -55,7 +59,8 @@ async function scheduledJobs(program: Program, enabled: readonly JobSettings[]):
       },
       async overdue() {
         try {
-          const since = recorded ? await doneUntil(database, clock, job.name, stopping) : undefined
+          const ask = (): Promise<number | undefined> => doneUntil(database, clock, job.name)
+          const since = recorded ? await persistently({ database, clock, stopping }, ask) : undefined
           return overdueSlot(schedule, settings.schedule.timeZone, since ?? known, clock.now())
         } catch (error) {
           if (!stopping.aborted) events.jobWarning(job.name, `whether a run was missed cannot be told: ${messageOf(error)}`)

@@ -13,6 +13,7 @@ export type FormatName =
   | 'retention or forever'
   | 'schedule'
   | 'time zone'
+  | 'port'
   | 'choice'
 
 /** What a format needs to know of the setting it is asked about. */
@@ -41,6 +42,7 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   },
   schedule: { check: checkSchedule },
   'time zone': { check: timeZoneProblem },
+  port: { check: portProblem, fromText: (text) => (/^\d{1,5}$/.test(text) ? Number(text) : text) },
   choice: { check: (value, { choices = [] }) => choiceProblem(value, choices), fromText: (text) => text.toLowerCase() },
 }
 
@@ -112,6 +114,13 @@ function isTimeZone(name: string): boolean {
   } catch {
     return false
   }
+}
+
+const MOST_PORT = 65_535
+
+function portProblem(value: unknown): string | undefined {
+  const whole = typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MOST_PORT
+  return whole ? undefined : `${shown(value)} is not a port; write a whole number from 0 to ${MOST_PORT}`
 }
 
 function choiceProblem(value: unknown, choices: readonly string[]): string | undefined {

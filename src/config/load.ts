@@ -78,8 +78,15 @@ function readOverrides(overrides: Readonly<Record<string, string>>): Layer {
 
 /** Values that are well by themselves and not together. */
 function contradictions(values: Values): readonly string[] {
-  return [...schemaContradictions(values), ...archiveContradictions(values)]
+  const { textfile } = values.metrics
+  return [
+    ...schemaContradiction(values.database),
+    ...archiveContradictions(values),
+    ...(textfile === null || textfile.endsWith('.prom') ? [] : [NOT_COLLECTED]),
+  ]
 }
+
+const NOT_COLLECTED = 'metrics.textfile: the name does not end in .prom, and node_exporter passes over any other'
 
 /** Counted from the same moment: what is archived would be removed at once. */
 function archiveContradictions({ archive, jobs }: Values): readonly string[] {
@@ -94,7 +101,7 @@ function archiveContradictions({ archive, jobs }: Values): readonly string[] {
   })
 }
 
-function schemaContradictions({ database }: Values): readonly string[] {
+function schemaContradiction(database: Values['database']): readonly string[] {
   const url = parseDatabaseUrl(database.url)
   if (url.engine !== 'postgres' || url.schema === undefined || url.schema === database.schema) return []
   return [

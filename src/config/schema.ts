@@ -7,7 +7,7 @@ import { FORMATS, type FormatName, type Limits } from './formats.ts'
 interface Leaf extends Limits {
   readonly doc: string
   readonly format: FormatName
-  readonly default: string | boolean | null
+  readonly default: string | number | boolean | null
   readonly env: string
   /** Never shown. */
   readonly sensitive?: boolean
@@ -28,6 +28,8 @@ export interface Values {
   readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   readonly health: { readonly file: string | null }
+  readonly http: { readonly enabled: boolean; readonly host: string; readonly port: number }
+  readonly metrics: { readonly textfile: string | null }
 }
 
 export interface JobValues {
@@ -116,6 +118,25 @@ const SCHEMA = {
       env: 'HEALTH_FILE',
     },
   },
+  http: {
+    enabled: {
+      doc: 'whether the worker answers /metrics, /healthz, /readyz and /status',
+      format: 'truth',
+      default: false,
+      env: 'HTTP_ENABLED',
+    },
+    host: { doc: 'the address it listens at; 0.0.0.0 or :: is every one', format: 'text', default: '127.0.0.1', env: 'HTTP_HOST' },
+    port: { doc: 'the port it listens at; 0 is any free one, named in the log', format: 'port', default: 9465, env: 'HTTP_PORT' },
+  },
+  metrics: {
+    textfile: {
+      doc: 'a file that `--run-now` leaves its metrics in, for the textfile collector of node_exporter',
+      format: 'text',
+      default: null,
+      nullable: true,
+      env: 'METRICS_TEXTFILE',
+    },
+  },
 } satisfies Section
 
 function jobSection(job: Job) {
@@ -153,7 +174,7 @@ export interface SettingDescription {
   readonly key: string
   readonly environment: readonly string[]
   /** As a person writes it; null: none. */
-  readonly default: string | boolean | null
+  readonly default: string | number | boolean | null
   readonly doc: string
 }
 

@@ -19,6 +19,8 @@ export interface Settings {
   readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   readonly health: { readonly file: string | undefined }
+  readonly http: { readonly enabled: boolean; readonly host: string; readonly port: number }
+  readonly metrics: { readonly textfile: string | undefined }
   /** For the `config` command, in the order of the documents. */
   readonly entries: readonly SettingEntry[]
   /** What must never appear in a log line. */
@@ -45,7 +47,7 @@ export interface JobSettings {
 export interface SettingEntry {
   readonly key: string
   /** As a person writes it, without secrets; null: none. */
-  readonly value: string | boolean | null
+  readonly value: string | number | boolean | null
   readonly source: string
 }
 
@@ -59,7 +61,7 @@ export interface Resolved {
 
 /** From values that were checked. */
 export function toSettings({ values, sources, notes, driverPassword }: Resolved): Settings {
-  const { database, migrations, jobs, archive, schedule, log, health } = values
+  const { database, migrations, jobs, archive, schedule, log, health, http, metrics } = values
   const url = parseDatabaseUrl(database.url)
   return frozen({
     database: { url, schema: database.schema, timeZone: database.timeZone, connectTimeoutMs: milliseconds(database.connectTimeout) },
@@ -76,6 +78,8 @@ export function toSettings({ values, sources, notes, driverPassword }: Resolved)
     schedule: { timeZone: schedule.timeZone, catchUp: schedule.catchUp },
     log: { level: log.level, format: log.format },
     health: { file: health.file ?? undefined },
+    http: { enabled: http.enabled, host: http.host, port: http.port },
+    metrics: { textfile: metrics.textfile ?? undefined },
     entries: SETTINGS.map(({ key, sensitive }) => ({
       key,
       value: sensitive === true ? displayUrl(url) : valueAt(values, key),
@@ -94,11 +98,11 @@ function milliseconds(text: string): number {
   return ms
 }
 
-function valueAt(values: Values, key: string): string | boolean | null {
+function valueAt(values: Values, key: string): string | number | boolean | null {
   const value = key
     .split('.')
     .reduce<unknown>((node, name) => (typeof node === 'object' && node !== null ? Reflect.get(node, name) : node), values)
-  return typeof value === 'string' || typeof value === 'boolean' ? value : null
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null
 }
 
 function frozen<T>(value: T): T {

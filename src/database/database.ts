@@ -1,11 +1,12 @@
 import { MaintenanceError, type ErrorCode } from '../errors.ts'
 import type { Clock, EpochMs } from '../time.ts'
+import type { Purgeable } from './purgeable.ts'
 import type { Relation } from './relation.ts'
-import type { Archivable, StoredRow } from './stored-rows.ts'
-import type { Pacing, Pressure } from './pressure.ts'
+import type { Archivable } from './stored-rows.ts'
 import type { DatabaseUrl } from './url.ts'
 
 export type { Pace, Pacing, Pressure } from './pressure.ts'
+export type { Census, Estimate, ExpiredRows, Inspection, Purgeable, Slice, Slices, Tally, TellDay, TimeColumn } from './purgeable.ts'
 export type { Column, Relation, TypeFamily } from './relation.ts'
 export type * from './stored-rows.ts'
 
@@ -90,77 +91,6 @@ export class DatabaseError extends MaintenanceError {
   }
 }
 
-export interface TimeColumn {
-  readonly table: string
-  readonly column: string
-  /** Present where the column says when a row was written: then the newest row tells in which zone that is done. */
-  readonly retention?: object
-}
-
-export interface Purgeable {
-  readonly pacing: Pacing
-  /**
-   * Looks before anything is deleted: table, column and its type, an index, rights, rows hidden by a policy. What makes the job impossible
-   * is thrown, saying what to do.
-   */
-  inspect(column: TimeColumn): Promise<Inspection>
-  expired(column: TimeColumn, cutoff: EpochMs): ExpiredRows
-  /** Who else works on this database, who waits on us, and what the last transaction took. */
-  pressure(): Promise<Pressure>
-  /** Between batches and after the last, outside any lock: what the engine wants done after deleting. Cheap when there is nothing to do. */
-  tidy(last: boolean): Promise<void>
-  /** Bytes inside the database that freed rows leave for new ones; what cannot be told cheaply is `undefined`. */
-  reusableBytes(): Promise<number | undefined>
-}
-
-export type Inspection =
-  | { readonly kind: 'absent'; readonly reason: string }
-  | { readonly kind: 'ready'; readonly warnings: readonly string[] }
-
-/** Rows whose time is before the cutoff. Keeps no position: asking again after the same slice, smaller, is the retry. */
-export interface ExpiredRows {
-  /**
-   * The next slice of at most `size` rows behind `after`, forwards, whether or not earlier ones were removed; chosen without a lock.
-   * A slice asked for with size 1 holds one row. `undefined`: none is left.
-   */
-  next(size: number, after: Slice | undefined): Promise<Slice | undefined>
-  /** What is kept for its time's sake. Asked at the end of a run; `thorough` reads also where rows still to be kept lie. */
-  census(thorough: boolean): Promise<Census>
-  /** Whether a row is known that stays because its time has not come: a look-up, not a count. */
-  sparesAny(): Promise<boolean>
-}
-
-export interface Census {
-  /** Rows whose time is NULL: they never expire. */
-  readonly undated: number
-  /** Rows whose time cannot be read. */
-  readonly unreadable: number
-  /** Up to three shapes of what cannot be read, digits as 9 and letters as a; never a row's content. */
-  readonly shapes: readonly string[]
-}
-
-export interface Slice {
-  /** How many of its rows have expired, now. */
-  count(): Promise<number>
-  /**
-   * Its rows that have expired, now, as they are stored: a few megabytes at a time, without a lock. Rejects with what `take` rejects with.
-   * Absent where rows are not kept for anybody.
-   */
-  read?(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void>
-  /**
-   * Deletes its rows, repeating the whole condition, so that a row renewed since it was chosen stays.
-   * `row-refused`: a constraint or trigger of one of its rows said no; nothing of the slice is gone once the transaction is rolled back.
-   * `gone` is told the digest of each deleted row, as it was when it was deleted; what it throws ends the transaction.
-   */
-  remove(tx: Transaction, gone?: (digest: string) => void): Promise<Tally>
-}
-
-export interface Tally {
-  readonly affected: number
-  /** Rows another transaction holds: they were passed over. */
-  readonly locked: number
-}
-
 export interface Migratable {
   /** Matches the file names in `migrations/` that are for this engine. */
   readonly migrationFiles: RegExp
@@ -232,6 +162,11 @@ export interface OpenOptions {
   readonly reconnectTimeoutMs?: number
   /** `read` changes nothing and makes nothing, whatever is asked of it: where there is no database yet it shows an empty one. */
   readonly access: 'write' | 'read'
+  /**
+   * How long one piece of work should keep this process from doing anything else, in milliseconds: a driver may work on the event loop's thread.
+   * Absent: as long as is quickest.
+   */
+  readonly longestBlockMs?: number
   /** Told to the server, so that its administrators see who is connected. */
   readonly applicationName: string
   readonly clock: Clock

@@ -75,6 +75,23 @@ export function wallInstant(timeZone: string): (reading: EpochMs) => EpochMs {
   }
 }
 
+/** The latest instant at which the clocks of a zone show a reading, given as `wallClock` gives it; `undefined`: they skip it. */
+export function lastInstantShowing(reading: EpochMs, wall: (instant: EpochMs) => EpochMs): EpochMs | undefined {
+  const offsets = [-DAY, DAY].map((reach) => wall(reading + reach) - (reading + reach))
+  const instants = offsets.map((offset) => reading - offset).filter((instant) => wall(instant) === reading)
+  return instants.length === 0 ? undefined : Math.max(...instants)
+}
+
+/** The instants that stored readings mean in a zone, for people: to the hour where clocks were put back or forward. */
+export function instantsIn(timeZone: string): (reading: EpochMs) => EpochMs {
+  if (timeZone === 'UTC') return (reading) => reading
+  const wall = wallClock(timeZone)
+  return (reading) => {
+    if (Math.abs(reading) > CALENDAR_MS) return reading
+    return lastInstantShowing(reading, wall) ?? reading - (wall(reading) - reading)
+  }
+}
+
 /** Zones lie between UTC-12 and UTC+14: no change of the clock moves a reading further than 26 hours. */
 const REACH_MS = 36 * HOUR
 

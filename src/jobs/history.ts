@@ -26,11 +26,16 @@ export interface FinishedRun {
   readonly error: string | undefined
 }
 
-/** Answers with the run's number. */
+/**
+ * Answers with the run's number. A claim may have waited for the run before to let go of the lease: then it began when that ended, not when its
+ * transaction did. An end far in the future was written under a clock that was set back since.
+ */
 export async function openRun(tx: Transaction, table: string, { job, trigger, worker, version }: OpenedRun): Promise<number> {
   const { rows } = await tx.query<{ id: number }>(
-    `INSERT INTO ${table} (job, "trigger", worker, version, started_at) VALUES ($1, $2, $3, $4, $5) RETURNING id`,
-    [job, trigger, worker, version, tx.now],
+    `INSERT INTO ${table} (job, "trigger", worker, version, started_at)
+     SELECT $1, $2, $3, $4, coalesce((SELECT CASE WHEN finished_at > $5 AND finished_at <= $6 THEN finished_at END FROM ${table}
+       WHERE job = $1 ORDER BY started_at DESC LIMIT 1), $5) RETURNING id`,
+    [job, trigger, worker, version, tx.now, tx.now + FUTURE_MS],
   )
   return rows[0]?.id ?? NaN
 }

@@ -2,7 +2,6 @@ import type { Database } from '../database/database.ts'
 import { LEDGER } from '../migrations/ledger.ts'
 import { DAY, type Clock, type EpochMs } from '../time.ts'
 import { lastRunAt, RUNS } from './history.ts'
-import { persistently } from './persistence.ts'
 import { SLOT_TOLERANCE_MS } from './recorded-run.ts'
 
 /** Longer ago nobody asks about. */
@@ -12,14 +11,12 @@ const MOST_AGO_MS = 400 * DAY
  * Up to when the slots of a job are done, on the host's clock: when its last run began or, without one, when the database was first migrated.
  * `undefined`: neither is on record.
  */
-export function doneUntil(database: Database, clock: Clock, job: string, stopping: AbortSignal): Promise<EpochMs | undefined> {
-  return persistently({ database, clock, stopping }, async () => {
-    const now = await database.now()
-    const hostAheadMs = clock.now() - now
-    const last = await lastRunAt(database, database.named(RUNS), job, now - MOST_AGO_MS, now)
-    if (last !== undefined) return last + hostAheadMs + SLOT_TOLERANCE_MS
-    const { rows } = await database.query<{ first: number | null }>(`SELECT min(applied_at) AS first FROM ${database.named(LEDGER)}`)
-    const first = rows[0]?.first ?? undefined
-    return first === undefined ? undefined : first + hostAheadMs
-  })
+export async function doneUntil(database: Database, clock: Clock, job: string): Promise<EpochMs | undefined> {
+  const now = await database.now()
+  const hostAheadMs = clock.now() - now
+  const last = await lastRunAt(database, database.named(RUNS), job, now - MOST_AGO_MS, now)
+  if (last !== undefined) return last + hostAheadMs + SLOT_TOLERANCE_MS
+  const { rows } = await database.query<{ first: number | null }>(`SELECT min(applied_at) AS first FROM ${database.named(LEDGER)}`)
+  const first = rows[0]?.first ?? undefined
+  return first === undefined ? undefined : first + hostAheadMs
 }

@@ -1,4 +1,4 @@
-import type { ExpiredRows, Query, Slice, Tally, Transaction } from '../database/database.ts'
+import type { Query, Slice, Slices, Tally, Transaction } from '../database/database.ts'
 import { DAY, type EpochMs } from '../time.ts'
 
 /** What is on record of a run is kept this long. */
@@ -12,7 +12,7 @@ interface Place {
 const BEGINNING: Place = { startedAt: 0, id: 0 }
 
 /** Runs that began before the cutoff, oldest first, for the same loop that purges the gateway's tables. */
-export function oldRuns(query: Query, table: string, cutoff: EpochMs): ExpiredRows {
+export function oldRuns(query: Query, table: string, cutoff: EpochMs): Slices {
   return {
     async next(size, after) {
       const from = after instanceof OldRuns ? after.to : BEGINNING
@@ -23,8 +23,6 @@ export function oldRuns(query: Query, table: string, cutoff: EpochMs): ExpiredRo
       const last = rows.at(-1)
       return last === undefined ? undefined : new OldRuns(query, table, from, { startedAt: last.started_at, id: last.id })
     },
-    census: () => Promise.resolve({ undated: 0, unreadable: 0, shapes: [] }),
-    sparesAny: () => Promise.resolve(true),
   }
 }
 

@@ -7,7 +7,8 @@ export type Trigger = 'run-now' | 'schedule' | 'catch-up'
  * `interrupted`: told to stop before it was done. `skipped`: there was nothing it could work on, or another worker is at it. `stopped`: a
  * safety stop.
  */
-export type Outcome = 'succeeded' | 'failed' | 'skipped' | 'interrupted' | 'stopped'
+export const OUTCOMES = ['succeeded', 'failed', 'skipped', 'interrupted', 'stopped'] as const
+export type Outcome = (typeof OUTCOMES)[number]
 
 /** What one run came to; every count is of this run. */
 export interface RunResult {

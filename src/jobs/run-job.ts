@@ -1,8 +1,8 @@
 import type { Job } from '../catalogue.ts'
-import type { Census, Database, DatabaseError } from '../database/database.ts'
+import type { Census, Database, DatabaseError, TellDay } from '../database/database.ts'
 import { exitCodeOf, MaintenanceError, messageOf } from '../errors.ts'
-import { counting, removing } from '../retention/disposals.ts'
-import { adaptivePacer, countingPacer } from '../retention/pacer.ts'
+import { counting, removing, watched } from '../retention/disposals.ts'
+import { adaptivePacer, countingPacer, type PauseReason } from '../retention/pacer.ts'
 import { purge, type Progress } from '../retention/purge.ts'
 import { cutoffOf } from '../retention/rule.ts'
 import type { Clock, EpochMs } from '../time.ts'
@@ -23,13 +23,34 @@ export interface RunRequest {
   /** The point in the schedule that the run is for, on the host's clock; of several workers one does it. */
   readonly slot: EpochMs | undefined
   readonly dryRun: boolean
+  /** With a dry run, told how many of the rows that would go are of which day. */
+  readonly tellDay?: TellDay | undefined
   readonly accepted: Accepted
   readonly stopping: AbortSignal
 }
 
-/** What a run has to tell before it ends. */
+/** What a run has to tell before it ends. Told while it waits: a listener is quick and does not throw. */
 export interface RunListener {
+  /** The run has its lease; what it comes to is told by its result. */
+  jobStarted(job: string, start: JobStart): void
   jobWarning(job: string, message: string): void
+  /** A batch is committed; in a dry run: counted. */
+  jobBatch(job: string, batch: JobBatch): void
+  /** After a wait. */
+  jobPaused(job: string, ms: number, reason: PauseReason): void
+}
+
+export interface JobStart {
+  readonly trigger: Trigger
+  readonly dryRun: boolean
+}
+
+export interface JobBatch {
+  readonly affected: number
+  /** By the run so far. */
+  readonly total: number
+  /** From before BEGIN, waiting for the lock included, to the answer to COMMIT. */
+  readonly durationMs: number
 }
 
 export interface RunnerOptions {
@@ -75,6 +96,7 @@ export async function runJob(options: RunnerOptions, request: RunRequest): Promi
     const begun = await beginRun(options, request)
     if (begun.kind === 'skipped') return result({ outcome: 'skipped', reason: begun.reason })
     run = begun.run
+    options.listener.jobStarted(request.job.name, { trigger: request.trigger, dryRun: request.dryRun })
   } catch (error) {
     return result(endingOf(error, request))
   }
@@ -128,8 +150,11 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run, 
   const archiving = dryRun ? undefined : await openArchiving(options, request, run, { cutoff, retentionMs })
   work.archived = archiving?.archived
   const rows = archiving?.rows ?? database.expired(job, cutoff)
-  const dispose = dryRun ? counting() : removing(run.batch)
-  const pacer = await (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping)
+  const dispose = watched(dryRun ? counting(request.tellDay) : removing(run.batch), clock, ({ affected }, durationMs) =>
+    listener.jobBatch(job.name, { affected, total: work.progress.affected + affected, durationMs }),
+  )
+  const paused = (ms: number, reason: PauseReason): void => listener.jobPaused(job.name, ms, reason)
+  const pacer = await (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused)
   await purge(rows, dispose, pacer, (progress) => void (work.progress = progress), stopping)
   await archiving?.finish()
   if (work.progress.affected > 0) await database.tidy(true)
@@ -174,7 +199,7 @@ function refusedRows(job: Job, progress: Progress): MaintenanceError | undefined
   if (progress.refused === 0) return undefined
   return new MaintenanceError(
     'JOB_FAILED',
-    `${progress.refused} expired rows of ${job.table} refuse to be deleted and were left, all others are gone; the first said: ${progress.refusal}`,
+    `${progress.refused} expired rows of ${job.table} refuse to be deleted and were left, all others are gone; mend what refuses, and the next run takes them. The first said: ${progress.refusal}`,
   )
 }
 

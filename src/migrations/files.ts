@@ -67,7 +67,11 @@ async function sqlFilesIn(folder: string): Promise<string[]> {
   try {
     return (await readdir(folder)).filter((name) => /\.sql$/i.test(name)).toSorted()
   } catch (error) {
-    throw new MaintenanceError('MIGRATION_FILES_INVALID', `the migrations cannot be read: ${messageOf(error)}`, { cause: error })
+    throw new MaintenanceError(
+      'MIGRATION_FILES_INVALID',
+      `the migrations cannot be read: ${messageOf(error)}; nothing was opened. Install the package anew, or let this user read its folder`,
+      { cause: error },
+    )
   }
 }
 
@@ -75,6 +79,10 @@ async function bytesOf(file: string, path: string): Promise<Uint8Array> {
   try {
     return await readFile(file)
   } catch (error) {
-    throw new MaintenanceError('MIGRATION_FILES_INVALID', `${path} cannot be read: ${messageOf(error)}`, { cause: error })
+    throw new MaintenanceError(
+      'MIGRATION_FILES_INVALID',
+      `${path} cannot be read: ${messageOf(error)}; nothing was opened. Let this user read it`,
+      { cause: error },
+    )
   }
 }

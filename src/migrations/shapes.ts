@@ -2,20 +2,19 @@ import { MaintenanceError } from '../errors.ts'
 import type { Relation } from '../database/database.ts'
 import { otherHistories, shapeDifferences, type Shape } from './adoption.ts'
 import type { MigrationFile } from './files.ts'
-import { INITIAL_SHAPE } from './initial-shape.ts'
-import { METRICS_SHAPE } from './metrics-shape.ts'
+import { tableShapes } from './table-shapes.ts'
+import { VIEW_SHAPES } from './view-shapes.ts'
 
-/** What each migration makes, where tables of these names may already stand when it first runs. */
-const SHAPES: ReadonlyMap<number, Shape> = new Map([
-  [1, INITIAL_SHAPE],
-  [2, METRICS_SHAPE],
-])
+/** What a migration makes, where tables and views of these names may already stand when it first runs. */
+export function shapeOf({ version, text }: Pick<MigrationFile, 'version' | 'text'>): Shape {
+  return { ...tableShapes(text), ...VIEW_SHAPES.get(version) }
+}
 
 /**
  * Before the first statement: refuses a database whose tables or views are another program's idea of the same names, and says all of it at once.
  */
 export function refuseOtherShapes(existing: ReadonlyMap<string, Relation>, pending: readonly MigrationFile[]): void {
-  const differences = pending.flatMap(({ version }) => shapeDifferences(existing, SHAPES.get(version) ?? {}))
+  const differences = pending.flatMap((file) => shapeDifferences(existing, shapeOf(file)))
   if (differences.length === 0) return
   const others = otherHistories(existing)
   const lines = [

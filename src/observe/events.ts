@@ -11,6 +11,9 @@ export interface Events extends DatabaseListener, MigrationListener, RunListener
   workerStarted(fields: { version: string; database: Label; jobs: readonly string[]; timeZone: string }): void
   workerStopped(reason: string, durationMs: number): void
   jobFinished(result: RunResult): void
+  /** The first migration pass is over, and with it all that a start waits for. */
+  migrationsEnded(): void
+  listening(url: string): void
   note(message: string): void
   /** Ends the program: each problem is a line of its own. */
   failed(error: unknown): void
@@ -43,6 +46,13 @@ export function openEvents(log: Log): Events {
       ),
     slowIndex: (table, rows, message) => log.warn({ event: 'migrations.slow-index', table, rows }, message),
 
+    listening: (url) => log.info({ event: 'http.listening', url }, `listening at ${url}`),
+
+    // For counters and progress: no line in the log.
+    migrationsEnded: () => {},
+    jobStarted: () => {},
+    jobBatch: () => {},
+    jobPaused: () => {},
     jobFinished: (result) => log[levelOf(result)]({ event: 'job.finished', ...fieldsOf(result) }, sentenceOf(result)),
 
     failed(error) {

@@ -11,6 +11,16 @@ export interface Pacer {
   retry(error: unknown): Promise<void>
 }
 
+/**
+ * Why a purge waits. `polite`: between batches, so that others get their turn; `contended`: the same, after somebody was in the way; `hold`: the
+ * database asks for it; `retry`: after a batch that failed; `reconnect`: for a lost connection.
+ */
+export const PAUSE_REASONS = ['polite', 'contended', 'hold', 'retry', 'reconnect'] as const
+export type PauseReason = (typeof PAUSE_REASONS)[number]
+
+/** Told when a wait is over. */
+export type Paused = (ms: number, reason: PauseReason) => void
+
 /** What may pass by itself. */
 const PASSING: ReadonlySet<Trouble> = new Set(['busy', 'lost', 'unreachable'])
 /** How long one hold (a WAL that a reader keeps from being checkpointed, a lagging replica) may delay the next batch before it is tried anyway. */
@@ -18,8 +28,20 @@ const LONGEST_HOLD_MS = 30 * SECOND
 const HOLD_STEP_MS = 250
 
 /** Moves between a small hold with pauses and large batches without, by what the database says of others. */
-export async function adaptivePacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal): Promise<Pacer> {
+export async function adaptivePacer(
+  database: Purgeable & Session,
+  clock: Clock,
+  stopping: AbortSignal,
+  paused: Paused = () => {},
+): Promise<Pacer> {
   const { pacing } = database
+  const told = async (reason: PauseReason, wait: Promise<void>): Promise<void> => {
+    const startedMs = clock.monotonicMs()
+    await wait
+    paused(clock.monotonicMs() - startedMs, reason)
+  }
+  const sleep = (ms: number, reason: PauseReason): Promise<void> =>
+    ms > 0 ? told(reason, clock.sleep(ms, stopping)) : clock.sleep(0, stopping)
   let pace: Pace = firstPace(pacing, await database.pressure(), clock.monotonicMs())
   return {
     get rows() {
@@ -32,9 +54,9 @@ export async function adaptivePacer(database: Purgeable & Session, clock: Clock,
       const step = afterBatch(pace, pacing, { rows, endedAtMs }, pressure)
       pace = step.pace
       // Tidying and looking hold no lock: others have had their turn meanwhile.
-      await clock.sleep(Math.max(0, step.pauseMs - (clock.monotonicMs() - endedAtMs)), stopping)
+      await sleep(step.pauseMs - (clock.monotonicMs() - endedAtMs), pressure.contended ? 'contended' : 'polite')
       for (let held = 0; pressure.hold !== undefined && held < LONGEST_HOLD_MS && !stopping.aborted; held += HOLD_STEP_MS) {
-        await clock.sleep(HOLD_STEP_MS, stopping)
+        await sleep(HOLD_STEP_MS, 'hold')
         await database.tidy(false)
         pressure = await database.pressure()
       }
@@ -44,14 +66,14 @@ export async function adaptivePacer(database: Purgeable & Session, clock: Clock,
       const step = afterTrouble(pace, pacing, clock.monotonicMs())
       if (step === undefined) throw error
       pace = step.pace
-      await clock.sleep(step.pauseMs, stopping)
-      if (error.trouble !== 'busy' && !stopping.aborted) await database.reconnected(stopping)
+      await sleep(step.pauseMs, 'retry')
+      if (error.trouble !== 'busy' && !stopping.aborted) await told('reconnect', database.reconnected(stopping))
     },
   }
 }
 
 /** For a run that only counts: it holds nothing, so it takes large slices and only lets the event loop breathe. */
-export async function countingPacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal): Promise<Pacer> {
-  const pacer = await adaptivePacer(database, clock, stopping)
+export async function countingPacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal, paused?: Paused): Promise<Pacer> {
+  const pacer = await adaptivePacer(database, clock, stopping, paused)
   return { rows: database.pacing.mostRows, pause: () => clock.sleep(0, stopping), retry: (error) => pacer.retry(error) }
 }

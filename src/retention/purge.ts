@@ -1,4 +1,4 @@
-import { DatabaseError, type ExpiredRows, type Slice, type Tally } from '../database/database.ts'
+import { DatabaseError, type Slice, type Slices, type Tally } from '../database/database.ts'
 import { MaintenanceError, messageOf } from '../errors.ts'
 import type { Pacer } from './pacer.ts'
 
@@ -28,7 +28,7 @@ const MOST_REVISITED = 1_000
  * halved until the row stands alone and is set aside. Trouble that may pass is tried again, smaller, as the pacer says.
  * Rejects when the pacer gives up or too many rows refuse; `report` was told of everything done before.
  */
-export async function purge(rows: ExpiredRows, dispose: Dispose, pacer: Pacer, report: Report, stopping: AbortSignal): Promise<void> {
+export async function purge(rows: Slices, dispose: Dispose, pacer: Pacer, report: Report, stopping: AbortSignal): Promise<void> {
   let progress: Progress = { batches: 0, affected: 0, locked: 0, refused: 0, refusal: undefined }
   const revisit: { slice: Slice; locked: number }[] = []
   const tell = (change: Partial<Progress>): void => {

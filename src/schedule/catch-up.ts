@@ -1,4 +1,4 @@
-import { wallClock } from '../database/wall-clock.ts'
+import { lastInstantShowing, wallClock } from '../database/wall-clock.ts'
 import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from '../time.ts'
 import { readSchedule } from './cron.ts'
 
@@ -19,7 +19,7 @@ export function overdueSlot(expression: string, timeZone: string, since: EpochMs
   for (let day = Math.floor(latestReading / DAY) * DAY; day + DAY > reading(earliest) - HOUR; day -= DAY) {
     for (const time of timesBackwards(schedule)) {
       if (day + time > latestReading) continue
-      const instant = lastInstant(reading, day + time)
+      const instant = lastInstantShowing(day + time, reading)
       if (instant === undefined || instant > now) continue
       if (instant <= earliest) return undefined
       if (schedule.matches(instant)) return instant
@@ -42,11 +42,4 @@ function* timesBackwards({
   for (const hour of hours.toReversed())
     for (const minute of minutes.toReversed())
       for (const second of seconds.toReversed()) yield hour * HOUR + minute * MINUTE + second * SECOND
-}
-
-/** When clocks last show a reading; `undefined`: they never do. */
-function lastInstant(reading: (instant: EpochMs) => number, shown: number): EpochMs | undefined {
-  const offsets = [-DAY, DAY].map((reach) => reading(shown + reach) - (shown + reach))
-  const instants = offsets.map((offset) => shown - offset).filter((instant) => reading(instant) === shown)
-  return instants.length === 0 ? undefined : Math.max(...instants)
 }

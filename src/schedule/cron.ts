@@ -54,6 +54,13 @@ export function readSchedule(expression: string, timeZone: string): Schedule {
   }
 }
 
+/** The next slot of a cron expression that was checked before, by the host's clock; `undefined`: none is near enough to be found. */
+export function nextSlot(expression: string, timeZone: string): EpochMs | undefined {
+  const task = createTask(expression, () => {}, { timezone: timeZone, logger: QUIET })
+  void task.destroy()
+  return task.getNextRuns(1)[0]?.getTime()
+}
+
 function ascending(values: readonly (number | string)[]): number[] {
   return values.map(Number).toSorted((a, b) => a - b)
 }

@@ -33,9 +33,13 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   'pg-copy-streams': /^database\/postgres\/driver\.ts$/,
   'better-sqlite3': /^database\//,
   'node-cron': /^schedule\/cron\.ts$/,
+  'cli-table3': /^terminal\/table\.ts$/,
+  'cli-progress': /^terminal\/bars\.ts$/,
+  cronstrue: /^schedule\/words\.ts$/,
   convict: /^config\//,
   yaml: /^config\//,
   pino: /^observe\/log\.ts$/,
+  'prom-client': /^observe\/metrics\.ts$/,
   'pino-pretty': /^observe\/log\.ts$/,
 }
 

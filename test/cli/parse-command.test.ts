@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseCommand } from '../../src/cli.ts'
 import { MaintenanceError } from '../../src/errors.ts'
+import { DAY, HOUR } from '../../src/time.ts'
 
 const configFile = undefined
 const accepted = { shorterRetention: false, emptyTable: false }
@@ -9,22 +10,30 @@ const accepted = { shorterRetention: false, emptyTable: false }
 const GOOD: readonly [string, object][] = [
   ['', { kind: 'worker', configFile }],
   ['--config c.yaml', { kind: 'worker', configFile: 'c.yaml' }],
-  ['--run-now', { kind: 'run-now', jobs: [], dryRun: false, accepted, configFile }],
-  ['--run-now --dry-run', { kind: 'run-now', jobs: [], dryRun: true, accepted, configFile }],
+  ['--run-now', { kind: 'run-now', jobs: [], dryRun: false, quiet: false, accepted, configFile }],
+  ['--run-now --dry-run', { kind: 'run-now', jobs: [], dryRun: true, quiet: false, accepted, configFile }],
   [
     '--run-now --job purge-sessions --job purge-audit-logs',
-    { kind: 'run-now', jobs: ['purge-sessions', 'purge-audit-logs'], dryRun: false, accepted, configFile },
+    { kind: 'run-now', jobs: ['purge-sessions', 'purge-audit-logs'], dryRun: false, quiet: false, accepted, configFile },
   ],
   [
     '--run-now --accept-shorter-retention',
-    { kind: 'run-now', jobs: [], dryRun: false, accepted: { shorterRetention: true, emptyTable: false }, configFile },
+    { kind: 'run-now', jobs: [], dryRun: false, quiet: false, accepted: { shorterRetention: true, emptyTable: false }, configFile },
   ],
   [
     '--run-now --accept-empty-table',
-    { kind: 'run-now', jobs: [], dryRun: false, accepted: { shorterRetention: false, emptyTable: true }, configFile },
+    { kind: 'run-now', jobs: [], dryRun: false, quiet: false, accepted: { shorterRetention: false, emptyTable: true }, configFile },
   ],
   ['migrate', { kind: 'migrate', dryRun: false, configFile }],
   ['migrate --dry-run', { kind: 'migrate', dryRun: true, configFile }],
+  ['--run-now --quiet', { kind: 'run-now', jobs: [], dryRun: false, quiet: true, accepted, configFile }],
+  ['status', { kind: 'status', json: false, configFile }],
+  ['status --json --config c.yaml', { kind: 'status', json: true, configFile: 'c.yaml' }],
+  ['history', { kind: 'history', jobs: [], sinceMs: 30 * DAY, json: false, configFile }],
+  [
+    'history --job purge-sessions --since 12h --json',
+    { kind: 'history', jobs: ['purge-sessions'], sinceMs: 12 * HOUR, json: true, configFile },
+  ],
   ['config --json', { kind: 'config', json: true, configFile }],
   ['--help', { kind: 'help' }],
   ['migrate --help', { kind: 'help' }],
@@ -44,7 +53,11 @@ const BAD: readonly [string, RegExp][] = [
   ['--run-now migrate', /--run-now does not go with migrate/],
   ['--accept-shorter-retention', /--accept-shorter-retention goes with --run-now/],
   ['--run-now --dry-run --accept-empty-table', /--accept-empty-table goes with --run-now, not with --dry-run/],
-  ['--run-now --json', /--json goes with config/],
+  ['--run-now --json', /--json goes with status or history or config/],
+  ['migrate --quiet', /--quiet goes with --run-now/],
+  ['status --since 3d', /--since goes with history/],
+  ['history --since 30', /--since is "30", and needs a length of time/],
+  ['history --since 30 --dry-run', /--dry-run goes with --run-now or migrate/],
   ['migrate now', /unexpected argument "now"/],
   ['--run-now=yes', /--run-now/],
   ['--config', /--config/],

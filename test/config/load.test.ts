@@ -59,11 +59,14 @@ test('with nothing given the settings are the documented defaults', () => {
       { job: JOBS[0], enabled: true, schedule: '0 3 * * *', retentionMs: 90 * DAY },
       { job: JOBS[1], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined },
       { job: JOBS[2], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined },
+      { job: JOBS[3], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined },
     ],
     archive: { enabled: false, directory: 'archive', retentionMs: 365 * DAY },
     schedule: { timeZone: 'UTC', catchUp: true },
     log: { level: 'info', format: 'auto' },
     health: { file: undefined },
+    http: { enabled: false, host: '127.0.0.1', port: 9465 },
+    metrics: { textfile: undefined },
   })
   assert.deepEqual([...new Set(entries.map(({ source }) => source))], ['config/default.yaml'])
   assert.deepEqual(secrets, [])
@@ -186,6 +189,8 @@ test('every setting can be given by its documented environment variable', () => 
     PURGE_POLICY_DECISIONS_SCHEDULE: '0 5 * * *',
     PURGE_SESSIONS_ENABLED: 'True',
     PURGE_SESSIONS_SCHEDULE: '* * * * * *',
+    PURGE_RATE_LIMITS_ENABLED: 'false',
+    PURGE_RATE_LIMITS_SCHEDULE: '0 6 * * *',
     ARCHIVE_ENABLED: 'true',
     ARCHIVE_DIRECTORY: '/var/archive',
     ARCHIVE_RETENTION: 'forever',
@@ -194,6 +199,10 @@ test('every setting can be given by its documented environment variable', () => 
     LOG_LEVEL: 'trace',
     LOG_FORMAT: 'pretty',
     HEALTH_FILE: '/tmp/alive',
+    HTTP_ENABLED: 'true',
+    HTTP_HOST: '::',
+    HTTP_PORT: '80',
+    METRICS_TEXTFILE: '/var/lib/x.prom',
   }
   const { entries, secrets: _, notes, ...settings } = load({ env })
   assert.deepEqual(settings, {
@@ -203,11 +212,14 @@ test('every setting can be given by its documented environment variable', () => 
       { job: JOBS[0], enabled: false, schedule: '0 4 * * *', retentionMs: DAY },
       { job: JOBS[1], enabled: false, schedule: '0 5 * * *', retentionMs: undefined },
       { job: JOBS[2], enabled: true, schedule: '* * * * * *', retentionMs: undefined },
+      { job: JOBS[3], enabled: false, schedule: '0 6 * * *', retentionMs: undefined },
     ],
     archive: { enabled: true, directory: '/var/archive', retentionMs: undefined },
     schedule: { timeZone: 'Asia/Kolkata', catchUp: false },
     log: { level: 'trace', format: 'pretty' },
     health: { file: '/tmp/alive' },
+    http: { enabled: true, host: '::', port: 80 },
+    metrics: { textfile: '/var/lib/x.prom' },
   })
   assert.deepEqual(
     entries.map(({ source }) => source),
@@ -237,6 +249,17 @@ test('a variable that looks like a setting is noted, without its value', () => {
     'the environment variable PURGE_AUDIT_LOGS_RETENTION is not a setting; those of purge-audit-logs are PURGE_AUDIT_LOGS_ENABLED, PURGE_AUDIT_LOGS_SCHEDULE, AUDIT_LOGS_RETENTION',
     'the environment variable SCHEDULE_TIMEZONE is not a setting; did you mean SCHEDULE_TIME_ZONE?',
   ])
+})
+
+test('a textfile that nobody would collect is refused', () => {
+  assert.equal(
+    only({ env: { METRICS_TEXTFILE: '/var/lib/x.txt' } }),
+    'metrics.textfile: the name does not end in .prom, and node_exporter passes over any other',
+  )
+})
+
+test('a port that is none is refused as it was written', () => {
+  assert.match(only({ env: { HTTP_PORT: 'tcp://10.0.0.1:80' } }), /^http\.port \(HTTP_PORT\): "tcp:\/\/10\.0\.0\.1:80" is not a port/)
 })
 
 test('a file that is not there is refused, the shipped one too', () => {

@@ -14,7 +14,7 @@ export function runWithClock(arena: Arena, packageRoot: string, shiftMs: number)
     packageRoot,
     version: '1.2.3',
     uid: process.getuid?.(),
-    terminal: { output: false, error: false },
+    terminal: { output: false, error: false, columns: () => undefined },
     clock: { ...clock, now: () => clock.now() + shiftMs },
     worker: 'moved-clock:1',
     random: () => 0,

@@ -113,8 +113,7 @@ for (const engine of ENGINES) {
   test(`${engine.name}: slots count from the last run, and before any from the first migration; what was skipped or stopped is no run`, async () => {
     await using fixture = await migrated(engine)
     const clock = hostClock()
-    const { signal } = new AbortController()
-    const until = (): Promise<number | undefined> => doneUntil(fixture.database, clock, SESSIONS.name, signal)
+    const until = (): Promise<number | undefined> => doneUntil(fixture.database, clock, SESSIONS.name)
     const [first] = await fixture.outside.sql<{ at: number }>('SELECT min(applied_at) AS at FROM maintenance_migrations')
     assert.ok(Math.abs((await until())! - first!.at) < 1_000)
     for (const [outcome, ago] of [

@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url'
 import { JOBS, type Job } from '../../src/catalogue.ts'
-import type { Database, Transaction } from '../../src/database/database.ts'
+import type { Database, OpenOptions, Transaction } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
 import type { RunResult } from '../../src/jobs/result.ts'
-import { runJob, type RunnerOptions, type RunRequest } from '../../src/jobs/run-job.ts'
+import { runJob, type RunListener, type RunnerOptions, type RunRequest } from '../../src/jobs/run-job.ts'
 import { NOTHING_ACCEPTED } from '../../src/jobs/safety-check.ts'
 import { readMigrationFiles } from '../../src/migrations/files.ts'
 import { migrate } from '../../src/migrations/migrate.ts'
@@ -21,7 +21,7 @@ export function ahead(ms: number): Clock {
   return { ...clock, now: () => clock.now() + ms }
 }
 
-export function opened(url: string, clock: Clock = hostClock()): Promise<Database> {
+export function opened(url: string, clock: Clock = hostClock(), changes: Partial<Omit<OpenOptions, 'url'>> = {}): Promise<Database> {
   return openDatabase({
     url: parseDatabaseUrl(url),
     schema: 'public',
@@ -33,6 +33,7 @@ export function opened(url: string, clock: Clock = hostClock()): Promise<Databas
     user: { uid: process.getuid?.() },
     listener: { created: () => {}, warning: () => {}, lost: () => {}, awaiting: () => {}, regained: () => {} },
     signal: new AbortController().signal,
+    ...changes,
   })
 }
 
@@ -64,6 +65,8 @@ export async function migrated(engine: TestEngine): Promise<Fixture> {
   }
 }
 
+export const QUIET: RunListener = { jobStarted: () => {}, jobWarning: () => {}, jobBatch: () => {}, jobPaused: () => {} }
+
 export interface Told {
   readonly warnings: string[]
 }
@@ -77,7 +80,7 @@ export function run(
     {
       database,
       clock: hostClock(),
-      listener: { jobWarning: (_, message) => void options.told?.warnings.push(message) },
+      listener: { ...QUIET, jobWarning: (_, message) => void options.told?.warnings.push(message) },
       worker: 'host-a:1',
       version: '1.2.3',
       recorded: true,

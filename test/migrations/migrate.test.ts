@@ -4,14 +4,14 @@ import type { Database } from '../../src/database/database.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import type { MigrationFile } from '../../src/migrations/files.ts'
 import { migrate, pendingMigrations } from '../../src/migrations/migrate.ts'
+import type { Shape } from '../../src/migrations/adoption.ts'
 import { readMigrationFiles } from '../../src/migrations/files.ts'
-import { INITIAL_SHAPE } from '../../src/migrations/initial-shape.ts'
-import { METRICS_SHAPE } from '../../src/migrations/metrics-shape.ts'
+import { shapeOf } from '../../src/migrations/shapes.ts'
 import { ENGINES } from '../support/engines.ts'
 import { initialSchema, isSqlite, listening, made, migrated, opened, optionsFor, pictureOf, PACKAGE_ROOT } from './support.ts'
 
 const initial = await initialSchema()
-const upToMetrics = (await readMigrationFiles(PACKAGE_ROOT)).filter(({ version }) => version <= 2)
+const every = await readMigrationFiles(PACKAGE_ROOT)
 
 async function refusal(attempt: Promise<unknown>): Promise<MaintenanceError> {
   const error: unknown = await attempt.then(
@@ -43,10 +43,11 @@ for (const engine of ENGINES) {
 
     it('make what their description says', async () => {
       await using test = await engine.fresh()
-      await migrated(test.url, upToMetrics)
+      await migrated(test.url, every)
       await using database = await opened(test.url)
       const relations = await database.relations()
-      const described = { ...INITIAL_SHAPE, ...METRICS_SHAPE }
+      const ours = every.filter(({ fileName }) => database.migrationFiles.test(fileName))
+      const described: Shape = Object.assign({}, ...ours.map(shapeOf))
       assert.deepEqual(
         [...relations.keys()].filter((name) => name !== 'maintenance_migrations').toSorted(),
         Object.keys(described).toSorted(),
@@ -59,6 +60,21 @@ for (const engine of ENGINES) {
           if (family !== undefined) assert.equal(family, shape.columns[column], `${name}.${column}`)
         }
       }
+    })
+
+    it("refuse another program's table of the same name, and leave it as it is", async () => {
+      await using test = await engine.fresh()
+      await migrated(
+        test.url,
+        every.filter(({ version }) => version < 3),
+      )
+      await test.sql('CREATE TABLE rate_limits (key VARCHAR(99) PRIMARY KEY, expires_at TIMESTAMP)')
+      const picture = await pictureOf(test)
+      const error = await refusal(migrated(test.url, every))
+      assert.equal(error.exitCode, 4)
+      for (const column of ['subject', 'resource', 'window_start', 'window_seconds', 'request_count'])
+        assert.match(error.message, new RegExp(`^- rate_limits has no column ${column}$`, 'm'))
+      assert.deepEqual(await pictureOf(test), picture)
     })
 
     it('change nothing the second time, and tell so', async () => {

@@ -2,11 +2,17 @@ import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { JOBS } from '../../src/catalogue.ts'
 import { runWorker } from '../../src/commands/worker.ts'
 import { withProgram, type Host } from '../../src/program.ts'
 import { hostClock, MINUTE, type EpochMs } from '../../src/time.ts'
 import { command } from '../support/command.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
+
+/** Of all jobs the one of audit logs alone. */
+const OTHERS_OFF = Object.fromEntries(
+  JOBS.filter((job) => job.table !== 'audit_logs').map((job) => [`${job.environment}_ENABLED`, 'false']),
+)
 
 const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -20,15 +26,14 @@ function workerAt(t: TestContext, now: EpochMs, database: TestDatabase, env: Rec
       DATABASE_URL: database.url,
       LOG_LEVEL: 'silent',
       PURGE_AUDIT_LOGS_SCHEDULE: '0 3 * * *',
-      PURGE_SESSIONS_ENABLED: 'false',
-      PURGE_POLICY_DECISIONS_ENABLED: 'false',
+      ...OTHERS_OFF,
       ...env,
     },
     workingDirectory: PACKAGE_ROOT,
     packageRoot: PACKAGE_ROOT,
     version: '1.2.3',
     uid: process.getuid?.(),
-    terminal: { output: false, error: false },
+    terminal: { output: false, error: false, columns: () => undefined },
     clock: { ...real, now: () => real.now() + shift },
     worker: 'host-a:1',
     random: () => 0,

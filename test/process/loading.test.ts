@@ -11,7 +11,18 @@ const SPY = `data:text/javascript,${encodeURIComponent(
 )}`
 
 /** Packages that a start can do without are a third of its time, and memory of the worker's for as long as it runs. */
-const AVOIDABLE = ['better-sqlite3', 'node-cron', 'pg', 'pino', 'pino-pretty', 'yaml']
+const AVOIDABLE = [
+  'better-sqlite3',
+  'cli-progress',
+  'cli-table3',
+  'cronstrue',
+  'node-cron',
+  'pg',
+  'pino',
+  'pino-pretty',
+  'prom-client',
+  'yaml',
+]
 
 async function loaded(words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'loading-'))
@@ -36,4 +47,11 @@ test('a run on a file loads its driver, and neither the other, nor the clock, no
 test('a run on a server loads its driver and not the other', async () => {
   const env = { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/nothing', DATABASE_CONNECT_TIMEOUT: '0s' }
   assert.deepEqual(await loaded(['--run-now'], env), ['pg', 'pino', 'yaml'])
+})
+
+test('what serves and counts is loaded by who asks for it alone', async () => {
+  assert.deepEqual(await loaded(['--run-now'], { HTTP_ENABLED: 'true' }), ['better-sqlite3', 'pino', 'yaml'])
+  assert.deepEqual(await loaded(['--run-now', '--dry-run'], { METRICS_TEXTFILE: 'x.prom' }), ['better-sqlite3', 'pino', 'yaml'])
+  const written = await loaded(['--run-now'], { METRICS_TEXTFILE: 'x.prom' })
+  assert.ok(written.includes('prom-client'))
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { JOBS } from '../../src/catalogue.ts'
 import { command, events, start } from '../support/command.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
 
@@ -25,9 +26,8 @@ describe('workers side by side', { concurrency: SECONDS > 6 }, () => {
       await using database = await engine.fresh()
       const env = {
         DATABASE_URL: database.url,
+        ...Object.fromEntries(JOBS.map((job) => [`${job.environment}_ENABLED`, String(job.table === 'sessions')])),
         PURGE_SESSIONS_SCHEDULE: '* * * * * *',
-        PURGE_AUDIT_LOGS_ENABLED: 'false',
-        PURGE_POLICY_DECISIONS_ENABLED: 'false',
       }
       assert.equal((await command(['migrate'], { env })).code, 0)
       const workers = Array.from({ length: WORKERS }, () => start([], { env, timeoutMs: (SECONDS + 54) * 1_000 }))

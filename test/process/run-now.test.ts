@@ -5,7 +5,7 @@ import { command, events, type Ended } from '../support/command.ts'
 import { ENGINES, postgresDatabase, sqliteDatabase, type TestDatabase } from '../support/engines.ts'
 import { bringUpToDate } from '../support/gateway.ts'
 
-const JOBS = ['purge-audit-logs', 'purge-policy-decisions', 'purge-sessions']
+const JOBS = ['purge-audit-logs', 'purge-policy-decisions', 'purge-sessions', 'purge-rate-limits']
 
 function runNow(database: TestDatabase, words: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
   return command(['--run-now', ...words], { env: { DATABASE_URL: database.url, ...env } })
@@ -55,6 +55,12 @@ for (const engine of ENGINES) {
         `INSERT INTO api_keys (key_hash, name, user_identifier, expires_at, created_by) VALUES ('k${at}', 'n', 'u', ${moment(at)}, 'me')`,
       )
     }
+    for (const at of [-60, 60]) {
+      await database.sql(
+        `INSERT INTO rate_limits (subject, resource, window_start, window_seconds, request_count, expires_at)
+         VALUES ('u', 'tool:1', ${moment(at - 60)}, 60, 7, ${moment(at)})`,
+      )
+    }
     const dry = await runNow(database, ['--dry-run'])
     assert.equal(dry.code, 0, dry.stdout)
     const foretold = finished(dry)
@@ -64,6 +70,7 @@ for (const engine of ENGINES) {
         [2, 0, true],
         [1, 0, true],
         [1, 0, true],
+        [1, 0, true],
       ],
     )
     assert.equal(await count(database, 'audit_logs'), 4)
@@ -71,11 +78,12 @@ for (const engine of ENGINES) {
     const wet = finished(await runNow(database))
     assert.deepEqual(
       JOBS.map((job) => wet[job]!['deleted']),
-      [2, 1, 1],
+      [2, 1, 1, 1],
     )
     assert.equal(await count(database, 'audit_logs'), 2)
     assert.equal(await count(database, 'policy_decisions'), 1)
     assert.equal(await count(database, 'sessions'), 1)
+    assert.equal(await count(database, 'rate_limits'), 1)
     assert.equal(await count(database, 'api_keys'), 2)
   })
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { DatabaseError, type ExpiredRows, type Slice, type Tally, type Trouble } from '../../src/database/database.ts'
+import { DatabaseError, type Slice, type Slices, type Tally, type Trouble } from '../../src/database/database.ts'
 import type { Pacer } from '../../src/retention/pacer.ts'
 import { purge, type Progress } from '../../src/retention/purge.ts'
 
 /** Rows 0 … n-1 in a row, handed out forwards like an engine does. */
-function numbered(total: number): ExpiredRows & { readonly slices: (readonly number[])[] } {
+function numbered(total: number): Slices & { readonly slices: (readonly number[])[] } {
   const bounds = new WeakMap<Slice, { from: number; to: number }>()
   const slices: (readonly number[])[] = []
   return {
@@ -19,8 +19,6 @@ function numbered(total: number): ExpiredRows & { readonly slices: (readonly num
       slices.push([from, to])
       return Promise.resolve(slice)
     },
-    census: () => Promise.reject(new Error('not asked for')),
-    sparesAny: () => Promise.reject(new Error('not asked for')),
   }
 }
 
@@ -48,7 +46,7 @@ function rethrow(error: unknown): never {
 }
 
 async function outcome(
-  rows: ExpiredRows,
+  rows: Slices,
   dispose: () => Promise<Tally>,
   pacer: Pacer,
   signal = new AbortController().signal,

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { access, readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { parse } from 'yaml'
-import { describeSettings } from '../../src/config/schema.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
 import { CHECKOUT } from './checkout.ts'
+import { ENVIRONMENT } from './offered.ts'
 
 interface Service {
   readonly build?: string
@@ -18,13 +18,13 @@ interface Service {
 }
 
 interface Compose {
-  readonly services: { readonly postgres: Service; readonly maintenance: Service }
+  readonly services: { readonly postgres: Service; readonly maintenance: Service; readonly prometheus: Service }
   readonly secrets: Readonly<Record<string, { readonly file: string }>>
   readonly volumes: Readonly<Record<string, unknown>>
 }
 
 const compose: Compose = parse(await readFile(`${CHECKOUT}compose.yaml`, 'utf8'))
-const { postgres, maintenance } = compose.services
+const { postgres, maintenance, prometheus } = compose.services
 
 /** The file a secret comes from where nobody set SECRETS. */
 function fileOf(secret: string): string {
@@ -52,17 +52,29 @@ describe('compose.yaml', () => {
   })
 
   it('names only settings that there are', () => {
-    const known = new Set(describeSettings().flatMap((setting) => setting.environment))
     assert.deepEqual(
-      Object.keys(maintenance.environment!).filter((name) => !known.has(name)),
+      Object.keys(maintenance.environment!).filter((name) => !ENVIRONMENT.has(name)),
       [],
     )
   })
 
-  it('publishes no port and keeps the data in a volume', () => {
-    assert.deepEqual([postgres['ports'], maintenance['ports']], [undefined, undefined])
+  it("publishes no port but Prometheus's to this machine, and keeps the data in volumes", () => {
+    assert.deepEqual([postgres['ports'], maintenance['ports'], prometheus['ports']], [undefined, undefined, ['127.0.0.1:9090:9090']])
     assert.deepEqual(postgres['volumes'], ['postgres-data:/var/lib/postgresql'])
-    assert.ok('postgres-data' in compose.volumes)
+    assert.ok('postgres-data' in compose.volumes && 'prometheus-data' in compose.volumes)
+  })
+
+  it('starts Prometheus only where it is asked for, with the rules and the scrape job that are tested', async () => {
+    assert.deepEqual(prometheus['profiles'], ['monitoring'])
+    assert.deepEqual(prometheus['volumes'], ['./deploy/prometheus:/etc/prometheus:ro', 'prometheus-data:/prometheus'])
+    await access(`${CHECKOUT}deploy/prometheus/prometheus.yml`)
+    assert.match(String(prometheus.image), /^prom\/prometheus:v\d+\.\d+\.\d+$/)
+    assert.equal(maintenance.environment!['HTTP_ENABLED'], '${HTTP_ENABLED:-false}')
+    const { read_only, cap_drop, security_opt } = prometheus
+    assert.deepEqual(
+      { read_only, cap_drop, security_opt },
+      { read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] },
+    )
   })
 
   it('starts the worker once the database answers over TCP', () => {

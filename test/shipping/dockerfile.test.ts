@@ -5,6 +5,7 @@ import { chmod, chown, copyFile, lstat, mkdtemp, readFile, readlink, rm, stat, u
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { JOBS } from '../../src/catalogue.ts'
 import { CHECKOUT, filesBelow, run, type Done } from './checkout.ts'
 import { execForm, readDockerfile, readDockerignore } from './dockerfile.ts'
 import { buildImage, OutOfReach, type Image } from './image.ts'
@@ -137,7 +138,7 @@ describe('the image', () => {
     const data = await place()
     const done = await start(['--run-now'], data)
     assert.equal(done.code, 0, done.stdout + done.stderr)
-    assert.equal(done.stdout.match(/"event":"job\.finished"/g)?.length, 3)
+    assert.equal(done.stdout.match(/"event":"job\.finished"/g)?.length, JOBS.length)
     assert.ok((await stat(join(data, 'secure_mcp_gateway.db'))).size > 0)
   })
 

@@ -3,64 +3,101 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { describeSettings } from '../../src/config/schema.ts'
-import { CHECKOUT, run } from './checkout.ts'
+import { parseCommand } from '../../src/cli.ts'
+import { CHECKOUT, run, type Done } from './checkout.ts'
+import { ENVIRONMENT } from './offered.ts'
 
-const NAME = 'mcp-gateway-maintenance.service'
-const unit = await readFile(`${CHECKOUT}deploy/systemd/${NAME}`, 'utf8')
+const FOLDER = `${CHECKOUT}deploy/systemd/`
+const WORKER = 'mcp-gateway-maintenance.service'
+const ONCE = 'mcp-gateway-maintenance-once.service'
+const TIMER = 'mcp-gateway-maintenance-once.timer'
+const units = new Map<string, string>()
+for (const name of [WORKER, ONCE, TIMER]) units.set(name, await readFile(`${FOLDER}${name}`, 'utf8'))
 /** The first that looks at the security of a file. */
 const ANALYZER = 250
 const { stdout: analyzer } = await run('systemd-analyze', ['--version'], { cwd: '/' })
 const skip = Number(/^systemd (\d+)/.exec(analyzer)?.[1] ?? 0) < ANALYZER && `systemd-analyze ${ANALYZER} or newer is not on this machine`
 
 /** Every value of a key, in order. */
-function values(key: string): string[] {
-  return [...unit.matchAll(new RegExp(`^${key}=(.*)$`, 'gm'))].map((match) => match[1]!)
+function values(name: string, key: string): string[] {
+  return [...(units.get(name) ?? '').matchAll(new RegExp(`^${key}=(.*)$`, 'gm'))].map((match) => match[1]!)
 }
 
-describe('the systemd unit', () => {
-  it('is accepted by systemd without a word', { skip }, async () => {
-    const done = await analyzed(['verify'])
+function hardening(name: string): string {
+  return (units.get(name) ?? '').split('# Nothing but the database and the journal.')[1]!.split('[Install]')[0]!
+}
+
+describe('the systemd units', () => {
+  it('are accepted by systemd without a word', { skip }, async () => {
+    const done = await analyzed(['verify'], units.keys())
     assert.deepEqual(done, { code: 0, stdout: '', stderr: '' })
   })
 
-  it('is exposed to at most 2.0 of 10', { skip }, async () => {
-    // The threshold is in tenths.
-    const done = await analyzed(['security', '--offline=yes', '--threshold=20'])
-    assert.equal(done.code, 0, done.stdout + done.stderr)
+  for (const name of [WORKER, ONCE]) {
+    it(`${name} is exposed to at most 2.0 of 10`, { skip }, async () => {
+      // The threshold is in tenths.
+      const done = await analyzed(['security', '--offline=yes', '--threshold=20'], [name])
+      assert.equal(done.code, 0, done.stdout + done.stderr)
+    })
+
+    it(`${name} runs as the gateway and takes nothing from it`, () => {
+      assert.deepEqual([values(name, 'User'), values(name, 'Group')], [['mcp-gateway'], ['mcp-gateway']])
+      assert.deepEqual(values(name, 'StateDirectory'), [], 'systemd would give the folder and all in it to User=')
+    })
+
+    it(`${name} hands over the database URL as a credential under the name that is read`, () => {
+      const [credential = ''] = values(name, 'LoadCredential')
+      assert.deepEqual(values(name, 'Environment'), [`DATABASE_URL_FILE=/run/credentials/%n/${credential.split(':')[0]!}`])
+      assert.ok(ENVIRONMENT.has('DATABASE_URL_FILE'))
+    })
+
+    it(`${name} starts an installed package with arguments that there are`, () => {
+      const [start = ''] = values(name, 'ExecStart')
+      const [program = '', ...words] = start.split(' ')
+      assert.equal(program, '/opt/mcp-gateway-maintenance/node_modules/.bin/mcp-gateway-maintenance')
+      parseCommand(words)
+      assert.deepEqual(words, name === ONCE ? ['--run-now'] : [])
+    })
+
+    it(`${name} leaves the worker the time that it may take to end, and kills only what is left`, () => {
+      assert.ok(Number.parseInt(values(name, 'TimeoutStopSec')[0]!, 10) > 8)
+      assert.deepEqual(values(name, 'KillMode'), ['mixed'])
+    })
+  }
+
+  it('the worker is started until it runs, and not tried again where a person must put something right', () => {
+    assert.deepEqual(values(WORKER, 'Type'), ['exec'])
+    assert.deepEqual(values(WORKER, 'RestartPreventExitStatus'), ['2 4'])
+    assert.deepEqual(values(WORKER, 'Restart'), ['on-failure'])
+    assert.deepEqual(values(WORKER, 'StartLimitIntervalSec'), ['0'])
   })
 
-  it('does not try again what a person must put right, and tries everything else for ever', () => {
-    assert.deepEqual(values('RestartPreventExitStatus'), ['2 4'])
-    assert.deepEqual(values('Restart'), ['on-failure'])
-    assert.deepEqual(values('StartLimitIntervalSec'), ['0'])
+  it('one run ends, is not tried again, and is given up after hours', () => {
+    assert.deepEqual(values(ONCE, 'Type'), ['oneshot'])
+    assert.deepEqual(values(ONCE, 'Restart'), [])
+    assert.deepEqual(values(ONCE, 'TimeoutStartSec'), ['6h'])
   })
 
-  it('leaves the worker the time that it may take to end, and kills only what is left', () => {
-    assert.ok(Number.parseInt(values('TimeoutStopSec')[0]!, 10) > 8)
-    assert.deepEqual(values('KillMode'), ['mixed'])
-    assert.deepEqual(values('Type'), ['exec'])
+  it('the two services are hardened alike', () => {
+    assert.equal(hardening(ONCE).trim(), hardening(WORKER).trim())
   })
 
-  it('runs as the gateway and takes nothing from it', () => {
-    assert.deepEqual([values('User'), values('Group')], [['mcp-gateway'], ['mcp-gateway']])
-    assert.deepEqual(values('StateDirectory'), [], 'systemd would give the folder and all in it to User=')
-  })
-
-  it('hands over the database URL as a credential under the name that is read', () => {
-    const [credential = ''] = values('LoadCredential')
-    const name = credential.split(':')[0]!
-    assert.deepEqual(values('Environment'), [`DATABASE_URL_FILE=/run/credentials/%n/${name}`])
-    assert.ok(describeSettings().some((setting) => setting.environment.includes('DATABASE_URL_FILE')))
+  it('the timer starts the one run, nightly, also one that was missed', { skip }, async () => {
+    assert.deepEqual([values(TIMER, 'Persistent'), values(TIMER, 'WantedBy'), values(TIMER, 'Unit')], [['true'], ['timers.target'], []])
+    assert.equal(TIMER.replace(/timer$/, 'service'), ONCE)
+    const [calendar = ''] = values(TIMER, 'OnCalendar')
+    const done = await run('systemd-analyze', ['calendar', '--base-time=2026-03-01 12:00:00 UTC', calendar], { cwd: '/' })
+    assert.equal(done.code, 0, done.stderr)
+    assert.match(done.stdout, /2026-03-02 03:00:00 UTC/)
   })
 })
 
-/** Looks at a copy whose program exists: the real one is where a person installs it. */
-async function analyzed(words: readonly string[]): Promise<{ code: number | undefined; stdout: string; stderr: string }> {
+/** Looks at copies whose program exists: the real one is where a person installs it. */
+async function analyzed(words: readonly string[], names: Iterable<string>): Promise<Done> {
   const folder = await mkdtemp(join(tmpdir(), 'maintenance-unit-'))
   try {
-    await writeFile(join(folder, NAME), unit.replace(/^ExecStart=.*$/m, 'ExecStart=/bin/sh'))
-    return await run('systemd-analyze', [...words, '--no-pager', join(folder, NAME)], { cwd: folder })
+    for (const [name, text] of units) await writeFile(join(folder, name), text.replace(/^ExecStart=.*$/m, 'ExecStart=/bin/sh'))
+    return await run('systemd-analyze', [...words, '--no-pager', ...[...names].map((name) => join(folder, name))], { cwd: folder })
   } finally {
     await rm(folder, { recursive: true, force: true })
   }

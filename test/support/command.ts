@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url))
+/** This checkout on the Node that runs the tests; `npm run test:package` names an installed package, and the Node to run it on. */
+const PACKAGE_ROOT = process.env['TEST_PACKAGE_ROOT'] ?? fileURLToPath(new URL('../..', import.meta.url))
+const NODE = process.env['TEST_PACKAGE_NODE'] ?? process.execPath
 
 export type Line = Readonly<Record<string, unknown>>
 
@@ -37,7 +39,7 @@ export interface CommandOptions {
 
 /** Starts the real command, with no setting but those given. */
 export function start(words: readonly string[], options: CommandOptions = {}): Running {
-  const child = spawn(process.execPath, [join(options.packageRoot ?? PACKAGE_ROOT, 'bin/mcp-gateway-maintenance.js'), ...words], {
+  const child = spawn(NODE, [join(options.packageRoot ?? PACKAGE_ROOT, 'bin/mcp-gateway-maintenance.js'), ...words], {
     cwd: options.cwd ?? tmpdir(),
     env: { PATH: process.env['PATH'], ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,5 +1,5 @@
 import { formatDuration, SECOND, type Clock } from '../../time.ts'
-import { DatabaseError } from '../database.ts'
+import { DatabaseError, type Label } from '../database.ts'
 import type { PostgresUrl } from '../url.ts'
 import { newDriver, type Driver } from './driver.ts'
 import { asDriverError, codeOf, explanation, scrubbed, troubleOf, type DriverError } from './errors.ts'
@@ -89,6 +89,10 @@ function hostOf(url: PostgresUrl): string {
 export function placeOf(url: PostgresUrl): { readonly place: string; readonly name: string } {
   const { host, port, database } = newDriver({ url, applicationName: '', encryption: false, connectTimeoutMs: 0 })
   return { place: `${host.includes(':') ? `[${host}]` : host}:${port}`, name: database }
+}
+
+export function postgresLabel(url: PostgresUrl): Label {
+  return { engine: 'postgres', ...placeOf(url) }
 }
 
 interface Waited {

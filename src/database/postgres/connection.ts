@@ -101,7 +101,10 @@ export class Connection implements Query {
         waitedFor = look && ended[0]?.rows[0]?.waited_for === true
         // The server answers COMMIT with ROLLBACK, and no error, where a statement has failed before.
         if (ended.at(-1)?.command === 'ROLLBACK')
-          throw new DatabaseError('failed', 'The transaction was rolled back: a statement in it had failed.')
+          throw new DatabaseError(
+            'failed',
+            'PostgreSQL has rolled the transaction back, because a statement in it had failed: nothing of it was kept. Its log says which.',
+          )
         return value
       } catch (error) {
         await this.#rollBack(driver)

@@ -22,12 +22,17 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
   if (facts === undefined) return { kind: 'absent', reason: `table ${title} does not exist` }
 
   if (!TABLES.has(facts.relkind))
-    throw impossible(`${title} is ${KINDS[facts.relkind] ?? 'no table'}: rows can only be deleted from a table`)
-  if (facts.type === null) throw impossible(`table ${title} has no column ${quoted(column.column)}`)
+    throw impossible(
+      `${title} is ${KINDS[facts.relkind] ?? 'no table'}: rows can only be deleted from a table. Put a table of that name in its place, or switch the job off`,
+    )
+  if (facts.type === null)
+    throw impossible(
+      `table ${title} has no column ${quoted(column.column)}. Look at what made the table; the migrations give it that column. Or switch the job off`,
+    )
   const type = timeTypeOf(facts.type)
   if (type === undefined) {
     throw impossible(
-      `column ${quoted(column.column)} of ${title} is of type ${facts.type}, and only timestamp and timestamptz can be compared`,
+      `column ${quoted(column.column)} of ${title} is of type ${facts.type}, and only timestamp and timestamptz can be compared: change the type, or switch the job off`,
     )
   }
   const missing = [...(facts.may_select ? [] : ['SELECT']), ...(facts.may_delete ? [] : ['DELETE'])]

@@ -1,6 +1,6 @@
 import { DatabaseError, type Database, type OpenOptions, type Query, type Session } from '../database.ts'
 import type { PostgresUrl } from '../url.ts'
-import { connectPatiently, placeOf } from './connect.ts'
+import { connectPatiently, postgresLabel } from './connect.ts'
 import { Connection, type Copy } from './connection.ts'
 import { qualified, quoted } from './identifiers.ts'
 import { inspect } from './inspect.ts'
@@ -10,7 +10,7 @@ import { approximateRows, indexState, relations } from './relations.ts'
 import { expiredRows } from './slices.ts'
 import { makeRestoreTable, restore } from './restoring.ts'
 import { instantOf, recordColumns } from './stored-rows.ts'
-import { EPOCH_MS, readingTransaction, shortTransaction } from './transactions.ts'
+import { EPOCH_MS, lookTransaction, readingTransaction, shortTransaction } from './transactions.ts'
 
 /** Waits for a server that does not answer yet; rejects with a `DatabaseError` when it cannot be reached or used. */
 export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
@@ -23,7 +23,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     awaiting: (place, reason) => listener.awaiting(place, reason),
   })
   const connection = new Connection(target, listener, driver, options.reconnectTimeoutMs)
-  const label = { engine: 'postgres', ...placeOf(url) }
+  const label = postgresLabel(url)
   try {
     await checkUsable(connection, { ...label, schema, access })
   } catch (error) {
@@ -32,6 +32,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   }
 
   const short = shortTransaction(schema, access)
+  const glance = lookTransaction(schema)
+  const look: Session['transaction'] = (work) => connection.transaction(glance, work)
   const transaction: Session['transaction'] = (work) => connection.transaction(short, work)
   // Outside a transaction a single statement is one anyway; only one that must not write is given its own.
   const query: Query['query'] = (sql, values) =>
@@ -52,12 +54,14 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 
     pacing: PACING,
     inspect: (column) => inspect({ query: queries, schema, timeZone, now }, column),
-    expired: (column, cutoff) => expiredRows({ query: queries, copy, schema, timeZone, caution }, column, cutoff),
+    expired: (column, cutoff) => expiredRows({ query: queries, copy, look, schema, timeZone, caution }, column, cutoff),
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Nothing: dead rows are autovacuum's work, which knows the load and the table's settings better than a worker that has just deleted.
     tidy: async () => undefined,
     // What vacuum has made reusable is known only to extensions such as pg_freespacemap.
     reusableBytes: async () => undefined,
+    sizeBytes: async () =>
+      (await query<{ bytes: number }>('SELECT pg_catalog.pg_database_size(current_database()) AS bytes')).rows[0]?.bytes ?? 0,
 
     instantOf: instantOf(timeZone),
     columnsOf: (table) => recordColumns(queries, schema, table),

@@ -1,4 +1,5 @@
 import type { Column, Query, Relation, TypeFamily } from '../database.ts'
+import { plannedRows } from './estimate.ts'
 import { qualified } from './identifiers.ts'
 
 /** Tables and views of one schema, by name; partitioned and foreign tables are tables, materialized views views. */
@@ -16,12 +17,8 @@ export async function relations(query: Query, schema: string): Promise<ReadonlyM
   return found
 }
 
-/** By the planner, which goes by the table's present size also where it was never analyzed. */
-export async function approximateRows(query: Query, schema: string, table: string): Promise<number> {
-  const { rows } = await query.query<{ 'QUERY PLAN': readonly [{ Plan: { 'Plan Rows': number } }] }>(
-    `EXPLAIN (FORMAT JSON) SELECT FROM ${qualified(schema, table)}`,
-  )
-  return rows[0]?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0
+export function approximateRows(query: Query, schema: string, table: string): Promise<number> {
+  return plannedRows(query, `SELECT FROM ${qualified(schema, table)}`)
 }
 
 /** Who may not see how far another role's build is sees no build: then an index that is not finished is invalid. */

@@ -38,7 +38,8 @@ export async function removeRows(
 ): Promise<Tally> {
   const { caution } = from
   if (caution.held && from.mayLock) return removeFree(tx, from, condition, witness)
-  await tx.query(BEGUN)
+  // What is archived must not come back after a crash of the server: its batches wait for the disk.
+  await tx.query(witness === undefined ? `${UNHURRIED}; ${BEGUN}` : BEGUN)
   try {
     return { affected: await removeAll(tx, from, condition, mostRows, witness), locked: 0 }
   } catch (error) {
@@ -53,7 +54,8 @@ export async function removeRows(
  * COMMIT does not wait for the disk: what a crash of the server undoes of a batch, it undoes whole, with the counts that were committed with it, and
  * the next run does it again. The run's own last transaction waits, and with it everything before it is on the disk.
  */
-const BEGUN = 'SET LOCAL synchronous_commit = off; SAVEPOINT batch'
+const UNHURRIED = 'SET LOCAL synchronous_commit = off'
+const BEGUN = 'SAVEPOINT batch'
 const LOCK_NOT_AVAILABLE = '55P03'
 
 async function removeAll(
@@ -105,7 +107,7 @@ async function rowsLeft(tx: Transaction, timed: TimedTable, condition: Condition
 function keptInSilence({ title }: TimedTable, rows: number): DatabaseError {
   return new DatabaseError(
     'row-refused',
-    `A trigger or rule on ${title} keeps ${rows === 1 ? 'an expired row' : `${rows} expired rows`} from being deleted without an error. ` +
-      'Change the trigger or rule, or switch this job off.',
+    `A trigger or rule on ${title} keeps ${rows === 1 ? 'an expired row' : `${rows} expired rows`} from being deleted without an error; nothing of that batch was kept. ` +
+      'Change the trigger or rule, or switch the job off.',
   )
 }

@@ -67,6 +67,17 @@ export function countSql({ table }: TimedTable, condition: Condition): string {
   return `SELECT count(*) AS rows FROM ${table} AS t WHERE ${condition.sql}`
 }
 
+/**
+ * The same by the hour hand: readings, in milliseconds since 1970 as if they were UTC, each with how many rows. `utc` says that readings are UTC, so
+ * that whole days will do.
+ */
+export function countByTimeSql({ table, column, type }: TimedTable, utc: boolean, condition: Condition): string {
+  const reading = type === 'timestamptz' ? `t.${column} AT TIME ZONE 'UTC'` : `t.${column}`
+  return `SELECT floor(extract(epoch FROM r.at) * 1000)::float8 AS reading, r.rows FROM (
+  SELECT date_trunc('${utc ? 'day' : 'minute'}', ${reading}) AS at, count(*) AS rows FROM ${table} AS t WHERE ${condition.sql} GROUP BY 1
+) AS r`
+}
+
 /** `returning`: an expression on `t`, answered for each row that is gone. */
 export function deleteSql({ table }: TimedTable, condition: Condition, returning?: string): string {
   return `DELETE FROM ${table} AS t WHERE ${condition.sql}${returning === undefined ? '' : ` RETURNING ${returning} AS gone`}`
@@ -86,6 +97,23 @@ export function deleteFreeSql({ table }: TimedTable, condition: Condition, retur
   DELETE FROM ${table} AS t USING free WHERE t.tableoid = free.relation AND t.ctid = free.place AND ${condition.sql} RETURNING ${returning} AS digest
 )
 SELECT (SELECT count(*) FROM free) AS free, (SELECT count(*) FROM gone) AS gone, (SELECT array_agg(digest) FROM gone) AS digests`
+}
+
+/** Counts the range no further than `$3` rows. */
+export function boundedSql(timed: TimedTable): string {
+  const { table, column } = timed
+  return `SELECT count(*) AS rows FROM (SELECT FROM ${table} AS t WHERE ${rangeCondition(timed, '', false, '').sql} ORDER BY t.${column} LIMIT $3::bigint) AS r`
+}
+
+/** The first time in the range, in milliseconds since 1970; of a type without a zone as if its readings were UTC. */
+export function oldestSql(timed: TimedTable): string {
+  const { table, column } = timed
+  return `SELECT floor(extract(epoch FROM t.${column}) * 1000)::float8 AS oldest FROM ${table} AS t WHERE ${rangeCondition(timed, '', false, '').sql} ORDER BY t.${column} LIMIT 1`
+}
+
+/** For the planner alone. */
+export function rangeSql(timed: TimedTable): string {
+  return `SELECT FROM ${timed.table} AS t WHERE ${rangeCondition(timed, '', false, '').sql}`
 }
 
 export function undatedSql({ table, column }: TimedTable): string {

@@ -7,10 +7,13 @@ import {
   type Slice,
   type StoredRow,
   type Tally,
+  type TellDay,
   type TimeColumn,
   type Transaction,
 } from '../database.ts'
+import { DayCounts } from '../day-counts.ts'
 import type { Copy } from './connection.ts'
+import { estimate, type Look } from './estimate.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
 import { removeRows, type Caution, type RemovalTable } from './removal.ts'
 import * as sql from './slice-sql.ts'
@@ -21,6 +24,7 @@ import { cutoffText, timeTypeOf } from './times.ts'
 export interface SliceOptions {
   readonly query: Query
   readonly copy: Copy
+  readonly look: Look
   readonly schema: string
   readonly timeZone: string
   readonly caution: Caution
@@ -42,6 +46,10 @@ export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: E
   }
   return {
     next: async (size, after) => nextSlice(await expired(), size, after === undefined ? BEGINNING : endOf(after)),
+    estimate: async () => {
+      const timed = await expired()
+      return estimate({ ...options, timed, cutoff: timed.cutoff })
+    },
     census: async () => census(await expired()),
     sparesAny: async () => sparesAny(await expired()),
   }
@@ -65,7 +73,10 @@ async function lookedUp(
   const title = `${schema}.${table}`
   const type = timeTypeOf(rows[0]?.type ?? '')
   if (rows[0] === undefined || type === undefined) {
-    throw new DatabaseError('failed', `Column "${column}" of table ${title} holds no times. No row of it was deleted.`)
+    throw new DatabaseError(
+      'failed',
+      `Column "${column}" of table ${title} holds no times. No row of it was deleted. Make it a timestamp or timestamptz, or switch its job off.`,
+    )
   }
   const timed = { table: qualified(schema, table), title, column: quoted(column), type }
   let record: RowRecord | undefined
@@ -116,8 +127,22 @@ class PostgresSlice implements Slice {
     this.end = end
   }
 
-  count(): Promise<number> {
+  async count(tell?: TellDay): Promise<number> {
+    if (tell !== undefined) return this.#countByDay(tell)
     return countRows(this.#expired.query, sql.countSql(this.#expired, this.#condition), this.#condition)
+  }
+
+  async #countByDay(tell: TellDay): Promise<number> {
+    const { query, type, timeZone } = this.#expired
+    const zoned = type === 'timestamptz' || timeZone === 'UTC'
+    const statement = sql.countByTimeSql(this.#expired, zoned, this.#condition)
+    const { rows } = await query.query<{ reading: number; rows: number }>(statement, this.#condition.values)
+    const days = new DayCounts(timeZone)
+    for (const each of rows) {
+      if (zoned) days.addInstant(each.reading, each.rows)
+      else days.addReading(each.reading, each.rows)
+    }
+    return days.tellAll(tell)
   }
 
   async read(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void> {

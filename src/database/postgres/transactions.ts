@@ -7,6 +7,7 @@ export const LOCK_MS = 100
 /** A batch takes tens of milliseconds; a plan that went wrong must not hold rows for long. */
 const STATEMENT_MS = 5 * SECOND
 const READING_MS = 30 * SECOND
+const LOOK_MS = SECOND
 /** A worker that was frozen in mid-transaction must not hold the gateway's rows. */
 const IDLE_MS = 10 * SECOND
 /** The server's own timeout answers first; this one is for a link that is dead. */
@@ -17,7 +18,16 @@ const DDL_LOCK_MS = 3 * SECOND
 const DDL_IDLE_MS = MINUTE
 
 /** Short, for batches and small writes. */
-export function shortTransaction(schema: string, access: 'write' | 'read', statementMs = STATEMENT_MS): TransactionStyle {
+export function shortTransaction(schema: string, access: 'write' | 'read'): TransactionStyle {
+  return { ...limited(schema, access, STATEMENT_MS), watched: true }
+}
+
+/** For what is only nice to know: given up soon, and not told of as a hold of the purge's. */
+export function lookTransaction(schema: string): TransactionStyle {
+  return { ...limited(schema, 'read', LOOK_MS), watched: false }
+}
+
+function limited(schema: string, access: 'write' | 'read', statementMs: number): Omit<TransactionStyle, 'watched'> {
   return {
     begin: [
       `BEGIN ISOLATION LEVEL READ COMMITTED${access === 'read' ? ' READ ONLY' : ''}`,
@@ -28,14 +38,13 @@ export function shortTransaction(schema: string, access: 'write' | 'read', state
       searchPath(schema, 'transaction'),
       NOW,
     ].join('; '),
-    answerMs: STATEMENT_MS + ANSWER_MARGIN_MS,
-    watched: true,
+    answerMs: statementMs + ANSWER_MARGIN_MS,
   }
 }
 
 /** For reading a few megabytes of rows, at the pace at which they are written elsewhere. */
 export function readingTransaction(schema: string): TransactionStyle {
-  return { ...shortTransaction(schema, 'read', READING_MS), answerMs: READING_MS + ANSWER_MARGIN_MS, watched: false }
+  return { ...limited(schema, 'read', READING_MS), watched: false }
 }
 
 /** For migrations: statements take as long as they need. */

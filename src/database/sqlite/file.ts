@@ -1,8 +1,8 @@
 import { constants, type Stats } from 'node:fs'
 import { access, open, stat } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { messageOf } from '../../errors.ts'
-import { DatabaseError, type OpenOptions, type Trouble } from '../database.ts'
+import { DatabaseError, type Label, type OpenOptions, type Trouble } from '../database.ts'
 import { refuseForeignUser } from './ownership.ts'
 
 /**
@@ -18,6 +18,10 @@ export async function prepareFile(file: string, options: Pick<OpenOptions, 'acce
   refuseForeignUser(file, stats.uid, options.user.uid)
   if (options.access === 'write') await mustBeWritable(file)
   return 'ready'
+}
+
+export function sqliteLabel(file: string): Label {
+  return { engine: 'sqlite', place: file, name: basename(file) }
 }
 
 /** For the owner and the group, less what the umask takes. */

@@ -1,12 +1,10 @@
 import type { Pressure } from '../database.ts'
 import type { Connection } from './connection.ts'
 import { dataVersion } from './data-version.ts'
-import { LISTEN_MS } from './pacing.ts'
+import { checkpointBytes, LISTEN_MS } from './pacing.ts'
 import type { SqliteSession } from './session.ts'
 import { BESIDE_MS, type WriteAheadLog } from './write-ahead-log.ts'
 
-/** While nobody else writes: the more waits, the more often a page is written again before it is moved, once. */
-const CHECKPOINT_ALONE_BYTES = 48 * 2 ** 20
 /** A log that cannot be moved grows with every batch, and slows every reader. */
 const MOST_WAL_BYTES = 32 * 2 ** 20
 /** Somebody else's checkpoint ends within tens of milliseconds. */
@@ -24,15 +22,17 @@ export class Housekeeping {
   readonly #session: SqliteSession
   readonly #log: WriteAheadLog
   readonly #pageBytes: number
+  readonly #aloneBytes: number
   /** In SQLite's full or incremental mode the file can give pages back. */
   readonly #givesBack: boolean
   #version: number
   #aloneFromMs: number
 
-  constructor(session: SqliteSession, log: WriteAheadLog) {
+  constructor(session: SqliteSession, log: WriteAheadLog, longestBlockMs: number | undefined) {
     const { connection } = session
     this.#session = session
     this.#log = log
+    this.#aloneBytes = checkpointBytes(longestBlockMs)
     this.#pageBytes = connection.figure('PRAGMA page_size')
     this.#givesBack = connection.figure('PRAGMA auto_vacuum') === INCREMENTAL
     this.#version = dataVersion(connection)
@@ -73,7 +73,7 @@ export class Housekeeping {
   }
 
   async #moveLog(): Promise<void> {
-    const done = (): Promise<boolean> => this.#session.read(() => this.#log.between(this.#alone ? CHECKPOINT_ALONE_BYTES : 1))
+    const done = (): Promise<boolean> => this.#session.read(() => this.#log.between(this.#alone ? this.#aloneBytes : 1))
     for (let tries = 1; !(await done()) && tries < MOST_TRIES; tries++) await this.#session.connection.clock.sleep(RETRY_MS)
   }
 

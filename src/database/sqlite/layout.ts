@@ -74,5 +74,5 @@ function hasTextAffinity(type: string): boolean {
 }
 
 function unfit({ file }: Connection, table: string, what: string): DatabaseError {
-  return new DatabaseError('failed', `${file}: ${table} ${what}; nothing was deleted from it`)
+  return new DatabaseError('failed', `${file}: ${table} ${what}; nothing was deleted from it. Mend the table, or switch the job off`)
 }

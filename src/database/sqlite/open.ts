@@ -1,10 +1,9 @@
 import BetterSqlite3 from 'better-sqlite3'
-import { basename } from 'node:path'
 import type { Database, OpenOptions } from '../database.ts'
 import type { SqliteUrl } from '../url.ts'
 import { BUSY_TIMEOUT_MS, Connection } from './connection.ts'
 import { databaseError } from './errors.ts'
-import { prepareFile } from './file.ts'
+import { prepareFile, sqliteLabel } from './file.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { inspect } from './inspect.ts'
 import { withMigrationLock } from './migration-lock.ts'
@@ -69,26 +68,27 @@ function prepare(connection: Connection): boolean {
 function databaseOf(
   connection: Connection,
   writeAhead: boolean,
-  { url: { file }, timeZone, access }: OpenOptions & { readonly url: SqliteUrl },
+  { url: { file }, timeZone, access, longestBlockMs }: OpenOptions & { readonly url: SqliteUrl },
 ): Database {
   const log = new WriteAheadLog(connection, new Snapshot(file))
   const session = new SqliteSession(connection, log)
-  const housekeeping = new Housekeeping(session, log)
+  const housekeeping = new Housekeeping(session, log, longestBlockMs)
   let open = true
   return {
-    label: { engine: 'sqlite', place: file, name: basename(file) },
+    label: sqliteLabel(file),
     now: () => session.now(),
     query: (sql, values) => session.query(sql, values),
     transaction: (work) => session.transaction(work),
     reconnected: () => session.reconnected(),
     named: (table) => session.named(table),
 
-    pacing: pacingOf(writeAhead),
+    pacing: pacingOf(writeAhead, longestBlockMs),
     inspect: (column) => session.read(() => inspect(connection, column, timeZone)),
     expired: (column, cutoff) => new SqliteExpiredRows(session, column, cutoff, timeZone),
     pressure: () => housekeeping.pressure(),
     tidy: (last) => (access === 'read' ? Promise.resolve() : housekeeping.tidy(last)),
     reusableBytes: () => housekeeping.reusableBytes(),
+    sizeBytes: () => session.read(() => connection.figure('PRAGMA page_count') * connection.figure('PRAGMA page_size')),
 
     instantOf: instantOf(timeZone),
     columnsOf: (table) => session.read(() => storedColumns(connection, table)),

@@ -1,9 +1,11 @@
 import type { EpochMs } from '../../time.ts'
-import { DatabaseError, type Slice, type StoredRow, type Tally, type Transaction } from '../database.ts'
+import { DatabaseError, type Slice, type StoredRow, type Tally, type TellDay, type Transaction } from '../database.ts'
+import { DayCounts } from '../day-counts.ts'
+import type { TimeRow } from './connection.ts'
 import { dataVersion } from './data-version.ts'
 import type { SqliteSession } from './session.ts'
 import type { RowReader } from './stored-rows.ts'
-import { standing } from './times.ts'
+import { readTime, standing } from './times.ts'
 import type { Position, Walk } from './walk.ts'
 
 export interface SliceOptions {
@@ -19,6 +21,7 @@ export interface SliceOptions {
   readonly cutoff: EpochMs
   /** For text without a zone. */
   readonly wallCutoff: EpochMs
+  readonly timeZone: string
   /** Behind the last row that was looked at for it. */
   readonly end: Position
 }
@@ -36,8 +39,8 @@ export class RowSlice implements Slice {
     this.#options = { ...options, rowids: inTableOrder(options.rowids) }
   }
 
-  count(): Promise<number> {
-    return this.#options.session.read(() => this.#stillExpired().length)
+  count(tell?: TellDay): Promise<number> {
+    return this.#options.session.read(() => (tell === undefined ? this.#stillExpired().length : this.#countByDay(tell)))
   }
 
   async read(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void> {
@@ -56,7 +59,7 @@ export class RowSlice implements Slice {
     if (gone !== undefined) return this.#removeTold(gone)
     // Under the write lock: what nobody has changed since it was chosen is still what was chosen, and need not be read again.
     const unchanged = dataVersion(session.connection) === version
-    const expired = unchanged ? rowids : this.#stillExpired()
+    const expired = unchanged ? rowids : this.#stillExpired().map(([, rowid]) => rowid)
     const affected = removesListed
       ? session.connection.run(statements.removeListed, [listed(expired)]).changed
       : session.connection.each(
@@ -91,12 +94,22 @@ export class RowSlice implements Slice {
   }
 
   /** Judged here and not by a function within the statement: that costs half as much again as the deleting. */
-  #stillExpired(): readonly (number | bigint)[] {
+  #stillExpired(): readonly TimeRow[] {
     const { session, walk, rowids, cutoff, wallCutoff } = this.#options
     return session.connection
       .timeRows(walk.statements.reread, [listed(rowids)])
       .filter(([value]) => standing(value, cutoff, wallCutoff) === 'expired')
-      .map(([, rowid]) => rowid)
+  }
+
+  #countByDay(tell: TellDay): number {
+    const days = new DayCounts(this.#options.timeZone)
+    for (const [value] of this.#stillExpired()) {
+      const time = readTime(value)
+      if (time === undefined) continue
+      if (time.zoned) days.addInstant(time.instant, 1)
+      else days.addReading(time.instant, 1)
+    }
+    return days.tellAll(tell)
   }
 
   /** Fewer may be gone than were chosen, if others were renewed or deleted since. But none that has expired may still be there. */

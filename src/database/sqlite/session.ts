@@ -111,7 +111,11 @@ export class SqliteSession implements Session {
 
 /** Some errors, a full disk or RAISE(ROLLBACK), end the transaction in SQLite: what followed would be committed by itself. */
 function mustBeOpen({ inTransaction, file }: Connection): void {
-  if (!inTransaction) throw new DatabaseError('failed', `${file}: SQLite has rolled the transaction back; nothing of it was kept`)
+  if (!inTransaction)
+    throw new DatabaseError(
+      'failed',
+      `${file}: SQLite has rolled the transaction back; nothing of it was kept. Look for a full disk or a failing drive, then run again`,
+    )
 }
 
 /** Whatever it says, the first error is the one to tell. */

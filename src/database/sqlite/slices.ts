@@ -1,8 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { EpochMs } from '../../time.ts'
-import { DatabaseError, type Census, type ExpiredRows, type Slice, type TimeColumn } from '../database.ts'
+import { DatabaseError, type Census, type Estimate, type ExpiredRows, type Slice, type TimeColumn } from '../database.ts'
 import { wallClockThreshold } from '../wall-clock.ts'
 import { dataVersion } from './data-version.ts'
+import { estimate } from './estimate.ts'
 import { Findings } from './findings.ts'
 import { layoutOf } from './layout.ts'
 import { RowSlice } from './row-slice.ts'
@@ -35,9 +36,9 @@ export class SqliteExpiredRows implements ExpiredRows {
   constructor(session: SqliteSession, column: TimeColumn, cutoff: EpochMs, timeZone: string) {
     this.#session = session
     this.#column = column
-    this.#timeZone = timeZone
     // A cutoff between two milliseconds is moved to where it keeps more.
     this.#cutoff = Math.floor(cutoff)
+    this.#timeZone = timeZone
     this.#wallCutoff = wallClockThreshold(this.#cutoff, timeZone)
   }
 
@@ -68,8 +69,14 @@ export class SqliteExpiredRows implements ExpiredRows {
       version,
       cutoff: this.#cutoff,
       wallCutoff: this.#wallCutoff,
+      timeZone: this.#timeZone,
       end: from,
     })
+  }
+
+  async estimate(): Promise<Estimate> {
+    const [cutoff, wallCutoff] = [this.#cutoff, this.#wallCutoff]
+    return estimate({ session: this.#session, walk: await this.#walked(), cutoff, wallCutoff, timeZone: this.#timeZone })
   }
 
   async census(thorough: boolean): Promise<Census> {
@@ -141,7 +148,11 @@ export class SqliteExpiredRows implements ExpiredRows {
   async #ways(): Promise<{ readonly walk: Walk; readonly reader: RowReader }> {
     this.#known ??= await this.#session.read((connection) => {
       const layout = layoutOf(connection, this.#column)
-      if (layout === undefined) throw new DatabaseError('failed', `${connection.file}: the table ${this.#column.table} is gone`)
+      if (layout === undefined)
+        throw new DatabaseError(
+          'failed',
+          `${connection.file}: the table ${this.#column.table} is gone since the run began; what is deleted by then stays deleted. Run again once it is back`,
+        )
       const reader = new RowReader(connection, this.#column.table, this.#column.column, layout, this.#timeZone)
       return { walk: walkOf(connection, layout, this.#cutoff), reader }
     })

@@ -20,6 +20,8 @@ export interface Statements {
   readonly removeOne: string
   /** `undefined`: the column takes no NULL. */
   readonly undated: string | undefined
+  /** The last row of a range: from `$1`, below `$2`. */
+  last(range: Range): string
   /** How many rows a range has, counted no further than `$3`. */
   bounded(range: Range): string
   /** How many rows the table has, counted no further than `$1`. */
@@ -58,6 +60,7 @@ export function statementsFor({ table, column, rowid, nullable, index }: Layout)
     removeListed: `DELETE FROM ${table} WHERE ${rowid} IN (SELECT value FROM json_each($1))`,
     removeOne: `DELETE FROM ${table} WHERE ${rowid} = ?`,
     undated: nullable ? `SELECT count(*) FROM ${indexed} WHERE ${column} IS NULL` : undefined,
+    last: (range) => `${row} WHERE ${column} >= ${start(range)} AND ${below(range)} ORDER BY ${column} DESC LIMIT 1`,
     bounded: (range) => `SELECT count(*) FROM (SELECT 1 FROM ${indexed} WHERE ${column} >= ${start(range)} AND ${below(range)} LIMIT $3)`,
     size: `SELECT count(*) FROM (SELECT 1 FROM ${table} NOT INDEXED WHERE ${rowid} > -9e999 LIMIT $1)`,
     newest: `SELECT ${column}, ${rowid} FROM ${indexed} WHERE ${column} >= CAST($1 AS TEXT) AND ${column} < CAST($2 AS TEXT) ORDER BY ${column} DESC LIMIT $3`,

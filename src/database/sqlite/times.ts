@@ -48,6 +48,15 @@ export const EPOCH_UNITS: readonly EpochUnit[] = [
   { from: BigInt(YEAR_2000_S) * 10n ** 9n, below: BigInt(YEAR_2101_S) * 10n ** 9n, at: (time) => BigInt(time) * 10n ** 6n },
 ]
 
+/** The moment that a stored time is; `undefined`: it is none. A number names its zone: it counts from an instant. */
+export function readTime(value: StoredTime): TextTime | undefined {
+  if (typeof value === 'string') return readText(value)
+  if (typeof value !== 'number' && typeof value !== 'bigint') return undefined
+  const unit = EPOCH_UNITS.find(({ from, below }) => value >= from && value < below)
+  // What one millisecond is in the unit divides the value; a number holds nanoseconds well enough for that.
+  return unit === undefined ? undefined : { instant: Math.floor((Number(value) / Number(unit.at(SECOND))) * SECOND), zoned: true }
+}
+
 export interface TextTime {
   /** Rounded down to the millisecond; where the text names no zone, as if it were in UTC. */
   readonly instant: EpochMs

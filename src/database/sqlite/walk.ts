@@ -41,6 +41,8 @@ export interface Path {
   read(connection: Connection, from: Position, size: number): Stretch | undefined
   /** How many rows it has, counted no further than `most` in each range. */
   atMost(connection: Connection, most: number): number
+  /** The last row of one of its ranges; `undefined`: it is empty, or finding it would be a walk. */
+  last(connection: Connection, range: number): TimeRow | undefined
 }
 
 export function walkOf(connection: Connection, layout: Layout, cutoff: EpochMs): Walk {
@@ -74,6 +76,10 @@ function pathThrough(statements: Statements, ranges: readonly Range[]): Path {
       for (const range of ranges) rows += connection.figure(statements.bounded(range), [...boundsOf(range), most])
       return rows
     },
+    last: (connection, at) => {
+      const range = ranges[at]
+      return range === undefined ? undefined : connection.timeRows(statements.last(range), [...boundsOf(range)])[0]
+    },
   }
 }
 
@@ -83,6 +89,7 @@ function pathByNumber(statements: Statements): Path {
     read: (connection, from, size) =>
       from.range > 0 ? undefined : stretchOf(connection.timeRows(statements.walk, [from.row?.[1] ?? -Infinity, size]), from, size),
     atMost: (connection, most) => connection.figure(statements.size, [most]),
+    last: () => undefined,
   }
 }
 

@@ -85,8 +85,10 @@ export class WriteAheadLog {
     this.#snapshot.close()
   }
 
+  /** Without a log a snapshot would be a lock on the file, in everybody's way and in our own. */
   get #guards(): boolean {
-    return this.#now() < this.#besideUntilMs && !isReplicated(this.#connection.file)
+    if (this.#now() >= this.#besideUntilMs || isReplicated(this.#connection.file)) return false
+    return checkpoint(this.#connection, 'NOOP') !== undefined
   }
 
   #moveFrom(dueBytes: number): void {

@@ -39,8 +39,14 @@ for (const major of POSTGRES_MAJORS) {
           [sql.edgesSql(timed, true), ['2026-01-03T00:00:00.000001', '2026-01-20T00:00:00', 5000]],
           [sql.stretchesSql(timed), ['2026-01-05T00:00:00', 500]],
           [sql.placeSql(timed, tie), [...tie.values, 10]],
+          [sql.boundedSql(timed), ['-infinity', '2026-01-20T00:00:00', 100_001]],
+          [sql.boundedSql(timed), ['-infinity', '2026-01-05T00:00:00', 100]],
+          [sql.oldestSql(timed), ['-infinity', '2026-01-20T00:00:00']],
           [sql.undatedSql(timed), []],
           [sql.minusInfinitySql(timed), []],
+          ...[range, tie].flatMap((condition) =>
+            [true, false].map((utc) => [sql.countByTimeSql(timed, utc, condition), condition.values] as const),
+          ),
           ...[range, tie].flatMap((condition) =>
             [sql.countSql, sql.deleteSql, sql.deleteFreeSql].map((text) => [text(timed, condition), condition.values] as const),
           ),

@@ -54,6 +54,24 @@ for (const major of POSTGRES_MAJORS) {
       })
     }
 
+    void test('COMMIT waits for the disk where the deleted rows are archived, and otherwise does not', async () => {
+      await using fresh = await freshPostgres(major)
+      await table(fresh.admin, 'timestamp')
+      await fresh.admin.query(`INSERT INTO rows VALUES (1, '2026-05-01'), (2, '2026-05-02')`)
+      await using database = await opened(fresh.url)
+      const waits = async (gone?: (digest: string) => void): Promise<string | undefined> => {
+        const slice = await firstSlice(database, 1)
+        return database.transaction(async (tx) => {
+          assert.equal((await slice.remove(tx, gone)).affected, 1)
+          return (await tx.query<{ value: string }>(`SELECT current_setting('synchronous_commit') AS value`)).rows[0]?.value
+        })
+      }
+      const told: string[] = []
+      assert.equal(await waits((digest) => told.push(digest)), 'on')
+      assert.equal(told.length, 1)
+      assert.equal(await waits(), 'off')
+    })
+
     void test('whatever the zones of server, session and process, the same rows go', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')

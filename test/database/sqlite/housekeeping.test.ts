@@ -80,6 +80,22 @@ describe('after a batch', () => {
     assert.deepEqual(gateway.pragma('wal_checkpoint(TRUNCATE)'), [{ busy: 0, log: 0, checkpointed: 0 }])
   })
 
+  it('without a log nothing is held between batches, however much others write', async () => {
+    await using fresh = await freshSqliteFile()
+    made(fresh.file, 'delete', 1_000)
+    await using open = await opened(fresh.file)
+    const { database } = open
+    using gateway = beside(fresh.file)
+    for (let n = 0; n < 3; n++) {
+      await database.pressure()
+      gateway.exec("INSERT INTO sessions (expires_at) VALUES ('2099-01-01')")
+      assert.equal((await database.pressure()).others, true)
+      await database.transaction((tx) => tx.query('UPDATE sessions SET note = 1'))
+      gateway.exec("INSERT INTO sessions (expires_at) VALUES ('2099-01-01')")
+      await database.tidy(false)
+    }
+  })
+
   it('a run that ends in mid-work lets go of the log within a second', async () => {
     await using fresh = await freshSqliteFile()
     made(fresh.file, 'wal', 1_000)

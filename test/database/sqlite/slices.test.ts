@@ -33,6 +33,8 @@ describe('the rows that clients of every kind wrote', { skip: withoutGatewayData
         let counted = 0
         for (const slice of await slicesOf(rows, size)) counted += await slice.count()
         assert.equal(counted, expired.size)
+        const { rows: estimated, exact } = await rows.estimate()
+        assert.deepEqual([estimated, exact], [expired.size, true])
         assert.equal((await rows.census(true)).unreadable, unreadable)
 
         assert.equal(await purged(database, database.expired({ table, column }, cutoff), size), expired.size)
@@ -80,6 +82,7 @@ describe('slices of a SQLite table', () => {
           if (index !== undefined) await database.query(`CREATE INDEX by_time ON sessions ${index}`)
           if (analyzed) await database.query('INSERT INTO sessions VALUES (1, NULL); ANALYZE; DELETE FROM sessions')
           const expired: number[] = []
+          let oldest = Infinity
           let unreadable = 0
           for (const [at, row] of rows.entries()) {
             const form = row.at === undefined ? undefined : FORMS.get(row.form)!
@@ -90,13 +93,22 @@ describe('slices of a SQLite table', () => {
             const lost = number && (type === 'TEXT' || type.startsWith('VARCHAR'))
             if (value === null) continue
             if (row.at === undefined || lost) unreadable++
-            else if (form!.precise(row.at) < cutoff) expired.push(at + 1)
+            else if (form!.precise(row.at) < cutoff) {
+              expired.push(at + 1)
+              oldest = Math.min(oldest, form!.precise(row.at))
+            }
           }
           const seen = database.expired(SESSIONS, cutoff)
           const slices = await slicesOf(seen, size)
           let counted = 0
           for (const slice of slices) counted += await slice.count()
           assert.equal(counted, expired.length)
+          const estimate = await seen.estimate()
+          assert.deepEqual([estimate.rows, estimate.exact], [expired.length, true])
+          assert.ok(
+            expired.length === 0 ? estimate.oldest === null : Math.abs(estimate.oldest! - oldest) <= 1,
+            `${estimate.oldest} ${oldest}`,
+          )
           assert.equal(await purged(database, database.expired(SESSIONS, cutoff), size), expired.length)
           const left = (await database.query<{ id: number }>('SELECT id FROM sessions ORDER BY id')).rows.map(({ id }) => id)
           assert.deepEqual(

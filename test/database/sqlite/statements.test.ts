@@ -96,7 +96,13 @@ function plansOf(database: BetterSqlite3.Database): { sql: string; plan: string 
   const { expired, strange, kept } = rangesFor(NOON, layout.numbers)
   const ranges = layout.index === undefined ? [] : [...expired, ...strange, ...kept]
   const texts = [
-    ...ranges.flatMap((range) => [statements.first(range), statements.behind(range), statements.ties(range), statements.bounded(range)]),
+    ...ranges.flatMap((range) => [
+      statements.first(range),
+      statements.behind(range),
+      statements.ties(range),
+      statements.bounded(range),
+      statements.last(range),
+    ]),
     ...(layout.index === undefined
       ? [statements.walk]
       : [statements.newest, ...(statements.undated === undefined ? [] : [statements.undated])]),

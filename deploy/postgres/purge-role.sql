@@ -1,0 +1,38 @@
+-- A role that purges and can do no more: for workers that run with MIGRATIONS_ENABLED=false, or find every migration applied.
+-- Run as the owner of the database or a superuser, once the tables are there, and again after an update that brings more:
+--   psql -v ON_ERROR_STOP=1 -v role=mcp_maintenance -f deploy/postgres/purge-role.sql postgresql://postgres@localhost/mcp_gateway
+-- Then give it a password, which psql asks for and sends encrypted: \password mcp_maintenance
+-- The schema is public; for another one add -v schema=NAME.
+
+\set ON_ERROR_STOP on
+\if :{?schema}
+\else
+\set schema public
+\endif
+
+BEGIN;
+
+SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 20', :'role')
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') \gexec
+
+SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), :'role') \gexec
+GRANT USAGE ON SCHEMA :"schema" TO :"role";
+
+-- What each right is for; a table that is not there is passed over.
+SELECT format('GRANT %s ON %I.%I TO %I', needed.rights, :'schema', needed.relation, :'role')
+FROM (VALUES
+    -- what a job removes
+    ('audit_logs', 'SELECT, DELETE'),
+    ('policy_decisions', 'SELECT, DELETE'),
+    ('sessions', 'SELECT, DELETE'),
+    ('rate_limits', 'SELECT, DELETE'),
+    -- whether every migration is applied
+    ('maintenance_migrations', 'SELECT'),
+    -- the record of its runs, whose old rows go; who may run a job now
+    ('maintenance_runs', 'SELECT, INSERT, UPDATE, DELETE'),
+    ('maintenance_history', 'SELECT'),
+    ('maintenance_leases', 'SELECT, INSERT, UPDATE, DELETE')
+) AS needed (relation, rights)
+WHERE to_regclass(format('%I.%I', :'schema', needed.relation)) IS NOT NULL \gexec
+
+COMMIT;

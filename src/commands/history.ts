@@ -1,0 +1,34 @@
+import type { ExitCode } from '../errors.ts'
+import { RUNS } from '../jobs/history.ts'
+import { runsSince, type PastRun } from '../jobs/past-runs.ts'
+import { scrubber } from '../observe/log.ts'
+import { withProgram, type ProgramOptions } from '../program.ts'
+import { historyDocument } from '../status/document.ts'
+import { historyText } from '../terminal/history-text.ts'
+import { styleOf } from '../terminal/style.ts'
+import { durationText } from '../terminal/words.ts'
+
+export interface HistoryRequest {
+  /** Names from the catalogue; empty: all. */
+  readonly jobs: readonly string[]
+  readonly sinceMs: number
+  readonly json: boolean
+}
+
+/** `history`: what is on record of past runs, oldest first. Changes nothing. */
+export function showHistory(
+  options: Omit<ProgramOptions, 'access' | 'lasting'>,
+  { jobs, sinceMs, json }: HistoryRequest,
+): Promise<ExitCode> {
+  return withProgram({ ...options, access: 'read', lasting: false, answer: {} }, async ({ host, settings, database, events }) => {
+    const since = (await database.now()) - sinceMs
+    const relation = (await database.relations()).get(RUNS)
+    if (relation?.kind !== 'table') events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)
+    const runs: readonly PastRun[] = relation?.kind === 'table' ? await runsSince(database, database.named(RUNS), since, jobs) : []
+    const hide = scrubber(settings.secrets)
+    if (json) host.print(`${JSON.stringify(hide(historyDocument(runs, since)), null, 2)}\n`)
+    else if (runs.length > 0) host.print(String(hide(historyText(runs, styleOf(host)))))
+    else host.print(`no run in the last ${durationText(sinceMs)} is on record\n`)
+    return 0
+  })
+}

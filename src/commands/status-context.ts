@@ -1,0 +1,13 @@
+import type { Program } from '../program.ts'
+import type { StatusContext } from '../status/status.ts'
+
+export function statusContextOf({ host, settings, migrationFiles }: Omit<Program, 'database'>): StatusContext {
+  return {
+    version: host.version,
+    migrationsEnabled: settings.migrations.enabled,
+    files: migrationFiles,
+    jobs: settings.jobs,
+    scheduleTimeZone: settings.schedule.timeZone,
+    clock: host.clock,
+  }
+}

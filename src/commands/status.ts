@@ -1,0 +1,30 @@
+import { labelOf } from '../database/open.ts'
+import { exitCodeOf, type ExitCode } from '../errors.ts'
+import { scrubber } from '../observe/log.ts'
+import { withProgram, type Program, type ProgramOptions } from '../program.ts'
+import { statusDocument } from '../status/document.ts'
+import { readStatus, statusWithout, type Status } from '../status/status.ts'
+import { statusText } from '../terminal/status-text.ts'
+import { styleOf } from '../terminal/style.ts'
+import { statusContextOf } from './status-context.ts'
+
+/** `status`: changes nothing. A database that cannot be reached is a status too, with exit code 3. */
+export function showStatus(options: Omit<ProgramOptions, 'access' | 'lasting'>, json: boolean): Promise<ExitCode> {
+  const answer = {
+    async withoutDatabase(program: Omit<Program, 'database'>, error: unknown): Promise<ExitCode> {
+      show(program, statusWithout(await labelOf(program.settings.database.url), error, statusContextOf(program)), json)
+      return exitCodeOf(error)
+    },
+  }
+  return withProgram({ ...options, access: 'read', lasting: false, answer }, async (program) => {
+    const status = await readStatus(program.database, statusContextOf(program))
+    show(program, status, json)
+    return status.database.reachable ? 0 : 3
+  })
+}
+
+function show({ host, settings }: Omit<Program, 'database'>, status: Status, json: boolean): void {
+  const hide = scrubber(settings.secrets)
+  const text = json ? `${JSON.stringify(hide(statusDocument(status)), null, 2)}\n` : String(hide(statusText(status, styleOf(host))))
+  host.print(text)
+}

@@ -1,0 +1,32 @@
+import type { Listener } from '../observe/fan-out.ts'
+
+/** Whether the first migration pass has ended; until then in a few words what it waits for. */
+export interface Readiness {
+  readonly listener: Listener
+  /** `undefined`: ready, whatever comes later. */
+  readonly reason: string | undefined
+}
+
+export function openReadiness(): Readiness {
+  let reason: string | undefined = 'the database is not connected yet'
+  let ready = false
+  const because = (text: string): void => {
+    if (!ready) reason = text
+  }
+  return {
+    get reason() {
+      return reason
+    },
+    listener: {
+      awaiting: (place) => because(`${place} does not answer yet`),
+      workerStarted: () => because('migrations are being applied'),
+      waiting: (holder) => because(`another worker is migrating: ${holder}`),
+      blocked: (path) => because(`${path} waits for a lock that somebody holds on a table`),
+      applied: () => because('migrations are being applied'),
+      migrationsEnded() {
+        ready = true
+        reason = undefined
+      },
+    },
+  }
+}

@@ -1,0 +1,97 @@
+import { JOBS } from '../catalogue.ts'
+import { OUTCOMES } from '../jobs/result.ts'
+import { PAUSE_REASONS } from '../retention/pacer.ts'
+
+/** One metric, as data: what is served, written and documented follows from it. */
+export interface MetricDefinition {
+  readonly name: string
+  readonly kind: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  /** Every value a label takes: few, and none that comes from a row. */
+  readonly labels: Readonly<Record<string, readonly string[]>>
+  /** Upper bounds, of a histogram. */
+  readonly buckets?: readonly number[]
+}
+
+const JOB = JOBS.map(({ name }) => name)
+
+/** As `job.finished` counts them. */
+export const KEPT_REASONS = ['undated', 'unreadable', 'locked'] as const
+
+/** In the order of the documents. Durations are in seconds, times in seconds since 1970. */
+export const METRICS = {
+  rowsDeleted: {
+    name: 'mcp_maintenance_rows_deleted_total',
+    kind: 'counter',
+    help: 'Rows deleted, counted with each batch that was committed.',
+    labels: { job: JOB },
+  },
+  runs: {
+    name: 'mcp_maintenance_job_runs_total',
+    kind: 'counter',
+    help: 'Runs that ended, by what they came to.',
+    labels: { job: JOB, outcome: OUTCOMES },
+  },
+  runDuration: {
+    name: 'mcp_maintenance_job_duration_seconds',
+    kind: 'histogram',
+    help: 'How long runs took; those that were skipped are left out.',
+    labels: { job: JOB },
+    buckets: [0.01, 0.1, 1, 10, 60, 300, 1_800, 7_200],
+  },
+  lastSuccess: {
+    name: 'mcp_maintenance_job_last_success_timestamp_seconds',
+    kind: 'gauge',
+    help: 'When the last run that succeeded ended, by any worker; absent until one has.',
+    labels: { job: JOB },
+  },
+  running: {
+    name: 'mcp_maintenance_job_running',
+    kind: 'gauge',
+    help: '1 while this process runs the job, 0 otherwise.',
+    labels: { job: JOB },
+  },
+  expiredRows: {
+    name: 'mcp_maintenance_expired_rows',
+    kind: 'gauge',
+    help: 'Rows that have expired and are still there, counted up to a bound or estimated.',
+    labels: { job: JOB },
+  },
+  oldestExpiredAge: {
+    name: 'mcp_maintenance_oldest_expired_age_seconds',
+    kind: 'gauge',
+    help: 'How long ago the time of the oldest expired row was that is still there; 0 where none is.',
+    labels: { job: JOB },
+  },
+  rowsKept: {
+    name: 'mcp_maintenance_rows_kept_total',
+    kind: 'counter',
+    help: 'Rows that runs met and left: without a time, with one that cannot be read, locked by another transaction to the end.',
+    labels: { job: JOB, reason: KEPT_REASONS },
+  },
+  batchDuration: {
+    name: 'mcp_maintenance_batch_duration_seconds',
+    kind: 'histogram',
+    help: 'How long the transaction of a batch took.',
+    labels: { job: JOB },
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+  },
+  paused: {
+    name: 'mcp_maintenance_paused_seconds_total',
+    kind: 'counter',
+    help: 'How long runs waited between batches, by why.',
+    labels: { job: JOB, reason: PAUSE_REASONS },
+  },
+  migrations: {
+    name: 'mcp_maintenance_migrations',
+    kind: 'gauge',
+    help: 'Migrations that are applied, and that are not yet.',
+    labels: { state: ['applied', 'pending'] },
+  },
+  buildInfo: {
+    name: 'mcp_maintenance_build_info',
+    kind: 'gauge',
+    help: 'Always 1; the version is a label.',
+    labels: { version: [] },
+  },
+} as const satisfies Readonly<Record<string, MetricDefinition>>

@@ -1,0 +1,100 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Status } from '../status/status.ts'
+import { SECOND, type Clock, type EpochMs } from '../time.ts'
+import type { Listener } from './fan-out.ts'
+import { METRICS, type MetricDefinition } from './metric-definitions.ts'
+
+export interface Metrics {
+  /** Counts what happens. Of dry runs, which do nothing, it is not told. */
+  readonly listener: Listener
+  readonly contentType: string
+  /** In Prometheus' text format. */
+  text(): Promise<string>
+  /** What the database was found to hold. Of one that did not answer the levels stay as they were. */
+  know(status: Status): void
+}
+
+export interface MetricsOptions {
+  readonly version: string
+  /** Those that are enabled: their counters are there from the start, at 0, so that the first failure shows as an increase. */
+  readonly jobs: readonly string[]
+  readonly clock: Clock
+}
+
+/** The one door to prom-client; loaded only where somebody reads the metrics. */
+export function openMetrics({ version, jobs, clock }: MetricsOptions): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const rowsDeleted = new Counter({ ...described(METRICS.rowsDeleted), registers })
+  const runs = new Counter({ ...described(METRICS.runs), registers })
+  const runDuration = new Histogram({ ...described(METRICS.runDuration), buckets: [...METRICS.runDuration.buckets], registers })
+  const lastSuccess = new Gauge({ ...described(METRICS.lastSuccess), registers })
+  const running = new Gauge({ ...described(METRICS.running), registers })
+  const expiredRows = new Gauge({ ...described(METRICS.expiredRows), registers })
+  const oldestExpiredAge = new Gauge({ ...described(METRICS.oldestExpiredAge), registers })
+  const rowsKept = new Counter({ ...described(METRICS.rowsKept), registers })
+  const batchDuration = new Histogram({ ...described(METRICS.batchDuration), buckets: [...METRICS.batchDuration.buckets], registers })
+  const paused = new Counter({ ...described(METRICS.paused), registers })
+  const migrations = new Gauge({ ...described(METRICS.migrations), registers })
+  new Gauge({ ...described(METRICS.buildInfo), registers }).set({ version }, 1)
+
+  for (const job of jobs) {
+    rowsDeleted.inc({ job }, 0)
+    for (const outcome of METRICS.runs.labels.outcome) runs.inc({ job, outcome }, 0)
+    for (const reason of METRICS.rowsKept.labels.reason) rowsKept.inc({ job, reason }, 0)
+    for (const reason of METRICS.paused.labels.reason) paused.inc({ job, reason }, 0)
+    for (const histogram of [runDuration, batchDuration]) histogram.zero({ job })
+    running.set({ job }, 0)
+  }
+
+  const oldest = new Map<string, EpochMs | undefined>()
+  /** Of the run in hand: rows that its batches have told of. */
+  const told = new Map<string, number>()
+  return {
+    contentType: registry.contentType,
+    text() {
+      // It grows while nothing happens.
+      for (const [job, time] of oldest) oldestExpiredAge.set({ job }, time === undefined ? 0 : Math.max(0, clock.now() - time) / SECOND)
+      return registry.metrics()
+    },
+    know({ migrations: state, jobs: all }) {
+      for (const { job, enabled, backlog, lastSuccessAt } of all) {
+        if (lastSuccessAt !== undefined) lastSuccess.set({ job: job.name }, lastSuccessAt / SECOND)
+        if (!enabled || backlog === undefined) continue
+        expiredRows.set({ job: job.name }, backlog.rows)
+        if (backlog.rows === 0) oldest.set(job.name, undefined)
+        else if (backlog.oldest !== null) oldest.set(job.name, backlog.oldest)
+      }
+      if (state === undefined) return
+      migrations.set({ state: 'applied' }, state.applied.length)
+      migrations.set({ state: 'pending' }, state.pending.length)
+    },
+    listener: {
+      jobStarted(job) {
+        told.set(job, 0)
+        running.set({ job }, 1)
+      },
+      jobBatch(job, { affected, total, durationMs }) {
+        told.set(job, total)
+        rowsDeleted.inc({ job }, affected)
+        batchDuration.observe({ job }, durationMs / SECOND)
+      },
+      jobPaused: (job, ms, reason) => paused.inc({ job, reason }, ms / SECOND),
+      jobFinished({ job, outcome, deleted, durationMs, ...result }) {
+        running.set({ job }, 0)
+        runs.inc({ job, outcome })
+        if (outcome !== 'skipped') runDuration.observe({ job }, durationMs / SECOND)
+        // A batch whose answer to COMMIT was lost told of nothing; the run's row has it.
+        rowsDeleted.inc({ job }, Math.max(0, deleted - (told.get(job) ?? 0)))
+        told.delete(job)
+        for (const reason of METRICS.rowsKept.labels.reason) rowsKept.inc({ job, reason }, result[reason])
+        if (outcome === 'succeeded') lastSuccess.set({ job }, clock.now() / SECOND)
+      },
+    },
+  }
+}
+
+function described<Definition extends MetricDefinition>({ name, help, labels }: Definition) {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `Object.keys` forgets the names
+  return { name, help, labelNames: Object.keys(labels) as (keyof Definition['labels'] & string)[] }
+}

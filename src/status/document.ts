@@ -1,0 +1,92 @@
+import type { PastRun } from '../jobs/past-runs.ts'
+import { formatDuration, formatTime, type EpochMs } from '../time.ts'
+import type { JobStatus } from './job-status.ts'
+import type { Status } from './status.ts'
+
+/** A status as `docs/status.schema.json` describes it: names and meanings stay, more may be added. Times are ISO 8601 in UTC; null: not known, or none. */
+export function statusDocument({ at, version, database, migrations, scheduleTimeZone, jobs }: Status) {
+  const { engine, place, name, reachable, sizeBytes, problem } = database
+  return {
+    at: formatTime(at),
+    version,
+    database: { engine, place, name, reachable, sizeBytes: orNull(sizeBytes), problem: orNull(problem) },
+    migrations:
+      migrations === undefined
+        ? null
+        : {
+            enabled: migrations.enabled,
+            applied: migrations.applied.map((each) => ({ version: each.version, name: each.name, appliedAt: formatTime(each.appliedAt) })),
+            pending: migrations.pending.map((each) => ({ version: each.version, name: each.name })),
+            problem: orNull(migrations.problem),
+          },
+    scheduleTimeZone,
+    jobs: jobs.map((job) => jobDocument(job, at)),
+  }
+}
+
+function jobDocument(status: JobStatus, at: EpochMs) {
+  const { job, enabled, schedule, scheduleInWords, retentionMs, lastRun, running, backlog, problems } = status
+  return {
+    job: job.name,
+    table: job.table,
+    enabled,
+    schedule,
+    scheduleInWords,
+    retention: retentionMs === undefined ? null : formatDuration(retentionMs),
+    nextRunAt: timeOrNull(status.nextRunAt),
+    late: status.overdueSlot !== undefined,
+    overdueSlot: timeOrNull(status.overdueSlot),
+    running: running === undefined ? null : { worker: running.worker, since: timeOrNull(running.since) },
+    lastRun: lastRun === undefined ? null : runDocument(lastRun),
+    lastSuccessAt: timeOrNull(status.lastSuccessAt),
+    backlog:
+      backlog === undefined
+        ? null
+        : {
+            rows: backlog.rows,
+            exact: backlog.exact,
+            cutoff: formatTime(backlog.cutoff),
+            oldestAt: backlog.oldest === null ? null : formatTime(backlog.oldest),
+            oldestAgeMs: backlog.oldest === null ? null : at - backlog.oldest,
+            overdueMs: backlog.oldest === null ? null : Math.max(0, backlog.cutoff - backlog.oldest),
+          },
+    problems,
+  }
+}
+
+/** Past runs as `docs/history.schema.json` describes them, oldest first. */
+export function historyDocument(runs: readonly PastRun[], since: EpochMs) {
+  return { since: formatTime(since), runs: runs.map(runDocument) }
+}
+
+/** A run as both schemas describe it. */
+function runDocument(run: PastRun) {
+  const { id, job, outcome, trigger, worker, version, startedAt, finishedAt, deleted, batches, undated, unreadable, locked } = run
+  return {
+    id,
+    job,
+    outcome: orNull(outcome),
+    trigger,
+    worker,
+    version,
+    startedAt: formatTime(startedAt),
+    finishedAt: timeOrNull(finishedAt),
+    durationMs: finishedAt === undefined ? null : finishedAt - startedAt,
+    cutoff: timeOrNull(run.cutoff),
+    retention: run.retentionMs === undefined ? null : formatDuration(run.retentionMs),
+    deleted,
+    batches,
+    undated,
+    unreadable,
+    locked,
+    error: orNull(run.error),
+  }
+}
+
+function timeOrNull(time: EpochMs | undefined): string | null {
+  return time === undefined ? null : formatTime(time)
+}
+
+function orNull<T>(value: T | undefined): T | null {
+  return value ?? null
+}

@@ -1,0 +1,102 @@
+import type { Job } from '../catalogue.ts'
+import type { Database, Estimate } from '../database/database.ts'
+import { LEASES, RUNS } from '../jobs/history.ts'
+import { doneUntil } from '../jobs/last-run.ts'
+import { holderOf } from '../jobs/lease.ts'
+import { lastEnded, lastSuccessAt, openSince, type PastRun } from '../jobs/past-runs.ts'
+import { cutoffOf } from '../retention/rule.ts'
+import { overdueSlot } from '../schedule/catch-up.ts'
+import { nextSlot } from '../schedule/cron.ts'
+import { inWords } from '../schedule/words.ts'
+import { MINUTE, type Clock, type EpochMs } from '../time.ts'
+import { asked } from './question.ts'
+
+/** A job as it is configured. */
+export interface JobPlan {
+  readonly job: Job
+  readonly enabled: boolean
+  /** Cron expression. */
+  readonly schedule: string
+  /** `undefined`: the job has no retention, or goes by the catalogue's. */
+  readonly retentionMs: number | undefined
+}
+
+export interface JobSchedule extends JobPlan {
+  readonly scheduleInWords: string
+  /** `undefined`: it is disabled, or its schedule never comes. */
+  readonly nextRunAt: EpochMs | undefined
+}
+
+export interface JobStatus extends JobSchedule {
+  /** The last run that ended. */
+  readonly lastRun: PastRun | undefined
+  readonly lastSuccessAt: EpochMs | undefined
+  readonly running: { readonly worker: string; readonly since: EpochMs | undefined } | undefined
+  /** The latest slot that passed at least `LATE_MS` ago without a run: the job is late. */
+  readonly overdueSlot: EpochMs | undefined
+  /** `undefined`: its table does not exist, or cannot be read. */
+  readonly backlog: Backlog | undefined
+  /** Why something above is not known, or why a run would fail; each says what to do. */
+  readonly problems: readonly string[]
+}
+
+export interface Backlog extends Estimate {
+  /** Rows with an earlier time have expired. */
+  readonly cutoff: EpochMs
+}
+
+/** By then a run has begun: a missed one is made up for after half a minute at most, if no other is in its way. */
+export const LATE_MS = 5 * MINUTE
+
+export interface ReadJobOptions {
+  readonly at: EpochMs
+  readonly clock: Clock
+  readonly scheduleTimeZone: string
+  /** Whether runs are on record. */
+  readonly recorded: boolean
+}
+
+export function scheduleOf(plan: JobPlan, { scheduleTimeZone }: Pick<ReadJobOptions, 'scheduleTimeZone'>): JobSchedule {
+  const { schedule, enabled } = plan
+  return { ...plan, scheduleInWords: inWords(schedule), nextRunAt: enabled ? nextSlot(schedule, scheduleTimeZone) : undefined }
+}
+
+export async function readJob(database: Database, plan: JobPlan, options: ReadJobOptions): Promise<JobStatus> {
+  const { job, enabled, schedule, retentionMs } = plan
+  const { at, clock, scheduleTimeZone, recorded } = options
+  const runs = database.named(RUNS)
+  const record = recorded ? await asked(() => readRecord(database, runs, job.name, at)) : undefined
+  const done = recorded && enabled ? await asked(() => doneUntil(database, clock, job.name)) : undefined
+  const inspection = await asked(() => database.inspect(job))
+  const cutoff = cutoffOf(job, retentionMs, at)
+  // Also where a run would fail: what waits is worth knowing all the more.
+  const estimate = inspection.answer?.kind === 'absent' ? undefined : await asked(() => database.expired(job, cutoff).estimate())
+  return {
+    ...scheduleOf(plan, options),
+    lastRun: record?.answer?.lastRun,
+    lastSuccessAt: record?.answer?.lastSuccessAt,
+    running: record?.answer?.running,
+    overdueSlot: done?.answer === undefined ? undefined : overdueSlot(schedule, scheduleTimeZone, done.answer, clock.now() - LATE_MS),
+    backlog: estimate?.answer === undefined ? undefined : { ...estimate.answer, cutoff },
+    problems: [
+      ...[record?.problem, inspection.problem, estimate?.problem].filter((problem) => problem !== undefined),
+      ...(inspection.answer?.kind === 'absent'
+        ? [`${inspection.answer.reason}: its runs are skipped`]
+        : (inspection.answer?.warnings ?? [])),
+    ],
+  }
+}
+
+async function readRecord(
+  database: Database,
+  runs: string,
+  job: string,
+  at: EpochMs,
+): Promise<Pick<JobStatus, 'lastRun' | 'lastSuccessAt' | 'running'>> {
+  const worker = await holderOf(database, database.named(LEASES), job, at)
+  return {
+    lastRun: await lastEnded(database, runs, job),
+    lastSuccessAt: await lastSuccessAt(database, runs, job),
+    running: worker === undefined ? undefined : { worker, since: await openSince(database, runs, job, worker) },
+  }
+}

@@ -1,0 +1,41 @@
+import type { Database } from '../database/database.ts'
+import type { MigrationFile } from '../migrations/files.ts'
+import { readLedger } from '../migrations/ledger.ts'
+import { pendingMigrations } from '../migrations/migrate.ts'
+import type { EpochMs } from '../time.ts'
+import { asked } from './question.ts'
+
+export interface MigrationsStatus {
+  /** Whether the worker applies what is pending. */
+  readonly enabled: boolean
+  /** By number. */
+  readonly applied: readonly AppliedMigration[]
+  readonly pending: readonly PendingMigration[]
+  /** Why pending migrations would be refused, or why the record of applied ones cannot be read. */
+  readonly problem: string | undefined
+}
+
+export interface PendingMigration {
+  readonly version: number
+  /** `initial_schema` */
+  readonly name: string
+}
+
+export interface AppliedMigration extends PendingMigration {
+  readonly appliedAt: EpochMs
+}
+
+export async function readMigrations(database: Database, files: readonly MigrationFile[], enabled: boolean): Promise<MigrationsStatus> {
+  const ledger = await asked(() => readLedger(database))
+  const applied = ledger.answer ?? []
+  const known = new Set(applied.map(({ version }) => version))
+  const ours = files.filter(({ fileName }) => database.migrationFiles.test(fileName))
+  const plan = ledger.problem === undefined ? await asked(() => pendingMigrations({ database, files })) : ledger
+  return {
+    enabled,
+    applied: applied.map(({ version, name, appliedAt }) => ({ version, name, appliedAt })),
+    pending:
+      ledger.problem === undefined ? ours.filter(({ version }) => !known.has(version)).map(({ version, name }) => ({ version, name })) : [],
+    problem: plan.problem,
+  }
+}

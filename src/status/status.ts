@@ -1,0 +1,91 @@
+import { DatabaseError, type Database, type Label, type Relation } from '../database/database.ts'
+import { messageOf } from '../errors.ts'
+import { LEASES, RUNS } from '../jobs/history.ts'
+import type { MigrationFile } from '../migrations/files.ts'
+import type { Clock, EpochMs } from '../time.ts'
+import { readJob, scheduleOf, type JobPlan, type JobStatus } from './job-status.ts'
+import { readMigrations, type MigrationsStatus } from './migrations-status.ts'
+import { asked } from './question.ts'
+
+/** Everything that a person, a page or a gauge wants to know at a glance. */
+export interface Status {
+  /** The database's clock where it answers, the host's where it does not. */
+  readonly at: EpochMs
+  /** Of the program. */
+  readonly version: string
+  readonly database: DatabaseStatus
+  /** `undefined`: the database does not answer. */
+  readonly migrations: MigrationsStatus | undefined
+  /** IANA name. */
+  readonly scheduleTimeZone: string
+  /** In catalogue order. */
+  readonly jobs: readonly JobStatus[]
+}
+
+export interface DatabaseStatus extends Label {
+  readonly reachable: boolean
+  readonly sizeBytes: number | undefined
+  /** Why it cannot be reached, or why its size is not known. */
+  readonly problem: string | undefined
+}
+
+/** What does not depend on whether the database answers. */
+export interface StatusContext {
+  readonly version: string
+  readonly migrationsEnabled: boolean
+  /** Of both engines. */
+  readonly files: readonly MigrationFile[]
+  readonly jobs: readonly JobPlan[]
+  readonly scheduleTimeZone: string
+  readonly clock: Clock
+}
+
+/**
+ * Reads all of it, and changes nothing. What the database refuses to tell (a table that is not there yet, a right that is missing) is a problem
+ * told in its place; a database that does not answer is a status too. Never waits for one that is lost. Rejects with what nobody foresaw.
+ */
+export async function readStatus(database: Database, context: StatusContext): Promise<Status> {
+  try {
+    const at = await database.now()
+    const relations = await database.relations()
+    const size = await asked(() => database.sizeBytes())
+    const jobs: JobStatus[] = []
+    for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, recorded: hasTables(relations) }))
+    return {
+      at,
+      version: context.version,
+      database: { ...database.label, reachable: true, sizeBytes: size.answer, problem: size.problem },
+      migrations: await readMigrations(database, context.files, context.migrationsEnabled),
+      scheduleTimeZone: context.scheduleTimeZone,
+      jobs,
+    }
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error
+    return statusWithout(database.label, error, context)
+  }
+}
+
+/** Where there is no database to ask: what the configuration alone says. */
+export function statusWithout(label: Label, error: unknown, context: StatusContext): Status {
+  const { version, scheduleTimeZone, clock, jobs } = context
+  return {
+    at: clock.now(),
+    version,
+    database: { ...label, reachable: false, sizeBytes: undefined, problem: messageOf(error) },
+    migrations: undefined,
+    scheduleTimeZone,
+    jobs: jobs.map((plan) => ({
+      ...scheduleOf(plan, context),
+      lastRun: undefined,
+      lastSuccessAt: undefined,
+      running: undefined,
+      overdueSlot: undefined,
+      backlog: undefined,
+      problems: [],
+    })),
+  }
+}
+
+function hasTables(relations: ReadonlyMap<string, Relation>): boolean {
+  return [RUNS, LEASES].every((table) => relations.get(table)?.kind === 'table')
+}

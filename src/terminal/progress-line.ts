@@ -1,0 +1,54 @@
+import { JOBS } from '../catalogue.ts'
+import { SECOND } from '../time.ts'
+import type { Style } from './style.ts'
+import { countText, durationText, estimateText } from './words.ts'
+
+/** Where a job stands. */
+export interface Standing {
+  readonly job: string
+  readonly done: number
+  /** `undefined`: how many there are is not known. */
+  readonly expected: { readonly rows: number; readonly exact: boolean } | undefined
+  readonly elapsedMs: number
+  /** How it ended, in a word; `undefined`: it runs. */
+  readonly outcome: string | undefined
+}
+
+const NAME_COLUMNS = Math.max(...JOBS.map(({ name }) => name.length))
+const MOST_BAR = 30
+const LEAST_BAR = 6
+/** Left for the figures behind the bar. */
+const FIGURES_COLUMNS = 46
+
+/** One line about a running job, no longer than the terminal is wide: name, bar, share, rows done, rows a second, time left. */
+export function progressLine(standing: Standing, { columns }: Style, draw: (characters: number) => string): string {
+  const name = standing.job.padEnd(NAME_COLUMNS)
+  const characters = Math.min(MOST_BAR, columns - 1 - NAME_COLUMNS - 4 - FIGURES_COLUMNS)
+  const bar = standing.expected === undefined || characters < LEAST_BAR ? '' : `  ${draw(characters)}`
+  const room = columns - 1 - name.length - bar.length - 2
+  const figures = variants(standing).find((text) => text.length <= room) ?? ''
+  return `${name}${bar}  ${figures}`.slice(0, columns - 1)
+}
+
+/** The longest first. */
+function variants(standing: Standing): string[] {
+  const { done, expected, elapsedMs, outcome } = standing
+  const rate = elapsedMs < SECOND / 10 ? 0 : done / (elapsedMs / SECOND)
+  const speed = rate === 0 ? [] : [rateText(rate)]
+  if (outcome !== undefined) return longestFirst([`${countText(done)} ${outcome}`, durationText(elapsedMs), ...speed])
+  if (expected === undefined) return longestFirst([`${countText(done)} rows`, ...speed])
+  const total = Math.max(expected.rows, done)
+  const share = `${Math.floor(total === 0 ? 100 : (100 * done) / total)}%`.padStart(4)
+  const counts = `${countText(done)} of ${estimateText(total, expected.exact)}`
+  const left = rate === 0 || done === 0 ? [] : [`${durationText(Math.ceil((total - done) / rate) * SECOND)} left`]
+  return [[share, counts, ...speed, ...left], [share, counts, ...left], [share, counts], [share]].map((parts) => parts.join('  '))
+}
+
+function longestFirst(parts: readonly string[]): string[] {
+  return parts.map((_, less) => parts.slice(0, parts.length - less).join('  '))
+}
+
+/** `850/s`, `98.5k/s` */
+function rateText(rate: number): string {
+  return rate < 1_000 ? `${Math.round(rate)}/s` : `${(rate / 1_000).toFixed(rate < 100_000 ? 1 : 0)}k/s`
+}

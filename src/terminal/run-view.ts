@@ -1,0 +1,104 @@
+import type { Estimate } from '../database/database.ts'
+import type { View } from '../observe/view.ts'
+import type { Host } from '../program.ts'
+import type { EpochMs } from '../time.ts'
+import { openBars, type Bar } from './bars.ts'
+import { histogramText } from './histogram.ts'
+import { progressLine } from './progress-line.ts'
+import { styleOf, type Style } from './style.ts'
+import { summaryText } from './summary.ts'
+import { durationText, estimateText } from './words.ts'
+
+/** A job that is shown. */
+interface Shown {
+  readonly startedMs: number
+  readonly estimate: Estimate | undefined
+  bar: Bar | undefined
+  done: number
+  endedMs: number | undefined
+  outcome: string | undefined
+}
+
+/** What `--run-now` shows on a terminal: lines and, where the terminal takes them, a bar for each job; in the end a table. */
+export function openRunView(host: Host, dryRun: boolean): View {
+  const { clock } = host
+  const style = styleOf(host)
+  const columns = (): number => styleOf(host).columns
+  const bars = openBars({ unicode: style.unicode, columns, print: (text) => host.print(text) })
+  const line = (text: string): void => bars.print(`${text}\n`)
+  const expected = new Map<string, Estimate | undefined>()
+  const shown = new Map<string, Shown>()
+  const daysOf = new Map<string, Map<EpochMs, number>>()
+
+  const draw =
+    (job: string, state: Shown) =>
+    (bar: (characters: number) => string): string =>
+      progressLine(
+        {
+          job,
+          done: state.done,
+          expected: state.estimate,
+          elapsedMs: (state.endedMs ?? clock.monotonicMs()) - state.startedMs,
+          outcome: state.outcome,
+        },
+        { ...style, columns: columns() },
+        bar,
+      )
+  const update = ({ bar, done, estimate }: Shown): void => bar?.update(done, Math.max(done, estimate?.rows ?? 0))
+
+  return {
+    listener: {
+      note: line,
+      created: (file) => line(`made the database file ${file}`),
+      regained: (afterMs) => line(`connected again after ${durationText(afterMs)}`),
+      applied: ({ version, name, durationMs }) =>
+        line(`applied migration ${String(version).padStart(3, '0')}_${name} in ${durationText(durationMs)}`),
+      waiting: (holder, waitedMs) => line(`waiting for ${holder}, who is migrating, for ${durationText(waitedMs)}`),
+      blocked: (path, reason) => line(`${path} waits for a lock and is tried again: ${reason}`),
+      jobStarted(job) {
+        const estimate = expected.get(job)
+        const state: Shown = { startedMs: clock.monotonicMs(), estimate, bar: undefined, done: 0, endedMs: undefined, outcome: undefined }
+        shown.set(job, state)
+        if (style.control) state.bar = bars.add(draw(job, state))
+        else
+          line(
+            `${job}: ${estimate === undefined ? 'looking for expired rows' : `${estimateText(estimate.rows, estimate.exact)} expired rows`}`,
+          )
+        update(state)
+      },
+      jobBatch(job, { total }) {
+        const state = shown.get(job)
+        if (state === undefined) return
+        state.done = total
+        update(state)
+      },
+      jobFinished({ job, outcome, deleted, expired }) {
+        const state = shown.get(job)
+        if (state === undefined) return
+        Object.assign(state, { done: expired ?? deleted, outcome: wordFor(outcome, dryRun), endedMs: clock.monotonicMs() })
+        state.bar?.update(1, 1)
+      },
+    },
+    log: (text) => bars.print(text),
+    pending: (names) => line(`${names.length} ${names.length === 1 ? 'migration is' : 'migrations are'} pending: ${names.join(', ')}`),
+    expect: (job, estimate) => void expected.set(job, estimate),
+    days(job) {
+      const days = new Map<EpochMs, number>()
+      daysOf.set(job, days)
+      return (day, rows) => void days.set(day, (days.get(day) ?? 0) + rows)
+    },
+    summarize(results) {
+      bars[Symbol.dispose]()
+      const now: Style = { ...style, columns: columns() }
+      host.print(`\n${summaryText(results, dryRun, now)}`)
+      for (const [job, days] of daysOf)
+        if (days.size > 0) host.print(`\n${histogramText(`rows that ${job} would delete, by day (UTC)`, days, now)}`)
+    },
+    [Symbol.dispose]: () => bars[Symbol.dispose](),
+  }
+}
+
+function wordFor(outcome: string, dryRun: boolean): string {
+  const done = dryRun ? 'counted' : 'deleted'
+  return outcome === 'succeeded' ? done : `${done}, ${outcome}`
+}

@@ -1,0 +1,92 @@
+import type { JobStatus } from '../status/job-status.ts'
+import type { MigrationsStatus } from '../status/migrations-status.ts'
+import type { Status } from '../status/status.ts'
+import { formatDuration, SECOND, type EpochMs } from '../time.ts'
+import { bold, red, type Style } from './style.ts'
+import { listText } from './table.ts'
+import { countText, durationText, estimateText, sizeText, zonedText } from './words.ts'
+
+type Row = readonly [name: string, text: string]
+
+/** A status for people. */
+export function statusText(status: Status, style: Style): string {
+  const { database, migrations, version, jobs } = status
+  const { engine, place, name, sizeBytes, problem } = database
+  const where = place.endsWith(name) ? place : `${place}/${name}`
+  const head: Row[] = [
+    ['database', `${engine} ${where}${sizeBytes === undefined ? '' : `, ${sizeText(sizeBytes)}`}`],
+    ...problemRows(problem === undefined ? [] : [problem], style),
+    ...migrationRows(migrations, style),
+    ['version', version],
+  ]
+  const blocks = jobs.map((job) => `${bold(job.job.name, style)}\n${indented(listText(jobRows(job, status, style), narrower(style)))}`)
+  return `${[listText(head, style), ...blocks].join('\n\n')}\n`
+}
+
+function migrationRows(migrations: MigrationsStatus | undefined, style: Style): Row[] {
+  if (migrations === undefined) return []
+  const { applied, pending, enabled, problem } = migrations
+  const names = pending.map(({ version, name }) => `${String(version).padStart(3, '0')}_${name}`)
+  const waiting = names.length === 0 ? 'none pending' : `${names.length} pending: ${names.join(', ')}`
+  return [
+    ['migrations', `${applied.length} applied, ${waiting}${enabled ? '' : '; disabled by migrations.enabled'}`],
+    ...problemRows(problem?.split('\n') ?? [], style),
+  ]
+}
+
+function jobRows(status: JobStatus, { at, database: { reachable }, scheduleTimeZone }: Status, style: Style): Row[] {
+  const { job, enabled, retentionMs, schedule, scheduleInWords, nextRunAt, running, overdueSlot, backlog, problems } = status
+  return [
+    ['removes', `${job.table}${retentionMs === undefined ? ' that have expired' : ` older than ${formatDuration(retentionMs)}`}`],
+    ['schedule', enabled ? `${scheduleInWords} (${schedule}, ${scheduleTimeZone})` : `disabled by jobs.${job.settings}.enabled`],
+    ...(nextRunAt === undefined ? [] : [['next run', `${zonedText(nextRunAt)}, in ${durationText(Math.max(0, nextRunAt - at))}`] as const]),
+    ...(reachable ? [['last run', lastRunText(status, at, style)] as const] : []),
+    ...(running === undefined ? [] : [['running', runningText(running, at)] as const]),
+    ...(backlog === undefined ? [] : [['waiting', backlogText(backlog, at)] as const]),
+    ...(overdueSlot === undefined ? [] : [['late', red(`no run since the slot of ${zonedText(overdueSlot)}`, style)] as const]),
+    ...problemRows(problems, style),
+  ]
+}
+
+function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, style: Style): string {
+  if (lastRun === undefined) return 'none on record'
+  const { outcome = '', startedAt, finishedAt, deleted, trigger, error } = lastRun
+  const failed = outcome === 'failed' || outcome === 'stopped'
+  const took = finishedAt === undefined ? '' : `, took ${durationText(Math.max(0, finishedAt - startedAt))}`
+  const success = !failed
+    ? ''
+    : lastSuccessAt === undefined
+      ? '; none on record succeeded'
+      : `; the last that succeeded ended ${ago(at - lastSuccessAt)}`
+  const why = error === undefined ? '' : `: ${error}`
+  return `${failed ? red(outcome, style) : outcome} ${ago(at - startedAt)} (${zonedText(startedAt)}, ${trigger})${took}, deleted ${countText(deleted)}${success}${why}`
+}
+
+function runningText({ worker, since }: NonNullable<JobStatus['running']>, at: EpochMs): string {
+  return `now, by ${worker}${since === undefined ? '' : `, for ${durationText(Math.max(0, at - since))}`}`
+}
+
+function backlogText({ rows, exact, oldest, cutoff }: NonNullable<JobStatus['backlog']>, at: EpochMs): string {
+  if (rows === 0) return 'nothing'
+  const age =
+    oldest === null ? '' : `; the oldest is ${durationText(at - oldest)} old, ${durationText(Math.max(0, cutoff - oldest))} past its time`
+  return `${estimateText(rows, exact)} expired ${rows === 1 ? 'row' : 'rows'}${age}`
+}
+
+function problemRows(problems: readonly string[], style: Style): Row[] {
+  return problems.map((problem) => ['problem', red(problem, style)])
+}
+
+function ago(ms: number): string {
+  return ms < SECOND ? 'just now' : `${durationText(ms)} ago`
+}
+
+const INDENT = '  '
+
+function indented(text: string): string {
+  return text.replaceAll(/^(?=.)/gm, INDENT)
+}
+
+function narrower(style: Style): Style {
+  return { ...style, columns: style.columns - INDENT.length }
+}

@@ -1,0 +1,57 @@
+import { messageOf } from '../errors.ts'
+import type { RunResult } from '../jobs/result.ts'
+import { bold, red, type Style } from './style.ts'
+import { tableText } from './table.ts'
+import { countText, durationText, minuteText } from './words.ts'
+
+/** What each job came to: a table, and below it why, where something is to say. */
+export function summaryText(results: readonly RunResult[], dryRun: boolean, style: Style): string {
+  const columns = [
+    { title: 'job' },
+    { title: 'cutoff (UTC)', dispensable: 1 },
+    { title: dryRun ? 'would delete' : 'deleted', align: 'right' },
+    { title: 'kept', align: 'right', dispensable: 2 },
+    { title: 'took', align: 'right', dispensable: 3 },
+    { title: 'outcome' },
+  ] as const
+  const notes = results.flatMap((result) => notesOf(result, style))
+  return `${[
+    tableText(
+      columns,
+      results.map((result) => cellsOf(result, style)),
+      style,
+    ),
+    ...notes,
+  ].join('\n')}\n`
+}
+
+function cellsOf(result: RunResult, style: Style): string[] {
+  const { job, cutoff, deleted, expired, durationMs, outcome } = result
+  return [
+    job,
+    cutoff === undefined ? '' : minuteText(cutoff),
+    countText(expired ?? deleted),
+    countText(keptOf(result)),
+    durationText(durationMs),
+    outcome === 'failed' || outcome === 'stopped' ? red(outcome, style) : outcome,
+  ]
+}
+
+/** Rows that had to stay although nothing says that their time is still to come. */
+function keptOf({ undated, unreadable, locked }: RunResult): number {
+  return undated + unreadable + locked
+}
+
+function notesOf(result: RunResult, style: Style): string[] {
+  const { job, reason, error, undated, unreadable, locked } = result
+  const kept = [
+    ...(undated > 0 ? [`${countText(undated)} without a time`] : []),
+    ...(unreadable > 0 ? [`${countText(unreadable)} whose time cannot be read`] : []),
+    ...(locked > 0 ? [`${countText(locked)} held by another transaction`] : []),
+  ]
+  const why = error === undefined ? (reason ?? '') : messageOf(error)
+  return [
+    ...(why === '' ? [] : why.split('\n').map((line) => `${bold(job, style)}: ${line}`)),
+    ...(kept.length === 0 ? [] : [`${bold(job, style)} kept ${kept.join(', ')}`]),
+  ]
+}

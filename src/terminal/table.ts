@@ -1,0 +1,91 @@
+import Table from 'cli-table3'
+import { bold, type Style } from './style.ts'
+
+export interface Column {
+  readonly title: string
+  readonly align?: 'left' | 'right'
+  /** On a narrow terminal the column with the highest goes first; one without stays. */
+  readonly dispensable?: number
+}
+
+const GAP = 2
+
+/** A table without lines but one below its titles. A column with nothing in it is left out; what has no room on a narrow terminal too, column by column. */
+export function tableText(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style): string {
+  let shown = columns
+    .map((column, at) => ({ ...column, at, cells: rows.map((row) => row[at] ?? '') }))
+    .filter(({ cells }) => cells.some((cell) => cell !== ''))
+    .map((column) => ({ ...column, width: widest([column.title, ...column.cells]) }))
+  const total = (): number => shown.reduce((sum, { width }) => sum + width + GAP, -GAP)
+  while (total() > style.columns) {
+    const least = shown.reduce((a, b) => ((b.dispensable ?? 0) > (a.dispensable ?? 0) ? b : a))
+    if (least.dispensable === undefined) break
+    shown = shown.filter((column) => column !== least)
+  }
+  const table = new Table({
+    ...bare(style),
+    colAligns: shown.map(({ align }) => align ?? 'left'),
+    // What is still too wide is cut at the end of the last column.
+    ...(total() > style.columns
+      ? {
+          colWidths: narrowed(
+            shown.map(({ width }) => width),
+            style.columns,
+          ),
+        }
+      : {}),
+  })
+  table.push(shown.map(({ title }) => bold(title, style)))
+  table.push(shown.map(({ width }) => (style.unicode ? '─' : '-').repeat(width)))
+  for (const row of rows) table.push(shown.map(({ at }) => row[at] ?? ''))
+  return trimmed(table.toString())
+}
+
+/** Names and what is to say of each, in two columns; long texts go on below themselves. */
+export function listText(rows: readonly (readonly [name: string, text: string])[], style: Style): string {
+  const names = widest(rows.map(([name]) => name)) + GAP
+  const room = style.columns - names
+  const wraps = Number.isFinite(room) && room >= 20
+  const table = new Table({ ...bare(style), ...(wraps ? { colWidths: [names, room], wordWrap: true } : {}) })
+  for (const [name, text] of rows) table.push([name, text])
+  return trimmed(table.toString())
+}
+
+function bare({ unicode }: Style): Table.TableConstructorOptions {
+  const none = Object.fromEntries(EDGES.map((edge) => [edge, '']))
+  return {
+    chars: { ...none, middle: '' },
+    truncate: unicode ? '…' : '~',
+    style: { 'padding-left': 0, 'padding-right': GAP, head: [], border: [], compact: true },
+  }
+}
+
+const EDGES = 'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid'.split(
+  ' ',
+)
+
+/** The columns in front keep their width as long as the last has room for a few letters. */
+function narrowed(widths: readonly number[], columns: number): number[] {
+  let left = columns
+  return widths.map((width) => {
+    const taken = Math.max(Math.min(width + GAP, left), LEAST)
+    left -= taken
+    return taken
+  })
+}
+
+const LEAST = 4
+
+function trimmed(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n')
+}
+
+function widest(texts: readonly string[]): number {
+  return Math.max(...texts.map((text) => text.replaceAll(CONTROL, '').length))
+}
+
+// oxlint-disable-next-line no-control-regex -- what `bold` and `red` put around a text takes no room
+const CONTROL = /\u001B\[\d+m/g

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Database } from '../../src/database/database.ts'
+import { DAY, hostClock, MINUTE } from '../../src/time.ts'
+import { auditLogs, migrated, opened } from '../jobs/support.ts'
+import { ENGINES } from '../support/engines.ts'
+
+const AUDIT_LOGS = { table: 'audit_logs', column: 'timestamp' }
+
+for (const engine of ENGINES) {
+  describe(`the estimate of expired rows on ${engine.name}`, () => {
+    it('is the exact count where few have expired, with the time of the oldest', async () => {
+      await using fixture = await migrated(engine)
+      const { outside, database } = fixture
+      await auditLogs(outside, engine, 3_000, 89)
+      const now = hostClock().now()
+      const cutoff = now - 90 * DAY
+      const { rows, exact, oldest } = await database.expired(AUDIT_LOGS, cutoff).estimate()
+      assert.deepEqual({ rows, exact }, { rows: await counted(database, cutoff), exact: true })
+      assert.ok(rows > 1_500 && rows < 1_600, String(rows))
+      assert.ok(Math.abs(now - 89 * DAY - 3_000 * MINUTE - oldest!) < 5 * MINUTE, String(oldest))
+    })
+
+    it('of no rows is an exact nothing', async () => {
+      await using fixture = await migrated(engine)
+      const rows = fixture.database.expired(AUDIT_LOGS, hostClock().now())
+      assert.deepEqual(await rows.estimate(), { rows: 0, exact: true, oldest: null })
+    })
+
+    it('says of many rows about how many there are, and that it has not counted them', async () => {
+      await using fixture = await migrated(engine)
+      const { outside, database } = fixture
+      await auditLogs(outside, engine, 150_000, 50)
+      if (engine.name !== 'sqlite') await outside.sql('ANALYZE audit_logs')
+      const { rows, exact, oldest } = await database.expired(AUDIT_LOGS, hostClock().now() - 51 * DAY).estimate()
+      assert.equal(exact, false)
+      const truth = 150_000 - 1_440
+      assert.ok(rows >= 100_000 && Math.abs(rows - truth) < truth / 10, String(rows))
+      assert.ok(oldest !== null && oldest < hostClock().now() - 150 * DAY)
+    })
+
+    it('reads times without a zone as the settings say, and is the same for whom may only read', async () => {
+      await using fixture = await migrated(engine)
+      const { outside } = fixture
+      await auditLogs(outside, engine, 1, 100)
+      const [utc, tokyo] = [await oldest('UTC'), await oldest('Asia/Tokyo')]
+      assert.equal(utc - tokyo, 9 * 60 * MINUTE)
+
+      async function oldest(timeZone: string): Promise<number> {
+        await using database = await opened(outside.url, hostClock(), { timeZone, access: 'read' })
+        return (await database.expired(AUDIT_LOGS, hostClock().now()).estimate()).oldest!
+      }
+    })
+  })
+}
+
+async function counted(database: Database, cutoff: number): Promise<number> {
+  const rows = database.expired(AUDIT_LOGS, cutoff)
+  let count = 0
+  for (let slice = await rows.next(1_000, undefined); slice !== undefined; slice = await rows.next(1_000, slice))
+    count += await slice.count()
+  return count
+}
+
+for (const engine of ENGINES) {
+  it(`rows that would go are counted by UTC day, whatever the zone they are written in, on ${engine.name}`, async () => {
+    await using fixture = await migrated(engine)
+    const { outside } = fixture
+    const at = (text: string): Promise<unknown> =>
+      outside.sql(`INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'invoke', 'success', '${text}')`)
+    for (const text of [
+      '2025-03-01 00:00:00.000001',
+      '2025-03-01 23:59:59.999999',
+      '2025-03-02 05:29:59',
+      '2025-03-02 05:30:00',
+      '2025-03-03 12:00:00',
+    ])
+      await at(text)
+    assert.deepEqual(await days('UTC'), { '2025-03-01': 2, '2025-03-02': 2, '2025-03-03': 1 })
+    assert.deepEqual(await days('Asia/Kolkata'), { '2025-02-28': 1, '2025-03-01': 2, '2025-03-02': 1, '2025-03-03': 1 })
+
+    async function days(timeZone: string): Promise<Record<string, number>> {
+      await using database = await opened(outside.url, hostClock(), { timeZone, access: 'read' })
+      const rows = database.expired(AUDIT_LOGS, hostClock().now())
+      const found: Record<string, number> = {}
+      for (let slice = await rows.next(2, undefined); slice !== undefined; slice = await rows.next(2, slice)) {
+        let told = 0
+        const sum = await slice.count((day, here) => {
+          const name = new Date(day).toISOString().slice(0, 10)
+          found[name] = (found[name] ?? 0) + here
+          told += here
+        })
+        assert.deepEqual([told, await slice.count()], [sum, sum])
+      }
+      return found
+    }
+  })
+}

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { JOBS } from '../../src/catalogue.ts'
+import type { RunResult } from '../../src/jobs/result.ts'
+import { METRICS } from '../../src/observe/metric-definitions.ts'
+import { openMetrics, type Metrics } from '../../src/observe/metrics.ts'
+import type { Status } from '../../src/status/status.ts'
+import { hostClock } from '../../src/time.ts'
+import { samplesOf } from '../support/exposition.ts'
+
+const NOW = 1_700_000_000_000
+const JOB = 'purge-sessions'
+
+function opened(clock = { ...hostClock(), now: () => NOW }): Metrics {
+  return openMetrics({ version: '1.2.3', jobs: [JOB], clock })
+}
+
+const RESULT: RunResult = {
+  job: JOB,
+  trigger: 'schedule',
+  dryRun: false,
+  outcome: 'succeeded',
+  reason: undefined,
+  error: undefined,
+  exitCode: 0,
+  deleted: 0,
+  expired: undefined,
+  batches: 0,
+  undated: 0,
+  unreadable: 0,
+  locked: 0,
+  cutoff: NOW,
+  archived: undefined,
+  durationMs: 40,
+}
+
+async function samples(metrics: Metrics): Promise<ReadonlyMap<string, number>> {
+  return samplesOf(await metrics.text())
+}
+
+/** `undefined`: the database does not answer. */
+function status(found: { readonly rows: number; readonly oldest: number | null } | undefined): Status {
+  const job = JOBS.find(({ name }) => name === JOB)!
+  return {
+    at: NOW,
+    version: '1.2.3',
+    database: { engine: 'e', place: 'p', name: 'n', reachable: found !== undefined, sizeBytes: undefined, problem: undefined },
+    migrations: undefined,
+    scheduleTimeZone: 'UTC',
+    jobs: [
+      {
+        job,
+        enabled: true,
+        schedule: job.schedule,
+        scheduleInWords: '',
+        nextRunAt: undefined,
+        retentionMs: undefined,
+        lastRun: undefined,
+        lastSuccessAt: undefined,
+        running: undefined,
+        overdueSlot: undefined,
+        backlog: found === undefined ? undefined : { ...found, exact: true, cutoff: NOW },
+        problems: [],
+      },
+    ],
+  }
+}
+
+test('counters are there from the start, at 0, and a level that nobody knows is not', async () => {
+  const found = await samples(opened())
+  assert.equal(found.get('mcp_maintenance_rows_deleted_total{job="purge-sessions"}'), 0)
+  assert.equal(found.get('mcp_maintenance_job_runs_total{job="purge-sessions",outcome="failed"}'), 0)
+  assert.equal(found.get('mcp_maintenance_job_running{job="purge-sessions"}'), 0)
+  assert.equal(found.get('mcp_maintenance_build_info{version="1.2.3"}'), 1)
+  const names = [...found.keys()]
+  for (const { name } of [METRICS.lastSuccess, METRICS.expiredRows, METRICS.oldestExpiredAge, METRICS.migrations])
+    assert.deepEqual(
+      names.filter((each) => each.startsWith(name)),
+      [],
+      name,
+    )
+})
+
+test('a run is counted as it goes, and in the end as its record says', async () => {
+  const metrics = opened()
+  const { listener } = metrics
+  listener.jobStarted?.(JOB, { trigger: 'schedule', dryRun: false })
+  listener.jobBatch?.(JOB, { affected: 500, total: 500, durationMs: 20 })
+  listener.jobBatch?.(JOB, { affected: 200, total: 700, durationMs: 60 })
+  listener.jobPaused?.(JOB, 1_500, 'hold')
+  const during = await samples(metrics)
+  assert.equal(during.get('mcp_maintenance_rows_deleted_total{job="purge-sessions"}'), 700)
+  assert.equal(during.get('mcp_maintenance_job_running{job="purge-sessions"}'), 1)
+  assert.equal(during.get('mcp_maintenance_paused_seconds_total{job="purge-sessions",reason="hold"}'), 1.5)
+
+  // The answer to the COMMIT of a batch of 50 was lost.
+  listener.jobFinished?.({ ...RESULT, deleted: 750, undated: 3, locked: 1 })
+  const after = await samples(metrics)
+  assert.equal(after.get('mcp_maintenance_rows_deleted_total{job="purge-sessions"}'), 750)
+  assert.equal(after.get('mcp_maintenance_job_running{job="purge-sessions"}'), 0)
+  assert.equal(after.get('mcp_maintenance_job_runs_total{job="purge-sessions",outcome="succeeded"}'), 1)
+  assert.equal(after.get('mcp_maintenance_job_duration_seconds_bucket{le="0.1",job="purge-sessions"}'), 1)
+  assert.equal(after.get('mcp_maintenance_batch_duration_seconds_count{job="purge-sessions"}'), 2)
+  assert.equal(after.get('mcp_maintenance_batch_duration_seconds_sum{job="purge-sessions"}'), 0.08)
+  assert.equal(after.get('mcp_maintenance_rows_kept_total{job="purge-sessions",reason="undated"}'), 3)
+  assert.equal(after.get('mcp_maintenance_rows_kept_total{job="purge-sessions",reason="locked"}'), 1)
+  assert.equal(after.get('mcp_maintenance_job_last_success_timestamp_seconds{job="purge-sessions"}'), NOW / 1_000)
+
+  listener.jobStarted?.(JOB, { trigger: 'schedule', dryRun: false })
+  listener.jobBatch?.(JOB, { affected: 10, total: 10, durationMs: 1 })
+  listener.jobFinished?.({ ...RESULT, outcome: 'failed', deleted: 10 })
+  const failed = await samples(metrics)
+  assert.equal(failed.get('mcp_maintenance_rows_deleted_total{job="purge-sessions"}'), 760)
+  assert.equal(failed.get('mcp_maintenance_job_runs_total{job="purge-sessions",outcome="failed"}'), 1)
+})
+
+test('a skipped run is counted and took no time', async () => {
+  const metrics = opened()
+  metrics.listener.jobFinished?.({ ...RESULT, outcome: 'skipped', reason: 'another is at it' })
+  const found = await samples(metrics)
+  assert.equal(found.get('mcp_maintenance_job_runs_total{job="purge-sessions",outcome="skipped"}'), 1)
+  assert.equal(found.get('mcp_maintenance_job_duration_seconds_count{job="purge-sessions"}'), 0)
+  assert.equal(found.has('mcp_maintenance_job_last_success_timestamp_seconds{job="purge-sessions"}'), false)
+})
+
+test('what waits gets older while nothing happens, and is 0 s old where nothing waits', async () => {
+  let now = NOW
+  const metrics = opened({ ...hostClock(), now: () => now })
+  metrics.know(status({ rows: 12, oldest: NOW - 5_000 }))
+  now += 60_000
+  const found = await samples(metrics)
+  assert.equal(found.get('mcp_maintenance_expired_rows{job="purge-sessions"}'), 12)
+  assert.equal(found.get('mcp_maintenance_oldest_expired_age_seconds{job="purge-sessions"}'), 65)
+  metrics.know(status(undefined))
+  const unanswered = await samples(metrics)
+  assert.equal(unanswered.get('mcp_maintenance_expired_rows{job="purge-sessions"}'), 12)
+  metrics.know(status({ rows: 0, oldest: null }))
+  const purged = await samples(metrics)
+  assert.equal(purged.get('mcp_maintenance_expired_rows{job="purge-sessions"}'), 0)
+  assert.equal(purged.get('mcp_maintenance_oldest_expired_age_seconds{job="purge-sessions"}'), 0)
+})
+
+test('two that are open count each for itself', async () => {
+  const [one, other] = [opened(), opened()]
+  one.listener.jobFinished?.(RESULT)
+  assert.equal((await samples(other)).get('mcp_maintenance_job_runs_total{job="purge-sessions",outcome="succeeded"}'), 0)
+})

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { JOBS } from '../../src/catalogue.ts'
+import { METRICS } from '../../src/observe/metric-definitions.ts'
+import { start, type Line, type Running } from '../support/command.ts'
+import { ENGINES, sqliteDatabase } from '../support/engines.ts'
+import { samplesOf, total } from '../support/exposition.ts'
+
+const PROMTOOL = spawnSync('promtool', ['--version']).error === undefined
+const NO_PROMTOOL = 'promtool is not on this machine: it comes with Debian’s package prometheus'
+
+const SERVED = { HTTP_ENABLED: 'true', HTTP_PORT: '0' }
+
+async function urlOf(worker: Running): Promise<string> {
+  return String((await worker.line((line) => line['event'] === 'http.listening'))['url'])
+}
+
+async function got(url: string): Promise<{ readonly status: number; readonly text: string }> {
+  const answer = await fetch(url)
+  return { status: answer.status, text: await answer.text() }
+}
+
+interface StatusJson {
+  readonly database: { readonly reachable: boolean; readonly problem: string | null }
+  readonly jobs: readonly { readonly job: string; readonly lastRun: { readonly deleted: number } | null }[]
+}
+
+for (const engine of ENGINES) {
+  test(`${engine.name}: after a run every metric is there, and the counters say what the log and the record say`, async (t) => {
+    await using database = await engine.fresh()
+    const every = Object.fromEntries(JOBS.map((job) => [`${job.environment}_SCHEDULE`, '* * * * * *']))
+    const worker = start([], { env: { DATABASE_URL: database.url, ...SERVED, ...every } })
+    const url = await urlOf(worker)
+    await worker.line((line) => line['event'] === 'migrations.current')
+    for (const seconds of [-5, -4, 3_600])
+      await database.sql(
+        `INSERT INTO sessions (session_token, user_identifier, expires_at) VALUES ('${seconds}', 'u', ${engine.moment(seconds)})`,
+      )
+    await database.sql(
+      `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'a', 's', ${engine.moment(-100 * 86_400)})`,
+    )
+    if (engine.name === 'sqlite')
+      await database.sql(`INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'a', 's', 'soon')`)
+    for (const { name } of JOBS) await worker.line((line) => line['event'] === 'job.finished' && line['job'] === name)
+    for (const name of ['purge-sessions', 'purge-audit-logs'])
+      await worker.line((line) => line['event'] === 'job.finished' && line['job'] === name && Number(line['deleted']) > 0)
+    assert.equal((await got(`${url}/readyz`)).status, 200)
+    assert.deepEqual(await got(`${url}/healthz`), { status: 200, text: 'ok\n' })
+
+    const status = JSON.parse((await got(`${url}/status`)).text) as StatusJson
+    assert.equal(status.database.reachable, true)
+    assert.deepEqual(
+      status.jobs.map(({ job }) => job),
+      JOBS.map(({ name }) => name),
+    )
+    assert.ok(status.jobs.every(({ lastRun }) => lastRun !== null))
+
+    const { text } = await got(`${url}/metrics`)
+    const samples = samplesOf(text)
+    for (const { name, kind } of Object.values(METRICS)) {
+      assert.match(text, new RegExp(`^# TYPE ${name} ${kind}$`, 'm'))
+      const sample = kind === 'histogram' ? `${name}_count` : name
+      assert.ok(
+        [...samples.keys()].some((series) => series.startsWith(`${sample}{`)),
+        `${name} has no value`,
+      )
+    }
+    const names = new Set([...text.matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1]!))
+    assert.deepEqual(
+      [...names].toSorted(),
+      Object.values(METRICS)
+        .map(({ name }) => name)
+        .toSorted(),
+    )
+    assert.equal(total(samples, METRICS.migrations.name, 'pending'), 0)
+    assert.ok(total(samples, METRICS.migrations.name, 'applied') > 1)
+    assert.equal(total(samples, METRICS.expiredRows.name), 0)
+    await t.test('promtool accepts them', { skip: !PROMTOOL && NO_PROMTOOL }, () => {
+      const { status: code, stderr, stdout } = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' })
+      assert.deepEqual([code, stderr, stdout], [0, '', ''])
+    })
+
+    // Between two runs: none began since the scrape.
+    const settled = await settledMetrics(url)
+    worker.kill('SIGTERM')
+    const { lines, code } = await worker.ended
+    assert.equal(code, 0)
+    for (const { name } of JOBS) {
+      const finished = lines.filter((line) => line['event'] === 'job.finished' && line['job'] === name)
+      const [stored] = await database.sql<{ runs: number; deleted: number }>(
+        'SELECT count(*) AS runs, CAST(sum(rows_deleted) AS bigint) AS deleted FROM maintenance_runs WHERE job = $1',
+        [name],
+      )
+      const deleted = sumOf(finished, 'deleted')
+      assert.deepEqual([stored!.runs, stored!.deleted], [finished.length, deleted])
+      assert.equal(total(settled, METRICS.rowsDeleted.name, name), deleted)
+      // Another run may have begun after the scrape.
+      const scraped = finished.slice(0, total(settled, METRICS.runs.name, name))
+      assert.ok(finished.length - scraped.length <= 1)
+      assert.equal(total(settled, METRICS.rowsKept.name, `"${name}",reason="unreadable"`), sumOf(scraped, 'unreadable'))
+    }
+  })
+}
+
+function sumOf(lines: readonly Line[], field: string): number {
+  return lines.reduce((sum, line) => sum + Number(line[field]), 0)
+}
+
+/** What it served when no job was running and everything was deleted. */
+async function settledMetrics(url: string): Promise<ReadonlyMap<string, number>> {
+  for (;;) {
+    const samples = samplesOf((await got(`${url}/metrics`)).text)
+    if (total(samples, METRICS.running.name) === 0) return samples
+  }
+}
+
+test('without its database the worker answers at once: alive, not ready and why, and without the password', async () => {
+  const env = { ...SERVED, DATABASE_URL: 'postgresql://u:secret-word@127.0.0.1:1/db', DATABASE_CONNECT_TIMEOUT: '50s' }
+  const worker = start([], { env })
+  const url = await urlOf(worker)
+  await worker.line((line) => line['event'] === 'database.awaiting')
+  const begun = performance.now()
+  const pages = await Promise.all(['/healthz', '/readyz', '/metrics', '/status'].map((path) => got(`${url}${path}`)))
+  assert.ok(performance.now() - begun < 2_000)
+  assert.deepEqual(
+    pages.map(({ status }) => status),
+    [200, 503, 200, 503],
+  )
+  assert.equal(pages[1]!.text, '127.0.0.1:1 does not answer yet\n')
+  assert.doesNotMatch(pages.map(({ text }) => text).join('\n'), /secret-word/)
+  worker.kill('SIGTERM')
+  assert.equal((await worker.ended).code, 0)
+})
+
+test('ready is what has migrated, and not before', async () => {
+  await using database = await sqliteDatabase()
+  // Somebody is migrating: the lock is held.
+  const { default: BetterSqlite3 } = await import('better-sqlite3')
+  const other = new BetterSqlite3(database.file)
+  other.exec('BEGIN IMMEDIATE')
+  const worker = start([], { env: { ...SERVED, DATABASE_URL: database.url } })
+  const url = await urlOf(worker)
+  assert.equal((await got(`${url}/readyz`)).status, 503)
+  other.exec('COMMIT')
+  other.close()
+  await worker.line((line) => line['event'] === 'migrations.current')
+  let ready = 0
+  while (ready !== 200) ready = (await got(`${url}/readyz`)).status
+  worker.kill('SIGTERM')
+  assert.equal((await worker.ended).code, 0)
+})
+
+test('a port that is taken is a mistake of settings, told before the database is touched', async () => {
+  await using database = await sqliteDatabase()
+  const taken = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => taken.once('listening', resolve))
+  const { port } = taken.address() as AddressInfo
+  const { code, stdout } = await start([], { env: { ...SERVED, HTTP_PORT: String(port), DATABASE_URL: database.url } }).ended
+  taken.close()
+  assert.equal(code, 2)
+  assert.match(stdout, /"code":"HTTP_UNAVAILABLE".*another process has the port/)
+  assert.equal(existsSync(database.file), false)
+})
+
+test('a client that stays connected does not keep the worker from ending', async () => {
+  await using database = await sqliteDatabase()
+  const worker = start([], { env: { ...SERVED, DATABASE_URL: database.url } })
+  const url = new URL(await urlOf(worker))
+  await worker.line((line) => line['event'] === 'migrations.current')
+  const socket = connect(Number(url.port), url.hostname)
+  socket.on('error', () => {})
+  socket.write('GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n')
+  await new Promise((resolve) => socket.once('data', resolve))
+  const begun = performance.now()
+  worker.kill('SIGTERM')
+  assert.equal((await worker.ended).code, 0)
+  assert.ok(performance.now() - begun < 2_000)
+})
+
+test('nothing listens unless asked, and one run never does', async () => {
+  await using database = await sqliteDatabase()
+  const env = { DATABASE_URL: database.url }
+  const worker = start([], { env })
+  await worker.line((line) => line['event'] === 'migrations.current')
+  worker.kill('SIGTERM')
+  for (const ended of [await worker.ended, await start(['--run-now'], { env: { ...env, ...SERVED } }).ended]) {
+    assert.equal(ended.code, 0)
+    assert.doesNotMatch(ended.stdout, /http\.listening/)
+  }
+})

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { JOBS } from '../../src/catalogue.ts'
+import { command } from '../support/command.ts'
+import { ENGINES, sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { onTerminal, WITHOUT_TERMINAL, type Shown, type TerminalOptions } from '../support/terminal.ts'
+import { auditLogs, expiredSessions } from '../jobs/support.ts'
+
+// oxlint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u0009\u000B-\u001F\u007F]/
+// oxlint-disable-next-line no-control-regex
+const BEYOND_ASCII = /[^\u0000-\u007F]/
+
+const AT = { skip: WITHOUT_TERMINAL }
+
+async function filled(engine: TestEngine, rows = 3_000): Promise<TestDatabase> {
+  const database = await engine.fresh()
+  await command(['migrate'], { env: { DATABASE_URL: database.url } })
+  await auditLogs(database, engine, rows, 95)
+  await auditLogs(database, engine, 1_000, 1)
+  await expiredSessions(database, engine, 20)
+  return database
+}
+
+function show(database: TestDatabase, line: string, { env, ...options }: TerminalOptions = {}): Promise<Shown> {
+  return onTerminal(line.split(' '), { ...options, env: { DATABASE_URL: database.url, ...env } })
+}
+
+/** Without the carriage returns that the terminal's driver puts before line feeds. */
+function plain({ sent }: Shown): string {
+  return sent.replaceAll('\r\n', '\n')
+}
+
+for (const engine of ENGINES) {
+  describe(`--run-now on a terminal, with ${engine.name}`, AT, () => {
+    for (const columns of [40, 80, 120]) {
+      it(`shows a bar for each job and a table, in ${columns} columns`, async () => {
+        await using database = await filled(engine)
+        const { code, screen, sent } = await show(database, '--run-now', { columns })
+        assert.equal(code, 0, sent)
+        const text = screen.join('\n')
+        assert.ok(
+          screen.every((line) => line.length <= columns),
+          text,
+        )
+        const bars = screen.filter((line) => /^purge-\S+ +█* *\d[\d,]* deleted/.test(line))
+        assert.equal(bars.length, JOBS.length, text)
+        assert.match(bars[0]!, /^purge-audit-logs .* 3,000 deleted/)
+        assert.match(bars[2]!, /^purge-sessions .* 20 deleted/)
+        if (columns >= 80) {
+          assert.match(bars[0]!, /█/)
+          assert.match(text, /^job +cutoff \(UTC\) +deleted +kept +took +outcome$/m)
+          assert.match(text, /^purge-audit-logs +\d{4}-\d\d-\d\d \d\d:\d\d +3,000 +0 +[\d.]+ m?s +succeeded$/m)
+        } else assert.match(text, /^job +deleted +outc…$/m)
+      })
+    }
+
+    it('names pending migrations and what became of them', async () => {
+      await using database = await engine.fresh()
+      const { screen } = await show(database, '--run-now')
+      assert.match(screen.join(''), /\d migrations are pending: 001_initial_schema, 002_add_metrics/)
+      assert.ok(screen.some((line) => /^applied migration 001_initial_schema in \d/.test(line)))
+    })
+
+    it('prints warnings and failures above the bars, and why below the table', async () => {
+      await using database = await filled(engine)
+      await database.sql(`ALTER TABLE sessions RENAME COLUMN expires_at TO expires`)
+      const unreadable = engine.name === 'sqlite' ? "'soon'" : "'-infinity'"
+      await database.sql(
+        `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'invoke', 'success', ${unreadable})`,
+      )
+      const { code, screen } = await show(database, '--run-now', { env: { MIGRATIONS_ENABLED: 'false' } })
+      const text = screen.join('\n')
+      assert.equal(code, 1, text)
+      const first = (pattern: RegExp): number => screen.findIndex((line) => pattern.test(line))
+      const bar = first(/^purge-audit-logs .* deleted/)
+      assert.ok(first(/ WARN: 1 rows of audit_logs are kept/) < bar && bar > 0, text)
+      assert.ok(first(/ ERROR: purge-sessions: failed/) < bar, text)
+      assert.match(text, /^purge-sessions .* 0 deleted, failed/m)
+      assert.match(text, /^purge-audit-logs kept 1 whose time cannot be read$/m)
+      assert.match(screen.join(''), /purge-sessions: [^:]*.*no column "expires_at"/)
+    })
+
+    it('of a dry run is what would be deleted, by day', async () => {
+      await using database = await filled(engine)
+      const { code, screen } = await show(database, '--run-now --dry-run')
+      const text = screen.join('\n')
+      assert.equal(code, 0, text)
+      assert.match(text, /^job .* would delete +kept +took +outcome$/m)
+      assert.match(text, /^purge-audit-logs +\S+ \S+ +3,000 +0 /m)
+      const days = screen.flatMap((line) => /^\d{4}-\d\d-\d\d +([\d,]+) {2}█+$/.exec(line)?.[1] ?? [])
+      assert.ok(days.length === 3 || days.length === 4, text)
+      assert.equal(
+        days.reduce((sum, rows) => sum + Number(rows.replaceAll(',', '')), 0),
+        3_000,
+      )
+    })
+  })
+}
+
+describe('--run-now on a terminal', AT, () => {
+  const engine = ENGINES[0]!
+  const refusals: readonly (readonly [name: string, words: string, env: Readonly<Record<string, string>>])[] = [
+    ['NO_COLOR', '--run-now', { NO_COLOR: '1' }],
+    ['CI', '--run-now', { CI: 'true' }],
+    ['TERM=dumb', '--run-now', { TERM: 'dumb' }],
+    ['--quiet', '--run-now --quiet', {}],
+    ['NO_COLOR, in a dry run', '--run-now --dry-run', { NO_COLOR: '1' }],
+  ]
+  for (const [name, words, env] of refusals) {
+    it(`sends no control characters with ${name}`, async () => {
+      await using database = await filled(engine)
+      const shown = await show(database, words, { env })
+      assert.equal(shown.code, 0)
+      assert.doesNotMatch(plain(shown), CONTROL)
+      if (name === '--quiet') assert.match(plain(shown), /^\[.*\] INFO: purge-sessions: 20 rows deleted$/m)
+      else assert.match(plain(shown), /^job +cutoff/m)
+    })
+  }
+
+  it('sends nothing beyond ASCII where the locale is not UTF-8', async () => {
+    await using database = await filled(engine)
+    const shown = await show(database, '--run-now --dry-run', { env: { LANG: 'C' } })
+    assert.doesNotMatch(shown.sent, BEYOND_ASCII)
+    assert.match(shown.screen.join('\n'), /^\d{4}-\d\d-\d\d +[\d,]+ {2}#+$/m)
+  })
+
+  it('leaves the terminal to a log that is asked for as JSON', async () => {
+    await using database = await filled(engine)
+    const shown = await show(database, '--run-now', { env: { LOG_FORMAT: 'json' } })
+    const lines = plain(shown).trim().split('\n')
+    assert.equal(
+      lines.map((line) => JSON.parse(line) as { event: string }).filter(({ event }) => event === 'job.finished').length,
+      JOBS.length,
+    )
+  })
+
+  it('ends in order at Ctrl-C, with what was done until then', async () => {
+    await using database = await filled(engine, 200_000)
+    const { code, screen, sent } = await show(database, '--run-now', { type: { after: /purge-audit-logs[^]*%/, keys: '\u0003' } })
+    const text = screen.join('\n')
+    assert.equal(code, 130, text)
+    assert.match(sent, /purge-audit-logs +█*░+ +\d+% +[\d,]+ of ~?[\d,]+  /)
+    assert.match(text, /^purge-audit-logs .* interrupted$/m)
+    // oxlint-disable-next-line no-control-regex
+    assert.doesNotMatch(sent, /\u001B\[\?/)
+  })
+
+  it('gives status its titles in bold, and none of that with NO_COLOR', async () => {
+    await using database = await sqliteDatabase()
+    const bold = await show(database, 'status')
+    // oxlint-disable-next-line no-control-regex
+    assert.match(bold.sent, /\u001B\[1mpurge-sessions\u001B\[22m/)
+    assert.ok(bold.screen.every((line) => line.length <= 80))
+    assert.doesNotMatch(plain(await show(database, 'status', { env: { NO_COLOR: '1' } })), CONTROL)
+  })
+})

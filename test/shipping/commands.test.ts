@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { access, readFile } from 'node:fs/promises'
+import { describe, it } from 'node:test'
+import { parse } from 'yaml'
+import { parseCommand } from '../../src/cli.ts'
+import { parseDatabaseUrl } from '../../src/database/url.ts'
+import { freshPostgres, freshSqliteFile, type FreshPostgres } from '../support/databases.ts'
+import { CHECKOUT, packagingEnvironment, run, type Place } from './checkout.ts'
+import { readDocuments } from './documents.ts'
+import { ENVIRONMENT } from './offered.ts'
+
+const documents = await readDocuments()
+const { scripts, bin }: { scripts: Record<string, string>; bin: Record<string, string> } = JSON.parse(
+  await readFile(`${CHECKOUT}package.json`, 'utf8'),
+)
+const compose: { services: Record<string, unknown> } = parse(await readFile(`${CHECKOUT}compose.yaml`, 'utf8'))
+const tests = { package: 'test/shipping/package.test.ts', ci: '.ci/run' }
+
+/** What is done with a command that a document shows: it is run here, or why it is not, and then what of it is compared. */
+interface Rule {
+  readonly like: RegExp
+  readonly instead?: string
+  check(command: string, match: RegExpExecArray): Promise<void>
+}
+
+function missing(program: string): string | undefined {
+  return spawnSync(program, ['--version']).error === undefined ? undefined : `${program} is not on this machine`
+}
+
+async function succeeds(command: string, place: Partial<Place> = {}): Promise<void> {
+  const done = await run('sh', ['-c', command], { cwd: CHECKOUT, ...place })
+  assert.equal(done.code, 0, `${command}\n${done.stdout}${done.stderr}`)
+}
+
+/** In an empty folder, on its own SQLite file. */
+async function onSqlite(command: string): Promise<void> {
+  await using fresh = await freshSqliteFile()
+  await succeeds(command, { env: { ...packagingEnvironment(), DATABASE_URL: `sqlite:///${fresh.file}` } })
+}
+
+/** The commands' own database, PostgreSQL on localhost, is the tests'. */
+function onServer(command: string, { url }: FreshPostgres): string {
+  const { host, pathname } = new URL(url)
+  return command.replaceAll(/@localhost(?::5432)?\/mcp_gateway/g, `@${host}${pathname}`)
+}
+
+async function filesNamed(command: string): Promise<string[]> {
+  const named = [...command.matchAll(/(?<![\w/.-])(?:deploy|migrations|test|bench)\/[\w./-]+/g)].map((match) => match[0])
+  for (const file of named) await access(`${CHECKOUT}${file}`)
+  return named
+}
+
+function scriptsNamed(command: string): void {
+  for (const [, name = ''] of command.matchAll(/npm run (?:-s )?([\w:]+)/g)) assert.ok(name in scripts, name)
+}
+
+const CONTAINERS = 'there is no container engine here'
+const CLUSTER = 'there is no cluster here'
+const SYSTEMD = 'systemd does not run here'
+const ITSELF = 'the tests would start themselves'
+const CHANGES_CHECKOUT = 'it would change the checkout that the tests run in'
+
+const RULES: readonly Rule[] = [
+  { like: /^npm start --(?: (.+))?$/, check: (command) => onSqlite(command) },
+  {
+    like: /^export DATABASE_URL=(\S+)$/,
+    instead: 'it sets the database of those that follow',
+    check: async (_, [, url = '']) => void parseDatabaseUrl(url),
+  },
+  {
+    like: /^npm ci(?: && npm (?:test|start -- --run-now))?$/,
+    instead: CHANGES_CHECKOUT,
+    async check(command) {
+      const ci = await readFile(`${CHECKOUT}${tests.ci}`, 'utf8')
+      assert.match(ci, /^step npm ci$/m)
+      assert.ok(!command.endsWith('npm test') || /^step npm test$/m.test(ci))
+    },
+  },
+  {
+    like: /^npm test(?: -- (.+))?$|^npm run test:\w+$|^\.ci\/run$/,
+    instead: ITSELF,
+    async check(command) {
+      await filesNamed(command.replace(/\/\*\S*/, '/'))
+      scriptsNamed(command)
+      await access(`${CHECKOUT}${tests.ci}`)
+    },
+  },
+  {
+    like: /^npm run (?:check|format|docs)$/,
+    instead: `${CHANGES_CHECKOUT}; ${tests.ci} runs what they check`,
+    check: async (command) => scriptsNamed(command),
+  },
+  { like: /^npm run bench(?: -- (.+))?$/, instead: 'it takes minutes', check: (_, [, words = '']) => optionsKnown('bench/main.ts', words) },
+  {
+    like: /^(?:npm ci && )?npm run build && npm pack$/,
+    instead: `${CHANGES_CHECKOUT}; ${tests.package} runs it on a copy`,
+    async check(command) {
+      scriptsNamed(command)
+      const text = await readFile(`${CHECKOUT}${tests.package}`, 'utf8')
+      assert.match(text, /\['run', 'build'\][^]*\['pack'/)
+    },
+  },
+  {
+    like: /^npx (\S+) (.+)$/,
+    instead: `it needs the installed package; ${tests.package} runs it there`,
+    async check(_, [, name = '', words = '']) {
+      assert.ok(name in bin)
+      parseCommand(words.split(' '))
+    },
+  },
+  { like: /^npm (?:ls|sbom) /, check: (command) => succeeds(command) },
+  {
+    like: /^(?:\w+=\S+ )?docker compose (.+)$/,
+    instead: CONTAINERS,
+    async check(command, [, words = '']) {
+      const [, name = ''] = /^(\w+)=/.exec(command) ?? []
+      assert.ok(name === '' || ENVIRONMENT.has(name), name)
+      const [, service = '', inside = ''] = /^(?:exec|logs|run --rm) (\S+)(?: (.+))?$/.exec(words) ?? []
+      if (service === '') assert.match(words, /^(?:--profile monitoring )?up --build -d$/)
+      else assert.ok(service in compose.services, service)
+      if (service === 'maintenance' && words.startsWith('run')) parseCommand(inside.split(' '))
+      if (service === 'postgres') assert.match(inside, /^psql -U mcp_user -d mcp_gateway -c /)
+    },
+  },
+  {
+    like: /^docker (?:build -t|run -d) (.+)$/,
+    instead: `${CONTAINERS}; the Dockerfile is built without one`,
+    async check(command) {
+      assert.match(command, /mcp-gateway-maintenance(?: \.)?$/)
+      await access(`${CHECKOUT}Dockerfile`)
+    },
+  },
+  {
+    like: /^kubectl create secret generic (\S+) --from-file=(\w+)=(\S+)$/,
+    instead: CLUSTER,
+    async check(command, [, secret = '', key = '']) {
+      await filesNamed(command)
+      const file = secret.endsWith('-migrate') ? 'migrate-job' : 'deployment'
+      const manifest = await readFile(`${CHECKOUT}deploy/kubernetes/${file}.yaml`, 'utf8')
+      assert.match(manifest, new RegExp(`secretName: ${secret}$`, 'm'))
+      assert.match(manifest, new RegExp(`value: /run/secrets/mcp-gateway-maintenance/${key}$`, 'm'))
+    },
+  },
+  {
+    like: /^kubectl (?:apply -f|wait .+ job\/(\S+)$)/,
+    instead: CLUSTER,
+    async check(command, [, job]) {
+      const manifest =
+        job === undefined ? (await filesNamed(command)).length : await readFile(`${CHECKOUT}deploy/kubernetes/migrate-job.yaml`, 'utf8')
+      assert.ok(typeof manifest === 'number' ? manifest === 1 : manifest.includes(`  name: ${job}\n`))
+    },
+  },
+  {
+    like: /^(?:echo '.+' \| )?sudo (?:npm|install|systemctl) |^journalctl /,
+    instead: SYSTEMD,
+    async check(command) {
+      await filesNamed(command)
+      const [, unit] = /(?:edit|--now|-u) (\S+)$/.exec(command) ?? []
+      if (unit !== undefined) await access(`${CHECKOUT}deploy/systemd/${unit.includes('.') ? unit : `${unit}.service`}`)
+      const [, url] = /echo '(.+)'/.exec(command) ?? []
+      if (url !== undefined) parseDatabaseUrl(url)
+    },
+  },
+  {
+    like: /^systemd-analyze (?:verify|security)/,
+    instead: 'it wants the installed program; test/shipping/systemd.test.ts runs it on copies',
+    check: async (command) => assert.equal((await filesNamed(command)).length, 1),
+  },
+  { like: /^promtool /, check: (command) => succeeds(command) },
+  {
+    like: /^sqlite3 -bail secure_mcp_gateway\.db < (\S+)$/,
+    async check(command, [, file = '']) {
+      await using fresh = await freshSqliteFile('secure_mcp_gateway.db')
+      await succeeds(command.replace(file, `${CHECKOUT}${file}`), { cwd: fresh.folder })
+    },
+  },
+  {
+    like: /^psql .*-f migrations\//,
+    async check(command) {
+      await using database = await freshPostgres(18)
+      await succeeds(onServer(command, database).replace('//mcp_user@', '//postgres@'))
+    },
+  },
+]
+
+/** In this order, on one database: who migrates, migrating, who purges, purging. */
+const LEAST_PRIVILEGE = /^(?:psql .*-f deploy\/postgres\/|DATABASE_URL='postgresql:)/
+
+async function optionsKnown(file: string, words: string): Promise<void> {
+  const { stdout } = await run(process.execPath, [file, '--help'], { cwd: CHECKOUT })
+  for (const [option] of words.matchAll(/--[\w-]+/g)) assert.ok(stdout.includes(option), option)
+}
+
+for (const { file, commands } of documents) {
+  describe(`commands of ${file}`, () => {
+    for (const command of new Set(commands.filter((each) => !LEAST_PRIVILEGE.test(each)))) {
+      const rules = RULES.filter(({ like }) => like.test(command))
+      const [rule] = rules
+      const how = rule?.instead === undefined ? 'is run' : `is compared: ${rule.instead}`
+      const [program = ''] = command.split(' ')
+      const skip = rule?.instead === undefined && ['psql', 'sqlite3', 'promtool'].includes(program) && missing(program)
+      it(`"${command}" ${how}`, { skip: skip === undefined ? false : skip }, async () => {
+        assert.equal(rules.length, 1, 'one rule says what is done with a command')
+        await rule!.check(command, rule!.like.exec(command)!)
+      })
+    }
+  })
+}
+
+it('the commands for least privilege are run, one after the other', { skip: missing('psql') ?? false }, async () => {
+  const commands = documents.flatMap((document) => document.commands).filter((command) => LEAST_PRIVILEGE.test(command))
+  assert.equal(commands.length, 4)
+  const roles = ['mcp_maintenance', 'mcp_maintenance_migrate', 'mcp_user']
+  await using database = await freshPostgres(18)
+  await database.admin.query('CREATE ROLE mcp_user LOGIN')
+  try {
+    for (const command of commands) await succeeds(onServer(command, database))
+    const { rows } = await database.admin.query('SELECT DISTINCT worker FROM maintenance_runs')
+    assert.equal(rows.length, 1)
+  } finally {
+    for (const role of roles) await database.admin.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`)
+  }
+})
+
+it('each rule is for a command that some document shows', () => {
+  const every = documents.flatMap(({ commands }) => commands)
+  assert.ok(every.length > 40)
+  for (const { like } of RULES)
+    assert.ok(
+      every.some((command) => like.test(command)),
+      String(like),
+    )
+})

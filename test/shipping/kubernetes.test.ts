@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile } from 'node:fs/promises'
+import { describe, it } from 'node:test'
+import { parse } from 'yaml'
+import { parseCommand } from '../../src/cli.ts'
+import { describeSettings } from '../../src/config/schema.ts'
+import { isSchedule } from './kubernetes.ts'
+import type { Container, Manifest, PodSpec } from './kubernetes.ts'
+import { CHECKOUT } from './checkout.ts'
+import { ENVIRONMENT, HTTP_PORT } from './offered.ts'
+
+const FOLDER = `${CHECKOUT}deploy/kubernetes/`
+const { version }: { version: string } = JSON.parse(await readFile(`${CHECKOUT}package.json`, 'utf8'))
+/** The pages by path. */
+const served = await readFile(`${CHECKOUT}src/http/site.ts`, 'utf8')
+const manifests = new Map<string, Manifest>()
+for (const file of (await readdir(FOLDER)).toSorted())
+  manifests.set(file, parse(await readFile(`${FOLDER}${file}`, 'utf8'), { version: '1.1' }))
+
+function manifest(file: string): Manifest {
+  const found = manifests.get(file)
+  assert.ok(found !== undefined, file)
+  return found
+}
+
+function podOf({ spec }: Manifest): PodSpec {
+  return 'jobTemplate' in spec ? spec.jobTemplate.spec.template.spec : spec.template.spec
+}
+
+function workerOf(file: string): Container {
+  const { containers, initContainers = [] } = podOf(manifest(file))
+  const found = [...initContainers, ...containers].find(({ name }) => name === 'maintenance')
+  assert.ok(found !== undefined, file)
+  return found
+}
+
+describe('what is shipped for Kubernetes', () => {
+  it('is a sidecar, a worker of two replicas, a nightly run and a migration', () => {
+    assert.deepEqual(
+      [...manifests].map(([file, { apiVersion, kind }]) => `${file}: ${apiVersion} ${kind}`),
+      [
+        'cronjob.yaml: batch/v1 CronJob',
+        'deployment.yaml: apps/v1 Deployment',
+        'migrate-job.yaml: batch/v1 Job',
+        'sidecar.yaml: apps/v1 Deployment',
+      ],
+    )
+    const { spec } = manifest('deployment.yaml')
+    assert.ok('replicas' in spec)
+    assert.equal(spec.replicas, 2)
+  })
+
+  for (const [file, each] of manifests) {
+    it(`${file} starts this version with arguments and settings that there are, and the URL from a file`, () => {
+      const { image, args = [], env = [] } = workerOf(file)
+      assert.equal(image.split(':').at(-1), version)
+      parseCommand(args)
+      assert.deepEqual(
+        env.filter(({ name }) => !ENVIRONMENT.has(name)),
+        [],
+      )
+      const url = env.find(({ name }) => name === 'DATABASE_URL_FILE')?.value ?? ''
+      const mounted = workerOf(file).volumeMounts.find(({ mountPath }) => url.startsWith(`${mountPath}/`))
+      assert.equal(mounted?.readOnly, true)
+      assert.ok(
+        podOf(each).volumes.some(({ name, secret }) => name === mounted.name && secret !== undefined && secret.defaultMode === 0o440),
+      )
+    })
+
+    it(`${file} gives it no right, no token, no disk but /tmp, and little memory`, () => {
+      const { securityContext, resources, volumeMounts } = workerOf(file)
+      assert.deepEqual(securityContext, {
+        runAsNonRoot: true,
+        runAsUser: 1000,
+        runAsGroup: 1000,
+        readOnlyRootFilesystem: true,
+        allowPrivilegeEscalation: false,
+        capabilities: { drop: ['ALL'] },
+        seccompProfile: { type: 'RuntimeDefault' },
+      })
+      assert.deepEqual(resources, { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '128Mi' } })
+      const pod = podOf(each)
+      assert.equal(pod.automountServiceAccountToken, false)
+      assert.equal(pod.securityContext.fsGroup, securityContext.runAsGroup)
+      assert.ok(pod.terminationGracePeriodSeconds > 8)
+      const writable = volumeMounts.filter(({ readOnly }) => readOnly !== true)
+      assert.deepEqual(
+        writable.map(({ mountPath }) => mountPath),
+        ['/tmp'],
+      )
+      assert.ok(pod.volumes.some(({ name, emptyDir }) => name === writable[0]?.name && emptyDir?.medium === 'Memory'))
+    })
+  }
+
+  for (const file of ['sidecar.yaml', 'deployment.yaml']) {
+    it(`${file} asks what the worker answers: whether it is up to date before it counts as started, then whether it lives`, () => {
+      const { env = [], ports = [], startupProbe, livenessProbe, readinessProbe } = workerOf(file)
+      assert.equal(env.find(({ name }) => name === 'HTTP_ENABLED')?.value, 'true')
+      // Of the pod alone, and not of loopback, where the kubelet does not come.
+      assert.deepEqual(env.find(({ name }) => name === 'HTTP_HOST')?.valueFrom, { fieldRef: { fieldPath: 'status.podIP' } })
+      assert.deepEqual(ports, [{ name: 'maintenance', containerPort: HTTP_PORT }])
+      assert.deepEqual(startupProbe?.httpGet, { path: '/readyz', port: 'maintenance' })
+      assert.deepEqual(livenessProbe?.httpGet, { path: '/healthz', port: 'maintenance' })
+      for (const { httpGet } of [startupProbe, livenessProbe]) assert.ok(served.includes(`'${httpGet.path}'`), httpGet.path)
+      assert.equal(readinessProbe, undefined)
+      // A worker that waits for another's migration must not be killed for it.
+      const lockTimeout = describeSettings().find(({ key }) => key === 'migrations.lockTimeout')?.default
+      assert.equal(lockTimeout, '10m')
+      assert.ok(startupProbe.periodSeconds * startupProbe.failureThreshold > 10 * 60)
+    })
+  }
+
+  it('the sidecar is a native one: an init container that goes on running', () => {
+    const { initContainers = [], containers } = podOf(manifest('sidecar.yaml'))
+    assert.deepEqual(
+      initContainers.map(({ name, restartPolicy }) => [name, restartPolicy]),
+      [['maintenance', 'Always']],
+    )
+    assert.deepEqual(
+      containers.map(({ name }) => name),
+      ['gateway'],
+    )
+  })
+
+  it('the nightly run and the migration end, are not tried again where a person must look, and never overlap', () => {
+    const { spec } = manifest('cronjob.yaml')
+    assert.ok('jobTemplate' in spec)
+    assert.ok(isSchedule(spec.schedule))
+    assert.deepEqual([spec.concurrencyPolicy, spec.timeZone, spec.startingDeadlineSeconds], ['Forbid', 'Etc/UTC', 3600])
+    const migration = manifest('migrate-job.yaml').spec
+    assert.ok('backoffLimit' in migration)
+    for (const job of [spec.jobTemplate.spec, migration]) {
+      assert.ok(job.activeDeadlineSeconds >= 3600 && job.backoffLimit <= 3)
+      assert.equal(job.template.spec.restartPolicy, 'Never')
+      assert.deepEqual(job.podFailurePolicy.rules, [{ action: 'FailJob', onExitCodes: { operator: 'In', values: [2, 4, 5] } }])
+    }
+    assert.deepEqual([workerOf('cronjob.yaml').args, workerOf('migrate-job.yaml').args], [['--run-now'], ['migrate']])
+    assert.notEqual(
+      podOf(manifest('migrate-job.yaml')).volumes[0]?.secret?.secretName,
+      podOf(manifest('cronjob.yaml')).volumes[0]?.secret?.secretName,
+      'the migrating role is another one',
+    )
+  })
+})

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { spawnSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { describe, it } from 'node:test'
+import { Client } from 'pg'
+import { JOBS } from '../../src/catalogue.ts'
+import { command, events } from '../support/command.ts'
+import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
+import { CHECKOUT } from './checkout.ts'
+
+const PURGE = 'deploy/postgres/purge-role.sql'
+const MIGRATE = 'deploy/postgres/migrate-role.sql'
+const skip = spawnSync('psql', ['--version']).error !== undefined && 'psql is not on this machine'
+
+/** Roles belong to the server, not to the database: each test has its own. */
+interface Roles extends AsyncDisposable {
+  readonly database: FreshPostgres
+  readonly gateway: string
+  readonly migrate: string
+  readonly purge: string
+  /** As the program takes it. */
+  url(role: string, query?: string): string
+  as(role: string, work: (client: Client) => Promise<void>): Promise<void>
+  script(file: string, variables: Readonly<Record<string, string>>): void
+}
+
+async function rolesOn(major: (typeof POSTGRES_MAJORS)[number]): Promise<Roles> {
+  const database = await freshPostgres(major)
+  const mark = randomBytes(4).toString('hex')
+  const [gateway, migrate, purge] = [`Gateway ${mark}`, `migrate_${mark}`, `purge-${mark}`] as const
+  await database.admin.query(`CREATE ROLE "${gateway}" LOGIN`)
+  const url = (role: string, query = ''): string => {
+    const made = new URL(database.url)
+    made.username = encodeURIComponent(role)
+    return `${made.href}${query}`
+  }
+  return {
+    database,
+    gateway,
+    migrate,
+    purge,
+    url,
+    async as(role, work) {
+      const client = new Client({ connectionString: url(role) })
+      await client.connect()
+      try {
+        await work(client)
+      } finally {
+        await client.end()
+      }
+    },
+    script(file, variables) {
+      const given = Object.entries(variables).flatMap(([name, value]) => ['-v', `${name}=${value}`])
+      const ran = spawnSync('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', ...given, '-f', `${CHECKOUT}${file}`, database.url], {
+        encoding: 'utf8',
+      })
+      assert.equal(ran.status, 0, ran.stderr)
+    },
+    async [Symbol.asyncDispose]() {
+      for (const role of [gateway, migrate, purge]) {
+        const { rows } = await database.admin.query('SELECT FROM pg_roles WHERE rolname = $1', [role])
+        if (rows.length > 0) await database.admin.query(`DROP OWNED BY "${role}" CASCADE; DROP ROLE "${role}"`)
+      }
+      await database.drop()
+    },
+  }
+}
+
+/** Makes the schema as the migrating role does, by the program. */
+async function migrateAs(roles: Roles): Promise<void> {
+  for (const _ of ['once', 'again']) roles.script(MIGRATE, { role: roles.migrate, gateway: roles.gateway })
+  const options = encodeURIComponent(`-c role=${roles.gateway.replace(' ', '\\ ')}`)
+  const done = await command(['migrate'], { env: { DATABASE_URL: roles.url(roles.migrate, `?options=${options}`) } })
+  assert.equal(done.code, 0, done.stdout)
+}
+
+const AUDIT = `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp)
+  SELECT 't', 'u', 'invoke', 'success', now() AT TIME ZONE 'UTC' - days * interval '1 day' FROM generate_series(80, 99) AS days`
+
+for (const major of POSTGRES_MAJORS) {
+  describe(`least privilege on PostgreSQL ${major}`, { skip }, () => {
+    it('the migrating role creates as the gateway, which then writes to what was made', async () => {
+      await using roles = await rolesOn(major)
+      await migrateAs(roles)
+      const { rows } = await roles.database.admin.query<{ owner: string }>(
+        `SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relnamespace = 'public'::regnamespace`,
+      )
+      assert.deepEqual(rows, [{ owner: `"${roles.gateway}"` }])
+      await roles.as(roles.gateway, async (client) => {
+        await client.query(`INSERT INTO tools (name, description, path, permissions) VALUES ('t', 'd', 'p', '[]')`)
+        await client.query(AUDIT)
+        await client.query(`INSERT INTO mcp_servers (name, url) VALUES ('s', 'u')`)
+        await client.query(
+          `INSERT INTO policy_decisions (user_identifier, resource, action, decision, expires_at) VALUES ('u', 'r', 'a', 'allow', now())`,
+        )
+        await client.query(`INSERT INTO api_keys (key_hash, name, user_identifier, created_by) VALUES ('h', 'n', 'u', 'me')`)
+        await client.query(`INSERT INTO sessions (session_token, user_identifier, expires_at) VALUES ('t', 'u', now())`)
+        await client.query(
+          `INSERT INTO rate_limits (subject, resource, window_start, window_seconds, expires_at) VALUES ('u', 'r', now(), 60, now())`,
+        )
+        await client.query(`UPDATE tools SET description = 'e'`)
+      })
+      // Without its options the migrating role can do nothing.
+      await roles.as(roles.migrate, (client) => assert.rejects(client.query('SELECT FROM tools'), { code: '42501' }))
+    })
+
+    it('the purging role purges, records it, and starts where every migration is applied', async () => {
+      await using roles = await rolesOn(major)
+      await migrateAs(roles)
+      await roles.as(roles.gateway, async (client) => void (await client.query(AUDIT)))
+      for (const _ of ['once', 'again']) roles.script(PURGE, { role: roles.purge })
+      const env = { DATABASE_URL: roles.url(roles.purge) }
+      for (const enabled of ['true', 'false']) {
+        const done = await command(['--run-now'], { env: { ...env, MIGRATIONS_ENABLED: enabled } })
+        assert.equal(done.code, 0, done.stdout)
+        assert.deepEqual(
+          events(done, 'job.finished').map((line) => [line['job'], line['outcome']]),
+          JOBS.map((job) => [job.name, 'succeeded']),
+        )
+      }
+      const { rows } = await roles.database.admin.query(
+        'SELECT count(*)::int AS n, sum(rows_deleted)::int AS deleted FROM maintenance_history',
+      )
+      assert.deepEqual(rows, [{ n: 2 * JOBS.length, deleted: 10 }])
+    })
+
+    it('the purging role deletes and no more', async () => {
+      await using roles = await rolesOn(major)
+      await migrateAs(roles)
+      roles.script(PURGE, { role: roles.purge })
+      const granted = await roles.database.admin.query<{ name: string; rights: string }>(
+        `SELECT table_name AS name, string_agg(privilege_type, ' ' ORDER BY privilege_type) AS rights
+         FROM information_schema.role_table_grants WHERE grantee = $1 GROUP BY table_name`,
+        [roles.purge],
+      )
+      assert.deepEqual(
+        Object.fromEntries(granted.rows.map(({ name, rights }) => [name, rights])),
+        Object.fromEntries([
+          ...JOBS.map((job) => [job.table, 'DELETE SELECT']),
+          ['maintenance_migrations', 'SELECT'],
+          ['maintenance_history', 'SELECT'],
+          ['maintenance_runs', 'DELETE INSERT SELECT UPDATE'],
+          ['maintenance_leases', 'DELETE INSERT SELECT UPDATE'],
+        ]),
+      )
+      await roles.as(roles.purge, async (client) => {
+        for (const sql of FORBIDDEN) await assert.rejects(client.query(sql), { code: '42501' }, sql)
+      })
+    })
+  })
+}
+
+const FORBIDDEN: readonly string[] = [
+  `SELECT FROM api_keys`,
+  `SELECT FROM tools`,
+  `DELETE FROM mcp_servers`,
+  `INSERT INTO audit_logs (tool_name, "user", action, status) VALUES ('t', 'u', 'a', 's')`,
+  `UPDATE audit_logs SET status = 'success'`,
+  `TRUNCATE audit_logs`,
+  `DROP INDEX idx_audit_logs_action`,
+  `DELETE FROM maintenance_migrations`,
+  `CREATE TABLE mine (id INT)`,
+  `CREATE SCHEMA mine`,
+  `CREATE ROLE other`,
+  `SELECT pg_read_file('postgresql.conf')`,
+]
+
+it('both files say how they are run, as they are', async () => {
+  for (const file of [PURGE, MIGRATE]) assert.match(await readFile(`${CHECKOUT}${file}`, 'utf8'), new RegExp(`-f ${file} `))
+})

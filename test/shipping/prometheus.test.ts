@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { parse } from 'yaml'
+import { JOBS } from '../../src/catalogue.ts'
+import { CHECKOUT, run, type Done } from './checkout.ts'
+import { HTTP_PORT, METRICS, metricsIn } from './offered.ts'
+
+const FOLDER = `${CHECKOUT}deploy/prometheus/`
+const { code } = await run('promtool', ['--version'], { cwd: '/' })
+const skip = code !== 0 && "promtool is not on this machine: it comes with Debian's package prometheus"
+
+interface Rule {
+  readonly alert: string
+  readonly expr: string
+  readonly labels: { readonly severity: string }
+  readonly annotations: Readonly<Record<string, string>>
+}
+
+interface ScrapeConfig {
+  readonly job_name: string
+  readonly honor_labels?: boolean
+  readonly kubernetes_sd_configs?: unknown
+  readonly static_configs?: readonly { readonly targets: readonly string[] }[]
+}
+
+async function yamlOf<T>(file: string): Promise<T> {
+  return parse(await readFile(`${FOLDER}${file}`, 'utf8')) as T
+}
+
+const { groups } = await yamlOf<{ groups: readonly { rules: readonly Rule[] }[] }>('alerts.yml')
+const rules = groups.flatMap((group) => group.rules)
+
+/** Runs promtool on a copy of the folder, with one of its files changed. */
+async function promtool(words: readonly string[], file?: string, change?: (text: string) => string): Promise<Done> {
+  const folder = await mkdtemp(join(tmpdir(), 'maintenance-prometheus-'))
+  try {
+    await cp(FOLDER, folder, { recursive: true })
+    if (file !== undefined && change !== undefined) {
+      const before = await readFile(join(folder, file), 'utf8')
+      const after = change(before)
+      assert.notEqual(after, before, 'the change changes nothing')
+      await writeFile(join(folder, file), after)
+    }
+    return await run('promtool', words, { cwd: folder })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+describe('what is shipped for Prometheus', () => {
+  it('is accepted by promtool', { skip }, async () => {
+    const done = await promtool(['check', 'config', 'prometheus.yml'])
+    assert.equal(done.code, 0, done.stdout + done.stderr)
+    // Debian's promtool is built without Kubernetes; the rest of the scrape job it can read.
+    const cluster = await promtool(['check', 'config', 'kubernetes.yml'], 'kubernetes.yml', (text) =>
+      text.replace(/kubernetes_sd_configs:\n\s+- role: pod/, "static_configs:\n      - targets: ['x']"),
+    )
+    assert.equal(cluster.code, 0, cluster.stdout + cluster.stderr)
+  })
+
+  it('raises the alerts that it should, and no other', { skip }, async () => {
+    const done = await promtool(['test', 'rules', 'alerts.test.yml'])
+    assert.equal(done.code, 0, done.stdout + done.stderr)
+  })
+
+  const weakened: readonly [alert: string, change: (text: string) => string][] = [
+    ['MaintenanceSafetyStop', (text) => text.replace('outcome="stopped"', 'outcome="failed"')],
+    ['MaintenanceJobFailing', (text) => text.replace('outcome="failed"', 'outcome="skipped"')],
+    ['MaintenanceJobLate', (text) => text.replace('> 26 * 3600', '> 260 * 3600')],
+    ['MaintenanceBacklogGrowing', (text) => text.replace('offset 1d', 'offset 1m')],
+    ['MaintenanceMigrationsPending', (text) => text.replace('state="pending"', 'state="applied"')],
+    ['MaintenanceAbsent', (text) => text.replace('absent(mcp_maintenance_build_info)', 'absent(absent(mcp_maintenance_build_info))')],
+  ]
+  for (const [alert, change] of weakened) {
+    it(`has a test that notices when ${alert} is broken`, { skip }, async () => {
+      const done = await promtool(['test', 'rules', 'alerts.test.yml'], 'alerts.yml', change)
+      assert.notEqual(done.code, 0)
+      assert.match(done.stdout + done.stderr, new RegExp(`alertname:\\s*${alert}`))
+    })
+  }
+
+  it('has an alert for each way things go wrong, and each says what to do', () => {
+    assert.deepEqual(
+      rules.map((rule) => rule.alert),
+      weakened.map(([alert]) => alert),
+    )
+    for (const { alert, labels, annotations } of rules) {
+      assert.match(labels.severity, /^(?:critical|warning)$/, alert)
+      assert.ok((annotations['summary'] ?? '') !== '' && (annotations['description'] ?? '') !== '', alert)
+    }
+  })
+
+  it('asks for metrics and jobs that there are', () => {
+    for (const { alert, expr } of rules) {
+      const named = metricsIn(expr)
+      assert.ok(named.length > 0, alert)
+      assert.deepEqual(
+        named.filter((name) => !METRICS.has(name)),
+        [],
+        alert,
+      )
+      for (const [, job] of expr.matchAll(/job!?="([^"]+)"/g))
+        assert.ok(
+          JOBS.some(({ name }) => name === job),
+          job,
+        )
+    }
+  })
+
+  it("scrapes the worker's port, and lets its own labels stand", async () => {
+    const scrapes: ScrapeConfig[] = []
+    for (const file of ['prometheus.yml', 'kubernetes.yml']) {
+      const { scrape_configs } = await yamlOf<{ scrape_configs: readonly ScrapeConfig[] }>(file)
+      scrapes.push(...scrape_configs)
+    }
+    assert.equal(scrapes.length, 2)
+    for (const each of scrapes) assert.equal(each.honor_labels, true)
+    assert.deepEqual(scrapes[0]?.static_configs, [{ targets: [`maintenance:${HTTP_PORT}`] }])
+  })
+})
+
+describe('the dashboard', async () => {
+  const dashboard: { panels: readonly { title: string; targets: readonly { expr: string }[] }[]; templating: unknown } = JSON.parse(
+    await readFile(`${CHECKOUT}deploy/grafana/dashboard.json`, 'utf8'),
+  )
+  const expressions = dashboard.panels.flatMap((panel) => panel.targets.map(({ expr }) => expr))
+
+  it('shows exactly the metrics that there are', () => {
+    const shown = new Set(metricsIn([...expressions, JSON.stringify(dashboard.templating)].join('\n')))
+    assert.deepEqual([...shown].toSorted(), [...METRICS.keys()].toSorted())
+  })
+
+  it('asks in expressions that Prometheus understands', { skip }, async () => {
+    const known = expressions.map((expr) => expr.replaceAll('$__rate_interval', '5m').replaceAll('$job', '.+'))
+    const text = JSON.stringify({ groups: [{ name: 'dashboard', rules: known.map((expr, at) => ({ record: `panel_${at}`, expr })) }] })
+    const done = await promtool(['check', 'rules', 'alerts.yml'], 'alerts.yml', () => text)
+    assert.equal(done.code, 0, done.stdout + done.stderr)
+  })
+})

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { JOBS } from '../../src/catalogue.ts'
+import { DatabaseError, type Database } from '../../src/database/database.ts'
+import { readMigrationFiles } from '../../src/migrations/files.ts'
+import type { JobStatus } from '../../src/status/job-status.ts'
+import { readStatus, type Status, type StatusContext } from '../../src/status/status.ts'
+import { DAY, HOUR, hostClock, MINUTE, SECOND, type Clock } from '../../src/time.ts'
+import { AUDIT_LOGS, auditLogs, expiredSessions, migrated, opened, run, SESSIONS } from '../jobs/support.ts'
+import { freshPostgres, freshSqliteFile, POSTGRES_MAJORS } from '../support/databases.ts'
+import { ENGINES, type TestDatabase } from '../support/engines.ts'
+
+const files = await readMigrationFiles(fileURLToPath(new URL('../..', import.meta.url)))
+
+function context(changes: Partial<StatusContext> = {}): StatusContext {
+  return {
+    version: '1.2.3',
+    migrationsEnabled: true,
+    files,
+    jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: job.retention?.defaultMs })),
+    scheduleTimeZone: 'UTC',
+    clock: hostClock(),
+    ...changes,
+  }
+}
+
+function jobIn(status: Status, name: string): JobStatus {
+  return status.jobs.find(({ job }) => job.name === name)!
+}
+
+for (const engine of ENGINES) {
+  describe(`the status of a database on ${engine.name}`, () => {
+    it('tells what was run, what waits and what is pending', async () => {
+      await using fixture = await migrated(engine)
+      const { outside, database } = fixture
+      await expiredSessions(outside, engine, 30)
+      const result = await run(database)
+      assert.equal(result.deleted, 30)
+      await auditLogs(outside, engine, 12, 100)
+
+      const status = await readStatus(database, context())
+      assert.equal(status.database.reachable, true)
+      assert.ok(status.database.sizeBytes! > 10_000)
+      assert.deepEqual(status.migrations?.pending, [])
+      assert.equal(status.migrations?.applied.length, new Set(files.map(({ version }) => version)).size)
+      const sessions = jobIn(status, SESSIONS.name)
+      assert.deepEqual(
+        [sessions.lastRun?.outcome, sessions.lastRun?.deleted, sessions.lastRun?.trigger, sessions.lastRun?.worker],
+        ['succeeded', 30, 'run-now', 'host-a:1'],
+      )
+      assert.equal(sessions.lastSuccessAt, sessions.lastRun?.finishedAt)
+      assert.deepEqual([sessions.running, sessions.overdueSlot, sessions.problems], [undefined, undefined, []])
+      assert.deepEqual([sessions.backlog?.rows, sessions.backlog?.oldest], [0, null])
+      assert.equal(sessions.scheduleInWords, 'Every 15 minutes')
+      assert.ok(sessions.nextRunAt! > hostClock().now() && sessions.nextRunAt! <= hostClock().now() + 15 * MINUTE + SECOND)
+      const logs = jobIn(status, AUDIT_LOGS.name)
+      assert.deepEqual([logs.lastRun, logs.backlog?.rows, logs.backlog?.exact], [undefined, 12, true])
+      assert.ok(Math.abs(logs.backlog!.cutoff - (status.at - 90 * DAY)) < SECOND)
+    })
+
+    it('names the worker that runs a job, and is silent about one that went away', async () => {
+      await using fixture = await migrated(engine)
+      const { outside, database } = fixture
+      const now = await database.now()
+      await outside.sql(
+        `INSERT INTO maintenance_leases VALUES ('purge-sessions', 'host-b:7', 3, $1), ('purge-audit-logs', 'host-c:8', 1, $2)`,
+        [now + 10 * SECOND, now - SECOND],
+      )
+      await outside.sql(
+        `INSERT INTO maintenance_runs (job, "trigger", worker, version, started_at) VALUES ('purge-sessions', 'schedule', 'host-b:7', '1', $1)`,
+        [now - 4_000],
+      )
+      const status = await readStatus(database, context())
+      assert.deepEqual(jobIn(status, SESSIONS.name).running, { worker: 'host-b:7', since: now - 4_000 })
+      assert.equal(jobIn(status, SESSIONS.name).lastRun, undefined)
+      assert.equal(jobIn(status, AUDIT_LOGS.name).running, undefined)
+    })
+
+    it('calls a job late when minutes have passed since a slot that nobody took, unless it is disabled', async () => {
+      await using fixture = await migrated(engine)
+      const { outside, database } = fixture
+      await outside.sql('UPDATE maintenance_migrations SET applied_at = applied_at - $1', [3 * HOUR])
+      const plans = context().jobs
+      const jobs = plans.map((plan) => ({ ...plan, enabled: plan.job !== AUDIT_LOGS }))
+      const late = await readStatus(database, context({ jobs }))
+      assert.ok(jobIn(late, SESSIONS.name).overdueSlot! > hostClock().now() - 21 * MINUTE)
+      assert.deepEqual([jobIn(late, AUDIT_LOGS.name).overdueSlot, jobIn(late, AUDIT_LOGS.name).nextRunAt], [undefined, undefined])
+      await run(database)
+      assert.equal(jobIn(await readStatus(database, context({ jobs })), SESSIONS.name).overdueSlot, undefined)
+    })
+
+    it('of an empty database is that everything is pending, and makes nothing', async () => {
+      await using outside = await engine.fresh()
+      await using database = await opened(outside.url, hostClock(), { access: 'read' })
+      const status = await readStatus(database, context())
+      assert.deepEqual([status.database.reachable, status.migrations?.applied, status.migrations?.problem], [true, [], undefined])
+      assert.equal(status.migrations?.pending.length, new Set(files.map(({ version }) => version)).size)
+      for (const job of status.jobs) {
+        assert.deepEqual([job.lastRun, job.backlog, job.overdueSlot], [undefined, undefined, undefined])
+        assert.match(job.problems.join(), /its runs are skipped/)
+      }
+      assert.equal((await database.relations()).size, 0)
+    })
+
+    it('of tables of another shape says why migrations would be refused, and counts what it can', async () => {
+      await using outside = await engine.fresh()
+      await outside.sql(`CREATE TABLE audit_logs (id INTEGER PRIMARY KEY, timestamp TIMESTAMP)`)
+      await outside.sql(`INSERT INTO audit_logs VALUES (1, ${engine.moment(-100 * 86_400)})`)
+      await using database = await opened(outside.url, hostClock(), { access: 'read' })
+      const status = await readStatus(database, context())
+      assert.match(status.migrations?.problem ?? '', /audit_logs/)
+      assert.equal(jobIn(status, AUDIT_LOGS.name).backlog?.rows, 1)
+    })
+
+    it('of a database that is lost on the way is that it cannot be reached', async () => {
+      await using fixture = await migrated(engine)
+      for (const lostAt of [1, 2, 5, 9]) {
+        const status = await readStatus(losing(fixture.database, lostAt), context())
+        assert.deepEqual([status.database.reachable, status.database.problem, status.migrations], [false, 'the line is cut', undefined])
+        assert.equal(status.database.name, fixture.database.label.name)
+        assert.equal(status.jobs.length, JOBS.length)
+        assert.ok(status.jobs.every((job) => job.nextRunAt !== undefined && job.backlog === undefined))
+      }
+    })
+  })
+}
+
+describe('the status of what may hardly be read', () => {
+  it('of a file that is not there makes no file', async () => {
+    await using fresh = await freshSqliteFile()
+    await using database = await opened(`sqlite:///${fresh.file}`, hostClock(), { access: 'read' })
+    assert.deepEqual((await readStatus(database, context())).database.sizeBytes, 0)
+    assert.equal(existsSync(fresh.file), false)
+  })
+
+  for (const major of POSTGRES_MAJORS) {
+    it(`names the right that a role is missing, and tells the rest, on PostgreSQL ${major}`, async () => {
+      await using fixture = await migrated(ENGINES.find(({ name }) => name === `postgres ${major}`)!)
+      const { outside } = fixture
+      await auditLogs(outside, ENGINES.at(-1)!, 3, 100)
+      const role = await roleOf(outside, 'GRANT SELECT ON audit_logs, maintenance_runs, maintenance_leases')
+      try {
+        const url = Object.assign(new URL(outside.url), { username: role, password: role }).href
+        await using database = await opened(url, hostClock(), { access: 'read' })
+        const status = await readStatus(database, context())
+        assert.match(status.migrations?.problem ?? '', /grant its role SELECT/)
+        const logs = jobIn(status, AUDIT_LOGS.name)
+        assert.match(logs.problems.join(), /GRANT DELETE ON/)
+        assert.equal(logs.backlog?.rows, 3)
+        const sessions = jobIn(status, SESSIONS.name)
+        assert.match(sessions.problems.join(), /GRANT SELECT, DELETE ON/)
+        assert.equal(sessions.backlog, undefined)
+      } finally {
+        await outside.sql(`DROP OWNED BY ${role}`)
+        await outside.sql(`DROP ROLE ${role}`)
+      }
+    })
+
+    it(`of a server that died is told at once, on PostgreSQL ${major}`, async () => {
+      await using fresh = await freshPostgres(major)
+      await using database = await opened(fresh.url)
+      await fresh.admin.query(
+        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+      )
+      const clock: Clock = hostClock()
+      const startedMs = clock.monotonicMs()
+      for (let look = 0; look < 2; look += 1) assert.equal((await readStatus(database, context())).database.reachable, false)
+      assert.ok(clock.monotonicMs() - startedMs < 5 * SECOND)
+    })
+  }
+})
+
+async function roleOf(outside: TestDatabase, grant: string): Promise<string> {
+  const role = `status_${Math.random().toString(36).slice(2)}`
+  await outside.sql(`CREATE ROLE ${role} LOGIN PASSWORD '${role}'`)
+  await outside.sql(`${grant} TO ${role}`)
+  return role
+}
+
+/** Every question from the one with this number on finds no database any more. */
+function losing(database: Database, number: number): Database {
+  let questions = 0
+  const asks = new Set(['query', 'now', 'inspect', 'relations', 'sizeBytes'])
+  return new Proxy(database, {
+    get(target, name) {
+      const own = Reflect.get(target, name) as unknown
+      if (typeof own !== 'function' || !asks.has(String(name))) return own
+      return (...values: unknown[]) => {
+        questions += 1
+        return questions >= number ? Promise.reject(new DatabaseError('lost', 'the line is cut')) : (own.apply(target, values) as unknown)
+      }
+    },
+  })
+}

@@ -1,0 +1,80 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const PROGRAM = join(fileURLToPath(new URL('../..', import.meta.url)), 'bin/mcp-gateway-maintenance.js')
+
+/** For a test's `skip` option: `script` of util-linux gives a process a terminal. */
+export const WITHOUT_TERMINAL =
+  spawnSync('script', ['--version']).status === 0 ? false : 'there is no script(1) of util-linux here to make a terminal'
+
+export interface Shown {
+  readonly code: number | null
+  /** Every character that was sent to the terminal. */
+  readonly sent: string
+  /** What stands on it in the end, line by line. */
+  readonly screen: readonly string[]
+}
+
+export interface TerminalOptions {
+  readonly columns?: number
+  readonly env?: Readonly<Record<string, string>>
+  /** Typed once this has been sent. */
+  readonly type?: { readonly after: RegExp; readonly keys: string }
+}
+
+/** Runs the real command on a terminal of its own. */
+export async function onTerminal(words: readonly string[], { columns = 80, env = {}, type }: TerminalOptions = {}): Promise<Shown> {
+  const line = [process.execPath, PROGRAM, ...words].map((word) => `'${word}'`).join(' ')
+  const child = spawn('script', ['-qec', `stty cols ${columns} rows 50 && exec ${line}`, '/dev/null'], {
+    cwd: tmpdir(),
+    env: { PATH: process.env['PATH'], TERM: 'xterm-256color', LANG: 'C.UTF-8', SHELL: '/bin/sh', ...env },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  let sent = ''
+  let typed = false
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    sent += text
+    if (type === undefined || typed || !type.after.test(sent)) return
+    typed = true
+    child.stdin.write(type.keys)
+  })
+  const timer = setTimeout(() => child.kill('SIGKILL'), 60_000)
+  const [code] = (await once(child, 'close')) as [number | null]
+  clearTimeout(timer)
+  return { code, sent, screen: screenOf(sent, columns) }
+}
+
+// oxlint-disable-next-line no-control-regex
+const TOKEN = /\u001B\[(\?)?(\d*)(?:;\d+)*([A-Za-z])|[^]/gu
+
+/** What a terminal of this width makes of it; fails on a sequence that it does not know. */
+export function screenOf(sent: string, columns: number): readonly string[] {
+  const lines: string[][] = [[]]
+  let [row, column] = [0, 0]
+  for (const [text, , count = '', kind] of sent.matchAll(TOKEN)) {
+    const line = (lines[row] ??= [])
+    if (kind === 'A') row = Math.max(0, row - Number(count || 1))
+    else if (kind === 'G') column = Number(count || 1) - 1
+    else if (kind === 'K') line.splice(count === '2' ? 0 : column)
+    else if (kind === 'J') {
+      line.splice(column)
+      lines.splice(row + 1)
+    } else if (kind === 'm') continue
+    else if (kind !== undefined) throw new Error(`an unknown sequence was sent: ${JSON.stringify(text)}`)
+    else if (text === '\n') row += 1
+    else if (text === '\r') column = 0
+    else {
+      if (column === columns) [row, column] = [row + 1, 0]
+      ;(lines[row] ??= [])[column] = text
+      column += 1
+    }
+  }
+  return Array.from(lines, (line) =>
+    Array.from(line ?? [], (character) => character ?? ' ')
+      .join('')
+      .trimEnd(),
+  )
+}

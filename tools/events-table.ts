@@ -1,0 +1,67 @@
+import { pino } from 'pino'
+import { DatabaseError } from '../src/database/database.ts'
+import { MaintenanceError } from '../src/errors.ts'
+import { openEvents, type Events } from '../src/observe/events.ts'
+
+/** What a reader is told of an event, and a call that logs it with every field it can have. */
+interface Sample {
+  readonly tells: string
+  readonly log: (events: Events) => void
+}
+
+const error = new MaintenanceError('JOB_FAILED', 'x')
+
+/** In the order in which a run of the worker tells them. */
+const SAMPLES: readonly Sample[] = [
+  {
+    tells: 'the settings hold and the database answers; `database` has `engine`, `place`, `name`',
+    log: (events) => events.workerStarted({ version: '', database: { engine: '', place: '', name: '' }, jobs: [], timeZone: '' }),
+  },
+  { tells: 'one migration is applied', log: (events) => events.applied({ version: 1, name: '', durationMs: 0 }) },
+  { tells: 'none is pending any more: how many this start applied, and the newest', log: (events) => events.current(0, 0) },
+  {
+    tells:
+      'one for each run; `outcome` is `succeeded` `failed` `skipped` `interrupted` `stopped`, `trigger` is `run-now` `schedule` `catch-up`; kept rows are `undated` ' +
+      '(NULL), `unreadable`, `locked`; `expired` with a dry run; `reason` when skipped; `err` when failed or stopped',
+    log: runs,
+  },
+  { tells: 'HTTP is enabled, and answers there', log: (events) => events.listening('') },
+  { tells: 'it ended in order; `reason` is the signal', log: (events) => events.workerStopped('', 0) },
+  { tells: 'there was no SQLite file; it was made', log: (events) => events.created('') },
+  { tells: 'start-up waits for the database', log: (events) => events.awaiting('', '') },
+  { tells: 'the connection broke; it is tried again for as long as it takes', log: (events) => events.lost(new DatabaseError('lost', '')) },
+  { tells: 'it is back', log: (events) => events.regained(0) },
+  { tells: 'another worker is migrating', log: (events) => events.waiting('', 0) },
+  { tells: 'a table is locked; the file was rolled back and is tried again', log: (events) => events.blocked('', '', 0) },
+  { tells: 'an index that an attempt that died left half built was dropped, to be made again', log: (events) => events.healed('', '') },
+  { tells: 'a large table gets an index: how long writing to it may have to wait', log: (events) => events.slowIndex('', 0, '') },
+  { tells: 'something about one job', log: (events) => events.jobWarning('', '') },
+  { tells: 'something to look at', log: (events) => events.warning('') },
+  { tells: 'something to know', log: (events) => events.note('') },
+  { tells: 'why the program ends, a line for each problem; `err` for an unforeseen one', log: failures },
+]
+
+function runs(events: Events): void {
+  const archived = { rows: 0, bytes: 0, files: 0 }
+  const counts = { deleted: 0, expired: 0, archived, batches: 0, undated: 0, unreadable: 0, locked: 0, durationMs: 0 }
+  for (const outcome of ['succeeded', 'failed'] as const)
+    events.jobFinished({ ...counts, job: '', trigger: 'schedule', dryRun: true, outcome, reason: '', error, exitCode: 0, cutoff: 0 })
+}
+
+function failures(events: Events): void {
+  events.failed(error)
+  events.failed(new Error('x'))
+}
+
+/** Cells of the table: event, level, fields, meaning. */
+export function eventRows(): readonly (readonly string[])[] {
+  return SAMPLES.map(({ tells, log }) => {
+    const lines: Record<string, unknown>[] = []
+    const write = (line: string): void => void lines.push(JSON.parse(line) as Record<string, unknown>)
+    log(openEvents(pino({ level: 'trace', base: null, timestamp: false, formatters: { level: (level) => ({ level }) } }, { write })))
+    const fields = new Set(lines.flatMap((line) => Object.keys(line)))
+    for (const common of ['level', 'event', 'msg']) fields.delete(common)
+    const levels = new Set(lines.map((line) => String(line['level'])))
+    return [`\`${String(lines[0]?.['event'])}\``, [...levels].join(', '), [...fields].map((field) => `\`${field}\``).join(' '), tells]
+  })
+}

@@ -1,0 +1,94 @@
+import { JOBS, type Job } from '../src/catalogue.ts'
+import { describeSettings } from '../src/config/schema.ts'
+import { DAY, formatDuration } from '../src/time.ts'
+import { eventRows } from './events-table.ts'
+import { metricRows } from './metrics-table.ts'
+
+/** A part of a file that repeats the code, between two lines that name it. */
+interface Part {
+  readonly file: string
+  readonly begin: string
+  readonly end: string
+  text(): string
+}
+
+const PARTS: readonly Part[] = [
+  { file: 'README.md', ...markdown('jobs'), text: jobsTable },
+  { file: 'README.md', ...markdown('settings'), text: settingsTable },
+  { file: 'README.md', ...markdown('events'), text: () => table(['event', 'level', 'fields', ''], eventRows()) },
+  { file: 'README.md', ...markdown('metrics'), text: () => table(['metric', 'kind', 'labels', ''], metricRows()) },
+  { file: 'config/default.yaml', begin: '  # jobs: written by `npm run docs`\n', end: '  # end of jobs\n', text: jobSettings },
+]
+
+/** The files that hold such parts. */
+export const FILES: readonly string[] = [...new Set(PARTS.map(({ file }) => file))]
+
+/** The text of a file with its parts brought up to date. Throws where a part has no place. */
+export function broughtUpToDate(file: string, text: string): string {
+  return PARTS.filter((part) => part.file === file).reduce((before, part) => {
+    const begin = before.indexOf(part.begin)
+    const end = before.indexOf(part.end)
+    if (begin === -1 || end < begin) throw new Error(`${file} has no place between ${part.begin} and ${part.end}`)
+    return `${before.slice(0, begin)}${part.begin}${part.text()}${before.slice(end)}`
+  }, text)
+}
+
+function markdown(name: string): Pick<Part, 'begin' | 'end'> {
+  return { begin: `<!-- ${name}: written by \`npm run docs\` -->\n`, end: `<!-- end of ${name} -->` }
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`)
+  return `\n${lines.join('\n')}\n\n`
+}
+
+function settingsTable(): string {
+  const rows = describeSettings().map(({ key, environment, default: value, doc }) => [
+    `\`${key}\``,
+    environment.map((name) => `\`${name}\``).join(' or '),
+    value === null ? 'none' : `\`${value}\``,
+    doc,
+  ])
+  return table(['setting', 'environment', 'default', ''], rows)
+}
+
+function jobsTable(): string {
+  const rows = JOBS.map((job) => [`\`${job.name}\``, removes(job), byDefault(job)])
+  return table(['job', 'removes', 'by default'], rows)
+}
+
+function removes({ table: from, column, retention }: Job): string {
+  return `\`${from}\` whose \`${column}\` ${retention === undefined ? 'has passed' : 'is older than the retention'}`
+}
+
+function byDefault({ schedule, retention }: Job): string {
+  return [...(retention === undefined ? [] : [`older than ${retention.defaultMs / DAY} days`]), inWords(schedule)].join(', ')
+}
+
+function inWords(schedule: string): string {
+  const [, minutes] = /^\*\/(\d+) \* \* \* \*$/.exec(schedule) ?? []
+  if (minutes !== undefined) return `every ${minutes} minutes`
+  const [, minute, hour] = /^(\d+) (\d+) \* \* \*$/.exec(schedule) ?? []
+  return minute === undefined || hour === undefined ? `\`${schedule}\`` : `at ${hour.padStart(2, '0')}:${minute.padStart(2, '0')} UTC`
+}
+
+/** The defaults of every job, as config/default.yaml has them. */
+function jobSettings(): string {
+  return JOBS.map(({ settings, environment, schedule, summary, retention }) => {
+    const lines = [
+      `# ${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`,
+      `${settings}:`,
+      `  # ${environment}_ENABLED`,
+      '  enabled: true',
+      `  # ${environment}_SCHEDULE`,
+      `  schedule: '${schedule}'`,
+    ]
+    if (retention !== undefined) {
+      lines.push(
+        `  # Rows are kept this long, ${formatDuration(retention.leastMs)} at least; 90d is 90 times 24 hours. ${retention.environment}`,
+      )
+      lines.push(`  retention: ${formatDuration(retention.defaultMs)}`)
+    }
+    return lines.map((line) => `  ${line}\n`).join('')
+  }).join('\n')
+}
