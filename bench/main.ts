@@ -30,6 +30,7 @@ interface Results {
 }
 
 async function main(words: readonly string[]): Promise<void> {
+  const command = ['npm run bench', ...(words.length === 0 ? [] : ['--', ...words])].join(' ')
   const options = optionsFrom(words, NAMES)
   if (options === undefined) {
     process.stdout.write(usage(NAMES))
@@ -46,7 +47,7 @@ async function main(words: readonly string[]): Promise<void> {
   } finally {
     await workspace[Symbol.asyncDispose]()
     const seconds = Math.round((performance.now() - startedMs) / 1_000)
-    if (results.figures.length > 0) await tell(results, { machine: before, options, seconds, complete })
+    if (results.figures.length > 0) await tell(results, { machine: before, command, options, seconds, complete })
   }
 }
 
@@ -84,13 +85,15 @@ async function openEngine(
 interface Run {
   /** As it was before the run. */
   readonly machine: Machine
+  /** As it was typed. */
+  readonly command: string
   readonly options: Options
   readonly seconds: number
   readonly complete: boolean
 }
 
 async function tell({ figures, notes, engines }: Results, run: Run): Promise<void> {
-  const { seconds, complete } = run
+  const { command, seconds, complete } = run
   const { sizes, repeats, quick, json } = run.options
   const { cores, processor, memoryGB, kernel, node, loadBefore } = run.machine
   const heading = [`${cores} cores (${processor})`, `${memoryGB} GB`, kernel, `Node ${node}`, ...engines, `load before ${loadBefore}`]
@@ -98,7 +101,7 @@ async function tell({ figures, notes, engines }: Results, run: Run): Promise<voi
   const about = `${heading.join(', ')}; ${repeats} repeats, ${seconds} s${worth}${complete ? '' : '; ended before its end'}`
   process.stdout.write(`${[about, tablesOf(figures), ...notes.map((note) => `- ${note}`)].join('\n\n')}\n`)
   const judged = figures.map((figure) => ({ ...figure, ...summaryOf(figure) }))
-  const told = { complete, machine: run.machine, engines, sizes, repeats, quick, seconds, notes, figures: judged }
+  const told = { complete, command, machine: run.machine, engines, sizes, repeats, quick, seconds, notes, figures: judged }
   await mkdir(dirname(json), { recursive: true })
   await writeFile(json, `${JSON.stringify(told, null, 2)}\n`)
 }

@@ -16,7 +16,8 @@ function tableOf(figures: readonly Figure[]): string {
   return [lines[0], `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...lines.slice(1)].join('\n')
 }
 
-function cellsOf(figure: Figure): string[] {
+/** Of one line of the table: engine, what was measured, target, median, least and most, whether the target was reached. */
+export function cellsOf(figure: Figure): string[] {
   const { median, least, most, reached } = summaryOf(figure)
   const { unit, target } = figure
   return [

@@ -24,6 +24,9 @@ const host: Host = {
   printError: (text) => void process.stderr.write(text),
 }
 
+// A reader that has seen enough (`| head`) is no error; whatever else becomes of the output, the work goes on.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
 try {
   process.exitCode = await run(host)
 } catch (error) {

@@ -3,6 +3,7 @@ import { describeSettings } from '../src/config/schema.ts'
 import { DAY, formatDuration } from '../src/time.ts'
 import { eventRows } from './events-table.ts'
 import { metricRows } from './metrics-table.ts'
+import { resultsText, targetRows } from './performance-table.ts'
 
 /** A part of a file that repeats the code, between two lines that name it. */
 interface Part {
@@ -17,6 +18,12 @@ const PARTS: readonly Part[] = [
   { file: 'README.md', ...markdown('settings'), text: settingsTable },
   { file: 'README.md', ...markdown('events'), text: () => table(['event', 'level', 'fields', ''], eventRows()) },
   { file: 'README.md', ...markdown('metrics'), text: () => table(['metric', 'kind', 'labels', ''], metricRows()) },
+  {
+    file: 'README.md',
+    ...markdown('performance'),
+    text: () => table(['engine', 'situation', 'figure', 'target', 'median', 'least – most', 'reached'], targetRows()),
+  },
+  { file: 'bench/README.md', ...markdown('results'), text: () => `\n${resultsText()}\n\n` },
   { file: 'config/default.yaml', begin: '  # jobs: written by `npm run docs`\n', end: '  # end of jobs\n', text: jobSettings },
 ]
 

@@ -49,7 +49,7 @@ function openFile(path: string, file: string, access: OpenOptions['access']): Be
 }
 
 /** A bound for transactions that no `tidy` follows. */
-const MOST_LEFT_TO_COMMIT_BYTES = 64 * 2 ** 20
+const MOST_LEFT_TO_COMMIT_BYTES = 256 * 2 ** 20
 
 /** Whether the database has a write-ahead log. */
 function prepare(connection: Connection): boolean {

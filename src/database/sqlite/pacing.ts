@@ -3,7 +3,7 @@ import type { Pacing } from '../database.ts'
 /** A commit shows only to who looked before it. A gateway that writes ten times a second has shown itself by then. */
 export const LISTEN_MS = 120
 
-const ALONE_HOLD_MS = 100
+const ALONE_HOLD_MS = 120
 
 /**
  * How much of the log may wait before it is moved while nobody else writes: the more, the more often a page is written again before it is moved,
@@ -17,17 +17,18 @@ export function checkpointBytes(longestBlockMs = Infinity): number {
 const MOVED_BYTES_A_MS = 200_000
 
 /**
- * A batch blocks the event loop: where that must turn, half of what is allowed is aimed at, since holds scatter. A writer that meets our lock asks again after 1, 2, 5, 10, 15, 20, 25, 25, 25, 50 and 50 ms, that is 18 or 53 ms after it began: a hold just below such a
- * moment costs it no further step, and a pause longer than the step before it, of 10 ms, lets it in. Without a WAL a writer needs everybody out, and nothing
- * shows that it waits: there is always a pause.
+ * A batch blocks the event loop: where that must turn, half of what is allowed is aimed at, since holds scatter. A writer that meets our lock asks
+ * again after 1, 2, 5, 10, 15, 20, 25, 25, 25, 50 and 50 ms, that is 18 or 53 ms after it began: a hold just below such a moment costs it no further
+ * step, and a pause that is, with choosing the next rows, longer than the step before it, of 10 ms, lets it in. Without a WAL a writer needs everybody
+ * out, and nothing shows that it waits: there is always a pause.
  */
 export function pacingOf(wal: boolean, longestBlockMs = Infinity): Pacing {
   return {
     firstRows: 500,
     leastRows: 20,
-    mostRows: 15_000,
+    mostRows: 25_000,
     listenMs: LISTEN_MS,
     alone: { holdMs: Math.min(ALONE_HOLD_MS, longestBlockMs / 2), pauseMs: wal ? 0 : 12, pauseShare: 0 },
-    polite: { holdMs: 14, pauseMs: 12, pauseShare: 0 },
+    polite: { holdMs: 14, pauseMs: wal ? 10 : 12, pauseShare: 0 },
   }
 }

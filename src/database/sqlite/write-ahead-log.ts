@@ -10,7 +10,7 @@ export const BESIDE_MS = 2 * SECOND
  * Beside others the log is moved once it is this long: pages that several batches changed are then written to the main file once. With a batch
  * and what others add it stays below 40 MB.
  */
-const MOVED_BYTES = 20 * 2 ** 20
+const MOVED_BYTES = 26 * 2 ** 20
 /** So often others may add pages while the last of ours are moved. */
 const MOST_MOVES = 5
 /** SQLite moves a log of so many pages at the end of each commit, unless it is told otherwise; the gateway does not tell it. */
