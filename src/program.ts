@@ -70,7 +70,7 @@ export interface ProgramOptions {
 }
 
 /** Where the worker is asked for its health it answers in time, also while it purges. */
-const LONGEST_BLOCK_MS = 50
+const LONGEST_BLOCK_MS = 35
 
 /** Who waits for an answer does not wait as long for the database as a worker. */
 const MOST_CONNECT_MS = 5 * SECOND

@@ -58,6 +58,8 @@ const RULES: readonly Rule[] = [
   { starts: 'SQLITE_CORRUPT', trouble: 'invalid', advice: DAMAGED },
   { starts: 'SQLITE_CONSTRAINT', trouble: 'row-refused' },
   { starts: 'SQLITE_FULL', trouble: 'failed', advice: NO_ROOM },
+  // Its journal could not be taken away at the end of a transaction: the folder was made read-only in the middle of it.
+  { starts: 'SQLITE_IOERR_DELETE', trouble: 'read-only', advice: READ_ONLY },
   { starts: 'SQLITE_IOERR', trouble: 'failed', advice: 'the disk that holds the database failed, or is full' },
 ]
 

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { SECOND, type EpochMs } from '../../time.ts'
 import { DatabaseError, type Result, type Session, type Transaction, type Value } from '../database.ts'
 import type { Connection, Patience } from './connection.ts'
@@ -64,14 +65,16 @@ export class SqliteSession implements Session {
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(work)
-    this.#last = turn.catch(() => undefined)
-    return turn
+    const done = this.#last.then(work)
+    this.#last = done.catch(() => undefined)
+    return done
   }
 
+  /** Choosing, deleting, committing and moving the log are blocking calls: between them the event loop gets its turn, for whoever asks for health. */
   async #bracket<T>(patience: Patience, work: (tx: Transaction) => Promise<T>): Promise<T> {
     const { connection } = this
     const { clock } = connection
+    await turn()
     // A deferred BEGIN would fail at once, without waiting, when a read of ours were to become a write.
     await connection.patiently(() => {
       this.#log.beginning()
@@ -90,6 +93,7 @@ export class SqliteSession implements Session {
     })
     try {
       const result = await work(tx)
+      await turn()
       mustBeOpen(connection)
       // Without a WAL, a reader can hold COMMIT off; the transaction stays open meanwhile and loses nothing by asking again.
       await connection.patiently(() => {
@@ -105,6 +109,7 @@ export class SqliteSession implements Session {
     } finally {
       open = false
       this.#tx = undefined
+      await turn()
     }
   }
 }

@@ -20,6 +20,7 @@ describe("SQLite's errors", () => {
     ['SQLITE_CORRUPT_INDEX', 'invalid'],
     ['SQLITE_FULL', 'failed'],
     ['SQLITE_IOERR_WRITE', 'failed'],
+    ['SQLITE_IOERR_DELETE', 'read-only'],
     ['SQLITE_CONSTRAINT_FOREIGNKEY', 'row-refused'],
     ['SQLITE_CONSTRAINT_TRIGGER', 'row-refused'],
     ['SQLITE_ERROR', 'failed'],

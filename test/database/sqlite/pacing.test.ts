@@ -6,7 +6,7 @@ test('where the event loop must turn, batches and moves of the log are smaller, 
   const free = pacingOf(true)
   const bound = pacingOf(true, 50)
   assert.deepEqual({ ...bound, alone: free.alone }, free)
-  assert.equal(bound.alone.holdMs, 25)
+  assert.equal(bound.alone.holdMs, 50)
   assert.deepEqual(pacingOf(true, 10_000), free)
   assert.equal(checkpointBytes(50), 10_000_000)
   assert.equal(checkpointBytes(10_000), checkpointBytes())
