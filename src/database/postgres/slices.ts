@@ -3,6 +3,7 @@ import {
   DatabaseError,
   type Census,
   type ExpiredRows,
+  type Gone,
   type Query,
   type Slice,
   type StoredRow,
@@ -156,7 +157,7 @@ class PostgresSlice implements Slice {
     })
   }
 
-  async remove(tx: Transaction, gone?: (digest: string) => void): Promise<Tally> {
+  async remove(tx: Transaction, gone?: Gone): Promise<Tally> {
     if (gone === undefined) return removeRows(tx, this.#expired, this.#condition, this.#mostRows)
     const { digestSql } = await this.#expired.record(tx)
     await tx.query(CANONICAL_TEXT)
