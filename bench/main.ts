@@ -7,6 +7,7 @@ import { summaryOf, type Figure } from './figure.ts'
 import { machine, type Machine } from './machine.ts'
 import { optionsFrom, usage, UsageError, type Options } from './options.ts'
 import { alone } from './scenarios/alone.ts'
+import { archive } from './scenarios/archive.ts'
 import { gateway, gatewayLean, rollback } from './scenarios/gateway.ts'
 import { growth } from './scenarios/growth.ts'
 import { health } from './scenarios/health.ts'
@@ -18,7 +19,7 @@ import { bench, type Scenario } from './scenarios/scenario.ts'
 import { tablesOf } from './table.ts'
 import { bytesNeeded, openWorkspace, type Workspace } from './workspace.ts'
 
-const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, health, page, processes]
+const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, archive, health, page, processes]
 
 const NAMES = SCENARIOS.map((scenario) => scenario.name)
 

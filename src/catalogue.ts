@@ -9,6 +9,8 @@ export interface Job {
   readonly column: string
   /** Rows are kept this long after the column's time; absent: the column itself is the moment of expiry. */
   readonly retention?: { readonly defaultMs: number; readonly leastMs: number; readonly environment: string }
+  /** Its rows are written to the archive before they go, where archiving is on. */
+  readonly archived?: true
   /** Its key below `jobs` in the configuration. */
   readonly settings: string
   /** What its environment variables begin with. */
@@ -25,6 +27,7 @@ export const JOBS: readonly Job[] = [
     table: 'audit_logs',
     column: 'timestamp',
     retention: { defaultMs: 90 * DAY, leastMs: DAY, environment: 'AUDIT_LOGS_RETENTION' },
+    archived: true,
     settings: 'purgeAuditLogs',
     environment: 'PURGE_AUDIT_LOGS',
     schedule: '0 3 * * *',

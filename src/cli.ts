@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { JOBS } from './catalogue.ts'
+import { isArchiveCommand, parseArchiveCommand, type ArchiveCommand } from './commands/archive-arguments.ts'
 import type { HistoryRequest } from './commands/history.ts'
 import { MaintenanceError, messageOf } from './errors.ts'
 import type { Accepted } from './jobs/safety-check.ts'
@@ -10,6 +11,7 @@ import { parseDuration } from './time.ts'
 /** What a command line asks for. */
 export type Command =
   | { readonly kind: 'help' | 'version' }
+  | ArchiveCommand
   | { readonly kind: 'config'; readonly json: boolean; readonly configFile: string | undefined }
   | { readonly kind: 'status'; readonly json: boolean; readonly configFile: string | undefined }
   | ({ readonly kind: 'history'; readonly configFile: string | undefined } & HistoryRequest)
@@ -39,6 +41,8 @@ export async function run(host: Host): Promise<number> {
       return 0
     case 'config':
       return (await import('./commands/config.ts')).showConfig(host, command.configFile, command.json)
+    case 'archive':
+      return await archive(host, command)
     case 'status':
     case 'history':
       return await answer(host, command)
@@ -58,6 +62,12 @@ async function answer(host: Host, command: Answered): Promise<number> {
     command.kind === 'status'
       ? await (await import('./commands/status.ts')).showStatus(options, command.json)
       : await (await import('./commands/history.ts')).showHistory(options, command)
+  return shutdown.exitCode ?? code
+}
+
+async function archive(host: Host, command: ArchiveCommand): Promise<number> {
+  using shutdown = listenForSignals()
+  const code = await (await import('./commands/archive.ts')).runArchive({ host, shutdown, configFile: command.configFile }, command)
   return shutdown.exitCode ?? code
 }
 
@@ -129,6 +139,7 @@ const DEFAULT_SINCE = '30d'
 
 /** Reads a command line. Throws `USAGE` with every problem, one a line. */
 export function parseCommand(words: readonly string[]): Command {
+  if (isArchiveCommand(words) && !words.includes('--help')) return parseArchiveCommand(words)
   const { values, positionals } = parsed(words)
   if (values.help === true) return { kind: 'help' }
   if (values.version === true) return { kind: 'version' }
@@ -146,7 +157,7 @@ export function parseCommand(words: readonly string[]): Command {
   const misplaced = GOES_WITH.filter(([option, ...forms]) => values[option] !== undefined && !forms.some((each) => each === form))
   const problems = [
     ...(name !== undefined && command === undefined
-      ? [`unknown command ${quoted(name)}; the commands are ${COMMANDS.join(', ')}, or none`]
+      ? [`unknown command ${quoted(name)}; the commands are ${COMMANDS.join(', ')}, archive, or none`]
       : []),
     ...(more.length > 0 ? [`unexpected argument ${more.map(quoted).join(' ')}`] : []),
     ...(runsNow && command !== undefined ? [`--run-now does not go with ${command}`] : []),

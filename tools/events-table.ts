@@ -42,7 +42,8 @@ const SAMPLES: readonly Sample[] = [
 ]
 
 function runs(events: Events): void {
-  const counts = { deleted: 0, expired: 0, batches: 0, undated: 0, unreadable: 0, locked: 0, durationMs: 0 }
+  const archived = { rows: 0, bytes: 0, files: 0 }
+  const counts = { deleted: 0, expired: 0, archived, batches: 0, undated: 0, unreadable: 0, locked: 0, durationMs: 0 }
   for (const outcome of ['succeeded', 'failed'] as const)
     events.jobFinished({ ...counts, job: '', trigger: 'schedule', dryRun: true, outcome, reason: '', error, exitCode: 0, cutoff: 0 })
 }

@@ -2,10 +2,10 @@ import { setImmediate } from 'node:timers/promises'
 import { RETENTION_MS, stored } from '../audit-rows.ts'
 import { sharedMs } from './child.ts'
 import { openPlain, type Plain } from './plain.ts'
-import { openJob, openSteadyLoop } from './product.ts'
+import { openArchivingJob, openJob, openSteadyLoop } from './product.ts'
 
-/** `ours`: the job as the program runs it. `delete`: one statement. `naive`: ids of a thousand rows, then a DELETE of these ids. */
-export type Method = 'ours' | 'delete' | 'naive'
+/** `ours`: the job as the program runs it. `archive`: the same with archiving. `delete`: one statement. `naive`: ids of a thousand rows, then a DELETE of these ids. */
+export type Method = 'ours' | 'archive' | 'delete' | 'naive'
 
 /** The program's loop with batches of one size. */
 export interface Steady {
@@ -38,6 +38,7 @@ export interface Contender {
 export async function openContender(method: Method | Steady, url: string): Promise<Contender> {
   if (typeof method === 'object') return await openSteadyLoop(url, method)
   if (method === 'ours') return await openJob(url)
+  if (method === 'archive') return await openArchivingJob(url)
   const plain = await openPlain(url)
   return {
     work: (stopping) => (method === 'delete' ? oneDelete(plain) : naiveBatches(plain, stopping)),

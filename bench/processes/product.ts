@@ -1,8 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { JOBS } from '../../src/catalogue.ts'
 import type { Database, OpenOptions } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
-import { runJob, type RunListener } from '../../src/jobs/run-job.ts'
+import { runJob, type RunListener, type RunnerOptions } from '../../src/jobs/run-job.ts'
 import { removing } from '../../src/retention/disposals.ts'
 import { purge } from '../../src/retention/purge.ts'
 import { cutoffOf } from '../../src/retention/rule.ts'
@@ -16,14 +19,14 @@ const EVERYTHING = { shorterRetention: true, emptyTable: true }
 const JOB = JOBS.find(({ table }) => table === 'audit_logs')!
 
 /** The program's own job, from its inspection to its result, over its own database boundary. */
-export async function openJob(url: string, retentionMs = RETENTION_MS): Promise<Contender> {
+export async function openJob(url: string, retentionMs = RETENTION_MS, archive?: RunnerOptions['archive']): Promise<Contender> {
   const clock = hostClock()
   const database = await opened(url)
   return {
     async work(stopping) {
       const batches: Batch[] = []
       const result = await runJob(
-        { database: recorded(database, batches), clock, listener: QUIET, worker: 'bench', version: '0', recorded: true },
+        { database: recorded(database, batches), clock, listener: QUIET, worker: 'bench', version: '0', recorded: true, archive },
         { job: JOB, retentionMs, trigger: 'run-now', slot: undefined, dryRun: false, accepted: EVERYTHING, stopping },
       )
       if (result.outcome !== 'succeeded' && result.outcome !== 'interrupted')
@@ -31,6 +34,19 @@ export async function openJob(url: string, retentionMs = RETENTION_MS): Promise<
       return { deleted: result.deleted, batches, finished: result.outcome === 'succeeded' }
     },
     close: async () => await database[Symbol.asyncDispose](),
+  }
+}
+
+/** The same job, to an archive that goes with it. */
+export async function openArchivingJob(url: string): Promise<Contender> {
+  const directory = await mkdtemp(join(tmpdir(), 'maintenance-bench-archive-'))
+  const job = await openJob(url, RETENTION_MS, { directory, keptMs: undefined })
+  return {
+    work: (stopping) => job.work(stopping),
+    async close() {
+      await job.close()
+      await rm(directory, { recursive: true, force: true })
+    },
   }
 }
 

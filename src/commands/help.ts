@@ -20,6 +20,9 @@ Usage
   mcp-gateway-maintenance status         database, migrations, jobs, last and next runs, what waits   [--json]
   mcp-gateway-maintenance history        past runs: when, what was deleted, how it ended   [--json]
       --job NAME  --since 30d            of this job (may be repeated); of the last 30 days, the default
+  mcp-gateway-maintenance archive verify [--since DAY|30d] [--json]     every file of the archive, and the chain they make
+  mcp-gateway-maintenance archive list [--json]                         what is in it
+  mcp-gateway-maintenance archive restore [--from DAY --to DAY | FILE …] [--into TABLE]   into audit_logs_restored
   mcp-gateway-maintenance config         the resolved configuration, secrets masked   [--json]
 
 Every form takes

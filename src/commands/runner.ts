@@ -1,16 +1,48 @@
+import { resolve } from 'node:path'
+import type { Settings } from '../config/load.ts'
 import { LEASES, RUNS } from '../jobs/history.ts'
 import type { RunnerOptions } from '../jobs/run-job.ts'
 import type { Program } from '../program.ts'
+import { DAY, formatDuration } from '../time.ts'
 
 /** What runs have in common. Once migrations are done: whether the tables are there that runs are recorded in is looked up here, once. */
 export async function openRunner(program: Program): Promise<RunnerOptions> {
-  const { host, events, database } = program
+  const { host, settings, events, database } = program
   const recorded = await hasTables(program)
   if (!recorded)
     events.warning(
       `${RUNS} and ${LEASES} are missing: runs are not recorded, other workers are not kept from the same job, and missed runs are not made up for after a restart`,
     )
-  return { database, clock: host.clock, listener: events, worker: host.worker, version: host.version, recorded }
+  const notice = retentionNotice(settings)
+  if (notice !== undefined) events.note(notice)
+  return {
+    database,
+    clock: host.clock,
+    listener: events,
+    worker: host.worker,
+    version: host.version,
+    recorded,
+    archive: archiveTarget(program),
+  }
+}
+
+function archiveTarget({ host, settings: { archive } }: Program): RunnerOptions['archive'] {
+  return archive.enabled ? { directory: resolve(host.workingDirectory, archive.directory), keptMs: archive.retentionMs } : undefined
+}
+
+/** What several rules ask for: PCI DSS 10.5.1, and most auditors of a year. */
+const YEAR_MS = 365 * DAY
+
+/** Once, for who may not know: what goes is gone. */
+function retentionNotice({ archive, jobs }: Settings): string | undefined {
+  const short = jobs.find(
+    ({ job, enabled, retentionMs }) => job.archived === true && enabled && retentionMs !== undefined && retentionMs < YEAR_MS,
+  )
+  if (archive.enabled || short === undefined) return undefined
+  return (
+    `${short.job.table} older than ${formatDuration(short.retentionMs!)} are deleted for good: archiving is off. Where they must be kept longer ` +
+    '(PCI DSS asks for 12 months), set ARCHIVE_ENABLED=true'
+  )
 }
 
 async function hasTables({ database }: Program): Promise<boolean> {

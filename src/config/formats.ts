@@ -4,7 +4,17 @@ import { scheduleProblem } from '../schedule/expression.ts'
 import { DAY, formatDuration, parseDuration } from '../time.ts'
 
 /** What a setting can hold. convict's own formats coerce in silence, so none of them is used. */
-export type FormatName = 'database URL' | 'text' | 'truth' | 'duration' | 'retention' | 'schedule' | 'time zone' | 'port' | 'choice'
+export type FormatName =
+  | 'database URL'
+  | 'text'
+  | 'truth'
+  | 'duration'
+  | 'retention'
+  | 'retention or forever'
+  | 'schedule'
+  | 'time zone'
+  | 'port'
+  | 'choice'
 
 /** What a format needs to know of the setting it is asked about. */
 export interface Limits {
@@ -25,12 +35,19 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   truth: { check: booleanProblem, fromText: readBoolean },
   duration: { check: (value) => durationProblem(value, 0, LONGEST_WAIT_MS, '30s') },
   retention: { check: (value, { leastMs = 0 }) => durationProblem(value, leastMs, LONGEST_RETENTION_MS, '90d') },
+  'retention or forever': {
+    check: (value, { leastMs = 0 }) =>
+      value === FOREVER ? undefined : durationProblem(value, leastMs, LONGEST_RETENTION_MS, `365d, or ${FOREVER}`),
+    fromText: (text) => (text.toLowerCase() === FOREVER ? FOREVER : text),
+  },
   schedule: { check: checkSchedule },
   'time zone': { check: timeZoneProblem },
   port: { check: portProblem, fromText: (text) => (/^\d{1,5}$/.test(text) ? Number(text) : text) },
   choice: { check: (value, { choices = [] }) => choiceProblem(value, choices), fromText: (text) => text.toLowerCase() },
 }
 
+/** Instead of a retention. */
+export const FOREVER = 'forever'
 /** A timer cannot wait longer. */
 const LONGEST_WAIT_MS = 24 * DAY
 /** A cutoff stays well within what either engine can hold as a time. */

@@ -5,6 +5,8 @@ import { CONFIG_FILE, givenText, readEnvironment, type Environment } from './env
 import { readFile } from './file.ts'
 import type { Layer } from './layer.ts'
 import { createConfig, settingProblem, SETTINGS, type Values } from './schema.ts'
+import { parseDuration } from '../time.ts'
+import { JOBS } from '../catalogue.ts'
 import { toSettings, type Settings } from './settings.ts'
 
 export type { JobSettings, SettingEntry, Settings } from './settings.ts'
@@ -75,11 +77,29 @@ function readOverrides(overrides: Readonly<Record<string, string>>): Layer {
 }
 
 /** Values that are well by themselves and not together. */
-function contradictions({ database, metrics }: Values): readonly string[] {
-  return [...schemaContradiction(database), ...(metrics.textfile === null || metrics.textfile.endsWith('.prom') ? [] : [NOT_COLLECTED])]
+function contradictions(values: Values): readonly string[] {
+  const { textfile } = values.metrics
+  return [
+    ...schemaContradiction(values.database),
+    ...archiveContradictions(values),
+    ...(textfile === null || textfile.endsWith('.prom') ? [] : [NOT_COLLECTED]),
+  ]
 }
 
 const NOT_COLLECTED = 'metrics.textfile: the name does not end in .prom, and node_exporter passes over any other'
+
+/** Counted from the same moment: what is archived would be removed at once. */
+function archiveContradictions({ archive, jobs }: Values): readonly string[] {
+  const keptMs = parseDuration(archive.retention)
+  if (!archive.enabled || keptMs === undefined) return []
+  return JOBS.flatMap((job) => {
+    const retention = jobs[job.settings]?.retention
+    if (job.archived !== true || retention === undefined || keptMs > parseDuration(retention)!) return []
+    return [
+      `archive.retention: it is ${archive.retention}, and rows are archived when they are ${retention} old (jobs.${job.settings}.retention): it has to be longer`,
+    ]
+  })
+}
 
 function schemaContradiction(database: Values['database']): readonly string[] {
   const url = parseDatabaseUrl(database.url)

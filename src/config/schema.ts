@@ -1,6 +1,6 @@
 import convict from 'convict'
 import { JOBS, type Job } from '../catalogue.ts'
-import { formatDuration } from '../time.ts'
+import { DAY, formatDuration } from '../time.ts'
 import { FORMATS, type FormatName, type Limits } from './formats.ts'
 
 /** One setting, as convict takes it. */
@@ -24,6 +24,7 @@ export interface Values {
   readonly database: { readonly url: string; readonly schema: string; readonly timeZone: string; readonly connectTimeout: string }
   readonly migrations: { readonly enabled: boolean; readonly lockTimeout: string }
   readonly jobs: Readonly<Record<string, JobValues>>
+  readonly archive: { readonly enabled: boolean; readonly directory: string; readonly retention: string }
   readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   readonly health: { readonly file: string | null }
@@ -78,6 +79,22 @@ const SCHEMA = {
     },
   },
   jobs: Object.fromEntries(JOBS.map((job) => [job.settings, jobSection(job)])),
+  archive: {
+    enabled: {
+      doc: 'whether audit logs are written to files before they are deleted',
+      format: 'truth',
+      default: false,
+      env: 'ARCHIVE_ENABLED',
+    },
+    directory: { doc: 'the folder of these files', format: 'text', default: 'archive', env: 'ARCHIVE_DIRECTORY' },
+    retention: {
+      doc: 'how long they are kept, from the time of their rows; or forever',
+      format: 'retention or forever',
+      default: '365d',
+      leastMs: DAY,
+      env: 'ARCHIVE_RETENTION',
+    },
+  },
   schedule: {
     timeZone: { doc: 'the zone of the schedules', format: 'time zone', default: 'UTC', env: 'SCHEDULE_TIME_ZONE' },
     catchUp: { doc: 'whether a missed run is made up for, once', format: 'truth', default: true, env: 'SCHEDULE_CATCH_UP' },

@@ -1,6 +1,7 @@
 import { JOBS, type Job } from '../catalogue.ts'
 import { displayUrl, parseDatabaseUrl, secretsOf, type DatabaseUrl } from '../database/url.ts'
 import { parseDuration } from '../time.ts'
+import { FOREVER } from './formats.ts'
 import { SETTINGS, type LogFormat, type LogLevel, type Values } from './schema.ts'
 
 /** The configuration as the program takes it: plain, frozen data. */
@@ -14,6 +15,7 @@ export interface Settings {
   readonly migrations: { readonly enabled: boolean; readonly lockTimeoutMs: number }
   /** In catalogue order. */
   readonly jobs: readonly JobSettings[]
+  readonly archive: ArchiveSettings
   readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   readonly health: { readonly file: string | undefined }
@@ -25,6 +27,14 @@ export interface Settings {
   readonly secrets: readonly string[]
   /** What was ignored and who may have slipped, for the log at start. */
   readonly notes: readonly string[]
+}
+
+export interface ArchiveSettings {
+  readonly enabled: boolean
+  /** As it is given: relative to the working directory. */
+  readonly directory: string
+  /** `undefined`: for ever. */
+  readonly retentionMs: number | undefined
 }
 
 export interface JobSettings {
@@ -51,7 +61,7 @@ export interface Resolved {
 
 /** From values that were checked. */
 export function toSettings({ values, sources, notes, driverPassword }: Resolved): Settings {
-  const { database, migrations, jobs, schedule, log, health, http, metrics } = values
+  const { database, migrations, jobs, archive, schedule, log, health, http, metrics } = values
   const url = parseDatabaseUrl(database.url)
   return frozen({
     database: { url, schema: database.schema, timeZone: database.timeZone, connectTimeoutMs: milliseconds(database.connectTimeout) },
@@ -60,6 +70,11 @@ export function toSettings({ values, sources, notes, driverPassword }: Resolved)
       const { enabled, schedule: when, retention } = jobs[job.settings]!
       return { job, enabled, schedule: when, retentionMs: retention === undefined ? undefined : milliseconds(retention) }
     }),
+    archive: {
+      enabled: archive.enabled,
+      directory: archive.directory,
+      retentionMs: archive.retention === FOREVER ? undefined : milliseconds(archive.retention),
+    },
     schedule: { timeZone: schedule.timeZone, catchUp: schedule.catchUp },
     log: { level: log.level, format: log.format },
     health: { file: health.file ?? undefined },

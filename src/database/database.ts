@@ -1,13 +1,17 @@
 import { MaintenanceError, type ErrorCode } from '../errors.ts'
 import type { Clock, EpochMs } from '../time.ts'
 import type { Purgeable } from './purgeable.ts'
+import type { Relation } from './relation.ts'
+import type { Archivable } from './stored-rows.ts'
 import type { DatabaseUrl } from './url.ts'
 
 export type { Pace, Pacing, Pressure } from './pressure.ts'
-export type { Census, Estimate, ExpiredRows, Inspection, Purgeable, Slice, Slices, Tally, TellDay, TimeColumn } from './purgeable.ts'
+export type { Census, Estimate, ExpiredRows, Gone, Inspection, Purgeable, Slice, Slices, Tally, TellDay, TimeColumn } from './purgeable.ts'
+export type { Column, Relation, TypeFamily } from './relation.ts'
+export type * from './stored-rows.ts'
 
 /** What either engine can do for the rest of the program: the one boundary. A difference between engines is a fact or a verb here. */
-export interface Database extends Session, Purgeable, Migratable, AsyncDisposable {
+export interface Database extends Session, Purgeable, Archivable, Migratable, AsyncDisposable {
   /** For logs and messages; never holds a password. */
   readonly label: Label
 }
@@ -132,22 +136,6 @@ export interface MigrationLockOptions {
   readonly signal: AbortSignal
   /** Told at once and then every ten seconds. */
   readonly waiting: (holder: string, waitedMs: number) => void
-}
-
-export type TypeFamily = 'whole' | 'text' | 'truth' | 'time' | 'other'
-
-export interface Relation {
-  readonly kind: 'table' | 'view'
-  readonly columns: ReadonlyMap<string, Column>
-}
-
-export interface Column {
-  /** `undefined` where the engine does not hold a column to a type. */
-  readonly family: TypeFamily | undefined
-  /** As the engine spells it, for messages. */
-  readonly type: string
-  /** NOT NULL without a default: an insert that does not name it fails. */
-  readonly mandatory: boolean
 }
 
 /** What happens to a connection, told upwards. */

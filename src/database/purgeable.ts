@@ -1,6 +1,7 @@
 import type { EpochMs } from '../time.ts'
 import type { Transaction } from './database.ts'
 import type { Pacing, Pressure } from './pressure.ts'
+import type { StoredRow } from './stored-rows.ts'
 
 export interface TimeColumn {
   readonly table: string
@@ -71,11 +72,20 @@ export interface Slice {
   /** How many of its rows have expired, now; `tell`, where there is one, is told of each UTC day how many. */
   count(tell?: TellDay): Promise<number>
   /**
+   * Its rows that have expired, now, as they are stored: a few megabytes at a time, without a lock. Rejects with what `take` rejects with.
+   * Absent where rows are not kept for anybody.
+   */
+  read?(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void>
+  /**
    * Deletes its rows, repeating the whole condition, so that a row renewed since it was chosen stays.
    * `row-refused`: a constraint or trigger of one of its rows said no; nothing of the slice is gone once the transaction is rolled back.
+   * `gone` is told the digests of deleted rows, side by side, as they were when they were deleted; what it throws ends the transaction.
    */
-  remove(tx: Transaction): Promise<Tally>
+  remove(tx: Transaction, gone?: Gone): Promise<Tally>
 }
+
+/** May be told several times in one transaction, each time of other rows. */
+export type Gone = (digests: Uint8Array) => void
 
 /** So many rows are of the UTC day that begins at `day`. The same day may be told more than once. */
 export type TellDay = (day: EpochMs, rows: number) => void

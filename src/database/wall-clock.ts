@@ -1,4 +1,4 @@
-import { DAY, HOUR, type EpochMs } from '../time.ts'
+import { DAY, HOUR, MINUTE, type EpochMs } from '../time.ts'
 
 /**
  * The earliest wall-clock reading that must be kept, given as if the reading were UTC: a time stored without a zone has expired
@@ -50,6 +50,28 @@ export function wallClock(timeZone: string): (instant: EpochMs) => EpochMs {
     reading.setUTCFullYear(year, part('month') - 1, part('day'))
     reading.setUTCHours(part('hour'), part('minute'), part('second'))
     return reading.getTime() + instant - second
+  }
+}
+
+const STEP_MS = 15 * MINUTE
+const MOST_REMEMBERED = 1_000
+
+/** The instant at which a zone's clocks show a reading, given as if it were UTC; of two, either. */
+export function wallInstant(timeZone: string): (reading: EpochMs) => EpochMs {
+  if (timeZone === 'UTC') return (reading) => reading
+  const readingAt = wallClock(timeZone)
+  // Asking a zone takes microseconds, and the readings of a quarter of an hour share the answer.
+  const offsets = new Map<number, number>()
+  return (reading) => {
+    const step = Math.floor(reading / STEP_MS)
+    let offset = offsets.get(step)
+    if (offset === undefined) {
+      const near = reading - (readingAt(reading) - reading)
+      offset = readingAt(near) - near
+      if (offsets.size >= MOST_REMEMBERED) offsets.clear()
+      offsets.set(step, offset)
+    }
+    return reading - offset
   }
 }
 

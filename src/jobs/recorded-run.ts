@@ -102,6 +102,7 @@ interface Recorded extends Persistence, Opened {
 
 /** Holds the lease from its making to `finish`. */
 class RecordedRun implements Run {
+  readonly id: number
   readonly now: EpochMs
   readonly hostAheadMs: number
   readonly #recorded: Recorded
@@ -112,6 +113,7 @@ class RecordedRun implements Run {
   #acceptance: { readonly cutoff: EpochMs; readonly retentionMs: number | undefined } | undefined
 
   constructor(recorded: Recorded) {
+    this.id = recorded.id
     this.now = recorded.now
     this.hostAheadMs = recorded.hostAheadMs
     this.#recorded = recorded
@@ -130,7 +132,7 @@ class RecordedRun implements Run {
     return tally
   }
 
-  readonly quietBatch: Bracket = (work) => this.#underLease(work)
+  readonly quietBatch: Run['quietBatch'] = (work) => this.#underLease(work)
 
   lastAcceptedRetention(): Promise<number | undefined> {
     const { database, runs, lease } = this.#recorded

@@ -29,5 +29,7 @@ export interface RunResult {
   readonly locked: number
   /** `undefined` when the run ended before it had one. */
   readonly cutoff: EpochMs | undefined
+  /** What the run wrote to the archive; `undefined`: its rows are not archived. */
+  readonly archived: { readonly rows: number; readonly bytes: number; readonly files: number } | undefined
   readonly durationMs: number
 }

@@ -6,6 +6,8 @@ import { adaptivePacer, countingPacer, type PauseReason } from '../retention/pac
 import { purge, type Progress } from '../retention/purge.ts'
 import { cutoffOf } from '../retention/rule.ts'
 import type { Clock, EpochMs } from '../time.ts'
+import type { Growth } from '../archive/state.ts'
+import { openArchiving, type ArchiveTarget } from './archiving.ts'
 import { RUNS, type RunCounts } from './history.ts'
 import { HISTORY_MS, oldRuns } from './old-runs.ts'
 import { beginRun } from './begin-run.ts'
@@ -60,12 +62,15 @@ export interface RunnerOptions {
   readonly version: string
   /** Whether the tables are there that runs are recorded and leases are taken in. */
   readonly recorded: boolean
+  /** Where rows go before they are deleted; `undefined`: nowhere. */
+  readonly archive?: ArchiveTarget | undefined
 }
 
 /** Runs one job from its lease to its result, and never rejects: a failure is a result. */
 export async function runJob(options: RunnerOptions, request: RunRequest): Promise<RunResult> {
   const startedMs = options.clock.monotonicMs()
-  const work: Work = { progress: NOTHING_DONE, census: undefined, cutoff: undefined }
+  const work: Work = { progress: NOTHING_DONE, census: undefined, cutoff: undefined, archived: undefined }
+  let archived: Growth | undefined
   let counts: RunCounts | undefined
   const result = ({ outcome, reason, error }: Ending): RunResult => ({
     job: request.job.name,
@@ -82,6 +87,7 @@ export async function runJob(options: RunnerOptions, request: RunRequest): Promi
     unreadable: work.census?.unreadable ?? 0,
     locked: work.progress.locked,
     cutoff: work.cutoff,
+    archived,
     durationMs: Math.round(options.clock.monotonicMs() - startedMs),
   })
 
@@ -99,6 +105,7 @@ export async function runJob(options: RunnerOptions, request: RunRequest): Promi
   try {
     const error = ending.error === undefined ? ending.reason : messageOf(ending.error)
     const { census, cutoff, progress } = work
+    archived = await work.archived?.().catch(() => undefined)
     const { undated, unreadable } = census ?? { undated: 0, unreadable: 0 }
     counts = await run.finish({ outcome: ending.outcome, cutoff, undated, unreadable, locked: progress.locked, error })
     return result(ending)
@@ -112,6 +119,8 @@ interface Work {
   progress: Progress
   census: Census | undefined
   cutoff: EpochMs | undefined
+  /** What the run added to the archive. */
+  archived: (() => Promise<Growth>) | undefined
 }
 
 interface Ending {
@@ -138,13 +147,16 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run, 
   if (stopping.aborted) return { outcome: 'interrupted' }
   run.accept(cutoff, retentionMs)
 
-  const rows = database.expired(job, cutoff)
+  const archiving = dryRun ? undefined : await openArchiving(options, request, run, { cutoff, retentionMs })
+  work.archived = archiving?.archived
+  const rows = archiving?.rows ?? database.expired(job, cutoff)
   const dispose = watched(dryRun ? counting(request.tellDay) : removing(run.batch), clock, ({ affected }, durationMs) =>
     listener.jobBatch(job.name, { affected, total: work.progress.affected + affected, durationMs }),
   )
   const paused = (ms: number, reason: PauseReason): void => listener.jobPaused(job.name, ms, reason)
   const pacer = await (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused)
   await purge(rows, dispose, pacer, (progress) => void (work.progress = progress), stopping)
+  await archiving?.finish()
   if (work.progress.affected > 0) await database.tidy(true)
   if (stopping.aborted) return { outcome: 'interrupted' }
 

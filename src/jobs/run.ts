@@ -7,14 +7,16 @@ export type Bracket = (work: (tx: Transaction) => Promise<Tally>) => Promise<Tal
 
 /** One run of a job, as its work sees it: a place in time, and a bracket around everything that deletes. */
 export interface Run {
+  /** Of its row in the history; `undefined`: it has none. */
+  readonly id: number | undefined
   /** The database's clock when the run began: the only present it knows. */
   readonly now: EpochMs
   /** By how much the host's clock is ahead of the database's. */
   readonly hostAheadMs: number
   /** Around a batch of the job's own rows. */
   readonly batch: Bracket
-  /** Around a batch that is not told of. */
-  readonly quietBatch: Bracket
+  /** Around anything else that is done under the lease, and not told of. */
+  readonly quietBatch: <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
   /** The last retention that a run of this job was allowed to delete by. */
   lastAcceptedRetention(): Promise<number | undefined>
   /** Before anything is deleted. */
@@ -27,6 +29,7 @@ export interface Run {
 export async function unrecordedRun(database: Session, clock: Clock, lastAccepted: Run['lastAcceptedRetention']): Promise<Run> {
   const now = await database.now()
   return {
+    id: undefined,
     now,
     hostAheadMs: clock.now() - now,
     batch: (work) => database.transaction(work),

@@ -68,8 +68,23 @@ function levelOf({ outcome }: RunResult): 'info' | 'error' {
 }
 
 function fieldsOf(result: RunResult): Record<string, unknown> {
-  const { job, outcome, trigger, deleted, batches, durationMs, cutoff, undated, unreadable, locked, dryRun, expired, reason, error } =
-    result
+  const {
+    job,
+    outcome,
+    trigger,
+    deleted,
+    batches,
+    durationMs,
+    cutoff,
+    undated,
+    unreadable,
+    locked,
+    dryRun,
+    expired,
+    archived,
+    reason,
+    error,
+  } = result
   return {
     job,
     outcome,
@@ -83,6 +98,9 @@ function fieldsOf(result: RunResult): Record<string, unknown> {
     locked,
     dryRun,
     expired,
+    archivedRows: archived?.rows,
+    archivedBytes: archived?.bytes,
+    archivedFiles: archived?.files,
     reason,
     err:
       error === undefined ? undefined : error instanceof MaintenanceError ? { code: error.code, message: error.message } : detailOf(error),

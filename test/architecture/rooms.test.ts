@@ -30,6 +30,7 @@ const ONE_ROOM = [
 /** Each package has one door. */
 const DOORS: Readonly<Record<string, RegExp>> = {
   pg: /^database\//,
+  'pg-copy-streams': /^database\/postgres\/driver\.ts$/,
   'better-sqlite3': /^database\//,
   'node-cron': /^schedule\/cron\.ts$/,
   'cli-table3': /^terminal\/table\.ts$/,

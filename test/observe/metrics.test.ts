@@ -30,6 +30,7 @@ const RESULT: RunResult = {
   unreadable: 0,
   locked: 0,
   cutoff: NOW,
+  archived: undefined,
   durationMs: 40,
 }
 

@@ -14,6 +14,9 @@ export interface TransactionStyle {
   readonly watched: boolean
 }
 
+/** Reads with COPY, in a transaction that begins with `settings`. Rejects with what `take` rejects with. */
+export type Copy = (settings: string, sql: string, take: (chunk: Buffer) => Promise<void>) => Promise<void>
+
 /** What the last watched transaction met. */
 export interface LastHold {
   readonly heldMs: number
@@ -109,6 +112,29 @@ export class Connection implements Query {
       } finally {
         open = false
         if (style.watched) this.#last = { heldMs: clock.monotonicMs() - startedMs, contended: metLock || waitedFor }
+      }
+    })
+  }
+
+  copy(style: TransactionStyle, ...[settings, sql, take]: Parameters<Copy>): Promise<void> {
+    return this.#exclusively(async (driver) => {
+      // What the taker rejects with is not the connection's.
+      let taken: { readonly error: unknown } | undefined
+      const keep = (chunk: Buffer): Promise<void> =>
+        take(chunk).catch((error: unknown) => {
+          taken = { error }
+          throw error
+        })
+      this.#transactions += 1
+      try {
+        await this.#run(driver, `${style.begin}; ${settings}`, undefined, style.answerMs)
+        await driver.copy(sql, style.answerMs, keep)
+        await this.#run(driver, 'COMMIT', undefined, style.answerMs)
+      } catch (thrown) {
+        const error = taken === undefined ? databaseError(thrown, this.#target.url.password) : thrown
+        if (error instanceof DatabaseError && error.trouble === 'lost') throw this.#lose(driver, thrown)
+        await this.#rollBack(driver)
+        throw error
       }
     })
   }

@@ -13,6 +13,8 @@ export interface Driver {
   connect(): Promise<void>
   /** Without values the text may hold several statements: one result each. A dead link is noticed after `timeoutMs` (0: never). */
   run<Row>(sql: string, values: readonly Value[] | undefined, timeoutMs: number): Promise<readonly DriverResult<Row>[]>
+  /** Runs a COPY … TO STDOUT and hands over what comes, piece by piece. The rest is read, and dropped, when `take` rejects. */
+  copy(sql: string, timeoutMs: number, take: (chunk: Buffer) => Promise<void>): Promise<void>
   /** Told of every error outside a query; more than once for one loss. */
   onError(told: (error: Error) => void): void
   /** Says goodbye to the server; hangs on a dead link. */
@@ -68,8 +70,34 @@ export function newDriver({ url, applicationName, encryption, connectTimeoutMs }
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion
       return (Array.isArray(answer) ? answer : [answer]) as readonly DriverResult<Row>[]
     },
+    async copy(sql, timeoutMs, take) {
+      // Loaded by who archives, and by nobody else.
+      const { to } = await import('pg-copy-streams')
+      let failure: { readonly error: unknown } | undefined
+      let timer = silence(client, timeoutMs)
+      try {
+        for await (const chunk of client.query(to(sql))) {
+          clearTimeout(timer)
+          try {
+            // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a stream of bytes says nothing of its pieces
+            if (failure === undefined) await take(chunk as Buffer)
+          } catch (error) {
+            failure = { error }
+          }
+          timer = silence(client, timeoutMs)
+        }
+      } finally {
+        clearTimeout(timer)
+      }
+      if (failure !== undefined) throw failure.error
+    },
     onError: (told) => void client.on('error', told),
     end: () => client.end(),
     destroy: () => void client.connection.stream.destroy(),
   }
+}
+
+/** Cuts a link over which nothing has come for so long. */
+function silence(client: Client, timeoutMs: number): NodeJS.Timeout {
+  return setTimeout(() => client.connection.stream.destroy(new Error('Query read timeout')), timeoutMs)
 }

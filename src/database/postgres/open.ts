@@ -1,14 +1,16 @@
 import { DatabaseError, type Database, type OpenOptions, type Query, type Session } from '../database.ts'
 import type { PostgresUrl } from '../url.ts'
 import { connectPatiently, postgresLabel } from './connect.ts'
-import { Connection } from './connection.ts'
+import { Connection, type Copy } from './connection.ts'
 import { qualified, quoted } from './identifiers.ts'
 import { inspect } from './inspect.ts'
 import { isPooled, withMigrationLock } from './migration-lock.ts'
 import { PACING, pressureGauge } from './pressure.ts'
 import { approximateRows, indexState, relations } from './relations.ts'
 import { expiredRows } from './slices.ts'
-import { EPOCH_MS, lookTransaction, shortTransaction } from './transactions.ts'
+import { makeRestoreTable, restore } from './restoring.ts'
+import { instantOf, recordColumns } from './stored-rows.ts'
+import { EPOCH_MS, lookTransaction, readingTransaction, shortTransaction } from './transactions.ts'
 
 /** Waits for a server that does not answer yet; rejects with a `DatabaseError` when it cannot be reached or used. */
 export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
@@ -39,6 +41,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const queries = { query }
   const now = async (): Promise<number> => (await query<{ now: number }>(`SELECT ${EPOCH_MS} AS now`)).rows[0]?.now ?? NaN
   const caution = { held: false }
+  const reading = readingTransaction(schema)
+  const copy: Copy = (...asked) => connection.copy(reading, ...asked)
 
   return {
     label,
@@ -50,7 +54,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 
     pacing: PACING,
     inspect: (column) => inspect({ query: queries, schema, timeZone, now }, column),
-    expired: (column, cutoff) => expiredRows({ query: queries, look, schema, timeZone, caution }, column, cutoff),
+    expired: (column, cutoff) => expiredRows({ query: queries, copy, look, schema, timeZone, caution }, column, cutoff),
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Nothing: dead rows are autovacuum's work, which knows the load and the table's settings better than a worker that has just deleted.
     tidy: async () => undefined,
@@ -58,6 +62,13 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     reusableBytes: async () => undefined,
     sizeBytes: async () =>
       (await query<{ bytes: number }>('SELECT pg_catalog.pg_database_size(current_database()) AS bytes')).rows[0]?.bytes ?? 0,
+
+    // Nothing: COMMIT waits for the disk, whatever the server's default, but for batches that say otherwise; a later one waits for those too.
+    durable: async () => undefined,
+    instantOf: instantOf(timeZone),
+    columnsOf: (table) => recordColumns(queries, schema, table),
+    makeRestoreTable: (restoring, columns) => makeRestoreTable(queries, schema, restoring, columns),
+    restore: (tx, restoring, columns, lines) => restore({ tx, schema, timeZone }, restoring, columns, lines),
 
     migrationFiles: /^\d+_[a-z0-9_]*(?<!_sqlite)\.sql$/,
     relations: () => relations(queries, schema),

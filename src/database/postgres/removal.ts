@@ -1,6 +1,6 @@
-import { DatabaseError, type Tally, type Transaction } from '../database.ts'
+import { DatabaseError, type Gone, type Tally, type Transaction } from '../database.ts'
 import { codeOf } from './errors.ts'
-import { countSql, deleteFreeSql, deleteSql, type Condition, type TimedTable } from './slice-sql.ts'
+import { countSql, deleteFreeSql, deleteSql, deleteToldSql, type Condition, type TimedTable } from './slice-sql.ts'
 
 /** After a batch that met a held row the next ones pass over held rows from the start, until one meets none: waiting holds rows too. */
 export interface Caution {
@@ -13,33 +13,66 @@ export interface RemovalTable extends TimedTable {
   readonly caution: Caution
 }
 
+/** Told of deleted rows what `sql`, a bytea, says of each. */
+export interface Witness {
+  readonly sql: string
+  readonly gone: Gone
+}
+
+interface Removed {
+  readonly gone: number
+  readonly digests: Uint8Array | null
+}
+
+interface Freed extends Removed {
+  readonly free: number
+}
+
 /**
  * Deletes what the condition says, in the caller's transaction. A row that somebody holds is waited for no longer than the lock timeout; then
  * the free rows are deleted and the held ones counted. Rejects with `row-refused` where a trigger or rule keeps rows in silence.
  */
-export async function removeRows(tx: Transaction, from: RemovalTable, condition: Condition, mostRows: number): Promise<Tally> {
+export async function removeRows(
+  tx: Transaction,
+  from: RemovalTable,
+  condition: Condition,
+  mostRows: number,
+  witness?: Witness,
+): Promise<Tally> {
   const { caution } = from
-  if (caution.held && from.mayLock) return removeFree(tx, from, condition)
-  await tx.query(BEGUN)
+  if (caution.held && from.mayLock) return removeFree(tx, from, condition, witness)
+  // What is archived must not come back after a crash of the server: its batches wait for the disk.
+  await tx.query(witness === undefined ? `${UNHURRIED}; ${BEGUN}` : BEGUN)
   try {
-    return { affected: await removeAll(tx, from, condition, mostRows), locked: 0 }
+    return { affected: await removeAll(tx, from, condition, mostRows, witness), locked: 0 }
   } catch (error) {
     if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error
   }
   caution.held = true
   await tx.query('ROLLBACK TO SAVEPOINT batch')
-  return from.mayLock ? removeFree(tx, from, condition) : { affected: 0, locked: await rowsLeft(tx, from, condition) }
+  return from.mayLock ? removeFree(tx, from, condition, witness) : { affected: 0, locked: await rowsLeft(tx, from, condition) }
 }
 
 /**
  * COMMIT does not wait for the disk: what a crash of the server undoes of a batch, it undoes whole, with the counts that were committed with it, and
  * the next run does it again. The run's own last transaction waits, and with it everything before it is on the disk.
  */
-const BEGUN = 'SET LOCAL synchronous_commit = off; SAVEPOINT batch'
+const UNHURRIED = 'SET LOCAL synchronous_commit = off'
+const BEGUN = 'SAVEPOINT batch'
 const LOCK_NOT_AVAILABLE = '55P03'
 
-async function removeAll(tx: Transaction, timed: TimedTable, condition: Condition, mostRows: number): Promise<number> {
-  const remove = async (): Promise<number> => (await tx.query(deleteSql(timed, condition), condition.values)).changed
+async function removeAll(
+  tx: Transaction,
+  timed: TimedTable,
+  condition: Condition,
+  mostRows: number,
+  witness: Witness | undefined,
+): Promise<number> {
+  const remove = async (): Promise<number> => {
+    if (witness === undefined) return (await tx.query(deleteSql(timed, condition), condition.values)).changed
+    const { rows } = await tx.query<Removed>(deleteToldSql(timed, condition, witness.sql), condition.values)
+    return told(rows[0], witness)
+  }
   let affected = await remove()
   // A full batch needs no second look. Of the others it must be known that nothing is left: a trigger can keep rows without a word.
   while (affected < mostRows && (await rowsLeft(tx, timed, condition)) > 0) {
@@ -52,12 +85,13 @@ async function removeAll(tx: Transaction, timed: TimedTable, condition: Conditio
   return affected
 }
 
-async function removeFree(tx: Transaction, timed: RemovalTable, condition: Condition): Promise<Tally> {
+async function removeFree(tx: Transaction, timed: RemovalTable, condition: Condition, witness: Witness | undefined): Promise<Tally> {
   let affected = 0
   // A row that was changed and set free in this moment is caught by the second look: by then it is ours.
   for (let look = 1; ; look += 1) {
-    const { rows } = await tx.query<{ free: number; gone: number }>(deleteFreeSql(timed, condition), condition.values)
-    const { free, gone } = rows[0] ?? { free: 0, gone: 0 }
+    const { rows } = await tx.query<Freed>(deleteFreeSql(timed, condition, witness?.sql), condition.values)
+    const free = rows[0]?.free ?? 0
+    const gone = told(rows[0], witness)
     affected += gone
     if (gone === free) break
     if (look === 2) throw keptInSilence(timed, free - gone)
@@ -65,6 +99,11 @@ async function removeFree(tx: Transaction, timed: RemovalTable, condition: Condi
   const locked = await rowsLeft(tx, timed, condition)
   timed.caution.held = locked > 0
   return { affected, locked }
+}
+
+function told(removed: Removed | undefined, witness: Witness | undefined): number {
+  if (witness !== undefined && removed?.digests) witness.gone(removed.digests)
+  return removed?.gone ?? 0
 }
 
 async function rowsLeft(tx: Transaction, timed: TimedTable, condition: Condition): Promise<number> {

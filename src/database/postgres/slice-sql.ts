@@ -1,4 +1,5 @@
 import type { Value } from '../database.ts'
+import { literal } from './identifiers.ts'
 import { asText, type TimeType } from './times.ts'
 
 /** The statements of the purge. Each compares the bare column, so that the index on it serves; tests explain these very texts. */
@@ -81,14 +82,26 @@ export function deleteSql({ table }: TimedTable, condition: Condition): string {
   return `DELETE FROM ${table} AS t WHERE ${condition.sql}`
 }
 
+/** The same; `digest` is an expression on `t`, and of all rows that are gone one value comes back: as many rows would take longer than deleting them. */
+export function deleteToldSql(timed: TimedTable, condition: Condition, digest: string): string {
+  return `WITH gone AS (${deleteSql(timed, condition)} RETURNING ${digest} AS digest)
+SELECT count(*) AS gone, string_agg(digest, '') AS digests FROM gone`
+}
+
+/** In the order of time. COPY takes no values from outside, so they stand in the text. */
+export function copySql({ table, column }: TimedTable, condition: Condition, expressions: readonly string[]): string {
+  const where = condition.sql.replace(/\$(\d+)/g, (_, number) => literal(String(condition.values[Number(number) - 1])))
+  return `COPY (SELECT ${expressions.join(', ')} FROM ${table} AS t WHERE ${where} ORDER BY t.${column}) TO STDOUT (FORMAT binary)`
+}
+
 /** Deletes only what nobody else holds, without waiting; says how many rows were free and how many of those are gone. */
-export function deleteFreeSql({ table }: TimedTable, condition: Condition): string {
+export function deleteFreeSql({ table }: TimedTable, condition: Condition, digest = 'NULL::bytea'): string {
   return `WITH free AS MATERIALIZED (
   SELECT t.tableoid AS relation, t.ctid AS place FROM ${table} AS t WHERE ${condition.sql} FOR UPDATE OF t SKIP LOCKED
 ), gone AS (
-  DELETE FROM ${table} AS t USING free WHERE t.tableoid = free.relation AND t.ctid = free.place AND ${condition.sql} RETURNING 1
+  DELETE FROM ${table} AS t USING free WHERE t.tableoid = free.relation AND t.ctid = free.place AND ${condition.sql} RETURNING ${digest} AS digest
 )
-SELECT (SELECT count(*) FROM free) AS free, (SELECT count(*) FROM gone) AS gone`
+SELECT (SELECT count(*) FROM free) AS free, (SELECT count(*) FROM gone) AS gone, (SELECT string_agg(digest, '') FROM gone) AS digests`
 }
 
 /** Counts the range no further than `$3` rows. */

@@ -3,22 +3,28 @@ import {
   DatabaseError,
   type Census,
   type ExpiredRows,
+  type Gone,
   type Query,
   type Slice,
+  type StoredRow,
   type Tally,
   type TellDay,
   type TimeColumn,
   type Transaction,
 } from '../database.ts'
 import { DayCounts } from '../day-counts.ts'
+import type { Copy } from './connection.ts'
 import { estimate, type Look } from './estimate.ts'
-import { qualified, quoted } from './identifiers.ts'
+import { literal, qualified, quoted } from './identifiers.ts'
 import { removeRows, type Caution, type RemovalTable } from './removal.ts'
 import * as sql from './slice-sql.ts'
+import { CopyReader } from './copy-reader.ts'
+import { CANONICAL_TEXT, instantSql, recordColumns, rowRecord, type RowRecord } from './stored-rows.ts'
 import { cutoffText, timeTypeOf } from './times.ts'
 
 export interface SliceOptions {
   readonly query: Query
+  readonly copy: Copy
   readonly look: Look
   readonly schema: string
   readonly timeZone: string
@@ -52,12 +58,15 @@ export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: E
 
 interface Expired extends RemovalTable {
   readonly query: Query
+  readonly copy: Copy
   readonly cutoff: string
   readonly timeZone: string
+  /** Looked up when it is first needed, through whatever has the connection at that moment: in a transaction nothing else gets it. */
+  readonly record: (query: Query) => Promise<RowRecord>
 }
 
 async function lookedUp(
-  { query, schema, timeZone, caution }: SliceOptions,
+  { query, copy, schema, timeZone, caution }: SliceOptions,
   { table, column }: TimeColumn,
   cutoff: EpochMs,
 ): Promise<Expired> {
@@ -71,7 +80,17 @@ async function lookedUp(
     )
   }
   const timed = { table: qualified(schema, table), title, column: quoted(column), type }
-  return { ...timed, query, caution, timeZone, cutoff: cutoffText(cutoff, type, timeZone), mayLock: rows[0].may_lock }
+  let record: RowRecord | undefined
+  return {
+    ...timed,
+    query,
+    copy,
+    caution,
+    timeZone,
+    cutoff: cutoffText(cutoff, type, timeZone),
+    mayLock: rows[0].may_lock,
+    record: async (asked) => (record ??= rowRecord(await recordColumns(asked, schema, table))),
+  }
 }
 
 const TIME_COLUMN = `SELECT format_type(a.atttypid, a.atttypmod) AS type, has_table_privilege(a.attrelid, 'UPDATE') AS may_lock
@@ -127,8 +146,22 @@ class PostgresSlice implements Slice {
     return days.tellAll(tell)
   }
 
-  remove(tx: Transaction): Promise<Tally> {
-    return removeRows(tx, this.#expired, this.#condition, this.#mostRows)
+  async read(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void> {
+    const { query, copy, record, column, type, timeZone } = this.#expired
+    const { columns, sql: row } = await record(query)
+    const reader = new CopyReader(columns)
+    const text = sql.copySql(this.#expired, this.#condition, [instantSql(`t.${column}`, type, literal(timeZone)), row])
+    await copy(CANONICAL_TEXT, text, async (chunk) => {
+      const rows = reader.read(chunk)
+      if (rows.length > 0) await take(rows)
+    })
+  }
+
+  async remove(tx: Transaction, gone?: Gone): Promise<Tally> {
+    if (gone === undefined) return removeRows(tx, this.#expired, this.#condition, this.#mostRows)
+    const { digestSql } = await this.#expired.record(tx)
+    await tx.query(CANONICAL_TEXT)
+    return removeRows(tx, this.#expired, this.#condition, this.#mostRows, { sql: digestSql, gone })
   }
 }
 

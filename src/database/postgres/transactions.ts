@@ -6,6 +6,7 @@ import { literal, quoted } from './identifiers.ts'
 export const LOCK_MS = 100
 /** A batch takes tens of milliseconds; a plan that went wrong must not hold rows for long. */
 const STATEMENT_MS = 5 * SECOND
+const READING_MS = 30 * SECOND
 const LOOK_MS = SECOND
 /** A worker that was frozen in mid-transaction must not hold the gateway's rows. */
 const IDLE_MS = 10 * SECOND
@@ -34,11 +35,20 @@ function limited(schema: string, access: 'write' | 'read', statementMs: number):
       // Statistics that lag behind must never turn a batch into a scan of the whole table, nor compiling it into the longest part.
       'SET LOCAL enable_seqscan = off',
       'SET LOCAL jit = off',
+      ...(access === 'write' ? [DURABLE] : []),
       searchPath(schema, 'transaction'),
       NOW,
     ].join('; '),
     answerMs: statementMs + ANSWER_MARGIN_MS,
   }
+}
+
+/** Where the server's default is not to wait for the disk: files are moved by what was committed, and a crash must not take that back. */
+const DURABLE = `SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'`
+
+/** For reading a few megabytes of rows, at the pace at which they are written elsewhere. */
+export function readingTransaction(schema: string): TransactionStyle {
+  return { ...limited(schema, 'read', READING_MS), watched: false }
 }
 
 /** For migrations: statements take as long as they need. */

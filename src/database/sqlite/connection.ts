@@ -77,6 +77,26 @@ export class Connection {
     })
   }
 
+  /** Row by row: the columns as they are stored, and the last, a row number. No other statement may run before the last one. */
+  *rows(sql: string, values: readonly Value[]): Generator<[rowid: bigint, values: (bigint | number | string | Uint8Array | null)[]]> {
+    const statement = this.#guarded(() => this.#kept(`rows ${sql}`, () => this.#database.prepare(sql).raw(true).safeIntegers(true)))
+    try {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+      for (const row of statement.iterate(...bound(values)) as Iterable<(bigint | string | null)[]>) yield [row.pop() as bigint, row]
+    } catch (error) {
+      throw this.#told(error)
+    }
+  }
+
+  /** With values bound as what they are: a bigint is INTEGER, a number REAL. Answers with how many rows it found or changed. */
+  exactly(sql: string, values: readonly (bigint | number | string | Uint8Array | null)[]): number {
+    return this.#guarded(() => {
+      const statement = this.#kept(sql, () => this.#database.prepare(sql))
+      const named = Object.fromEntries(values.map((value, index) => [index + 1, value]))
+      return statement.reader ? statement.all(named).length : statement.run(named).changes
+    })
+  }
+
   /** The same statement for each, by position; answers with how many rows changed. */
   each(sql: string, items: Iterable<readonly (number | bigint)[]>): number {
     return this.#guarded(() => {
@@ -117,10 +137,14 @@ export class Connection {
     try {
       return work()
     } catch (error) {
-      const told = databaseError(error, this.file)
-      if (told instanceof DatabaseError && told.trouble === 'busy') this.#met = true
-      throw told
+      throw this.#told(error)
     }
+  }
+
+  #told(error: unknown): unknown {
+    const told = databaseError(error, this.file)
+    if (told instanceof DatabaseError && told.trouble === 'busy') this.#met = true
+    return told
   }
 
   /** `undefined`: not one statement but none, or several. */

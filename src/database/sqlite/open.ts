@@ -12,7 +12,10 @@ import { approximateRows, indexState, relations } from './relations.ts'
 import { SqliteSession } from './session.ts'
 import { SqliteExpiredRows } from './slices.ts'
 import { Snapshot } from './snapshot.ts'
-import { isReplicated, WriteAheadLog } from './write-ahead-log.ts'
+import { isReplicated, syncLog, WriteAheadLog } from './write-ahead-log.ts'
+import { makeRestoreTable, restore } from './restoring.ts'
+import { instantOf } from './instants.ts'
+import { storedColumns } from './stored-rows.ts'
 
 /** Opens the file, or makes it where it may be made. Rejects with a `DatabaseError` when it cannot be used. */
 export async function openSqlite(options: OpenOptions & { readonly url: SqliteUrl }): Promise<Database> {
@@ -86,6 +89,12 @@ function databaseOf(
     tidy: (last) => (access === 'read' ? Promise.resolve() : housekeeping.tidy(last)),
     reusableBytes: () => housekeeping.reusableBytes(),
     sizeBytes: () => session.read(() => connection.figure('PRAGMA page_count') * connection.figure('PRAGMA page_size')),
+
+    durable: () => session.read(() => syncLog(file)),
+    instantOf: instantOf(timeZone),
+    columnsOf: (table) => session.read(() => storedColumns(connection, table)),
+    makeRestoreTable: (restoring, columns) => makeRestoreTable(session, restoring, columns),
+    restore: async (tx, restoring, columns, lines) => restore(session, tx, timeZone, restoring, columns, lines),
 
     migrationFiles: /^\d+_\w+_sqlite\.sql$/,
     relations: () => session.read(() => relations(connection)),

@@ -1,15 +1,18 @@
 import type { EpochMs } from '../../time.ts'
-import { DatabaseError, type Slice, type Tally, type TellDay, type Transaction } from '../database.ts'
+import { DatabaseError, type Gone, type Slice, type StoredRow, type Tally, type TellDay, type Transaction } from '../database.ts'
 import { DayCounts } from '../day-counts.ts'
 import type { TimeRow } from './connection.ts'
 import { dataVersion } from './data-version.ts'
 import type { SqliteSession } from './session.ts'
+import type { RowReader } from './stored-rows.ts'
 import { readTime, standing } from './times.ts'
 import type { Position, Walk } from './walk.ts'
 
 export interface SliceOptions {
   readonly session: SqliteSession
   readonly walk: Walk
+  /** Reads rows as they are stored. */
+  readonly reader: RowReader
   /** For messages. */
   readonly table: string
   readonly rowids: readonly (number | bigint)[]
@@ -27,9 +30,12 @@ export interface SliceOptions {
 export class RowSlice implements Slice {
   readonly end: Position
   readonly #options: SliceOptions
+  /** In the order of their time, in which they are read for others. */
+  readonly #inTime: readonly (number | bigint)[]
 
   constructor(options: SliceOptions) {
     this.end = options.end
+    this.#inTime = options.rowids
     this.#options = { ...options, rowids: inTableOrder(options.rowids) }
   }
 
@@ -37,21 +43,57 @@ export class RowSlice implements Slice {
     return this.#options.session.read(() => (tell === undefined ? this.#stillExpired().length : this.#countByDay(tell)))
   }
 
-  async remove(tx: Transaction): Promise<Tally> {
-    const { session, walk, rowids, version } = this.#options
-    const { statements, removesListed } = walk
+  async read(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void> {
+    const { session, reader, cutoff, wallCutoff } = this.#options
+    for (let left = this.#inTime; left.length > 0;) {
+      const { rows, next } = await session.read(() => reader.read(left, [cutoff, wallCutoff]))
+      if (rows.length > 0) await take(rows)
+      left = left.slice(next)
+    }
+  }
+
+  async remove(tx: Transaction, gone?: Gone): Promise<Tally> {
+    const { session, rowids, version } = this.#options
     session.mustOwn(tx)
+    if (gone !== undefined) return this.#removeTold(gone)
     // Under the write lock: what nobody has changed since it was chosen is still what was chosen, and need not be read again.
     const unchanged = dataVersion(session.connection) === version
     const expired = unchanged ? rowids : this.#stillExpired().map(([, rowid]) => rowid)
-    const affected = removesListed
-      ? session.connection.run(statements.removeListed, [listed(expired)]).changed
-      : session.connection.each(
-          statements.removeOne,
-          expired.map((rowid) => [rowid]),
-        )
+    const affected = this.#delete(expired)
     if (affected < expired.length) this.#mustBeGone()
     return { affected, locked: 0 }
+  }
+
+  /** Under the write lock a row that is read is the row that is deleted. */
+  #removeTold(gone: Gone): Tally {
+    const { walk, reader, rowids } = this.#options
+    // Where one row's going can change another, each is read right before it goes.
+    const together = walk.removesListed && reader.lasting ? [rowids] : rowids.map((rowid) => [rowid])
+    let affected = 0
+    for (const some of together) affected += this.#removeRead(some, gone)
+    if (affected < rowids.length) this.#mustBeGone()
+    return { affected, locked: 0 }
+  }
+
+  #removeRead(rowids: readonly (number | bigint)[], gone: Gone): number {
+    const { reader, cutoff, wallCutoff } = this.#options
+    const { rowids: expired, digests } = reader.digests(rowids, [cutoff, wallCutoff])
+    const affected = this.#delete(expired)
+    // Rows that are there are deleted, all or, where a trigger swallows some, none of the batch.
+    if (affected < expired.length) this.#mustBeGone()
+    else if (affected > 0) gone(Buffer.from(digests.join(''), 'latin1'))
+    return affected
+  }
+
+  #delete(rowids: readonly (number | bigint)[]): number {
+    const { session, walk } = this.#options
+    const { removeListed, removeOne } = walk.statements
+    return walk.removesListed
+      ? session.connection.run(removeListed, [listed(rowids)]).changed
+      : session.connection.each(
+          removeOne,
+          rowids.map((rowid) => [rowid]),
+        )
   }
 
   /** Judged here and not by a function within the statement: that costs half as much again as the deleting. */

@@ -7,6 +7,7 @@ import { estimate } from './estimate.ts'
 import { Findings } from './findings.ts'
 import { layoutOf } from './layout.ts'
 import { RowSlice } from './row-slice.ts'
+import { RowReader } from './stored-rows.ts'
 import type { SqliteSession } from './session.ts'
 import { sparesAny } from './spared.ts'
 import { standing } from './times.ts'
@@ -26,11 +27,11 @@ export class SqliteExpiredRows implements ExpiredRows {
   readonly #column: TimeColumn
   readonly #cutoff: EpochMs
   readonly #wallCutoff: EpochMs
-  readonly #timeZone: string
   readonly #found = new Findings()
   /** From the start to here, without a gap, everything is in `#found`. */
   #counted: Position = START
-  #walk: Walk | undefined
+  #known: { readonly walk: Walk; readonly reader: RowReader } | undefined
+  readonly #timeZone: string
 
   constructor(session: SqliteSession, column: TimeColumn, cutoff: EpochMs, timeZone: string) {
     this.#session = session
@@ -42,7 +43,7 @@ export class SqliteExpiredRows implements ExpiredRows {
   }
 
   async next(size: number, after: Slice | undefined): Promise<Slice | undefined> {
-    const walk = await this.#walked()
+    const { walk, reader } = await this.#ways()
     const version = await this.#session.read(dataVersion)
     const rowids: (number | bigint)[] = []
     let from = after instanceof RowSlice ? after.end : START
@@ -62,6 +63,7 @@ export class SqliteExpiredRows implements ExpiredRows {
     return new RowSlice({
       session: this.#session,
       walk,
+      reader,
       table: this.#column.table,
       rowids,
       version,
@@ -140,15 +142,20 @@ export class SqliteExpiredRows implements ExpiredRows {
   }
 
   async #walked(): Promise<Walk> {
-    this.#walk ??= await this.#session.read((connection) => {
+    return (await this.#ways()).walk
+  }
+
+  async #ways(): Promise<{ readonly walk: Walk; readonly reader: RowReader }> {
+    this.#known ??= await this.#session.read((connection) => {
       const layout = layoutOf(connection, this.#column)
       if (layout === undefined)
         throw new DatabaseError(
           'failed',
           `${connection.file}: the table ${this.#column.table} is gone since the run began; what is deleted by then stays deleted. Run again once it is back`,
         )
-      return walkOf(connection, layout, this.#cutoff)
+      const reader = new RowReader(connection, this.#column.table, this.#column.column, layout, this.#timeZone)
+      return { walk: walkOf(connection, layout, this.#cutoff), reader }
     })
-    return this.#walk
+    return this.#known
   }
 }

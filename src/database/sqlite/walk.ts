@@ -48,7 +48,14 @@ export function walkOf(connection: Connection, layout: Layout, cutoff: EpochMs):
   const removesListed = isSearch(connection, statements.removeListed)
   if (layout.index === undefined) {
     const nowhere = pathThrough(statements, [])
-    return { statements, removesListed, indexed: false, expired: pathByNumber(statements), strange: nowhere, kept: nowhere }
+    return {
+      statements,
+      removesListed,
+      indexed: false,
+      expired: pathByNumber(statements),
+      strange: nowhere,
+      kept: nowhere,
+    }
   }
   const { expired, strange, kept } = rangesFor(cutoff, layout.numbers)
   const [through, around, beyond] = [expired, strange, kept].map((ranges) => pathThrough(statements, ranges))

@@ -54,6 +54,29 @@ for (const major of POSTGRES_MAJORS) {
       })
     }
 
+    void test('COMMIT waits for the disk where the deleted rows are archived, and otherwise does not', async () => {
+      await using fresh = await freshPostgres(major)
+      await table(fresh.admin, 'timestamp')
+      await fresh.admin.query(`INSERT INTO rows VALUES (1, '2026-05-01'), (2, '2026-05-02')`)
+      await using database = await opened(fresh.url)
+      const waits = async (gone?: (digests: Uint8Array) => void): Promise<string | undefined> => {
+        const slice = await firstSlice(database, 1)
+        return database.transaction(async (tx) => {
+          assert.equal((await slice.remove(tx, gone)).affected, 1)
+          return (await tx.query<{ value: string }>(`SELECT current_setting('synchronous_commit') AS value`)).rows[0]?.value
+        })
+      }
+      let told = 0
+      assert.equal(await waits((digests) => (told += digests.length)), 'on')
+      assert.equal(told, 32)
+      assert.equal(await waits(), 'off')
+      // Files are moved by what was committed, so that the server's default is none of ours.
+      await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET synchronous_commit = off`)
+      await using hasty = await opened(fresh.url)
+      const { rows } = await hasty.transaction((tx) => tx.query<{ value: string }>(`SELECT current_setting('synchronous_commit') AS value`))
+      assert.deepEqual(rows, [{ value: 'on' }])
+    })
+
     void test('whatever the zones of server, session and process, the same rows go', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')

@@ -1,0 +1,47 @@
+import type { Archive } from './archive.ts'
+import { positionOf } from './chain.ts'
+import { damaged } from './damage.ts'
+import { sha256, type Link, type Manifest } from './format.ts'
+import { readRows } from './rows-file.ts'
+import type { ArchiveState } from './state.ts'
+
+/**
+ * Before anything is deleted: the folder is the one that holds what the database says was archived. The newest link is read, with its file;
+ * `archive verify` reads all of them. What a run that crashed left in hand is brought to its end.
+ */
+export async function openArchive(archive: Archive): Promise<void> {
+  const { folder, record, options } = archive
+  const state = await record.load(options.database)
+  if (state.head !== null) await mustHold(archive, state.head)
+  await mustKnow(archive, state)
+  await folder.make()
+  await archive.settle()
+  // Of this moment the lease is certain: nobody else writes here.
+  await options.underLease(() => Promise.resolve())
+  await folder.clean('')
+}
+
+async function mustHold({ folder }: Archive, head: Link): Promise<void> {
+  const bytes = await folder.read(head.manifest)
+  if (bytes === undefined) throw damaged(`${folder.absolute(head.manifest)} is missing, and the database says that it is the newest`)
+  if (sha256(bytes) !== head.sha256) throw damaged(`${folder.absolute(head.manifest)} is not what it was when it was written`)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its SHA-256 is in the database
+  const { file } = JSON.parse(bytes.toString()) as Manifest
+  if (file === undefined) return
+  if (!(await folder.exists(file.path))) {
+    // When its time has come, a removal is the newest link.
+    throw damaged(`${folder.absolute(file.path)} is missing, and the database says that it is the newest`)
+  }
+  const found = await readRows(folder.absolute(file.path), () => {}).catch(() => undefined)
+  if (found?.fileSha256 !== file.fileSha256) throw damaged(`${folder.absolute(file.path)} is not what it was when it was written`)
+}
+
+/** Files beyond what the database knows were written for another database, or for this one before it was restored from a backup. */
+async function mustKnow({ folder, source }: Archive, { position }: ArchiveState): Promise<void> {
+  const unknown = (await folder.list()).filter((path) => positionOf(path) > position)
+  if (unknown.length === 0) return
+  throw damaged(
+    `${unknown.length} files in ${folder.root} are of runs that this database knows nothing of, ${unknown[0]} first: another database archives its ${source.table} ` +
+      'there, or this one was restored from a backup, and then their rows are in it again: move these files out of the folder',
+  )
+}

@@ -1,0 +1,161 @@
+import type { StoredColumn, StoredRow } from '../database/database.ts'
+import { DAY, formatTime, type EpochMs } from '../time.ts'
+import { concurrently } from './concurrently.ts'
+import type { ArchiveFolder } from './folder.ts'
+import {
+  dayOf,
+  FORMAT,
+  MANIFEST_SUFFIX,
+  pathOf,
+  ROWS_SUFFIX,
+  sha256,
+  textOf,
+  type Link,
+  type Manifest,
+  type RowsFile,
+  type Source,
+} from './format.ts'
+import { RowsWriter, type Line, type Written } from './rows-file.ts'
+import type { Step, StepFile } from './state.ts'
+
+/** Each started file costs the memory of a compressor. Rows come nearly in the order of time, so that more are hardly ever needed. */
+const MOST_STARTED = 8
+
+export interface DayFilesOptions {
+  readonly folder: ArchiveFolder
+  readonly source: Source
+  readonly run: number
+  readonly program: string
+  readonly columns: readonly StoredColumn[]
+  readonly cutoff: EpochMs
+  readonly retentionMs: number
+  readonly now: EpochMs
+  /** The last number that was given to a file, and the chain's end. */
+  readonly position: number
+  readonly head: Link | null
+}
+
+interface DayFile {
+  readonly index: number
+  readonly day: string
+  readonly path: string
+  readonly writer: RowsWriter
+  written?: Written
+}
+
+/** Writes rows under temporary names, a file a day, and then their manifests. */
+export class DayFiles {
+  readonly #options: DayFilesOptions
+  readonly #files: DayFile[] = []
+  /** The one used last is the last. */
+  readonly #open = new Map<string, DayFile>()
+  #latest: DayFile | undefined
+  #newestAt: EpochMs | null = null
+  /** The day of the last row: that of the next one, nearly always. */
+  #day = { from: NaN, name: '' }
+
+  constructor(options: DayFilesOptions) {
+    this.#options = options
+  }
+
+  get bytes(): number {
+    return this.#files.reduce((sum, { writer }) => sum + writer.bytes, 0)
+  }
+
+  /** Where the row is put; `written` where the next one has to wait. */
+  add(
+    row: Line | StoredRow,
+    day = this.#dayOf(row.at),
+  ): { readonly file: number; readonly line: number; readonly written: Promise<void> | undefined } {
+    const file = this.#open.get(day) ?? this.#begin(day)
+    if (this.#open.size > 1 && this.#latest !== file) {
+      this.#open.delete(day)
+      this.#open.set(day, file)
+    }
+    this.#latest = file
+    if (this.#newestAt === null || row.at > this.#newestAt) this.#newestAt = row.at
+    const line = file.writer.rows
+    const written = file.writer.add(row)
+    return { file: file.index, line, written: written?.then(() => this.#endOldest()) }
+  }
+
+  /** All of them, and their manifests, are durable when it resolves. Of the growth the files that are replaced are no part. */
+  async finish(obsolete: readonly string[]): Promise<{ readonly step: Step; readonly position: number }> {
+    const { folder, run, position } = this.#options
+    await concurrently(MOST_STARTED, [...this.#open.keys()], (day) => this.#end(day))
+    let previous = this.#options.head
+    const files: StepFile[] = []
+    const texts: [path: string, text: string][] = []
+    for (const file of this.#files) {
+      const manifest = this.#manifestOf(file, previous)
+      const text = textOf(manifest)
+      texts.push([manifest.manifest, text])
+      previous = { manifest: manifest.manifest, sha256: sha256(text) }
+      files.push({ ...previous, path: manifest.file!.path, rows: manifest.file!.rows })
+    }
+    await concurrently(MOST_STARTED, texts, ([path, text]) => folder.write(path, text))
+    await folder.syncWriting()
+    const bytes = this.#files.reduce((sum, { written }) => sum + written!.fileBytes, 0)
+    const rows = files.reduce((sum, file) => sum + file.rows, 0)
+    const growth = { rows, bytes, files: files.length }
+    return { step: { run, files, obsolete, growth, newestAt: this.#newestAt }, position: position + files.length }
+  }
+
+  async abandon(): Promise<void> {
+    for (const { writer, written } of this.#files) if (written === undefined) await writer.abandon().catch(() => undefined)
+    this.#open.clear()
+  }
+
+  #dayOf(at: EpochMs): string {
+    if (!(at >= this.#day.from && at < this.#day.from + DAY)) this.#day = { from: Math.floor(at / DAY) * DAY, name: dayOf(at) }
+    return this.#day.name
+  }
+
+  #begin(day: string): DayFile {
+    const { folder, source, run, position } = this.#options
+    const index = this.#files.length
+    const path = pathOf(source.table, day, run, position + index + 1)
+    const name = `${path}${ROWS_SUFFIX}`
+    const file = { index, day, path, writer: new RowsWriter(() => folder.create(name), folder.absolute(name)) }
+    this.#files.push(file)
+    this.#open.set(day, file)
+    return file
+  }
+
+  async #endOldest(): Promise<void> {
+    const started = [...this.#open].filter(([, { writer }]) => writer.started)
+    const [oldest] = started
+    if (oldest !== undefined && started.length > MOST_STARTED) await this.#end(oldest[0])
+  }
+
+  async #end(day: string): Promise<void> {
+    const file = this.#open.get(day)!
+    this.#open.delete(day)
+    if (this.#latest === file) this.#latest = undefined
+    file.written = await file.writer.finish()
+  }
+
+  #manifestOf({ index, day, path, written }: DayFile, previous: Link | null): Manifest {
+    const { source, run, program, columns, cutoff, retentionMs, now, position } = this.#options
+    const file: RowsFile = {
+      path: `${path}${ROWS_SUFFIX}`,
+      day,
+      columns: columns.map(({ name, type, key }) => ({ name, type, key })),
+      ...written!,
+      cutoff: formatTime(cutoff),
+      retention: retentionMs,
+    }
+    return {
+      format: FORMAT,
+      kind: 'rows',
+      manifest: `${path}${MANIFEST_SUFFIX}`,
+      position: position + index + 1,
+      previous,
+      source,
+      run,
+      program,
+      written: formatTime(now),
+      file,
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto'
+import type { StoredColumn } from '../database/database.ts'
+import { formatTime, type EpochMs } from '../time.ts'
+
+/** Of the files and the manifests; a reader refuses a higher one. */
+export const FORMAT = 1
+
+/**
+ * What stands beside each file of rows, and is a link of the chain: it holds the SHA-256 of the manifest before it, so that a file that is
+ * taken away, or changed with its manifest, is missed by the next one, and the newest by the database.
+ */
+export interface Manifest {
+  readonly format: number
+  /** `rows`: a file of rows. `removal`: files of rows that were removed when their time had come; their manifests stay. */
+  readonly kind: 'rows' | 'removal'
+  /** Its own path, and those of everything else, below the archive's folder. */
+  readonly manifest: string
+  /** One more with each; where numbers are missing, a run was interrupted and wrote its file again. */
+  readonly position: number
+  readonly previous: Link | null
+  readonly source: Source
+  /** `maintenance_runs.id` */
+  readonly run: number
+  readonly program: string
+  /** ISO 8601, by the database's clock. */
+  readonly written: string
+  readonly file?: RowsFile
+  readonly removed?: readonly Link[]
+}
+
+/** A manifest, and the SHA-256 of its bytes. */
+export interface Link {
+  readonly manifest: string
+  readonly sha256: string
+}
+
+export interface Source {
+  readonly table: string
+  readonly timeColumn: string
+  readonly engine: string
+  readonly database: string
+}
+
+export interface RowsFile {
+  readonly path: string
+  /** The day, in UTC, that its rows' times are of. */
+  readonly day: string
+  readonly columns: readonly StoredColumn[]
+  readonly rows: number
+  /** Of the rows, uncompressed, each with its line feed. */
+  readonly bytes: number
+  /** SHA-256 of the same. */
+  readonly rowsSha256: string
+  readonly fileBytes: number
+  readonly fileSha256: string
+  readonly first: Place
+  readonly last: Place
+  /** Rows with an earlier time had expired. */
+  readonly cutoff: string
+  /** Milliseconds. */
+  readonly retention: number
+}
+
+/** Of the row with the earliest or the latest time in a file. */
+export interface Place {
+  readonly time: string
+  readonly id: string
+}
+
+export const ROWS_SUFFIX = '.ndjson.zst'
+export const MANIFEST_SUFFIX = '.json'
+
+/** `2026-08-25`, in UTC. */
+export function dayOf(at: EpochMs): string {
+  return formatTime(at).slice(0, 10)
+}
+
+/** `audit_logs/2026/08/25/17-3`, to which the suffixes come. Its last part is never used twice. */
+export function pathOf(table: string, day: string, run: number, position: number): string {
+  return `${table}/${day.replaceAll('-', '/')}/${run}-${position}`
+}
+
+/** Where files lie until they are complete. */
+export function writingFolder(table: string): string {
+  return `${table}/.writing`
+}
+
+export function textOf(manifest: Manifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`
+}
+
+export function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex')
+}

@@ -1,0 +1,98 @@
+import type { Database, Restored, Restoring } from '../database/database.ts'
+import { MaintenanceError } from '../errors.ts'
+import { readChain } from './chain.ts'
+import type { ArchiveFolder } from './folder.ts'
+import type { Manifest, RowsFile } from './format.ts'
+import { readRows } from './rows-file.ts'
+import type { ArchiveRecord } from './state.ts'
+import { wrong } from './verify.ts'
+
+export interface RestoreOptions {
+  readonly database: Database
+  readonly record: ArchiveRecord
+  readonly folder: ArchiveFolder
+  readonly restoring: Restoring
+  /** Which files; a path below the archive's folder, or the days, both included. */
+  readonly files: readonly string[]
+  readonly from: string | undefined
+  readonly to: string | undefined
+  readonly stopping: AbortSignal
+}
+
+export interface Restoration extends Restored {
+  readonly files: number
+}
+
+/** So many rows, or bytes, in one transaction. */
+const MOST_ROWS = 500
+const MOST_BYTES = 2 ** 20
+
+/**
+ * Puts rows back, file by file, in short transactions. What was restored before is not doubled, so that it can be run again. Rejects, before the
+ * first row, where a file that is asked for does not verify.
+ */
+export async function restoreFiles(options: RestoreOptions): Promise<Restoration> {
+  const { database, folder, restoring } = options
+  const chosen = await chosenFiles(options)
+  const problems: string[] = []
+  for (const { file } of chosen) problems.push(...(await wrong(folder, file)))
+  if (problems.length > 0) throw refused(problems)
+
+  const total = { files: 0, inserted: 0, present: 0, conflicting: 0, expired: 0 }
+  for (const { file } of chosen) {
+    if (options.stopping.aborted) break
+    await database.makeRestoreTable(restoring, file.columns)
+    let lines: string[] = []
+    let bytes = 0
+    const flush = async (): Promise<void> => {
+      const batch = lines
+      lines = []
+      bytes = 0
+      if (batch.length === 0) return
+      const restored = await database.transaction((tx) => database.restore(tx, restoring, file.columns, batch))
+      total.inserted += restored.inserted
+      total.present += restored.present
+      total.conflicting += restored.conflicting
+      total.expired += restored.expired
+    }
+    await readRows(folder.absolute(file.path), async (line) => {
+      lines.push(line)
+      bytes += line.length
+      if (lines.length >= MOST_ROWS || bytes >= MOST_BYTES) await flush()
+    })
+    await flush()
+    total.files += 1
+  }
+  return total
+}
+
+type WithRows = Manifest & { readonly file: RowsFile }
+
+async function chosenFiles({ database, record, folder, files, from, to }: RestoreOptions): Promise<WithRows[]> {
+  const paths = await folder.list()
+  const present = new Set(paths)
+  const { head } = await record.load(database)
+  // Of the files in hand the rows may still be in the database: they are none of the chain yet.
+  const { links, problems } = await readChain(folder, paths, head)
+  const all = links.map(({ manifest }) => manifest).filter((manifest): manifest is WithRows => manifest.file !== undefined)
+  const named = files.map((name) => {
+    const found = all.find(({ file, manifest }) => file.path === name || manifest === name)
+    if (found === undefined) throw refused([`${name}: is not in the chain of the archive`])
+    return found
+  })
+  const chosen =
+    files.length > 0
+      ? named
+      : all.filter(({ file }) => present.has(file.path) && (from === undefined || file.day >= from) && (to === undefined || file.day <= to))
+  // What is wrong elsewhere is for `archive verify` to say; what is wrong with a file that is asked for, or with its manifest, is in its way.
+  const inTheWay = problems.filter((problem) => chosen.some(({ manifest }) => problem.startsWith(`${manifest}:`)))
+  if (inTheWay.length > 0) throw refused(inTheWay)
+  return chosen.toSorted((a, b) => a.position - b.position)
+}
+
+function refused(problems: readonly string[]): MaintenanceError {
+  return new MaintenanceError(
+    'ARCHIVE_DAMAGED',
+    [...problems, 'nothing was restored; choose other files, or bring these back from a backup'].join('\n'),
+  )
+}

@@ -1,0 +1,88 @@
+import type { Archive } from './archive.ts'
+import { pathsOf } from './archive.ts'
+import { DayFiles } from './day-files.ts'
+import { damaged } from './damage.ts'
+import type { Manifest } from './format.ts'
+import { countOf, rangesText, readRanges } from './ranges.ts'
+import { readRows } from './rows-file.ts'
+import { NO_GROWTH, type ArchiveState, type Step } from './state.ts'
+
+/**
+ * Brings the files in hand to their end, after a crash as after a part of which some rows stayed: what is left in the archive is exactly what
+ * was deleted from the database. Each step of it can be interrupted and begun again.
+ */
+export async function settle(archive: Archive): Promise<void> {
+  const { record, folder, options } = archive
+  for (;;) {
+    const state = await record.load(options.database)
+    const { step } = state
+    if (step === undefined) return
+    await options.database.durable()
+    const rows = step.files.reduce((sum, file) => sum + file.rows, 0)
+    const removed = readRanges(state.removed, rows)
+    const count = countOf(removed)
+    if (count === 0 && rows > 0) {
+      // Nothing was deleted yet: every row is in the database, wherever these files are.
+      await folder.remove([...step.files.flatMap(pathsOf), ...step.obsolete])
+      await folder.clean(`${step.run}-`)
+      const nothing: Step = { ...step, files: [], growth: NO_GROWTH, newestAt: null }
+      return options.underLease((tx) => record.close(tx, nothing))
+    }
+    await folder.publish(step.files.flatMap(pathsOf))
+    if (count === rows) {
+      await folder.remove(step.obsolete)
+      return options.underLease((tx) => record.close(tx, step))
+    }
+    await rewrite(archive, state, step, removed)
+  }
+}
+
+/** The files once more, with only the rows that were deleted; then they are the files in hand, and nothing of them is left to be done. */
+async function rewrite({ folder, record, source, options }: Archive, state: ArchiveState, step: Step, removed: Uint8Array): Promise<void> {
+  const manifests: Manifest[] = []
+  for (const { manifest, path } of step.files) {
+    const bytes = await folder.read(manifest)
+    if (bytes === undefined || path === undefined)
+      throw damaged(`${folder.absolute(manifest)} is missing, and it describes rows that are deleted`)
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its SHA-256 is in the database
+    manifests.push(JSON.parse(bytes.toString()) as Manifest)
+  }
+  const [{ file, program, run }] = manifests as [Manifest]
+  const { columns, cutoff, retention } = file!
+  const files = new DayFiles({
+    ...state,
+    folder,
+    source,
+    run,
+    program,
+    columns,
+    cutoff: Date.parse(cutoff),
+    retentionMs: retention,
+    now: options.now,
+  })
+  try {
+    await folder.clean(`${run}-`)
+    let base = 0
+    for (const { file: kept } of manifests) {
+      const { path, day, rows } = kept!
+      await readRows(folder.absolute(path), async (line, index) => {
+        if (removed[base + index] === 1)
+          await files.add({ ...placeOf(line, source.timeColumn, options.database.instantOf), line: Buffer.from(line) }, day).written
+      })
+      base += rows
+    }
+    const next = await files.finish([...step.files.flatMap(pathsOf), ...step.obsolete])
+    const all = rangesText(new Uint8Array(next.step.growth.rows).fill(1))
+    await options.underLease((tx) => record.begin(tx, next.step, next.position, all))
+  } catch (error) {
+    await files.abandon()
+    throw error
+  }
+}
+
+function placeOf(line: string, timeColumn: string, instantOf: (value: unknown) => number): { at: number; id: string } {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a line holds one object
+  const row = JSON.parse(line) as Record<string, unknown>
+  const { id } = row
+  return { at: instantOf(row[timeColumn]), id: typeof id === 'string' || typeof id === 'number' ? String(id) : '' }
+}

@@ -1,0 +1,42 @@
+import { readChain } from '../archive/chain.ts'
+import type { RowsFile } from '../archive/format.ts'
+import type { ExitCode } from '../errors.ts'
+import type { Program } from '../program.ts'
+import type { OpenedArchive } from './archive.ts'
+
+/** The files of the chain that are there, oldest first. What is wrong with them is for `archive verify` to say. */
+export async function listArchive(
+  { host, database }: Program,
+  { folder, record }: OpenedArchive,
+  { json }: { readonly json: boolean },
+): Promise<ExitCode> {
+  const paths = await folder.list()
+  const { head } = await record.load(database)
+  const { links } = await readChain(folder, paths, head)
+  const files = links
+    .flatMap(({ manifest }) =>
+      manifest.file === undefined || !paths.includes(manifest.file.path)
+        ? []
+        : [{ ...manifest.file, run: manifest.run, written: manifest.written }],
+    )
+    .toReversed()
+  if (json)
+    host.print(`${JSON.stringify({ directory: folder.root, files: files.map((file) => ({ ...file, columns: undefined })) }, null, 2)}\n`)
+  else {
+    const width = Math.max(0, ...files.map((file) => file.path.length))
+    for (const file of files)
+      host.print(
+        `${file.path.padEnd(width)}  ${String(file.rows).padStart(8)} rows  ${String(file.fileBytes).padStart(10)} bytes  ${spanOf(file)}\n`,
+      )
+    host.print(`${files.length} files, ${sum(files, 'rows')} rows, ${sum(files, 'fileBytes')} bytes in ${folder.root}\n`)
+  }
+  return 0
+}
+
+function spanOf({ first, last }: RowsFile): string {
+  return `${first.time} to ${last.time}`
+}
+
+function sum(files: readonly RowsFile[], count: 'rows' | 'fileBytes'): number {
+  return files.reduce((total, file) => total + file[count], 0)
+}

@@ -1,0 +1,45 @@
+import { restoreFiles } from '../archive/restore.ts'
+import type { ExitCode } from '../errors.ts'
+import type { Program } from '../program.ts'
+import { cutoffOf } from '../retention/rule.ts'
+import type { OpenedArchive } from './archive.ts'
+
+export interface RestoreRequest {
+  readonly files: readonly string[]
+  readonly from: string | undefined
+  readonly to: string | undefined
+  readonly into: string | undefined
+  readonly json: boolean
+}
+
+/** Into a table of its own, unless another is named; into the table itself only what the next purge would leave there. */
+export async function restoreArchive(
+  { host, settings, database, shutdown }: Program,
+  { job, folder, record }: OpenedArchive,
+  request: RestoreRequest,
+): Promise<ExitCode> {
+  const { files, from, to, json } = request
+  const into = request.into ?? `${job.table}_restored`
+  const retentionMs = settings.jobs.find((each) => each.job.name === job.name)?.retentionMs
+  const cutoff = into === job.table ? cutoffOf(job, retentionMs, await database.now()) : undefined
+  const restored = await restoreFiles({
+    database,
+    record,
+    folder,
+    restoring: { source: job.table, into, timeColumn: job.column, cutoff },
+    files,
+    from,
+    to,
+    stopping: shutdown.stopping,
+  })
+  if (json) host.print(`${JSON.stringify({ into, ...restored }, null, 2)}\n`)
+  else {
+    const left = [
+      ...(restored.present > 0 ? [`${restored.present} were there already`] : []),
+      ...(restored.expired > 0 ? [`${restored.expired} were left out, which the next purge would take again`] : []),
+      ...(restored.conflicting > 0 ? [`${restored.conflicting} were left out, because another row has their key`] : []),
+    ]
+    host.print(`${restored.inserted} rows of ${restored.files} files restored into ${into}${left.map((each) => `; ${each}`).join('')}\n`)
+  }
+  return restored.conflicting > 0 ? 1 : 0
+}

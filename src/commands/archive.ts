@@ -1,0 +1,41 @@
+import { resolve } from 'node:path'
+import { ArchiveFolder } from '../archive/folder.ts'
+import { ARCHIVES, ArchiveRecord } from '../archive/state.ts'
+import { JOBS, type Job } from '../catalogue.ts'
+import { MaintenanceError, type ExitCode } from '../errors.ts'
+import { withProgram, type Program, type ProgramOptions } from '../program.ts'
+import type { ArchiveCommand } from './archive-arguments.ts'
+
+/** The archive as the commands see it. */
+export interface OpenedArchive {
+  readonly job: Job
+  readonly folder: ArchiveFolder
+  readonly record: ArchiveRecord
+}
+
+/** `archive verify`, `archive list`, `archive restore`: the answer on standard output. They work with archiving switched off too. */
+export function runArchive(options: Omit<ProgramOptions, 'access' | 'lasting'>, command: ArchiveCommand): Promise<ExitCode> {
+  const access = command.action === 'list' ? 'read' : 'write'
+  return withProgram({ ...options, access, lasting: false, answer: {} }, async (program) => {
+    const archive = await opened(program)
+    switch (command.action) {
+      case 'verify':
+        return (await import('./archive-verify.ts')).verifyArchive(program, archive, command)
+      case 'list':
+        return (await import('./archive-list.ts')).listArchive(program, archive, command)
+      case 'restore':
+        return (await import('./archive-restore.ts')).restoreArchive(program, archive, command)
+    }
+  })
+}
+
+async function opened({ host, settings, database }: Program): Promise<OpenedArchive> {
+  const job = JOBS.find((each) => each.archived === true)!
+  if ((await database.relations()).get(ARCHIVES)?.kind !== 'table')
+    throw new MaintenanceError(
+      'ARCHIVE_FAILED',
+      `there is no table ${ARCHIVES} in this database, so nothing was archived from it: migration 005 makes it`,
+    )
+  const directory = resolve(host.workingDirectory, settings.archive.directory)
+  return { job, folder: new ArchiveFolder(directory, job.table), record: new ArchiveRecord((name) => database.named(name), job.table) }
+}

@@ -1,0 +1,53 @@
+// Loaded before the program: ends it with SIGKILL at the moment that DIE_AT names, counted in what it asks of the file system and the database.
+// A moment is before or after such a call: a file that is open and not written, a COMMIT that was sent and not answered.
+import BetterSqlite3 from 'better-sqlite3'
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import { Client } from 'pg'
+
+const dieAt = Number(process.env['DIE_AT'])
+const from = process.env['DIE_FROM'] ?? ''
+let counting = from === ''
+let moments = 0
+
+function moment(): void {
+  if (!counting) return
+  moments += 1
+  if (moments === dieAt) process.kill(process.pid, 'SIGKILL')
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- functions of any kind
+type Any = (...values: any[]) => unknown
+
+function watched(owner: object, name: string): void {
+  const original = Reflect.get(owner, name) as Any
+  Reflect.set(owner, name, function (this: unknown, ...values: unknown[]) {
+    // Starting up is not what is looked at.
+    if (!counting && typeof values[0] === 'string' && values[0].includes(from)) counting = true
+    moment()
+    const result = original.apply(this, values)
+    moment()
+    if (name === 'open' && result instanceof Promise) return result.then((handle: object) => watchedHandle(handle))
+    return result
+  })
+}
+
+function watchedHandle<T extends object>(handle: T): T {
+  for (const name of ['write', 'writeFile', 'sync', 'close']) watched(handle, name)
+  return handle
+}
+
+for (const name of ['open', 'rename', 'rm', 'mkdir', 'readdir']) watched(fs.promises, name)
+syncBuiltinESMExports()
+
+watched(Client.prototype, 'query')
+
+const prepare = Reflect.get(BetterSqlite3.prototype, 'prepare') as Any
+Reflect.set(BetterSqlite3.prototype, 'prepare', function (this: unknown, sql: string) {
+  const statement = prepare.call(this, sql) as object
+  if (/^(BEGIN|COMMIT|INSERT|UPDATE|DELETE)/.test(sql)) for (const name of ['run', 'all']) watched(statement, name)
+  if (!counting && sql.includes(from)) counting = true
+  return statement
+})
+
+process.on('exit', () => process.stderr.write(`moments ${moments}\n`))

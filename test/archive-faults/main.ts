@@ -1,0 +1,177 @@
+// What `npm run test:archive-faults` runs: an archiving purge that is killed at so many moments, on each engine, and after each of them: no row
+// is lost, and after one more run every expired row is in exactly one file and not in the database. `--full` kills 200 times, else 20; `--seed N`.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { zstdDecompressSync } from 'node:zlib'
+import { POSTGRES_MAJORS, startPostgres } from '../support/postgres-server.ts'
+import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { freshFolder } from '../archive/support.ts'
+
+const COMMAND = fileURLToPath(new URL('../../bin/mcp-gateway-maintenance.js', import.meta.url))
+const DIE_AT = new URL('die-at.ts', import.meta.url).href
+/** The first statement of a run of the job, so that what is killed is the purge and not the start. */
+const BEGINNING = 'maintenance_archives'
+
+const { values } = parseArgs({ options: { full: { type: 'boolean' }, seed: { type: 'string' }, only: { type: 'string' } } })
+const kills = values.full === true ? 200 : 20
+const seed = Number(values.seed ?? 20_261_124)
+
+interface Ended {
+  readonly killed: boolean
+  readonly code: number | null
+  readonly output: string
+  readonly moments: number
+}
+
+function runs(url: string, directory: string, dieAt: number): Promise<Ended> {
+  const words = ['--run-now', '--job', 'purge-audit-logs', '--accept-empty-table']
+  const child = spawn(process.execPath, ['--import', DIE_AT, COMMAND, ...words], {
+    cwd: tmpdir(),
+    env: {
+      PATH: process.env['PATH'],
+      DATABASE_URL: url,
+      ARCHIVE_ENABLED: 'true',
+      ARCHIVE_DIRECTORY: directory,
+      DIE_AT: String(dieAt),
+      DIE_FROM: BEGINNING,
+    },
+  })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text))
+  return new Promise((resolve) =>
+    child.once('close', (code, signal) =>
+      resolve({ killed: signal === 'SIGKILL', code, output, moments: Number(/moments (\d+)/.exec(output)?.[1] ?? NaN) }),
+    ),
+  )
+}
+
+/** A generator of numbers from 0 to below 1 that a seed repeats. */
+function random(from: number): () => number {
+  let state = from >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+const DAYS = 4
+const ROWS_A_DAY = 300
+
+async function fill(outside: TestDatabase, engine: TestEngine): Promise<void> {
+  for (let day = 0; day < DAYS; day += 1) {
+    const insert = `INSERT INTO audit_logs (tool_name, "user", action, status, output, timestamp) SELECT 't', 'u', 'invoke', 'success', '${'x'.repeat(200)}', ${engine.momentOf(`-(${91 + day} * 86400) - n`)} FROM `
+    const series =
+      engine.name === 'sqlite'
+        ? `(WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < ${ROWS_A_DAY}) SELECT n FROM s) AS s`
+        : `generate_series(1, ${ROWS_A_DAY}) AS s (n)`
+    await outside.sql(insert + series)
+  }
+}
+
+/** In how many files in its place each id is. */
+async function idsInFiles(directory: string): Promise<Map<number, number>> {
+  const found = new Map<number, number>()
+  const names = await readdir(directory, { recursive: true }).catch(() => [])
+  for (const name of names) {
+    if (!name.endsWith('.ndjson.zst') || name.includes('.writing')) continue
+    const lines = zstdDecompressSync(await readFile(join(directory, name)))
+      .toString()
+      .split('\n')
+      .slice(0, -1)
+    for (const line of lines) {
+      const { id } = JSON.parse(line) as { id: number }
+      found.set(id, (found.get(id) ?? 0) + 1)
+    }
+  }
+  return found
+}
+
+async function idsInTable(outside: TestDatabase): Promise<number[]> {
+  return (await outside.sql<{ id: number }>('SELECT id FROM audit_logs ORDER BY id')).map(({ id }) => id)
+}
+
+/** A killed holder's lease runs out; nobody waits for it here. */
+async function forgetLease(outside: TestDatabase): Promise<void> {
+  await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
+}
+
+async function survive(engine: TestEngine): Promise<void> {
+  const next = random(seed)
+  await using outside = await engine.fresh()
+  await using folder = await freshFolder()
+  // The tables, and how many moments a whole run has.
+  await runs(outside.url, folder.path, 0)
+  await fill(outside, engine)
+  const whole = await runs(outside.url, folder.path, 0)
+  assert.equal(whole.code, 0, whole.output)
+  let killed = 0
+  let both = 0
+  while (killed < kills) {
+    await outside.sql('DELETE FROM maintenance_archives')
+    await outside.sql('DELETE FROM maintenance_archived')
+    await rm(join(folder.path, 'audit_logs'), { recursive: true, force: true })
+    await fill(outside, engine)
+    const ids = await idsInTable(outside)
+    // Once, or again in the run that mends what the first left.
+    for (let again = 0; again < 3; again += 1) {
+      const dieAt = 1 + Math.floor(next() * whole.moments)
+      const ended = await runs(outside.url, folder.path, dieAt)
+      if (!ended.killed) break
+      killed += 1
+      const table = new Set(await idsInTable(outside))
+      const files = await idsInFiles(folder.path)
+      const lost = ids.filter((id) => !table.has(id) && !files.has(id))
+      assert.deepEqual(lost, [], `${engine.name}, killed at moment ${dieAt}: rows that are nowhere`)
+      both += ids.filter((id) => table.has(id) && files.has(id)).length > 0 ? 1 : 0
+      await forgetLease(outside)
+      if (next() < 0.6) break
+    }
+    const last = await runs(outside.url, folder.path, 0)
+    assert.equal(last.code, 0, last.output)
+    assert.deepEqual(await idsInTable(outside), [])
+    const files = await idsInFiles(folder.path)
+    assert.deepEqual(
+      [...files.keys()].toSorted((a, b) => a - b),
+      ids,
+    )
+    assert.deepEqual(
+      [...files.values()].filter((times) => times !== 1),
+      [],
+      `${engine.name}: rows that are in several files`,
+    )
+    const verified = await verify(outside.url, folder.path)
+    assert.equal(verified.code, 0, verified.output)
+  }
+  process.stdout.write(
+    `${engine.name}: ${killed} kills at random ones of ${whole.moments} moments, ${both} with rows in both; rows lost 0, rows in two files 0\n`,
+  )
+}
+
+function verify(url: string, directory: string): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, [COMMAND, 'archive', 'verify'], {
+    env: { PATH: process.env['PATH'], DATABASE_URL: url, ARCHIVE_DIRECTORY: directory },
+  })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text))
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, output })))
+}
+
+const servers = await Promise.all(POSTGRES_MAJORS.map(async (major) => ({ major, server: await startPostgres(major) })))
+try {
+  for (const { major, server } of servers) process.env[`TEST_POSTGRES_${major}`] = server.url
+  process.stdout.write(`seed ${seed}, ${kills} kills on each engine\n`)
+  // One PostgreSQL is enough: what differs between them is none of the archive's.
+  for (const engine of [ENGINES[0]!, ENGINES.at(-1)!])
+    if (values.only === undefined || engine.name.startsWith(values.only)) await survive(engine)
+} finally {
+  await Promise.all(servers.map(({ server }) => server.stop()))
+}

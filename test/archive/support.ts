@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { zstdDecompressSync } from 'node:zlib'
+import { ArchiveFolder } from '../../src/archive/folder.ts'
+import { restoreFiles, type Restoration } from '../../src/archive/restore.ts'
+import { ArchiveRecord } from '../../src/archive/state.ts'
+import { verify, type Verification } from '../../src/archive/verify.ts'
+import type { Database } from '../../src/database/database.ts'
+import type { RunResult } from '../../src/jobs/result.ts'
+import { NOTHING_ACCEPTED } from '../../src/jobs/safety-check.ts'
+import { DAY } from '../../src/time.ts'
+import { AUDIT_LOGS, run } from '../jobs/support.ts'
+import type { TestDatabase } from '../support/engines.ts'
+
+export interface Folder extends AsyncDisposable {
+  readonly path: string
+}
+
+export async function freshFolder(): Promise<Folder> {
+  const path = await mkdtemp(join(tmpdir(), 'maintenance-archive-'))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+}
+
+/** Audit logs older than 90 days, through the archive. */
+export function purged(
+  database: Database,
+  directory: string,
+  { keptMs, ...request }: Parameters<typeof run>[1] & { readonly keptMs?: number } = {},
+  options: Parameters<typeof run>[2] = {},
+): Promise<RunResult> {
+  return run(
+    database,
+    { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: { ...NOTHING_ACCEPTED, emptyTable: true }, ...request },
+    { archive: { directory, keptMs }, ...options },
+  )
+}
+
+export function verified(database: Database, directory: string, since?: string): Promise<Verification> {
+  return verify({ database, record: recordOf(database), folder: new ArchiveFolder(directory, 'audit_logs'), since })
+}
+
+export function restored(
+  database: Database,
+  directory: string,
+  given: Partial<Parameters<typeof restoreFiles>[0]> & { readonly into?: string; readonly cutoff?: number } = {},
+): Promise<Restoration> {
+  return restoreFiles({
+    database,
+    record: recordOf(database),
+    folder: new ArchiveFolder(directory, 'audit_logs'),
+    restoring: { source: 'audit_logs', into: given.into ?? 'audit_logs_restored', timeColumn: 'timestamp', cutoff: given.cutoff },
+    files: [],
+    from: undefined,
+    to: undefined,
+    stopping: new AbortController().signal,
+    ...given,
+  })
+}
+
+export function recordOf(database: Database): ArchiveRecord {
+  return new ArchiveRecord((name) => database.named(name), 'audit_logs')
+}
+
+/** Every value of every row with its type, in a form that two tables can be compared by, whatever their order. */
+export async function contents(outside: TestDatabase, table: string): Promise<string[]> {
+  if (outside.url.startsWith('sqlite')) {
+    const columns = await outside.sql<{ name: string }>(`SELECT name FROM pragma_table_info('${table}')`)
+    const exact = columns.map(({ name }) => {
+      const column = `"${name.replaceAll('"', '""')}"`
+      return `typeof(${column}) || quote(${column}) || hex(CAST(coalesce(${column}, '') AS BLOB))`
+    })
+    return (await outside.sql<{ row: string }>(`SELECT ${exact.join(` || '|' || `)} AS row FROM "${table}"`))
+      .map(({ row }) => row)
+      .toSorted()
+  }
+  return (await outside.sql<{ row: string }>(`SELECT t::text AS row FROM "${table}" AS t`)).map(({ row }) => row).toSorted()
+}
+
+/** The names of files in their places, and of those that are still being written. */
+export async function filesIn(directory: string, suffix = '.ndjson.zst'): Promise<string[]> {
+  const names = await readdir(directory, { recursive: true })
+  return names.filter((name) => name.endsWith(suffix)).toSorted()
+}
+
+/** The rows of every file that is in its place, as a reader of JSON sees them. */
+export async function archivedRows(directory: string): Promise<(Record<string, unknown> & { readonly path: string })[]> {
+  const rows: (Record<string, unknown> & { readonly path: string })[] = []
+  for (const path of await filesIn(directory)) {
+    if (path.includes('.writing')) continue
+    const text = zstdDecompressSync(await readFile(join(directory, path))).toString()
+    for (const line of text.split('\n').slice(0, -1)) rows.push({ ...(JSON.parse(line) as Record<string, unknown>), path })
+  }
+  return rows
+}
+
+/** Each of these ids in exactly one file, no other, and none of them in the table; the chain is whole. */
+export async function archivedOnce(database: Database, outside: TestDatabase, directory: string, ids: readonly number[]): Promise<void> {
+  const rows = await archivedRows(directory)
+  assert.deepEqual(
+    rows.map((row) => Number(row['id'])).toSorted((a, b) => a - b),
+    ids.toSorted((a, b) => a - b),
+  )
+  const left = (await outside.sql<{ id: number }>('SELECT id FROM audit_logs')).map(({ id }) => id)
+  assert.deepEqual(
+    left.filter((id) => ids.includes(id)),
+    [],
+  )
+  const { problems, inHand } = await verified(database, directory)
+  assert.deepEqual([problems, inHand], [[], 0])
+  assert.deepEqual(
+    (await filesIn(directory, '')).filter((name) => name.includes('.writing/')),
+    [],
+  )
+}
+
+export async function idsOf(outside: TestDatabase): Promise<number[]> {
+  return (await outside.sql<{ id: number }>('SELECT id FROM audit_logs ORDER BY id')).map(({ id }) => id)
+}
