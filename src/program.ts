@@ -137,9 +137,11 @@ function areRead(how: ProgramOptions['metrics'], { http, metrics }: Settings): b
   return how === 'served' ? http.enabled : how === 'written' && metrics.textfile !== undefined
 }
 
-async function metricsOf({ version, clock }: Host, { jobs }: Settings): Promise<Metrics> {
-  const enabled = jobs.flatMap((each) => (each.enabled ? [each.job.name] : []))
-  return (await import('./observe/metrics.ts')).openMetrics({ version, clock, jobs: enabled })
+async function metricsOf({ version, clock }: Host, { jobs, archive }: Settings): Promise<Metrics> {
+  const enabled = jobs.flatMap((each) => (each.enabled ? [each.job] : []))
+  const archiving = enabled.flatMap((job) => (archive.enabled && job.archived === true ? [job.name] : []))
+  const { openMetrics } = await import('./observe/metrics.ts')
+  return openMetrics({ version, clock, jobs: enabled.map(({ name }) => name), archiving })
 }
 
 async function siteOf(metrics: Metrics, { secrets }: Settings): Promise<Site> {

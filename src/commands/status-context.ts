@@ -1,5 +1,6 @@
 import type { Program } from '../program.ts'
 import type { StatusContext } from '../status/status.ts'
+import { archivePlanOf } from './archive-plan.ts'
 
 export function statusContextOf({ host, settings, migrationFiles }: Omit<Program, 'database'>): StatusContext {
   return {
@@ -7,6 +8,7 @@ export function statusContextOf({ host, settings, migrationFiles }: Omit<Program
     migrationsEnabled: settings.migrations.enabled,
     files: migrationFiles,
     jobs: settings.jobs,
+    archive: archivePlanOf({ host, settings }),
     scheduleTimeZone: settings.schedule.timeZone,
     clock: host.clock,
   }

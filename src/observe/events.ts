@@ -107,10 +107,11 @@ function fieldsOf(result: RunResult): Record<string, unknown> {
   }
 }
 
-function sentenceOf({ job, outcome, dryRun, deleted, expired, reason, error }: RunResult): string {
+function sentenceOf({ job, outcome, dryRun, deleted, expired, archived, reason, error }: RunResult): string {
   switch (outcome) {
     case 'succeeded':
-      return dryRun ? `${job}: ${expired} rows would be deleted` : `${job}: ${deleted} rows deleted`
+      if (dryRun) return `${job}: ${expired} rows would be deleted`
+      return `${job}: ${deleted} rows deleted${archived === undefined ? '' : `, ${archived.rows} archived in ${archived.files} files`}`
     case 'skipped':
       return `${job}: skipped, ${reason}`
     case 'interrupted':

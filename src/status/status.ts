@@ -1,8 +1,10 @@
-import { DatabaseError, type Database, type Label, type Relation } from '../database/database.ts'
+import { DatabaseError, type Database, type Label } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
-import { LEASES, RUNS } from '../jobs/history.ts'
+import { LEASES } from '../jobs/history.ts'
+import { runTables } from '../jobs/past-runs.ts'
 import type { MigrationFile } from '../migrations/files.ts'
 import type { Clock, EpochMs } from '../time.ts'
+import { archiveWithout, readArchive, type ArchivePlan, type ArchiveStatus } from './archive-status.ts'
 import { readJob, scheduleOf, type JobPlan, type JobStatus } from './job-status.ts'
 import { readMigrations, type MigrationsStatus } from './migrations-status.ts'
 import { asked } from './question.ts'
@@ -20,6 +22,7 @@ export interface Status {
   readonly scheduleTimeZone: string
   /** In catalogue order. */
   readonly jobs: readonly JobStatus[]
+  readonly archive: ArchiveStatus
 }
 
 export interface DatabaseStatus extends Label {
@@ -36,6 +39,7 @@ export interface StatusContext {
   /** Of both engines. */
   readonly files: readonly MigrationFile[]
   readonly jobs: readonly JobPlan[]
+  readonly archive: ArchivePlan
   readonly scheduleTimeZone: string
   readonly clock: Clock
 }
@@ -50,7 +54,9 @@ export async function readStatus(database: Database, context: StatusContext): Pr
     const relations = await database.relations()
     const size = await asked(() => database.sizeBytes())
     const jobs: JobStatus[] = []
-    for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, recorded: hasTables(relations) }))
+    const tables = relations.get(LEASES)?.kind === 'table' ? runTables(database, relations) : undefined
+    for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, tables }))
+    const archived = jobs.find(({ job }) => job.archived === true)
     return {
       at,
       version: context.version,
@@ -58,6 +64,10 @@ export async function readStatus(database: Database, context: StatusContext): Pr
       migrations: await readMigrations(database, context.files, context.migrationsEnabled),
       scheduleTimeZone: context.scheduleTimeZone,
       jobs,
+      archive:
+        archived === undefined
+          ? archiveWithout(context.archive)
+          : await readArchive(database, context.archive, { at, relations, job: archived }),
     }
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
@@ -67,7 +77,7 @@ export async function readStatus(database: Database, context: StatusContext): Pr
 
 /** Where there is no database to ask: what the configuration alone says. */
 export function statusWithout(label: Label, error: unknown, context: StatusContext): Status {
-  const { version, scheduleTimeZone, clock, jobs } = context
+  const { version, scheduleTimeZone, clock, jobs, archive } = context
   return {
     at: clock.now(),
     version,
@@ -83,9 +93,6 @@ export function statusWithout(label: Label, error: unknown, context: StatusConte
       backlog: undefined,
       problems: [],
     })),
+    archive: archiveWithout(archive),
   }
-}
-
-function hasTables(relations: ReadonlyMap<string, Relation>): boolean {
-  return [RUNS, LEASES].every((table) => relations.get(table)?.kind === 'table')
 }

@@ -9,9 +9,10 @@ const COLUMNS = [
   { title: 'trigger', dispensable: 2 },
   { title: 'outcome' },
   { title: 'deleted', align: 'right' },
+  { title: 'archived', align: 'right', dispensable: 3 },
   { title: 'took', align: 'right', dispensable: 1 },
-  { title: 'worker', dispensable: 4 },
-  { title: 'error', dispensable: 3 },
+  { title: 'worker', dispensable: 5 },
+  { title: 'error', dispensable: 4 },
 ] as const
 
 /** Runs for people, a line each. */
@@ -23,7 +24,7 @@ export function historyText(runs: readonly PastRun[], style: Style): string {
   )}\n`
 }
 
-function cellsOf({ startedAt, job, trigger, outcome, deleted, finishedAt, worker, error }: PastRun, style: Style): string[] {
+function cellsOf({ startedAt, job, trigger, outcome, deleted, archived, finishedAt, worker, error }: PastRun, style: Style): string[] {
   const failed = outcome === 'failed' || outcome === 'stopped'
   return [
     minuteText(startedAt),
@@ -31,6 +32,7 @@ function cellsOf({ startedAt, job, trigger, outcome, deleted, finishedAt, worker
     trigger,
     outcome === undefined ? 'not ended' : failed ? red(outcome, style) : outcome,
     countText(deleted),
+    archived === undefined ? '' : countText(archived.rows),
     finishedAt === undefined ? '' : durationText(Math.max(0, finishedAt - startedAt)),
     worker,
     error?.replaceAll(/\s+/g, ' ') ?? '',

@@ -28,6 +28,10 @@ export function durationText(ms: number): string {
   return rest === 0 ? head : `${head} ${rest} ${UNIT_NAMES[small]}`
 }
 
+export function agoText(ms: number): string {
+  return ms < SECOND ? 'just now' : `${durationText(ms)} ago`
+}
+
 const UNIT_NAMES: Readonly<Record<number, string>> = { [SECOND]: 's', [MINUTE]: 'min', [HOUR]: 'h', [DAY]: 'd' }
 
 /** `512 bytes`, `12.3 MB`. */
