@@ -51,6 +51,13 @@ describe('the systemd units', () => {
       assert.ok(ENVIRONMENT.has('DATABASE_URL_FILE'))
     })
 
+    it(`${name} may write where the README puts the archive, and nowhere that is not there`, async () => {
+      const folders = values(name, 'ReadWritePaths')
+      assert.ok(folders.every((folder) => folder.startsWith('-/')))
+      const [, archive = ''] = /ARCHIVE_DIRECTORY=(\/var\/lib\/\S+)'/.exec(await readFile(`${CHECKOUT}README.md`, 'utf8')) ?? []
+      assert.ok(folders.includes(`-${archive}`), archive)
+    })
+
     it(`${name} starts an installed package with arguments that there are`, () => {
       const [start = ''] = values(name, 'ExecStart')
       const [program = '', ...words] = start.split(' ')
