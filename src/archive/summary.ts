@@ -1,4 +1,4 @@
-import type { Query } from '../database/database.ts'
+import type { Estimate, Query } from '../database/database.ts'
 import type { EpochMs } from '../time.ts'
 import type { Link } from './format.ts'
 import { NO_GROWTH, type Growth, type Step } from './state.ts'
@@ -18,6 +18,15 @@ export interface ArchiveSummary extends Growth {
 export interface Verdict {
   readonly at: EpochMs
   readonly sound: boolean
+}
+
+/**
+ * How long the oldest row has waited that has expired and is still in the database alone, exact to the day; 0: none has. Rows of files in hand count
+ * as waiting. `undefined`: it could not be told in time.
+ */
+export function lagOf({ rows, oldest }: Estimate, cutoff: EpochMs): number | undefined {
+  if (rows === 0) return 0
+  return oldest === null ? undefined : Math.max(0, cutoff - oldest)
 }
 
 interface SummaryRow extends Growth {

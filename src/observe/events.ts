@@ -101,6 +101,9 @@ function fieldsOf(result: RunResult): Record<string, unknown> {
     archivedRows: archived?.rows,
     archivedBytes: archived?.bytes,
     archivedFiles: archived?.files,
+    archiveLagMs: archived?.lagMs,
+    archiveVerifiedAt: archived?.verification === undefined ? undefined : formatTime(archived.verification.at),
+    archiveSound: archived?.verification?.sound,
     reason,
     err:
       error === undefined ? undefined : error instanceof MaintenanceError ? { code: error.code, message: error.message } : detailOf(error),

@@ -1,7 +1,7 @@
 import { ArchiveFolder } from '../archive/folder.ts'
 import { dayOf, type Link } from '../archive/format.ts'
 import { ARCHIVES } from '../archive/state.ts'
-import { readSummary, type ArchiveSummary } from '../archive/summary.ts'
+import { lagOf, readSummary, type ArchiveSummary } from '../archive/summary.ts'
 import type { Database, Relation } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
 import type { EpochMs } from '../time.ts'
@@ -20,10 +20,7 @@ export interface ArchivePlan {
 export interface ArchiveStatus extends ArchivePlan {
   /** `undefined`: it is not known. */
   readonly held: ArchiveSummary | undefined
-  /**
-   * How long the oldest row has waited that has expired and is still in the database alone, exact to the day; 0: none has. Rows of files in hand
-   * count as waiting. `undefined`: nothing is to be archived, or it is not known.
-   */
+  /** See `lagOf`. `undefined` also where nothing is to be archived. */
   readonly lagMs: number | undefined
   /** `2025-11-24`: files of earlier days, in UTC, have had their time, and go with the next run. `undefined`: none ever has. */
   readonly expiredBefore: string | undefined
@@ -51,11 +48,11 @@ export async function readArchive(
   return {
     ...plan,
     held,
-    lagMs: plan.enabled ? lagOf(job) : undefined,
+    lagMs: plan.enabled && job.enabled && job.backlog !== undefined ? lagOf(job.backlog, job.backlog.cutoff) : undefined,
     expiredBefore: plan.keptMs === undefined ? undefined : dayOf(at - plan.keptMs),
     problems: [
       ...(plan.enabled && !recorded
-        ? [`there is no table ${ARCHIVES}, which migration 005 makes: runs fail before they delete anything`]
+        ? [`there is no table ${ARCHIVES} yet: migration 005 makes it, and without it runs fail before they delete anything`]
         : []),
       ...(summary?.problem === undefined ? [] : [summary.problem]),
       ...(plan.enabled && held !== undefined && held.head !== null ? await missingHead(plan, table, held.head) : []),
@@ -66,12 +63,6 @@ export async function readArchive(
 /** Where there is no database to ask. */
 export function archiveWithout(plan: ArchivePlan): ArchiveStatus {
   return { ...plan, held: undefined, lagMs: undefined, expiredBefore: undefined, problems: [] }
-}
-
-function lagOf({ enabled, backlog }: JobStatus): number | undefined {
-  if (!enabled || backlog === undefined) return undefined
-  if (backlog.rows === 0) return 0
-  return backlog.oldest === null ? undefined : Math.max(0, backlog.cutoff - backlog.oldest)
 }
 
 async function missingHead({ directory }: ArchivePlan, table: string, head: Link): Promise<string[]> {

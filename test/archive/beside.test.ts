@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { dayIn } from '../../src/archive/expiry.ts'
 import { auditLogs, count, intercepted, migrated, opened } from '../jobs/support.ts'
 import { ENGINES } from '../support/engines.ts'
 import { filesIn, freshFolder, purged, restored, verified } from './support.ts'
@@ -42,13 +43,13 @@ for (const engine of ENGINES) {
     await purged(fixture.database, folder.path)
     const files = await filesIn(folder.path)
     const [first = '', second = ''] = files
-    const dayOf = (path: string): string => path.split('/').slice(1, 4).join('-')
     await rm(join(folder.path, first))
-    await assert.rejects(restored(fixture.database, folder.path, { to: dayOf(first) }), new RegExp(`${first}: is missing`))
-    assert.deepEqual((await restored(fixture.database, folder.path, { from: dayOf(second), to: dayOf(second) })).elsewhere, [])
+    await assert.rejects(restored(fixture.database, folder.path, { to: dayIn(first, 'audit_logs') }), new RegExp(`${first}: is missing`))
+    const from = dayIn(second, 'audit_logs')
+    assert.deepEqual((await restored(fixture.database, folder.path, { from, to: from })).elsewhere, [])
     const manifest = first.replace('.ndjson.zst', '.json')
     await rm(join(folder.path, manifest))
-    const other = await restored(fixture.database, folder.path, { from: dayOf(second) })
+    const other = await restored(fixture.database, folder.path, { from })
     assert.deepEqual([other.files, other.elsewhere], [files.length - 1, [`${manifest}: is missing`]])
     await assert.rejects(restored(fixture.database, folder.path), new RegExp(`${manifest}: is missing`))
 

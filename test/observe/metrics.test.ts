@@ -163,6 +163,7 @@ test('two that are open count each for itself', async () => {
 })
 
 const LABEL = `{job="${ARCHIVED}"}`
+const KNOWN = { lagMs: 0, verification: undefined }
 const HELD = { rows: 70, bytes: 3_000, files: 3, head: null, newestAt: NOW, filesInHand: 0 }
 
 test('what runs archived is counted, and what is not known of the archive has no value', async () => {
@@ -173,8 +174,8 @@ test('what runs archived is counted, and what is not known of the archive has no
     [...before.keys()].filter((name) => name.startsWith('mcp_maintenance_archive_')),
     [],
   )
-  metrics.listener.jobFinished?.({ ...RESULT, job: ARCHIVED, deleted: 50, archived: { rows: 50, bytes: 2_000, files: 2 } })
-  metrics.listener.jobFinished?.({ ...RESULT, job: ARCHIVED, outcome: 'failed', archived: { rows: 20, bytes: 1_000, files: 1 } })
+  metrics.listener.jobFinished?.({ ...RESULT, job: ARCHIVED, deleted: 50, archived: { rows: 50, bytes: 2_000, files: 2, ...KNOWN } })
+  metrics.listener.jobFinished?.({ ...RESULT, job: ARCHIVED, outcome: 'failed', archived: { rows: 20, bytes: 1_000, files: 1, ...KNOWN } })
   const after = await samples(metrics)
   for (const [name, value] of [
     ['rows', 70],
