@@ -39,7 +39,7 @@ describe('deploy/compose/archive.yaml', async () => {
   it("adds the archive's folder to the worker, and nothing else", () => {
     assert.deepEqual(Object.keys(services), ['maintenance'])
     const { environment, volumes, ...rest } = services['maintenance']!
-    assert.deepEqual(rest, {})
+    assert.deepEqual(rest, { mem_limit: '256m' })
     assert.deepEqual(
       Object.keys(environment).filter((name) => !ENVIRONMENT.has(name)),
       [],
