@@ -54,7 +54,7 @@ async function filesNamed(command: string): Promise<string[]> {
 }
 
 function scriptsNamed(command: string): void {
-  for (const [, name = ''] of command.matchAll(/npm run (?:-s )?([\w:]+)/g)) assert.ok(name in scripts, name)
+  for (const [, name = ''] of command.matchAll(/npm run (?:-s )?([\w:-]+)/g)) assert.ok(name in scripts, name)
 }
 
 const CONTAINERS = 'there is no container engine here'
@@ -80,7 +80,7 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    like: /^npm test(?: -- (.+))?$|^npm run test:\w+$|^\.ci\/run$/,
+    like: /^npm test(?: -- (.+))?$|^npm run test:[\w-]+$|^\.ci\/run$/,
     instead: ITSELF,
     async check(command) {
       await filesNamed(command.replace(/\/\*\S*/, '/'))
