@@ -36,7 +36,7 @@ export async function openArchiving(
   if (id === undefined || !(await hasTables(options)))
     throw new MaintenanceError(
       'ARCHIVE_FAILED',
-      'the archive: its tables are missing, which migration 005 makes. Nothing was deleted. Apply the migrations, or set ARCHIVE_ENABLED=false',
+      'the archive: its tables are missing, which migration 005 makes. Nothing was deleted. Apply the migrations (where they are disabled, run its files 002 and 005 by hand), or set ARCHIVE_ENABLED=false',
     )
   // Loaded by who archives, and by nobody else.
   const [{ Archive }, { Archiving }, { openArchive }, { expireFiles }, { ARCHIVES }, { lagOf, readSummary }] = await Promise.all([
