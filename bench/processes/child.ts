@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import type { Workspace } from '../workspace.ts'
+import { NODE_OPTIONS } from './node-options.ts'
 
 /** A script of ours in a process of its own, asked one thing after another. */
 export interface Child extends AsyncDisposable {
@@ -12,23 +13,23 @@ export interface Child extends AsyncDisposable {
 type Answer<T> = { readonly answer: T } | { readonly error: string }
 
 export function startChild(workspace: Workspace, script: URL): Child {
-  const process = fork(script, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-  workspace.children.add(process)
+  const child = fork(script, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], env: { ...process.env, NODE_OPTIONS } })
+  workspace.children.add(child)
   return {
     ask: <T>(question: object) =>
       new Promise<T>((resolve, reject) => {
         const died = (): void => reject(new Error(`${script.pathname} ended before it answered`))
-        process.once('exit', died)
-        process.once('message', (message: Answer<T>) => {
-          process.off('exit', died)
+        child.once('exit', died)
+        child.once('message', (message: Answer<T>) => {
+          child.off('exit', died)
           if ('error' in message) reject(new Error(message.error))
           else resolve(message.answer)
         })
-        process.send(question)
+        child.send(question)
       }),
     async [Symbol.asyncDispose]() {
-      await ended(process)
-      workspace.children.delete(process)
+      await ended(child)
+      workspace.children.delete(child)
     },
   }
 }

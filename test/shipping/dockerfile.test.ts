@@ -5,6 +5,7 @@ import { chmod, chown, copyFile, lstat, mkdtemp, readFile, readlink, rm, stat, u
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { NODE_OPTIONS } from '../../bench/processes/node-options.ts'
 import { JOBS } from '../../src/catalogue.ts'
 import { CHECKOUT, filesBelow, run, type Done } from './checkout.ts'
 import { execForm, readDockerfile, readDockerignore } from './dockerfile.ts'
@@ -85,7 +86,7 @@ describe('the image', () => {
 
   const start = (words: readonly string[], cwd: string): Promise<Done> => {
     const [node, first] = entrypoint()
-    return run(node, [...first, ...words], { cwd, env: {}, uid })
+    return run(node, [...first, ...words], { cwd, env: { NODE_OPTIONS }, uid })
   }
 
   test('holds compiled code and production packages and nothing else', async () => {
@@ -125,7 +126,7 @@ describe('the image', () => {
   test('runs as an ordinary user by number, in exec form, with a health file on /tmp and no secret', () => {
     assert.match(instruction('USER'), /^[1-9]\d*:[1-9]\d*$/)
     assert.notEqual(execForm(instruction('ENTRYPOINT')), undefined)
-    assert.deepEqual(image.env, { HEALTH_FILE: '/tmp/alive' })
+    assert.deepEqual(image.env, { HEALTH_FILE: '/tmp/alive', NODE_OPTIONS })
     return Promise.resolve()
   })
 

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { NODE_OPTIONS } from '../../bench/processes/node-options.ts'
 import { parseCommand } from '../../src/cli.ts'
 import { CHECKOUT, run, type Done } from './checkout.ts'
 import { ENVIRONMENT } from './offered.ts'
@@ -51,7 +52,10 @@ describe('the systemd units', () => {
 
     it(`${name} hands over the database URL as a credential under the name that is read`, () => {
       const [credential = ''] = values(name, 'LoadCredential')
-      assert.deepEqual(values(name, 'Environment'), [`DATABASE_URL_FILE=/run/credentials/%n/${credential.split(':')[0]!}`])
+      assert.deepEqual(values(name, 'Environment'), [
+        `DATABASE_URL_FILE=/run/credentials/%n/${credential.split(':')[0]!}`,
+        `NODE_OPTIONS=${NODE_OPTIONS}`,
+      ])
       assert.ok(ENVIRONMENT.has('DATABASE_URL_FILE'))
     })
 

@@ -1,10 +1,14 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort, ROLE_WITH_PASSWORD } from './postgres-server.ts'
+import { readiness } from './readiness.ts'
+
+/** In what it writes on standard error. */
+const UP = 'process up'
 
 export interface PgBouncer extends AsyncDisposable {
   /** The same database and user, through the pooler. */
@@ -70,7 +74,7 @@ async function start(
     stdio: ['pipe', 'ignore', 'pipe'],
     ...(uid === undefined ? {} : { uid, gid: uid }),
   })
-  const problem = await readiness(child)
+  const problem = await readiness(child, UP)
   if (problem !== undefined) {
     await rm(home, { recursive: true, force: true })
     return problem
@@ -96,18 +100,6 @@ watch=$!
 wait $pooler
 kill $watch 2>/dev/null
 `
-
-function readiness(child: ChildProcess): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    let told = ''
-    child.once('error', (error) => resolve(error.message))
-    child.once('exit', () => resolve(told))
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      if (told.length < 20_000) told += text
-      if (told.includes('process up')) resolve(undefined)
-    })
-  })
-}
 
 /** Debian puts it where only root's PATH looks. */
 function binary(): string | undefined {

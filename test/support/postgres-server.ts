@@ -1,4 +1,4 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
@@ -7,6 +7,10 @@ import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
+import { readiness } from './readiness.ts'
+
+/** In what it writes on standard error. */
+const READY = 'ready to accept connections'
 
 export const POSTGRES_MAJORS = [15, 18] as const
 export type PostgresMajor = (typeof POSTGRES_MAJORS)[number]
@@ -98,7 +102,7 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
     stdio: ['pipe', 'ignore', 'pipe'],
     ...(user.uid === undefined ? {} : { uid: user.uid, gid: user.uid }),
   })
-  const problem = await readiness(child)
+  const problem = await readiness(child, READY)
   if (problem !== undefined) {
     await rm(home, { recursive: true, force: true })
     return problem
@@ -115,7 +119,7 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
     crash: async (downMs) => {
       await writeFile(join(home, 'down'), String(downMs / 1_000))
       process.kill(Number((await readFile(join(home, 'data', 'postmaster.pid'), 'utf8')).split('\n', 1)[0]), 'SIGQUIT')
-      const again = await readiness(child)
+      const again = await readiness(child, READY)
       if (again !== undefined) throw new Error(`PostgreSQL ${major} did not start again:\n${again}`)
     },
   }
@@ -150,18 +154,6 @@ async function createRole(url: string): Promise<void> {
   await client.connect()
   await client.query(`CREATE ROLE ${ROLE_WITH_PASSWORD.name} LOGIN PASSWORD '${ROLE_WITH_PASSWORD.password}'`)
   await client.end()
-}
-
-function readiness(child: ChildProcess): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    let told = ''
-    child.once('error', (error) => resolve(error.message))
-    child.once('exit', () => resolve(told))
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      if (told.length < 20_000) told += text
-      if (told.includes('ready to accept connections')) resolve(undefined)
-    })
-  })
 }
 
 const HBA = `
