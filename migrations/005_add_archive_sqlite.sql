@@ -1,4 +1,4 @@
--- The archive's place in the database on SQLite: where its chain of files ends, the files in hand, and what each run archived.
+-- The archive's place in the database on SQLite: where its chain of files ends, the files in hand, and what each run archived; a view for people.
 --
 -- Touches nothing of the gateway's. Safe to run again, by the worker or by hand:
 --   sqlite3 -bail gateway.db < 005_add_archive_sqlite.sql
@@ -26,3 +26,20 @@ CREATE TABLE IF NOT EXISTS maintenance_archived (
     bytes BIGINT NOT NULL,
     files BIGINT NOT NULL
 );
+
+-- For people: the runs that archived anything, newest first. maintenance_history stays as 002 makes it, since 002 can be run again.
+CREATE VIEW IF NOT EXISTS maintenance_archive_history AS
+SELECT
+    r.id,
+    r.job,
+    r.outcome,
+    strftime('%Y-%m-%d %H:%M:%f', r.started_at / 1000.0, 'unixepoch') AS started_at,
+    strftime('%Y-%m-%d %H:%M:%f', r.finished_at / 1000.0, 'unixepoch') AS finished_at,
+    strftime('%Y-%m-%d %H:%M:%f', r.cutoff / 1000.0, 'unixepoch') AS cutoff,
+    r.rows_deleted,
+    a."rows" AS rows_archived,
+    a.bytes AS bytes_archived,
+    a.files AS files_archived
+FROM maintenance_archived AS a
+JOIN maintenance_runs AS r ON r.id = a.run
+ORDER BY r.started_at DESC, r.id DESC;

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { DatabaseError, type Database } from './database/database.ts'
 import { labelOf, openDatabase } from './database/open.ts'
 import { loadSettings, type Settings } from './config/load.ts'
@@ -11,6 +12,7 @@ import { openLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { View } from './observe/view.ts'
 import type { Shutdown } from './shutdown.ts'
+import type { ArchivePlan } from './status/archive-status.ts'
 import { SECOND, type Clock } from './time.ts'
 
 /** What the program takes from the process it runs in; handed in once, by `main.ts`. */
@@ -137,17 +139,26 @@ function areRead(how: ProgramOptions['metrics'], { http, metrics }: Settings): b
   return how === 'served' ? http.enabled : how === 'written' && metrics.textfile !== undefined
 }
 
-async function metricsOf({ version, clock }: Host, { jobs }: Settings): Promise<Metrics> {
-  const enabled = jobs.flatMap((each) => (each.enabled ? [each.job.name] : []))
-  return (await import('./observe/metrics.ts')).openMetrics({ version, clock, jobs: enabled })
+async function metricsOf({ version, clock }: Host, { jobs, archive }: Settings): Promise<Metrics> {
+  const enabled = jobs.flatMap((each) => (each.enabled ? [each.job] : []))
+  const archiving = enabled.flatMap((job) => (archive.enabled && job.archived === true ? [job.name] : []))
+  const { openMetrics } = await import('./observe/metrics.ts')
+  return openMetrics({ version, clock, jobs: enabled.map(({ name }) => name), archiving })
 }
 
-async function siteOf({ version, clock }: Host, metrics: Metrics, { database, jobs, schedule, secrets }: Settings): Promise<Site> {
+async function siteOf(host: Host, metrics: Metrics, settings: Settings): Promise<Site> {
+  const { database, jobs, schedule, secrets } = settings
   const { openSite } = await import('./http/site.ts')
   const { statusWithout } = await import('./status/status.ts')
   const label = await labelOf(database.url)
-  const context = { version, clock, jobs, scheduleTimeZone: schedule.timeZone }
+  const { version, clock } = host
+  const context = { version, clock, jobs, scheduleTimeZone: schedule.timeZone, archive: archivePlanOf({ host, settings }) }
   return openSite({ metrics, secrets, without: (problem) => statusWithout(label, problem, context) })
+}
+
+/** The archive as the settings have it. */
+export function archivePlanOf({ host, settings: { archive } }: Pick<Program, 'host' | 'settings'>): ArchivePlan {
+  return { enabled: archive.enabled, directory: resolve(host.workingDirectory, archive.directory), keptMs: archive.retentionMs }
 }
 
 export function settingsOf(host: Host, configFile: string | undefined): Settings {

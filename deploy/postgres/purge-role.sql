@@ -31,7 +31,11 @@ FROM (VALUES
     -- the record of its runs, whose old rows go; who may run a job now
     ('maintenance_runs', 'SELECT, INSERT, UPDATE, DELETE'),
     ('maintenance_history', 'SELECT'),
-    ('maintenance_leases', 'SELECT, INSERT, UPDATE, DELETE')
+    ('maintenance_leases', 'SELECT, INSERT, UPDATE, DELETE'),
+    -- where the archive ends, and what a run added to it, which goes with the run's record
+    ('maintenance_archives', 'SELECT, INSERT, UPDATE'),
+    ('maintenance_archived', 'SELECT, INSERT, UPDATE, DELETE'),
+    ('maintenance_archive_history', 'SELECT')
 ) AS needed (relation, rights)
 WHERE to_regclass(format('%I.%I', :'schema', needed.relation)) IS NOT NULL \gexec
 

@@ -1,8 +1,10 @@
 import type { Database, Restored, Restoring } from '../database/database.ts'
 import { MaintenanceError } from '../errors.ts'
-import { readChain } from './chain.ts'
+import { positionOf, readChain } from './chain.ts'
+import { dayIn } from './expiry.ts'
 import type { ArchiveFolder } from './folder.ts'
 import type { Manifest, RowsFile } from './format.ts'
+import { pathsInHand } from './look.ts'
 import { readRows } from './rows-file.ts'
 import type { ArchiveRecord } from './state.ts'
 import { wrong } from './verify.ts'
@@ -21,6 +23,8 @@ export interface RestoreOptions {
 
 export interface Restoration extends Restored {
   readonly files: number
+  /** What is wrong elsewhere in the archive: where days were asked for, some of their rows may be in what is missing. */
+  readonly elsewhere: readonly string[]
 }
 
 /** So many rows, or bytes, in one transaction. */
@@ -33,12 +37,12 @@ const MOST_BYTES = 2 ** 20
  */
 export async function restoreFiles(options: RestoreOptions): Promise<Restoration> {
   const { database, folder, restoring } = options
-  const chosen = await chosenFiles(options)
+  const { chosen, elsewhere } = await chosenFiles(options)
   const problems: string[] = []
   for (const { file } of chosen) problems.push(...(await wrong(folder, file)))
   if (problems.length > 0) throw refused(problems)
 
-  const total = { files: 0, inserted: 0, present: 0, conflicting: 0, expired: 0 }
+  const total = { files: 0, inserted: 0, present: 0, conflicting: 0, expired: 0, elsewhere }
   for (const { file } of chosen) {
     if (options.stopping.aborted) break
     await database.makeRestoreTable(restoring, file.columns)
@@ -68,26 +72,38 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
 
 type WithRows = Manifest & { readonly file: RowsFile }
 
-async function chosenFiles({ database, record, folder, files, from, to }: RestoreOptions): Promise<WithRows[]> {
+interface Choice {
+  readonly chosen: readonly WithRows[]
+  readonly elsewhere: readonly string[]
+}
+
+async function chosenFiles({ database, record, folder, files, from, to }: RestoreOptions): Promise<Choice> {
   const paths = await folder.list()
-  const present = new Set(paths)
-  const { head } = await record.load(database)
-  // Of the files in hand the rows may still be in the database: they are none of the chain yet.
-  const { links, problems } = await readChain(folder, paths, head)
+  const state = await record.load(database)
+  // Of the files in hand the rows may still be in the database: they are none of the chain yet, and neither are those that were begun since.
+  const inHand = pathsInHand(state)
+  const settled = paths.filter((path) => !inHand.has(path) && positionOf(path) <= state.position)
+  const { links, problems } = await readChain(folder, settled, state.head)
+  const expired = new Set(links.flatMap(({ manifest }) => manifest.removed ?? []).map((link) => link.manifest))
   const all = links.map(({ manifest }) => manifest).filter((manifest): manifest is WithRows => manifest.file !== undefined)
   const named = files.map((name) => {
     const found = all.find(({ file, manifest }) => file.path === name || manifest === name)
     if (found === undefined) throw refused([`${name}: is not in the chain of the archive`])
+    if (expired.has(found.manifest)) throw refused([`${name}: was removed when its time had come`])
     return found
   })
-  const chosen =
-    files.length > 0
-      ? named
-      : all.filter(({ file }) => present.has(file.path) && (from === undefined || file.day >= from) && (to === undefined || file.day <= to))
-  // What is wrong elsewhere is for `archive verify` to say; what is wrong with a file that is asked for, or with its manifest, is in its way.
-  const inTheWay = problems.filter((problem) => chosen.some(({ manifest }) => problem.startsWith(`${manifest}:`)))
+  const isAskedFor = (day: string): boolean => (from === undefined || day >= from) && (to === undefined || day <= to)
+  const chosen = files.length > 0 ? named : all.filter(({ file, manifest }) => isAskedFor(file.day) && !expired.has(manifest))
+  // What is wrong with a file that is asked for, with its manifest, or with a day that is asked for, is in the way; the rest is for who reads of it.
+  const inTheWay = problems.filter((problem) =>
+    files.length > 0 ? named.some(({ manifest }) => problem.startsWith(`${manifest}:`)) : isAskedFor(dayIn(problem, tableOf(problem))),
+  )
   if (inTheWay.length > 0) throw refused(inTheWay)
-  return chosen.toSorted((a, b) => a.position - b.position)
+  return { chosen: chosen.toSorted((a, b) => a.position - b.position), elsewhere: files.length > 0 ? [] : problems }
+}
+
+function tableOf(path: string): string {
+  return path.slice(0, path.indexOf('/'))
 }
 
 function refused(problems: readonly string[]): MaintenanceError {

@@ -1,16 +1,16 @@
-import type { Query } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
-import { readChain } from './chain.ts'
 import type { ArchiveFolder } from './folder.ts'
-import { MANIFEST_SUFFIX, ROWS_SUFFIX, type Link, type RowsFile } from './format.ts'
+import type { RowsFile } from './format.ts'
+import { look, type LookOptions } from './look.ts'
 import { readRows } from './rows-file.ts'
-import type { ArchiveRecord, ArchiveState } from './state.ts'
 
 export interface Verification {
   readonly sound: boolean
   readonly files: number
   readonly rows: number
   readonly bytes: number
+  /** Of these files, how many were read. */
+  readonly filesRead: number
   /** Whose time had come: their manifests are left. */
   readonly removedFiles: number
   /** Each begins with the path of the file that is wrong, below the archive's folder. */
@@ -19,61 +19,45 @@ export interface Verification {
   readonly inHand: number
 }
 
-export interface VerifyOptions {
-  readonly database: Query
-  readonly record: ArchiveRecord
-  readonly folder: ArchiveFolder
+export interface VerifyOptions extends LookOptions {
   /** `2026-08-25`: files of earlier days are not read; their manifests are. */
   readonly since: string | undefined
 }
 
 /** Reads every manifest and every file, and compares the chain's end with the database. Changes nothing. */
-export async function verify({ database, record, folder, since }: VerifyOptions): Promise<Verification> {
-  const state = await record.load(database)
-  const paths = await folder.list()
-  const { links, found, problems: broken } = await readChain(folder, paths, endOf(state))
-  const problems = [...broken]
-  const present = new Set(paths)
-  const expired = new Set(links.flatMap(({ manifest }) => manifest.removed ?? []).map((link) => link.manifest))
-
-  let files = 0
-  let rows = 0
-  let bytes = 0
-  for (const [path, { manifest }] of found) {
-    const { file } = manifest
-    if (file === undefined) continue
-    if (!present.has(file.path)) {
-      if (!expired.has(path)) problems.push(`${file.path}: is missing`)
-      continue
-    }
-    files += 1
-    rows += file.rows
-    bytes += file.fileBytes
-    if (since === undefined || file.day >= since) problems.push(...(await wrong(folder, file)))
+export async function verify({ since, ...options }: VerifyOptions): Promise<Verification> {
+  const { folder } = options
+  let seen = await look(options)
+  const read = seen.files.filter(({ day }) => since === undefined || day >= since)
+  const suspect = await wrongAmong(folder, read)
+  if (suspect.size > 0) {
+    // A run may have removed one meanwhile, whose time had come: what is left counts.
+    seen = await look(options)
+    for (const file of read) if (!seen.files.some(({ path }) => path === file.path)) suspect.delete(file.path)
   }
-  for (const path of paths) {
-    if (path.endsWith(ROWS_SUFFIX) && !present.has(path.replace(ROWS_SUFFIX, MANIFEST_SUFFIX))) problems.push(`${path}: has no manifest`)
-  }
-  const inHand = state.step?.files.length ?? 0
+  const problems = [...seen.problems, ...suspect.values()].toSorted()
   return {
     sound: problems.length === 0,
-    files,
-    rows,
-    bytes,
-    removedFiles: expired.size,
-    problems: [...new Set(problems)].toSorted(),
-    inHand,
+    files: seen.files.length,
+    rows: seen.files.reduce((sum, file) => sum + file.rows, 0),
+    bytes: seen.files.reduce((sum, file) => sum + file.fileBytes, 0),
+    filesRead: read.length,
+    removedFiles: seen.removedFiles,
+    problems,
+    inHand: seen.state.step?.files.length ?? 0,
   }
 }
 
-/** With the files in hand, which stand behind the head until their rows are deleted. */
-function endOf({ head, step }: ArchiveState): Link | null {
-  const last = step?.files.at(-1)
-  return last === undefined ? head : { manifest: last.manifest, sha256: last.sha256 }
+/** By path, what is wrong. */
+async function wrongAmong(folder: ArchiveFolder, files: readonly RowsFile[]): Promise<Map<string, string>> {
+  const found = new Map<string, string>()
+  for (const file of files) for (const problem of await wrong(folder, file)) found.set(file.path, problem)
+  return found
 }
 
 /** What is wrong with one file, as far as it can be told from itself and its manifest. */
 export async function wrong(folder: ArchiveFolder, file: RowsFile): Promise<string[]> {
+  if (!(await folder.exists(file.path))) return [`${file.path}: is missing`]
   try {
     const read = await readRows(folder.absolute(file.path), () => {})
     if (read.fileSha256 !== file.fileSha256) return [`${file.path}: was altered after it was written`]

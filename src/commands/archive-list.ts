@@ -1,13 +1,15 @@
 import { readChain } from '../archive/chain.ts'
 import type { RowsFile } from '../archive/format.ts'
+import { ARCHIVES } from '../archive/state.ts'
+import { readSummary } from '../archive/summary.ts'
 import type { ExitCode } from '../errors.ts'
 import type { Program } from '../program.ts'
 import type { OpenedArchive } from './archive.ts'
 
 /** The files of the chain that are there, oldest first. What is wrong with them is for `archive verify` to say. */
 export async function listArchive(
-  { host, database }: Program,
-  { folder, record }: OpenedArchive,
+  { host, events, database }: Program,
+  { job, folder, record }: OpenedArchive,
   { json }: { readonly json: boolean },
 ): Promise<ExitCode> {
   const paths = await folder.list()
@@ -30,6 +32,9 @@ export async function listArchive(
       )
     host.print(`${files.length} files, ${sum(files, 'rows')} rows, ${sum(files, 'fileBytes')} bytes in ${folder.root}\n`)
   }
+  const { files: known } = await readSummary(database, database.named(ARCHIVES), job.table)
+  if (known !== files.length)
+    events.warning(`the database knows of ${known} files, and ${files.length} are listed; archive verify says what is wrong`)
   return 0
 }
 

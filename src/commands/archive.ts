@@ -1,9 +1,8 @@
-import { resolve } from 'node:path'
 import { ArchiveFolder } from '../archive/folder.ts'
 import { ARCHIVES, ArchiveRecord } from '../archive/state.ts'
 import { JOBS, type Job } from '../catalogue.ts'
 import { MaintenanceError, type ExitCode } from '../errors.ts'
-import { withProgram, type Program, type ProgramOptions } from '../program.ts'
+import { archivePlanOf, withProgram, type Program, type ProgramOptions } from '../program.ts'
 import type { ArchiveCommand } from './archive-arguments.ts'
 
 /** The archive as the commands see it. */
@@ -29,13 +28,14 @@ export function runArchive(options: Omit<ProgramOptions, 'access' | 'lasting'>, 
   })
 }
 
-async function opened({ host, settings, database }: Program): Promise<OpenedArchive> {
+async function opened(program: Program): Promise<OpenedArchive> {
+  const { database } = program
   const job = JOBS.find((each) => each.archived === true)!
   if ((await database.relations()).get(ARCHIVES)?.kind !== 'table')
     throw new MaintenanceError(
       'ARCHIVE_FAILED',
       `there is no table ${ARCHIVES} in this database, so nothing was archived from it: migration 005 makes it`,
     )
-  const directory = resolve(host.workingDirectory, settings.archive.directory)
+  const { directory } = archivePlanOf(program)
   return { job, folder: new ArchiveFolder(directory, job.table), record: new ArchiveRecord((name) => database.named(name), job.table) }
 }

@@ -1,6 +1,6 @@
 import type { ExitCode } from '../errors.ts'
 import { RUNS } from '../jobs/history.ts'
-import { runsSince, type PastRun } from '../jobs/past-runs.ts'
+import { runsSince, runTables, type PastRun } from '../jobs/past-runs.ts'
 import { scrubber } from '../observe/log.ts'
 import { withProgram, type ProgramOptions } from '../program.ts'
 import { historyDocument } from '../status/document.ts'
@@ -23,9 +23,9 @@ export function showHistory(
   return withProgram({ ...options, access: 'read', lasting: false, answer: {} }, async ({ host, settings, database, events }) => {
     const now = await database.now()
     const since = now - sinceMs
-    const relation = (await database.relations()).get(RUNS)
-    if (relation?.kind !== 'table') events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)
-    const runs: readonly PastRun[] = relation?.kind === 'table' ? await runsSince(database, database.named(RUNS), since, jobs) : []
+    const tables = runTables(database, await database.relations())
+    if (tables === undefined) events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)
+    const runs: readonly PastRun[] = tables === undefined ? [] : await runsSince(database, tables, since, jobs)
     const hide = scrubber(settings.secrets)
     if (json) host.print(`${JSON.stringify(hide(historyDocument(runs, since)), null, 2)}\n`)
     else if (runs.length > 0) host.print(String(hide(historyText(runs, now, styleOf(host)))))

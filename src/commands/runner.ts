@@ -1,8 +1,7 @@
-import { resolve } from 'node:path'
 import type { Settings } from '../config/load.ts'
 import { LEASES, RUNS } from '../jobs/history.ts'
 import type { RunnerOptions } from '../jobs/run-job.ts'
-import type { Program } from '../program.ts'
+import { archivePlanOf, type Program } from '../program.ts'
 import { DAY, formatDuration } from '../time.ts'
 
 /** What runs have in common. Once migrations are done: whether the tables are there that runs are recorded in is looked up here, once. */
@@ -26,8 +25,9 @@ export async function openRunner(program: Program): Promise<RunnerOptions> {
   }
 }
 
-function archiveTarget({ host, settings: { archive } }: Program): RunnerOptions['archive'] {
-  return archive.enabled ? { directory: resolve(host.workingDirectory, archive.directory), keptMs: archive.retentionMs } : undefined
+function archiveTarget(program: Program): RunnerOptions['archive'] {
+  const plan = archivePlanOf(program)
+  return plan.enabled ? plan : undefined
 }
 
 /** What several rules ask for: PCI DSS 10.5.1, and most auditors of a year. */

@@ -1,4 +1,4 @@
-import type { Program } from '../program.ts'
+import { archivePlanOf, type Program } from '../program.ts'
 import type { StatusContext } from '../status/status.ts'
 
 export function statusContextOf({ host, settings, migrationFiles }: Omit<Program, 'database'>): StatusContext {
@@ -7,6 +7,7 @@ export function statusContextOf({ host, settings, migrationFiles }: Omit<Program
     migrationsEnabled: settings.migrations.enabled,
     files: migrationFiles,
     jobs: settings.jobs,
+    archive: archivePlanOf({ host, settings }),
     scheduleTimeZone: settings.schedule.timeZone,
     clock: host.clock,
   }

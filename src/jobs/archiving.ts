@@ -1,9 +1,9 @@
 import type { ExpiredRows } from '../database/database.ts'
-import type { Growth } from '../archive/state.ts'
 import { MaintenanceError } from '../errors.ts'
 import type { EpochMs } from '../time.ts'
 import { RUNS } from './history.ts'
 import { persistently } from './persistence.ts'
+import type { ArchivedByRun } from './result.ts'
 import type { Run } from './run.ts'
 import type { RunnerOptions, RunRequest } from './run-job.ts'
 
@@ -19,7 +19,8 @@ export interface ArchivedRun {
   readonly rows: ExpiredRows
   /** After the last batch: brings the archive to its end, and removes what has expired in it. */
   readonly finish: () => Promise<void>
-  readonly archived: () => Promise<Growth>
+  /** What it came to, and how far the archive is behind by then. */
+  readonly archived: () => Promise<ArchivedByRun>
 }
 
 /** `undefined`: the job's rows are not archived. Rejects, before anything is deleted, where they should be and cannot. */
@@ -35,14 +36,16 @@ export async function openArchiving(
   if (id === undefined || !(await hasTables(options)))
     throw new MaintenanceError(
       'ARCHIVE_FAILED',
-      'the archive: its tables are missing, which migration 005 makes. Nothing was deleted. Apply the migrations, or set ARCHIVE_ENABLED=false',
+      'the archive: its tables are missing, which migration 005 makes. Nothing was deleted. Apply the migrations (where they are disabled, run its files 002 and 005 by hand), or set ARCHIVE_ENABLED=false',
     )
   // Loaded by who archives, and by nobody else.
-  const [{ Archive }, { Archiving }, { openArchive }, { expireFiles }] = await Promise.all([
+  const [{ Archive }, { Archiving }, { openArchive }, { expireFiles }, { ARCHIVES }, { lagOf, readSummary }] = await Promise.all([
     import('../archive/archive.ts'),
     import('../archive/archiving.ts'),
     import('../archive/check.ts'),
     import('../archive/expiry.ts'),
+    import('../archive/state.ts'),
+    import('../archive/summary.ts'),
   ])
   const archive = new Archive({
     database,
@@ -73,7 +76,12 @@ export async function openArchiving(
       }
       await persistently(persistence, () => run.quietBatch((tx) => archive.record.forgetRuns(tx, database.named(RUNS))))
     },
-    archived: () => archive.record.ofRun(database, id),
+    async archived() {
+      const { verification } = await readSummary(database, database.named(ARCHIVES), job.table)
+      // Who is told to stop does not count rows.
+      const lagMs = stopping.aborted ? undefined : lagOf(await database.expired(job, cutoff).estimate(), cutoff)
+      return { ...(await archive.record.ofRun(database, id)), lagMs, verification }
+    },
   }
 }
 

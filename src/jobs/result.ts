@@ -1,3 +1,5 @@
+import type { Growth } from '../archive/state.ts'
+import type { Verdict } from '../archive/summary.ts'
 import type { ExitCode } from '../errors.ts'
 import type { EpochMs } from '../time.ts'
 
@@ -30,6 +32,13 @@ export interface RunResult {
   /** `undefined` when the run ended before it had one. */
   readonly cutoff: EpochMs | undefined
   /** What the run wrote to the archive; `undefined`: its rows are not archived. */
-  readonly archived: { readonly rows: number; readonly bytes: number; readonly files: number } | undefined
+  readonly archived: ArchivedByRun | undefined
   readonly durationMs: number
+}
+
+export interface ArchivedByRun extends Growth {
+  /** After it; see `lagOf`. */
+  readonly lagMs: number | undefined
+  /** The last one of the whole archive, by `archive verify`. */
+  readonly verification: Verdict | undefined
 }

@@ -6,12 +6,11 @@ import { adaptivePacer, countingPacer, type PauseReason } from '../retention/pac
 import { purge, type Progress } from '../retention/purge.ts'
 import { cutoffOf } from '../retention/rule.ts'
 import type { Clock, EpochMs } from '../time.ts'
-import type { Growth } from '../archive/state.ts'
 import { openArchiving, type ArchiveTarget } from './archiving.ts'
 import { RUNS, type RunCounts } from './history.ts'
 import { HISTORY_MS, oldRuns } from './old-runs.ts'
 import { beginRun } from './begin-run.ts'
-import type { Outcome, RunResult, Trigger } from './result.ts'
+import type { ArchivedByRun, Outcome, RunResult, Trigger } from './result.ts'
 import type { Run } from './run.ts'
 import { checkSafety, type Accepted } from './safety-check.ts'
 
@@ -70,7 +69,7 @@ export interface RunnerOptions {
 export async function runJob(options: RunnerOptions, request: RunRequest): Promise<RunResult> {
   const startedMs = options.clock.monotonicMs()
   const work: Work = { progress: NOTHING_DONE, census: undefined, cutoff: undefined, archived: undefined }
-  let archived: Growth | undefined
+  let archived: ArchivedByRun | undefined
   let counts: RunCounts | undefined
   const result = ({ outcome, reason, error }: Ending): RunResult => ({
     job: request.job.name,
@@ -120,7 +119,7 @@ interface Work {
   census: Census | undefined
   cutoff: EpochMs | undefined
   /** What the run added to the archive. */
-  archived: (() => Promise<Growth>) | undefined
+  archived: (() => Promise<ArchivedByRun>) | undefined
 }
 
 interface Ending {

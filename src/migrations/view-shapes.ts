@@ -59,4 +59,24 @@ export const VIEW_SHAPES: ReadonlyMap<number, Shape> = new Map<number, Shape>([
       },
     },
   ],
+  [
+    5,
+    {
+      maintenance_archive_history: {
+        kind: 'view',
+        columns: {
+          id: 'whole',
+          job: 'text',
+          outcome: 'text',
+          started_at: 'time',
+          finished_at: 'time',
+          cutoff: 'time',
+          rows_deleted: 'whole',
+          rows_archived: 'whole',
+          bytes_archived: 'whole',
+          files_archived: 'whole',
+        },
+      },
+    },
+  ],
 ])

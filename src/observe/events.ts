@@ -101,16 +101,20 @@ function fieldsOf(result: RunResult): Record<string, unknown> {
     archivedRows: archived?.rows,
     archivedBytes: archived?.bytes,
     archivedFiles: archived?.files,
+    archiveLagMs: archived?.lagMs,
+    archiveVerifiedAt: archived?.verification === undefined ? undefined : formatTime(archived.verification.at),
+    archiveSound: archived?.verification?.sound,
     reason,
     err:
       error === undefined ? undefined : error instanceof MaintenanceError ? { code: error.code, message: error.message } : detailOf(error),
   }
 }
 
-function sentenceOf({ job, outcome, dryRun, deleted, expired, reason, error }: RunResult): string {
+function sentenceOf({ job, outcome, dryRun, deleted, expired, archived, reason, error }: RunResult): string {
   switch (outcome) {
     case 'succeeded':
-      return dryRun ? `${job}: ${expired} rows would be deleted` : `${job}: ${deleted} rows deleted`
+      if (dryRun) return `${job}: ${expired} rows would be deleted`
+      return `${job}: ${deleted} rows deleted${archived === undefined ? '' : `, ${archived.rows} archived in ${archived.files} files`}`
     case 'skipped':
       return `${job}: skipped, ${reason}`
     case 'interrupted':

@@ -14,6 +14,7 @@ export interface MetricDefinition {
 }
 
 const JOB = JOBS.map(({ name }) => name)
+const ARCHIVED = JOBS.flatMap(({ name, archived }) => (archived === true ? [name] : []))
 
 /** As `job.finished` counts them. */
 export const KEPT_REASONS = ['undated', 'unreadable', 'locked'] as const
@@ -81,6 +82,60 @@ export const METRICS = {
     kind: 'counter',
     help: 'How long runs waited between batches, by why.',
     labels: { job: JOB, reason: PAUSE_REASONS },
+  },
+  archivedRows: {
+    name: 'mcp_maintenance_archived_rows_total',
+    kind: 'counter',
+    help: 'Rows that runs wrote to the archive and then deleted, counted when the run ends.',
+    labels: { job: ARCHIVED },
+  },
+  archivedBytes: {
+    name: 'mcp_maintenance_archived_bytes_total',
+    kind: 'counter',
+    help: 'Bytes of the files that runs added to the archive, compressed.',
+    labels: { job: ARCHIVED },
+  },
+  archivedFiles: {
+    name: 'mcp_maintenance_archived_files_total',
+    kind: 'counter',
+    help: 'Files that runs added to the archive.',
+    labels: { job: ARCHIVED },
+  },
+  archiveRows: {
+    name: 'mcp_maintenance_archive_rows',
+    kind: 'gauge',
+    help: 'Rows in the archive, those of files whose time has come left out.',
+    labels: { job: ARCHIVED },
+  },
+  archiveBytes: {
+    name: 'mcp_maintenance_archive_bytes',
+    kind: 'gauge',
+    help: 'Bytes of the files in the archive, without their manifests.',
+    labels: { job: ARCHIVED },
+  },
+  archiveFiles: {
+    name: 'mcp_maintenance_archive_files',
+    kind: 'gauge',
+    help: 'Files in the archive.',
+    labels: { job: ARCHIVED },
+  },
+  archiveLag: {
+    name: 'mcp_maintenance_archive_lag_seconds',
+    kind: 'gauge',
+    help: 'How long the oldest row has waited that has expired and is not in the archive yet, exact to the day; 0 where none has.',
+    labels: { job: ARCHIVED },
+  },
+  archiveVerifiedAt: {
+    name: 'mcp_maintenance_archive_last_verification_timestamp_seconds',
+    kind: 'gauge',
+    help: 'When archive verify last read the whole archive; absent until it has.',
+    labels: { job: ARCHIVED },
+  },
+  archiveSound: {
+    name: 'mcp_maintenance_archive_last_verification_successful',
+    kind: 'gauge',
+    help: '1 where that found nothing wrong, 0 otherwise; absent until it has.',
+    labels: { job: ARCHIVED },
   },
   migrations: {
     name: 'mcp_maintenance_migrations',

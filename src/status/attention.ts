@@ -1,19 +1,16 @@
 import type { JobStatus } from './job-status.ts'
+import type { ArchiveStatus } from './archive-status.ts'
 import type { MigrationsStatus } from './migrations-status.ts'
 import type { Status } from './status.ts'
 import { minuteText } from './words.ts'
 
-/** An archive, where there is one. */
-interface Archive {
-  readonly enabled: boolean
-  readonly problems: readonly string[]
-  readonly held: { readonly verification: { readonly sound: boolean } | undefined } | undefined
-}
-
-type Looked = Pick<Status, 'database' | 'migrations' | 'jobs'> & { readonly archive?: Archive }
-
 /** What a person should look at, a sentence each; none: all is well. What is disabled is meant to be as it is. */
-export function attentionOf({ database, migrations, jobs, archive }: Looked): readonly string[] {
+export function attentionOf({
+  database,
+  migrations,
+  jobs,
+  archive,
+}: Pick<Status, 'database' | 'migrations' | 'jobs' | 'archive'>): readonly string[] {
   const { reachable, problem } = database
   // What else is told may be of a time when it answered.
   if (!reachable) return [problem ?? 'the database cannot be reached']
@@ -21,7 +18,7 @@ export function attentionOf({ database, migrations, jobs, archive }: Looked): re
     ...(problem === undefined ? [] : [problem]),
     ...(migrations?.enabled === true ? ofMigrations(migrations) : []),
     ...jobs.filter(({ enabled }) => enabled).flatMap(ofJob),
-    ...(archive?.enabled === true ? ofArchive(archive) : []),
+    ...(archive.enabled ? ofArchive(archive) : []),
   ]
 }
 
@@ -42,7 +39,7 @@ function ofJob({ job, lastRun, overdueSlot, problems }: JobStatus): string[] {
   ]
 }
 
-function ofArchive({ held, problems }: Archive): readonly string[] {
+function ofArchive({ held, problems }: ArchiveStatus): readonly string[] {
   return held?.verification?.sound === false
     ? ['the archive was found damaged when all of it was last read: run archive verify', ...problems]
     : problems

@@ -1,5 +1,7 @@
+import type { Growth } from '../archive/state.ts'
 import type { PastRun } from '../jobs/past-runs.ts'
 import { formatDuration, formatTime, type EpochMs } from '../time.ts'
+import type { ArchiveStatus } from './archive-status.ts'
 import { attentionOf } from './attention.ts'
 import type { DeletedByDay } from './deleted-by-day.ts'
 import type { JobStatus } from './job-status.ts'
@@ -7,7 +9,7 @@ import type { Status } from './status.ts'
 
 /** A status as `docs/status.schema.json` describes it: names and meanings stay, more may be added. Times are ISO 8601 in UTC; null: not known, or none. */
 export function statusDocument(status: Status) {
-  const { at, version, database, migrations, scheduleTimeZone, jobs, deletedByDay } = status
+  const { at, version, database, migrations, scheduleTimeZone, jobs, deletedByDay, archive } = status
   const { engine, place, name, reachable, sizeBytes, problem } = database
   return {
     at: formatTime(at),
@@ -26,6 +28,7 @@ export function statusDocument(status: Status) {
     scheduleTimeZone,
     jobs: jobs.map((job) => jobDocument(job, at)),
     deletedByDay: deletedByDay === undefined ? null : deletedByDayDocument(deletedByDay),
+    archive: archiveDocument(archive),
   }
 }
 
@@ -71,6 +74,24 @@ function deletedByDayDocument({ days, jobs }: DeletedByDay) {
   }
 }
 
+function archiveDocument({ enabled, directory, keptMs, held, lagMs, expiredBefore, problems }: ArchiveStatus) {
+  return {
+    enabled,
+    directory,
+    retention: keptMs === undefined ? null : formatDuration(keptMs),
+    head: held?.head ?? null,
+    rows: orNull(held?.rows),
+    bytes: orNull(held?.bytes),
+    files: orNull(held?.files),
+    filesInHand: orNull(held?.filesInHand),
+    newestAt: timeOrNull(held?.newestAt),
+    expiredBefore: orNull(expiredBefore),
+    lagMs: orNull(lagMs),
+    verification: held?.verification === undefined ? null : { at: formatTime(held.verification.at), sound: held.verification.sound },
+    problems,
+  }
+}
+
 /** Past runs as `docs/history.schema.json` describes them, oldest first. */
 export function historyDocument(runs: readonly PastRun[], since: EpochMs) {
   return { since: formatTime(since), runs: runs.map(runDocument) }
@@ -96,8 +117,14 @@ function runDocument(run: PastRun) {
     undated,
     unreadable,
     locked,
+    archived: growthOrNull(run.archived),
     error: orNull(run.error),
   }
+}
+
+/** Its counts alone, in this order. */
+function growthOrNull(growth: Growth | undefined) {
+  return growth === undefined ? null : { rows: growth.rows, bytes: growth.bytes, files: growth.files }
 }
 
 function timeOrNull(time: EpochMs | undefined): string | null {

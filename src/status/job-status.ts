@@ -1,9 +1,9 @@
 import type { Job } from '../catalogue.ts'
 import type { Database, Estimate } from '../database/database.ts'
-import { LEASES, RUNS } from '../jobs/history.ts'
+import { LEASES } from '../jobs/history.ts'
 import { doneUntil } from '../jobs/last-run.ts'
 import { holderOf } from '../jobs/lease.ts'
-import { lastEnded, lastRuns, lastSuccessAt, openSince, type PastRun } from '../jobs/past-runs.ts'
+import { lastEnded, lastRuns, lastSuccessAt, openSince, type PastRun, type RunTables } from '../jobs/past-runs.ts'
 import { cutoffOf } from '../retention/rule.ts'
 import { overdueSlot } from '../schedule/catch-up.ts'
 import { nextSlot } from '../schedule/cron.ts'
@@ -56,8 +56,8 @@ export interface ReadJobOptions {
   readonly at: EpochMs
   readonly clock: Clock
   readonly scheduleTimeZone: string
-  /** Whether runs are on record. */
-  readonly recorded: boolean
+  /** Where runs are on record; `undefined`: nowhere. */
+  readonly tables: RunTables | undefined
 }
 
 export function scheduleOf(plan: JobPlan, { scheduleTimeZone }: Pick<ReadJobOptions, 'scheduleTimeZone'>): JobSchedule {
@@ -67,10 +67,9 @@ export function scheduleOf(plan: JobPlan, { scheduleTimeZone }: Pick<ReadJobOpti
 
 export async function readJob(database: Database, plan: JobPlan, options: ReadJobOptions): Promise<JobStatus> {
   const { job, enabled, schedule, retentionMs } = plan
-  const { at, clock, scheduleTimeZone, recorded } = options
-  const runs = database.named(RUNS)
-  const record = recorded ? await asked(() => readRecord(database, runs, job.name, at)) : undefined
-  const done = recorded && enabled ? await asked(() => doneUntil(database, clock, job.name, at)) : undefined
+  const { at, clock, scheduleTimeZone, tables } = options
+  const record = tables === undefined ? undefined : await asked(() => readRecord(database, tables, job.name, at))
+  const done = tables !== undefined && enabled ? await asked(() => doneUntil(database, clock, job.name, at)) : undefined
   const inspection = await asked(() => database.inspect(job))
   const cutoff = cutoffOf(job, retentionMs, at)
   // Also where a run would fail: what waits is worth knowing all the more.
@@ -94,18 +93,18 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
 
 async function readRecord(
   database: Database,
-  runs: string,
+  tables: RunTables,
   job: string,
   at: EpochMs,
 ): Promise<Pick<JobStatus, 'lastRun' | 'lastSuccessAt' | 'recentRuns' | 'running'>> {
   const worker = await holderOf(database, database.named(LEASES), job, at)
-  const recentRuns = await lastRuns(database, runs, job, RECENT_RUNS)
+  const recentRuns = await lastRuns(database, tables, job, RECENT_RUNS)
   const succeeded = recentRuns.find(({ outcome }) => outcome === 'succeeded')
   return {
     recentRuns,
     // Nearly always it is among them.
-    lastRun: recentRuns.find(({ outcome }) => outcome !== undefined) ?? (await lastEnded(database, runs, job)),
-    lastSuccessAt: succeeded === undefined ? await lastSuccessAt(database, runs, job) : succeeded.finishedAt,
-    running: worker === undefined ? undefined : { worker, since: await openSince(database, runs, job, worker) },
+    lastRun: recentRuns.find(({ outcome }) => outcome !== undefined) ?? (await lastEnded(database, tables, job)),
+    lastSuccessAt: succeeded === undefined ? await lastSuccessAt(database, tables.runs, job) : succeeded.finishedAt,
+    running: worker === undefined ? undefined : { worker, since: await openSince(database, tables.runs, job, worker) },
   }
 }

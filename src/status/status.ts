@@ -1,9 +1,11 @@
-import { DatabaseError, type Database, type Label, type Relation } from '../database/database.ts'
+import { DatabaseError, type Database, type Label } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
-import { LEASES, RUNS } from '../jobs/history.ts'
+import { LEASES } from '../jobs/history.ts'
+import { runTables, type RunTables } from '../jobs/past-runs.ts'
 import type { MigrationFile } from '../migrations/files.ts'
 import type { Clock, EpochMs } from '../time.ts'
 import { readDeletedByDay, type ReadDeletions } from './deleted-by-day.ts'
+import { archiveWithout, readArchive, type ArchivePlan, type ArchiveStatus } from './archive-status.ts'
 import { readJob, scheduleOf, type JobPlan, type JobStatus } from './job-status.ts'
 import { readMigrations, type MigrationsStatus } from './migrations-status.ts'
 import { asked } from './question.ts'
@@ -23,6 +25,7 @@ export interface Status {
   readonly jobs: readonly JobStatus[]
   /** `undefined`: no run is on record, or the record cannot be read. */
   readonly deletedByDay: ReadDeletions | undefined
+  readonly archive: ArchiveStatus
 }
 
 export interface DatabaseStatus extends Label {
@@ -39,6 +42,7 @@ export interface StatusContext {
   /** Of both engines. */
   readonly files: readonly MigrationFile[]
   readonly jobs: readonly JobPlan[]
+  readonly archive: ArchivePlan
   readonly scheduleTimeZone: string
   readonly clock: Clock
 }
@@ -55,10 +59,11 @@ export async function readStatus(database: Database, context: StatusContext, bef
     const at = await database.now()
     const relations = await database.relations()
     const size = await asked(() => database.sizeBytes())
-    const recorded = hasTables(relations)
     const jobs: JobStatus[] = []
-    for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, recorded }))
-    const deleted = recorded ? await asked(() => readDeletions(database, at, before)) : undefined
+    const tables = relations.get(LEASES)?.kind === 'table' ? runTables(database, relations) : undefined
+    for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, tables }))
+    const deleted = tables === undefined ? undefined : await asked(() => readDeletions(database, tables, at, before))
+    const archived = jobs.find(({ job }) => job.archived === true)
     return {
       at,
       version: context.version,
@@ -67,6 +72,10 @@ export async function readStatus(database: Database, context: StatusContext, bef
       scheduleTimeZone: context.scheduleTimeZone,
       jobs,
       deletedByDay: deleted?.answer,
+      archive:
+        archived === undefined
+          ? archiveWithout(context.archive)
+          : await readArchive(database, context.archive, { at, relations, job: archived }),
     }
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
@@ -74,17 +83,17 @@ export async function readStatus(database: Database, context: StatusContext, bef
   }
 }
 
-function readDeletions(database: Database, now: EpochMs, before: Status | undefined): Promise<ReadDeletions> {
-  return readDeletedByDay(database, database.named(RUNS), { now, days: DAYS_OF_DELETIONS, before: before?.deletedByDay })
+function readDeletions(database: Database, { runs }: RunTables, now: EpochMs, before: Status | undefined): Promise<ReadDeletions> {
+  return readDeletedByDay(database, runs, { now, days: DAYS_OF_DELETIONS, before: before?.deletedByDay })
 }
 
 /** Where there is no database to ask: what the configuration alone says. */
 export function statusWithout(
   label: Label,
   error: unknown,
-  context: Pick<StatusContext, 'version' | 'scheduleTimeZone' | 'clock' | 'jobs'>,
+  context: Pick<StatusContext, 'version' | 'scheduleTimeZone' | 'clock' | 'jobs' | 'archive'>,
 ): Status {
-  const { version, scheduleTimeZone, clock, jobs } = context
+  const { version, scheduleTimeZone, clock, jobs, archive } = context
   return {
     at: clock.now(),
     version,
@@ -102,9 +111,6 @@ export function statusWithout(
       problems: [],
     })),
     deletedByDay: undefined,
+    archive: archiveWithout(archive),
   }
-}
-
-function hasTables(relations: ReadonlyMap<string, Relation>): boolean {
-  return [RUNS, LEASES].every((table) => relations.get(table)?.kind === 'table')
 }

@@ -12,9 +12,10 @@ const COLUMNS = [
   { title: 'trigger', dispensable: 2 },
   { title: 'outcome' },
   { title: 'deleted', align: 'right' },
+  { title: 'archived', align: 'right', dispensable: 3 },
   { title: 'took', align: 'right', dispensable: 1 },
-  { title: 'worker', dispensable: 4 },
-  { title: 'error', dispensable: 3 },
+  { title: 'worker', dispensable: 5 },
+  { title: 'error', dispensable: 4 },
 ] as const
 
 /** Runs for people, oldest first, a line each; on a terminal what they deleted day by day, until today, is drawn below. */
@@ -39,7 +40,7 @@ function daysOf(runs: readonly PastRun[], now: EpochMs): DeletedByDay {
   )
 }
 
-function cellsOf({ startedAt, job, trigger, outcome, deleted, finishedAt, worker, error }: PastRun, style: Style): string[] {
+function cellsOf({ startedAt, job, trigger, outcome, deleted, archived, finishedAt, worker, error }: PastRun, style: Style): string[] {
   const failed = outcome === 'failed' || outcome === 'stopped'
   return [
     minuteText(startedAt),
@@ -47,6 +48,7 @@ function cellsOf({ startedAt, job, trigger, outcome, deleted, finishedAt, worker
     trigger,
     outcome === undefined ? 'not ended' : failed ? red(outcome, style) : outcome,
     countText(deleted),
+    archived === undefined ? '' : countText(archived.rows),
     finishedAt === undefined ? '' : durationText(Math.max(0, finishedAt - startedAt)),
     worker,
     error?.replaceAll(/\s+/g, ' ') ?? '',

@@ -1,17 +1,16 @@
 import type { JobStatus } from '../status/job-status.ts'
 import type { MigrationsStatus } from '../status/migrations-status.ts'
 import type { Status } from '../status/status.ts'
-import { formatDuration, SECOND, type EpochMs } from '../time.ts'
+import { formatDuration, type EpochMs } from '../time.ts'
+import { archiveRows, isShown } from './archive-text.ts'
 import { barChartText } from './bar-chart.ts'
 import { bold, red, type Style } from './style.ts'
-import { listText } from './table.ts'
-import { countText, durationText, estimateText, sizeText, zonedText } from '../status/words.ts'
-
-type Row = readonly [name: string, text: string]
+import { listText, type Row } from './table.ts'
+import { agoText, countText, durationText, estimateText, sizeText, zonedText } from '../status/words.ts'
 
 /** A status for people. */
 export function statusText(status: Status, style: Style): string {
-  const { database, migrations, version, jobs } = status
+  const { database, migrations, version, jobs, archive } = status
   const { engine, place, name, sizeBytes, problem } = database
   const where = place.endsWith(name) ? place : `${place}/${name}`
   const head: Row[] = [
@@ -20,7 +19,12 @@ export function statusText(status: Status, style: Style): string {
     ...migrationRows(migrations, style),
     ['version', version],
   ]
-  const blocks = jobs.map((job) => `${bold(job.job.name, style)}\n${indented(listText(jobRows(job, status, style), narrower(style)))}`)
+  const blocks = [
+    ...jobs.map((job) => [job.job.name, jobRows(job, status, style)] as const),
+    ...(isShown(archive)
+      ? [['archive', [...archiveRows(archive, status.at, style), ...problemRows(archive.problems, style)]] as const]
+      : []),
+  ].map(([title, rows]) => `${bold(title, style)}\n${indented(listText(rows, narrower(style)))}`)
   const chart = backlogChart(jobs, style)
   return `${[listText(head, style), ...blocks].join('\n\n')}\n${chart === '' ? '' : `\n${chart}`}`
 }
@@ -60,16 +64,17 @@ function jobRows(status: JobStatus, { at, database: { reachable }, scheduleTimeZ
 
 function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, style: Style): string {
   if (lastRun === undefined) return 'none on record'
-  const { outcome = '', startedAt, finishedAt, deleted, trigger, error } = lastRun
+  const { outcome = '', startedAt, finishedAt, deleted, archived, trigger, error } = lastRun
   const failed = outcome === 'failed' || outcome === 'stopped'
   const took = finishedAt === undefined ? '' : `, took ${durationText(Math.max(0, finishedAt - startedAt))}`
+  const kept = archived === undefined ? '' : `, archived ${countText(archived.rows)}`
   const success = !failed
     ? ''
     : lastSuccessAt === undefined
       ? '; none on record succeeded'
-      : `; the last that succeeded ended ${ago(at - lastSuccessAt)}`
+      : `; the last that succeeded ended ${agoText(at - lastSuccessAt)}`
   const why = error === undefined ? '' : `: ${error}`
-  return `${failed ? red(outcome, style) : outcome} ${ago(at - startedAt)} (${zonedText(startedAt)}, ${trigger})${took}, deleted ${countText(deleted)}${success}${why}`
+  return `${failed ? red(outcome, style) : outcome} ${agoText(at - startedAt)} (${zonedText(startedAt)}, ${trigger})${took}, deleted ${countText(deleted)}${kept}${success}${why}`
 }
 
 function runningText({ worker, since }: NonNullable<JobStatus['running']>, at: EpochMs): string {
@@ -85,10 +90,6 @@ function backlogText({ rows, exact, oldest, cutoff }: NonNullable<JobStatus['bac
 
 function problemRows(problems: readonly string[], style: Style): Row[] {
   return problems.map((problem) => ['problem', red(problem, style)])
-}
-
-function ago(ms: number): string {
-  return ms < SECOND ? 'just now' : `${durationText(ms)} ago`
 }
 
 const INDENT = '  '

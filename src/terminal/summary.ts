@@ -10,6 +10,7 @@ export function summaryText(results: readonly RunResult[], dryRun: boolean, styl
     { title: 'job', cutFirst: true },
     { title: 'cutoff (UTC)', dispensable: 1 },
     { title: dryRun ? 'would delete' : 'deleted', align: 'right' },
+    { title: 'archived', align: 'right', dispensable: 4 },
     { title: 'kept', align: 'right', dispensable: 2 },
     { title: 'took', align: 'right', dispensable: 3 },
     { title: 'outcome' },
@@ -26,11 +27,12 @@ export function summaryText(results: readonly RunResult[], dryRun: boolean, styl
 }
 
 function cellsOf(result: RunResult, style: Style): string[] {
-  const { job, cutoff, deleted, expired, durationMs, outcome } = result
+  const { job, cutoff, deleted, expired, archived, durationMs, outcome } = result
   return [
     job,
     cutoff === undefined ? '' : minuteText(cutoff),
     countText(expired ?? deleted),
+    archived === undefined ? '' : countText(archived.rows),
     countText(keptOf(result)),
     durationText(durationMs),
     outcome === 'failed' || outcome === 'stopped' ? red(outcome, style) : outcome,

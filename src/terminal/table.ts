@@ -37,8 +37,11 @@ export function tableText(columns: readonly Column[], rows: readonly (readonly s
   return trimmed(table.toString())
 }
 
+/** Of a list. */
+export type Row = readonly [name: string, text: string]
+
 /** Names and what is to say of each, in two columns; long texts go on below themselves. */
-export function listText(rows: readonly (readonly [name: string, text: string])[], style: Style): string {
+export function listText(rows: readonly Row[], style: Style): string {
   const names = widest(rows.map(([name]) => name)) + GAP
   const room = style.columns - names
   const wraps = Number.isFinite(room) && room >= 20

@@ -4,6 +4,7 @@ import { JOBS } from '../../src/catalogue.ts'
 import type { RunResult } from '../../src/jobs/result.ts'
 import { METRICS } from '../../src/observe/metric-definitions.ts'
 import { openMetrics, type Metrics } from '../../src/observe/metrics.ts'
+import type { ArchiveStatus } from '../../src/status/archive-status.ts'
 import type { Status } from '../../src/status/status.ts'
 import { hostClock } from '../../src/time.ts'
 import { samplesOf } from '../support/exposition.ts'
@@ -11,8 +12,10 @@ import { samplesOf } from '../support/exposition.ts'
 const NOW = 1_700_000_000_000
 const JOB = 'purge-sessions'
 
-function opened(clock = { ...hostClock(), now: () => NOW }): Metrics {
-  return openMetrics({ version: '1.2.3', jobs: [JOB], clock })
+const ARCHIVED = 'purge-audit-logs'
+
+function opened(clock = { ...hostClock(), now: () => NOW }, archiving: readonly string[] = []): Metrics {
+  return openMetrics({ version: '1.2.3', jobs: [JOB, ...archiving], archiving, clock })
 }
 
 const RESULT: RunResult = {
@@ -39,7 +42,10 @@ async function samples(metrics: Metrics): Promise<ReadonlyMap<string, number>> {
 }
 
 /** `undefined`: the database does not answer. */
-function status(found: { readonly rows: number; readonly oldest: number | null } | undefined): Status {
+function status(
+  found: { readonly rows: number; readonly oldest: number | null } | undefined,
+  archive: Partial<ArchiveStatus> = {},
+): Status {
   const job = JOBS.find(({ name }) => name === JOB)!
   return {
     at: NOW,
@@ -65,6 +71,16 @@ function status(found: { readonly rows: number; readonly oldest: number | null }
       },
     ],
     deletedByDay: undefined,
+    archive: {
+      enabled: true,
+      directory: '/archive',
+      keptMs: undefined,
+      held: undefined,
+      lagMs: undefined,
+      expiredBefore: undefined,
+      problems: [],
+      ...archive,
+    },
   }
 }
 
@@ -146,4 +162,56 @@ test('two that are open count each for itself', async () => {
   const [one, other] = [opened(), opened()]
   one.listener.jobFinished?.(RESULT)
   assert.equal((await samples(other)).get('mcp_maintenance_job_runs_total{job="purge-sessions",outcome="succeeded"}'), 0)
+})
+
+const LABEL = `{job="${ARCHIVED}"}`
+const KNOWN = { lagMs: 0, verification: undefined }
+const HELD = { rows: 70, bytes: 3_000, files: 3, head: null, newestAt: NOW, filesInHand: 0 }
+
+test('what runs archived is counted, and what is not known of the archive has no value', async () => {
+  const metrics = opened(undefined, [ARCHIVED])
+  const before = await samples(metrics)
+  assert.equal(before.get(`mcp_maintenance_archived_rows_total${LABEL}`), 0)
+  assert.deepEqual(
+    [...before.keys()].filter((name) => name.startsWith('mcp_maintenance_archive_')),
+    [],
+  )
+  metrics.listener.jobFinished?.({ ...RESULT, job: ARCHIVED, deleted: 50, archived: { rows: 50, bytes: 2_000, files: 2, ...KNOWN } })
+  metrics.listener.jobFinished?.({ ...RESULT, job: ARCHIVED, outcome: 'failed', archived: { rows: 20, bytes: 1_000, files: 1, ...KNOWN } })
+  const after = await samples(metrics)
+  for (const [name, value] of [
+    ['rows', 70],
+    ['bytes', 3_000],
+    ['files', 3],
+  ] as const)
+    assert.equal(after.get(`mcp_maintenance_archived_${name}_total${LABEL}`), value)
+})
+
+test('the archive is told as it was last known; its lag grows while nothing happens', async () => {
+  let now = NOW
+  const metrics = opened({ ...hostClock(), now: () => now }, [ARCHIVED])
+  metrics.know(status(undefined, { lagMs: 5_000, held: { ...HELD, verification: undefined } }))
+  now += 60_000
+  const lagging = await samples(metrics)
+  assert.equal(lagging.get(`mcp_maintenance_archive_lag_seconds${LABEL}`), 65)
+  assert.equal(lagging.get(`mcp_maintenance_archive_rows${LABEL}`), 70)
+  assert.equal(lagging.has(`mcp_maintenance_archive_last_verification_successful${LABEL}`), false)
+
+  metrics.know(status(undefined, { lagMs: 0, held: { ...HELD, verification: { at: NOW, sound: false } } }))
+  metrics.know(status(undefined))
+  const damaged = await samples(metrics)
+  assert.equal(damaged.get(`mcp_maintenance_archive_lag_seconds${LABEL}`), 0)
+  assert.equal(damaged.get(`mcp_maintenance_archive_last_verification_successful${LABEL}`), 0)
+  assert.equal(damaged.get(`mcp_maintenance_archive_last_verification_timestamp_seconds${LABEL}`), NOW / 1_000)
+  metrics.know(status(undefined, { held: { ...HELD, verification: { at: NOW + 1_000, sound: true } } }))
+  assert.equal((await samples(metrics)).get(`mcp_maintenance_archive_last_verification_successful${LABEL}`), 1)
+})
+
+test('where nothing is archived the archive has no metrics', async () => {
+  const metrics = opened()
+  metrics.know(status(undefined, { enabled: false, lagMs: 0, held: { ...HELD, verification: { at: NOW, sound: true } } }))
+  assert.deepEqual(
+    [...(await samples(metrics)).keys()].filter((name) => name.startsWith('mcp_maintenance_archive')),
+    [],
+  )
 })

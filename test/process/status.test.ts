@@ -3,7 +3,9 @@ import { access, readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { JOBS } from '../../src/catalogue.ts'
-import { command, type Ended } from '../support/command.ts'
+import { freshFolder } from '../archive/support.ts'
+import { auditLogs } from '../jobs/support.ts'
+import { command, events, type Ended } from '../support/command.ts'
 import { freshSqliteFile } from '../support/databases.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
 
@@ -37,7 +39,7 @@ function document(ended: Ended, valid: ValidateFunction): unknown {
 }
 
 interface History {
-  readonly runs: readonly { readonly job: string; readonly deleted: number }[]
+  readonly runs: readonly { readonly job: string; readonly deleted: number; readonly archived: { readonly rows: number } | null }[]
 }
 
 interface Status {
@@ -49,6 +51,15 @@ interface Status {
     readonly lastRun: { readonly outcome: string; readonly deleted: number; readonly error: string | null } | null
     readonly problems: readonly string[]
   }[]
+  readonly archive: {
+    readonly enabled: boolean
+    readonly retention: string | null
+    readonly head: object | null
+    readonly rows: number | null
+    readonly files: number | null
+    readonly lagMs: number | null
+    readonly verification: { readonly at: string; readonly sound: boolean } | null
+  }
 }
 
 for (const engine of ENGINES) {
@@ -108,6 +119,54 @@ for (const engine of ENGINES) {
     for (const { stdout } of [status, history]) assert.doesNotMatch(stdout, CONTROL)
     // oxlint-disable-next-line no-control-regex
     assert.match(history.stdout, /^[\u0000-\u007F]*$/)
+  })
+}
+
+for (const engine of ENGINES) {
+  test(`${engine.name}: status and history tell of the archive, as their schemas say and for people`, async () => {
+    await using database = await engine.fresh()
+    await using folder = await freshFolder()
+    const env = { ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: folder.path, ARCHIVE_RETENTION: '400d' }
+    const off = await ask(database, 'status')
+    assert.doesNotMatch(off.stdout, /^archive$/m)
+    assert.equal((await ask(database, 'migrate')).code, 0)
+    await auditLogs(database, engine, 3, 100)
+    const before = statusIn(await ask(database, 'status --json', env)).archive
+    assert.deepEqual([before.enabled, before.files, before.head, before.verification], [true, 0, null, null])
+    assert.ok(before.lagMs! > 9 * 86_400_000)
+
+    const run = await ask(database, '--run-now --job purge-audit-logs', env)
+    const [finished] = events(run, 'job.finished')
+    assert.match(String(finished!['msg']), /^purge-audit-logs: 3 rows deleted, 3 archived in [12] files$/)
+    assert.deepEqual([finished!['archiveLagMs'], 'archiveVerifiedAt' in finished!], [0, false])
+    assert.equal((await ask(database, 'archive verify', env)).code, 0)
+    const again = events(await ask(database, '--run-now --job purge-audit-logs', env), 'job.finished')[0]!
+    assert.deepEqual([again['archivedRows'], again['archiveSound']], [0, true])
+    const { archive } = statusIn(await ask(database, 'status --json', env))
+    assert.deepEqual([archive.rows, archive.lagMs, archive.verification?.sound, archive.retention], [3, 0, true, '400d'])
+    assert.equal(archive.verification?.at, again['archiveVerifiedAt'])
+
+    const text = (await ask(database, 'status', env)).stdout
+    const files = archive.files === 1 ? '1 file' : '2 files'
+    assert.match(
+      text,
+      new RegExp(`^archive\\n  folder +${folder.path}, files are kept for 400d\\n  holds +3 rows in ${files}, .* up to .* UTC`, 'm'),
+    )
+    assert.match(
+      text,
+      /^ {2}newest +audit_logs\/.*\.json, SHA-256 [0-9a-f]{64}\n {2}verified +sound .* UTC\)\n {2}lag +none\n {2}expired +files of days before /m,
+    )
+    assert.match(text, /deleted 0$/m)
+    assert.deepEqual(
+      runsIn(await ask(database, 'history --json')).map((each) => [each.deleted, each.archived?.rows]),
+      [
+        [3, 3],
+        [0, undefined],
+      ],
+    )
+    const history = (await ask(database, 'history')).stdout
+    assert.match(history, /deleted +archived +took/)
+    assert.match(history, /succeeded +3 +3 /)
   })
 }
 

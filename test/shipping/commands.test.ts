@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { access, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import BetterSqlite3 from 'better-sqlite3'
 import { parse } from 'yaml'
 import { parseCommand } from '../../src/cli.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
@@ -52,7 +54,7 @@ async function filesNamed(command: string): Promise<string[]> {
 }
 
 function scriptsNamed(command: string): void {
-  for (const [, name = ''] of command.matchAll(/npm run (?:-s )?([\w:]+)/g)) assert.ok(name in scripts, name)
+  for (const [, name = ''] of command.matchAll(/npm run (?:-s )?([\w:-]+)/g)) assert.ok(name in scripts, name)
 }
 
 const CONTAINERS = 'there is no container engine here'
@@ -78,7 +80,7 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    like: /^npm test(?: -- (.+))?$|^npm run test:\w+$|^\.ci\/run$/,
+    like: /^npm test(?: -- (.+))?$|^npm run test:[\w-]+$|^\.ci\/run$/,
     instead: ITSELF,
     async check(command) {
       await filesNamed(command.replace(/\/\*\S*/, '/'))
@@ -116,10 +118,12 @@ const RULES: readonly Rule[] = [
     async check(command, [, words = '']) {
       const [, name = ''] = /^(\w+)=/.exec(command) ?? []
       assert.ok(name === '' || ENVIRONMENT.has(name), name)
-      const [, service = '', inside = ''] = /^(?:exec|logs|run --rm) (\S+)(?: (.+))?$/.exec(words) ?? []
-      if (service === '') assert.match(words, /^(?:--profile monitoring )?up --build -d$/)
+      for (const [, file = ''] of words.matchAll(/-f (\S+)/g)) await access(`${CHECKOUT}${file}`)
+      const what = words.replaceAll(/-f \S+ /g, '')
+      const [, service = '', inside = ''] = /^(?:exec|logs|run --rm) (\S+)(?: (.+))?$/.exec(what) ?? []
+      if (service === '') assert.match(what, /^(?:--profile monitoring )?up --build -d$/)
       else assert.ok(service in compose.services, service)
-      if (service === 'maintenance' && words.startsWith('run')) parseCommand(inside.split(' '))
+      if (service === 'maintenance' && what.startsWith('run')) parseCommand(inside.split(' '))
       if (service === 'postgres') assert.match(inside, /^psql -U mcp_user -d mcp_gateway -c /)
     },
   },
@@ -152,12 +156,22 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    like: /^(?:echo '.+' \| )?sudo (?:npm|install|systemctl) |^journalctl /,
+    like: /^sed '(.+)' deploy\/kubernetes\/\S+ \| kubectl apply -f -$/,
+    instead: `${CLUSTER}; test/shipping/kubernetes.test.ts looks at what sed makes of each file`,
+    async check(command) {
+      const [file = ''] = await filesNamed(command)
+      assert.ok((await readFile(`${CHECKOUT}${file}`, 'utf8')).includes(`# With an archive: ${command}\n`))
+    },
+  },
+  {
+    like: /^(?:echo '.+' \| )?sudo (?:npm|install|systemctl|tee) |^journalctl /,
     instead: SYSTEMD,
     async check(command) {
       await filesNamed(command)
       const [, unit] = /(?:edit|--now|-u) (\S+)$/.exec(command) ?? []
       if (unit !== undefined) await access(`${CHECKOUT}deploy/systemd/${unit.includes('.') ? unit : `${unit}.service`}`)
+      const [, setting] = /echo '([A-Z_]+)=.*' \| sudo tee -a \/etc\/mcp-gateway-maintenance\/environment$/.exec(command) ?? []
+      if (setting !== undefined) return assert.ok(ENVIRONMENT.has(setting), setting)
       const [, url] = /echo '(.+)'/.exec(command) ?? []
       if (url !== undefined) parseDatabaseUrl(url)
     },
@@ -184,6 +198,9 @@ const RULES: readonly Rule[] = [
   },
 ]
 
+/** In this order, on one database, and its archive. */
+const ARCHIVE = /^(?:ARCHIVE_ENABLED=true )?npm start -- (?:--run-now --job purge-audit-logs$|archive )|^(?:find|duckdb) /
+
 /** In this order, on one database: who migrates, migrating, who purges, purging. */
 const LEAST_PRIVILEGE = /^(?:psql .*-f deploy\/postgres\/|DATABASE_URL='postgresql:)/
 
@@ -194,7 +211,7 @@ async function optionsKnown(file: string, words: string): Promise<void> {
 
 for (const { file, commands } of documents) {
   describe(`commands of ${file}`, () => {
-    for (const command of new Set(commands.filter((each) => !LEAST_PRIVILEGE.test(each)))) {
+    for (const command of new Set(commands.filter((each) => !LEAST_PRIVILEGE.test(each) && !ARCHIVE.test(each)))) {
       const rules = RULES.filter(({ like }) => like.test(command))
       const [rule] = rules
       const how = rule?.instead === undefined ? 'is run' : `is compared: ${rule.instead}`
@@ -221,6 +238,31 @@ it('the commands for least privilege are run, one after the other', { skip: miss
   } finally {
     for (const role of roles) await database.admin.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`)
   }
+})
+
+it('the commands of the archive are run, one after the other', async (t) => {
+  const commands = documents.flatMap((document) => document.commands).filter((command) => ARCHIVE.test(command))
+  assert.ok(commands.length > 6)
+  await using fresh = await freshSqliteFile()
+  const env = { ...packagingEnvironment(), DATABASE_URL: `sqlite:///${fresh.file}`, ARCHIVE_DIRECTORY: join(fresh.folder, 'archive') }
+  await succeeds('npm start -- migrate', { env })
+  const database = new BetterSqlite3(fresh.file)
+  database.exec(`INSERT INTO audit_logs (tool_name, "user", action, status, timestamp)
+    SELECT 't', 'u', 'invoke', 'success', datetime('now', -value || ' days') FROM json_each('[1, 2, 91, 92, 93]')`)
+  for (const command of commands) {
+    const [program = ''] = command.split(' ')
+    const without =
+      program === 'duckdb'
+        ? 'test/archive/readers.test.ts runs its query'
+        : program === 'find'
+          ? (missing('zstdcat') ?? missing('jq'))
+          : undefined
+    await t.test(`"${command}"`, { skip: without ?? false }, () =>
+      succeeds(command, { env, ...(program === 'find' ? { cwd: fresh.folder } : {}) }),
+    )
+  }
+  assert.deepEqual(database.prepare('SELECT "rows", verified FROM maintenance_archives').get(), { rows: 3, verified: 'sound' })
+  database.close()
 })
 
 it('each rule is for a command that some document shows', () => {

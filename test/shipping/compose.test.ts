@@ -32,6 +32,32 @@ function fileOf(secret: string): string {
   return `${CHECKOUT}${fallback}/${name}`
 }
 
+describe('deploy/compose/archive.yaml', async () => {
+  const text = await readFile(`${CHECKOUT}deploy/compose/archive.yaml`, 'utf8')
+  const { services } = parse(text) as { services: Record<string, { environment: Record<string, string>; volumes: string[] }> }
+
+  it("adds the archive's folder to the worker, and nothing else", () => {
+    assert.deepEqual(Object.keys(services), ['maintenance'])
+    const { environment, volumes, ...rest } = services['maintenance']!
+    assert.deepEqual(rest, { mem_limit: '256m' })
+    assert.deepEqual(
+      Object.keys(environment).filter((name) => !ENVIRONMENT.has(name)),
+      [],
+    )
+    assert.equal(environment['ARCHIVE_ENABLED'], 'true')
+    assert.equal(volumes.length, 1)
+    // Without the variable compose stops: an archive in a container goes with it.
+    assert.match(volumes[0]!, new RegExp(`^\\$\\{ARCHIVE_DIRECTORY:\\?.+\\}:${environment['ARCHIVE_DIRECTORY']}$`))
+  })
+
+  it('says how the folder is made for the user that the worker runs as', () => {
+    const [uid, gid] = maintenance.user!.split(':')
+    const [, owner, group, folder] = /install -d -m 700 -o (\d+) -g (\d+) (\S+)$/m.exec(text) ?? []
+    assert.deepEqual([owner, group], [uid, gid])
+    assert.ok(text.includes(`ARCHIVE_DIRECTORY=${folder} docker compose -f compose.yaml -f deploy/compose/archive.yaml up`))
+  })
+})
+
 describe('compose.yaml', () => {
   it('brings up the database that the worker is told of, with the same password', async () => {
     const url = parseDatabaseUrl((await readFile(fileOf('database_url'), 'utf8')).trim())

@@ -13,9 +13,15 @@ const FOLDER = `${CHECKOUT}deploy/kubernetes/`
 const { version }: { version: string } = JSON.parse(await readFile(`${CHECKOUT}package.json`, 'utf8'))
 /** The pages by path. */
 const served = await readFile(`${CHECKOUT}src/http/site.ts`, 'utf8')
-const manifests = new Map<string, Manifest>()
-for (const file of (await readdir(FOLDER)).toSorted())
-  manifests.set(file, parse(await readFile(`${FOLDER}${file}`, 'utf8'), { version: '1.1' }))
+const texts = new Map<string, string>()
+for (const file of (await readdir(FOLDER)).toSorted()) texts.set(file, await readFile(`${FOLDER}${file}`, 'utf8'))
+const VOLUME = 'archive-volume.yaml'
+/** Those that have a pod. */
+const manifests = new Map([...texts].filter(([file]) => file !== VOLUME).map(([file, text]) => [file, manifestOf(text)]))
+
+function manifestOf(text: string): Manifest {
+  return parse(text, { version: '1.1' }) as Manifest
+}
 
 function manifest(file: string): Manifest {
   const found = manifests.get(file)
@@ -27,18 +33,19 @@ function podOf({ spec }: Manifest): PodSpec {
   return 'jobTemplate' in spec ? spec.jobTemplate.spec.template.spec : spec.template.spec
 }
 
-function workerOf(file: string): Container {
-  const { containers, initContainers = [] } = podOf(manifest(file))
+function workerOf(file: string, each = manifest(file)): Container {
+  const { containers, initContainers = [] } = podOf(each)
   const found = [...initContainers, ...containers].find(({ name }) => name === 'maintenance')
   assert.ok(found !== undefined, file)
   return found
 }
 
 describe('what is shipped for Kubernetes', () => {
-  it('is a sidecar, a worker of two replicas, a nightly run and a migration', () => {
+  it('is a sidecar, a worker of two replicas, a nightly run, a migration and a weekly look at the archive', () => {
     assert.deepEqual(
       [...manifests].map(([file, { apiVersion, kind }]) => `${file}: ${apiVersion} ${kind}`),
       [
+        'archive-verify.yaml: batch/v1 CronJob',
         'cronjob.yaml: batch/v1 CronJob',
         'deployment.yaml: apps/v1 Deployment',
         'migrate-job.yaml: batch/v1 Job',
@@ -78,7 +85,9 @@ describe('what is shipped for Kubernetes', () => {
         capabilities: { drop: ['ALL'] },
         seccompProfile: { type: 'RuntimeDefault' },
       })
-      assert.deepEqual(resources, { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '128Mi' } })
+      // Who reads the archive may have to do with large rows.
+      const memory = file === 'archive-verify.yaml' ? '256Mi' : '128Mi'
+      assert.deepEqual(resources, { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory } })
       const pod = podOf(each)
       assert.equal(pod.automountServiceAccountToken, false)
       assert.equal(pod.securityContext.fsGroup, securityContext.runAsGroup)
@@ -91,6 +100,53 @@ describe('what is shipped for Kubernetes', () => {
       assert.ok(pod.volumes.some(({ name, emptyDir }) => name === writable[0]?.name && emptyDir?.medium === 'Memory'))
     })
   }
+
+  const ARCHIVING = ['sidecar.yaml', 'deployment.yaml', 'cronjob.yaml']
+  for (const file of ARCHIVING) {
+    it(`${file} gets the folder of the archive from its comments, and nothing else`, () => {
+      const text = texts.get(file)!
+      assert.ok(text.includes(`sed 's/#archive //; s/memory: 128Mi/memory: 256Mi/' deploy/kubernetes/${file} | kubectl apply -f -`))
+      // As sed does it: once a line.
+      const archiving = manifestOf(text.replaceAll(/^(.*?)#archive /gm, '$1').replaceAll('memory: 128Mi', 'memory: 256Mi'))
+      assert.deepEqual(workerOf(file, archiving).resources, { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '256Mi' } })
+      const added = workerOf(file, archiving).env!.filter(({ name }) => !workerOf(file).env!.some((each) => each.name === name))
+      assert.deepEqual(added, [
+        { name: 'ARCHIVE_ENABLED', value: 'true' },
+        { name: 'ARCHIVE_DIRECTORY', value: '/archive' },
+      ])
+      assert.ok(added.every(({ name }) => ENVIRONMENT.has(name)))
+      assert.deepEqual(workerOf(file, archiving).volumeMounts.slice(workerOf(file).volumeMounts.length), [
+        { name: 'maintenance-archive', mountPath: '/archive' },
+      ])
+      assert.deepEqual(podOf(archiving).volumes.slice(podOf(manifest(file)).volumes.length), [
+        { name: 'maintenance-archive', persistentVolumeClaim: { claimName: 'mcp-gateway-maintenance-archive' } },
+      ])
+    })
+  }
+
+  it('the archive is one volume for all, which is read every week and not written to', () => {
+    const { kind, metadata, spec } = parse(texts.get(VOLUME)!) as {
+      kind: string
+      metadata: { name: string }
+      spec: { accessModes: string[] }
+    }
+    assert.deepEqual(
+      [kind, metadata.name, spec.accessModes],
+      ['PersistentVolumeClaim', 'mcp-gateway-maintenance-archive', ['ReadWriteMany']],
+    )
+    const file = 'archive-verify.yaml'
+    const { args, env, volumeMounts } = workerOf(file)
+    assert.deepEqual(args, ['archive', 'verify'])
+    assert.ok(env!.some(({ name, value }) => name === 'ARCHIVE_DIRECTORY' && value === '/archive'))
+    assert.ok(volumeMounts.some((mount) => mount.mountPath === '/archive' && mount.readOnly === true))
+    assert.ok(podOf(manifest(file)).volumes.some(({ persistentVolumeClaim: claim }) => claim?.claimName === metadata.name))
+    const { spec: nightly } = manifest(file)
+    assert.ok('jobTemplate' in nightly && isSchedule(nightly.schedule))
+    // Where the answer is that something is wrong, the next one would be the same.
+    assert.deepEqual(nightly.jobTemplate.spec.podFailurePolicy.rules, [
+      { action: 'FailJob', onExitCodes: { operator: 'In', values: [1, 2] } },
+    ])
+  })
 
   for (const file of ['sidecar.yaml', 'deployment.yaml']) {
     it(`${file} asks what the worker answers: whether it is up to date before it counts as started, then whether it lives`, () => {

@@ -4,6 +4,7 @@ import { scheduleProblem } from '../../src/schedule/expression.ts'
 export interface Manifest {
   readonly apiVersion: string
   readonly kind: string
+  readonly metadata: { readonly name: string }
   readonly spec: DeploymentSpec | JobSpec | CronJobSpec
 }
 
@@ -38,6 +39,7 @@ export interface PodSpec {
     readonly name: string
     readonly secret?: { readonly secretName: string; readonly defaultMode: number }
     readonly emptyDir?: { readonly medium: string }
+    readonly persistentVolumeClaim?: { readonly claimName: string }
   }[]
 }
 

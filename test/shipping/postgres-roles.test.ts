@@ -7,6 +7,7 @@ import { Client } from 'pg'
 import { JOBS } from '../../src/catalogue.ts'
 import { command, events } from '../support/command.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
+import { freshFolder } from '../archive/support.ts'
 import { CHECKOUT } from './checkout.ts'
 
 const PURGE = 'deploy/postgres/purge-role.sql'
@@ -125,6 +126,35 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(rows, [{ n: 2 * JOBS.length, deleted: 10 }])
     })
 
+    it('the purging role archives, verifies and lists what it archived, and tells the status', async () => {
+      await using roles = await rolesOn(major)
+      await using folder = await freshFolder()
+      await migrateAs(roles)
+      await roles.as(roles.gateway, async (client) => void (await client.query(AUDIT)))
+      roles.script(PURGE, { role: roles.purge })
+      const env = {
+        DATABASE_URL: roles.url(roles.purge),
+        ARCHIVE_ENABLED: 'true',
+        ARCHIVE_DIRECTORY: folder.path,
+        ARCHIVE_RETENTION: '95d',
+      }
+      const done = await command(['--run-now'], { env })
+      assert.equal(done.code, 0, done.stdout)
+      const [logs] = events(done, 'job.finished')
+      assert.deepEqual([logs!['deleted'], logs!['archivedRows']], [10, 10])
+      // Files of the days that have had their time went in the same run, and of runs of long ago nothing is kept.
+      const again = await command(['--run-now', '--job', 'purge-audit-logs'], { env })
+      assert.equal(again.code, 0, again.stdout)
+      for (const words of [['verify'], ['list']]) {
+        const answer = await command(['archive', ...words], { env })
+        assert.deepEqual([answer.code, answer.stderr], [0, ''], answer.stdout)
+      }
+      const status = await command(['status', '--json'], { env })
+      const { archive } = JSON.parse(status.stdout) as { archive: { rows: number; verification: { sound: boolean }; problems: string[] } }
+      assert.ok(archive.rows > 0 && archive.rows < 10)
+      assert.deepEqual([archive.verification.sound, archive.problems], [true, []])
+    })
+
     it('the purging role deletes and no more', async () => {
       await using roles = await rolesOn(major)
       await migrateAs(roles)
@@ -142,6 +172,9 @@ for (const major of POSTGRES_MAJORS) {
           ['maintenance_history', 'SELECT'],
           ['maintenance_runs', 'DELETE INSERT SELECT UPDATE'],
           ['maintenance_leases', 'DELETE INSERT SELECT UPDATE'],
+          ['maintenance_archives', 'INSERT SELECT UPDATE'],
+          ['maintenance_archived', 'DELETE INSERT SELECT UPDATE'],
+          ['maintenance_archive_history', 'SELECT'],
         ]),
       )
       await roles.as(roles.purge, async (client) => {
@@ -160,6 +193,7 @@ const FORBIDDEN: readonly string[] = [
   `TRUNCATE audit_logs`,
   `DROP INDEX idx_audit_logs_action`,
   `DELETE FROM maintenance_migrations`,
+  `DELETE FROM maintenance_archives`,
   `CREATE TABLE mine (id INT)`,
   `CREATE SCHEMA mine`,
   `CREATE ROLE other`,

@@ -71,6 +71,8 @@ describe('what is shipped for Prometheus', () => {
     ['MaintenanceJobFailing', (text) => text.replace('outcome="failed"', 'outcome="skipped"')],
     ['MaintenanceJobLate', (text) => text.replace('> 26 * 3600', '> 260 * 3600')],
     ['MaintenanceBacklogGrowing', (text) => text.replace('offset 1d', 'offset 1m')],
+    ['MaintenanceArchiveDamaged', (text) => text.replace('_last_verification_successful) == 0', '_last_verification_successful) == 1')],
+    ['MaintenanceArchiveUnverified', (text) => text.replace('offset 8d > 0', 'offset 80d > 0')],
     ['MaintenanceMigrationsPending', (text) => text.replace('state="pending"', 'state="applied"')],
     ['MaintenanceAbsent', (text) => text.replace('absent(mcp_maintenance_build_info)', 'absent(absent(mcp_maintenance_build_info))')],
   ]

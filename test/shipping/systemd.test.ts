@@ -12,12 +12,16 @@ const FOLDER = `${CHECKOUT}deploy/systemd/`
 const WORKER = 'mcp-gateway-maintenance.service'
 const ONCE = 'mcp-gateway-maintenance-once.service'
 const TIMER = 'mcp-gateway-maintenance-once.timer'
+const VERIFY = 'mcp-gateway-maintenance-archive-verify.service'
+const VERIFY_TIMER = 'mcp-gateway-maintenance-archive-verify.timer'
 const units = new Map<string, string>()
-for (const name of [WORKER, ONCE, TIMER]) units.set(name, await readFile(`${FOLDER}${name}`, 'utf8'))
+for (const name of [WORKER, ONCE, TIMER, VERIFY, VERIFY_TIMER]) units.set(name, await readFile(`${FOLDER}${name}`, 'utf8'))
 /** The first that looks at the security of a file. */
 const ANALYZER = 250
 const { stdout: analyzer } = await run('systemd-analyze', ['--version'], { cwd: '/' })
 const skip = Number(/^systemd (\d+)/.exec(analyzer)?.[1] ?? 0) < ANALYZER && `systemd-analyze ${ANALYZER} or newer is not on this machine`
+
+const WORDS: Readonly<Record<string, readonly string[]>> = { [WORKER]: [], [ONCE]: ['--run-now'], [VERIFY]: ['archive', 'verify'] }
 
 /** Every value of a key, in order. */
 function values(name: string, key: string): string[] {
@@ -34,7 +38,7 @@ describe('the systemd units', () => {
     assert.deepEqual(done, { code: 0, stdout: '', stderr: '' })
   })
 
-  for (const name of [WORKER, ONCE]) {
+  for (const name of [WORKER, ONCE, VERIFY]) {
     it(`${name} is exposed to at most 2.0 of 10`, { skip }, async () => {
       // The threshold is in tenths.
       const done = await analyzed(['security', '--offline=yes', '--threshold=20'], [name])
@@ -55,12 +59,20 @@ describe('the systemd units', () => {
       assert.ok(ENVIRONMENT.has('DATABASE_URL_FILE'))
     })
 
+    it(`${name} may ${name === VERIFY ? 'not ' : ''}write where the README puts the archive, and nowhere that is not there`, async () => {
+      const folders = values(name, 'ReadWritePaths')
+      assert.ok(folders.every((folder) => folder.startsWith('-/')))
+      const [, archive = ''] = /ARCHIVE_DIRECTORY=(\/var\/lib\/\S+)'/.exec(await readFile(`${CHECKOUT}README.md`, 'utf8')) ?? []
+      assert.ok(archive !== '')
+      assert.equal(folders.includes(`-${archive}`), name !== VERIFY)
+    })
+
     it(`${name} starts an installed package with arguments that there are`, () => {
       const [start = ''] = values(name, 'ExecStart')
       const [program = '', ...words] = start.split(' ')
       assert.equal(program, '/opt/mcp-gateway-maintenance/node_modules/.bin/mcp-gateway-maintenance')
       parseCommand(words)
-      assert.deepEqual(words, name === ONCE ? ['--run-now'] : [])
+      assert.deepEqual(words, WORDS[name])
     })
 
     it(`${name} leaves the worker the time that it may take to end, and kills only what is left`, () => {
@@ -76,24 +88,31 @@ describe('the systemd units', () => {
     assert.deepEqual(values(WORKER, 'StartLimitIntervalSec'), ['0'])
   })
 
-  it('one run ends, is not tried again, and is given up after hours', () => {
-    assert.deepEqual(values(ONCE, 'Type'), ['oneshot'])
-    assert.deepEqual(values(ONCE, 'Restart'), [])
-    assert.deepEqual(values(ONCE, 'TimeoutStartSec'), ['6h'])
+  for (const name of [ONCE, VERIFY]) {
+    it(`${name} ends, is not tried again, and is given up after hours`, () => {
+      assert.deepEqual(values(name, 'Type'), ['oneshot'])
+      assert.deepEqual(values(name, 'Restart'), [])
+      assert.deepEqual(values(name, 'TimeoutStartSec'), ['6h'])
+    })
+  }
+
+  it('the services are hardened alike', () => {
+    for (const name of [ONCE, VERIFY]) assert.equal(hardening(name).trim(), hardening(WORKER).trim())
   })
 
-  it('the two services are hardened alike', () => {
-    assert.equal(hardening(ONCE).trim(), hardening(WORKER).trim())
-  })
-
-  it('the timer starts the one run, nightly, also one that was missed', { skip }, async () => {
-    assert.deepEqual([values(TIMER, 'Persistent'), values(TIMER, 'WantedBy'), values(TIMER, 'Unit')], [['true'], ['timers.target'], []])
-    assert.equal(TIMER.replace(/timer$/, 'service'), ONCE)
-    const [calendar = ''] = values(TIMER, 'OnCalendar')
-    const done = await run('systemd-analyze', ['calendar', '--base-time=2026-03-01 12:00:00 UTC', calendar], { cwd: '/' })
-    assert.equal(done.code, 0, done.stderr)
-    assert.match(done.stdout, /2026-03-02 03:00:00 UTC/)
-  })
+  for (const [timer, service, next] of [
+    [TIMER, ONCE, '2026-03-02 03:00:00 UTC'],
+    [VERIFY_TIMER, VERIFY, '2026-03-08 05:00:00 UTC'],
+  ] as const) {
+    it(`${timer} starts its service, also where a time was missed`, { skip }, async () => {
+      assert.deepEqual([values(timer, 'Persistent'), values(timer, 'WantedBy'), values(timer, 'Unit')], [['true'], ['timers.target'], []])
+      assert.equal(timer.replace(/timer$/, 'service'), service)
+      const [calendar = ''] = values(timer, 'OnCalendar')
+      const done = await run('systemd-analyze', ['calendar', '--base-time=2026-03-01 12:00:00 UTC', calendar], { cwd: '/' })
+      assert.equal(done.code, 0, done.stderr)
+      assert.ok(done.stdout.includes(next), done.stdout)
+    })
+  }
 })
 
 /** Looks at copies whose program exists: the real one is where a person installs it. */

@@ -12,7 +12,7 @@ function told(changes: {
   database?: Partial<Status['database']>
   migrations?: Partial<Status['migrations']>
   job?: Partial<JobStatus>
-  archive?: Parameters<typeof attentionOf>[0]['archive']
+  archive?: Partial<Status['archive']>
 }): string {
   return attentionOf({
     database: { engine: 'e', place: 'p', name: 'n', reachable: true, sizeBytes: 1, problem: undefined, ...changes.database },
@@ -35,7 +35,16 @@ function told(changes: {
         ...changes.job,
       },
     ],
-    ...(changes.archive === undefined ? {} : { archive: changes.archive }),
+    archive: {
+      enabled: false,
+      directory: '/archive',
+      keptMs: undefined,
+      held: undefined,
+      lagMs: undefined,
+      expiredBefore: undefined,
+      problems: [],
+      ...changes.archive,
+    },
   }).join('\n')
 }
 
@@ -51,6 +60,7 @@ function ended(outcome: string, error?: string): Partial<JobStatus> {
     version: 'v',
     startedAt: 0,
     finishedAt: 1,
+    archived: undefined,
     ...counts,
   }
   return { lastRun }
@@ -75,7 +85,8 @@ test('what is not is told in a sentence', () => {
 })
 
 test('an archive that is damaged, or would not be written, is told of, unless it is disabled', () => {
-  const archive = { enabled: true, problems: ['the folder is full'], held: { verification: { sound: false } } }
+  const held = { head: null, rows: 0, bytes: 0, files: 0, filesInHand: 0, newestAt: undefined, verification: { at: 0, sound: false } }
+  const archive = { enabled: true, problems: ['the folder is full'], held }
   assert.match(told({ archive }), /^the archive was found damaged .*\nthe folder is full$/)
   assert.equal(told({ archive: { ...archive, problems: [], held: undefined } }), '')
   assert.equal(told({ archive: { ...archive, enabled: false } }), '')

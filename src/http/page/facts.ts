@@ -4,19 +4,6 @@ import { html, type Html, type Part } from './html.ts'
 import { ago, at } from './moments.ts'
 import { cut } from './texts.ts'
 
-/** What the page shows of the archive, where there is one. */
-export interface ArchiveDocument {
-  readonly enabled: boolean
-  readonly directory: string
-  readonly retention: string | null
-  readonly rows: number | null
-  readonly bytes: number | null
-  readonly files: number | null
-  readonly newestAt: string | null
-  readonly lagMs: number | null
-  readonly verification: { readonly at: string; readonly sound: boolean } | null
-}
-
 export function migrationsSection({ migrations }: StatusDocument): Html | undefined {
   if (migrations === null) return undefined
   const { applied, pending, enabled, problem } = migrations
@@ -35,8 +22,8 @@ function path({ version, name }: { readonly version: number; readonly name: stri
   return `${String(version).padStart(3, '0')}_${name}`
 }
 
-export function archiveSection({ at: now }: StatusDocument, archive: ArchiveDocument | undefined): Html | undefined {
-  if (archive === undefined || (!archive.enabled && !archive.rows)) return undefined
+export function archiveSection({ at: now, archive }: StatusDocument): Html | undefined {
+  if (!archive.enabled && !archive.rows) return undefined
   const { enabled, directory, retention, rows, bytes, files, newestAt, lagMs, verification } = archive
   return html`<section aria-labelledby="archive">
     <h2 id="archive">Archive</h2>

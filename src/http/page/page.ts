@@ -1,7 +1,7 @@
 import type { StatusDocument } from '../../status/document.ts'
 import { sizeText } from '../../status/words.ts'
 import { deletedSection } from './chart.ts'
-import { archiveSection, migrationsSection, type ArchiveDocument } from './facts.ts'
+import { archiveSection, migrationsSection } from './facts.ts'
 import { html, type Html } from './html.ts'
 import { jobsSection } from './jobs.ts'
 import { runsSection } from './runs.ts'
@@ -19,7 +19,7 @@ export const CONTENT_SECURITY_POLICY = [
 ].join('; ')
 
 /** A page for people, of what `status --json` says: everything in it is in that document. Works without scripts and has none. */
-export function pageOf(status: StatusDocument & { readonly archive?: ArchiveDocument }): string {
+export function pageOf(status: StatusDocument): string {
   const { attention, database, version } = status
   const { engine, place, name, sizeBytes } = database
   const where = place.endsWith(name) ? place : `${place}/${name}`
@@ -49,7 +49,7 @@ export function pageOf(status: StatusDocument & { readonly archive?: ArchiveDocu
         </header>
         <main>
           ${jobsSection(status)} ${deletedSection(status)} ${runsSection(status)}
-          <div class="beside">${migrationsSection(status)} ${archiveSection(status, status.archive)}</div>
+          <div class="beside">${migrationsSection(status)} ${archiveSection(status)}</div>
         </main>
         <footer>
           <p>

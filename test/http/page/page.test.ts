@@ -15,6 +15,7 @@ const WITHOUT = statusWithout(LABEL, 'db.example:5432 does not answer', {
   scheduleTimeZone: 'UTC',
   clock: { ...hostClock(), now: () => NOW },
   jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: job.retention?.defaultMs })),
+  archive: { enabled: false, directory: '/srv/archive', keptMs: undefined },
 })
 
 /** Ninety days on which each job deleted as much as this, with five runs each. */
@@ -53,6 +54,7 @@ function pastRun(run: Partial<PastRun>): PastRun {
     undated: 0,
     unreadable: 0,
     locked: 0,
+    archived: undefined,
     error: undefined,
     ...run,
   }
@@ -95,12 +97,16 @@ test('an archive is shown where there is one', () => {
     enabled: true,
     directory: '/srv/archive',
     retention: null,
+    head: null,
     rows: 1_200,
     bytes: 34_000,
     files: 3,
+    filesInHand: 0,
     newestAt: '2024-07-06T11:00:00.000Z',
+    expiredBefore: null,
     lagMs: 0,
     verification: { at: '2024-10-04T10:00:00.000Z', sound: true },
+    problems: [],
   }
   const shown = (changes: Partial<typeof archive>): string =>
     textOf(pageOf({ ...statusDocument(status(5)), archive: { ...archive, ...changes } }))

@@ -1,0 +1,79 @@
+import { ArchiveFolder } from '../archive/folder.ts'
+import { dayOf, type Link } from '../archive/format.ts'
+import { ARCHIVES } from '../archive/state.ts'
+import { lagOf, readSummary, type ArchiveSummary } from '../archive/summary.ts'
+import type { Database, Relation } from '../database/database.ts'
+import { messageOf } from '../errors.ts'
+import type { EpochMs } from '../time.ts'
+import type { JobStatus } from './job-status.ts'
+import { asked } from './question.ts'
+
+/** The archive as it is configured. */
+export interface ArchivePlan {
+  readonly enabled: boolean
+  /** Absolute. */
+  readonly directory: string
+  /** How long a file is kept, from the time of its rows; `undefined`: for ever. */
+  readonly keptMs: number | undefined
+}
+
+export interface ArchiveStatus extends ArchivePlan {
+  /** `undefined`: it is not known. */
+  readonly held: ArchiveSummary | undefined
+  /** See `lagOf`. `undefined` also where nothing is to be archived. */
+  readonly lagMs: number | undefined
+  /** `2025-11-24`: files of earlier days, in UTC, have had their time, and go with the next run. `undefined`: none ever has. */
+  readonly expiredBefore: string | undefined
+  /** Why something above is not known, or why a run would fail; each says what to do. */
+  readonly problems: readonly string[]
+}
+
+export interface ReadArchiveOptions {
+  readonly at: EpochMs
+  readonly relations: ReadonlyMap<string, Relation>
+  /** Of the job whose rows are archived. */
+  readonly job: JobStatus
+}
+
+/** Reads the database and, where archiving is on, whether the folder has the newest file; the files themselves are for `archive verify` to read. */
+export async function readArchive(
+  database: Database,
+  plan: ArchivePlan,
+  { at, relations, job }: ReadArchiveOptions,
+): Promise<ArchiveStatus> {
+  const { table } = job.job
+  const recorded = relations.get(ARCHIVES)?.kind === 'table'
+  const summary = recorded ? await asked(() => readSummary(database, database.named(ARCHIVES), table)) : undefined
+  const held = summary?.answer
+  return {
+    ...plan,
+    held,
+    lagMs: plan.enabled && job.enabled && job.backlog !== undefined ? lagOf(job.backlog, job.backlog.cutoff) : undefined,
+    expiredBefore: plan.keptMs === undefined ? undefined : dayOf(at - plan.keptMs),
+    problems: [
+      ...(plan.enabled && !recorded
+        ? [`there is no table ${ARCHIVES} yet: migration 005 makes it, and without it runs fail before they delete anything`]
+        : []),
+      ...(summary?.problem === undefined ? [] : [summary.problem]),
+      ...(plan.enabled && held !== undefined && held.head !== null ? await missingHead(plan, table, held.head) : []),
+    ],
+  }
+}
+
+/** Where there is no database to ask. */
+export function archiveWithout(plan: ArchivePlan): ArchiveStatus {
+  return { ...plan, held: undefined, lagMs: undefined, expiredBefore: undefined, problems: [] }
+}
+
+async function missingHead({ directory }: ArchivePlan, table: string, head: Link): Promise<string[]> {
+  const folder = new ArchiveFolder(directory, table)
+  try {
+    if (await folder.exists(head.manifest)) return []
+  } catch (error) {
+    return [messageOf(error)]
+  }
+  return [
+    `${folder.absolute(head.manifest)} is missing, and the database says that it is the newest: runs fail before they delete anything. See that ` +
+      'ARCHIVE_DIRECTORY is the folder, and the volume, that the runs before wrote to',
+  ]
+}

@@ -1,0 +1,48 @@
+import type { ArchiveSummary, Verdict } from '../archive/summary.ts'
+import type { ArchiveStatus } from '../status/archive-status.ts'
+import { formatDuration, type EpochMs } from '../time.ts'
+import { red, type Style } from './style.ts'
+import type { Row } from './table.ts'
+import { agoText, countText, durationText, rowsText, sizeText, zonedText } from '../status/words.ts'
+
+/** Where nothing is archived there is nothing to say. */
+export function isShown({ enabled, held }: ArchiveStatus): boolean {
+  return enabled || (held !== undefined && (held.head !== null || held.filesInHand > 0))
+}
+
+/** What is wrong with it is not among them. */
+export function archiveRows({ enabled, directory, keptMs, held, lagMs, expiredBefore }: ArchiveStatus, at: EpochMs, style: Style): Row[] {
+  const kept = keptMs === undefined ? 'for ever' : `for ${formatDuration(keptMs)}`
+  return [
+    ['folder', `${directory}, files are kept ${kept}${enabled ? '' : '; disabled by archive.enabled'}`],
+    ...(held === undefined ? [] : heldRows(held, at, style)),
+    ...(lagMs === undefined
+      ? []
+      : [['lag', lagMs === 0 ? 'none' : `${durationText(lagMs)}, by the oldest row that is not in it yet`] as const]),
+    ...(expiredBefore === undefined ? [] : [['expired', `files of days before ${expiredBefore}`] as const]),
+  ]
+}
+
+function heldRows({ rows, files, bytes, newestAt, head, filesInHand, verification }: ArchiveSummary, at: EpochMs, style: Style): Row[] {
+  const until = newestAt === undefined ? '' : `, up to ${zonedText(newestAt)}`
+  return [
+    ['holds', `${rowsText(rows)} in ${filesText(files)}, ${sizeText(bytes)}${until}`],
+    ...(filesInHand === 0 ? [] : [['in hand', `${filesText(filesInHand)}: of a run that goes on, or that the next one settles`] as const]),
+    ...(head === null
+      ? []
+      : ([
+          ['newest', `${head.manifest}, SHA-256 ${head.sha256}`],
+          ['verified', verifiedText(verification, at, style)],
+        ] as const)),
+  ]
+}
+
+function verifiedText(verification: Verdict | undefined, at: EpochMs, style: Style): string {
+  if (verification === undefined) return 'never: run archive verify'
+  const when = `${agoText(at - verification.at)} (${zonedText(verification.at)})`
+  return verification.sound ? `sound ${when}` : `${red('damaged', style)} ${when}: archive verify says what is wrong`
+}
+
+function filesText(files: number): string {
+  return `${countText(files)} ${files === 1 ? 'file' : 'files'}`
+}
