@@ -32,7 +32,9 @@ export class RowsWriter {
   #sink: Sink | undefined
   readonly #rowsHash = createHash('sha256')
   readonly #fileHash = createHash('sha256')
-  #chunk = Buffer.allocUnsafeSlow(FIRST_CHUNK_BYTES)
+  #chunk: Buffer = Buffer.allocUnsafeSlow(FIRST_CHUNK_BYTES)
+  /** Chunks that the compressor is done with. */
+  readonly #free: Buffer[] = []
   #length = 0
   #rows = 0
   #bytes = 0
@@ -135,19 +137,19 @@ export class RowsWriter {
 
   async #flush(): Promise<void> {
     if (this.#length === 0) return
-    const chunk = this.#chunk.subarray(0, this.#length)
-    // The compressor has it now.
-    this.#chunk = Buffer.allocUnsafeSlow(this.#chunk.length)
+    const chunk = this.#chunk
+    const filled = chunk.subarray(0, this.#length)
+    this.#chunk = this.#free.pop() ?? Buffer.allocUnsafeSlow(chunk.length)
     this.#length = 0
-    await this.#write(chunk)
+    await this.#write(filled, () => void (chunk.length === CHUNK_BYTES && this.#free.push(chunk)))
   }
 
-  async #write(chunk: Buffer): Promise<void> {
+  async #write(chunk: Buffer, compressed: () => void = () => {}): Promise<void> {
     this.#bytes += chunk.length
     this.#rowsHash.update(chunk)
     const { compress, piped } = this.#sink ?? (await this.#start())
     try {
-      compress.write(chunk)
+      compress.write(chunk, compressed)
       if (compress.writableLength > WAITING_BYTES) await Promise.race([drained(compress), piped])
     } catch (error) {
       throw this.#failed(error)

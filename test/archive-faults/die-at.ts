@@ -23,13 +23,21 @@ function watched(owner: object, name: string): void {
   const original = Reflect.get(owner, name) as Any
   Reflect.set(owner, name, function (this: unknown, ...values: unknown[]) {
     // Starting up is not what is looked at.
-    if (!counting && typeof values[0] === 'string' && values[0].includes(from)) counting = true
+    if (!counting && textOf(values[0]).includes(from)) counting = true
     moment()
     const result = original.apply(this, values)
     moment()
     if (name === 'open' && result instanceof Promise) return result.then((handle: object) => watchedHandle(handle))
     return result
   })
+}
+
+/** A statement is given as text, or as an object that has it. */
+function textOf(statement: unknown): string {
+  if (typeof statement === 'string') return statement
+  if (typeof statement !== 'object' || statement === null) return ''
+  const text: unknown = Reflect.get(statement, 'text')
+  return typeof text === 'string' ? text : ''
 }
 
 function watchedHandle<T extends object>(handle: T): T {

@@ -112,6 +112,7 @@ async function survive(engine: TestEngine): Promise<void> {
   await fill(outside, engine)
   const whole = await runs(outside.url, folder.path, 0)
   assert.equal(whole.code, 0, whole.output)
+  assert.ok(whole.moments > 50, `${engine.name}: only ${whole.moments} moments were seen`)
   let killed = 0
   let both = 0
   while (killed < kills) {
@@ -126,6 +127,7 @@ async function survive(engine: TestEngine): Promise<void> {
       const ended = await runs(outside.url, folder.path, dieAt)
       if (!ended.killed) break
       killed += 1
+      if (killed % 20 === 0) process.stderr.write(`${engine.name}: ${killed} kills\n`)
       const table = new Set(await idsInTable(outside))
       const files = await idsInFiles(folder.path)
       const lost = ids.filter((id) => !table.has(id) && !files.has(id))

@@ -12,10 +12,10 @@ export class CopyReader {
   readonly #around: number
   readonly #writer = new JsonWriter()
   readonly #id: number
-  /** What is left of the pieces before, less than a row. */
+  /** What is left of the pieces before, less than says how long the row is. */
   #rest: Buffer = Buffer.alloc(0)
-  /** A row that is longer than what comes at once: its place, filled as it comes. */
-  #long: { readonly bytes: Buffer; filled: number } | undefined
+  /** A row of which a part has come: its place, filled as it comes. */
+  #partial: { readonly bytes: Buffer; filled: number } | undefined
   #begun = false
 
   constructor(columns: readonly RecordColumn[]) {
@@ -40,11 +40,9 @@ export class CopyReader {
       if (bytes.length - at < ROW_HEAD_BYTES) break
       const length = ROW_HEAD_BYTES + bytes.readInt32BE(at + ROW_HEAD_BYTES - 4)
       if (bytes.length - at < length) {
-        if (length > LONG_BYTES) {
-          const long = Buffer.allocUnsafe(length)
-          this.#long = { bytes: long, filled: bytes.copy(long, 0, at) }
-          at = bytes.length
-        }
+        const row = Buffer.allocUnsafe(length)
+        this.#partial = { bytes: row, filled: bytes.copy(row, 0, at) }
+        at = bytes.length
         break
       }
       rows.push(this.#row(bytes, at, at + length))
@@ -54,14 +52,14 @@ export class CopyReader {
     return rows
   }
 
-  /** What of the piece is behind the long row that it belongs to. */
+  /** What of the piece is behind the row that it goes on with. */
   #filled(piece: Buffer, rows: StoredRow[]): Buffer {
-    if (this.#long === undefined) return piece
-    const { bytes, filled } = this.#long
+    if (this.#partial === undefined) return piece
+    const { bytes, filled } = this.#partial
     const taken = piece.copy(bytes, filled)
-    this.#long.filled += taken
-    if (this.#long.filled < bytes.length) return piece.subarray(taken)
-    this.#long = undefined
+    this.#partial.filled += taken
+    if (this.#partial.filled < bytes.length) return piece.subarray(taken)
+    this.#partial = undefined
     rows.push(this.#row(bytes, 0, bytes.length))
     return piece.subarray(taken)
   }

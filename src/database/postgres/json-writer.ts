@@ -3,21 +3,26 @@ import type { Form } from './stored-rows.ts'
 
 /** One byte becomes `\u001f` at the worst. */
 const MOST_ESCAPED = 6
-const FIRST_BYTES = 2 ** 14
+/** What is written lies side by side in blocks of so many bytes. */
+const BLOCK_BYTES = 2 ** 17
 
 /**
  * Writes values, which come as UTF-8, as JSON in UTF-8, byte for byte: to make strings of them first, and bytes of those, takes several times
  * as long.
  */
 export class JsonWriter {
-  #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  #bytes = Buffer.allocUnsafeSlow(BLOCK_BYTES)
+  #begin = 0
   #length = 0
 
   /** So many bytes of values, and `more` that are written as they are, will fit. */
   begin(bytes: number, more: number): void {
-    this.#length = 0
     const room = MOST_ESCAPED * bytes + more
-    if (room > this.#bytes.length) this.#bytes = Buffer.allocUnsafeSlow(Math.max(room, 2 * this.#bytes.length))
+    if (this.#length + room > this.#bytes.length) {
+      this.#bytes = Buffer.allocUnsafeSlow(Math.max(room, BLOCK_BYTES))
+      this.#length = 0
+    }
+    this.#begin = this.#length
   }
 
   raw(from: Uint8Array, start = 0, end = from.length): void {
@@ -64,9 +69,9 @@ export class JsonWriter {
     }
   }
 
-  /** What was written since `begin`, as bytes of its own. */
+  /** What was written since `begin`. */
   written(): Buffer {
-    return Buffer.from(this.#bytes.subarray(0, this.#length))
+    return this.#bytes.subarray(this.#begin, this.#length)
   }
 }
 
