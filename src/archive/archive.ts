@@ -1,4 +1,4 @@
-import type { Database, ExpiredRows, Slice, StoredColumn, Transaction } from '../database/database.ts'
+import { DatabaseError, type Database, type ExpiredRows, type Slice, type StoredColumn, type Transaction } from '../database/database.ts'
 import type { EpochMs } from '../time.ts'
 import { DayFiles } from './day-files.ts'
 import { ArchiveFolder } from './folder.ts'
@@ -69,10 +69,22 @@ export class Archive {
       }
       const { step, position } = await files.finish([])
       await underLease((tx) => this.record.begin(tx, step, position, ''))
-      await this.folder.publish(step.files.flatMap(pathsOf))
+      await database.durable()
+      await this.#publish(step.files.flatMap(pathsOf))
       return new Part(step, places)
     } catch (error) {
       await files.abandon()
+      throw error
+    }
+  }
+
+  /** Who was stopped for longer than the lease lasts comes too late: another worker has taken these files for discarded, and then nobody else removes them. */
+  async #publish(paths: readonly string[]): Promise<void> {
+    await this.folder.publish(paths)
+    try {
+      await this.options.underLease(() => Promise.resolve())
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) await this.folder.remove(paths)
       throw error
     }
   }

@@ -9,6 +9,8 @@ import {
   type Transaction,
 } from '../database/database.ts'
 import type { Archive } from './archive.ts'
+import { archiveFailed } from './folder.ts'
+import { DIGEST_BYTES, viewOf } from './digests.ts'
 import type { Part } from './part.ts'
 import { rangesText, readRanges } from './ranges.ts'
 
@@ -94,19 +96,31 @@ class ArchivedSlice implements Slice {
     if (this.#inHand() !== part) return { affected: 0, locked: this.#tally?.locked ?? 0 }
     const { step, removed: text } = await record.load(tx)
     if (step?.files[0]?.manifest !== part.step.files[0]?.manifest) throw this.#spoiled('the files in hand are no longer those of this run')
+    await this.#mustBeThere()
     const removed = readRanges(text, part.rows)
     let told = 0
-    const tally = await this.slice.remove(tx, (digest) => {
-      const number = part.numberOf(digest, removed)
-      if (number === undefined) throw this.#spoiled('a row came or changed between being archived and being deleted')
-      removed[number] = 1
-      told += 1
+    const tally = await this.slice.remove(tx, (digests) => {
+      const view = viewOf(digests)
+      for (let offset = 0; offset < view.byteLength; offset += DIGEST_BYTES) {
+        const number = part.numberOf(view, offset, removed)
+        if (number === undefined) throw this.#spoiled('a row came or changed between being archived and being deleted')
+        removed[number] = 1
+        told += 1
+      }
     })
     // A statement whose rows were told of may have been taken back for a lock that came after it.
     if (told !== tally.affected) throw this.#spoiled('a lock was in the way')
     if (told > 0) await this.#note(tx, removed)
     this.#tally = tally
     return tally
+  }
+
+  /** A volume can go at any time. */
+  async #mustBeThere(): Promise<void> {
+    const { folder } = this.#archive
+    const [file] = this.part.step.files
+    if (file?.path === undefined || (await folder.exists(file.path))) return
+    throw archiveFailed(`${folder.absolute(file.path)} was written, and is gone`)
   }
 
   /** The last batch of a part makes it a part of the chain, in its own transaction. */

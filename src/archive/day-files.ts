@@ -1,5 +1,6 @@
 import type { StoredColumn, StoredRow } from '../database/database.ts'
 import { DAY, formatTime, type EpochMs } from '../time.ts'
+import { concurrently } from './concurrently.ts'
 import type { ArchiveFolder } from './folder.ts'
 import {
   dayOf,
@@ -81,16 +82,18 @@ export class DayFiles {
   /** All of them, and their manifests, are durable when it resolves. Of the growth the files that are replaced are no part. */
   async finish(obsolete: readonly string[]): Promise<{ readonly step: Step; readonly position: number }> {
     const { folder, run, position } = this.#options
-    for (const day of this.#open.keys()) await this.#end(day)
+    await concurrently(MOST_STARTED, [...this.#open.keys()], (day) => this.#end(day))
     let previous = this.#options.head
     const files: StepFile[] = []
+    const texts: [path: string, text: string][] = []
     for (const file of this.#files) {
       const manifest = this.#manifestOf(file, previous)
       const text = textOf(manifest)
-      await folder.write(manifest.manifest, text)
+      texts.push([manifest.manifest, text])
       previous = { manifest: manifest.manifest, sha256: sha256(text) }
       files.push({ ...previous, path: manifest.file!.path, rows: manifest.file!.rows })
     }
+    await concurrently(MOST_STARTED, texts, ([path, text]) => folder.write(path, text))
     await folder.syncWriting()
     const bytes = this.#files.reduce((sum, { written }) => sum + written!.fileBytes, 0)
     const rows = files.reduce((sum, file) => sum + file.rows, 0)

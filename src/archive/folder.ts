@@ -2,10 +2,12 @@ import { constants } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { MaintenanceError, messageOf } from '../errors.ts'
+import { concurrently } from './concurrently.ts'
 import { writingFolder } from './format.ts'
 
 const FOLDER_MODE = 0o700
 const FILE_MODE = 0o600
+const AT_ONCE = 8
 
 /** The archive's folder for one table. Everything is named by its path below `root`; what fails is told as `ARCHIVE_FAILED`. */
 export class ArchiveFolder {
@@ -19,7 +21,14 @@ export class ArchiveFolder {
 
   /** Makes what is missing. */
   make(): Promise<void> {
-    return this.#guarded('cannot be made', this.root, () => this.#makeFolder(join(this.root, writingFolder(this.#table))))
+    return this.#guarded('cannot be made', this.root, async () => {
+      const writing = join(this.root, writingFolder(this.#table))
+      const made = await mkdir(writing, { recursive: true, mode: FOLDER_MODE })
+      await this.#sync([writing])
+      if (made === undefined) return
+      // Above the archive's folder only what was made here is ours to look after.
+      for (let folder = dirname(this.root); folder.length >= dirname(made).length; folder = dirname(folder)) await syncFolder(folder)
+    })
   }
 
   exists(path: string): Promise<boolean> {
@@ -61,12 +70,12 @@ export class ArchiveFolder {
   publish(paths: readonly string[]): Promise<void> {
     return this.#guarded('cannot be put in its place', paths[0] ?? this.root, async () => {
       const folders = new Set(paths.map((path) => dirname(join(this.root, path))))
-      for (const folder of folders) await this.#makeFolder(folder)
-      for (const path of paths) {
+      for (const folder of folders) await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+      await concurrently(AT_ONCE, paths, async (path) => {
         const moved = await rename(this.#writing(path), join(this.root, path)).then(() => true, absent)
         if (moved === undefined) await stat(join(this.root, path))
-      }
-      for (const folder of folders) await syncFolder(folder)
+      })
+      await this.#sync(folders)
     })
   }
 
@@ -101,11 +110,11 @@ export class ArchiveFolder {
     return join(this.root, writingFolder(this.#table), basename(path))
   }
 
-  /** With its parents, each of them durable. */
-  async #makeFolder(folder: string): Promise<void> {
-    const made = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
-    if (made === undefined) return
-    for (let parent = folder; parent !== dirname(made); parent = dirname(parent)) await syncFolder(dirname(parent))
+  /** These folders and those that they lie in, up to the root: one that was made by a run that then crashed may not be durable yet. */
+  async #sync(folders: Iterable<string>): Promise<void> {
+    const all = new Set([this.root])
+    for (let folder of folders) for (; folder.length > this.root.length; folder = dirname(folder)) all.add(folder)
+    await concurrently(AT_ONCE, all, syncFolder)
   }
 
   async #guarded<T>(what: string, path: string, work: () => Promise<T>): Promise<T> {

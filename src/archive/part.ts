@@ -1,4 +1,5 @@
 import type { StoredRow } from '../database/database.ts'
+import { Digests } from './digests.ts'
 import type { Step } from './state.ts'
 
 /** Rows that were archived and are to be deleted: each is known by its digest. */
@@ -16,23 +17,19 @@ export class Part {
     places.number(step.files.map((file) => file.rows))
   }
 
-  /** The number, among all rows of the part, of one with this digest that is not in `removed` yet. */
-  numberOf(digest: string, removed: Uint8Array): number | undefined {
-    return this.#places.find(digest, (number) => removed[number] === 0)
+  /** The number, among all rows of the part, of one with the digest that stands there and that is not in `removed` yet. */
+  numberOf(digests: DataView, offset: number, removed: Uint8Array): number | undefined {
+    return this.#places.find(digests, offset, removed)
   }
 }
 
 /** In which file, and at which line of it, a row was written. */
 export class Places {
-  /** Rows that are equal in everything have one digest; that takes a table without a key. */
-  readonly #places = new Map<string, number | number[]>()
+  readonly #digests = new Digests()
   #bases: readonly number[] = []
 
   add({ digest }: StoredRow, file: number, line: number): void {
-    const place = file * FILE + line
-    const known = this.#places.get(digest)
-    if (known === undefined) this.#places.set(digest, place)
-    else this.#places.set(digest, typeof known === 'number' ? [known, place] : [...known, place])
+    this.#digests.add(digest, file * FILE + line)
   }
 
   /** Numbers run through all files, one after the other. */
@@ -41,12 +38,9 @@ export class Places {
     this.#bases = rows.map((count) => (base += count) - count)
   }
 
-  find(digest: string, fits: (number: number) => boolean): number | undefined {
-    const known = this.#places.get(digest)
-    if (known === undefined) return undefined
-    if (typeof known !== 'number') return known.map((place) => this.#numberAt(place)).find(fits)
-    const number = this.#numberAt(known)
-    return fits(number) ? number : undefined
+  find(digests: DataView, offset: number, removed: Uint8Array): number | undefined {
+    const place = this.#digests.find(digests, offset, (each) => removed[this.#numberAt(each)] === 0)
+    return place === undefined ? undefined : this.#numberAt(place)
   }
 
   #numberAt(place: number): number {

@@ -11,12 +11,16 @@ import type { Place, RowsFile } from './format.ts'
 /** Level 1 takes half the time of 3 and a quarter more room; the purge waits for it. */
 const LEVEL = 1
 /** Lines are handed to the compressor together. */
-const CHUNK_BYTES = 128 * 2 ** 10
+const CHUNK_BYTES = 256 * 2 ** 10
+const FIRST_CHUNK_BYTES = 8 * 2 ** 10
+/** So much may wait for the compressor, which works beside us. */
+const WAITING_BYTES = 4 * 2 ** 20
 
 export interface Line {
   readonly at: EpochMs
   readonly id: string
-  readonly line: string | Iterable<string>
+  /** UTF-8, without its line feed; in pieces where it is long. */
+  readonly line: Uint8Array | Iterable<Uint8Array>
 }
 
 export type Written = Omit<RowsFile, 'path' | 'day' | 'columns' | 'cutoff' | 'retention'>
@@ -28,7 +32,7 @@ export class RowsWriter {
   #sink: Sink | undefined
   readonly #rowsHash = createHash('sha256')
   readonly #fileHash = createHash('sha256')
-  #lines: string[] = []
+  #chunk = Buffer.allocUnsafeSlow(FIRST_CHUNK_BYTES)
   #length = 0
   #rows = 0
   #bytes = 0
@@ -52,7 +56,7 @@ export class RowsWriter {
   }
 
   get bytes(): number {
-    return this.#bytes
+    return this.#bytes + this.#length
   }
 
   /** A promise where the next row has to wait: of few rows there is one, and waiting for each would take longer than writing it. */
@@ -60,23 +64,40 @@ export class RowsWriter {
     this.#rows += 1
     if (this.#first === undefined || at < this.#first.at) this.#first = { at, id }
     if (this.#last === undefined || at >= this.#last.at) this.#last = { at, id }
-    if (typeof line !== 'string') return this.#addPieces(line)
-    this.#push(line)
-    this.#push('\n')
-    return this.#length >= CHUNK_BYTES ? this.#flush() : undefined
-  }
-
-  async #addPieces(line: Iterable<string>): Promise<void> {
-    for (const piece of line) {
-      this.#push(piece)
-      if (this.#length >= CHUNK_BYTES) await this.#flush()
+    if (line instanceof Uint8Array && this.#fits(line.length + 1)) {
+      this.#put(line)
+      this.#chunk[this.#length++] = LINE_FEED
+      return undefined
     }
-    this.#push('\n')
+    return this.#addPieces(line instanceof Uint8Array ? [line] : line)
   }
 
-  #push(text: string): void {
-    this.#lines.push(text)
-    this.#length += text.length
+  async #addPieces(line: Iterable<Uint8Array>): Promise<void> {
+    for (const piece of line) await this.#addPiece(piece)
+    await this.#addPiece(END_OF_LINE)
+  }
+
+  async #addPiece(piece: Uint8Array): Promise<void> {
+    if (!this.#fits(piece.length)) await this.#flush()
+    if (this.#fits(piece.length)) this.#put(piece)
+    else await this.#write(Buffer.from(piece))
+  }
+
+  /** Makes the chunk larger up to a bound. */
+  #fits(bytes: number): boolean {
+    const wanted = this.#length + bytes
+    if (wanted > CHUNK_BYTES) return false
+    if (wanted > this.#chunk.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, Math.max(wanted, 4 * this.#chunk.length)))
+      this.#chunk.copy(larger, 0, 0, this.#length)
+      this.#chunk = larger
+    }
+    return true
+  }
+
+  #put(bytes: Uint8Array): void {
+    this.#chunk.set(bytes, this.#length)
+    this.#length += bytes.length
   }
 
   /** Durable when it resolves. */
@@ -113,15 +134,21 @@ export class RowsWriter {
   }
 
   async #flush(): Promise<void> {
-    if (this.#lines.length === 0) return
-    const chunk = Buffer.from(this.#lines.join(''))
-    this.#lines = []
+    if (this.#length === 0) return
+    const chunk = this.#chunk.subarray(0, this.#length)
+    // The compressor has it now.
+    this.#chunk = Buffer.allocUnsafeSlow(this.#chunk.length)
     this.#length = 0
+    await this.#write(chunk)
+  }
+
+  async #write(chunk: Buffer): Promise<void> {
     this.#bytes += chunk.length
     this.#rowsHash.update(chunk)
     const { compress, piped } = this.#sink ?? (await this.#start())
     try {
-      if (!compress.write(chunk)) await Promise.race([drained(compress), piped])
+      compress.write(chunk)
+      if (compress.writableLength > WAITING_BYTES) await Promise.race([drained(compress), piped])
     } catch (error) {
       throw this.#failed(error)
     }
@@ -129,7 +156,10 @@ export class RowsWriter {
 
   async #start(): Promise<Sink> {
     const handle = await this.#open()
-    const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 } })
+    const compress = createZstdCompress({
+      chunkSize: CHUNK_BYTES,
+      params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 },
+    })
     const piped = pipeline(compress, async (chunks: AsyncIterable<Buffer>) => {
       for await (const chunk of chunks) {
         this.#fileHash.update(chunk)
@@ -207,3 +237,4 @@ export async function readRows(path: string, each: (line: string, index: number)
 }
 
 const LINE_FEED = 0x0a
+const END_OF_LINE = Buffer.from([LINE_FEED])

@@ -17,6 +17,7 @@ export async function settle(archive: Archive): Promise<void> {
     const state = await record.load(options.database)
     const { step } = state
     if (step === undefined) return
+    await options.database.durable()
     const rows = step.files.reduce((sum, file) => sum + file.rows, 0)
     const removed = readRanges(state.removed, rows)
     const count = countOf(removed)
@@ -66,7 +67,7 @@ async function rewrite({ folder, record, source, options }: Archive, state: Arch
       const { path, day, rows } = kept!
       await readRows(folder.absolute(path), async (line, index) => {
         if (removed[base + index] === 1)
-          await files.add({ ...placeOf(line, source.timeColumn, options.database.instantOf), line }, day).written
+          await files.add({ ...placeOf(line, source.timeColumn, options.database.instantOf), line: Buffer.from(line) }, day).written
       })
       base += rows
     }

@@ -3,11 +3,11 @@ export const LONG_BYTES = 2 ** 20
 const PIECE = 2 ** 16
 
 /** What UTF-8 becomes between the quotation marks of JSON. A character may not be cut by the end of `bytes`. */
-export function* escapedPieces(bytes: Buffer): Generator<string> {
+export function* escapedPieces(bytes: Buffer): Generator<Buffer> {
   for (let from = 0; from < bytes.length;) {
     let to = Math.min(from + PIECE, bytes.length)
     while (to < bytes.length && isContinuation(bytes[to]!)) to -= 1
-    yield JSON.stringify(bytes.toString('utf8', from, to)).slice(1, -1)
+    yield Buffer.from(JSON.stringify(bytes.toString('utf8', from, to)).slice(1, -1))
     from = to
   }
 }

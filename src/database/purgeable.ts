@@ -79,10 +79,13 @@ export interface Slice {
   /**
    * Deletes its rows, repeating the whole condition, so that a row renewed since it was chosen stays.
    * `row-refused`: a constraint or trigger of one of its rows said no; nothing of the slice is gone once the transaction is rolled back.
-   * `gone` is told the digest of each deleted row, as it was when it was deleted; what it throws ends the transaction.
+   * `gone` is told the digests of deleted rows, side by side, as they were when they were deleted; what it throws ends the transaction.
    */
-  remove(tx: Transaction, gone?: (digest: string) => void): Promise<Tally>
+  remove(tx: Transaction, gone?: Gone): Promise<Tally>
 }
+
+/** May be told several times in one transaction, each time of other rows. */
+export type Gone = (digests: Uint8Array) => void
 
 /** So many rows are of the UTC day that begins at `day`. The same day may be told more than once. */
 export type TellDay = (day: EpochMs, rows: number) => void

@@ -8,15 +8,15 @@ export interface StoredRow {
   /** Its `id`, for people; empty where the table has none. */
   readonly id: string
   /**
-   * One JSON object, without a line feed. Whole numbers have all their digits, whatever their size; a number with a point or an exponent was
+   * One JSON object in UTF-8, without a line feed. Whole numbers have all their digits, whatever their size; a number with a point or an exponent was
    * stored as a floating one. What JSON cannot hold is an object with one tag: see `TAGS`. A row with a very long value comes in pieces, and can be
    * walked once.
    */
-  readonly line: string | Iterable<string>
+  readonly line: Uint8Array | Iterable<Uint8Array>
   /** About how many bytes the line has. */
   readonly size: number
   /**
-   * SHA-256, in base64, of the row as it is stored: equal exactly when nothing in the row has changed. Of one that comes in pieces it is known
+   * SHA-256, a character a byte, of the row as it is stored: equal exactly when nothing in the row has changed. Of one that comes in pieces it is known
    * when they were walked, and asked for once.
    */
   readonly digest: string
@@ -61,6 +61,11 @@ export interface Restored {
 }
 
 export interface Archivable {
+  /**
+   * What was committed is on the disk when it resolves: a file may be moved or removed by what the database says then, since no crash of the machine
+   * makes it say something older.
+   */
+  durable(): Promise<void>
   /** What a time in a `StoredRow.line`, as JSON has it, says as an instant; NaN: it is none. */
   readonly instantOf: (value: unknown) => EpochMs
   /** The columns of a table that hold something of their own: computed ones are left out. Empty where there is no such table. */

@@ -5,33 +5,9 @@ import { test } from 'node:test'
 import { Client } from 'pg'
 import { DatabaseError, type Database } from '../../src/database/database.ts'
 import { DAY, hostClock } from '../../src/time.ts'
-import { ENGINES, type TestDatabase } from '../support/engines.ts'
+import { ENGINES } from '../support/engines.ts'
 import { auditLogs, count, intercepted, migrated, run } from '../jobs/support.ts'
-import { archivedRows, filesIn, freshFolder, purged, recordOf, verified } from './support.ts'
-
-/** Each of these ids in exactly one file, no other, and none of them in the table; the chain is whole. */
-async function archivedOnce(database: Database, outside: TestDatabase, directory: string, ids: readonly number[]): Promise<void> {
-  const rows = await archivedRows(directory)
-  assert.deepEqual(
-    rows.map((row) => Number(row['id'])).toSorted((a, b) => a - b),
-    ids.toSorted((a, b) => a - b),
-  )
-  const left = (await outside.sql<{ id: number }>('SELECT id FROM audit_logs')).map(({ id }) => id)
-  assert.deepEqual(
-    left.filter((id) => ids.includes(id)),
-    [],
-  )
-  const { problems, inHand } = await verified(database, directory)
-  assert.deepEqual([problems, inHand], [[], 0])
-  assert.deepEqual(
-    (await filesIn(directory, '')).filter((name) => name.includes('.writing/')),
-    [],
-  )
-}
-
-async function idsOf(outside: TestDatabase): Promise<number[]> {
-  return (await outside.sql<{ id: number }>('SELECT id FROM audit_logs ORDER BY id')).map(({ id }) => id)
-}
+import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, verified } from './support.ts'
 
 /** Does something once, right before the first transaction that deletes. */
 function beforeFirstBatch(database: Database, act: () => Promise<unknown>): Database {

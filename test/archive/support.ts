@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -92,4 +93,28 @@ export async function archivedRows(directory: string): Promise<(Record<string, u
     for (const line of text.split('\n').slice(0, -1)) rows.push({ ...(JSON.parse(line) as Record<string, unknown>), path })
   }
   return rows
+}
+
+/** Each of these ids in exactly one file, no other, and none of them in the table; the chain is whole. */
+export async function archivedOnce(database: Database, outside: TestDatabase, directory: string, ids: readonly number[]): Promise<void> {
+  const rows = await archivedRows(directory)
+  assert.deepEqual(
+    rows.map((row) => Number(row['id'])).toSorted((a, b) => a - b),
+    ids.toSorted((a, b) => a - b),
+  )
+  const left = (await outside.sql<{ id: number }>('SELECT id FROM audit_logs')).map(({ id }) => id)
+  assert.deepEqual(
+    left.filter((id) => ids.includes(id)),
+    [],
+  )
+  const { problems, inHand } = await verified(database, directory)
+  assert.deepEqual([problems, inHand], [[], 0])
+  assert.deepEqual(
+    (await filesIn(directory, '')).filter((name) => name.includes('.writing/')),
+    [],
+  )
+}
+
+export async function idsOf(outside: TestDatabase): Promise<number[]> {
+  return (await outside.sql<{ id: number }>('SELECT id FROM audit_logs ORDER BY id')).map(({ id }) => id)
 }

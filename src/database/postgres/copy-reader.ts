@@ -1,12 +1,16 @@
 import { hash } from 'node:crypto'
 import { escapedPieces, LONG_BYTES } from '../json-text.ts'
-import { TAGS, type StoredRow } from '../stored-rows.ts'
-import type { Form, RecordColumn } from './stored-rows.ts'
+import type { StoredRow } from '../stored-rows.ts'
+import { BYTES_CLOSING, BYTES_OPENING, JsonWriter, MOST_AROUND } from './json-writer.ts'
+import type { RecordColumn } from './stored-rows.ts'
 
 /** Reads the binary form of COPY, whose rows are a float8 (the instant) and a bytea (the record), as it arrives. */
 export class CopyReader {
   readonly #columns: readonly RecordColumn[]
-  readonly #openings: readonly string[]
+  readonly #openings: readonly Buffer[]
+  /** What a line has at most, besides its values. */
+  readonly #around: number
+  readonly #writer = new JsonWriter()
   readonly #id: number
   /** What is left of the pieces before, less than a row. */
   #rest: Buffer = Buffer.alloc(0)
@@ -16,7 +20,8 @@ export class CopyReader {
 
   constructor(columns: readonly RecordColumn[]) {
     this.#columns = columns
-    this.#openings = columns.map(({ name }, index) => `${index === 0 ? '{' : ','}${JSON.stringify(name)}:`)
+    this.#openings = columns.map(({ name }, index) => Buffer.from(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`))
+    this.#around = this.#openings.reduce((sum, opening) => sum + opening.length + MOST_AROUND, 0)
     this.#id = columns.findIndex(({ name }) => name === 'id')
   }
 
@@ -42,7 +47,7 @@ export class CopyReader {
         }
         break
       }
-      rows.push(this.#row(bytes.subarray(at, at + length)))
+      rows.push(this.#row(bytes, at, at + length))
       at += length
     }
     this.#rest = bytes.subarray(at)
@@ -57,70 +62,71 @@ export class CopyReader {
     this.#long.filled += taken
     if (this.#long.filled < bytes.length) return piece.subarray(taken)
     this.#long = undefined
-    rows.push(this.#row(bytes))
+    rows.push(this.#row(bytes, 0, bytes.length))
     return piece.subarray(taken)
   }
 
-  #row(row: Buffer): StoredRow {
-    const record = row.subarray(ROW_HEAD_BYTES)
-    const at = row.readDoubleBE(6)
-    const digest = hash('sha256', record, 'base64')
-    const values = this.#values(record)
-    const id = this.#id === -1 ? '' : (values[this.#id]?.toString() ?? '')
-    return { at, id, line: record.length > LONG_BYTES ? this.#pieces(values) : this.#line(values), size: record.length, digest }
+  #row(bytes: Buffer, from: number, to: number): StoredRow {
+    const record = bytes.subarray(from + ROW_HEAD_BYTES, to)
+    const at = bytes.readDoubleBE(from + 6)
+    const digest = hash('sha256', record, 'binary')
+    const line = record.length > LONG_BYTES ? this.#pieces(record) : this.#line(record)
+    return { at, id: this.#idOf(record), line, size: record.length, digest }
   }
 
-  /** A count, then for each column its type, its length (-1 is NULL) and its bytes. */
-  #values(record: Buffer): (Buffer | undefined)[] {
+  /** The record: a count, then for each column its type, its length (-1 is NULL) and its bytes. */
+  #line(record: Buffer): Buffer {
+    const writer = this.#writer
+    writer.begin(record.length, this.#around)
     let from = 4
-    return this.#columns.map(() => {
+    for (const [index, opening] of this.#openings.entries()) {
       const length = record.readInt32BE(from + 4)
       from += 8
-      if (length === -1) return undefined
-      from += length
-      return record.subarray(from - length, from)
-    })
-  }
-
-  #line(values: readonly (Buffer | undefined)[]): string {
-    let line = ''
-    for (const [index, value] of values.entries()) {
-      line += this.#openings[index]!
-      line += value === undefined ? 'null' : json(this.#columns[index]!.form, value.toString())
+      writer.raw(opening)
+      if (length === -1) writer.raw(NULL)
+      else writer.value(this.#columns[index]!.form, record, from, (from += length))
     }
-    return `${line}}`
+    writer.raw(CLOSING)
+    return writer.written()
   }
 
-  *#pieces(values: readonly (Buffer | undefined)[]): Generator<string> {
-    for (const [index, value] of values.entries()) {
+  *#pieces(record: Buffer): Generator<Uint8Array> {
+    let from = 4
+    for (const [index, opening] of this.#openings.entries()) {
+      const length = record.readInt32BE(from + 4)
+      const value = record.subarray(from + 8, from + 8 + Math.max(length, 0))
+      from += 8 + value.length
       const { form } = this.#columns[index]!
-      yield this.#openings[index]!
-      if (value === undefined) yield 'null'
-      else if (value.length <= LONG_BYTES || form === 'number' || form === 'truth') yield json(form, value.toString())
-      else {
-        yield form === 'text' ? '"' : `{"${TAGS.bytes}":"`
+      yield opening
+      if (length === -1) yield NULL
+      else if (length <= LONG_BYTES || form === 'number' || form === 'truth') {
+        this.#writer.begin(length, MOST_AROUND)
+        this.#writer.value(form, value, 0, length)
+        yield this.#writer.written()
+      } else {
+        yield form === 'text' ? QUOTE : BYTES_OPENING
         yield* escapedPieces(value)
-        yield form === 'text' ? '"' : '"}'
+        yield form === 'text' ? QUOTE : BYTES_CLOSING
       }
     }
-    yield '}'
+    yield CLOSING
+  }
+
+  #idOf(record: Buffer): string {
+    if (this.#id === -1) return ''
+    let from = 4
+    for (let index = 0; ; index += 1) {
+      const length = record.readInt32BE(from + 4)
+      from += 8
+      if (index === this.#id) return length === -1 ? '' : record.toString('utf8', from, from + length)
+      from += Math.max(length, 0)
+    }
   }
 }
 
+const NULL = Buffer.from('null')
+const QUOTE = Buffer.from('"')
+const CLOSING = Buffer.from('}')
 const HEADER_BYTES = 19
 /** A count, a length and eight bytes of the instant, and the length of the record. */
 const ROW_HEAD_BYTES = 2 + 4 + 8 + 4
-
-function json(form: Form, text: string): string {
-  switch (form) {
-    case 'number':
-      // NaN and the infinities are no numbers in JSON.
-      return /^-?\d/.test(text) ? text : JSON.stringify(text)
-    case 'truth':
-      return text
-    case 'text':
-      return JSON.stringify(text)
-    case 'bytes':
-      return `{"${TAGS.bytes}":"${text}"}`
-  }
-}

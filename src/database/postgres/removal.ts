@@ -1,6 +1,6 @@
-import { DatabaseError, type Tally, type Transaction } from '../database.ts'
+import { DatabaseError, type Gone, type Tally, type Transaction } from '../database.ts'
 import { codeOf } from './errors.ts'
-import { countSql, deleteFreeSql, deleteSql, type Condition, type TimedTable } from './slice-sql.ts'
+import { countSql, deleteFreeSql, deleteSql, deleteToldSql, type Condition, type TimedTable } from './slice-sql.ts'
 
 /** After a batch that met a held row the next ones pass over held rows from the start, until one meets none: waiting holds rows too. */
 export interface Caution {
@@ -13,16 +13,19 @@ export interface RemovalTable extends TimedTable {
   readonly caution: Caution
 }
 
-/** Told of each deleted row what `sql` says of it. */
+/** Told of deleted rows what `sql`, a bytea, says of each. */
 export interface Witness {
   readonly sql: string
-  readonly gone: (digest: string) => void
+  readonly gone: Gone
 }
 
-interface Freed {
-  readonly free: number
+interface Removed {
   readonly gone: number
-  readonly digests: readonly string[] | null
+  readonly digests: Uint8Array | null
+}
+
+interface Freed extends Removed {
+  readonly free: number
 }
 
 /**
@@ -65,11 +68,10 @@ async function removeAll(
   mostRows: number,
   witness: Witness | undefined,
 ): Promise<number> {
-  const statement = deleteSql(timed, condition, witness?.sql)
   const remove = async (): Promise<number> => {
-    const { rows, changed } = await tx.query<{ gone: string }>(statement, condition.values)
-    if (witness !== undefined) for (const { gone } of rows) witness.gone(gone)
-    return changed
+    if (witness === undefined) return (await tx.query(deleteSql(timed, condition), condition.values)).changed
+    const { rows } = await tx.query<Removed>(deleteToldSql(timed, condition, witness.sql), condition.values)
+    return told(rows[0], witness)
   }
   let affected = await remove()
   // A full batch needs no second look. Of the others it must be known that nothing is left: a trigger can keep rows without a word.
@@ -88,8 +90,8 @@ async function removeFree(tx: Transaction, timed: RemovalTable, condition: Condi
   // A row that was changed and set free in this moment is caught by the second look: by then it is ours.
   for (let look = 1; ; look += 1) {
     const { rows } = await tx.query<Freed>(deleteFreeSql(timed, condition, witness?.sql), condition.values)
-    const { free, gone, digests } = rows[0] ?? { free: 0, gone: 0, digests: null }
-    if (witness !== undefined) for (const digest of digests ?? []) witness.gone(digest)
+    const free = rows[0]?.free ?? 0
+    const gone = told(rows[0], witness)
     affected += gone
     if (gone === free) break
     if (look === 2) throw keptInSilence(timed, free - gone)
@@ -97,6 +99,11 @@ async function removeFree(tx: Transaction, timed: RemovalTable, condition: Condi
   const locked = await rowsLeft(tx, timed, condition)
   timed.caution.held = locked > 0
   return { affected, locked }
+}
+
+function told(removed: Removed | undefined, witness: Witness | undefined): number {
+  if (witness !== undefined && removed?.digests) witness.gone(removed.digests)
+  return removed?.gone ?? 0
 }
 
 async function rowsLeft(tx: Transaction, timed: TimedTable, condition: Condition): Promise<number> {

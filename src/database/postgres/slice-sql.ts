@@ -78,9 +78,14 @@ export function countByTimeSql({ table, column, type }: TimedTable, utc: boolean
 ) AS r`
 }
 
-/** `returning`: an expression on `t`, answered for each row that is gone. */
-export function deleteSql({ table }: TimedTable, condition: Condition, returning?: string): string {
-  return `DELETE FROM ${table} AS t WHERE ${condition.sql}${returning === undefined ? '' : ` RETURNING ${returning} AS gone`}`
+export function deleteSql({ table }: TimedTable, condition: Condition): string {
+  return `DELETE FROM ${table} AS t WHERE ${condition.sql}`
+}
+
+/** The same; `digest` is an expression on `t`, and of all rows that are gone one value comes back: as many rows would take longer than deleting them. */
+export function deleteToldSql(timed: TimedTable, condition: Condition, digest: string): string {
+  return `WITH gone AS (${deleteSql(timed, condition)} RETURNING ${digest} AS digest)
+SELECT count(*) AS gone, string_agg(digest, '') AS digests FROM gone`
 }
 
 /** In the order of time. COPY takes no values from outside, so they stand in the text. */
@@ -90,13 +95,13 @@ export function copySql({ table, column }: TimedTable, condition: Condition, exp
 }
 
 /** Deletes only what nobody else holds, without waiting; says how many rows were free and how many of those are gone. */
-export function deleteFreeSql({ table }: TimedTable, condition: Condition, returning = 'NULL::text'): string {
+export function deleteFreeSql({ table }: TimedTable, condition: Condition, digest = 'NULL::bytea'): string {
   return `WITH free AS MATERIALIZED (
   SELECT t.tableoid AS relation, t.ctid AS place FROM ${table} AS t WHERE ${condition.sql} FOR UPDATE OF t SKIP LOCKED
 ), gone AS (
-  DELETE FROM ${table} AS t USING free WHERE t.tableoid = free.relation AND t.ctid = free.place AND ${condition.sql} RETURNING ${returning} AS digest
+  DELETE FROM ${table} AS t USING free WHERE t.tableoid = free.relation AND t.ctid = free.place AND ${condition.sql} RETURNING ${digest} AS digest
 )
-SELECT (SELECT count(*) FROM free) AS free, (SELECT count(*) FROM gone) AS gone, (SELECT array_agg(digest) FROM gone) AS digests`
+SELECT (SELECT count(*) FROM free) AS free, (SELECT count(*) FROM gone) AS gone, (SELECT string_agg(digest, '') FROM gone) AS digests`
 }
 
 /** Counts the range no further than `$3` rows. */

@@ -3,6 +3,7 @@ import {
   DatabaseError,
   type Census,
   type ExpiredRows,
+  type Gone,
   type Query,
   type Slice,
   type StoredRow,
@@ -60,8 +61,8 @@ interface Expired extends RemovalTable {
   readonly copy: Copy
   readonly cutoff: string
   readonly timeZone: string
-  /** Looked up when rows are first read as they are stored. */
-  readonly record: () => Promise<RowRecord>
+  /** Looked up when it is first needed, through whatever has the connection at that moment: in a transaction nothing else gets it. */
+  readonly record: (query: Query) => Promise<RowRecord>
 }
 
 async function lookedUp(
@@ -88,7 +89,7 @@ async function lookedUp(
     timeZone,
     cutoff: cutoffText(cutoff, type, timeZone),
     mayLock: rows[0].may_lock,
-    record: async () => (record ??= rowRecord(await recordColumns(query, schema, table))),
+    record: async (asked) => (record ??= rowRecord(await recordColumns(asked, schema, table))),
   }
 }
 
@@ -146,8 +147,8 @@ class PostgresSlice implements Slice {
   }
 
   async read(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void> {
-    const { copy, record, column, type, timeZone } = this.#expired
-    const { columns, sql: row } = await record()
+    const { query, copy, record, column, type, timeZone } = this.#expired
+    const { columns, sql: row } = await record(query)
     const reader = new CopyReader(columns)
     const text = sql.copySql(this.#expired, this.#condition, [instantSql(`t.${column}`, type, literal(timeZone)), row])
     await copy(CANONICAL_TEXT, text, async (chunk) => {
@@ -156,9 +157,9 @@ class PostgresSlice implements Slice {
     })
   }
 
-  async remove(tx: Transaction, gone?: (digest: string) => void): Promise<Tally> {
+  async remove(tx: Transaction, gone?: Gone): Promise<Tally> {
     if (gone === undefined) return removeRows(tx, this.#expired, this.#condition, this.#mostRows)
-    const { digestSql } = await this.#expired.record()
+    const { digestSql } = await this.#expired.record(tx)
     await tx.query(CANONICAL_TEXT)
     return removeRows(tx, this.#expired, this.#condition, this.#mostRows, { sql: digestSql, gone })
   }

@@ -19,7 +19,7 @@ export interface RowRecord {
   readonly columns: readonly RecordColumn[]
   /** bytea: the row in the server's binary form, of which the digest is taken. */
   readonly sql: string
-  /** text: SHA-256 of that, in base64. */
+  /** bytea: SHA-256 of that. */
   readonly digestSql: string
 }
 
@@ -78,7 +78,7 @@ function written(base: string, value: string): { form: Form; sql: string } {
 
 export function rowRecord(columns: readonly RecordColumn[]): RowRecord {
   const sql = `pg_catalog.record_send(ROW(${columns.map((column) => column.sql).join(', ')}))`
-  return { columns, sql, digestSql: `pg_catalog.encode(pg_catalog.sha256(${sql}), 'base64')` }
+  return { columns, sql, digestSql: `pg_catalog.sha256(${sql})` }
 }
 
 /** Milliseconds since 1970 of a time column, as a number; `infinity` stays one. */

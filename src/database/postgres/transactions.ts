@@ -35,12 +35,16 @@ function limited(schema: string, access: 'write' | 'read', statementMs: number):
       // Statistics that lag behind must never turn a batch into a scan of the whole table, nor compiling it into the longest part.
       'SET LOCAL enable_seqscan = off',
       'SET LOCAL jit = off',
+      ...(access === 'write' ? [DURABLE] : []),
       searchPath(schema, 'transaction'),
       NOW,
     ].join('; '),
     answerMs: statementMs + ANSWER_MARGIN_MS,
   }
 }
+
+/** Where the server's default is not to wait for the disk: files are moved by what was committed, and a crash must not take that back. */
+const DURABLE = `SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'`
 
 /** For reading a few megabytes of rows, at the pace at which they are written elsewhere. */
 export function readingTransaction(schema: string): TransactionStyle {

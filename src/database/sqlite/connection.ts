@@ -88,15 +88,6 @@ export class Connection {
     }
   }
 
-  /** The row numbers that a statement answers with. */
-  rowids(sql: string, values: readonly Value[]): readonly bigint[] {
-    return this.#guarded(() => {
-      const statement = this.#kept(`rowids ${sql}`, () => this.#database.prepare(sql).pluck(true).safeIntegers(true))
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
-      return statement.all(...bound(values)) as bigint[]
-    })
-  }
-
   /** With values bound as what they are: a bigint is INTEGER, a number REAL. Answers with how many rows it found or changed. */
   exactly(sql: string, values: readonly (bigint | number | string | Uint8Array | null)[]): number {
     return this.#guarded(() => {

@@ -27,17 +27,17 @@ export class LongValue {
     this.#cell = cell
   }
 
-  *json(): Generator<string> {
+  *json(): Generator<Buffer> {
     const { kind } = this.#cell
     if (kind === 'text' && this.#isUtf8()) {
-      yield '"'
+      yield Buffer.from('"')
       for (const piece of this.#characters()) yield* escapedPieces(piece)
-      yield '"'
+      yield Buffer.from('"')
       return
     }
-    yield `{"${kind === 'text' ? TAGS.text : TAGS.bytes}":"`
-    for (const piece of this.#pieces()) yield piece.toString('hex')
-    yield '"}'
+    yield Buffer.from(`{"${kind === 'text' ? TAGS.text : TAGS.bytes}":"`)
+    for (const piece of this.#pieces()) yield Buffer.from(piece.toString('hex'))
+    yield Buffer.from('"}')
   }
 
   #isUtf8(): boolean {

@@ -12,7 +12,7 @@ import { approximateRows, indexState, relations } from './relations.ts'
 import { SqliteSession } from './session.ts'
 import { SqliteExpiredRows } from './slices.ts'
 import { Snapshot } from './snapshot.ts'
-import { isReplicated, WriteAheadLog } from './write-ahead-log.ts'
+import { isReplicated, syncLog, WriteAheadLog } from './write-ahead-log.ts'
 import { makeRestoreTable, restore } from './restoring.ts'
 import { instantOf } from './instants.ts'
 import { storedColumns } from './stored-rows.ts'
@@ -90,6 +90,7 @@ function databaseOf(
     reusableBytes: () => housekeeping.reusableBytes(),
     sizeBytes: () => session.read(() => connection.figure('PRAGMA page_count') * connection.figure('PRAGMA page_size')),
 
+    durable: () => session.read(() => syncLog(file)),
     instantOf: instantOf(timeZone),
     columnsOf: (table) => session.read(() => storedColumns(connection, table)),
     makeRestoreTable: (restoring, columns) => makeRestoreTable(session, restoring, columns),

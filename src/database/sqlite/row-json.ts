@@ -25,12 +25,12 @@ export class LongRow implements StoredRow {
     return this.#values.reduce((sum: number, value) => sum + (isLong(value) ? value.bytes : 0), 0)
   }
 
-  get line(): Iterable<string> {
+  get line(): Iterable<Uint8Array> {
     return this.#pieces()
   }
 
   get digest(): string {
-    return this.#sum.digest('base64')
+    return this.#sum.digest('binary')
   }
 
   walked(): this {
@@ -38,20 +38,20 @@ export class LongRow implements StoredRow {
     return this
   }
 
-  *#pieces(): Generator<string> {
+  *#pieces(): Generator<Uint8Array> {
     for (const piece of this.#unhashed()) {
       this.#sum.update(piece)
       yield piece
     }
   }
 
-  *#unhashed(): Generator<string> {
+  *#unhashed(): Generator<Uint8Array> {
     for (const [index, value] of this.#values.entries()) {
-      yield this.#openings[index]!
+      yield Buffer.from(this.#openings[index]!)
       if (isLong(value)) yield* value.json()
-      else yield json(value)
+      else yield Buffer.from(json(value))
     }
-    yield '}'
+    yield Buffer.from('}')
   }
 }
 
@@ -75,7 +75,7 @@ export function json(value: JsonValue): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'bigint') return value.toString()
   if (typeof value === 'number') return realJson(value)
-  if (value instanceof LongValue) return [...value.json()].join('')
+  if (value instanceof LongValue) return Buffer.concat([...value.json()]).toString()
   return value instanceof TextBytes ? `{"${TAGS.text}":"${hex(value.bytes)}"}` : `{"${TAGS.bytes}":"${hex(value)}"}`
 }
 

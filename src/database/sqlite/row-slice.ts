@@ -1,5 +1,5 @@
 import type { EpochMs } from '../../time.ts'
-import { DatabaseError, type Slice, type StoredRow, type Tally, type TellDay, type Transaction } from '../database.ts'
+import { DatabaseError, type Gone, type Slice, type StoredRow, type Tally, type TellDay, type Transaction } from '../database.ts'
 import { DayCounts } from '../day-counts.ts'
 import type { TimeRow } from './connection.ts'
 import { dataVersion } from './data-version.ts'
@@ -52,26 +52,20 @@ export class RowSlice implements Slice {
     }
   }
 
-  async remove(tx: Transaction, gone?: (digest: string) => void): Promise<Tally> {
-    const { session, walk, rowids, version } = this.#options
-    const { statements, removesListed } = walk
+  async remove(tx: Transaction, gone?: Gone): Promise<Tally> {
+    const { session, rowids, version } = this.#options
     session.mustOwn(tx)
     if (gone !== undefined) return this.#removeTold(gone)
     // Under the write lock: what nobody has changed since it was chosen is still what was chosen, and need not be read again.
     const unchanged = dataVersion(session.connection) === version
     const expired = unchanged ? rowids : this.#stillExpired().map(([, rowid]) => rowid)
-    const affected = removesListed
-      ? session.connection.run(statements.removeListed, [listed(expired)]).changed
-      : session.connection.each(
-          statements.removeOne,
-          expired.map((rowid) => [rowid]),
-        )
+    const affected = this.#delete(expired)
     if (affected < expired.length) this.#mustBeGone()
     return { affected, locked: 0 }
   }
 
   /** Under the write lock a row that is read is the row that is deleted. */
-  #removeTold(gone: (digest: string) => void): Tally {
+  #removeTold(gone: Gone): Tally {
     const { walk, reader, rowids } = this.#options
     // Where one row's going can change another, each is read right before it goes.
     const together = walk.removesListed && reader.lasting ? [rowids] : rowids.map((rowid) => [rowid])
@@ -81,16 +75,25 @@ export class RowSlice implements Slice {
     return { affected, locked: 0 }
   }
 
-  #removeRead(rowids: readonly (number | bigint)[], gone: (digest: string) => void): number {
-    const { session, walk, reader, cutoff, wallCutoff } = this.#options
+  #removeRead(rowids: readonly (number | bigint)[], gone: Gone): number {
+    const { reader, cutoff, wallCutoff } = this.#options
+    const { rowids: expired, digests } = reader.digests(rowids, [cutoff, wallCutoff])
+    const affected = this.#delete(expired)
+    // Rows that are there are deleted, all or, where a trigger swallows some, none of the batch.
+    if (affected < expired.length) this.#mustBeGone()
+    else if (affected > 0) gone(Buffer.from(digests.join(''), 'latin1'))
+    return affected
+  }
+
+  #delete(rowids: readonly (number | bigint)[]): number {
+    const { session, walk } = this.#options
     const { removeListed, removeOne } = walk.statements
-    const digests = reader.digests(rowids, [cutoff, wallCutoff])
-    const expired = [...digests.keys()]
-    const deleted = walk.removesListed
-      ? session.connection.rowids(`${removeListed} RETURNING ${walk.rowid}`, [listed(expired)])
-      : expired.filter((rowid) => session.connection.each(removeOne, [[rowid]]) === 1)
-    for (const rowid of deleted) gone(digests.get(rowid)!)
-    return deleted.length
+    return walk.removesListed
+      ? session.connection.run(removeListed, [listed(rowids)]).changed
+      : session.connection.each(
+          removeOne,
+          rowids.map((rowid) => [rowid]),
+        )
   }
 
   /** Judged here and not by a function within the statement: that costs half as much again as the deleting. */

@@ -7,7 +7,7 @@ import { instantOf } from './instants.ts'
 import type { Layout } from './layout.ts'
 import { LongValue } from './long-value.ts'
 import { folded, quoted } from './names.ts'
-import { ReadDigests } from './read-digests.ts'
+import { ReadDigests, type RowDigests } from './read-digests.ts'
 import { isLong, json, LongRow, TextBytes, type JsonValue, type StoredValue } from './row-json.ts'
 import { standing } from './times.ts'
 
@@ -68,7 +68,7 @@ export class RowReader {
       rows.push(row)
       bytes += row.size
       // What is read while it is walked is read again.
-      if (typeof row.line === 'string') this.#digests.note(rowid, row.digest)
+      if (!(row instanceof LongRow)) this.#digests.note(rowid, row.digest)
       return bytes < READ_BYTES
     })
     return { rows, next }
@@ -79,16 +79,16 @@ export class RowReader {
     return this.#digests.lasting
   }
 
-  /** The digest of each, by its number, as it is under the write lock. */
-  digests(rowids: readonly (number | bigint)[], cutoffs: Cutoffs): Map<bigint, string> {
-    const digests = this.#digests.take(rowids)
-    const left = digests.size === 0 ? rowids : rowids.filter((rowid) => !digests.has(BigInt(rowid)))
-    if (left.length > 0)
-      this.#walk(left, cutoffs, (rowid, values) => {
-        digests.set(rowid, this.#digest(values))
+  /** Those that are there and have expired, each with its digest, as they are under the write lock. */
+  digests(rowids: readonly (number | bigint)[], cutoffs: Cutoffs): RowDigests {
+    const known = this.#digests.take(rowids)
+    if (known.left.length > 0)
+      this.#walk(known.left, cutoffs, (rowid, values) => {
+        known.rowids.push(rowid)
+        known.digests.push(this.#digest(values))
         return true
       })
-    return digests
+    return known
   }
 
   /** Until `each` answers false. Answers with how many of the numbers were dealt with. */
@@ -150,14 +150,14 @@ export class RowReader {
       id: typeof id === 'bigint' || typeof id === 'number' || typeof id === 'string' ? String(id) : '',
     }
     if (values.some(isLong)) return new LongRow(about, this.#openings, values)
-    const line = this.#line(values)
-    return { ...about, line, size: line.length, digest: hash('sha256', line, 'base64') }
+    const line = Buffer.from(this.#line(values))
+    return { at: about.at, id: about.id, line, size: line.length, digest: hash('sha256', line, 'binary') }
   }
 
   #digest(values: readonly JsonValue[]): string {
     return values.some(isLong)
       ? new LongRow({ at: NaN, id: '' }, this.#openings, values).walked().digest
-      : hash('sha256', this.#line(values), 'base64')
+      : hash('sha256', this.#line(values), 'binary')
   }
 
   #line(values: readonly JsonValue[]): string {

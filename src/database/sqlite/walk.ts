@@ -22,8 +22,6 @@ export interface Stretch {
 /** The ways through a table by its time column, forwards only. */
 export interface Walk {
   readonly statements: Statements
-  /** The name by which the table's row number is reached. */
-  readonly rowid: string
   /** Whether rows are removed many in one statement. */
   readonly removesListed: boolean
   /** Without an index the way to expired rows is through the whole table. */
@@ -52,7 +50,6 @@ export function walkOf(connection: Connection, layout: Layout, cutoff: EpochMs):
     const nowhere = pathThrough(statements, [])
     return {
       statements,
-      rowid: layout.rowid,
       removesListed,
       indexed: false,
       expired: pathByNumber(statements),
@@ -62,7 +59,7 @@ export function walkOf(connection: Connection, layout: Layout, cutoff: EpochMs):
   }
   const { expired, strange, kept } = rangesFor(cutoff, layout.numbers)
   const [through, around, beyond] = [expired, strange, kept].map((ranges) => pathThrough(statements, ranges))
-  return { statements, rowid: layout.rowid, removesListed, indexed: true, expired: through!, strange: around!, kept: beyond! }
+  return { statements, removesListed, indexed: true, expired: through!, strange: around!, kept: beyond! }
 }
 
 function pathThrough(statements: Statements, ranges: readonly Range[]): Path {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { SECOND } from '../../time.ts'
 import type { Connection } from './connection.ts'
@@ -153,6 +153,18 @@ function checkpoint(connection: Connection, mode: 'NOOP' | 'PASSIVE'): Backlog |
   const [row] = connection.run<{ log: number; checkpointed: number }>(`PRAGMA wal_checkpoint(${mode})`).rows
   if (row === undefined || row.log < 0) return undefined
   return { pages: row.log, waiting: row.log - row.checkpointed }
+}
+
+/** A COMMIT adds to the log without waiting for the disk; without a log it waits, and nothing is left to do. */
+export function syncLog(file: string): void {
+  if (!existsSync(`${file}-wal`)) return
+  // SQLite's locks, which closing a file would give back, are on the other two files.
+  const log = openSync(`${file}-wal`, 'r')
+  try {
+    fsyncSync(log)
+  } finally {
+    closeSync(log)
+  }
 }
 
 /** Litestream keeps its state in this folder and needs to be the only one who moves the log. */

@@ -1,0 +1,65 @@
+/** Bytes of a SHA-256. */
+export const DIGEST_BYTES = 32
+const WORDS = DIGEST_BYTES / 4
+const FIRST_ROOM = 1_024
+
+/**
+ * Where the row with a digest was put. Digests are kept side by side in one array, each in a chain by its first word: as keys of a Map, as
+ * strings, they would be the larger part of what a part of the archive takes, in time and in memory.
+ */
+export class Digests {
+  #count = 0
+  #words = new Int32Array(FIRST_ROOM * WORDS)
+  #places = new Float64Array(FIRST_ROOM)
+  /** Of each, the one before it in its chain; -1: there is none. */
+  #before = new Int32Array(FIRST_ROOM)
+  /** The last of each chain. */
+  #last = new Int32Array(2 ** 16).fill(-1)
+
+  /** A character a byte. */
+  add(digest: string, place: number): void {
+    if (this.#count === this.#places.length) this.#grow()
+    const row = this.#count++
+    for (let word = 0; word < WORDS; word += 1) this.#words[row * WORDS + word] = wordAt(digest, word * 4)
+    this.#places[row] = place
+    const chain = this.#words[row * WORDS]! >>> 16
+    this.#before[row] = this.#last[chain]!
+    this.#last[chain] = row
+  }
+
+  /** The place of a row with this digest that fits. Rows that are equal in everything have one digest; that takes a table without a key. */
+  find(digests: DataView, offset: number, fits: (place: number) => boolean): number | undefined {
+    for (let row = this.#last[chainOf(digests, offset)]!; row !== -1; row = this.#before[row]!) {
+      if (this.#equals(row, digests, offset) && fits(this.#places[row]!)) return this.#places[row]
+    }
+    return undefined
+  }
+
+  #equals(row: number, digests: DataView, offset: number): boolean {
+    for (let word = 0; word < WORDS; word += 1) if (this.#words[row * WORDS + word] !== digests.getInt32(offset + word * 4)) return false
+    return true
+  }
+
+  #grow(): void {
+    const room = 2 * this.#places.length
+    const [words, places, before] = [new Int32Array(room * WORDS), new Float64Array(room), new Int32Array(room)]
+    words.set(this.#words)
+    places.set(this.#places)
+    before.set(this.#before)
+    this.#words = words
+    this.#places = places
+    this.#before = before
+  }
+}
+
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function wordAt(digest: string, at: number): number {
+  return (digest.charCodeAt(at) << 24) | (digest.charCodeAt(at + 1) << 16) | (digest.charCodeAt(at + 2) << 8) | digest.charCodeAt(at + 3)
+}
+
+function chainOf(digests: DataView, offset: number): number {
+  return digests.getUint16(offset)
+}

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
+import { test } from 'node:test'
+import type { Database } from '../../src/database/database.ts'
+import type { RunResult } from '../../src/jobs/result.ts'
+import { ENGINES, type TestDatabase } from '../support/engines.ts'
+import { auditLogs, count, intercepted, migrated, opened, run, AUDIT_LOGS } from '../jobs/support.ts'
+import { archivedOnce, filesIn, freshFolder, idsOf, purged, recordOf, verified } from './support.ts'
+import { DAY } from '../../src/time.ts'
+import { NOTHING_ACCEPTED } from '../../src/jobs/safety-check.ts'
+
+async function expireLease(outside: TestDatabase): Promise<void> {
+  await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
+}
+
+/** Does something once, right before or right behind the transaction of this number. */
+function at(database: Database, number: number, side: 'before' | 'behind', act: () => Promise<unknown>): Database {
+  return intercepted(database, async (each, transact) => {
+    if (each === number && side === 'before') await act()
+    const value = await transact()
+    if (each === number && side === 'behind') await act()
+    return value
+  })
+}
+
+for (const engine of ENGINES) {
+  test(`${engine.name}: of two workers at the same time one archives, and the other skips`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    await auditLogs(fixture.outside, engine, 2_000, 100)
+    const ids = await idsOf(fixture.outside)
+    await using other = await opened(fixture.outside.url)
+    const results = await Promise.all([
+      purged(fixture.database, folder.path, {}, { worker: 'one' }),
+      purged(other, folder.path, {}, { worker: 'other' }),
+    ])
+    assert.ok(results.some(({ outcome }) => outcome === 'succeeded'))
+    assert.ok(results.every(({ outcome }) => outcome === 'succeeded' || outcome === 'skipped'))
+    await archivedOnce(fixture.database, fixture.outside, folder.path, ids)
+  })
+
+  test(`${engine.name}: who was stopped past its lease, wherever, deletes and leaves nothing more; the other has archived all`, async () => {
+    for (let number = 2; number <= 6; number += 1) {
+      for (const side of ['before', 'behind'] as const) {
+        await using fixture = await migrated(engine)
+        await using folder = await freshFolder()
+        const { outside } = fixture
+        await auditLogs(outside, engine, 1_500, 100)
+        const ids = await idsOf(outside)
+        await using other = await opened(outside.url)
+        let taken: RunResult | undefined
+        const stopped = at(fixture.database, number, side, async () => {
+          await expireLease(outside)
+          taken = await purged(other, folder.path, {}, { worker: 'other' })
+        })
+        const late = await purged(stopped, folder.path, {}, { worker: 'late' })
+        const where = `${side} transaction ${number}: ${String(late.error)}`
+        assert.equal(taken?.outcome, 'succeeded', where)
+        assert.equal(late.outcome, 'failed', where)
+        assert.match(String(late.error), /has lost the lease|the archive: .* cannot be put in its place/, where)
+        await archivedOnce(other, outside, folder.path, ids)
+      }
+    }
+  })
+
+  test(`${engine.name}: files that another worker has discarded are taken away again by who published them too late`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    const { outside, database } = fixture
+    await auditLogs(outside, engine, 50, 100)
+    let begun = false
+    const stopped = intercepted(database, async (_, transact) => {
+      const value = await transact()
+      if (!begun && (await recordOf(database).load(database)).step !== undefined) {
+        begun = true
+        // The other worker has come so far, and not to cleaning up.
+        await outside.sql(`UPDATE maintenance_leases SET holder = 'other', fence = fence + 1`)
+        await outside.sql('UPDATE maintenance_archives SET step = NULL, removed = NULL')
+      }
+      return value
+    })
+    const late = await purged(stopped, folder.path)
+    assert.match(String(late.error), /has lost the lease/)
+    assert.deepEqual(await filesIn(folder.path), [])
+    assert.equal(await count(outside, 'audit_logs'), 50)
+    await expireLease(outside)
+    assert.equal((await purged(database, folder.path)).deleted, 50)
+    assert.deepEqual((await verified(database, folder.path)).problems, [])
+  })
+
+  test(`${engine.name}: a run without archiving between a crash and the next run with it`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    const { outside, database } = fixture
+    await auditLogs(outside, engine, 2_000, 100)
+    const ids = await idsOf(outside)
+    let left: readonly number[] = ids
+    const crashing = intercepted(database, async (_, transact) => {
+      const value = await transact()
+      left = await idsOf(outside)
+      if (left.length < ids.length) throw new Error('the power is gone')
+      return value
+    })
+    assert.equal((await purged(crashing, folder.path)).outcome, 'failed')
+    assert.ok(left.length > 0 && left.length < ids.length)
+    const bare = { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: { ...NOTHING_ACCEPTED, emptyTable: true } }
+    assert.equal((await run(database, bare)).deleted, left.length)
+    await auditLogs(outside, engine, 10, 100)
+    const late = await idsOf(outside)
+    assert.equal((await purged(database, folder.path)).deleted, 10)
+    await archivedOnce(database, outside, folder.path, [...ids.filter((id) => !left.includes(id)), ...late])
+  })
+
+  test(`${engine.name}: a folder that vanishes while its rows are about to be deleted keeps them from being deleted`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    const { outside, database } = fixture
+    await auditLogs(outside, engine, 300, 100)
+    let vanished = false
+    const watched = intercepted(database, async (_, transact) => {
+      if (!vanished && (await filesIn(folder.path)).some((name) => !name.includes('.writing'))) {
+        vanished = true
+        await rm(folder.path, { recursive: true })
+      }
+      return transact()
+    })
+    const result = await purged(watched, folder.path)
+    assert.equal(vanished, true)
+    assert.deepEqual([result.outcome, result.deleted], ['failed', 0])
+    assert.match(String(result.error), /was written, and is gone/)
+    assert.equal(await count(outside, 'audit_logs'), 300)
+    // With a folder the next run begins anew: nothing of it was deleted.
+    assert.equal((await purged(database, folder.path)).deleted, 300)
+  })
+
+  test(`${engine.name}: a row whose time never passes is in no file`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    const { outside, database } = fixture
+    await auditLogs(outside, engine, 20, 100)
+    const ids = await idsOf(outside)
+    const never = engine.name === 'sqlite' ? [`'soon'`, `''`, `x'00'`] : [`'-infinity'`, `'infinity'`]
+    for (const time of never)
+      await outside.sql(`INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'a', 's', ${time})`)
+    assert.equal((await purged(database, folder.path)).deleted, 20)
+    await archivedOnce(database, outside, folder.path, ids)
+    assert.equal(await count(outside, 'audit_logs'), never.length)
+  })
+}
