@@ -15,8 +15,8 @@ import { ENVIRONMENT } from './offered.ts'
 
 const documents = await readDocuments()
 const readme = documents.find(({ file }) => file === 'README.md')!
-/** No settings: where the settings are, terminals' own, compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
-const OTHERS = new Set(['MAINTENANCE_CONFIG', 'NO_COLOR', 'SECRETS', 'MCP_TEST_DATABASES', 'ON_ERROR_STOP', 'SQLITE_BUSY'])
+/** No settings: where the settings are, terminals' own, Node's own, compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
+const OTHERS = new Set(['MAINTENANCE_CONFIG', 'NO_COLOR', 'NODE_OPTIONS', 'SECRETS', 'MCP_TEST_DATABASES', 'ON_ERROR_STOP', 'SQLITE_BUSY'])
 
 it('tables that repeat the code are as "npm run docs" writes them', async () => {
   for (const file of FILES) {
