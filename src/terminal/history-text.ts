@@ -9,10 +9,10 @@ import { countText, durationText, minuteText } from '../status/words.ts'
 const COLUMNS = [
   { title: 'started (UTC)' },
   { title: 'job', cutFirst: true },
-  { title: 'trigger', dispensable: 2 },
+  { title: 'trigger', dispensable: 3 },
   { title: 'outcome' },
   { title: 'deleted', align: 'right' },
-  { title: 'archived', align: 'right', dispensable: 3 },
+  { title: 'archived', align: 'right', dispensable: 2 },
   { title: 'took', align: 'right', dispensable: 1 },
   { title: 'worker', dispensable: 5 },
   { title: 'error', dispensable: 4 },

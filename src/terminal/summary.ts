@@ -10,9 +10,9 @@ export function summaryText(results: readonly RunResult[], dryRun: boolean, styl
     { title: 'job', cutFirst: true },
     { title: 'cutoff (UTC)', dispensable: 1 },
     { title: dryRun ? 'would delete' : 'deleted', align: 'right' },
-    { title: 'archived', align: 'right', dispensable: 4 },
+    { title: 'archived', align: 'right', dispensable: 3 },
     { title: 'kept', align: 'right', dispensable: 2 },
-    { title: 'took', align: 'right', dispensable: 3 },
+    { title: 'took', align: 'right', dispensable: 4 },
     { title: 'outcome' },
   ] as const
   const notes = results.flatMap((result) => notesOf(result, style))

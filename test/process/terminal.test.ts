@@ -4,6 +4,7 @@ import { JOBS } from '../../src/catalogue.ts'
 import { command } from '../support/command.ts'
 import { ENGINES, sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { onTerminal, WITHOUT_TERMINAL, type Shown, type TerminalOptions } from '../support/terminal.ts'
+import { freshFolder } from '../archive/support.ts'
 import { auditLogs, expiredSessions } from '../jobs/support.ts'
 
 // oxlint-disable-next-line no-control-regex
@@ -54,6 +55,17 @@ for (const engine of ENGINES) {
         } else assert.match(text, /^job +deleted +outcome\n[^]*^purge-policy\S*… +0 +succeeded$/m)
       })
     }
+
+    it('shows what was archived, also in 80 columns', async () => {
+      await using database = await filled(engine)
+      await using folder = await freshFolder()
+      const env = { ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: folder.path }
+      const { code, screen } = await show(database, '--run-now', { env, columns: 80 })
+      const text = screen.join('\n')
+      assert.equal(code, 0, text)
+      assert.match(text, /^job +cutoff \(UTC\) +deleted +archived +kept +outcome$/m)
+      assert.match(text, /^purge-audit-logs +\S+ \S+ +3,000 +3,000 +0 +succeeded$/m)
+    })
 
     it('names pending migrations and what became of them', async () => {
       await using database = await engine.fresh()

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { METRICS } from '../../src/observe/metric-definitions.ts'
+import { auditLogs } from '../jobs/support.ts'
 import { command, events, start } from '../support/command.ts'
 import { ENGINES, sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { samplesOf, total } from '../support/exposition.ts'
@@ -42,6 +44,37 @@ for (const engine of ENGINES) {
     assert.equal(samples.get(`${METRICS.expiredRows.name}{${sessions}}`), 1)
     assert.ok(samples.get(`${METRICS.lastSuccess.name}{${sessions}}`)! >= begun)
     assert.equal(samples.get(`${METRICS.running.name}{${sessions}}`), 0)
+  })
+}
+
+for (const engine of ENGINES) {
+  test(`${engine.name}: what runs archived goes on in the textfile, and the archive's levels are of the end`, async () => {
+    await using folder = await sqliteDatabase()
+    await using database = await engine.fresh()
+    const textfile = join(folder.folder, 'maintenance.prom')
+    const env = {
+      DATABASE_URL: database.url,
+      METRICS_TEXTFILE: textfile,
+      ARCHIVE_ENABLED: 'true',
+      ARCHIVE_DIRECTORY: join(folder.folder, 'archive'),
+    }
+    await command(['migrate'], { env })
+    for (const rows of [3, 4]) {
+      await auditLogs(database, engine, rows, 100)
+      assert.equal((await command(['--run-now', '--job', 'purge-audit-logs'], { env })).code, 0)
+    }
+    const samples = samplesOf(await readFile(textfile, 'utf8'))
+    const label = '{job="purge-audit-logs"}'
+    assert.equal(samples.get(`${METRICS.archivedRows.name}${label}`), 7)
+    assert.equal(samples.get(`${METRICS.archiveRows.name}${label}`), 7)
+    assert.equal(samples.get(`${METRICS.archivedFiles.name}${label}`), samples.get(`${METRICS.archiveFiles.name}${label}`))
+    assert.equal(samples.get(`${METRICS.archiveLag.name}${label}`), 0)
+    assert.equal(total(samples, METRICS.archiveVerifiedAt.name), 0)
+    const { status, stderr, stdout } = spawnSync('promtool', ['check', 'metrics'], {
+      input: await readFile(textfile, 'utf8'),
+      encoding: 'utf8',
+    })
+    if (status !== null) assert.deepEqual([status, stderr, stdout], [0, '', ''])
   })
 }
 

@@ -15,10 +15,11 @@ import { ENVIRONMENT } from './offered.ts'
 
 const documents = await readDocuments()
 const readme = documents.find(({ file }) => file === 'README.md')!
-/** No settings: where the settings are, terminals' own, compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
+/** No settings: where the settings are, terminals' own, Node's own, compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
 const OTHERS = new Set([
   'MAINTENANCE_CONFIG',
   'NO_COLOR',
+  'NODE_OPTIONS',
   'SECRETS',
   'MCP_TEST_DATABASES',
   'PAGE_SCREENSHOTS',

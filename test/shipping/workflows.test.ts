@@ -69,7 +69,7 @@ describe('the workflows', () => {
   it('call only scripts that there are', async () => {
     const ci = await readFile(`${CHECKOUT}.ci/run`, 'utf8')
     const text = [...texts.values(), ci].join('\n').replaceAll(/^\s*#.*$/gm, '')
-    const named = [...text.matchAll(/npm (?:run )?(?!ci|pack|pkg|install|sbom|run\b)([\w:]+)/g)].map((match) => match[1]!)
+    const named = [...text.matchAll(/npm (?:run )?(?!ci|pack|pkg|install|sbom|run\b)([\w:-]+)/g)].map((match) => match[1]!)
     assert.ok(named.includes('test') && named.includes('build') && named.includes('lint'))
     assert.deepEqual(
       named.filter((name) => !(name in scripts)),
