@@ -33,7 +33,7 @@ export function sourceFile(path: string, text: string): SourceFile {
 /** `import … from`, `export … from`, `import '…'` and `import('…')`; the keyword is looked for outside strings. */
 function importsOf(path: string, code: string, bare: string): Import[] {
   const found: Import[] = []
-  for (const match of code.matchAll(/\b(?:from|import)\s*\(?\s*(['"])([^'"\n]+)\1/g)) {
+  for (const match of code.matchAll(/(?<!\.)\b(?:from|import)\s*\(?\s*(['"])([^'"\n]+)\1/g)) {
     if (!/^(from|import)/.test(bare.slice(match.index))) continue
     const name = match[2]!
     if (name.startsWith('.')) found.push({ target: new URL(name, `file:///${path}`).pathname.slice(1), ours: true })
