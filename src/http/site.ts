@@ -4,7 +4,7 @@ import type { Listener } from '../observe/fan-out.ts'
 import { scrubber } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { statusDocument, type StatusDocument } from '../status/document.ts'
-import type { LatestStatus } from '../status/latest.ts'
+import type { LatestStatus, Patience } from '../status/latest.ts'
 import type { Status } from '../status/status.ts'
 import { MINUTE, SECOND } from '../time.ts'
 import { CONTENT_SECURITY_POLICY, pageOf } from './page/page.ts'
@@ -31,13 +31,15 @@ export interface SiteOptions {
 /** A scrape is not kept from its counters by a database that is slow: gauges are then as they were. */
 const SCRAPE = { freshMs: MINUTE, waitMs: SECOND / 4 }
 const LOOK = { freshMs: SECOND, waitMs: 2 * SECOND }
+/** A page is looked at again and again, and says of when it is; when a job ends, the next look waits for what is true then. */
+const GLANCE = { ...LOOK, freshMs: 5 * SECOND, renewMs: SECOND }
 
 export function openSite({ metrics, secrets, without }: SiteOptions): Site {
   const hide = scrubber(secrets)
   const readiness = openReadiness()
   let latest: LatestStatus | undefined
-  const look = async (): Promise<{ readonly status: number; readonly document: StatusDocument }> => {
-    const known = await latest?.within(LOOK)
+  const look = async (patience: Patience): Promise<{ readonly status: number; readonly document: StatusDocument }> => {
+    const known = await latest?.within(patience)
     const [status, told] =
       known?.status === undefined
         ? [503, without(readiness.reason ?? UNANSWERED)]
@@ -47,7 +49,7 @@ export function openSite({ metrics, secrets, without }: SiteOptions): Site {
   }
   const pages: Pages = {
     async '/'() {
-      const { status, document } = await look()
+      const { status, document } = await look(GLANCE)
       return { status, type: 'text/html; charset=utf-8', body: pageOf(document), securityPolicy: CONTENT_SECURITY_POLICY }
     },
     async '/metrics'() {
@@ -59,7 +61,7 @@ export function openSite({ metrics, secrets, without }: SiteOptions): Site {
     '/healthz': () => plain(200, 'ok'),
     '/readyz': () => (readiness.reason === undefined ? plain(200, 'ok') : plain(503, String(hide(readiness.reason)))),
     async '/status'() {
-      const { status, document } = await look()
+      const { status, document } = await look(LOOK)
       return { status, type: 'application/json', body: `${JSON.stringify(document, null, 2)}\n` }
     },
   }

@@ -9,7 +9,14 @@ export interface LatestStatus {
    * One not older than `freshMs`, nor outdated. It is read anew where there is none, once for all who ask meanwhile; when that takes longer than
    * `waitMs` the answer is the last one, which may be `undefined`, and not `current`. Rejects with what nobody foresaw.
    */
-  within(patience: { readonly freshMs: number; readonly waitMs: number }): Promise<Known>
+  within(patience: Patience): Promise<Known>
+}
+
+export interface Patience {
+  readonly freshMs: number
+  readonly waitMs: number
+  /** One that is older is the answer still, and behind it the next one is read: whoever looks again soon need not wait for it. */
+  readonly renewMs?: number
 }
 
 export interface Known {
@@ -28,13 +35,18 @@ export function latestStatus(read: (before: Status | undefined) => Promise<Statu
     const atMs = clock.monotonicMs()
     last = { status: await read(last?.status), atMs }
   }
+  const readAnew = (): Promise<void> => (reading ??= readOnce().finally(() => (reading = undefined)))
   return {
     outdate: () => (outdated = true),
-    async within({ freshMs, waitMs }) {
-      if (last !== undefined && !outdated && clock.monotonicMs() - last.atMs <= freshMs) return { status: last.status, current: true }
-      reading ??= readOnce().finally(() => (reading = undefined))
+    async within({ freshMs, waitMs, renewMs = freshMs }) {
+      const ageMs = last === undefined || outdated ? Infinity : clock.monotonicMs() - last.atMs
+      if (last !== undefined && ageMs <= freshMs) {
+        // What fails now fails again for the one who has to wait for it.
+        if (ageMs > renewMs) readAnew().catch(() => undefined)
+        return { status: last.status, current: true }
+      }
       const patience = new AbortController()
-      const current = await Promise.race([reading.then(() => true), clock.sleep(waitMs, patience.signal).then(() => false)])
+      const current = await Promise.race([readAnew().then(() => true), clock.sleep(waitMs, patience.signal).then(() => false)])
       patience.abort()
       return { status: last?.status, current }
     },
