@@ -114,7 +114,7 @@ function sentenceOf({ job, outcome, dryRun, deleted, expired, archived, reason, 
   switch (outcome) {
     case 'succeeded':
       if (dryRun) return `${job}: ${expired} rows would be deleted`
-      return `${job}: ${deleted} rows deleted${archived === undefined ? '' : `, ${archived.rows} archived in ${archived.files} files`}`
+      return `${job}: ${deleted} rows deleted${archived === undefined ? '' : `, ${archived.rows} archived in ${archived.files} ${archived.files === 1 ? 'file' : 'files'}`}`
     case 'skipped':
       return `${job}: skipped, ${reason}`
     case 'interrupted':
