@@ -60,3 +60,8 @@ export function formatTime(time: EpochMs): string {
   const date = new Date(time)
   return Number.isNaN(date.getTime()) ? `${time}ms` : date.toISOString()
 }
+
+/** Its day in UTC, `2026-08-25`. */
+export function formatDay(time: EpochMs): string {
+  return formatTime(time).slice(0, 10)
+}

@@ -1,9 +1,8 @@
 import type { StoredColumn, StoredRow } from '../database/database.ts'
-import { DAY, formatTime, type EpochMs } from '../time.ts'
+import { DAY, formatDay, formatTime, type EpochMs } from '../time.ts'
 import { concurrently } from './concurrently.ts'
 import type { ArchiveFolder } from './folder.ts'
 import {
-  dayOf,
   FORMAT,
   MANIFEST_SUFFIX,
   pathOf,
@@ -107,7 +106,7 @@ export class DayFiles {
   }
 
   #dayOf(at: EpochMs): string {
-    if (!(at >= this.#day.from && at < this.#day.from + DAY)) this.#day = { from: Math.floor(at / DAY) * DAY, name: dayOf(at) }
+    if (!(at >= this.#day.from && at < this.#day.from + DAY)) this.#day = { from: Math.floor(at / DAY) * DAY, name: formatDay(at) }
     return this.#day.name
   }
 

@@ -1,6 +1,6 @@
-import { formatTime, type EpochMs } from '../time.ts'
+import { formatDay, formatTime, type EpochMs } from '../time.ts'
 import type { Archive } from './archive.ts'
-import { dayOf, FORMAT, MANIFEST_SUFFIX, pathOf, ROWS_SUFFIX, sha256, textOf, type Link, type Manifest } from './format.ts'
+import { FORMAT, MANIFEST_SUFFIX, pathOf, ROWS_SUFFIX, sha256, textOf, type Link, type Manifest } from './format.ts'
 import type { Step } from './state.ts'
 
 /** Files removed in one step: their manifests are read, and named in one link of the chain. */
@@ -13,7 +13,7 @@ const MOST_FILES = 500
 export async function expireFiles(archive: Archive, keptMs: EpochMs): Promise<void> {
   const { folder, record, source, options } = archive
   // The day in which the oldest row lies that is still kept is kept as a whole.
-  const before = dayOf(options.now - keptMs)
+  const before = formatDay(options.now - keptMs)
   for (;;) {
     const expired = (await folder.list())
       .filter((path) => path.endsWith(ROWS_SUFFIX) && dayIn(path, source.table) < before)
@@ -40,7 +40,7 @@ export async function expireFiles(archive: Archive, keptMs: EpochMs): Promise<vo
     const manifest: Manifest = {
       format: FORMAT,
       kind: 'removal',
-      manifest: `${pathOf(source.table, dayOf(now), run, position)}${MANIFEST_SUFFIX}`,
+      manifest: `${pathOf(source.table, formatDay(now), run, position)}${MANIFEST_SUFFIX}`,
       position,
       previous: state.head,
       source,

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import type { StoredColumn } from '../database/database.ts'
-import { formatTime, type EpochMs } from '../time.ts'
 
 /** Of the files and the manifests; a reader refuses a higher one. */
 export const FORMAT = 1
@@ -69,11 +68,6 @@ export interface Place {
 
 export const ROWS_SUFFIX = '.ndjson.zst'
 export const MANIFEST_SUFFIX = '.json'
-
-/** `2026-08-25`, in UTC. */
-export function dayOf(at: EpochMs): string {
-  return formatTime(at).slice(0, 10)
-}
 
 /** `audit_logs/2026/08/25/17-3`, to which the suffixes come. Its last part is never used twice. */
 export function pathOf(table: string, day: string, run: number, position: number): string {

@@ -1,10 +1,9 @@
-import { dayOf } from '../archive/format.ts'
 import type { ArchiveRecord } from '../archive/state.ts'
 import { verify } from '../archive/verify.ts'
 import { DatabaseError } from '../database/database.ts'
 import type { ExitCode } from '../errors.ts'
 import type { Program } from '../program.ts'
-import type { EpochMs } from '../time.ts'
+import { formatDay, type EpochMs } from '../time.ts'
 import type { OpenedArchive } from './archive.ts'
 import type { Since } from './archive-arguments.ts'
 
@@ -16,7 +15,7 @@ export async function verifyArchive(
 ): Promise<ExitCode> {
   const { host, database } = program
   const now = await database.now()
-  const day = since === undefined ? undefined : 'day' in since ? since.day : dayOf(now - since.agoMs)
+  const day = since === undefined ? undefined : 'day' in since ? since.day : formatDay(now - since.agoMs)
   const found = await verify({ database, record, folder, since: day })
   if (json) host.print(`${JSON.stringify(found, null, 2)}\n`)
   else {

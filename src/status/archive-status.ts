@@ -1,10 +1,10 @@
 import { ArchiveFolder } from '../archive/folder.ts'
-import { dayOf, type Link } from '../archive/format.ts'
+import { type Link } from '../archive/format.ts'
 import { ARCHIVES } from '../archive/state.ts'
 import { lagOf, readSummary, type ArchiveSummary } from '../archive/summary.ts'
 import type { Database, Relation } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
-import type { EpochMs } from '../time.ts'
+import { formatDay, type EpochMs } from '../time.ts'
 import type { JobStatus } from './job-status.ts'
 import { asked } from './question.ts'
 
@@ -49,7 +49,7 @@ export async function readArchive(
     ...plan,
     held,
     lagMs: plan.enabled && job.enabled && job.backlog !== undefined ? lagOf(job.backlog, job.backlog.cutoff) : undefined,
-    expiredBefore: plan.keptMs === undefined ? undefined : dayOf(at - plan.keptMs),
+    expiredBefore: plan.keptMs === undefined ? undefined : formatDay(at - plan.keptMs),
     problems: [
       ...(plan.enabled && !recorded
         ? [`there is no table ${ARCHIVES} yet: migration 005 makes it, and without it runs fail before they delete anything`]

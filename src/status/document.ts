@@ -1,6 +1,6 @@
 import type { Growth } from '../archive/state.ts'
 import type { PastRun } from '../jobs/past-runs.ts'
-import { formatDuration, formatTime, type EpochMs } from '../time.ts'
+import { formatDay, formatDuration, formatTime, type EpochMs } from '../time.ts'
 import type { ArchiveStatus } from './archive-status.ts'
 import { attentionOf } from './attention.ts'
 import type { DeletedByDay } from './deleted-by-day.ts'
@@ -69,7 +69,7 @@ function jobDocument(status: JobStatus, at: EpochMs) {
 
 function deletedByDayDocument({ days, jobs }: DeletedByDay) {
   return {
-    days: days.map((day) => formatTime(day).slice(0, 'YYYY-MM-DD'.length)),
+    days: days.map(formatDay),
     jobs: [...jobs].map(([job, rows]) => ({ job, rows })),
   }
 }

@@ -1,6 +1,6 @@
 import { JOBS } from '../catalogue.ts'
 import type { DeletedByDay } from '../status/deleted-by-day.ts'
-import { DAY, formatTime, type EpochMs } from '../time.ts'
+import { DAY, formatDay } from '../time.ts'
 import { strokesOf, uprightBars } from './chart.ts'
 import { bold, type Style } from './style.ts'
 import { countText, rowsText } from '../status/words.ts'
@@ -25,7 +25,7 @@ export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): stri
     const sum = rowsText(total)
     const begin = Math.max(first, last - ((slots - values.indexOf(most)) * span - 1) * DAY)
     const drawn = uprightBars(values, HEIGHT, strokes.upwards).map((row) => stretched(row, pitch))
-    const figures = fitting(style.columns - job.length - 2, [`${sum}, most ${span === 1 ? 'on' : 'from'} ${dayText(begin)}`, sum])
+    const figures = fitting(style.columns - job.length - 2, [`${sum}, most ${span === 1 ? 'on' : 'from'} ${formatDay(begin)}`, sum])
     return [
       `${bold(job, style)}  ${figures}`,
       ...drawn.map((row, at) => `${(at === 0 ? countText(most) : '').padStart(labels)} ${side}${row}`.trimEnd()),
@@ -33,7 +33,7 @@ export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): stri
     ]
   })
   const what = `rows deleted ${span === 1 ? 'a day' : span === WEEK ? 'a week' : `every ${span / WEEK} weeks`}`
-  const when = `${dayText(first)} to ${dayText(last)}`
+  const when = `${formatDay(first)} to ${formatDay(last)}`
   const title = fitting(style.columns, [`${what}, ${when} (UTC)`, `${what}, ${when}`, what])
   return `${[bold(title, style), ...lines].join('\n')}\n`
 }
@@ -92,8 +92,4 @@ function fitting(room: number, texts: readonly string[]): string {
 
 function add(a: number, b: number): number {
   return a + b
-}
-
-function dayText(day: EpochMs): string {
-  return formatTime(day).slice(0, 10)
 }

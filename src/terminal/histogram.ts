@@ -1,4 +1,4 @@
-import { DAY, formatTime, type EpochMs } from '../time.ts'
+import { DAY, formatDay, type EpochMs } from '../time.ts'
 import { barChartText } from './bar-chart.ts'
 import type { Style } from './style.ts'
 import { countText } from '../status/words.ts'
@@ -16,7 +16,7 @@ export function histogramText(title: string, days: ReadonlyMap<EpochMs, number>,
   const before = present.filter((day) => day < first)
   const rows = [
     ...(before.length === 0 ? [] : [{ name: 'earlier', figure: countText(sum(before, days)), value: `on ${daysText(before.length)}` }]),
-    ...shown.map((day) => ({ name: formatTime(day).slice(0, 10), figure: countText(days.get(day) ?? 0), value: days.get(day) ?? 0 })),
+    ...shown.map((day) => ({ name: formatDay(day), figure: countText(days.get(day) ?? 0), value: days.get(day) ?? 0 })),
   ]
   return barChartText(title, rows, style)
 }

@@ -8,6 +8,7 @@ import type { ArchiveStatus } from '../../src/status/archive-status.ts'
 import type { Status } from '../../src/status/status.ts'
 import { hostClock } from '../../src/time.ts'
 import { samplesOf } from '../support/exposition.ts'
+import { archiveStatus, jobStatus } from '../status/made-up.ts'
 
 const NOW = 1_700_000_000_000
 const JOB = 'purge-sessions'
@@ -53,34 +54,9 @@ function status(
     database: { engine: 'e', place: 'p', name: 'n', reachable: found !== undefined, sizeBytes: undefined, problem: undefined },
     migrations: undefined,
     scheduleTimeZone: 'UTC',
-    jobs: [
-      {
-        job,
-        enabled: true,
-        schedule: job.schedule,
-        scheduleInWords: '',
-        nextRunAt: undefined,
-        retentionMs: undefined,
-        lastRun: undefined,
-        lastSuccessAt: undefined,
-        running: undefined,
-        overdueSlot: undefined,
-        backlog: found === undefined ? undefined : { ...found, exact: true, cutoff: NOW },
-        problems: [],
-        recentRuns: [],
-      },
-    ],
+    jobs: [jobStatus(job, { backlog: found === undefined ? undefined : { ...found, exact: true, cutoff: NOW } })],
     deletedByDay: undefined,
-    archive: {
-      enabled: true,
-      directory: '/archive',
-      keptMs: undefined,
-      held: undefined,
-      lagMs: undefined,
-      expiredBefore: undefined,
-      problems: [],
-      ...archive,
-    },
+    archive: archiveStatus({ enabled: true, ...archive }),
   }
 }
 

@@ -5,6 +5,7 @@ import type { PastRun } from '../../src/jobs/past-runs.ts'
 import { attentionOf } from '../../src/status/attention.ts'
 import type { JobStatus } from '../../src/status/job-status.ts'
 import type { Status } from '../../src/status/status.ts'
+import { archiveStatus, jobStatus } from './made-up.ts'
 
 const job = JOBS[0]!
 
@@ -17,34 +18,8 @@ function told(changes: {
   return attentionOf({
     database: { engine: 'e', place: 'p', name: 'n', reachable: true, sizeBytes: 1, problem: undefined, ...changes.database },
     migrations: { enabled: true, applied: [], pending: [], problem: undefined, ...changes.migrations },
-    jobs: [
-      {
-        job,
-        enabled: true,
-        schedule: job.schedule,
-        scheduleInWords: '',
-        nextRunAt: undefined,
-        retentionMs: undefined,
-        lastRun: undefined,
-        lastSuccessAt: undefined,
-        recentRuns: [],
-        running: undefined,
-        overdueSlot: undefined,
-        backlog: undefined,
-        problems: [],
-        ...changes.job,
-      },
-    ],
-    archive: {
-      enabled: false,
-      directory: '/archive',
-      keptMs: undefined,
-      held: undefined,
-      lagMs: undefined,
-      expiredBefore: undefined,
-      problems: [],
-      ...changes.archive,
-    },
+    jobs: [jobStatus(job, changes.job)],
+    archive: archiveStatus(changes.archive ?? {}),
   }).join('\n')
 }
 

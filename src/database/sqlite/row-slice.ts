@@ -7,6 +7,7 @@ import type { SqliteSession } from './session.ts'
 import type { RowReader } from './stored-rows.ts'
 import { readTime, standing } from './times.ts'
 import type { Position, Walk } from './walk.ts'
+import { listed } from './listed.ts'
 
 export interface SliceOptions {
   readonly session: SqliteSession
@@ -125,10 +126,6 @@ export class RowSlice implements Slice {
         'table swallows it (RAISE(IGNORE)); change the trigger, or disable the job',
     )
   }
-}
-
-function listed(rowids: readonly (number | bigint)[]): string {
-  return `[${rowids.join(',')}]`
 }
 
 /** So that deleting comes to each page of the table once. */

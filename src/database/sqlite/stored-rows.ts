@@ -10,6 +10,7 @@ import { folded, quoted } from './names.ts'
 import { ReadDigests, type RowDigests } from './read-digests.ts'
 import { isLong, json, LongRow, TextBytes, type JsonValue, type StoredValue } from './row-json.ts'
 import { standing } from './times.ts'
+import { listed } from './listed.ts'
 
 /** For values with a zone, and for text without one. */
 type Cutoffs = readonly [cutoff: EpochMs, wallCutoff: EpochMs]
@@ -169,8 +170,4 @@ export class RowReader {
 
 function isDoubtful(value: StoredValue): value is string {
   return typeof value === 'string' && value.includes('\u{FFFD}')
-}
-
-function listed(rowids: readonly (number | bigint)[]): string {
-  return `[${rowids.join(',')}]`
 }
