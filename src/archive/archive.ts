@@ -1,20 +1,16 @@
 import { DatabaseError, type Database, type ExpiredRows, type Slice, type StoredColumn, type Transaction } from '../database/database.ts'
 import type { EpochMs } from '../time.ts'
 import { DayFiles } from './day-files.ts'
+import { Draft, firstReadSize, MOST_ROWS } from './draft.ts'
 import { ArchiveFolder } from './folder.ts'
 import type { Source } from './format.ts'
-import { Part, Places } from './part.ts'
-import { ArchiveRecord } from './state.ts'
+import { Part } from './part.ts'
+import { ArchiveRecord, type ArchiveState } from './state.ts'
 import { settle } from './settle.ts'
 
-/** A part is no larger, so that what a crash leaves to be settled stays small. */
-const MOST_ROWS = 50_000
-const MOST_BYTES = 64 * 2 ** 20
-/** Rows read at a time: as many as make so many bytes, by those before, and no more than so many times as many. */
-const READ_BYTES = 4 * 2 ** 20
-const FIRST_READ_ROWS = 16
-const READ_GROWTH = 8
-const MOST_READ_ROWS = 5_000
+/** Where the engine works beside us it has something to delete the sooner the smaller the first part is. */
+const FIRST_PART_ROWS = 12_500
+const PART_GROWTH = 2
 
 export interface ArchiveOptions {
   readonly database: Database
@@ -40,10 +36,15 @@ export class Archive {
   readonly record: ArchiveRecord
   readonly source: Source
   #columns: readonly StoredColumn[] | undefined
+  readonly #readSize = firstReadSize()
+  #mostRows: number
+  /** Of the part behind the one in hand; `copied` never rejects. */
+  #next: { readonly draft: Draft; readonly copied: Promise<boolean> } | undefined
 
   constructor(options: ArchiveOptions) {
     const { database, directory, table, timeColumn } = options
     this.options = options
+    this.#mostRows = database.worksElsewhere ? FIRST_PART_ROWS : MOST_ROWS
     this.folder = new ArchiveFolder(directory, table)
     this.record = new ArchiveRecord((name) => database.named(name), table)
     this.source = { table, timeColumn, engine: database.label.engine, database: database.label.name }
@@ -58,24 +59,70 @@ export class Archive {
   async writePart(rows: ExpiredRows, after: Slice | undefined): Promise<Part | undefined> {
     const { database, underLease, stopping } = this.options
     const state = await this.record.load(database)
-    await this.folder.clean(`${this.options.run}-`)
-    const files = new DayFiles({ ...this.options, ...state, folder: this.folder, source: this.source, columns: await this.columns() })
-    const places = new Places()
+    const draft = (await this.#drafted(state)) ?? (await this.#begin(state.position))
     try {
-      const count = await this.#copy(rows, after, files, places)
-      if (count === 0 || stopping.aborted) {
-        await files.abandon()
+      if (draft.last === undefined) await draft.copy(rows, after)
+      if (draft.rows === 0 || stopping.aborted) {
+        await draft.abandon()
         return undefined
       }
-      const { step, position } = await files.finish([])
+      const { step, position } = await draft.finish(state.head)
       await underLease((tx) => this.record.begin(tx, step, position, ''))
       await database.durable()
       await this.#publish(step.files.flatMap(pathsOf))
-      return new Part(step, places)
+      if (draft.full && database.worksElsewhere) await this.#draftNext(rows, draft.last, position)
+      return new Part(step, draft.places)
     } catch (error) {
-      await files.abandon()
+      await draft.abandon()
       throw error
     }
+  }
+
+  /** What was written ahead goes. */
+  async dropDraft(): Promise<void> {
+    const next = this.#next
+    this.#next = undefined
+    if (next === undefined) return
+    next.draft.giveUp()
+    await next.copied
+    await next.draft.abandon()
+  }
+
+  /** The rows behind this part are copied while the engine deletes its own: whatever comes of it is looked at when they are wanted. */
+  async #draftNext(rows: ExpiredRows, after: Slice | undefined, position: number): Promise<void> {
+    const draft = await this.#draft(position)
+    const copied = draft.copy(rows, after).then(
+      () => true,
+      () => false,
+    )
+    this.#next = { draft, copied }
+  }
+
+  /**
+   * What was written ahead, if it is what comes next: the part before it went as a whole, and nobody has given numbers to files since. What failed is
+   * done again, and then says why.
+   */
+  async #drafted({ step, position }: ArchiveState): Promise<Draft | undefined> {
+    const next = this.#next
+    if (next !== undefined && step === undefined && position === next.draft.position && (await next.copied) && next.draft.rows > 0) {
+      this.#next = undefined
+      return next.draft
+    }
+    await this.dropDraft()
+    return undefined
+  }
+
+  async #begin(position: number): Promise<Draft> {
+    await this.folder.clean(`${this.options.run}-`)
+    return this.#draft(position)
+  }
+
+  async #draft(position: number): Promise<Draft> {
+    const { folder, source, options } = this
+    const files = new DayFiles({ ...options, position, folder, source, columns: await this.columns() })
+    const mostRows = this.#mostRows
+    this.#mostRows = Math.min(PART_GROWTH * mostRows, MOST_ROWS)
+    return new Draft({ files, position, mostRows, size: this.#readSize, stopping: options.stopping })
   }
 
   /** Who was stopped for longer than the lease lasts comes too late: another worker has taken these files for discarded, and then nobody else removes them. */
@@ -92,31 +139,6 @@ export class Archive {
   async columns(): Promise<readonly StoredColumn[]> {
     this.#columns ??= await this.options.database.columnsOf(this.source.table)
     return this.#columns
-  }
-
-  /** Ends with a slice, so that the next part begins with the next one. */
-  async #copy(rows: ExpiredRows, after: Slice | undefined, files: DayFiles, places: Places): Promise<number> {
-    const { stopping } = this.options
-    let last = after
-    const copied = { rows: 0, bytes: 0 }
-    let size = FIRST_READ_ROWS
-    while (copied.rows < MOST_ROWS && copied.bytes < MOST_BYTES && !stopping.aborted) {
-      const slice = await rows.next(Math.min(size, MOST_ROWS - copied.rows), last)
-      if (slice === undefined) break
-      await slice.read!(async (batch) => {
-        for (const row of batch) {
-          const { file, line, written } = files.add(row)
-          if (written !== undefined) await written
-          places.add(row, file, line)
-          copied.bytes += row.size
-        }
-        copied.rows += batch.length
-      })
-      last = slice
-      const affordable = copied.rows === 0 ? size : Math.floor((READ_BYTES * copied.rows) / copied.bytes)
-      size = Math.max(1, Math.min(size * READ_GROWTH, affordable, MOST_READ_ROWS))
-    }
-    return copied.rows
   }
 }
 

@@ -1,5 +1,6 @@
 import {
   DatabaseError,
+  DIGEST_BYTES,
   type Census,
   type Estimate,
   type ExpiredRows,
@@ -10,7 +11,7 @@ import {
 } from '../database/database.ts'
 import type { Archive } from './archive.ts'
 import { archiveFailed } from './folder.ts'
-import { DIGEST_BYTES, viewOf } from './digests.ts'
+import { viewOf } from './digests.ts'
 import type { Part } from './part.ts'
 import { rangesText, readRanges } from './ranges.ts'
 
@@ -47,6 +48,7 @@ export class Archiving implements ExpiredRows {
   /** What is in the archive then is exactly what was deleted. */
   async finish(): Promise<void> {
     this.#part = undefined
+    await this.#archive.dropDraft()
     await this.#archive.settle()
   }
 

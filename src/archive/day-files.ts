@@ -1,4 +1,4 @@
-import type { StoredColumn, StoredRow } from '../database/database.ts'
+import type { RowLines, StoredColumn } from '../database/database.ts'
 import { DAY, formatDay, formatTime, type EpochMs } from '../time.ts'
 import { concurrently } from './concurrently.ts'
 import type { ArchiveFolder } from './folder.ts'
@@ -14,11 +14,13 @@ import {
   type RowsFile,
   type Source,
 } from './format.ts'
-import { RowsWriter, type Line, type Written } from './rows-file.ts'
+import { RowsWriter, type Written } from './rows-file.ts'
 import type { Step, StepFile } from './state.ts'
 
 /** Each started file costs the memory of a compressor. Rows come nearly in the order of time, so that more are hardly ever needed. */
-const MOST_STARTED = 8
+const MOST_STARTED = 3
+/** Files that are made durable at a time. */
+const MOST_ENDING = 8
 
 export interface DayFilesOptions {
   readonly folder: ArchiveFolder
@@ -29,9 +31,16 @@ export interface DayFilesOptions {
   readonly cutoff: EpochMs
   readonly retentionMs: number
   readonly now: EpochMs
-  /** The last number that was given to a file, and the chain's end. */
+  /** The last number that was given to a file. */
   readonly position: number
-  readonly head: Link | null
+}
+
+/** Rows `from` to before `to` went to this file, from this line of it on. */
+export interface Placed {
+  readonly from: number
+  readonly to: number
+  readonly file: number
+  readonly line: number
 }
 
 interface DayFile {
@@ -49,6 +58,7 @@ export class DayFiles {
   /** The one used last is the last. */
   readonly #open = new Map<string, DayFile>()
   #latest: DayFile | undefined
+  #ending: Promise<void> | undefined
   #newestAt: EpochMs | null = null
   /** The day of the last row: that of the next one, nearly always. */
   #day = { from: NaN, name: '' }
@@ -61,28 +71,40 @@ export class DayFiles {
     return this.#files.reduce((sum, { writer }) => sum + writer.bytes, 0)
   }
 
-  /** Where the row is put; `written` where the next one has to wait. */
-  add(
-    row: Line | StoredRow,
-    day = this.#dayOf(row.at),
-  ): { readonly file: number; readonly line: number; readonly written: Promise<void> | undefined } {
-    const file = this.#open.get(day) ?? this.#begin(day)
+  /** The first of these rows from `from` on, as many as are of one day, `day` where it is given. */
+  async add(rows: RowLines, from = 0, day?: string): Promise<Placed> {
+    const name = day ?? this.#dayOf(rows.at[from]!)
+    let to = from + 1
+    while (to < rows.count && this.#isOfDay(rows.at[to]!)) to += 1
+    const file = this.#open.get(name) ?? this.#begin(name)
     if (this.#open.size > 1 && this.#latest !== file) {
-      this.#open.delete(day)
-      this.#open.set(day, file)
+      this.#open.delete(name)
+      this.#open.set(name, file)
     }
     this.#latest = file
-    if (this.#newestAt === null || row.at > this.#newestAt) this.#newestAt = row.at
+    for (let index = from; index < to; index += 1) {
+      const at = rows.at[index]!
+      if (this.#newestAt === null || at > this.#newestAt) this.#newestAt = at
+    }
     const line = file.writer.rows
-    const written = file.writer.add(row)
-    return { file: file.index, line, written: written?.then(() => this.#endOldest()) }
+    const written = file.writer.add(rows, from, to)
+    if (written !== undefined) {
+      await written
+      await this.#endOldest()
+    }
+    return { from, to, file: file.index, line }
   }
 
-  /** All of them, and their manifests, are durable when it resolves. Of the growth the files that are replaced are no part. */
-  async finish(obsolete: readonly string[]): Promise<{ readonly step: Step; readonly position: number }> {
+  /** Nothing more is added: the rows are durable when it resolves. */
+  async end(): Promise<void> {
+    await this.#ending
+    await concurrently(MOST_ENDING, [...this.#open.keys()], (day) => this.#end(day))
+  }
+
+  /** The manifests of what has ended are durable too when it resolves; `head`: the chain's end. Of the growth the files that are replaced are no part. */
+  async finish(head: Link | null, obsolete: readonly string[]): Promise<{ readonly step: Step; readonly position: number }> {
     const { folder, run, position } = this.#options
-    await concurrently(MOST_STARTED, [...this.#open.keys()], (day) => this.#end(day))
-    let previous = this.#options.head
+    let previous = head
     const files: StepFile[] = []
     const texts: [path: string, text: string][] = []
     for (const file of this.#files) {
@@ -92,7 +114,7 @@ export class DayFiles {
       previous = { manifest: manifest.manifest, sha256: sha256(text) }
       files.push({ ...previous, path: manifest.file!.path, rows: manifest.file!.rows })
     }
-    await concurrently(MOST_STARTED, texts, ([path, text]) => folder.write(path, text))
+    await concurrently(MOST_ENDING, texts, ([path, text]) => folder.write(path, text))
     await folder.syncWriting()
     const bytes = this.#files.reduce((sum, { written }) => sum + written!.fileBytes, 0)
     const rows = files.reduce((sum, file) => sum + file.rows, 0)
@@ -101,12 +123,17 @@ export class DayFiles {
   }
 
   async abandon(): Promise<void> {
+    await this.#ending?.catch(() => undefined)
     for (const { writer, written } of this.#files) if (written === undefined) await writer.abandon().catch(() => undefined)
     this.#open.clear()
   }
 
+  #isOfDay(at: EpochMs): boolean {
+    return at >= this.#day.from && at < this.#day.from + DAY
+  }
+
   #dayOf(at: EpochMs): string {
-    if (!(at >= this.#day.from && at < this.#day.from + DAY)) this.#day = { from: Math.floor(at / DAY) * DAY, name: formatDay(at) }
+    if (!this.#isOfDay(at)) this.#day = { from: Math.floor(at / DAY) * DAY, name: formatDay(at) }
     return this.#day.name
   }
 
@@ -121,10 +148,15 @@ export class DayFiles {
     return file
   }
 
+  /** Beside what comes next: the disk takes its time. */
   async #endOldest(): Promise<void> {
     const started = [...this.#open].filter(([, { writer }]) => writer.started)
     const [oldest] = started
-    if (oldest !== undefined && started.length > MOST_STARTED) await this.#end(oldest[0])
+    if (oldest === undefined || started.length <= MOST_STARTED) return
+    await this.#ending
+    this.#ending = this.#end(oldest[0])
+    // Told to whoever waits for it; until then it must not end the process.
+    this.#ending.catch(() => undefined)
   }
 
   async #end(day: string): Promise<void> {

@@ -1,5 +1,5 @@
-/** Bytes of a SHA-256. */
-export const DIGEST_BYTES = 32
+import { DIGEST_BYTES } from '../database/stored-rows.ts'
+
 const WORDS = DIGEST_BYTES / 4
 const FIRST_ROOM = 1_024
 
@@ -16,11 +16,10 @@ export class Digests {
   /** The last of each chain. */
   #last = new Int32Array(2 ** 16).fill(-1)
 
-  /** A character a byte. */
-  add(digest: string, place: number): void {
+  add(digests: DataView, offset: number, place: number): void {
     if (this.#count === this.#places.length) this.#grow()
     const row = this.#count++
-    for (let word = 0; word < WORDS; word += 1) this.#words[row * WORDS + word] = wordAt(digest, word * 4)
+    for (let word = 0; word < WORDS; word += 1) this.#words[row * WORDS + word] = digests.getInt32(offset + word * 4)
     this.#places[row] = place
     const chain = this.#words[row * WORDS]! >>> 16
     this.#before[row] = this.#last[chain]!
@@ -54,10 +53,6 @@ export class Digests {
 
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
-function wordAt(digest: string, at: number): number {
-  return (digest.charCodeAt(at) << 24) | (digest.charCodeAt(at + 1) << 16) | (digest.charCodeAt(at + 2) << 8) | digest.charCodeAt(at + 3)
 }
 
 function chainOf(digests: DataView, offset: number): number {

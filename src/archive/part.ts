@@ -1,5 +1,6 @@
-import type { StoredRow } from '../database/database.ts'
-import { Digests } from './digests.ts'
+import { DIGEST_BYTES, type StoredRows } from '../database/database.ts'
+import { Digests, viewOf } from './digests.ts'
+import type { Placed } from './day-files.ts'
 import type { Step } from './state.ts'
 
 /** Rows that were archived and are to be deleted: each is known by its digest. */
@@ -28,8 +29,9 @@ export class Places {
   readonly #digests = new Digests()
   #bases: readonly number[] = []
 
-  add({ digest }: StoredRow, file: number, line: number): void {
-    this.#digests.add(digest, file * FILE + line)
+  add({ digests }: StoredRows, { from, to, file, line }: Placed): void {
+    const view = viewOf(digests)
+    for (let index = from; index < to; index += 1) this.#digests.add(view, index * DIGEST_BYTES, file * FILE + line + index - from)
   }
 
   /** Numbers run through all files, one after the other. */

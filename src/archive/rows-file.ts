@@ -4,6 +4,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { constants, createZstdCompress, createZstdDecompress, type ZstdCompress } from 'node:zlib'
 import { messageOf } from '../errors.ts'
+import type { RowLines } from '../database/database.ts'
 import { formatTime, type EpochMs } from '../time.ts'
 import { archiveFailed } from './folder.ts'
 import type { Place, RowsFile } from './format.ts'
@@ -11,17 +12,10 @@ import type { Place, RowsFile } from './format.ts'
 /** Level 1 takes half the time of 3 and a quarter more room; the purge waits for it. */
 const LEVEL = 1
 /** Lines are handed to the compressor together. */
-const CHUNK_BYTES = 256 * 2 ** 10
+const CHUNK_BYTES = 1024 * 2 ** 10
 const FIRST_CHUNK_BYTES = 8 * 2 ** 10
 /** So much may wait for the compressor, which works beside us. */
 const WAITING_BYTES = 4 * 2 ** 20
-
-export interface Line {
-  readonly at: EpochMs
-  readonly id: string
-  /** UTF-8, without its line feed; in pieces where it is long. */
-  readonly line: Uint8Array | Iterable<Uint8Array>
-}
 
 export type Written = Omit<RowsFile, 'path' | 'day' | 'columns' | 'cutoff' | 'retention'>
 
@@ -61,22 +55,25 @@ export class RowsWriter {
     return this.#bytes + this.#length
   }
 
-  /** A promise where the next row has to wait: of few rows there is one, and waiting for each would take longer than writing it. */
-  add({ at, id, line }: Line): Promise<void> | undefined {
-    this.#rows += 1
-    if (this.#first === undefined || at < this.#first.at) this.#first = { at, id }
-    if (this.#last === undefined || at >= this.#last.at) this.#last = { at, id }
-    if (line instanceof Uint8Array && this.#fits(line.length + 1)) {
-      this.#put(line)
-      this.#chunk[this.#length++] = LINE_FEED
-      return undefined
+  /** Rows `from` to before `to`. A promise where the next ones have to wait. */
+  add({ at, idOf, lines, ends, pieces }: RowLines, from: number, to: number): Promise<void> | undefined {
+    let [first, last] = [from, from]
+    for (let index = from + 1; index < to; index += 1) {
+      if (at[index]! < at[first]!) first = index
+      if (at[index]! >= at[last]!) last = index
     }
-    return this.#addPieces(line instanceof Uint8Array ? [line] : line)
+    if (this.#first === undefined || at[first]! < this.#first.at) this.#first = { at: at[first]!, id: idOf(first) }
+    if (this.#last === undefined || at[last]! >= this.#last.at) this.#last = { at: at[last]!, id: idOf(last) }
+    this.#rows += to - from
+    if (pieces !== undefined) return this.#addPieces(pieces)
+    const bytes = lines.subarray(from === 0 ? 0 : ends[from - 1]!, ends[to - 1])
+    if (!this.#fits(bytes.length)) return this.#addPiece(bytes)
+    this.#put(bytes)
+    return undefined
   }
 
-  async #addPieces(line: Iterable<Uint8Array>): Promise<void> {
-    for (const piece of line) await this.#addPiece(piece)
-    await this.#addPiece(END_OF_LINE)
+  async #addPieces(pieces: Iterable<Uint8Array>): Promise<void> {
+    for (const piece of pieces) await this.#addPiece(piece)
   }
 
   async #addPiece(piece: Uint8Array): Promise<void> {
@@ -239,4 +236,3 @@ export async function readRows(path: string, each: (line: string, index: number)
 }
 
 const LINE_FEED = 0x0a
-const END_OF_LINE = Buffer.from([LINE_FEED])

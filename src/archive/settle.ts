@@ -1,3 +1,4 @@
+import type { RowLines } from '../database/database.ts'
 import type { Archive } from './archive.ts'
 import { pathsOf } from './archive.ts'
 import { DayFiles } from './day-files.ts'
@@ -17,6 +18,8 @@ export async function settle(archive: Archive): Promise<void> {
     const state = await record.load(options.database)
     const { step } = state
     if (step === undefined) return
+    // Its files bear the numbers that are given out here.
+    await archive.dropDraft()
     await options.database.durable()
     const rows = step.files.reduce((sum, file) => sum + file.rows, 0)
     const removed = readRanges(state.removed, rows)
@@ -66,12 +69,12 @@ async function rewrite({ folder, record, source, options }: Archive, state: Arch
     for (const { file: kept } of manifests) {
       const { path, day, rows } = kept!
       await readRows(folder.absolute(path), async (line, index) => {
-        if (removed[base + index] === 1)
-          await files.add({ ...placeOf(line, source.timeColumn, options.database.instantOf), line: Buffer.from(line) }, day).written
+        if (removed[base + index] === 1) await files.add(lineOf(line, source.timeColumn, options.database.instantOf), 0, day)
       })
       base += rows
     }
-    const next = await files.finish([...step.files.flatMap(pathsOf), ...step.obsolete])
+    await files.end()
+    const next = await files.finish(state.head, [...step.files.flatMap(pathsOf), ...step.obsolete])
     const all = rangesText(new Uint8Array(next.step.growth.rows).fill(1))
     await options.underLease((tx) => record.begin(tx, next.step, next.position, all))
   } catch (error) {
@@ -80,9 +83,11 @@ async function rewrite({ folder, record, source, options }: Archive, state: Arch
   }
 }
 
-function placeOf(line: string, timeColumn: string, instantOf: (value: unknown) => number): { at: number; id: string } {
+function lineOf(line: string, timeColumn: string, instantOf: (value: unknown) => number): RowLines {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a line holds one object
   const row = JSON.parse(line) as Record<string, unknown>
   const { id } = row
-  return { at: instantOf(row[timeColumn]), id: typeof id === 'string' || typeof id === 'number' ? String(id) : '' }
+  const lines = Buffer.from(`${line}\n`)
+  const name = typeof id === 'string' || typeof id === 'number' ? String(id) : ''
+  return { count: 1, at: [instantOf(row[timeColumn])], idOf: () => name, lines, ends: [lines.length] }
 }

@@ -8,7 +8,7 @@ import type { DatabaseUrl } from './url.ts'
 export type { Pace, Pacing, Pressure } from './pressure.ts'
 export type { Census, Estimate, ExpiredRows, Gone, Inspection, Purgeable, Slice, Slices, Tally, TellDay, TimeColumn } from './purgeable.ts'
 export type { Column, Relation, TypeFamily } from './relation.ts'
-export type * from './stored-rows.ts'
+export * from './stored-rows.ts'
 
 /** What either engine can do for the rest of the program: the one boundary. A difference between engines is a fact or a verb here. */
 export interface Database extends Session, Purgeable, Archivable, Migratable, AsyncDisposable {

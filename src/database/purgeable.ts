@@ -1,7 +1,7 @@
 import type { EpochMs } from '../time.ts'
 import type { Transaction } from './database.ts'
 import type { Pacing, Pressure } from './pressure.ts'
-import type { StoredRow } from './stored-rows.ts'
+import type { StoredRows } from './stored-rows.ts'
 
 export interface TimeColumn {
   readonly table: string
@@ -75,7 +75,7 @@ export interface Slice {
    * Its rows that have expired, now, as they are stored: a few megabytes at a time, without a lock. Rejects with what `take` rejects with.
    * Absent where rows are not kept for anybody.
    */
-  read?(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void>
+  read?(take: (rows: StoredRows) => Promise<void>): Promise<void>
   /**
    * Deletes its rows, repeating the whole condition, so that a row renewed since it was chosen stays.
    * `row-refused`: a constraint or trigger of one of its rows said no; nothing of the slice is gone once the transaction is rolled back.

@@ -1,25 +1,36 @@
 import type { EpochMs } from '../time.ts'
 import type { Transaction } from './database.ts'
 
-/** A row as it is stored, in the form that both engines share. */
-export interface StoredRow {
-  /** What its time column says, as an instant. */
-  readonly at: EpochMs
-  /** Its `id`, for people; empty where the table has none. */
-  readonly id: string
+/** Bytes of a SHA-256. */
+export const DIGEST_BYTES = 32
+
+/**
+ * Rows as JSON, an object a line, in UTF-8. Whole numbers have all their digits, whatever their size; a number with a point or an exponent was stored
+ * as a floating one. What JSON cannot hold is an object with one tag: see `TAGS`.
+ */
+export interface RowLines {
+  readonly count: number
+  /** What the time column of each says, as an instant. */
+  readonly at: ArrayLike<EpochMs>
+  /** The `id` of one, for people; empty where the table has none. */
+  readonly idOf: (index: number) => string
+  /** Side by side, each with a line feed at its end. */
+  readonly lines: Uint8Array
+  /** Where in `lines` each ends. */
+  readonly ends: ArrayLike<number>
+  /** In the place of `lines` where the one row has a very long value; to be walked once. */
+  readonly pieces?: Iterable<Uint8Array>
+}
+
+/** Rows as they are stored. What is handed over is good until whoever takes it is done with it. */
+export interface StoredRows extends RowLines {
+  /** About how many bytes the lines have. */
+  readonly bytes: number
   /**
-   * One JSON object in UTF-8, without a line feed. Whole numbers have all their digits, whatever their size; a number with a point or an exponent was
-   * stored as a floating one. What JSON cannot hold is an object with one tag: see `TAGS`. A row with a very long value comes in pieces, and can be
-   * walked once.
+   * SHA-256 of each row as it is stored, side by side: equal exactly when nothing in the row has changed. Of one that comes in pieces it is known when
+   * they were walked, and asked for once.
    */
-  readonly line: Uint8Array | Iterable<Uint8Array>
-  /** About how many bytes the line has. */
-  readonly size: number
-  /**
-   * SHA-256, a character a byte, of the row as it is stored: equal exactly when nothing in the row has changed. Of one that comes in pieces it is known
-   * when they were walked, and asked for once.
-   */
-  readonly digest: string
+  readonly digests: Uint8Array
 }
 
 /** The only keys of an object that stands for a value. */
@@ -61,17 +72,19 @@ export interface Restored {
 }
 
 export interface Archivable {
+  /** Whether statements are worked on outside this process: then the next rows are read and written while rows are deleted. */
+  readonly worksElsewhere: boolean
   /**
    * What was committed is on the disk when it resolves: a file may be moved or removed by what the database says then, since no crash of the machine
    * makes it say something older.
    */
   durable(): Promise<void>
-  /** What a time in a `StoredRow.line`, as JSON has it, says as an instant; NaN: it is none. */
+  /** What a time in a line of `RowLines`, as JSON has it, says as an instant; NaN: it is none. */
   readonly instantOf: (value: unknown) => EpochMs
   /** The columns of a table that hold something of their own: computed ones are left out. Empty where there is no such table. */
   columnsOf(table: string): Promise<readonly StoredColumn[]>
   /** Makes the table that rows are restored into, unless it is there. */
   makeRestoreTable(restoring: Restoring, columns: readonly StoredColumn[]): Promise<void>
-  /** Inserts rows as `StoredRow.line` has them; one that is there is not doubled. */
+  /** Inserts rows as a line of `RowLines` has them; one that is there is not doubled. */
   restore(tx: Transaction, restoring: Restoring, columns: readonly StoredColumn[], lines: readonly string[]): Promise<Restored>
 }

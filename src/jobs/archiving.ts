@@ -14,7 +14,8 @@ export interface ArchiveTarget {
   readonly keptMs: number | undefined
 }
 
-export interface ArchivedRun {
+/** To be disposed of however the run ends: the next rows may be on their way into files. */
+export interface ArchivedRun extends AsyncDisposable {
   /** The run's rows, in the archive before they are handed out. */
   readonly rows: ExpiredRows
   /** After the last batch: brings the archive to its end, and removes what has expired in it. */
@@ -76,6 +77,7 @@ export async function openArchiving(
       }
       await persistently(persistence, () => run.quietBatch((tx) => archive.record.forgetRuns(tx, database.named(RUNS))))
     },
+    [Symbol.asyncDispose]: () => archive.dropDraft(),
     async archived() {
       const { verification } = await readSummary(database, database.named(ARCHIVES), job.table)
       // Who is told to stop does not count rows.

@@ -146,7 +146,7 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run, 
   if (stopping.aborted) return { outcome: 'interrupted' }
   run.accept(cutoff, retentionMs)
 
-  const archiving = dryRun ? undefined : await openArchiving(options, request, run, { cutoff, retentionMs })
+  await using archiving = dryRun ? undefined : await openArchiving(options, request, run, { cutoff, retentionMs })
   work.archived = archiving?.archived
   const rows = archiving?.rows ?? database.expired(job, cutoff)
   const dispose = watched(dryRun ? counting(request.tellDay) : removing(run.batch), clock, ({ affected }, durationMs) =>

@@ -179,8 +179,8 @@ for (const engine of ENGINES) {
     assert.deepEqual([result.outcome, result.deleted, result.archived?.rows], ['succeeded', 60_000, 60_000])
     const { problems, rows, files } = await verified(database, folder.path)
     assert.deepEqual([problems, rows], [[], 60_000])
-    // A day has 1,440 rows here; the day in which a part ends has two files.
-    assert.ok(files >= 42 && files <= 44, String(files))
+    // A day has 1,440 rows here; a day in which one of the three parts, or of SQLite's two, ends has two files.
+    assert.ok(files >= 42 && files <= 45, String(files))
   })
 
   test(`${engine.name}: files go when their whole day has expired, and the chain says so`, async () => {
@@ -261,7 +261,7 @@ test('sqlite: where deleting a row changes another, nothing goes that is not in 
   const { outside, database } = fixture
   await auditLogs(outside, ENGINES[0]!, 100, 100)
   await outside.sql(
-    `CREATE TRIGGER touch AFTER DELETE ON audit_logs BEGIN UPDATE audit_logs SET status = 'touched' WHERE id = OLD.id + 1; END`,
+    `CREATE TRIGGER touch AFTER DELETE ON audit_logs BEGIN UPDATE audit_logs SET status = 'touched' WHERE id IN (OLD.id - 1, OLD.id + 1); END`,
   )
   const host = hostClock()
   // The waits between the tries are not what is looked at.

@@ -1,56 +1,70 @@
+import type { LineBuffer } from '../row-block.ts'
 import { TAGS } from '../stored-rows.ts'
+import { TimeWriter, writeInteger } from './binary-values.ts'
 import type { Form } from './stored-rows.ts'
 
 /** One byte becomes `\u001f` at the worst. */
 const MOST_ESCAPED = 6
-/** What is written lies side by side in blocks of so many bytes. */
-const BLOCK_BYTES = 2 ** 17
 
 /**
  * Writes values, which come as UTF-8, as JSON in UTF-8, byte for byte: to make strings of them first, and bytes of those, takes several times
  * as long.
  */
 export class JsonWriter {
-  #bytes = Buffer.allocUnsafeSlow(BLOCK_BYTES)
-  #begin = 0
-  #length = 0
+  readonly #buffer: LineBuffer
+  readonly #times = new TimeWriter()
+
+  constructor(buffer: LineBuffer) {
+    this.#buffer = buffer
+  }
 
   /** So many bytes of values, and `more` that are written as they are, will fit. */
   begin(bytes: number, more: number): void {
-    const room = MOST_ESCAPED * bytes + more
-    if (this.#length + room > this.#bytes.length) {
-      this.#bytes = Buffer.allocUnsafeSlow(Math.max(room, BLOCK_BYTES))
-      this.#length = 0
-    }
-    this.#begin = this.#length
+    this.#buffer.reserve(MOST_ESCAPED * bytes + more)
   }
 
   raw(from: Uint8Array, start = 0, end = from.length): void {
-    const bytes = this.#bytes
-    let length = this.#length
+    const { bytes } = this.#buffer
+    let { length } = this.#buffer
     for (let at = start; at < end; at += 1) bytes[length++] = from[at]!
-    this.#length = length
+    this.#buffer.length = length
   }
 
   /** Of the characters that JSON wants escaped, none has more than one byte. */
   text(from: Uint8Array, start: number, end: number): void {
-    const bytes = this.#bytes
-    let length = this.#length
+    const { bytes } = this.#buffer
+    let { length } = this.#buffer
     bytes[length++] = QUOTE
     for (let at = start; at < end; at += 1) {
       const byte = from[at]!
-      if (byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) bytes[length++] = byte
-      else {
+      // What JSON in a text is full of comes first.
+      if (byte === QUOTE || byte === BACKSLASH) {
+        bytes[length] = BACKSLASH
+        bytes[length + 1] = byte
+        length += 2
+      } else if (byte >= 0x20) {
+        bytes[length] = byte
+        length += 1
+      } else {
         const escape = ESCAPES[byte]!
         for (let each = 0; each < escape.length; each += 1) bytes[length++] = escape[each]!
       }
     }
     bytes[length++] = QUOTE
-    this.#length = length
+    this.#buffer.length = length
   }
 
-  value(form: Form, from: Uint8Array, start: number, end: number): void {
+  value(form: Form, from: Buffer, start: number, end: number): void {
     switch (form) {
+      case 'integer':
+        writeInteger(this.#buffer, from, start, end)
+        break
+      case 'timestamp':
+      case 'timestamptz':
+        this.raw(QUOTES)
+        this.#times.write(this.#buffer, form, from, start)
+        this.raw(QUOTES)
+        break
       case 'number':
         // NaN and the infinities are no numbers in JSON.
         if (isDigit(from[start]!) || (from[start] === MINUS && isDigit(from[start + 1]!))) this.raw(from, start, end)
@@ -68,22 +82,19 @@ export class JsonWriter {
         this.raw(BYTES_CLOSING)
     }
   }
-
-  /** What was written since `begin`. */
-  written(): Buffer {
-    return this.#bytes.subarray(this.#begin, this.#length)
-  }
 }
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
+const QUOTES = Buffer.from('"')
 const MINUS = 0x2d
 export const BYTES_OPENING = Buffer.from(`{"${TAGS.bytes}":"`)
 export const BYTES_CLOSING = Buffer.from('"}')
-/** What such a value has besides its own bytes. */
+/** What a value has at most besides six times its own bytes; those of numbers and times are eight. */
 export const MOST_AROUND = BYTES_OPENING.length + BYTES_CLOSING.length
 
-const ESCAPES = Array.from({ length: BACKSLASH + 1 }, (_, byte) => Buffer.from(JSON.stringify(String.fromCharCode(byte)).slice(1, -1)))
+/** Of control characters. */
+const ESCAPES = Array.from({ length: 0x20 }, (_, byte) => Buffer.from(JSON.stringify(String.fromCharCode(byte)).slice(1, -1)))
 
 function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39

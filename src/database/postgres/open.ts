@@ -63,8 +63,9 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     sizeBytes: async () =>
       (await query<{ bytes: number }>('SELECT pg_catalog.pg_database_size(current_database()) AS bytes')).rows[0]?.bytes ?? 0,
 
-    // Nothing: COMMIT waits for the disk, whatever the server's default, but for batches that say otherwise; a later one waits for those too.
-    durable: async () => undefined,
+    worksElsewhere: true,
+    // COMMIT waits for the disk, whatever the server's default, but for batches that say otherwise; one that has something to write waits for those too.
+    durable: () => transaction(async (tx) => void (await tx.query(FLUSHED))),
     instantOf: instantOf(timeZone),
     columnsOf: (table) => recordColumns(queries, schema, table),
     makeRestoreTable: (restoring, columns) => makeRestoreTable(queries, schema, restoring, columns),
@@ -80,6 +81,9 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     [Symbol.asyncDispose]: () => connection.close(),
   }
 }
+
+/** A message in the log that nobody reads. */
+const FLUSHED = `SELECT pg_catalog.pg_logical_emit_message(true, 'mcp-gateway-maintenance', '')`
 
 interface Usability {
   readonly place: string

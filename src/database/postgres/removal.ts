@@ -16,6 +16,8 @@ export interface RemovalTable extends TimedTable {
 /** Told of deleted rows what `sql`, a bytea, says of each. */
 export interface Witness {
   readonly sql: string
+  /** What it needs to say the same in every session, as statements. */
+  readonly settings: string
   readonly gone: Gone
 }
 
@@ -40,9 +42,8 @@ export async function removeRows(
   witness?: Witness,
 ): Promise<Tally> {
   const { caution } = from
+  await tx.query([UNHURRIED, ...(witness === undefined ? [] : [witness.settings]), BEGUN].join('; '))
   if (caution.held && from.mayLock) return removeFree(tx, from, condition, witness)
-  // What is archived must not come back after a crash of the server: its batches wait for the disk.
-  await tx.query(witness === undefined ? `${UNHURRIED}; ${BEGUN}` : BEGUN)
   try {
     return { affected: await removeAll(tx, from, condition, mostRows, witness), locked: 0 }
   } catch (error) {
@@ -55,7 +56,8 @@ export async function removeRows(
 
 /**
  * COMMIT does not wait for the disk: what a crash of the server undoes of a batch, it undoes whole, with the counts that were committed with it, and
- * the next run does it again. The run's own last transaction waits, and with it everything before it is on the disk.
+ * the next run does it again. The run's own last transaction waits, and with it everything before it is on the disk; before files are moved by what
+ * batches have noted, `durable` waits.
  */
 const UNHURRIED = 'SET LOCAL synchronous_commit = off'
 const BEGUN = 'SAVEPOINT batch'

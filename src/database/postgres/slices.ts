@@ -6,7 +6,7 @@ import {
   type Gone,
   type Query,
   type Slice,
-  type StoredRow,
+  type StoredRows,
   type Tally,
   type TellDay,
   type TimeColumn,
@@ -19,6 +19,7 @@ import { literal, qualified, quoted } from './identifiers.ts'
 import { removeRows, type Caution, type RemovalTable } from './removal.ts'
 import * as sql from './slice-sql.ts'
 import { CopyReader } from './copy-reader.ts'
+import { Spool } from './spool.ts'
 import { CANONICAL_TEXT, instantSql, recordColumns, rowRecord, type RowRecord } from './stored-rows.ts'
 import { cutoffText, timeTypeOf } from './times.ts'
 
@@ -146,22 +147,23 @@ class PostgresSlice implements Slice {
     return days.tellAll(tell)
   }
 
-  async read(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void> {
+  async read(take: (rows: StoredRows) => Promise<void>): Promise<void> {
     const { query, copy, record, column, type, timeZone } = this.#expired
     const { columns, sql: row } = await record(query)
-    const reader = new CopyReader(columns)
+    const reader = new CopyReader(columns, take)
     const text = sql.copySql(this.#expired, this.#condition, [instantSql(`t.${column}`, type, literal(timeZone)), row])
-    await copy(CANONICAL_TEXT, text, async (chunk) => {
-      const rows = reader.read(chunk)
-      if (rows.length > 0) await take(rows)
-    })
+    const spool = new Spool((piece) => reader.read(piece))
+    try {
+      await copy(CANONICAL_TEXT, text, (piece) => spool.put(piece))
+    } finally {
+      await spool.emptied()
+    }
   }
 
   async remove(tx: Transaction, gone?: Gone): Promise<Tally> {
     if (gone === undefined) return removeRows(tx, this.#expired, this.#condition, this.#mostRows)
     const { digestSql } = await this.#expired.record(tx)
-    await tx.query(CANONICAL_TEXT)
-    return removeRows(tx, this.#expired, this.#condition, this.#mostRows, { sql: digestSql, gone })
+    return removeRows(tx, this.#expired, this.#condition, this.#mostRows, { sql: digestSql, settings: CANONICAL_TEXT, gone })
   }
 }
 

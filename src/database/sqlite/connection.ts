@@ -2,6 +2,7 @@ import type BetterSqlite3 from 'better-sqlite3'
 import type { Clock } from '../../time.ts'
 import { DatabaseError, type Result, type Value } from '../database.ts'
 import { databaseError } from './errors.ts'
+import type { StoredValue } from './row-json.ts'
 import type { StoredTime } from './times.ts'
 
 /** How long SQLite itself waits for a lock: it blocks the event loop meanwhile, so the real waiting is done outside, in `patiently`. */
@@ -77,15 +78,20 @@ export class Connection {
     })
   }
 
-  /** Row by row: the columns as they are stored, and the last, a row number. No other statement may run before the last one. */
-  *rows(sql: string, values: readonly Value[]): Generator<[rowid: bigint, values: (bigint | number | string | Uint8Array | null)[]]> {
+  /**
+   * Row by row, until `each` answers false: the columns as they are stored, the last of them a row number that `values` is without. No other statement
+   * may run before the last one.
+   */
+  rows(sql: string, values: readonly Value[], each: (rowid: bigint, values: StoredValue[]) => boolean): void {
     const statement = this.#guarded(() => this.#kept(`rows ${sql}`, () => this.#database.prepare(sql).raw(true).safeIntegers(true)))
-    try {
+    this.#guarded(() => {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
-      for (const row of statement.iterate(...bound(values)) as Iterable<(bigint | string | null)[]>) yield [row.pop() as bigint, row]
-    } catch (error) {
-      throw this.#told(error)
-    }
+      for (const row of statement.iterate(...bound(values)) as Iterable<StoredValue[]>) {
+        const rowid = row.pop()
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+        if (!each(rowid as bigint, row)) return
+      }
+    })
   }
 
   /** With values bound as what they are: a bigint is INTEGER, a number REAL. Answers with how many rows it found or changed. */

@@ -90,6 +90,7 @@ function databaseOf(
     reusableBytes: () => housekeeping.reusableBytes(),
     sizeBytes: () => session.read(() => connection.figure('PRAGMA page_count') * connection.figure('PRAGMA page_size')),
 
+    worksElsewhere: false,
     durable: () => session.read(() => syncLog(file)),
     instantOf: instantOf(timeZone),
     columnsOf: (table) => session.read(() => storedColumns(connection, table)),

@@ -1,21 +1,25 @@
+import { DigestList } from '../digest-list.ts'
 import type { Connection } from './connection.ts'
 import { dataVersion } from './data-version.ts'
 
-/** Rows by their numbers, and of each its digest, a character a byte. */
+/** Rows by their numbers, and the digest of each. */
 export interface RowDigests {
   readonly rowids: (number | bigint)[]
-  readonly digests: string[]
+  readonly digests: DigestList
 }
 
 /**
  * Digests of rows that were read, for as long as nobody else has committed since: then a row is what it was, and need not be read again to be
- * compared.
+ * compared. Rows are deleted in the order in which they were read and noted, so that one place in the list says which comes next; one that was not noted is read
+ * again.
  */
 export class ReadDigests {
   readonly #connection: Connection
   /** Whether no row is changed by another one's deletion, as a trigger or a reference to the table can do. */
   readonly lasting: boolean
-  readonly #digests = new Map<number | bigint, string>()
+  readonly #rowids: (number | bigint)[] = []
+  readonly #digests = new DigestList()
+  #next = 0
   #version: number | undefined
 
   constructor(connection: Connection, table: string) {
@@ -26,36 +30,42 @@ export class ReadDigests {
   /** Before rows are read. */
   begin(): void {
     const version = dataVersion(this.#connection)
-    if (version !== this.#version) this.#digests.clear()
+    if (version !== this.#version || this.#next === this.#rowids.length) this.#forget()
     this.#version = version
   }
 
   note(rowid: bigint, digest: string): void {
-    if (this.lasting) this.#digests.set(keyOf(rowid), digest)
+    if (!this.lasting) return
+    this.#rowids.push(plain(rowid))
+    this.#digests.add(digest)
   }
 
-  /** Under the write lock: what is still known, of each once, and which rows are left to be read. */
+  /** Under the write lock: what is still known, of each once, and which rows are left to be read. `rowids` in the order in which they were read. */
   take(rowids: readonly (number | bigint)[]): RowDigests & { readonly left: readonly (number | bigint)[] } {
     this.begin()
-    const known: RowDigests = { rowids: [], digests: [] }
-    if (this.#digests.size === 0) return { ...known, left: rowids }
+    const known: RowDigests = { rowids: [], digests: new DigestList() }
     const left: (number | bigint)[] = []
+    const { bytes } = this.#digests
     for (const rowid of rowids) {
-      const key = keyOf(rowid)
-      const digest = this.#digests.get(key)
-      if (digest === undefined) left.push(rowid)
+      if (this.#rowids[this.#next] !== plain(rowid)) left.push(rowid)
       else {
         known.rowids.push(rowid)
-        known.digests.push(digest)
-        this.#digests.delete(key)
+        known.digests.addFrom(bytes, this.#next)
+        this.#next += 1
       }
     }
     return { ...known, left }
   }
+
+  #forget(): void {
+    this.#rowids.length = 0
+    this.#digests.clear()
+    this.#next = 0
+  }
 }
 
-/** Numbers are looked up faster than bigints, and a row number that is none is rare. */
-function keyOf(rowid: number | bigint): number | bigint {
+/** A row number that a number does not hold is rare. */
+function plain(rowid: number | bigint): number | bigint {
   return typeof rowid === 'bigint' && Number.isSafeInteger(Number(rowid)) ? Number(rowid) : rowid
 }
 

@@ -1,5 +1,5 @@
 import type { EpochMs } from '../../time.ts'
-import { DatabaseError, type Gone, type Slice, type StoredRow, type Tally, type TellDay, type Transaction } from '../database.ts'
+import { DatabaseError, type Gone, type Slice, type StoredRows, type Tally, type TellDay, type Transaction } from '../database.ts'
 import { DayCounts } from '../day-counts.ts'
 import type { TimeRow } from './connection.ts'
 import { dataVersion } from './data-version.ts'
@@ -9,6 +9,9 @@ import { readTime, standing } from './times.ts'
 import type { Position, Walk } from './walk.ts'
 import { listed } from './listed.ts'
 
+/** Rows that are asked for at once; then as many as were read, and a few more. */
+const FIRST_LISTED = 500
+
 export interface SliceOptions {
   readonly session: SqliteSession
   readonly walk: Walk
@@ -16,6 +19,7 @@ export interface SliceOptions {
   readonly reader: RowReader
   /** For messages. */
   readonly table: string
+  /** In the order of their time. */
   readonly rowids: readonly (number | bigint)[]
   /** Of the data, before the first of them was looked at. */
   readonly version: number
@@ -31,25 +35,26 @@ export interface SliceOptions {
 export class RowSlice implements Slice {
   readonly end: Position
   readonly #options: SliceOptions
-  /** In the order of their time, in which they are read for others. */
-  readonly #inTime: readonly (number | bigint)[]
 
   constructor(options: SliceOptions) {
     this.end = options.end
-    this.#inTime = options.rowids
-    this.#options = { ...options, rowids: inTableOrder(options.rowids) }
+    this.#options = options
   }
 
   count(tell?: TellDay): Promise<number> {
     return this.#options.session.read(() => (tell === undefined ? this.#stillExpired().length : this.#countByDay(tell)))
   }
 
-  async read(take: (rows: readonly StoredRow[]) => Promise<void>): Promise<void> {
+  async read(take: (rows: StoredRows) => Promise<void>): Promise<void> {
     const { session, reader, cutoff, wallCutoff } = this.#options
-    for (let left = this.#inTime; left.length > 0;) {
-      const { rows, next } = await session.read(() => reader.read(left, [cutoff, wallCutoff]))
-      if (rows.length > 0) await take(rows)
+    // Of a list that is too long the rest would be taken apart again with each of its pieces.
+    let most = FIRST_LISTED
+    for (let left = this.#options.rowids; left.length > 0;) {
+      const some = left.slice(0, most)
+      const { rows, next } = await session.read(() => reader.read(some, [cutoff, wallCutoff]))
+      for (const each of rows) await take(each)
       left = left.slice(next)
+      most = next === some.length ? 2 * most : next + Math.ceil(next / 8)
     }
   }
 
@@ -82,11 +87,12 @@ export class RowSlice implements Slice {
     const affected = this.#delete(expired)
     // Rows that are there are deleted, all or, where a trigger swallows some, none of the batch.
     if (affected < expired.length) this.#mustBeGone()
-    else if (affected > 0) gone(Buffer.from(digests.join(''), 'latin1'))
+    else if (affected > 0) gone(digests.bytes)
     return affected
   }
 
-  #delete(rowids: readonly (number | bigint)[]): number {
+  #delete(unordered: readonly (number | bigint)[]): number {
+    const rowids = inTableOrder(unordered)
     const { session, walk } = this.#options
     const { removeListed, removeOne } = walk.statements
     return walk.removesListed

@@ -1,14 +1,16 @@
 import { hash } from 'node:crypto'
 import type { EpochMs } from '../../time.ts'
 import { LONG_BYTES } from '../json-text.ts'
-import type { StoredColumn, StoredRow } from '../stored-rows.ts'
+import { longRow } from '../long-row.ts'
+import { RowBlock } from '../row-block.ts'
+import type { StoredColumn, StoredRows } from '../stored-rows.ts'
 import type { Connection } from './connection.ts'
 import { instantOf } from './instants.ts'
 import type { Layout } from './layout.ts'
 import { LongValue } from './long-value.ts'
 import { folded, quoted } from './names.ts'
 import { ReadDigests, type RowDigests } from './read-digests.ts'
-import { isLong, json, LongRow, TextBytes, type JsonValue, type StoredValue } from './row-json.ts'
+import { isLong, json, plainRow, TextBytes, WalkedRow, type PlainRow, type JsonValue, type StoredValue } from './row-json.ts'
 import { standing } from './times.ts'
 import { listed } from './listed.ts'
 
@@ -25,6 +27,8 @@ export function storedColumns(connection: Connection, table: string): readonly S
 
 /** Rows handed over together hold about so many bytes, and one row at least: the event loop waits as long. */
 const READ_BYTES = 2 ** 20
+/** Bytes that a unit of UTF-16 takes in UTF-8. */
+const MOST_UTF8 = 3
 
 /** Reads rows by their numbers as they are stored, if they have expired. */
 export class RowReader {
@@ -36,7 +40,10 @@ export class RowReader {
   /** Of rows that are long in all, with what is long by itself left out. */
   readonly #selectLong: string
   readonly #digests: ReadDigests
+  readonly #ids: (JsonValue | undefined)[] = []
+  readonly #block = new RowBlock((index) => idText(this.#ids[index]))
   readonly #openings: readonly string[]
+  readonly #plain: PlainRow | undefined
   readonly #time: number
   readonly #id: number
   readonly #instant: (value: unknown) => EpochMs
@@ -53,6 +60,7 @@ export class RowReader {
     this.#select = `SELECT ${names.join(', ')}, row.${rowid} ${chosen} AND ${size} <= ${LONG_BYTES}`
     this.#selectLong = `SELECT ${short.join(', ')}, row.${rowid} ${chosen} AND ${size} > ${LONG_BYTES}`
     this.#openings = this.columns.map(({ name }, index) => `${index === 0 ? '{' : ','}${JSON.stringify(name)}:`)
+    this.#plain = plainRow(this.columns.map(({ name }) => name))
     this.#time = this.columns.findIndex(({ name }) => folded(name) === folded(column))
     this.#id = this.columns.findIndex(({ name }) => folded(name) === 'id')
     this.#instant = instantOf(timeZone)
@@ -60,19 +68,28 @@ export class RowReader {
   }
 
   /** In the given order, as far as it gets; `next`: how many of the numbers that was. */
-  read(rowids: readonly (number | bigint)[], cutoffs: Cutoffs): { readonly rows: readonly StoredRow[]; readonly next: number } {
-    const rows: StoredRow[] = []
-    let bytes = 0
+  read(rowids: readonly (number | bigint)[], cutoffs: Cutoffs): { readonly rows: readonly StoredRows[]; readonly next: number } {
+    const block = this.#block
+    block.clear()
+    this.#ids.length = 0
+    const long: StoredRows[] = []
     this.#digests.begin()
-    const next = this.#walk(rowids, cutoffs, (rowid, values) => {
-      const row = this.#row(values)
-      rows.push(row)
-      bytes += row.size
-      // What is read while it is walked is read again.
-      if (!(row instanceof LongRow)) this.#digests.note(rowid, row.digest)
-      return bytes < READ_BYTES
+    const next = this.#walk(rowids, cutoffs, (rowid, values, inOrder) => {
+      const at = this.#instant(values[this.#time] ?? null)
+      const id = values[this.#id]
+      if (!inOrder && values.some(isLong)) {
+        // What is read while it is walked is read again.
+        const row = new WalkedRow(this.#openings, values)
+        long.push(longRow({ at, id: idText(id), bytes: row.bytes, pieces: row.pieces(), digests: () => row.digest() }))
+        return true
+      }
+      const digest = this.#write(this.#line(values))
+      this.#ids.push(id)
+      block.add(at, digest)
+      if (inOrder) this.#digests.note(rowid, digest)
+      return block.bytes < READ_BYTES
     })
-    return { rows, next }
+    return { rows: block.count > 0 ? [block, ...long] : long, next }
   }
 
   /** Whether the digests of several rows are still true when one of them has been deleted. */
@@ -86,34 +103,40 @@ export class RowReader {
     if (known.left.length > 0)
       this.#walk(known.left, cutoffs, (rowid, values) => {
         known.rowids.push(rowid)
-        known.digests.push(this.#digest(values))
+        known.digests.add(this.#digest(values))
         return true
       })
     return known
   }
 
-  /** Until `each` answers false. Answers with how many of the numbers were dealt with. */
-  #walk(rowids: readonly (number | bigint)[], cutoffs: Cutoffs, each: (rowid: bigint, values: readonly JsonValue[]) => boolean): number {
-    // While a statement is walked, the connection takes no other: what needs a second look is kept for afterwards.
+  /** Until `each` answers false; `inOrder`: of the numbers. Answers with how many of these were dealt with. */
+  #walk(
+    rowids: readonly (number | bigint)[],
+    cutoffs: Cutoffs,
+    each: (rowid: bigint, values: readonly JsonValue[], inOrder: boolean) => boolean,
+  ): number {
+    // While a statement is walked, the connection takes no other: what needs a second look, long rows among it, is kept for afterwards.
     const doubtful: [rowid: bigint, values: readonly StoredValue[]][] = []
     let next = rowids.length
     let met = 0
-    for (const [rowid, values] of this.#connection.rows(this.#select, [listed(rowids)])) {
+    const isExpired = (values: readonly StoredValue[]): boolean => standing(values[this.#time] ?? null, ...cutoffs) === 'expired'
+    this.#connection.rows(this.#select, [listed(rowids)], (rowid, values) => {
       met += 1
-      if (standing(values[this.#time] ?? null, ...cutoffs) !== 'expired') continue
+      if (!isExpired(values)) return true
       if (values.some(isDoubtful)) doubtful.push([rowid, values])
-      else if (!each(rowid, values)) {
+      else if (!each(rowid, values, true)) {
         next = 1 + rowids.findIndex((number) => BigInt(number) === rowid)
-        break
+        return false
       }
-    }
-    const long = met < next ? [...this.#connection.rows(this.#selectLong, [listed(rowids.slice(0, next))])] : []
-    for (const [rowid, values] of [...doubtful, ...long]) {
-      if (standing(values[this.#time] ?? null, ...cutoffs) !== 'expired') continue
+      return true
+    })
+    if (met < next) this.#connection.rows(this.#selectLong, [listed(rowids.slice(0, next))], (...row) => doubtful.push(row) > 0)
+    for (const [rowid, values] of doubtful) {
+      if (!isExpired(values)) continue
       const exact = values.map((value, index) =>
         value === null ? this.#long(rowid, index) : isDoubtful(value) ? this.#exactly(rowid, index, value) : value,
       )
-      each(rowid, exact)
+      each(rowid, exact, false)
     }
     return next
   }
@@ -143,29 +166,33 @@ export class RowReader {
     return bytes === undefined || Buffer.from(text).equals(bytes) ? text : new TextBytes(bytes)
   }
 
-  #row(values: readonly JsonValue[]): StoredRow {
-    const time = values[this.#time] ?? null
-    const id = values[this.#id]
-    const about = {
-      at: this.#instant(time),
-      id: typeof id === 'bigint' || typeof id === 'number' || typeof id === 'string' ? String(id) : '',
-    }
-    if (values.some(isLong)) return new LongRow(about, this.#openings, values)
-    const line = Buffer.from(this.#line(values))
-    return { at: about.at, id: about.id, line, size: line.length, digest: hash('sha256', line, 'binary') }
+  /** Answers with the digest of what it wrote. */
+  #write(line: string): string {
+    const { buffer } = this.#block
+    buffer.reserve(MOST_UTF8 * line.length)
+    const from = buffer.length
+    buffer.length += buffer.bytes.write(line, from, 'utf8')
+    return hash('sha256', buffer.bytes.subarray(from, buffer.length), 'binary')
   }
 
   #digest(values: readonly JsonValue[]): string {
-    return values.some(isLong)
-      ? new LongRow({ at: NaN, id: '' }, this.#openings, values).walked().digest
-      : hash('sha256', this.#line(values), 'binary')
+    if (!values.some(isLong)) return hash('sha256', this.#line(values), 'binary')
+    const row = new WalkedRow(this.#openings, values)
+    for (const _ of row.pieces());
+    return row.digest().toString('latin1')
   }
 
   #line(values: readonly JsonValue[]): string {
+    const row = this.#plain?.holding(values)
+    if (row !== undefined) return JSON.stringify(row)
     let line = ''
     for (const [index, value] of values.entries()) line += this.#openings[index]! + json(value)
     return `${line}}`
   }
+}
+
+function idText(id: JsonValue | undefined): string {
+  return typeof id === 'bigint' || typeof id === 'number' || typeof id === 'string' ? String(id) : ''
 }
 
 function isDoubtful(value: StoredValue): value is string {

@@ -1,0 +1,88 @@
+import type { EpochMs } from '../time.ts'
+import { DigestList } from './digest-list.ts'
+import type { StoredRows } from './stored-rows.ts'
+
+const FIRST_ROWS = 128
+const FIRST_BYTES = 2 ** 17
+
+/** What is written lies side by side; it grows, and is used again. */
+export class LineBuffer {
+  bytes = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  length = 0
+
+  /** So many more will fit. */
+  reserve(more: number): void {
+    const wanted = this.length + more
+    if (wanted <= this.bytes.length) return
+    const larger = Buffer.allocUnsafeSlow(Math.max(wanted, 2 * this.bytes.length))
+    this.bytes.copy(larger, 0, 0, this.length)
+    this.bytes = larger
+  }
+}
+
+/** Short rows, gathered to be handed over together: an object for each, and a buffer for each of its values, takes longer than all the rest. */
+export class RowBlock implements StoredRows {
+  readonly buffer = new LineBuffer()
+  readonly idOf: (index: number) => string
+  #count = 0
+  #at = new Float64Array(FIRST_ROWS)
+  #ends = new Float64Array(FIRST_ROWS)
+  readonly #digests = new DigestList()
+
+  constructor(idOf: (index: number) => string) {
+    this.idOf = idOf
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  get bytes(): number {
+    return this.buffer.length
+  }
+
+  get at(): Float64Array {
+    return this.#at
+  }
+
+  get ends(): Float64Array {
+    return this.#ends
+  }
+
+  get lines(): Buffer {
+    return this.buffer.bytes
+  }
+
+  get digests(): Buffer {
+    return this.#digests.bytes
+  }
+
+  /** A row whose line has been written to the buffer. `digest`: a character a byte. */
+  add(at: EpochMs, digest: string): void {
+    if (this.#count === this.#at.length) this.#grow()
+    const { buffer } = this
+    buffer.reserve(1)
+    buffer.bytes[buffer.length++] = LINE_FEED
+    this.#digests.add(digest)
+    this.#at[this.#count] = at
+    this.#ends[this.#count] = buffer.length
+    this.#count += 1
+  }
+
+  clear(): void {
+    this.#count = 0
+    this.#digests.clear()
+    this.buffer.length = 0
+  }
+
+  #grow(): void {
+    const room = 2 * this.#at.length
+    const [at, ends] = [new Float64Array(room), new Float64Array(room)]
+    at.set(this.#at)
+    ends.set(this.#ends)
+    this.#at = at
+    this.#ends = ends
+  }
+}
+
+const LINE_FEED = 0x0a
