@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { parse } from 'yaml'
+import { SUITES } from '../support/suites.ts'
 import { CHECKOUT, outOfReach, run } from './checkout.ts'
 
 interface Step {
@@ -115,5 +116,16 @@ describe('.ci/run', () => {
     assert.equal(steps[0], 'npm ci')
     for (const step of ['npm test', 'npm run test:package', 'npm run lint', 'npm run types', 'npm run format:check'])
       assert.ok(steps.includes(step), step)
+  })
+
+  it('runs every test: what `npm test` leaves out has a script of its own', async () => {
+    const steps = await readFile(`${CHECKOUT}.ci/run`, 'utf8')
+    for (const [script, folders] of Object.entries(SUITES)) {
+      assert.match(steps, new RegExp(`^step npm run ${script}$`, 'm'))
+      assert.deepEqual(
+        [...(scripts[script] ?? '').matchAll(/'([^']+)\/\*\.test\.ts'/g)].map(([, folder]) => folder),
+        folders,
+      )
+    }
   })
 })

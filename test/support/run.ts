@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
+import { SUITES } from './suites.ts'
 import { POSTGRES_MAJORS, startPostgres, type PostgresServer } from './postgres-server.ts'
 
 /**
  * What `npm test` runs: `node --test` beside one PostgreSQL server of each major version. Arguments are test files, patterns and options of
- * `node --test`; with none that names a file, every test.
+ * `node --test`; with none that names a file, every test but those of the suites that have a name of their own.
  */
 async function main(given: readonly string[]): Promise<number> {
   const servers = new Map<number, PostgresServer>()
@@ -16,7 +17,7 @@ async function main(given: readonly string[]): Promise<number> {
   try {
     const failed = starts.find((start) => start.status === 'rejected')
     if (failed !== undefined) throw failed.reason
-    const files = given.some((argument) => !argument.startsWith('-')) ? [] : everyTest()
+    const files = given.some((argument) => !argument.startsWith('-')) ? [] : quickTests()
     return await runTests([TEST_TIMEOUT, ...given, ...files], servers)
   } finally {
     await Promise.all([...servers.values()].map((server) => server.stop()))
@@ -28,8 +29,11 @@ const TEST_TIMEOUT = '--test-timeout=120000'
 /** A failed test that left a socket open keeps its file from ending. */
 const LONGEST_RUN_MS = 20 * 60_000
 
-function everyTest(): string[] {
-  return globSync('test/**/*.test.ts').toSorted()
+function quickTests(): string[] {
+  const elsewhere = Object.values(SUITES).flat()
+  return globSync('test/**/*.test.ts')
+    .filter((file) => !elsewhere.some((folder) => file.startsWith(`${folder}/`)))
+    .toSorted()
 }
 
 function runTests(argv: readonly string[], servers: ReadonlyMap<number, PostgresServer>): Promise<number> {
