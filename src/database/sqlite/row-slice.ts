@@ -107,7 +107,7 @@ export class RowSlice implements Slice {
   #stillExpired(): readonly TimeRow[] {
     const { session, walk, rowids, cutoff, wallCutoff } = this.#options
     return session.connection
-      .timeRows(walk.statements.reread, [listed(rowids)])
+      .timeRows(walk.statements.reread, [listed(inTableOrder(rowids))])
       .filter(([value]) => standing(value, cutoff, wallCutoff) === 'expired')
   }
 
