@@ -78,7 +78,7 @@ export class Archive {
     }
   }
 
-  /** What was written ahead goes. */
+  /** What was written ahead goes. Never rejects. */
   async dropDraft(): Promise<void> {
     const next = this.#next
     this.#next = undefined
@@ -86,6 +86,8 @@ export class Archive {
     next.draft.giveUp()
     await next.copied
     await next.draft.abandon()
+    // Where the folder cannot be cleaned, whatever comes next says so.
+    await this.folder.clean(`${this.options.run}-`).catch(() => undefined)
   }
 
   /** The rows behind this part are copied while the engine deletes its own: whatever comes of it is looked at when they are wanted. */

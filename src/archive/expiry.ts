@@ -50,6 +50,8 @@ export async function expireFiles(archive: Archive, keptMs: EpochMs): Promise<vo
       removed,
     }
     const text = textOf(manifest)
+    // A try before this one may have written it.
+    await folder.clean(`${run}-`)
     await folder.write(manifest.manifest, text)
     await folder.syncWriting()
     const step: Step = {

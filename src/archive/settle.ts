@@ -15,12 +15,13 @@ import { NO_GROWTH, type ArchiveState, type Step } from './state.ts'
 export async function settle(archive: Archive): Promise<void> {
   const { record, folder, options } = archive
   for (;;) {
+    // What is read is on the disk: a server that crashes, perhaps behind a pooler and unnoticed, takes nothing of it back.
+    await options.database.durable()
     const state = await record.load(options.database)
     const { step } = state
     if (step === undefined) return
     // Its files bear the numbers that are given out here.
     await archive.dropDraft()
-    await options.database.durable()
     const rows = step.files.reduce((sum, file) => sum + file.rows, 0)
     const removed = readRanges(state.removed, rows)
     const count = countOf(removed)

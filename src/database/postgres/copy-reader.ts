@@ -29,7 +29,7 @@ export class CopyReader {
     this.#columns = columns
     this.#openings = columns.map(({ name }, index) => Buffer.from(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`))
     this.#around = this.#openings.reduce((sum, opening) => sum + opening.length + MOST_AROUND, CLOSING.length)
-    this.#id = columns.findIndex(({ name }) => name === 'id')
+    this.#id = columns.findIndex(({ name, form }) => name === 'id' && form !== 'timestamp' && form !== 'timestamptz')
   }
 
   /** Hands over the rows that are complete with this piece. */

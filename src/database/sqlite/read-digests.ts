@@ -40,11 +40,12 @@ export class ReadDigests {
     this.#digests.add(digest)
   }
 
-  /** Under the write lock: what is still known, of each once, and which rows are left to be read. `rowids` in the order in which they were read. */
+  /** Under the write lock: what is still known, and which rows are left to be read. `rowids` in the order in which they were read. */
   take(rowids: readonly (number | bigint)[]): RowDigests & { readonly left: readonly (number | bigint)[] } {
     this.begin()
     const known: RowDigests = { rowids: [], digests: new DigestList() }
     const left: (number | bigint)[] = []
+    this.#turnTo(rowids[0])
     const { bytes } = this.#digests
     for (const rowid of rowids) {
       if (this.#rowids[this.#next] !== plain(rowid)) left.push(rowid)
@@ -55,6 +56,13 @@ export class ReadDigests {
       }
     }
     return { ...known, left }
+  }
+
+  /** Where a batch was rolled back, or rows were read again, it is not where the last one ended. */
+  #turnTo(rowid: number | bigint | undefined): void {
+    if (rowid === undefined || this.#rowids[this.#next] === plain(rowid)) return
+    const place = this.#rowids.lastIndexOf(plain(rowid))
+    if (place !== -1) this.#next = place
   }
 
   #forget(): void {

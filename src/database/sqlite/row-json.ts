@@ -96,12 +96,13 @@ export function plainRow(names: readonly string[]): PlainRow | undefined {
       for (let index = 0; index < names.length; index += 1) {
         const value = values[index]!
         if (value === null || typeof value === 'string') row[names[index]!] = value
-        else if (typeof value === 'bigint' && value <= MOST_EXACT && value >= -MOST_EXACT) row[names[index]!] = Number(value)
-        else return undefined
+        else {
+          const number = typeof value === 'bigint' ? Number(value) : NaN
+          if (!Number.isSafeInteger(number)) return undefined
+          row[names[index]!] = number
+        }
       }
       return row
     },
   }
 }
-
-const MOST_EXACT = BigInt(Number.MAX_SAFE_INTEGER)

@@ -63,8 +63,16 @@ export interface TextTime {
   readonly zoned: boolean
 }
 
-/** `undefined`: not a time. Written by hand because it runs for every row that is looked at. */
+/** `undefined`: not a time. What is asked of a row more than once is asked in succession. */
 export function readText(text: string): TextTime | undefined {
+  if (text !== latest.text) latest = { text, time: parsed(text) }
+  return latest.time
+}
+
+let latest: { readonly text: string; readonly time: TextTime | undefined } = { text: '', time: undefined }
+
+/** Written by hand because it runs for every row that is looked at. */
+function parsed(text: string): TextTime | undefined {
   const year = digits(text, 0, 4)
   const month = digits(text, 5, 2)
   const day = digits(text, 8, 2)

@@ -4,6 +4,7 @@ import type { Client } from 'pg'
 import { DatabaseError, type Database, type Slice } from '../../../src/database/database.ts'
 import { DAY } from '../../../src/time.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
+import { ROLE_WITH_PASSWORD } from '../../support/postgres-server.ts'
 import { opened, purged } from './fixture.ts'
 
 const COLUMN = { table: 'rows', column: 'at' }
@@ -75,6 +76,14 @@ for (const major of POSTGRES_MAJORS) {
       await using hasty = await opened(fresh.url)
       const { rows } = await hasty.transaction((tx) => tx.query<{ value: string }>(`SELECT current_setting('synchronous_commit') AS value`))
       assert.deepEqual(rows, [{ value: 'on' }])
+      // Whoever may connect may wait for the disk.
+      const { name, password } = ROLE_WITH_PASSWORD
+      await using limited = await opened(Object.assign(new URL(fresh.url), { username: name, password }).href)
+      const flushed = async (): Promise<string> =>
+        (await fresh.admin.query<{ at: string }>('SELECT pg_current_wal_flush_lsn() AS at')).rows[0]!.at
+      const before = await flushed()
+      await limited.durable()
+      assert.notEqual(await flushed(), before)
     })
 
     void test('whatever the zones of server, session and process, the same rows go', async () => {
