@@ -96,9 +96,8 @@ class ArchivedSlice implements Slice {
     const { record } = this.#archive
     // A second try at rows that were locked comes when their part is settled: they wait for the next run.
     if (this.#inHand() !== part) return { affected: 0, locked: this.#tally?.locked ?? 0 }
-    const { step, removed: text } = await record.load(tx)
+    const [{ step, removed: text }] = await Promise.all([record.load(tx), this.#mustBeThere()])
     if (step?.files[0]?.manifest !== part.step.files[0]?.manifest) throw this.#spoiled('the files in hand are no longer those of this run')
-    await this.#mustBeThere()
     const removed = readRanges(text, part.rows)
     let told = 0
     const tally = await this.slice.remove(tx, (digests) => {

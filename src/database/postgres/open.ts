@@ -41,6 +41,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const queries = { query }
   const now = async (): Promise<number> => (await query<{ now: number }>(`SELECT ${EPOCH_MS} AS now`)).rows[0]?.now ?? NaN
   const caution = { held: false }
+  // Of a worker before this one.
+  const unflushed = { any: true }
   const reading = readingTransaction(schema)
   const copy: Copy = (...asked) => connection.copy(reading, ...asked)
 
@@ -54,7 +56,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 
     pacing: PACING,
     inspect: (column) => inspect({ query: queries, schema, timeZone, now }, column),
-    expired: (column, cutoff) => expiredRows({ query: queries, copy, look, schema, timeZone, caution }, column, cutoff),
+    expired: (column, cutoff) => expiredRows({ query: queries, copy, look, schema, timeZone, caution, unflushed }, column, cutoff),
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Nothing: dead rows are autovacuum's work, which knows the load and the table's settings better than a worker that has just deleted.
     tidy: async () => undefined,
@@ -64,8 +66,17 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
       (await query<{ bytes: number }>('SELECT pg_catalog.pg_database_size(current_database()) AS bytes')).rows[0]?.bytes ?? 0,
 
     worksElsewhere: true,
-    // COMMIT waits for the disk, whatever the server's default, but for batches that say otherwise; one that has something to write waits for those too.
-    durable: () => transaction(async (tx) => void (await tx.query(FLUSHED))),
+    // COMMIT waits for the disk, whatever the server's default, but for batches; one that has something to write waits for those too.
+    durable: async () => {
+      if (!unflushed.any) return
+      unflushed.any = false
+      try {
+        await transaction((tx) => tx.query(FLUSHED))
+      } catch (error) {
+        unflushed.any = true
+        throw error
+      }
+    },
     instantOf: instantOf(timeZone),
     columnsOf: (table) => recordColumns(queries, schema, table),
     makeRestoreTable: (restoring, columns) => makeRestoreTable(queries, schema, restoring, columns),

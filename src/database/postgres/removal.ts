@@ -7,10 +7,16 @@ export interface Caution {
   held: boolean
 }
 
+/** Whether a batch was deleted that the disk may not have yet. */
+export interface Unflushed {
+  any: boolean
+}
+
 export interface RemovalTable extends TimedTable {
   /** Whether this role may lock rows (FOR UPDATE wants the UPDATE privilege); if not, a batch with a held row is left as a whole. */
   readonly mayLock: boolean
   readonly caution: Caution
+  readonly unflushed: Unflushed
 }
 
 /** Told of deleted rows what `sql`, a bytea, says of each. */
@@ -42,6 +48,7 @@ export async function removeRows(
   witness?: Witness,
 ): Promise<Tally> {
   const { caution } = from
+  from.unflushed.any = true
   await tx.query([UNHURRIED, ...(witness === undefined ? [] : [witness.settings]), BEGUN].join('; '))
   if (caution.held && from.mayLock) return removeFree(tx, from, condition, witness)
   try {

@@ -16,7 +16,7 @@ import { DayCounts } from '../day-counts.ts'
 import type { Copy } from './connection.ts'
 import { estimate, type Look } from './estimate.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
-import { removeRows, type Caution, type RemovalTable } from './removal.ts'
+import { removeRows, type Caution, type RemovalTable, type Unflushed } from './removal.ts'
 import * as sql from './slice-sql.ts'
 import { CopyReader } from './copy-reader.ts'
 import { Spool } from './spool.ts'
@@ -30,6 +30,7 @@ export interface SliceOptions {
   readonly schema: string
   readonly timeZone: string
   readonly caution: Caution
+  readonly unflushed: Unflushed
 }
 
 /**
@@ -67,7 +68,7 @@ interface Expired extends RemovalTable {
 }
 
 async function lookedUp(
-  { query, copy, schema, timeZone, caution }: SliceOptions,
+  { query, copy, schema, timeZone, caution, unflushed }: SliceOptions,
   { table, column }: TimeColumn,
   cutoff: EpochMs,
 ): Promise<Expired> {
@@ -87,6 +88,7 @@ async function lookedUp(
     query,
     copy,
     caution,
+    unflushed,
     timeZone,
     cutoff: cutoffText(cutoff, type, timeZone),
     mayLock: rows[0].may_lock,

@@ -81,6 +81,8 @@ for (const major of POSTGRES_MAJORS) {
       await using limited = await opened(Object.assign(new URL(fresh.url), { username: name, password }).href)
       const flushed = async (): Promise<string> =>
         (await fresh.admin.query<{ at: string }>('SELECT pg_current_wal_flush_lsn() AS at')).rows[0]!.at
+      await fresh.admin.query(`INSERT INTO rows VALUES (3, '2026-05-01'); GRANT SELECT, DELETE ON rows TO ${name}`)
+      assert.equal((await purged(limited, 'rows', CUTOFF, 10)).deleted, 1)
       const before = await flushed()
       await limited.durable()
       assert.notEqual(await flushed(), before)
