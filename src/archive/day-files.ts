@@ -67,10 +67,6 @@ export class DayFiles {
     this.#options = options
   }
 
-  get bytes(): number {
-    return this.#files.reduce((sum, { writer }) => sum + writer.bytes, 0)
-  }
-
   /** The first of these rows from `from` on, as many as are of one day, `day` where it is given. */
   async add(rows: RowLines, from = 0, day?: string): Promise<Placed> {
     const name = day ?? this.#dayOf(rows.at[from]!)

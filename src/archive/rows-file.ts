@@ -51,10 +51,6 @@ export class RowsWriter {
     return this.#rows
   }
 
-  get bytes(): number {
-    return this.#bytes + this.#length
-  }
-
   /** Rows `from` to before `to`. A promise where the next ones have to wait. */
   add({ at, idOf, lines, ends, pieces }: RowLines, from: number, to: number): Promise<void> | undefined {
     let [first, last] = [from, from]

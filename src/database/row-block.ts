@@ -24,7 +24,6 @@ export class LineBuffer {
 export class RowBlock implements StoredRows {
   readonly buffer = new LineBuffer()
   readonly idOf: (index: number) => string
-  #count = 0
   #at = new Float64Array(FIRST_ROWS)
   #ends = new Float64Array(FIRST_ROWS)
   readonly #digests = new DigestList()
@@ -34,7 +33,7 @@ export class RowBlock implements StoredRows {
   }
 
   get count(): number {
-    return this.#count
+    return this.#digests.count
   }
 
   get bytes(): number {
@@ -59,18 +58,16 @@ export class RowBlock implements StoredRows {
 
   /** A row whose line has been written to the buffer. `digest`: a character a byte. */
   add(at: EpochMs, digest: string): void {
-    if (this.#count === this.#at.length) this.#grow()
-    const { buffer } = this
+    const { buffer, count } = this
+    if (count === this.#at.length) this.#grow()
     buffer.reserve(1)
     buffer.bytes[buffer.length++] = LINE_FEED
     this.#digests.add(digest)
-    this.#at[this.#count] = at
-    this.#ends[this.#count] = buffer.length
-    this.#count += 1
+    this.#at[count] = at
+    this.#ends[count] = buffer.length
   }
 
   clear(): void {
-    this.#count = 0
     this.#digests.clear()
     this.buffer.length = 0
   }

@@ -4,7 +4,7 @@ import { longRow } from '../long-row.ts'
 import { LineBuffer, RowBlock } from '../row-block.ts'
 import type { StoredRows } from '../stored-rows.ts'
 import { integerText } from './binary-values.ts'
-import { BYTES_CLOSING, BYTES_OPENING, JsonWriter, MOST_AROUND } from './json-writer.ts'
+import { BYTES_CLOSING, BYTES_OPENING, JsonWriter, MOST_AROUND, QUOTES } from './json-writer.ts'
 import type { RecordColumn } from './stored-rows.ts'
 
 /** Reads the binary form of COPY, whose rows are a float8 (the instant) and a bytea (the record), as it arrives. */
@@ -126,9 +126,9 @@ export class CopyReader {
         writer.value(form, value, 0, length)
         yield buffer.bytes.subarray(0, buffer.length)
       } else {
-        yield form === 'text' ? QUOTE : BYTES_OPENING
+        yield form === 'text' ? QUOTES : BYTES_OPENING
         yield* escapedPieces(value)
-        yield form === 'text' ? QUOTE : BYTES_CLOSING
+        yield form === 'text' ? QUOTES : BYTES_CLOSING
       }
     }
     yield END
@@ -151,7 +151,6 @@ export class CopyReader {
 }
 
 const NULL = Buffer.from('null')
-const QUOTE = Buffer.from('"')
 const CLOSING = Buffer.from('}')
 const END = Buffer.from('}\n')
 const HEADER_BYTES = 19

@@ -86,7 +86,7 @@ export class JsonWriter {
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
-const QUOTES = Buffer.from('"')
+export const QUOTES = Buffer.from('"')
 const MINUS = 0x2d
 export const BYTES_OPENING = Buffer.from(`{"${TAGS.bytes}":"`)
 export const BYTES_CLOSING = Buffer.from('"}')
