@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { DatabaseError } from '../../src/database/database.ts'
+import { DAY } from '../../src/time.ts'
+import { ENGINES, type TestEngine } from '../support/engines.ts'
+import { auditLogs, intercepted, migrated } from '../jobs/support.ts'
+import { archivedOnce, freshFolder, idsOf, purged, recordOf, verified } from './support.ts'
+
+const EXPIRED_FILES_ROWS = 20
+const ROWS = 30
+
+/**
+ * A run that archives rows and removes expired files, in which `fail` has its way with one transaction. Answers with whether the run had as many.
+ * Whichever it is, the run ends its work, and what an earlier try has written is in nobody's way.
+ */
+async function failsAt(
+  failing: number,
+  engine: TestEngine,
+  fail: (transact: () => Promise<unknown>) => Promise<unknown>,
+): Promise<boolean> {
+  await using fixture = await migrated(engine)
+  await using folder = await freshFolder()
+  const { outside, database } = fixture
+  await auditLogs(outside, engine, EXPIRED_FILES_ROWS, 400)
+  assert.equal((await purged(database, folder.path)).archived?.rows, EXPIRED_FILES_ROWS)
+  await auditLogs(outside, engine, ROWS, 100)
+  const ids = await idsOf(outside)
+  let met = false
+  const troubled = intercepted(database, (number, transact) => {
+    if (number !== failing) return transact()
+    met = true
+    return fail(transact)
+  })
+  const result = await purged(troubled, folder.path, { keptMs: 365 * DAY })
+  const at = `transaction ${failing}: ${String(result.error)}`
+  assert.deepEqual([result.outcome, result.deleted, result.archived?.rows], ['succeeded', ROWS, ROWS], at)
+  await archivedOnce(database, outside, folder.path, ids)
+  const { problems, removedFiles, rows } = await verified(database, folder.path)
+  assert.deepEqual([problems, rows], [[], ROWS], at)
+  assert.ok(removedFiles >= 1, at)
+  assert.equal((await recordOf(database).load(database)).step, undefined, at)
+  return met
+}
+
+async function everyOne(...given: Parameters<typeof failsAt> extends [number, ...infer Rest] ? Rest : never): Promise<number> {
+  let failing = 1
+  while (await failsAt(failing, ...given)) failing += 1
+  return failing - 1
+}
+
+for (const engine of ENGINES.filter(({ name }) => name !== 'postgres 15')) {
+  test(`${engine.name}: whichever transaction of an archiving run meets a lock, the run ends its work`, async () => {
+    const tried = await everyOne(engine, () => Promise.reject(new DatabaseError('busy', 'somebody holds it')))
+    assert.ok(tried >= 9, String(tried))
+  })
+}
+
+test('postgres 18: whichever transaction of an archiving run is committed and its answer lost, the run ends its work', async () => {
+  const engine = ENGINES.find(({ name }) => name === 'postgres 18')!
+  const tried = await everyOne(engine, async (transact) => {
+    await transact()
+    throw new DatabaseError('lost', 'the answer never came')
+  })
+  assert.ok(tried >= 9, String(tried))
+})
