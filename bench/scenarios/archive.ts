@@ -1,9 +1,11 @@
 import { expiredOf } from '../audit-rows.ts'
 import { purged, totalMs } from '../processes/trials.ts'
 import { ratios } from '../statistics.ts'
+import { beside } from './beside.ts'
+import { WRITES_PER_SECOND } from './gateway.ts'
 import { alternated, counted, type Scenario } from './scenario.ts'
 
-/** Nobody else uses the database: what it costs to write the rows to files first, and that its memory does not grow with them. */
+/** What it costs to write the rows to files first, that memory does not grow with them, and what a gateway notices of it. */
 export const archive: Scenario = {
   name: 'archive',
   engines: ['sqlite', 'postgres'],
@@ -20,6 +22,12 @@ export const archive: Scenario = {
         peakBytes: trial.peakBytes,
         holdMs: Math.max(...trial.batches.map((batch) => batch.transactionMs)),
       }
+    })
+    const perSecond = WRITES_PER_SECOND[engine.name]
+    const writers = await alternated(['beside'], options.repeats, async (_, repeat) => {
+      bench.tell(`archive, beside a writer: ${repeat + 1}/${options.repeats}`)
+      await using copy = await engine.copy(rows)
+      return await beside(bench, copy, 'archive', { perSecond, leadMs: options.quick ? 1_000 : 5_000, limitMs: bench.limitMs(rows) })
     })
     const { add } = bench.sheet(`Archive: ${counted(expiredOf(rows))} of ${counted(rows)} rows`, true)
     const each = (name: keyof typeof trials, of: 'totalMs' | 'peakBytes' | 'holdMs'): number[] => trials[name].map((trial) => trial[of])
@@ -38,6 +46,25 @@ export const archive: Scenario = {
       'peak resident with archive',
       'MB',
       each('archive', 'peakBytes').map((bytes) => bytes / 1e6),
+    )
+    const { beside: watched } = writers
+    add(
+      'archive.p99',
+      `p99 of a writer (${perSecond}/s) beside it`,
+      'ms',
+      watched.map(({ disturbed }) => disturbed.p99),
+    )
+    add(
+      'archive.p99-none',
+      "the writer's p99 without a purge",
+      'ms',
+      watched.map(({ undisturbed }) => undisturbed.p99),
+    )
+    add(
+      'archive.max',
+      "the writer's slowest",
+      'ms',
+      watched.map(({ disturbed }) => disturbed.most),
     )
   },
 }

@@ -38,7 +38,7 @@ interface Situation {
 }
 
 /** What the writer is asked to do: with more the writer alone would load the engine. */
-const WRITES_PER_SECOND = { sqlite: 100, postgres: 200 } as const satisfies Record<EngineName, number>
+export const WRITES_PER_SECOND = { sqlite: 100, postgres: 200 } as const satisfies Record<EngineName, number>
 
 function besideWriter({ name, engines, where, copy: copyOptions = {}, mostMs = Infinity }: Situation): Scenario {
   return {
