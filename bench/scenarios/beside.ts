@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import type { Copy } from '../engines/engine.ts'
+import type { Copy, EngineName } from '../engines/engine.ts'
 import { sharedMs, startChild } from '../processes/child.ts'
 import type { Method } from '../processes/contenders.ts'
 import { startPurger, totalMs } from '../processes/trials.ts'
@@ -19,8 +19,10 @@ export interface Beside {
   readonly largestWalBytes: number
 }
 
+/** What the writer is asked to do: with more the writer alone would load the engine. */
+export const WRITES_PER_SECOND = { sqlite: 100, postgres: 200 } as const satisfies Record<EngineName, number>
+
 export interface Writing {
-  readonly perSecond: number
   /** How long the writer is watched before the purge begins. */
   readonly leadMs: number
   readonly limitMs: number
@@ -30,11 +32,11 @@ export interface Writing {
 const WARM_UP_MS = 500
 const WAL_LOOK_MS = 20
 
-export async function beside(bench: Bench, copy: Copy, method: Method, { perSecond, leadMs, limitMs }: Writing): Promise<Beside> {
+export async function beside(bench: Bench, copy: Copy, method: Method, { leadMs, limitMs }: Writing): Promise<Beside> {
   const { workspace, engine } = bench
   await using purger = await startPurger(workspace, method, copy, limitMs)
   await using writer = startChild(workspace, WRITER)
-  await writer.ask({ ask: 'begin', url: copy.url, perSecond } satisfies Question)
+  await writer.ask({ ask: 'begin', url: copy.url, perSecond: WRITES_PER_SECOND[engine.name] } satisfies Question)
   const begunMs = sharedMs()
   await setTimeout(WARM_UP_MS + leadMs)
   using wal = engine.name === 'sqlite' ? watchedWal(copy) : NOT_WATCHED

@@ -2,7 +2,7 @@ import { expiredOf } from '../audit-rows.ts'
 import type { CopyOptions, EngineName } from '../engines/engine.ts'
 import type { Unit } from '../figure.ts'
 import { ratios } from '../statistics.ts'
-import { beside, type Beside } from './beside.ts'
+import { beside, WRITES_PER_SECOND, type Beside } from './beside.ts'
 import { alternated, counted, type Bench, type Scenario } from './scenario.ts'
 
 /** A gateway writes all the time, in a process of its own: what it notices, and what the purge pays for that. */
@@ -37,9 +37,6 @@ interface Situation {
   readonly mostMs?: number
 }
 
-/** What the writer is asked to do: with more the writer alone would load the engine. */
-export const WRITES_PER_SECOND = { sqlite: 100, postgres: 200 } as const satisfies Record<EngineName, number>
-
 function besideWriter({ name, engines, where, copy: copyOptions = {}, mostMs = Infinity }: Situation): Scenario {
   return {
     name,
@@ -53,7 +50,7 @@ function besideWriter({ name, engines, where, copy: copyOptions = {}, mostMs = I
         await using copy = await engine.copy(rows, copyOptions)
         // What the writer does undisturbed is learnt beside the purge alone.
         const leadMs = options.quick || method === 'delete' ? 1_000 : 5_000
-        return await beside(bench, copy, method, { perSecond, leadMs, limitMs: Math.min(bench.limitMs(rows), mostMs) })
+        return await beside(bench, copy, method, { leadMs, limitMs: Math.min(bench.limitMs(rows), mostMs) })
       })
       const title = `With a gateway writing ${perSecond}/s: ${counted(expiredOf(rows))} of ${counted(rows)} rows, ${where[engine.name]}`
       tell(bench, name, title, trials)

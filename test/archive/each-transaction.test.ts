@@ -9,15 +9,13 @@ import { archivedOnce, freshFolder, idsOf, purged, recordOf, verified } from './
 const EXPIRED_FILES_ROWS = 20
 const ROWS = 30
 
+type Fail = (transact: () => Promise<unknown>) => Promise<unknown>
+
 /**
  * A run that archives rows and removes expired files, in which `fail` has its way with one transaction. Answers with whether the run had as many.
  * Whichever it is, the run ends its work, and what an earlier try has written is in nobody's way.
  */
-async function failsAt(
-  failing: number,
-  engine: TestEngine,
-  fail: (transact: () => Promise<unknown>) => Promise<unknown>,
-): Promise<boolean> {
+async function failsAt(failing: number, engine: TestEngine, fail: Fail): Promise<boolean> {
   await using fixture = await migrated(engine)
   await using folder = await freshFolder()
   const { outside, database } = fixture
@@ -42,9 +40,10 @@ async function failsAt(
   return met
 }
 
-async function everyOne(...given: Parameters<typeof failsAt> extends [number, ...infer Rest] ? Rest : never): Promise<number> {
+/** Answers with how many transactions a run has. */
+async function everyOne(engine: TestEngine, fail: Fail): Promise<number> {
   let failing = 1
-  while (await failsAt(failing, ...given)) failing += 1
+  while (await failsAt(failing, engine, fail)) failing += 1
   return failing - 1
 }
 

@@ -1,4 +1,4 @@
-/** Folders of tests that are no part of `npm test`: they take as long as all others together. Each has a script of package.json, which `.ci/run` calls. */
+/** Folders of tests that are no part of `npm test`: they take longer than all others together. Each has a script of package.json, which `.ci/run` calls. */
 export const SUITES: Readonly<Record<string, readonly string[]>> = {
   'test:archive': ['test/archive'],
   'test:process': ['test/process'],
