@@ -12,7 +12,8 @@ import {
   openRun,
   RUNS,
 } from './history.ts'
-import { claimLease, holderOf, LeaseLost, releaseLease, renewLease, TERM_MS, type Lease } from './lease.ts'
+import { HeldLease } from './held-lease.ts'
+import { claimLease, holderOf, releaseLease, type Lease } from './lease.ts'
 import { persistently, type Persistence } from './persistence.ts'
 import type { Trigger } from './result.ts'
 import type { Bracket, Run } from './run.ts'
@@ -106,9 +107,7 @@ class RecordedRun implements Run {
   readonly now: EpochMs
   readonly hostAheadMs: number
   readonly #recorded: Recorded
-  readonly #over = new AbortController()
-  readonly #keptAlive: Promise<void>
-  #renewedMs: number
+  readonly #lease: HeldLease
   /** What the run was allowed, until it stands in its row. */
   #acceptance: { readonly cutoff: EpochMs; readonly retentionMs: number | undefined } | undefined
 
@@ -117,12 +116,11 @@ class RecordedRun implements Run {
     this.now = recorded.now
     this.hostAheadMs = recorded.hostAheadMs
     this.#recorded = recorded
-    this.#renewedMs = recorded.clock.monotonicMs()
-    this.#keptAlive = this.#keepAlive()
+    this.#lease = new HeldLease(recorded)
   }
 
   readonly batch: Bracket = async (work) => {
-    const tally = await this.#underLease(async (tx) => {
+    const tally = await this.#lease.transaction(async (tx) => {
       await this.#noteAcceptance(tx)
       const done = await work(tx)
       await addToRun(tx, this.#recorded.runs, this.#recorded.id, done)
@@ -132,7 +130,7 @@ class RecordedRun implements Run {
     return tally
   }
 
-  readonly quietBatch: Run['quietBatch'] = (work) => this.#underLease(work)
+  readonly quietBatch: Run['quietBatch'] = (work) => this.#lease.transaction(work)
 
   lastAcceptedRetention(): Promise<number | undefined> {
     const { database, runs, lease } = this.#recorded
@@ -145,14 +143,13 @@ class RecordedRun implements Run {
   }
 
   finish: Run['finish'] = async (finished) => {
-    const { database, runs, leases, lease, id } = this.#recorded
-    this.#over.abort()
-    await this.#keptAlive
+    const { database, runs, id } = this.#recorded
+    await this.#lease.end()
     return persistently(this.#recorded, () =>
       database.transaction(async (tx) => {
         await this.#noteAcceptance(tx)
         const counts = await finishRun(tx, runs, id, finished)
-        await releaseLease(tx, leases, lease)
+        await this.#lease.release(tx)
         return counts
       }),
     )
@@ -161,31 +158,5 @@ class RecordedRun implements Run {
   async #noteAcceptance(tx: Transaction): Promise<void> {
     const { runs, id } = this.#recorded
     if (this.#acceptance !== undefined) await acceptRun(tx, runs, id, this.#acceptance.cutoff, this.#acceptance.retentionMs)
-  }
-
-  async #underLease<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    const { database, leases, lease, clock } = this.#recorded
-    return database.transaction(async (tx) => {
-      await renewLease(tx, leases, lease)
-      this.#renewedMs = clock.monotonicMs()
-      return work(tx)
-    })
-  }
-
-  /** Batches renew the lease themselves; what else takes long (a pause, a count, a lock that is waited for) must not cost it. */
-  async #keepAlive(): Promise<void> {
-    const { clock } = this.#recorded
-    const everyMs = TERM_MS / 3
-    for (;;) {
-      await clock.sleep(everyMs, this.#over.signal)
-      if (this.#over.signal.aborted) return
-      if (clock.monotonicMs() - this.#renewedMs < everyMs) continue
-      try {
-        await this.#underLease(() => Promise.resolve())
-      } catch (error) {
-        // Whatever it is, the next batch meets it too and can say so; what is lost stays lost.
-        if (error instanceof LeaseLost) return
-      }
-    }
   }
 }
