@@ -30,6 +30,7 @@ export class Connection {
   readonly #database: BetterSqlite3.Database
   readonly #statements = new Map<string, BetterSqlite3.Statement>()
   #met = false
+  #directChanges = 0
 
   constructor(database: BetterSqlite3.Database, file: string, clock: Clock) {
     this.#database = database
@@ -52,10 +53,10 @@ export class Connection {
     return this.#guarded(() => {
       const statement = this.#prepared(sql)
       if (statement === undefined) return this.#script(sql)
-      if (!statement.reader) return { rows: [], changed: statement.run(...bound(values)).changes }
+      if (!statement.reader) return { rows: [], changed: this.#changed(statement.run(...bound(values)).changes) }
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what a query answers is known to whoever wrote it
       const rows = statement.all(...bound(values)) as Row[]
-      return { rows, changed: statement.readonly ? 0 : rows.length }
+      return { rows, changed: statement.readonly ? 0 : this.#changed(rows.length) }
     })
   }
 
@@ -63,6 +64,14 @@ export class Connection {
   figure(sql: string, values: readonly Value[] = []): number {
     const row = this.run<Record<string, number | null>>(sql, values).rows[0]
     return (row === undefined ? undefined : Object.values(row)[0]) ?? 0
+  }
+
+  /**
+   * How many rows were changed, added and removed by triggers and references of this connection's statements, and by scripts. Only good to be compared:
+   * what was rolled back is counted too.
+   */
+  indirectChanges(): number {
+    return this.figure('SELECT total_changes()') - this.#directChanges
   }
 
   /** Of a query of a time and its rowid. Numbers are several times faster than bigints and nearly always enough. */
@@ -99,17 +108,7 @@ export class Connection {
     return this.#guarded(() => {
       const statement = this.#kept(sql, () => this.#database.prepare(sql))
       const named = Object.fromEntries(values.map((value, index) => [index + 1, value]))
-      return statement.reader ? statement.all(named).length : statement.run(named).changes
-    })
-  }
-
-  /** The same statement for each, by position; answers with how many rows changed. */
-  each(sql: string, items: Iterable<readonly (number | bigint)[]>): number {
-    return this.#guarded(() => {
-      const statement = this.#kept(sql, () => this.#database.prepare(sql))
-      let changed = 0
-      for (const values of items) changed += statement.run(...values).changes
-      return changed
+      return statement.reader ? statement.all(named).length : this.#changed(statement.run(named).changes)
     })
   }
 
@@ -137,6 +136,11 @@ export class Connection {
   close(): void {
     this.#statements.clear()
     this.#database.close()
+  }
+
+  #changed(rows: number): number {
+    this.#directChanges += rows
+    return rows
   }
 
   #guarded<T>(work: () => T): T {

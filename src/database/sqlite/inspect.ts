@@ -1,8 +1,11 @@
+import { messageOf } from '../../errors.ts'
 import { MINUTE, SECOND, type EpochMs } from '../../time.ts'
 import { DatabaseError, type Inspection, type TimeColumn } from '../database.ts'
 import { wallClock } from '../wall-clock.ts'
 import type { Connection } from './connection.ts'
-import { layoutOf, type Layout } from './layout.ts'
+import { layoutOf, unfit, type Layout } from './layout.ts'
+import { quoted } from './names.ts'
+import { removalOf } from './removal.ts'
 import { statementsFor } from './statements.ts'
 import { readText } from './times.ts'
 
@@ -13,6 +16,7 @@ const MOST_ROWS_WITHOUT_INDEX = 50_000
 export function inspect(connection: Connection, column: TimeColumn, timeZone: string): Inspection {
   const layout = layoutOf(connection, column)
   if (layout === undefined) return { kind: 'absent', reason: `there is no table ${column.table}` }
+  mustBeRemovable(connection, column, layout)
   if (layout.index === undefined) {
     mustBeSmall(connection, column, layout)
     return { kind: 'ready', warnings: [] }
@@ -22,13 +26,27 @@ export function inspect(connection: Connection, column: TimeColumn, timeZone: st
   return { kind: 'ready', warnings: warning === undefined ? [] : [`${column.table}.${column.column}: ${warning}`] }
 }
 
+/** What a delete sets in motion is compiled with it: SQLite says now what it would say of the first row. */
+function mustBeRemovable(connection: Connection, { table }: TimeColumn, layout: Layout): void {
+  try {
+    removalOf(connection, layout, [])
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || error.trouble !== 'failed') throw error
+    throw unfit(
+      connection,
+      table,
+      `has a trigger, an index or a reference that runs what only another program has, or what SQLite does not trust a file with (${messageOf(error.cause)})`,
+    )
+  }
+}
+
 function mustBeSmall(connection: Connection, { table, column }: TimeColumn, layout: Layout): void {
   const rows = connection.figure(statementsFor(layout).size, [MOST_ROWS_WITHOUT_INDEX + 1])
   if (rows <= MOST_ROWS_WITHOUT_INDEX) return
   throw new DatabaseError(
     'failed',
     `${connection.file}: ${table} has more than ${MOST_ROWS_WITHOUT_INDEX.toLocaleString('en-US')} rows and no index that begins with ${column}; ` +
-      `nothing was deleted from it. In a quiet hour: CREATE INDEX idx_${table}_${column} ON ${layout.table} (${layout.column});`,
+      `nothing was deleted from it. In a quiet hour: CREATE INDEX idx_${table}_${column} ON ${quoted(table)} (${layout.column});`,
   )
 }
 

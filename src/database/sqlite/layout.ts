@@ -1,6 +1,6 @@
 import { DatabaseError, type TimeColumn } from '../database.ts'
 import type { Connection } from './connection.ts'
-import { folded, quoted } from './names.ts'
+import { BUILT_IN, folded, MAIN, named, quoted } from './names.ts'
 
 /** How a time column lies in its table: what the statements over it are made from. Names are quoted. */
 export interface Layout {
@@ -18,23 +18,27 @@ export interface Layout {
 /** `undefined`: there is no such table. Rejects where it is not one whose rows can be walked. */
 export function layoutOf(connection: Connection, { table, column }: TimeColumn): Layout | undefined {
   const [found] = connection.run<TableRow>(
-    `SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = $1 COLLATE NOCASE`,
+    `SELECT name, type, wr FROM ${BUILT_IN.tables} WHERE schema = '${MAIN}' AND name = $1 COLLATE NOCASE`,
     [table],
   ).rows
   if (found === undefined) return undefined
   if (found.type !== 'table') throw unfit(connection, table, `is a ${found.type}, not a table`)
   if (found.wr === 1) throw unfit(connection, table, 'is a WITHOUT ROWID table, which cannot be purged')
 
-  const { rows: columns } = connection.run<ColumnRow>('SELECT name, type, "notnull" FROM pragma_table_xinfo($1)', [found.name])
+  const { rows: columns } = connection.run<ColumnRow>(`SELECT name, type, "notnull", hidden FROM ${BUILT_IN.columns}($1, '${MAIN}')`, [
+    found.name,
+  ])
   const names = new Set(columns.map(({ name }) => folded(name)))
   const time = columns.find(({ name }) => folded(name) === folded(column))
   if (time === undefined) throw unfit(connection, table, `has no column "${column}"; it has ${columns.map(({ name }) => name).join(', ')}`)
+  if (time.hidden > 1)
+    throw unfit(connection, table, `has a computed column "${column}", and what is computed is no record of when something was written`)
   const rowid = ['rowid', '_rowid_', 'oid'].find((name) => !names.has(name))
   if (rowid === undefined)
     throw unfit(connection, table, 'has columns named rowid, _rowid_ and oid, so that its row numbers cannot be reached')
 
   return {
-    table: quoted(found.name),
+    table: named(found.name),
     column: quoted(time.name),
     rowid,
     numbers: !hasTextAffinity(time.type),
@@ -53,15 +57,17 @@ interface ColumnRow {
   readonly name: string
   readonly type: string
   readonly notnull: number
+  /** 2 and 3: computed from others. */
+  readonly hidden: number
 }
 
 /** An index of this column alone is the best: its rows of one time are sorted by their number. */
 function indexOn(connection: Connection, table: string, column: string): Layout['index'] {
   const { rows } = connection.run<{ name: string; descending: number }>(
     `SELECT list.name, first."desc" AS descending
-       FROM pragma_index_list($1) AS list, pragma_index_xinfo(list.name) AS first
+       FROM ${BUILT_IN.indexes}($1, '${MAIN}') AS list CROSS JOIN ${BUILT_IN.indexColumns}(list.name, '${MAIN}') AS first
       WHERE list.partial = 0 AND first.seqno = 0 AND first.name = $2 AND first.coll = 'BINARY'
-      ORDER BY (SELECT count(*) FROM pragma_index_info(list.name)), list.name`,
+      ORDER BY (SELECT count(*) FROM ${BUILT_IN.indexColumns}(list.name, '${MAIN}') AS each WHERE each."key"), list.name`,
     [table, column],
   )
   const [first] = rows
@@ -73,6 +79,6 @@ function hasTextAffinity(type: string): boolean {
   return !/INT/i.test(type) && /CHAR|CLOB|TEXT/i.test(type)
 }
 
-function unfit({ file }: Connection, table: string, what: string): DatabaseError {
-  return new DatabaseError('failed', `${file}: ${table} ${what}; nothing was deleted from it. Mend the table, or switch the job off`)
+export function unfit({ file }: Connection, table: string, what: string): DatabaseError {
+  return new DatabaseError('failed', `${file}: ${table} ${what}; nothing more was deleted from it. Mend the table, or switch the job off`)
 }

@@ -54,7 +54,12 @@ const MOST_LEFT_TO_COMMIT_BYTES = 256 * 2 ** 20
 /** Whether the database has a write-ahead log. */
 function prepare(connection: Connection): boolean {
   // Whether the file is a database shows at the first read.
-  connection.run('SELECT count(*) FROM sqlite_schema')
+  connection.run('SELECT count(*) FROM main.sqlite_schema')
+  // What a trigger or an index of the file runs is SQLite's own, and of that only what is harmless; `inspect` says so where a table needs more. The driver
+  // opens every file in SQLite's defensive mode, in which no statement writes to the schema's table or to those behind a virtual one.
+  connection.run('PRAGMA trusted_schema = OFF')
+  // A page that is damaged is told when it is read, and not when it has misled.
+  connection.run('PRAGMA cell_size_check = ON')
   // A reference that somebody put on a table is respected, whether or not the gateway asks SQLite to.
   connection.run('PRAGMA foreign_keys = ON')
   // What is deleted is overwritten: a purged token must not stay readable in the file.

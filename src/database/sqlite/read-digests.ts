@@ -1,6 +1,7 @@
 import { DigestList } from '../digest-list.ts'
 import type { Connection } from './connection.ts'
-import { dataVersion } from './data-version.ts'
+import { rowsVersion } from './data-version.ts'
+import type { Entanglement } from './entanglement.ts'
 
 /** Rows by their numbers, and the digest of each. */
 export interface RowDigests {
@@ -15,27 +16,29 @@ export interface RowDigests {
  */
 export class ReadDigests {
   readonly #connection: Connection
-  /** Whether no row is changed by another one's deletion, as a trigger or a reference to the table can do. */
-  readonly lasting: boolean
+  readonly #entanglement: Pick<Entanglement, 'found'>
   readonly #rowids: (number | bigint)[] = []
   readonly #digests = new DigestList()
   #next = 0
-  #version: number | undefined
+  /** Whether no row is changed by another one's deletion. */
+  #lasting = false
+  #version: string | undefined
 
-  constructor(connection: Connection, table: string) {
+  constructor(connection: Connection, entanglement: Pick<Entanglement, 'found'>) {
     this.#connection = connection
-    this.lasting = connection.figure(ACTS_ON_ITSELF, [table]) === 0
+    this.#entanglement = entanglement
   }
 
   /** Before rows are read. */
   begin(): void {
-    const version = dataVersion(this.#connection)
+    const version = rowsVersion(this.#connection)
     if (version !== this.#version || this.#next === this.#rowids.length) this.#forget()
     this.#version = version
+    this.#lasting = !this.#entanglement.found
   }
 
   note(rowid: bigint, digest: string): void {
-    if (!this.lasting) return
+    if (!this.#lasting) return
     this.#rowids.push(plain(rowid))
     this.#digests.add(digest)
   }
@@ -76,6 +79,3 @@ export class ReadDigests {
 function plain(rowid: number | bigint): number | bigint {
   return typeof rowid === 'bigint' && Number.isSafeInteger(Number(rowid)) ? Number(rowid) : rowid
 }
-
-const ACTS_ON_ITSELF = `SELECT (SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = $1 COLLATE NOCASE)
-  + (SELECT count(*) FROM sqlite_schema AS s CROSS JOIN pragma_foreign_key_list(s.name) AS f WHERE s.type = 'table' AND f."table" = $1 COLLATE NOCASE)`

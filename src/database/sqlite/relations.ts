@@ -1,11 +1,11 @@
 import { DatabaseError, type Column, type Relation } from '../database.ts'
 import type { Connection } from './connection.ts'
-import { folded, quoted } from './names.ts'
+import { BUILT_IN, folded, MAIN, named } from './names.ts'
 
 /** By name, as SQLite compares names: the case of ASCII letters does not count, and is lower here. */
 export function relations(connection: Connection): ReadonlyMap<string, Relation> {
   const { rows } = connection.run<{ name: string; type: 'table' | 'view' }>(
-    `SELECT name, type FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'`,
+    `SELECT name, type FROM ${MAIN}.sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'`,
   )
   return new Map(rows.map(({ name, type }) => [folded(name), { kind: type, columns: columnsOf(connection, name) }]))
 }
@@ -21,7 +21,7 @@ interface ColumnRow {
 
 /** None for a view that no longer fits its tables, and for a virtual table whose module is not here. */
 function columnsOf(connection: Connection, relation: string): ReadonlyMap<string, Column> {
-  const rows = readable(() => connection.run<ColumnRow>('SELECT * FROM pragma_table_xinfo($1)', [relation]).rows) ?? []
+  const rows = readable(() => connection.run<ColumnRow>(`SELECT * FROM ${BUILT_IN.columns}($1, '${MAIN}')`, [relation]).rows) ?? []
   const keys = rows.filter(({ pk }) => pk > 0).length
   return new Map(
     rows.map((row): [string, Column] => {
@@ -43,11 +43,11 @@ function readable<T>(read: () => T): T | undefined {
 
 /** By the span of row numbers, which costs two look-ups in any table; where rows were deleted between others it tells too many. */
 export function approximateRows(connection: Connection, table: string): number {
-  const name = quoted(table)
+  const name = named(table)
   return readable(() => connection.figure(`SELECT (SELECT max(rowid) FROM ${name}) - (SELECT min(rowid) FROM ${name}) + 1`)) ?? 0
 }
 
 export function indexState(connection: Connection, name: string): 'missing' | 'valid' {
-  const { rows } = connection.run(`SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = $1 COLLATE NOCASE`, [name])
+  const { rows } = connection.run(`SELECT 1 FROM ${MAIN}.sqlite_schema WHERE type = 'index' AND name = $1 COLLATE NOCASE`, [name])
   return rows.length > 0 ? 'valid' : 'missing'
 }

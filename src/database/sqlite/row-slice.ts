@@ -2,7 +2,8 @@ import type { EpochMs } from '../../time.ts'
 import { DatabaseError, type Gone, type Slice, type StoredRows, type Tally, type TellDay, type Transaction } from '../database.ts'
 import { DayCounts } from '../day-counts.ts'
 import type { TimeRow } from './connection.ts'
-import { dataVersion } from './data-version.ts'
+import { rowsVersion } from './data-version.ts'
+import type { Entanglement } from './entanglement.ts'
 import type { SqliteSession } from './session.ts'
 import type { RowReader } from './stored-rows.ts'
 import { readTime, standing } from './times.ts'
@@ -17,12 +18,13 @@ export interface SliceOptions {
   readonly walk: Walk
   /** Reads rows as they are stored. */
   readonly reader: RowReader
+  readonly entanglement: Entanglement
   /** For messages. */
   readonly table: string
   /** In the order of their time. */
   readonly rowids: readonly (number | bigint)[]
-  /** Of the data, before the first of them was looked at. */
-  readonly version: number
+  /** Of the rows, before the first of them was looked at. */
+  readonly version: string
   readonly cutoff: EpochMs
   /** For text without a zone. */
   readonly wallCutoff: EpochMs
@@ -59,34 +61,32 @@ export class RowSlice implements Slice {
   }
 
   async remove(tx: Transaction, gone?: Gone): Promise<Tally> {
-    const { session, rowids, version } = this.#options
+    const { session, rowids, entanglement } = this.#options
     session.mustOwn(tx)
-    if (gone !== undefined) return this.#removeTold(gone)
-    // Under the write lock: what nobody has changed since it was chosen is still what was chosen, and need not be read again.
-    const unchanged = dataVersion(session.connection) === version
-    const expired = unchanged ? rowids : this.#stillExpired().map(([, rowid]) => rowid)
-    const affected = this.#delete(expired)
-    if (affected < expired.length) this.#mustBeGone()
+    const together = entanglement.found ? rowids.map((rowid) => [rowid]) : [rowids]
+    let affected = 0
+    for (const some of together) affected += gone === undefined ? this.#removeJudged(some) : this.#removeRead(some, gone)
+    if (entanglement.found || affected < rowids.length) this.#mustBeGone()
     return { affected, locked: 0 }
+  }
+
+  /** Under the write lock: what nobody has changed since it was chosen is still what was chosen, and need not be read again. */
+  #removeJudged(rowids: readonly (number | bigint)[]): number {
+    const { session, version } = this.#options
+    const unchanged = rowsVersion(session.connection) === version
+    const expired = unchanged ? rowids : this.#stillExpired(rowids).map(([, rowid]) => rowid)
+    const affected = this.#delete(expired)
+    if (affected < expired.length) this.#mustBeGone(rowids)
+    return affected
   }
 
   /** Under the write lock a row that is read is the row that is deleted. */
-  #removeTold(gone: Gone): Tally {
-    const { walk, reader, rowids } = this.#options
-    // Where one row's going can change another, each is read right before it goes.
-    const together = walk.removesListed && reader.lasting ? [rowids] : rowids.map((rowid) => [rowid])
-    let affected = 0
-    for (const some of together) affected += this.#removeRead(some, gone)
-    if (affected < rowids.length) this.#mustBeGone()
-    return { affected, locked: 0 }
-  }
-
   #removeRead(rowids: readonly (number | bigint)[], gone: Gone): number {
     const { reader, cutoff, wallCutoff } = this.#options
     const { rowids: expired, digests } = reader.digests(rowids, [cutoff, wallCutoff])
     const affected = this.#delete(expired)
     // Rows that are there are deleted, all or, where a trigger swallows some, none of the batch.
-    if (affected < expired.length) this.#mustBeGone()
+    if (affected < expired.length) this.#mustBeGone(rowids)
     else if (affected > 0) gone(digests.bytes)
     return affected
   }
@@ -94,18 +94,14 @@ export class RowSlice implements Slice {
   #delete(unordered: readonly (number | bigint)[]): number {
     const rowids = inTableOrder(unordered)
     const { session, walk } = this.#options
-    const { removeListed, removeOne } = walk.statements
-    return walk.removesListed
-      ? session.connection.run(removeListed, [listed(rowids)]).changed
-      : session.connection.each(
-          removeOne,
-          rowids.map((rowid) => [rowid]),
-        )
+    const { one, bounds, ...many } = walk.removal
+    if (many.listedIsSearch && rowids.length > 1) return session.connection.run(many.listed, [listed(rowids), ...bounds]).changed
+    return rowids.reduce((sum: number, rowid) => sum + session.connection.run(one, [rowid, ...bounds]).changed, 0)
   }
 
   /** Judged here and not by a function within the statement: that costs half as much again as the deleting. */
-  #stillExpired(): readonly TimeRow[] {
-    const { session, walk, rowids, cutoff, wallCutoff } = this.#options
+  #stillExpired(rowids = this.#options.rowids): readonly TimeRow[] {
+    const { session, walk, cutoff, wallCutoff } = this.#options
     return session.connection
       .timeRows(walk.statements.reread, [listed(inTableOrder(rowids))])
       .filter(([value]) => standing(value, cutoff, wallCutoff) === 'expired')
@@ -123,13 +119,13 @@ export class RowSlice implements Slice {
   }
 
   /** Fewer may be gone than were chosen, if others were renewed or deleted since. But none that has expired may still be there. */
-  #mustBeGone(): void {
-    const left = this.#stillExpired().length
+  #mustBeGone(rowids = this.#options.rowids): void {
+    const left = this.#stillExpired(rowids).length
     if (left === 0) return
     throw new DatabaseError(
       'row-refused',
       `${left} expired ${left === 1 ? 'row' : 'rows'} of ${this.#options.table} are still there after a delete that reported no error: a trigger of that ` +
-        'table swallows it (RAISE(IGNORE)); change the trigger, or disable the job',
+        'table swallows it (RAISE(IGNORE)) or puts it back; change the trigger, or disable the job',
     )
   }
 }

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { SECOND, type EpochMs } from '../../time.ts'
 import { DatabaseError, type Result, type Session, type Transaction, type Value } from '../database.ts'
 import type { Connection, Patience } from './connection.ts'
-import { quoted } from './names.ts'
+import { named } from './names.ts'
 import type { WriteAheadLog } from './write-ahead-log.ts'
 
 /** How long a short transaction waits for somebody else's lock: a batch is then tried again, smaller. */
@@ -61,7 +61,7 @@ export class SqliteSession implements Session {
   }
 
   named(table: string): string {
-    return quoted(table)
+    return named(table)
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -2,7 +2,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { EpochMs } from '../../time.ts'
 import { DatabaseError, type Census, type Estimate, type ExpiredRows, type Slice, type TimeColumn } from '../database.ts'
 import { wallClockThreshold } from '../wall-clock.ts'
-import { dataVersion } from './data-version.ts'
+import { rowsVersion } from './data-version.ts'
+import { Entanglement } from './entanglement.ts'
 import { estimate } from './estimate.ts'
 import { Findings } from './findings.ts'
 import { layoutOf } from './layout.ts'
@@ -18,6 +19,13 @@ const MOST_READ = 10_000
 /** Where fewer rows than this are to be kept, the census reads them too. */
 const SMALL_TABLE_ROWS = 100_000
 
+/** How the rows of a table are reached. */
+interface Ways {
+  readonly walk: Walk
+  readonly reader: RowReader
+  readonly entanglement: Entanglement
+}
+
 /**
  * Walks the index forwards through every stretch where an expired row can lie, and takes the rows that have expired. What it passes over
  * because it is no time is counted on the way, so that a run reads no row twice.
@@ -30,7 +38,7 @@ export class SqliteExpiredRows implements ExpiredRows {
   readonly #found = new Findings()
   /** From the start to here, without a gap, everything is in `#found`. */
   #counted: Position = START
-  #known: { readonly walk: Walk; readonly reader: RowReader } | undefined
+  #known: Ways | undefined
   readonly #timeZone: string
 
   constructor(session: SqliteSession, column: TimeColumn, cutoff: EpochMs, timeZone: string) {
@@ -43,8 +51,9 @@ export class SqliteExpiredRows implements ExpiredRows {
   }
 
   async next(size: number, after: Slice | undefined): Promise<Slice | undefined> {
-    const { walk, reader } = await this.#ways()
-    const version = await this.#session.read(dataVersion)
+    const ways = await this.#ways()
+    const { walk } = ways
+    const version = await this.#session.read(rowsVersion)
     const rowids: (number | bigint)[] = []
     let from = after instanceof RowSlice ? after.end : START
     let most = size
@@ -62,8 +71,7 @@ export class SqliteExpiredRows implements ExpiredRows {
     if (rowids.length === 0) return undefined
     return new RowSlice({
       session: this.#session,
-      walk,
-      reader,
+      ...ways,
       table: this.#column.table,
       rowids,
       version,
@@ -145,7 +153,7 @@ export class SqliteExpiredRows implements ExpiredRows {
     return (await this.#ways()).walk
   }
 
-  async #ways(): Promise<{ readonly walk: Walk; readonly reader: RowReader }> {
+  async #ways(): Promise<Ways> {
     this.#known ??= await this.#session.read((connection) => {
       const layout = layoutOf(connection, this.#column)
       if (layout === undefined)
@@ -153,8 +161,9 @@ export class SqliteExpiredRows implements ExpiredRows {
           'failed',
           `${connection.file}: the table ${this.#column.table} is gone since the run began; what is deleted by then stays deleted. Run again once it is back`,
         )
-      const reader = new RowReader(connection, this.#column.table, this.#column.column, layout, this.#timeZone)
-      return { walk: walkOf(connection, layout, this.#cutoff), reader }
+      const entanglement = new Entanglement(connection, this.#column, layout)
+      const reader = new RowReader(connection, this.#column, layout, entanglement, this.#timeZone)
+      return { walk: walkOf(connection, layout, this.#cutoff), reader, entanglement }
     })
     return this.#known
   }

@@ -26,7 +26,7 @@ export class Snapshot {
   take(): boolean {
     try {
       this.#database ??= new BetterSqlite3(this.#file, { readonly: true, fileMustExist: true, timeout: 0 })
-      this.#database.exec('BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1')
+      this.#database.exec('BEGIN; SELECT 1 FROM main.sqlite_schema LIMIT 1')
       this.#held = new AbortController()
       return true
     } catch (error) {

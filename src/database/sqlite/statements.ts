@@ -1,5 +1,6 @@
 import type { Connection } from './connection.ts'
 import type { Layout } from './layout.ts'
+import { BUILT_IN } from './names.ts'
 import type { Range } from './ranges.ts'
 
 /** Every statement over a time column. With an index each is a search of it, without one a walk by row number. */
@@ -14,10 +15,6 @@ export interface Statements {
   readonly walk: string
   /** Time and row number of the rows numbered in the JSON list `$1`, as they are now. */
   readonly reread: string
-  /** Deletes the rows numbered in the JSON list `$1`. */
-  readonly removeListed: string
-  /** The same for one row, by position. */
-  readonly removeOne: string
   /** `undefined`: the column takes no NULL. */
   readonly undated: string | undefined
   /** The last row of a range: from `$1`, below `$2`. */
@@ -34,7 +31,7 @@ export interface Statements {
 
 /**
  * No statistic, however old, can turn one of them into a scan: `INDEXED BY` fails where the index is gone, `CROSS JOIN` keeps the order. Only of
- * `removeListed` statistics from when the table was small make one: `isSearch` tells, and then rows are removed one by one, which takes a
+ * the one that removes many rows statistics from when the table was small make one: `isSearch` tells, and then rows are removed one by one, which takes a
  * fifth longer.
  *
  * Rows come in index order, forwards in time: those of one time are in the order of their numbers, which in a descending index, walked
@@ -56,9 +53,7 @@ export function statementsFor({ table, column, rowid, nullable, index }: Layout)
     behind: (range) => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${below(range)} ${forwards} LIMIT $3`,
     ties: (range) => `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2 ORDER BY ${rowid} ${order} LIMIT $3`,
     walk: `SELECT ${column}, ${rowid} FROM ${table} WHERE ${rowid} > $1 ORDER BY ${rowid} LIMIT $2`,
-    reread: `SELECT row.${column}, row.${rowid} FROM json_each($1) AS chosen CROSS JOIN ${table} AS row WHERE row.${rowid} = chosen.value`,
-    removeListed: `DELETE FROM ${table} WHERE ${rowid} IN (SELECT value FROM json_each($1))`,
-    removeOne: `DELETE FROM ${table} WHERE ${rowid} = ?`,
+    reread: `SELECT row.${column}, row.${rowid} FROM ${BUILT_IN.each}($1) AS chosen CROSS JOIN ${table} AS row WHERE row.${rowid} = chosen.value`,
     undated: nullable ? `SELECT count(*) FROM ${indexed} WHERE ${column} IS NULL` : undefined,
     last: (range) => `${row} WHERE ${column} >= ${start(range)} AND ${below(range)} ORDER BY ${column} DESC LIMIT 1`,
     bounded: (range) => `SELECT count(*) FROM (SELECT 1 FROM ${indexed} WHERE ${column} >= ${start(range)} AND ${below(range)} LIMIT $3)`,
@@ -70,7 +65,11 @@ export function statementsFor({ table, column, rowid, nullable, index }: Layout)
 
 /** Whether SQLite, as it stands, looks up each row that a statement names. */
 export function isSearch(connection: Connection, sql: string): boolean {
-  const [first] = connection.run<{ detail: string }>(`EXPLAIN QUERY PLAN ${sql}`, [null, null, null]).rows
+  const parameters = new Set(sql.match(/\$\d+/g)).size
+  const [first] = connection.run<{ detail: string }>(
+    `EXPLAIN QUERY PLAN ${sql}`,
+    Array.from({ length: parameters }, () => null),
+  ).rows
   return first?.detail.startsWith('SEARCH') === true
 }
 

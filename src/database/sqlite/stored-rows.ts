@@ -4,11 +4,13 @@ import { LONG_BYTES } from '../json-text.ts'
 import { longRow } from '../long-row.ts'
 import { RowBlock } from '../row-block.ts'
 import type { StoredColumn, StoredRows } from '../stored-rows.ts'
+import type { TimeColumn } from '../database.ts'
 import type { Connection } from './connection.ts'
+import type { Entanglement } from './entanglement.ts'
 import { instantOf } from './instants.ts'
 import type { Layout } from './layout.ts'
 import { LongValue } from './long-value.ts'
-import { folded, quoted } from './names.ts'
+import { BUILT_IN, folded, MAIN, quoted } from './names.ts'
 import { ReadDigests, type RowDigests } from './read-digests.ts'
 import { isLong, json, plainRow, TextBytes, WalkedRow, type PlainRow, type JsonValue, type StoredValue } from './row-json.ts'
 import { standing } from './times.ts'
@@ -20,7 +22,10 @@ type Cutoffs = readonly [cutoff: EpochMs, wallCutoff: EpochMs]
 /** Columns that are computed hold nothing of their own. `table` as it is spelled. */
 export function storedColumns(connection: Connection, table: string): readonly StoredColumn[] {
   return connection
-    .run<{ name: string; type: string; pk: number; hidden: number }>('SELECT name, type, pk, hidden FROM pragma_table_xinfo($1)', [table])
+    .run<{ name: string; type: string; pk: number; hidden: number }>(
+      `SELECT name, type, pk, hidden FROM ${BUILT_IN.columns}($1, '${MAIN}')`,
+      [table],
+    )
     .rows.filter(({ hidden }) => hidden === 0)
     .map(({ name, type, pk }) => ({ name, type, key: pk > 0 }))
 }
@@ -48,14 +53,15 @@ export class RowReader {
   readonly #id: number
   readonly #instant: (value: unknown) => EpochMs
 
-  constructor(connection: Connection, table: string, column: string, { rowid, table: named }: Layout, timeZone: string) {
+  constructor(connection: Connection, { table, column }: TimeColumn, layout: Layout, entanglement: Entanglement, timeZone: string) {
+    const { rowid, table: named } = layout
     this.columns = storedColumns(connection, table)
     this.#connection = connection
     this.#table = named
     this.#rowid = rowid
     const names = this.columns.map(({ name }) => `row.${quoted(name)}`)
     const size = names.map((name) => `ifnull(octet_length(${name}), 0)`).join(' + ')
-    const chosen = `FROM json_each($1) AS chosen CROSS JOIN ${named} AS row WHERE row.${rowid} = chosen.value`
+    const chosen = `FROM ${BUILT_IN.each}($1) AS chosen CROSS JOIN ${named} AS row WHERE row.${rowid} = chosen.value`
     const short = names.map((name) => `iif(octet_length(${name}) > ${LONG_BYTES}, NULL, ${name})`)
     this.#select = `SELECT ${names.join(', ')}, row.${rowid} ${chosen} AND ${size} <= ${LONG_BYTES}`
     this.#selectLong = `SELECT ${short.join(', ')}, row.${rowid} ${chosen} AND ${size} > ${LONG_BYTES}`
@@ -64,7 +70,7 @@ export class RowReader {
     this.#time = this.columns.findIndex(({ name }) => folded(name) === folded(column))
     this.#id = this.columns.findIndex(({ name }) => folded(name) === 'id')
     this.#instant = instantOf(timeZone)
-    this.#digests = new ReadDigests(connection, table)
+    this.#digests = new ReadDigests(connection, entanglement)
   }
 
   /** In the given order, as far as it gets; `next`: how many of the numbers that was. */
@@ -90,11 +96,6 @@ export class RowReader {
       return block.bytes < READ_BYTES
     })
     return { rows: block.count > 0 ? [block, ...long] : long, next }
-  }
-
-  /** Whether the digests of several rows are still true when one of them has been deleted. */
-  get lasting(): boolean {
-    return this.#digests.lasting
   }
 
   /** Those that are there and have expired, each with its digest, as they are under the write lock. */

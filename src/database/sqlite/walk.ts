@@ -2,7 +2,8 @@ import type { EpochMs } from '../../time.ts'
 import type { Connection, TimeRow } from './connection.ts'
 import type { Layout } from './layout.ts'
 import { rangesFor, type Range } from './ranges.ts'
-import { isSearch, statementsFor, type Statements } from './statements.ts'
+import { removalOf, type Removal } from './removal.ts'
+import { statementsFor, type Statements } from './statements.ts'
 import type { StoredTime } from './times.ts'
 
 /** Behind a row of one of the walk's ranges, or, with `row` undefined, where the range begins. */
@@ -22,8 +23,7 @@ export interface Stretch {
 /** The ways through a table by its time column, forwards only. */
 export interface Walk {
   readonly statements: Statements
-  /** Whether rows are removed many in one statement. */
-  readonly removesListed: boolean
+  readonly removal: Removal
   /** Without an index the way to expired rows is through the whole table. */
   readonly indexed: boolean
   /** Where every expired row lies. */
@@ -44,22 +44,22 @@ export interface Path {
 }
 
 export function walkOf(connection: Connection, layout: Layout, cutoff: EpochMs): Walk {
+  const { expired, strange, kept } = rangesFor(cutoff, layout.numbers)
   const statements = statementsFor(layout)
-  const removesListed = isSearch(connection, statements.removeListed)
+  const removal = removalOf(connection, layout, expired)
   if (layout.index === undefined) {
     const nowhere = pathThrough(statements, [])
     return {
       statements,
-      removesListed,
+      removal,
       indexed: false,
       expired: pathByNumber(statements),
       strange: nowhere,
       kept: nowhere,
     }
   }
-  const { expired, strange, kept } = rangesFor(cutoff, layout.numbers)
   const [through, around, beyond] = [expired, strange, kept].map((ranges) => pathThrough(statements, ranges))
-  return { statements, removesListed, indexed: true, expired: through!, strange: around!, kept: beyond! }
+  return { statements, removal, indexed: true, expired: through!, strange: around!, kept: beyond! }
 }
 
 function pathThrough(statements: Statements, ranges: readonly Range[]): Path {

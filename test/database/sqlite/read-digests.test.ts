@@ -17,7 +17,7 @@ void test('digests that were noted are found in their order, again after a rollb
   const sqlite = new Database(file.file)
   sqlite.exec('CREATE TABLE audit_logs (id INTEGER PRIMARY KEY)')
   const connection = new Connection(sqlite, file.file, hostClock())
-  const digests = new ReadDigests(connection, 'audit_logs')
+  const digests = new ReadDigests(connection, { found: false })
   const noteAll = (): void => {
     digests.begin()
     for (const rowid of NUMBERS) digests.note(BigInt(rowid), digestOf(rowid))

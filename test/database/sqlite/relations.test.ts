@@ -49,7 +49,7 @@ describe('what a SQLite database consists of', () => {
   it('has its names quoted', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
-    assert.equal(open.database.named('odd "name"'), '"odd ""name"""')
+    assert.equal(open.database.named('odd "name"'), 'main."odd ""name"""')
     assert.deepEqual(
       ['001_initial_schema_sqlite.sql', '001_initial_schema.sql', 'README.md'].filter((name) => open.database.migrationFiles.test(name)),
       ['001_initial_schema_sqlite.sql'],
