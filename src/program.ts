@@ -158,7 +158,12 @@ async function siteOf(host: Host, metrics: Metrics, settings: Settings): Promise
 
 /** The archive as the settings have it. */
 export function archivePlanOf({ host, settings: { archive } }: Pick<Program, 'host' | 'settings'>): ArchivePlan {
-  return { enabled: archive.enabled, directory: resolve(host.workingDirectory, archive.directory), keptMs: archive.retentionMs }
+  return {
+    enabled: archive.enabled,
+    directory: resolve(host.workingDirectory, archive.directory),
+    uid: host.uid,
+    keptMs: archive.retentionMs,
+  }
 }
 
 export function settingsOf(host: Host, configFile: string | undefined): Settings {

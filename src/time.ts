@@ -61,7 +61,7 @@ export function formatTime(time: EpochMs): string {
   return Number.isNaN(date.getTime()) ? `${time}ms` : date.toISOString()
 }
 
-/** Its day in UTC, `2026-08-25`. */
+/** Its day in UTC, `2026-08-25`; before the year 0 `-000043-03-15`. */
 export function formatDay(time: EpochMs): string {
-  return formatTime(time).slice(0, 10)
+  return formatTime(time).split('T')[0]!
 }

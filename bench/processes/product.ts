@@ -40,7 +40,7 @@ export async function openJob(url: string, retentionMs = RETENTION_MS, archive?:
 /** The same job, to an archive that goes with it. */
 export async function openArchivingJob(url: string): Promise<Contender> {
   const directory = await mkdtemp(join(tmpdir(), 'maintenance-bench-archive-'))
-  const job = await openJob(url, RETENTION_MS, { directory, keptMs: undefined })
+  const job = await openJob(url, RETENTION_MS, { uid: process.getuid?.(), directory, keptMs: undefined })
   return {
     work: (stopping) => job.work(stopping),
     async close() {

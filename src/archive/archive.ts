@@ -5,6 +5,7 @@ import { Draft, firstReadSize, MOST_ROWS } from './draft.ts'
 import { ArchiveFolder } from './folder.ts'
 import type { Source } from './format.ts'
 import { Part } from './part.ts'
+import type { ArchivePath } from './path.ts'
 import { ArchiveRecord, type ArchiveState } from './state.ts'
 import { settle } from './settle.ts'
 
@@ -16,6 +17,8 @@ export interface ArchiveOptions {
   readonly database: Database
   /** Absolute. */
   readonly directory: string
+  /** Who this process is. */
+  readonly uid: number | undefined
   readonly table: string
   readonly timeColumn: string
   /** `maintenance_runs.id` */
@@ -42,10 +45,10 @@ export class Archive {
   #next: { readonly draft: Draft; readonly copied: Promise<boolean> } | undefined
 
   constructor(options: ArchiveOptions) {
-    const { database, directory, table, timeColumn } = options
+    const { database, directory, uid, table, timeColumn } = options
     this.options = options
     this.#mostRows = database.worksElsewhere ? FIRST_PART_ROWS : MOST_ROWS
-    this.folder = new ArchiveFolder(directory, table)
+    this.folder = new ArchiveFolder(directory, table, uid)
     this.record = new ArchiveRecord((name) => database.named(name), table)
     this.source = { table, timeColumn, engine: database.label.engine, database: database.label.name }
   }
@@ -128,7 +131,7 @@ export class Archive {
   }
 
   /** Who was stopped for longer than the lease lasts comes too late: another worker has taken these files for discarded, and then nobody else removes them. */
-  async #publish(paths: readonly string[]): Promise<void> {
+  async #publish(paths: readonly ArchivePath[]): Promise<void> {
     await this.folder.publish(paths)
     try {
       await this.options.underLease(() => Promise.resolve())
@@ -144,6 +147,6 @@ export class Archive {
   }
 }
 
-export function pathsOf({ path, manifest }: { readonly path?: string; readonly manifest: string }): string[] {
+export function pathsOf({ path, manifest }: { readonly path?: ArchivePath; readonly manifest: ArchivePath }): ArchivePath[] {
   return path === undefined ? [manifest] : [path, manifest]
 }

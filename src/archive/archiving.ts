@@ -10,7 +10,7 @@ import {
   type Transaction,
 } from '../database/database.ts'
 import type { Archive } from './archive.ts'
-import { archiveFailed } from './folder.ts'
+import { archiveFailed } from './damage.ts'
 import { viewOf } from './digests.ts'
 import type { Part } from './part.ts'
 import { rangesText, readRanges } from './ranges.ts'

@@ -1,8 +1,10 @@
+import { join } from 'node:path'
 import type { Archive } from './archive.ts'
-import { positionOf } from './chain.ts'
 import { damaged } from './damage.ts'
-import { sha256, type Link, type Manifest } from './format.ts'
-import { readRows } from './rows-file.ts'
+import { sha256, type Link } from './format.ts'
+import { parseManifest } from './manifest.ts'
+import { positionOf, type ArchivePath } from './path.ts'
+import { problemOf } from './read-rows.ts'
 import type { ArchiveState } from './state.ts'
 
 /**
@@ -25,23 +27,30 @@ async function mustHold({ folder }: Archive, head: Link): Promise<void> {
   const bytes = await folder.read(head.manifest)
   if (bytes === undefined) throw damaged(`${folder.absolute(head.manifest)} is missing, and the database says that it is the newest`)
   if (sha256(bytes) !== head.sha256) throw damaged(`${folder.absolute(head.manifest)} is not what it was when it was written`)
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its SHA-256 is in the database
-  const { file } = JSON.parse(bytes.toString()) as Manifest
+  const manifest = parseManifest(bytes, head.manifest)
+  if (manifest === undefined) throw damaged(`${folder.absolute(head.manifest)} is not a manifest of this format, or of this place`)
+  const { file } = manifest
   if (file === undefined) return
   if (!(await folder.exists(file.path))) {
     // When its time has come, a removal is the newest link.
     throw damaged(`${folder.absolute(file.path)} is missing, and the database says that it is the newest`)
   }
-  const found = await readRows(folder.absolute(file.path), () => {}).catch(() => undefined)
-  if (found?.fileSha256 !== file.fileSha256) throw damaged(`${folder.absolute(file.path)} is not what it was when it was written`)
+  const problem = await problemOf(folder, file)
+  if (problem !== undefined) throw damaged(join(folder.root, problem))
 }
 
 /** Files beyond what the database knows were written for another database, or for this one before it was restored from a backup. */
 async function mustKnow({ folder, source }: Archive, { position }: ArchiveState): Promise<void> {
-  const unknown = (await folder.list()).filter((path) => positionOf(path) > position)
-  if (unknown.length === 0) return
+  let unknown = 0
+  let first: ArchivePath | undefined
+  for await (const path of folder.files()) {
+    if (positionOf(path) <= position) continue
+    unknown += 1
+    first ??= path
+  }
+  if (first === undefined) return
   throw damaged(
-    `${unknown.length} files in ${folder.root} are of runs that this database knows nothing of, ${unknown[0]} first: another database archives its ${source.table} ` +
+    `${unknown} files in ${folder.root} are of runs that this database knows nothing of, ${first} first: another database archives its ${source.table} ` +
       'there, or this one was restored from a backup, and then their rows are in it again: move these files out of the folder',
   )
 }

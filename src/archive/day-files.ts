@@ -2,18 +2,8 @@ import type { RowLines, StoredColumn } from '../database/database.ts'
 import { DAY, formatDay, formatTime, type EpochMs } from '../time.ts'
 import { concurrently } from './concurrently.ts'
 import type { ArchiveFolder } from './folder.ts'
-import {
-  FORMAT,
-  MANIFEST_SUFFIX,
-  pathOf,
-  ROWS_SUFFIX,
-  sha256,
-  textOf,
-  type Link,
-  type Manifest,
-  type RowsFile,
-  type Source,
-} from './format.ts'
+import { FORMAT, sha256, textOf, type Link, type Manifest, type RowsFile, type Source } from './format.ts'
+import { manifestOf, pathOf, ROWS_SUFFIX, type ArchivePath } from './path.ts'
 import { RowsWriter, type Written } from './rows-file.ts'
 import type { Step, StepFile } from './state.ts'
 
@@ -46,7 +36,7 @@ export interface Placed {
 interface DayFile {
   readonly index: number
   readonly day: string
-  readonly path: string
+  readonly path: ArchivePath
   readonly writer: RowsWriter
   written?: Written
 }
@@ -98,11 +88,11 @@ export class DayFiles {
   }
 
   /** The manifests of what has ended are durable too when it resolves; `head`: the chain's end. Of the growth the files that are replaced are no part. */
-  async finish(head: Link | null, obsolete: readonly string[]): Promise<{ readonly step: Step; readonly position: number }> {
+  async finish(head: Link | null, obsolete: readonly ArchivePath[]): Promise<{ readonly step: Step; readonly position: number }> {
     const { folder, run, position } = this.#options
     let previous = head
     const files: StepFile[] = []
-    const texts: [path: string, text: string][] = []
+    const texts: [path: ArchivePath, text: string][] = []
     for (const file of this.#files) {
       const manifest = this.#manifestOf(file, previous)
       const text = textOf(manifest)
@@ -136,9 +126,8 @@ export class DayFiles {
   #begin(day: string): DayFile {
     const { folder, source, run, position } = this.#options
     const index = this.#files.length
-    const path = pathOf(source.table, day, run, position + index + 1)
-    const name = `${path}${ROWS_SUFFIX}`
-    const file = { index, day, path, writer: new RowsWriter(() => folder.create(name), folder.absolute(name)) }
+    const path = pathOf(source.table, day, run, position + index + 1, ROWS_SUFFIX)
+    const file = { index, day, path, writer: new RowsWriter(() => folder.create(path), folder.absolute(path)) }
     this.#files.push(file)
     this.#open.set(day, file)
     return file
@@ -165,7 +154,7 @@ export class DayFiles {
   #manifestOf({ index, day, path, written }: DayFile, previous: Link | null): Manifest {
     const { source, run, program, columns, cutoff, retentionMs, now, position } = this.#options
     const file: RowsFile = {
-      path: `${path}${ROWS_SUFFIX}`,
+      path,
       day,
       columns: columns.map(({ name, type, key }) => ({ name, type, key })),
       ...written!,
@@ -175,7 +164,7 @@ export class DayFiles {
     return {
       format: FORMAT,
       kind: 'rows',
-      manifest: `${path}${MANIFEST_SUFFIX}`,
+      manifest: manifestOf(path),
       position: position + index + 1,
       previous,
       source,

@@ -1,6 +1,9 @@
 import { formatDay, formatTime, type EpochMs } from '../time.ts'
 import type { Archive } from './archive.ts'
-import { FORMAT, MANIFEST_SUFFIX, pathOf, ROWS_SUFFIX, sha256, textOf, type Link, type Manifest } from './format.ts'
+import { FORMAT, sha256, textOf, type Link, type Manifest } from './format.ts'
+import type { ArchiveFolder } from './folder.ts'
+import { parseManifest } from './manifest.ts'
+import { dayOf, holdsRows, manifestOf, MANIFEST_SUFFIX, pathOf, rowsOf, type ArchivePath } from './path.ts'
 import type { Step } from './state.ts'
 
 /** Files removed in one step: their manifests are read, and named in one link of the chain. */
@@ -15,21 +18,18 @@ export async function expireFiles(archive: Archive, keptMs: EpochMs): Promise<vo
   // The day in which the oldest row lies that is still kept is kept as a whole.
   const before = formatDay(options.now - keptMs)
   for (;;) {
-    const expired = (await folder.list())
-      .filter((path) => path.endsWith(ROWS_SUFFIX) && dayIn(path, source.table) < before)
-      .slice(0, MOST_FILES)
+    const expired = await expiredFiles(folder, before)
     if (expired.length === 0 || options.stopping.aborted) return
     const state = await record.load(options.database)
     const removed: Link[] = []
     let rows = 0
     let bytes = 0
     for (const path of expired) {
-      const manifest = path.replace(ROWS_SUFFIX, MANIFEST_SUFFIX)
+      const manifest = manifestOf(path)
       const text = await folder.read(manifest)
       // A file without a manifest is no part of the chain: `archive verify` names it, and nobody removes it unasked.
       if (text === undefined) continue
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- read for its counts; `archive verify` checks it
-      const { file } = JSON.parse(text.toString()) as Manifest
+      const file = parseManifest(text, manifest)?.file
       rows += file?.rows ?? 0
       bytes += file?.fileBytes ?? 0
       removed.push({ manifest, sha256: sha256(text) })
@@ -40,7 +40,7 @@ export async function expireFiles(archive: Archive, keptMs: EpochMs): Promise<vo
     const manifest: Manifest = {
       format: FORMAT,
       kind: 'removal',
-      manifest: `${pathOf(source.table, formatDay(now), run, position)}${MANIFEST_SUFFIX}`,
+      manifest: pathOf(source.table, formatDay(now), run, position, MANIFEST_SUFFIX),
       position,
       previous: state.head,
       source,
@@ -57,7 +57,7 @@ export async function expireFiles(archive: Archive, keptMs: EpochMs): Promise<vo
     const step: Step = {
       run,
       files: [{ manifest: manifest.manifest, sha256: sha256(text), rows: 0 }],
-      obsolete: removed.map((link) => link.manifest.replace(MANIFEST_SUFFIX, ROWS_SUFFIX)),
+      obsolete: removed.map((link) => rowsOf(link.manifest)),
       growth: { rows: -rows, bytes: -bytes, files: -removed.length },
       newestAt: null,
     }
@@ -66,7 +66,12 @@ export async function expireFiles(archive: Archive, keptMs: EpochMs): Promise<vo
   }
 }
 
-/** `2026-08-25` of `audit_logs/2026/08/25/17-3.ndjson.zst`. */
-export function dayIn(path: string, table: string): string {
-  return path.slice(table.length + 1, table.length + 11).replaceAll('/', '-')
+/** The oldest first. */
+async function expiredFiles(folder: ArchiveFolder, before: string): Promise<readonly ArchivePath[]> {
+  const expired: ArchivePath[] = []
+  for await (const path of folder.files()) {
+    if (dayOf(path) >= before || expired.length === MOST_FILES) break
+    if (holdsRows(path)) expired.push(path)
+  }
+  return expired
 }

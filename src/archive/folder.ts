@@ -1,55 +1,111 @@
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { MaintenanceError, messageOf } from '../errors.ts'
 import { concurrently } from './concurrently.ts'
-import { writingFolder } from './format.ts'
+import { archiveFailed, damaged } from './damage.ts'
+import { absent, FOLDER_MODE, foldersTo, GuardedTree, Refused, type OpenFile } from './guarded-tree.ts'
+import { NAME, type ArchivePath } from './path.ts'
+import { writableByAll } from './refusal.ts'
+import { walk } from './walk.ts'
 
-const FOLDER_MODE = 0o700
 const FILE_MODE = 0o600
 const AT_ONCE = 8
+/** Of a manifest: one that names a thousand others has a fifth of it. */
+const MOST_MANIFEST_BYTES = 2 ** 20
+/** Where files lie until they are complete. */
+const WRITING = '.writing'
 
-/** The archive's folder for one table. Everything is named by its path below `root`; what fails is told as `ARCHIVE_FAILED`. */
+/** What lies in the folder of a table. */
+export interface Listing {
+  /** Sorted. */
+  readonly paths: readonly ArchivePath[]
+  /** What is not taken for a part of the archive; each begins with its path. */
+  readonly problems: readonly string[]
+}
+
+/**
+ * The archive's folder for one table, and the one door to it: it takes places of the archive's form only, and of what lies there only regular files
+ * in folders that are no links and that no stranger can write to. The root is the operator's: it may be a link, a mount point, and anybody's.
+ * What fails is told as `ARCHIVE_FAILED`, what is refused as `ARCHIVE_DAMAGED`.
+ */
 export class ArchiveFolder {
   readonly root: string
-  readonly #table: string
+  readonly table: string
+  readonly #tree: GuardedTree
 
-  constructor(root: string, table: string) {
+  /** `uid`: who this process is. */
+  constructor(root: string, table: string, uid: number | undefined) {
     this.root = root
-    this.#table = table
+    this.table = table
+    this.#tree = new GuardedTree(root, uid)
   }
 
   /** Makes what is missing. */
   make(): Promise<void> {
-    return this.#guarded('cannot be made', this.root, async () => {
-      const writing = join(this.root, writingFolder(this.#table))
-      const made = await mkdir(writing, { recursive: true, mode: FOLDER_MODE })
-      await this.#sync([writing])
+    return this.#guarded('cannot be made', '', async () => {
+      const made = await mkdir(this.root, { recursive: true, mode: FOLDER_MODE })
+      await this.#tree.ensure(this.#writingFolder)
+      await this.#sync([this.#writingFolder])
       if (made === undefined) return
       // Above the archive's folder only what was made here is ours to look after.
       for (let folder = dirname(this.root); folder.length >= dirname(made).length; folder = dirname(folder)) await syncFolder(folder)
     })
   }
 
-  exists(path: string): Promise<boolean> {
-    return this.#guarded('cannot be looked at', path, async () => (await stat(join(this.root, path)).catch(absent)) !== undefined)
+  /** What whoever opens the archive says once; `undefined`: nothing. */
+  async warning(): Promise<string | undefined> {
+    const stats = await stat(this.root).catch(() => undefined)
+    if (stats === undefined || !writableByAll(stats)) return undefined
+    return (
+      `everybody may write to the archive's folder ${this.root}, and so may take its files away or put others there; archive verify names what is ` +
+      `missing, and cannot bring it back: chmod o-w ${this.root}`
+    )
   }
 
-  /** `undefined`: there is none. */
-  read(path: string): Promise<Buffer | undefined> {
-    return this.#guarded('cannot be read', path, () => readFile(join(this.root, path)).catch(absent))
+  exists(path: ArchivePath): Promise<boolean> {
+    return this.#guarded('cannot be looked at', path, () => this.#isThere(path))
   }
 
-  absolute(path: string): string {
+  /** Whether it is complete, and not in its place yet. */
+  isWaiting(path: ArchivePath): Promise<boolean> {
+    return this.#guarded('cannot be looked at', path, () => this.#isThere(this.#writing(path)))
+  }
+
+  /** `undefined`: there is none. For manifests, which are short. */
+  read(path: ArchivePath): Promise<Buffer | undefined> {
+    return this.#guarded('cannot be read', path, async () => {
+      const file = await this.#tree.open(path)
+      if (file === undefined) return undefined
+      try {
+        if (file.bytes > MOST_MANIFEST_BYTES) throw new Refused(path, `has ${file.bytes} bytes, more than any manifest`)
+        return await readAll(file)
+      } finally {
+        await file.handle.close()
+      }
+    })
+  }
+
+  /** `undefined`: there is none. To be closed by who asked for it. */
+  open(path: ArchivePath): Promise<OpenFile | undefined> {
+    return this.#guarded('cannot be read', path, () => this.#tree.open(path))
+  }
+
+  /** For people: what is done to files goes by their places. */
+  absolute(path: ArchivePath): string {
     return join(this.root, path)
   }
 
   /** A new file that will be published under `path`. It must not be there yet. */
-  create(path: string): Promise<FileHandle> {
-    return this.#guarded('cannot be written', path, () => open(this.#writing(path), 'wx', FILE_MODE))
+  create(path: ArchivePath): Promise<FileHandle> {
+    return this.#guarded('cannot be written', path, async () => {
+      await this.#tree.passes(this.#writingFolder)
+      // Exclusive: what has the name already is not followed, nor written to.
+      return await open(join(this.root, this.#writing(path)), 'wx', FILE_MODE)
+    })
   }
 
-  async write(path: string, text: string): Promise<void> {
+  async write(path: ArchivePath, text: string): Promise<void> {
     const handle = await this.create(path)
     await this.#guarded('cannot be written', path, async () => {
       try {
@@ -63,57 +119,91 @@ export class ArchiveFolder {
 
   /** What was written is durable, names and all, before anybody else is told of it. */
   syncWriting(): Promise<void> {
-    return this.#guarded('cannot be written', writingFolder(this.#table), () => syncFolder(join(this.root, writingFolder(this.#table))))
+    return this.#guarded('cannot be written', this.#writingFolder, () => syncFolder(join(this.root, this.#writingFolder)))
   }
 
   /** Moves complete files to their places, those that have not been moved before. */
-  publish(paths: readonly string[]): Promise<void> {
-    return this.#guarded('cannot be put in its place', paths[0] ?? this.root, async () => {
-      const folders = new Set(paths.map((path) => dirname(join(this.root, path))))
-      for (const folder of folders) await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+  publish(paths: readonly ArchivePath[]): Promise<void> {
+    return this.#guarded('cannot be put in its place', paths[0] ?? '', async () => {
+      const folders = new Set(paths.map((path) => dirname(path)))
+      for (const folder of folders) await this.#tree.ensure(folder)
       await concurrently(AT_ONCE, paths, async (path) => {
-        const moved = await rename(this.#writing(path), join(this.root, path)).then(() => true, absent)
-        if (moved === undefined) await stat(join(this.root, path))
+        const writing = this.#writing(path)
+        if (await this.#isThere(writing)) await rename(join(this.root, writing), join(this.root, path))
+        else if (!(await this.#isThere(path))) throw new Error('it is neither there nor waiting to be moved there')
       })
       await this.#sync(folders)
     })
   }
 
-  /** Those that are there. */
-  remove(paths: readonly string[]): Promise<void> {
-    return this.#guarded('cannot be removed', paths[0] ?? this.root, async () => {
-      for (const path of paths) await rm(join(this.root, path), { force: true })
-      for (const folder of new Set(paths.map((path) => dirname(join(this.root, path))))) await syncFolder(folder).catch(absent)
+  /** Those that are there; all are looked at before the first goes. */
+  remove(paths: readonly ArchivePath[]): Promise<void> {
+    return this.#guarded('cannot be removed', paths[0] ?? '', async () => {
+      const there: ArchivePath[] = []
+      for (const path of paths) if (await this.#isThere(path)) there.push(path)
+      for (const path of there) await rm(join(this.root, path), { force: true })
+      for (const folder of new Set(paths.map((path) => join(this.root, dirname(path))))) await syncFolder(folder).catch(absent)
     })
   }
 
-  /** What was left half-written, of the files whose names begin so. */
+  /** What was left half-written, of the files whose names begin so. What has a name that is none of ours stays. */
   clean(prefix: string): Promise<void> {
-    return this.#guarded('cannot be cleaned', writingFolder(this.#table), async () => {
-      const folder = join(this.root, writingFolder(this.#table))
-      for (const name of await readdir(folder)) if (name.startsWith(prefix)) await rm(join(folder, name), { force: true })
+    return this.#guarded('cannot be cleaned', this.#writingFolder, async () => {
+      if (!(await this.#tree.passes(this.#writingFolder))) return
+      const folder = join(this.root, this.#writingFolder)
+      for (const name of await readdir(folder))
+        if (name.startsWith(prefix) && NAME.test(name)) await rm(join(folder, name), { force: true })
     })
   }
 
-  /** Every file of the table that is in its place, sorted. */
-  list(): Promise<readonly string[]> {
-    return this.#guarded('cannot be read', this.#table, async () => {
-      const entries = await readdir(join(this.root, this.#table), { recursive: true, withFileTypes: true }).catch(absent)
-      const paths = (entries ?? [])
-        .filter((entry) => !entry.isDirectory())
-        .map((entry) => join(entry.parentPath, entry.name).slice(this.root.length + 1))
-      return paths.filter((path) => !path.startsWith(`${writingFolder(this.#table)}/`)).toSorted()
+  /** Every file of the table that is in its place, the oldest days first, a day at a time. Rejects where something else lies among them. */
+  async *files(): AsyncGenerator<ArchivePath> {
+    try {
+      for await (const each of walk(this.#tree, this.table)) {
+        if ('problem' in each) throw damaged(join(this.root, each.problem))
+        if ('path' in each) yield each.path
+      }
+    } catch (error) {
+      throw this.#told('cannot be read', this.table, error)
+    }
+  }
+
+  /** The same, all at once, sorted. */
+  async list(): Promise<readonly ArchivePath[]> {
+    const paths: ArchivePath[] = []
+    for await (const path of this.files()) paths.push(path)
+    return paths.toSorted()
+  }
+
+  /** For who looks for what is wrong. */
+  inspect(): Promise<Listing> {
+    return this.#guarded('cannot be read', this.table, async () => {
+      const paths: ArchivePath[] = []
+      const problems: string[] = []
+      for await (const each of walk(this.#tree, this.table)) {
+        if ('path' in each) paths.push(each.path)
+        else problems.push('problem' in each ? each.problem : each.stray)
+      }
+      return { paths: paths.toSorted(), problems }
     })
   }
 
-  #writing(path: string): string {
-    return join(this.root, writingFolder(this.#table), basename(path))
+  async #isThere(path: string): Promise<boolean> {
+    return (await this.#tree.look(path)) !== undefined
+  }
+
+  get #writingFolder(): string {
+    return `${this.table}/${WRITING}`
+  }
+
+  #writing(path: ArchivePath): string {
+    return `${this.#writingFolder}/${basename(path)}`
   }
 
   /** These folders and those that they lie in, up to the root: one that was made by a run that then crashed may not be durable yet. */
   async #sync(folders: Iterable<string>): Promise<void> {
     const all = new Set([this.root])
-    for (let folder of folders) for (; folder.length > this.root.length; folder = dirname(folder)) all.add(folder)
+    for (const folder of folders) for (const each of foldersTo(folder)) all.add(join(this.root, each))
     await concurrently(AT_ONCE, all, syncFolder)
   }
 
@@ -121,24 +211,30 @@ export class ArchiveFolder {
     try {
       return await work()
     } catch (error) {
-      throw archiveFailed(`${join(this.root, path === this.root ? '' : path)} ${what}: ${messageOf(error)}`, error)
+      throw this.#told(what, path, error)
     }
+  }
+
+  #told(what: string, path: string, error: unknown): MaintenanceError {
+    if (error instanceof Refused) return damaged(join(this.root, error.message), error)
+    return error instanceof MaintenanceError ? error : archiveFailed(`${join(this.root, path)} ${what}: ${messageOf(error)}`, error)
   }
 }
 
-const ADVICE = 'Rows that are not in the archive were not deleted. See that ARCHIVE_DIRECTORY is there, writable by this user, and has room'
-
-export function archiveFailed(problem: string, cause?: unknown): MaintenanceError {
-  return new MaintenanceError('ARCHIVE_FAILED', `the archive: ${problem}. ${ADVICE}`, { cause })
-}
-
-function absent(error: unknown): undefined {
-  if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return undefined
-  throw error
+/** Without what is added to it meanwhile. */
+async function readAll({ handle, bytes }: OpenFile): Promise<Buffer> {
+  const buffer = Buffer.alloc(bytes)
+  let length = 0
+  while (length < bytes) {
+    const { bytesRead } = await handle.read(buffer, length, bytes - length, length)
+    if (bytesRead === 0) break
+    length += bytesRead
+  }
+  return buffer.subarray(0, length)
 }
 
 async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY)
+  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK)
   try {
     await handle.sync()
   } finally {

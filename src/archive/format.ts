@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { StoredColumn } from '../database/database.ts'
+import type { ArchivePath } from './path.ts'
 
 /** Of the files and the manifests; a reader refuses a higher one. */
 export const FORMAT = 1
+
+/** The longest line of a file, as it stands there; a longer one is not read. */
+export const LONGEST_ROW_BYTES = 256 * 2 ** 20
 
 /**
  * What stands beside each file of rows, and is a link of the chain: it holds the SHA-256 of the manifest before it, so that a file that is
@@ -12,8 +16,8 @@ export interface Manifest {
   readonly format: number
   /** `rows`: a file of rows. `removal`: files of rows that were removed when their time had come; their manifests stay. */
   readonly kind: 'rows' | 'removal'
-  /** Its own path, and those of everything else, below the archive's folder. */
-  readonly manifest: string
+  /** Its own place. */
+  readonly manifest: ArchivePath
   /** One more with each; where numbers are missing, a run was interrupted and wrote its file again. */
   readonly position: number
   readonly previous: Link | null
@@ -29,7 +33,7 @@ export interface Manifest {
 
 /** A manifest, and the SHA-256 of its bytes. */
 export interface Link {
-  readonly manifest: string
+  readonly manifest: ArchivePath
   readonly sha256: string
 }
 
@@ -41,7 +45,7 @@ export interface Source {
 }
 
 export interface RowsFile {
-  readonly path: string
+  readonly path: ArchivePath
   /** The day, in UTC, that its rows' times are of. */
   readonly day: string
   readonly columns: readonly StoredColumn[]
@@ -64,19 +68,6 @@ export interface RowsFile {
 export interface Place {
   readonly time: string
   readonly id: string
-}
-
-export const ROWS_SUFFIX = '.ndjson.zst'
-export const MANIFEST_SUFFIX = '.json'
-
-/** `audit_logs/2026/08/25/17-3`, to which the suffixes come. Its last part is never used twice. */
-export function pathOf(table: string, day: string, run: number, position: number): string {
-  return `${table}/${day.replaceAll('-', '/')}/${run}-${position}`
-}
-
-/** Where files lie until they are complete. */
-export function writingFolder(table: string): string {
-  return `${table}/.writing`
 }
 
 export function textOf(manifest: Manifest): string {

@@ -1,9 +1,9 @@
-import { basename } from 'node:path'
 import type { Query } from '../database/database.ts'
 import { pathsOf } from './archive.ts'
 import { readChain } from './chain.ts'
 import type { ArchiveFolder } from './folder.ts'
-import { MANIFEST_SUFFIX, ROWS_SUFFIX, writingFolder, type RowsFile } from './format.ts'
+import type { RowsFile } from './format.ts'
+import { holdsRows, manifestOf, type ArchivePath } from './path.ts'
 import type { ArchiveRecord, ArchiveState } from './state.ts'
 
 /** What the database, the names in the folder and the manifests say; no file of rows is read for it. */
@@ -40,7 +40,7 @@ export async function look(options: LookOptions): Promise<Look> {
 
 async function lookOnce({ database, record, folder }: LookOptions): Promise<Look> {
   const state = await record.load(database)
-  const paths = await folder.list()
+  const { paths, problems: misplaced } = await folder.inspect()
   const present = new Set(paths)
   const inHand = pathsInHand(state)
   const {
@@ -52,7 +52,7 @@ async function lookOnce({ database, record, folder }: LookOptions): Promise<Look
     paths.filter((path) => !inHand.has(path)),
     state.head,
   )
-  const problems = [...broken]
+  const problems = [...misplaced, ...broken]
   const expired = new Set(links.flatMap(({ manifest }) => manifest.removed ?? []).map((link) => link.manifest))
   const files: RowsFile[] = []
   for (const [path, { manifest }] of found) {
@@ -62,24 +62,22 @@ async function lookOnce({ database, record, folder }: LookOptions): Promise<Look
     else if (!expired.has(path)) problems.push(`${file.path}: is missing`)
   }
   for (const path of paths)
-    if (path.endsWith(ROWS_SUFFIX) && !inHand.has(path) && !present.has(path.replace(ROWS_SUFFIX, MANIFEST_SUFFIX)))
-      problems.push(`${path}: has no manifest`)
+    if (holdsRows(path) && !inHand.has(path) && !present.has(manifestOf(path))) problems.push(`${path}: has no manifest`)
   problems.push(...(await missingInHand(folder, state, present)))
   return { state, files, removedFiles: expired.size, problems: [...new Set(problems)].toSorted() }
 }
 
 /** What the step in hand brings, and what goes with it: none of it is a part of the chain yet, or any more. */
-export function pathsInHand({ step }: ArchiveState): ReadonlySet<string> {
+export function pathsInHand({ step }: ArchiveState): ReadonlySet<ArchivePath> {
   return new Set(step === undefined ? [] : [...step.files.flatMap(pathsOf), ...step.obsolete])
 }
 
 /** Rows that are deleted are in files that are in their places or on the way there. */
-async function missingInHand(folder: ArchiveFolder, { step, removed }: ArchiveState, present: ReadonlySet<string>): Promise<string[]> {
+async function missingInHand(folder: ArchiveFolder, { step, removed }: ArchiveState, present: ReadonlySet<ArchivePath>): Promise<string[]> {
   if (step === undefined || removed === null || removed === '') return []
   const problems: string[] = []
   for (const path of step.files.flatMap(pathsOf)) {
-    const written = `${writingFolder(path.slice(0, path.indexOf('/')))}/${basename(path)}`
-    if (!present.has(path) && !(await folder.exists(written))) problems.push(`${path}: is missing`)
+    if (!present.has(path) && !(await folder.isWaiting(path))) problems.push(`${path}: is missing`)
   }
   return problems
 }

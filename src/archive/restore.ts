@@ -1,13 +1,12 @@
 import type { Database, Restored, Restoring } from '../database/database.ts'
 import { MaintenanceError } from '../errors.ts'
-import { positionOf, readChain } from './chain.ts'
-import { dayIn } from './expiry.ts'
+import { readChain } from './chain.ts'
 import type { ArchiveFolder } from './folder.ts'
 import type { Manifest, RowsFile } from './format.ts'
 import { pathsInHand } from './look.ts'
-import { readRows } from './rows-file.ts'
+import { dayOf, parsePath, positionOf } from './path.ts'
+import { problemOf, readRows } from './read-rows.ts'
 import type { ArchiveRecord } from './state.ts'
-import { wrong } from './verify.ts'
 
 export interface RestoreOptions {
   readonly database: Database
@@ -39,7 +38,10 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
   const { database, folder, restoring } = options
   const { chosen, elsewhere } = await chosenFiles(options)
   const problems: string[] = []
-  for (const { file } of chosen) problems.push(...(await wrong(folder, file)))
+  for (const { file } of chosen) {
+    const problem = await problemOf(folder, file)
+    if (problem !== undefined) problems.push(problem)
+  }
   if (problems.length > 0) throw refused(problems)
 
   const total = { files: 0, inserted: 0, present: 0, conflicting: 0, expired: 0, elsewhere }
@@ -59,7 +61,7 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
       total.conflicting += restored.conflicting
       total.expired += restored.expired
     }
-    await readRows(folder.absolute(file.path), async (line) => {
+    await readRows(folder, file, async (line) => {
       lines.push(line)
       bytes += line.length
       if (lines.length >= MOST_ROWS || bytes >= MOST_BYTES) await flush()
@@ -93,17 +95,18 @@ async function chosenFiles({ database, record, folder, files, from, to }: Restor
     return found
   })
   const isAskedFor = (day: string): boolean => (from === undefined || day >= from) && (to === undefined || day <= to)
+  // What is named by no place of a file may be of any day.
+  const isAskedForAt = (problem: string): boolean => {
+    const path = parsePath(problem.slice(0, problem.indexOf(': ')), folder.table)
+    return path === undefined || isAskedFor(dayOf(path))
+  }
   const chosen = files.length > 0 ? named : all.filter(({ file, manifest }) => isAskedFor(file.day) && !expired.has(manifest))
   // What is wrong with a file that is asked for, with its manifest, or with a day that is asked for, is in the way; the rest is for who reads of it.
   const inTheWay = problems.filter((problem) =>
-    files.length > 0 ? named.some(({ manifest }) => problem.startsWith(`${manifest}:`)) : isAskedFor(dayIn(problem, tableOf(problem))),
+    files.length > 0 ? named.some(({ manifest }) => problem.startsWith(`${manifest}:`)) : isAskedForAt(problem),
   )
   if (inTheWay.length > 0) throw refused(inTheWay)
   return { chosen: chosen.toSorted((a, b) => a.position - b.position), elsewhere: files.length > 0 ? [] : problems }
-}
-
-function tableOf(path: string): string {
-  return path.slice(0, path.indexOf('/'))
 }
 
 function refused(problems: readonly string[]): MaintenanceError {

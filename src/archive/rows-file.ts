@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
-import { constants, createZstdCompress, createZstdDecompress, type ZstdCompress } from 'node:zlib'
+import { constants, createZstdCompress, type ZstdCompress } from 'node:zlib'
 import { messageOf } from '../errors.ts'
 import type { RowLines } from '../database/database.ts'
 import { formatTime, type EpochMs } from '../time.ts'
-import { archiveFailed } from './folder.ts'
+import { archiveFailed } from './damage.ts'
 import type { Place, RowsFile } from './format.ts'
 
 /** Level 1 takes half the time of 3 and a quarter more room; the purge waits for it. */
@@ -190,45 +189,3 @@ async function writeAll(handle: FileHandle, chunk: Buffer): Promise<void> {
 function placeOf(place: { at: EpochMs; id: string } | undefined): Place {
   return { time: formatTime(place?.at ?? NaN), id: place?.id ?? '' }
 }
-
-export interface FileDigests {
-  readonly fileSha256: string
-  readonly rowsSha256: string
-  readonly rows: number
-}
-
-/** Reads a file line by line, and answers with what it came to. Rejects where it cannot be decompressed. */
-export async function readRows(path: string, each: (line: string, index: number) => Promise<void> | void): Promise<FileDigests> {
-  const fileHash = createHash('sha256')
-  const rowsHash = createHash('sha256')
-  let rows = 0
-  await pipeline(
-    createReadStream(path),
-    async function* (chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        fileHash.update(chunk)
-        yield chunk
-      }
-    },
-    createZstdDecompress(),
-    async (chunks: AsyncIterable<Buffer>) => {
-      let rest: Buffer[] = []
-      for await (const chunk of chunks) {
-        rowsHash.update(chunk)
-        let from = 0
-        for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, from)) {
-          const line =
-            rest.length === 0 ? chunk.toString('utf8', from, end) : Buffer.concat([...rest, chunk.subarray(from, end)]).toString()
-          rest = []
-          from = end + 1
-          await each(line, rows)
-          rows += 1
-        }
-        if (from < chunk.length) rest.push(Buffer.from(chunk.subarray(from)))
-      }
-    },
-  )
-  return { fileSha256: fileHash.digest('hex'), rowsSha256: rowsHash.digest('hex'), rows }
-}
-
-const LINE_FEED = 0x0a

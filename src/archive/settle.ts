@@ -3,9 +3,10 @@ import type { Archive } from './archive.ts'
 import { pathsOf } from './archive.ts'
 import { DayFiles } from './day-files.ts'
 import { damaged } from './damage.ts'
-import type { Manifest } from './format.ts'
+import { sha256, type Manifest } from './format.ts'
+import { parseManifest } from './manifest.ts'
 import { countOf, rangesText, readRanges } from './ranges.ts'
-import { readRows } from './rows-file.ts'
+import { readRows } from './read-rows.ts'
 import { NO_GROWTH, type ArchiveState, type Step } from './state.ts'
 
 /**
@@ -44,12 +45,14 @@ export async function settle(archive: Archive): Promise<void> {
 /** The files once more, with only the rows that were deleted; then they are the files in hand, and nothing of them is left to be done. */
 async function rewrite({ folder, record, source, options }: Archive, state: ArchiveState, step: Step, removed: Uint8Array): Promise<void> {
   const manifests: Manifest[] = []
-  for (const { manifest, path } of step.files) {
+  for (const { manifest, path, sha256: sum } of step.files) {
     const bytes = await folder.read(manifest)
     if (bytes === undefined || path === undefined)
       throw damaged(`${folder.absolute(manifest)} is missing, and it describes rows that are deleted`)
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its SHA-256 is in the database
-    manifests.push(JSON.parse(bytes.toString()) as Manifest)
+    const read = sha256(bytes) === sum ? parseManifest(bytes, manifest) : undefined
+    if (read === undefined)
+      throw damaged(`${folder.absolute(manifest)} is not what it was when it was written, and it describes rows that are deleted`)
+    manifests.push(read)
   }
   const [{ file, program, run }] = manifests as [Manifest]
   const { columns, cutoff, retention } = file!
@@ -68,8 +71,8 @@ async function rewrite({ folder, record, source, options }: Archive, state: Arch
     await folder.clean(`${run}-`)
     let base = 0
     for (const { file: kept } of manifests) {
-      const { path, day, rows } = kept!
-      await readRows(folder.absolute(path), async (line, index) => {
+      const { day, rows } = kept!
+      await readRows(folder, kept!, async (line, index) => {
         if (removed[base + index] === 1) await files.add(lineOf(line, source.timeColumn, options.database.instantOf), 0, day)
       })
       base += rows

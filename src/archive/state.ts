@@ -1,6 +1,8 @@
 import type { Query, Transaction } from '../database/database.ts'
 import type { EpochMs } from '../time.ts'
 import type { Link } from './format.ts'
+import { archivePath, type ArchivePath } from './path.ts'
+import { parseStep } from './stored-step.ts'
 
 /** Made by migration 005. */
 export const ARCHIVES = 'maintenance_archives'
@@ -26,7 +28,7 @@ export interface Step {
   /** In the order of the chain. */
   readonly files: readonly StepFile[]
   /** What goes when the step is done: files that these replace, or whose time has come. */
-  readonly obsolete: readonly string[]
+  readonly obsolete: readonly ArchivePath[]
   /** By how much the archive grows, in rows, bytes on disk and files; negative where files are removed. */
   readonly growth: Growth
   /** The latest time of a row in it. */
@@ -35,7 +37,7 @@ export interface Step {
 
 export interface StepFile extends Link {
   /** Of the rows; a removal has none. */
-  readonly path?: string
+  readonly path?: ArchivePath
   readonly rows: number
 }
 
@@ -76,9 +78,11 @@ export class ArchiveRecord {
     if (row === undefined) return { position: 0, head: null, step: undefined, removed: null }
     return {
       position: row.position,
-      head: row.head === null ? null : { manifest: row.head_file ?? '', sha256: row.head },
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- that is what `begin` writes
-      step: row.step === null ? undefined : (JSON.parse(row.step) as Step),
+      head:
+        row.head === null
+          ? null
+          : { manifest: archivePath(row.head_file, this.#source, 'maintenance_archives.head_file'), sha256: row.head },
+      step: row.step === null ? undefined : parseStep(row.step, this.#source),
       removed: row.removed,
     }
   }

@@ -1,7 +1,9 @@
 import type { Estimate, Query } from '../database/database.ts'
 import type { EpochMs } from '../time.ts'
 import type { Link } from './format.ts'
-import { NO_GROWTH, type Growth, type Step } from './state.ts'
+import { archivePath } from './path.ts'
+import { NO_GROWTH, type Growth } from './state.ts'
+import { parseStep } from './stored-step.ts'
 
 /** What an archive holds, for people and gauges: read from the database alone, in one row. */
 export interface ArchiveSummary extends Growth {
@@ -53,10 +55,9 @@ export async function readSummary(query: Query, table: string, source: string): 
     rows,
     bytes,
     files,
-    head: row.head === null ? null : { manifest: row.head_file ?? '', sha256: row.head },
+    head: row.head === null ? null : { manifest: archivePath(row.head_file, source, 'maintenance_archives.head_file'), sha256: row.head },
     newestAt: row.newest_at ?? undefined,
     verification: row.verified_at === null ? undefined : { at: row.verified_at, sound: row.verified === 'sound' },
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- that is what a run notes before it moves its files
-    filesInHand: row.step === null ? 0 : (JSON.parse(row.step) as Step).files.length,
+    filesInHand: row.step === null ? 0 : parseStep(row.step, source).files.length,
   }
 }

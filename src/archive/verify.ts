@@ -1,8 +1,7 @@
-import { messageOf } from '../errors.ts'
 import type { ArchiveFolder } from './folder.ts'
 import type { RowsFile } from './format.ts'
 import { look, type LookOptions } from './look.ts'
-import { readRows } from './rows-file.ts'
+import { problemOf } from './read-rows.ts'
 
 export interface Verification {
   readonly sound: boolean
@@ -51,20 +50,9 @@ export async function verify({ since, ...options }: VerifyOptions): Promise<Veri
 /** By path, what is wrong. */
 async function wrongAmong(folder: ArchiveFolder, files: readonly RowsFile[]): Promise<Map<string, string>> {
   const found = new Map<string, string>()
-  for (const file of files) for (const problem of await wrong(folder, file)) found.set(file.path, problem)
-  return found
-}
-
-/** What is wrong with one file, as far as it can be told from itself and its manifest. */
-export async function wrong(folder: ArchiveFolder, file: RowsFile): Promise<string[]> {
-  if (!(await folder.exists(file.path))) return [`${file.path}: is missing`]
-  try {
-    const read = await readRows(folder.absolute(file.path), () => {})
-    if (read.fileSha256 !== file.fileSha256) return [`${file.path}: was altered after it was written`]
-    if (read.rowsSha256 !== file.rowsSha256 || read.rows !== file.rows)
-      return [`${file.path}: does not hold the rows that its manifest describes`]
-    return []
-  } catch (error) {
-    return [`${file.path}: was altered after it was written (${messageOf(error)})`]
+  for (const file of files) {
+    const problem = await problemOf(folder, file)
+    if (problem !== undefined) found.set(file.path, problem)
   }
+  return found
 }

@@ -37,5 +37,9 @@ async function opened(program: Program): Promise<OpenedArchive> {
       `there is no table ${ARCHIVES} in this database, so nothing was archived from it: migration 005 makes it`,
     )
   const { directory } = archivePlanOf(program)
-  return { job, folder: new ArchiveFolder(directory, job.table), record: new ArchiveRecord((name) => database.named(name), job.table) }
+  return {
+    job,
+    folder: new ArchiveFolder(directory, job.table, program.host.uid),
+    record: new ArchiveRecord((name) => database.named(name), job.table),
+  }
 }

@@ -10,6 +10,8 @@ import type { RunnerOptions, RunRequest } from './run-job.ts'
 export interface ArchiveTarget {
   /** Absolute. */
   readonly directory: string
+  /** Who this process is. */
+  readonly uid: number | undefined
   /** How long a file is kept, from the time of its rows; `undefined`: for ever. */
   readonly keptMs: number | undefined
 }
@@ -51,6 +53,7 @@ export async function openArchiving(
   const archive = new Archive({
     database,
     directory: target.directory,
+    uid: target.uid,
     table: job.table,
     timeColumn: job.column,
     run: id,

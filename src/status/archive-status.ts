@@ -13,6 +13,8 @@ export interface ArchivePlan {
   readonly enabled: boolean
   /** Absolute. */
   readonly directory: string
+  /** Who this process is. */
+  readonly uid: number | undefined
   /** How long a file is kept, from the time of its rows; `undefined`: for ever. */
   readonly keptMs: number | undefined
 }
@@ -65,8 +67,8 @@ export function archiveWithout(plan: ArchivePlan): ArchiveStatus {
   return { ...plan, held: undefined, lagMs: undefined, expiredBefore: undefined, problems: [] }
 }
 
-async function missingHead({ directory }: ArchivePlan, table: string, head: Link): Promise<string[]> {
-  const folder = new ArchiveFolder(directory, table)
+async function missingHead({ directory, uid }: ArchivePlan, table: string, head: Link): Promise<string[]> {
+  const folder = new ArchiveFolder(directory, table, uid)
   try {
     if (await folder.exists(head.manifest)) return []
   } catch (error) {

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { dayIn } from '../../src/archive/expiry.ts'
 import { auditLogs, count, intercepted, migrated, opened } from '../jobs/support.ts'
 import { ENGINES } from '../support/engines.ts'
 import { filesIn, freshFolder, purged, restored, verified } from './support.ts'
@@ -44,8 +43,8 @@ for (const engine of ENGINES) {
     const files = await filesIn(folder.path)
     const [first = '', second = ''] = files
     await rm(join(folder.path, first))
-    await assert.rejects(restored(fixture.database, folder.path, { to: dayIn(first, 'audit_logs') }), new RegExp(`${first}: is missing`))
-    const from = dayIn(second, 'audit_logs')
+    await assert.rejects(restored(fixture.database, folder.path, { to: dayIn(first) }), new RegExp(`${first}: is missing`))
+    const from = dayIn(second)
     assert.deepEqual((await restored(fixture.database, folder.path, { from, to: from })).elsewhere, [])
     const manifest = first.replace('.ndjson.zst', '.json')
     await rm(join(folder.path, manifest))
@@ -58,4 +57,9 @@ for (const engine of ENGINES) {
     const none = await restored(fixture.database, folder.path, { from: '2001-01-01', to: '2001-01-02' })
     assert.deepEqual([none.files, none.elsewhere.length], [0, 1])
   })
+}
+
+/** `2026-08-25` of `audit_logs/2026/08/25/17-3.ndjson.zst`. */
+function dayIn(file: string): string {
+  return file.split('/').slice(1, 4).join('-')
 }

@@ -221,7 +221,10 @@ for (const engine of ENGINES) {
     await auditLogs(outside, engine, 10, 100)
     const dry = await purged(database, folder.path, { dryRun: true })
     assert.deepEqual([dry.expired, dry.archived], [10, undefined])
-    assert.equal((await run(database, {}, { archive: { directory: folder.path, keptMs: undefined } })).archived, undefined)
+    assert.equal(
+      (await run(database, {}, { archive: { directory: folder.path, uid: process.getuid?.(), keptMs: undefined } })).archived,
+      undefined,
+    )
     assert.deepEqual(await filesIn(folder.path, ''), [])
   })
 }

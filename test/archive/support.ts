@@ -33,12 +33,12 @@ export function purged(
   return run(
     database,
     { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: { ...NOTHING_ACCEPTED, emptyTable: true }, ...request },
-    { archive: { directory, keptMs }, ...options },
+    { archive: { directory, uid: process.getuid?.(), keptMs }, ...options },
   )
 }
 
 export function verified(database: Database, directory: string, since?: string): Promise<Verification> {
-  return verify({ database, record: recordOf(database), folder: new ArchiveFolder(directory, 'audit_logs'), since })
+  return verify({ database, record: recordOf(database), folder: new ArchiveFolder(directory, 'audit_logs', process.getuid?.()), since })
 }
 
 export function restored(
@@ -49,7 +49,7 @@ export function restored(
   return restoreFiles({
     database,
     record: recordOf(database),
-    folder: new ArchiveFolder(directory, 'audit_logs'),
+    folder: new ArchiveFolder(directory, 'audit_logs', process.getuid?.()),
     restoring: { source: 'audit_logs', into: given.into ?? 'audit_logs_restored', timeColumn: 'timestamp', cutoff: given.cutoff },
     files: [],
     from: undefined,

@@ -22,7 +22,7 @@ function statusOf(database: Database, archive: Partial<StatusContext['archive']>
       schedule: job.schedule,
       retentionMs: job.retention?.defaultMs,
     })),
-    archive: { enabled: true, directory: '/nowhere', keptMs: 365 * DAY, ...archive },
+    archive: { enabled: true, directory: '/nowhere', uid: process.getuid?.(), keptMs: 365 * DAY, ...archive },
     scheduleTimeZone: 'UTC',
     clock: hostClock(),
   })
@@ -140,7 +140,7 @@ for (const engine of ENGINES) {
 }
 
 it('of a database that does not answer is as it is configured', () => {
-  const plan = { enabled: true, directory: '/a', keptMs: undefined }
+  const plan = { enabled: true, directory: '/a', uid: 0, keptMs: undefined }
   const context = { version: '1', migrationsEnabled: true, files: [], jobs: [], archive: plan, scheduleTimeZone: 'UTC', clock: hostClock() }
   const { archive } = statusWithout({ engine: 'e', place: 'p', name: 'n' }, new Error('gone'), context)
   assert.deepEqual(archive, { ...plan, held: undefined, lagMs: undefined, expiredBefore: undefined, problems: [] })

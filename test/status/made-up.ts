@@ -27,6 +27,7 @@ export function archiveStatus(changes: Partial<ArchiveStatus>): ArchiveStatus {
   return {
     enabled: false,
     directory: '/archive',
+    uid: 0,
     keptMs: undefined,
     held: undefined,
     lagMs: undefined,

@@ -20,7 +20,7 @@ function context(changes: Partial<StatusContext> = {}): StatusContext {
     migrationsEnabled: true,
     files,
     jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: job.retention?.defaultMs })),
-    archive: { enabled: false, directory: '/nowhere', keptMs: 365 * DAY },
+    archive: { enabled: false, directory: '/nowhere', uid: process.getuid?.(), keptMs: 365 * DAY },
     scheduleTimeZone: 'UTC',
     clock: hostClock(),
     ...changes,

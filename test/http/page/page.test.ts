@@ -15,7 +15,7 @@ const WITHOUT = statusWithout(LABEL, 'db.example:5432 does not answer', {
   scheduleTimeZone: 'UTC',
   clock: { ...hostClock(), now: () => NOW },
   jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: job.retention?.defaultMs })),
-  archive: { enabled: false, directory: '/srv/archive', keptMs: undefined },
+  archive: { enabled: false, directory: '/srv/archive', uid: 0, keptMs: undefined },
 })
 
 /** Ninety days on which each job deleted as much as this, with five runs each. */

@@ -1,0 +1,118 @@
+import { constants, type Dirent, type Stats } from 'node:fs'
+import { lstat, mkdir, open, readdir, type FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { refusal } from './refusal.ts'
+
+export const FOLDER_MODE = 0o700
+
+/** No link is followed, and no pipe waited for. */
+const READING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+/** A file of the archive, open for reading; to be closed by who asked for it. */
+export interface OpenFile {
+  readonly handle: FileHandle
+  readonly bytes: number
+}
+
+/** What lies at a place is not taken for a part of the archive. Its message begins with the path below the root. */
+export class Refused extends Error {
+  override readonly name = 'Refused'
+
+  constructor(path: string, why: string) {
+    super(`${path}: ${why}`)
+  }
+}
+
+/** What was refused, where an error tells of that. */
+export function refusedIn(error: unknown): string | undefined {
+  return error instanceof Error && error.cause instanceof Refused ? error.cause.message : undefined
+}
+
+/**
+ * Files and folders below a root, which alone may be a link. Whatever is on the way to one is looked at before it is used: Node cannot open a file
+ * relative to an open folder, so that what is opened is compared with what the path names then.
+ */
+export class GuardedTree {
+  readonly root: string
+  readonly #uid: number | undefined
+
+  constructor(root: string, uid: number | undefined) {
+    this.root = root
+    this.#uid = uid
+  }
+
+  /** A file, and the folders that it lies in. `undefined`: there is none. */
+  async look(path: string): Promise<Stats | undefined> {
+    const [stats, passes] = await Promise.all([lstat(join(this.root, path)).catch(absent), this.passes(dirname(path))])
+    if (stats === undefined || !passes) return undefined
+    const why = refusal(stats, 'file', this.#uid)
+    if (why !== undefined) throw new Refused(path, why)
+    return stats
+  }
+
+  /** `undefined`: there is none. */
+  async open(path: string): Promise<OpenFile | undefined> {
+    // A device does something when it is opened.
+    if ((await this.look(path)) === undefined) return undefined
+    const handle = await open(join(this.root, path), READING).catch(absent)
+    if (handle === undefined) return undefined
+    try {
+      const stats = await handle.stat()
+      const named = await this.look(path)
+      if (named !== undefined && (named.ino !== stats.ino || named.dev !== stats.dev))
+        throw new Refused(path, 'was exchanged while it was opened')
+      return { handle, bytes: stats.size }
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  /** Whether the folder is there; refuses where it, or one that it lies in, is not to be trusted. */
+  async passes(folder: string): Promise<boolean> {
+    const found = await Promise.all(
+      foldersTo(folder).map(async (each) => [each, await lstat(join(this.root, each)).catch(absent)] as const),
+    )
+    for (const [each, stats] of found) {
+      if (stats === undefined) return false
+      const why = refusal(stats, 'folder', this.#uid)
+      if (why !== undefined) throw new Refused(each, why)
+    }
+    return true
+  }
+
+  /** Makes it, and those it lies in. */
+  async ensure(folder: string): Promise<void> {
+    for (const each of foldersTo(folder)) {
+      await mkdir(join(this.root, each), { mode: FOLDER_MODE }).catch(present)
+      await this.passes(each)
+    }
+  }
+
+  /** What a folder holds, sorted; nothing where there is none. */
+  async entries(folder: string): Promise<readonly Dirent[]> {
+    if (!(await this.passes(folder))) return []
+    const entries = await readdir(join(this.root, folder), { withFileTypes: true }).catch(absent)
+    return (entries ?? []).toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  }
+}
+
+/** `a/b/c` is `a`, `a/b` and `a/b/c`. */
+export function foldersTo(folder: string): string[] {
+  const names = folder.split('/')
+  return names.map((_, index) => names.slice(0, index + 1).join('/'))
+}
+
+export function absent(error: unknown): undefined {
+  if (isCode(error, 'ENOENT', 'ENOTDIR')) return undefined
+  throw error
+}
+
+function present(error: unknown): undefined {
+  if (isCode(error, 'EEXIST')) return undefined
+  throw error
+}
+
+function isCode(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.some((code) => code === error.code)
+}

@@ -1,0 +1,170 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { constants, createZstdDecompress } from 'node:zlib'
+import { messageOf } from '../errors.ts'
+import { damaged } from './damage.ts'
+import type { ArchiveFolder } from './folder.ts'
+import { LONGEST_ROW_BYTES, type RowsFile } from './format.ts'
+import { refusedIn, type OpenFile } from './guarded-tree.ts'
+
+/** Read, and unpacked, at a time. */
+const CHUNK_BYTES = 2 ** 18
+/** A frame that asks for a larger window is none of ours, which ask for 512 KiB: 8 MiB, that any reader of zstd has to have. */
+const MOST_WINDOW_LOG = 23
+
+type Each = (line: string, index: number) => Promise<void> | void
+
+/**
+ * Reads a file of rows line by line. It is unpacked only when its size and its digest are those of its manifest, and no further than to what the
+ * manifest describes, so that it takes little memory whatever it holds. Rejects where it is not what its manifest describes.
+ */
+export async function readRows(folder: ArchiveFolder, file: RowsFile, each: Each, stopping?: AbortSignal): Promise<void> {
+  try {
+    await read(folder, file, each, stopping)
+  } catch (error) {
+    throw error instanceof FileProblem ? damaged(join(folder.root, error.message), error) : error
+  }
+}
+
+/** What is wrong with a file, beginning with its path; `undefined`: it is what its manifest describes. Its lines are counted, and kept nowhere. */
+export async function problemOf(folder: ArchiveFolder, file: RowsFile, stopping?: AbortSignal): Promise<string | undefined> {
+  try {
+    await read(folder, file, undefined, stopping)
+    return undefined
+  } catch (error) {
+    const problem = error instanceof FileProblem ? error.message : refusedIn(error)
+    if (problem === undefined) throw error
+    return problem
+  }
+}
+
+/** Begins with the file's path. */
+class FileProblem extends Error {
+  override readonly name = 'FileProblem'
+
+  constructor({ path }: RowsFile, what: string) {
+    super(`${path}: ${what}`)
+  }
+}
+
+const ALTERED = 'was altered after it was written'
+const MISDESCRIBED = 'does not hold the rows that its manifest describes'
+
+async function read(folder: ArchiveFolder, file: RowsFile, each: Each | undefined, stopping: AbortSignal | undefined): Promise<void> {
+  const opened = await folder.open(file.path)
+  if (opened === undefined) throw new FileProblem(file, 'is missing')
+  try {
+    if (opened.bytes !== file.fileBytes || (await digestOf(opened, stopping)) !== file.fileSha256) throw new FileProblem(file, ALTERED)
+    await unpack(opened, file, each, stopping)
+  } finally {
+    await opened.handle.close()
+  }
+}
+
+async function digestOf(opened: OpenFile, signal: AbortSignal | undefined): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(
+    bytesOf(opened),
+    async (chunks: AsyncIterable<Buffer>) => {
+      for await (const chunk of chunks) hash.update(chunk)
+    },
+    { signal },
+  )
+  return hash.digest('hex')
+}
+
+/** By the open file: who has exchanged it under its name meanwhile has exchanged another. */
+async function* bytesOf({ handle, bytes }: OpenFile): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes;) {
+    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, bytes - at)), 0, null, at)
+    if (bytesRead === 0) return
+    at += bytesRead
+    yield buffer.subarray(0, bytesRead)
+  }
+}
+
+async function unpack(opened: OpenFile, file: RowsFile, each: Each | undefined, signal: AbortSignal | undefined): Promise<void> {
+  const packed = createHash('sha256')
+  const unpacked = createHash('sha256')
+  const lines = new Lines(file, each)
+  try {
+    await pipeline(
+      bytesOf(opened),
+      async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) {
+          packed.update(chunk)
+          yield chunk
+        }
+      },
+      createZstdDecompress({ chunkSize: CHUNK_BYTES, params: { [constants.ZSTD_d_windowLogMax]: MOST_WINDOW_LOG } }),
+      async (chunks: AsyncIterable<Buffer>) => {
+        for await (const chunk of chunks) {
+          unpacked.update(chunk)
+          await lines.add(chunk)
+        }
+      },
+      { signal },
+    )
+  } catch (error) {
+    throw isOfZstd(error) ? new FileProblem(file, `${MISDESCRIBED} (${messageOf(error)})`) : error
+  }
+  // Somebody may have written to it since its digest was taken.
+  if (packed.digest('hex') !== file.fileSha256) throw new FileProblem(file, ALTERED)
+  if (unpacked.digest('hex') !== file.rowsSha256 || lines.count !== file.rows) throw new FileProblem(file, MISDESCRIBED)
+}
+
+/** Cuts what comes into lines, and stops at the first byte or line too many. */
+class Lines {
+  readonly #file: RowsFile
+  readonly #each: Each | undefined
+  #rest: Buffer[] = []
+  #restBytes = 0
+  #bytes = 0
+  #count = 0
+
+  constructor(file: RowsFile, each: Each | undefined) {
+    this.#file = file
+    this.#each = each
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  async add(chunk: Buffer): Promise<void> {
+    this.#bytes += chunk.length
+    if (this.#bytes > this.#file.bytes) throw new FileProblem(this.#file, MISDESCRIBED)
+    let from = 0
+    for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, from)) {
+      const piece = chunk.subarray(from, end)
+      this.#mustFit(piece)
+      if (this.#count === this.#file.rows) throw new FileProblem(this.#file, MISDESCRIBED)
+      if (this.#each !== undefined) {
+        const line = this.#rest.length === 0 ? piece : Buffer.concat([...this.#rest, piece])
+        this.#rest = []
+        await this.#each(line.toString(), this.#count)
+      }
+      this.#restBytes = 0
+      this.#count += 1
+      from = end + 1
+    }
+    if (from === chunk.length) return
+    const piece = chunk.subarray(from)
+    this.#mustFit(piece)
+    if (this.#each !== undefined) this.#rest.push(Buffer.from(piece))
+    this.#restBytes += piece.length
+  }
+
+  #mustFit({ length }: Buffer): void {
+    if (this.#restBytes + length > LONGEST_ROW_BYTES)
+      throw new FileProblem(this.#file, `holds a row of more than ${LONGEST_ROW_BYTES / 2 ** 20} MiB, which is not read`)
+  }
+}
+
+const LINE_FEED = 0x0a
+
+/** What it says of bytes that it cannot unpack. */
+function isOfZstd(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && /^(?:ZSTD_|Z_|ERR_ZSTD)/.test(error.code)
+}

@@ -1,0 +1,68 @@
+import { damaged } from './damage.ts'
+import { archivePath, holdsRows, type ArchivePath } from './path.ts'
+import type { Growth, Step, StepFile } from './state.ts'
+
+/** A part has far fewer rows, and a step far fewer files. */
+const MOST_ROWS = 2 ** 24
+const MOST_FILES = 2 ** 18
+
+/** Reads what `maintenance_archives.step` holds: anybody who may write to the table may have written it. */
+export function parseStep(text: string, table: string): Step {
+  const given = parsed(text)
+  const { run, newestAt } = given
+  if (!isCount(run) || !(newestAt === null || Number.isSafeInteger(newestAt))) throw notAStep('run or newestAt')
+  const files = list(given['files'], 'files').map((each) => fileOf(each, table))
+  if (files.reduce((sum, { rows }) => sum + rows, 0) > MOST_ROWS) throw notAStep('files')
+  const obsolete = list(given['obsolete'], 'obsolete').map((each) => archivePath(each, table, 'obsolete in maintenance_archives.step'))
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is one of the two
+  return { run, files, obsolete, growth: growthOf(given['growth']), newestAt: newestAt as number | null }
+}
+
+function fileOf(each: unknown, table: string): StepFile {
+  const { manifest, sha256, path, rows } = fields(each, 'files')
+  if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256) || !isCount(rows)) throw notAStep('files')
+  const file = { manifest: placed(manifest, table, false), sha256, rows }
+  return path === undefined ? file : { ...file, path: placed(path, table, true) }
+}
+
+function placed(text: unknown, table: string, isOfRows: boolean): ArchivePath {
+  const path = archivePath(text, table, 'files in maintenance_archives.step')
+  if (holdsRows(path) !== isOfRows) throw notAStep('files')
+  return path
+}
+
+function growthOf(given: unknown): Growth {
+  const { rows, bytes, files } = fields(given, 'growth')
+  if (![rows, bytes, files].every((each) => Number.isSafeInteger(each))) throw notAStep('growth')
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- they are whole numbers
+  return { rows, bytes, files } as Growth
+}
+
+function parsed(text: string): Fields {
+  try {
+    return fields(JSON.parse(text), 'all of it')
+  } catch {
+    throw notAStep('all of it')
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+function fields(value: unknown, what: string): Fields {
+  if (typeof value !== 'object' || value === null) throw notAStep(what)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is an object
+  return value as Fields
+}
+
+function list(value: unknown, what: string): readonly unknown[] {
+  if (!Array.isArray(value) || value.length > MOST_FILES) throw notAStep(what)
+  return value
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+function notAStep(what: string): Error {
+  return damaged(`maintenance_archives.step is not what a run writes (${what}); no file was touched for it`)
+}
