@@ -26,13 +26,18 @@ function columnsOf(tokens: readonly Token[]): [string, TypeFamily][] {
   let depth = 1
   let begins = true
   for (const [at, token] of tokens.entries()) {
-    if (begins && !CONSTRAINTS.has(keyword(token))) columns.push([nameOf(token), FAMILIES[keyword(tokens[at + 1])] ?? 'other'])
+    if (begins && !CONSTRAINTS.has(keyword(token))) columns.push([nameOf(token), FAMILIES[typeAt(tokens, at + 1)] ?? 'other'])
     if (token.text === '(') depth += 1
     if (token.text === ')') depth -= 1
     if (depth === 0) break
     begins = depth === 1 && token.text === ','
   }
   return columns
+}
+
+/** Of a type of PostgreSQL's own the name alone: `pg_catalog.text`. */
+function typeAt(tokens: readonly Token[], at: number): string {
+  return keyword(tokens[at]) === 'PG_CATALOG' && tokens[at + 1]?.text === '.' ? keyword(tokens[at + 2]) : keyword(tokens[at])
 }
 
 /** Every type that the migrations use; a test compares with what an engine says of the tables. */
