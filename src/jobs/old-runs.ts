@@ -21,7 +21,7 @@ export function oldRuns(query: Query, table: string, cutoff: EpochMs): Slices {
         [from.startedAt, from.id, cutoff, size],
       )
       const last = rows.at(-1)
-      return last === undefined ? undefined : new OldRuns(query, table, from, { startedAt: last.started_at, id: last.id })
+      return last === undefined ? undefined : new OldRuns(query, table, cutoff, from, { startedAt: last.started_at, id: last.id })
     },
   }
 }
@@ -30,11 +30,13 @@ class OldRuns implements Slice {
   readonly to: Place
   readonly #query: Query
   readonly #table: string
+  readonly #cutoff: EpochMs
   readonly #from: Place
 
-  constructor(query: Query, table: string, from: Place, to: Place) {
+  constructor(query: Query, table: string, cutoff: EpochMs, from: Place, to: Place) {
     this.#query = query
     this.#table = table
+    this.#cutoff = cutoff
     this.#from = from
     this.to = to
   }
@@ -50,8 +52,9 @@ class OldRuns implements Slice {
   }
 
   #bounds(): number[] {
-    return [this.#from.startedAt, this.#from.id, this.to.startedAt, this.to.id]
+    return [this.#from.startedAt, this.#from.id, this.to.startedAt, this.to.id, this.#cutoff]
   }
 }
 
-const RANGE = '(started_at, id) > ($1, $2) AND (started_at, id) <= ($3, $4)'
+/** The bounds were read; the cutoff was not. */
+const RANGE = '(started_at, id) > ($1, $2) AND (started_at, id) <= ($3, $4) AND started_at < $5'

@@ -29,7 +29,7 @@ export function buildIndexes(
         at(statement)
         const step = indexStep(statement)
         if ('refusal' in step) throw new MaintenanceError('MIGRATION_FILES_INVALID', step.refusal)
-        await session.run(statement.sql, step.relation)
+        await session.run(step.sqlOn(database.named(step.relation)), step.relation)
       }
     } catch (error) {
       // What cannot be taken away now is at the next start; the failure itself is what is told.

@@ -7,13 +7,15 @@ export interface IndexStep {
   readonly index: string
   /** What is locked: the table that gets the index, or the index that goes. */
   readonly relation: string
+  /** The statement with that name as SQL names it anywhere: no transaction holds it, so nothing has set the path for it. */
+  sqlOn(qualified: string): string
 }
 
 /**
  * `CREATE [UNIQUE] INDEX CONCURRENTLY IF NOT EXISTS name ON …` and `DROP INDEX CONCURRENTLY IF EXISTS name`; of anything else why it may not stand
  * there. Other statements would need locks that hold the gateway up, and what an attempt that died has left of them cannot be told.
  */
-export function indexStep({ tokens }: Statement): IndexStep | { readonly refusal: string } {
+export function indexStep({ sql, start, tokens }: Statement): IndexStep | { readonly refusal: string } {
   const rest = [...tokens]
   const takes = (...words: readonly string[]): boolean => {
     if (!words.every((word, at) => keyword(rest[at]) === word)) return false
@@ -38,7 +40,8 @@ export function indexStep({ tokens }: Statement): IndexStep | { readonly refusal
   if (Buffer.byteLength(index) > LONGEST_NAME_BYTES) {
     return { refusal: `the name of the index is longer than ${LONGEST_NAME_BYTES} bytes: the database would shorten it` }
   }
-  return { does, index, relation: nameOf(relation) }
+  const [from, to] = [relation.start - start, relation.start - start + relation.text.length]
+  return { does, index, relation: nameOf(relation), sqlOn: (qualified) => `${sql.slice(0, from)}${qualified}${sql.slice(to)}` }
 }
 
 /** The indexes that are there when the file has run. */

@@ -1,6 +1,7 @@
 import { SECOND } from '../../time.ts'
 import { DatabaseError } from '../database.ts'
 import { connectPatiently, type Target } from './connect.ts'
+import { EQ } from './exact.ts'
 import { describeSession, SESSION_COLUMNS, type SessionRow } from './sessions.ts'
 
 export interface Watched {
@@ -78,5 +79,5 @@ export function describeSessions(rows: readonly SessionRow[]): string {
 
 /** Also those ahead in the queue for the lock, who would have it first. */
 const BLOCKERS = `SELECT b.pid, ${SESSION_COLUMNS}
-FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) AS pid) AS b
-LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = b.pid ORDER BY a.xact_start NULLS LAST`
+FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.pg_blocking_pids($1::pg_catalog.int4)) AS pid) AS b
+LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid ${EQ} b.pid ORDER BY a.xact_start NULLS LAST`

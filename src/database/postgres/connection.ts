@@ -53,7 +53,7 @@ export class Connection implements Query {
     return this.#last
   }
 
-  /** How many transactions have begun. */
+  /** How many watched transactions have begun: the others write nothing while a purge is paced. */
   get transactions(): number {
     return this.#transactions
   }
@@ -88,7 +88,7 @@ export class Connection implements Query {
           throw error
         }
       }
-      this.#transactions += 1
+      if (style.watched) this.#transactions += 1
       try {
         const began = await run<{ now: number }>(style.begin)
         const now = began.at(-1)?.rows[0]?.now ?? NaN
@@ -125,7 +125,6 @@ export class Connection implements Query {
           taken = { error }
           throw error
         })
-      this.#transactions += 1
       try {
         await this.#run(driver, `${style.begin}; ${settings}`, undefined, style.answerMs)
         await driver.copy(sql, style.answerMs, keep)

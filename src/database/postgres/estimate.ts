@@ -20,21 +20,20 @@ export interface EstimateOptions {
  * are; its statistics are as old as the last ANALYZE.
  */
 export async function estimate({ look, timed, cutoff, timeZone }: EstimateOptions): Promise<Estimate> {
-  const range = ['-infinity', cutoff]
   let oldest: number | null = null
   let counted = 0
   try {
     await look(async (tx) => {
-      const reading = (await tx.query<{ oldest: number }>(sql.oldestSql(timed), range)).rows[0]?.oldest
+      const reading = (await tx.query<{ oldest: number }>(sql.oldestSql(timed), [cutoff])).rows[0]?.oldest
       if (reading === undefined) return
       oldest = timed.type === 'timestamptz' ? reading : instantsIn(timeZone)(reading)
-      counted = (await tx.query<{ rows: number }>(sql.boundedSql(timed), [...range, MOST_COUNTED + 1])).rows[0]?.rows ?? 0
+      counted = (await tx.query<{ rows: number }>(sql.boundedSql(timed), [cutoff, MOST_COUNTED + 1])).rows[0]?.rows ?? 0
     })
     if (counted <= MOST_COUNTED) return { rows: counted, exact: true, oldest }
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.trouble !== 'busy') throw error
   }
-  const planned = await look((tx) => plannedRows(tx, sql.rangeSql(timed), range))
+  const planned = await look((tx) => plannedRows(tx, sql.expiredSql(timed), [cutoff]))
   return { rows: Math.max(planned, Math.min(counted, MOST_COUNTED)), exact: false, oldest }
 }
 

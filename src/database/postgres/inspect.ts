@@ -1,5 +1,6 @@
 import type { EpochMs } from '../../time.ts'
 import { DatabaseError, type Inspection, type Query, type TimeColumn } from '../database.ts'
+import { EQ, GT, nameIn } from './exact.ts'
 import { qualified, quoted } from './identifiers.ts'
 import { timeTypeOf } from './times.ts'
 import { zoneWarning } from './zone-warning.ts'
@@ -71,21 +72,22 @@ interface Facts {
   readonly indexed: boolean
 }
 
-const FACTS = `SELECT c.relkind::text AS relkind, format_type(a.atttypid, a.atttypmod) AS type, current_user::text AS role,
-  has_schema_privilege(n.oid, 'USAGE') AS may_use,
-  has_table_privilege(c.oid, 'SELECT') AS may_select,
-  has_table_privilege(c.oid, 'DELETE') AS may_delete,
-  row_security_active(c.oid) AS hides_rows,
+const FACTS = `SELECT c.relkind::pg_catalog.text AS relkind, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, current_user::pg_catalog.text AS role,
+  pg_catalog.has_schema_privilege(n.oid, 'USAGE'::pg_catalog.text) AS may_use,
+  pg_catalog.has_table_privilege(c.oid, 'SELECT'::pg_catalog.text) AS may_select,
+  pg_catalog.has_table_privilege(c.oid, 'DELETE'::pg_catalog.text) AS may_delete,
+  pg_catalog.row_security_active(c.oid) AS hides_rows,
   EXISTS (
     SELECT FROM pg_catalog.pg_index AS i
-    JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
-    JOIN pg_catalog.pg_am AS m ON m.oid = x.relam
-    WHERE i.indrelid = c.oid AND m.amname = 'btree' AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = a.attnum
+    JOIN pg_catalog.pg_class AS x ON x.oid ${EQ} i.indexrelid
+    JOIN pg_catalog.pg_am AS m ON m.oid ${EQ} x.relam
+    WHERE i.indrelid ${EQ} c.oid AND m.amname ${EQ} 'btree' AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] ${EQ} a.attnum
   ) AS indexed
 FROM pg_catalog.pg_class AS c
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = $3 AND a.attnum > 0 AND NOT a.attisdropped
-WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`
+JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute AS a
+  ON a.attrelid ${EQ} c.oid AND a.attname ${EQ} $3::pg_catalog.name AND a.attnum ${GT} 0 AND NOT a.attisdropped
+WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relname ${EQ} $2::pg_catalog.name AND ${nameIn('c.relkind', ['r', 'p', 'v', 'm', 'f'], '"char"')}`
 
 const TABLES: ReadonlySet<string> = new Set(['r', 'p'])
 const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialized view', f: 'a foreign table' }
@@ -93,7 +95,7 @@ const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialize
 /** Counted, not estimated: a statistic that lags behind would pass a large table. */
 async function isLarge(query: Query, table: string): Promise<boolean> {
   const { rows } = await query.query<{ rows: number }>(
-    `SELECT count(*) AS rows FROM (SELECT FROM ${table} LIMIT ${SCANNABLE_ROWS + 1}) AS t`,
+    `SELECT pg_catalog.count(*) AS rows FROM (SELECT FROM ${table} LIMIT ${SCANNABLE_ROWS + 1}) AS t`,
   )
   return (rows[0]?.rows ?? 0) > SCANNABLE_ROWS
 }

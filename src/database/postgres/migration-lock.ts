@@ -5,6 +5,7 @@ import { namingBlockers } from './blockers.ts'
 import type { Target } from './connect.ts'
 import type { Connection } from './connection.ts'
 import { outsideTransactions } from './outside-transactions.ts'
+import { builtIn, EQ, NE } from './exact.ts'
 import { describeSession, SESSION_COLUMNS, type SessionRow } from './sessions.ts'
 import { migrationTransaction } from './transactions.ts'
 
@@ -37,7 +38,7 @@ export async function withMigrationLock<T>(
   const apply: ApplyTransaction = async (body) => {
     for (;;) {
       const outcome = await connection.transaction(style, async (tx) => {
-        const { taken, pid } = await tried(tx, `pg_try_advisory_xact_lock(${key})`)
+        const { taken, pid } = await tried(tx, `pg_catalog.pg_try_advisory_xact_lock(${keySql(key)})`)
         return taken ? { value: await namingBlockers({ target, pid }, () => body(tx)) } : undefined
       })
       if (outcome !== undefined) return outcome.value
@@ -47,7 +48,7 @@ export async function withMigrationLock<T>(
   if (await isPooled(connection))
     return work(apply, () => Promise.reject(new Error('statements outside a transaction need a direct connection')))
 
-  while (!(await tried(connection, `pg_try_advisory_lock(${key})`)).taken) await wait()
+  while (!(await tried(connection, `pg_catalog.pg_try_advisory_lock(${keySql(key)})`)).taken) await wait()
   try {
     // The server would notice only at the end of a long index build that its client was killed, and hold the lock until then.
     await unlessFailing(connection, `SET client_connection_check_interval = '1s'`)
@@ -55,7 +56,7 @@ export async function withMigrationLock<T>(
   } finally {
     // A connection that is lost has let go of it; what the work itself failed with must not be hidden.
     await unlessFailing(connection, 'RESET client_connection_check_interval')
-    await unlessFailing(connection, `SELECT pg_advisory_unlock(${key})`)
+    await unlessFailing(connection, `SELECT pg_catalog.pg_advisory_unlock(${keySql(key)})`)
   }
 }
 
@@ -68,9 +69,14 @@ export function lockKey(schema: string): string {
   return createHash('sha256').update(`mcp-gateway-maintenance:migrations:${schema}`).digest().readBigInt64BE().toString()
 }
 
+/** Typed, so that it is not taken for a number of another kind. */
+function keySql(key: string): string {
+  return `'${key}'::bigint`
+}
+
 /** A pooler gives each client a process id of its own making. */
 export async function isPooled(connection: Connection): Promise<boolean> {
-  const { rows } = await connection.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+  const { rows } = await connection.query<{ pid: number }>('SELECT pg_catalog.pg_backend_pid() AS pid')
   return rows[0]?.pid !== connection.processId()
 }
 
@@ -79,7 +85,7 @@ export async function isPooled(connection: Connection): Promise<boolean> {
  * until the next statement.
  */
 async function tried(query: Query, lock: string): Promise<{ readonly taken: boolean; readonly pid: number }> {
-  const { rows } = await query.query<{ taken: boolean; pid: number }>(`SELECT ${lock} AS taken, pg_backend_pid() AS pid`)
+  const { rows } = await query.query<{ taken: boolean; pid: number }>(`SELECT ${lock} AS taken, pg_catalog.pg_backend_pid() AS pid`)
   return rows[0] ?? { taken: false, pid: 0 }
 }
 
@@ -117,8 +123,8 @@ async function holder(connection: Connection, key: string): Promise<string> {
 
 /** A 64-bit key is shown in two halves. */
 const HOLDER = `SELECT l.pid, ${SESSION_COLUMNS}
-FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-  AND (l.classid::bigint << 32) | l.objid::bigint = $1::bigint
+FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid ${EQ} l.pid
+WHERE l.locktype ${EQ} 'advisory' AND l.granted AND l.objsubid ${EQ} 1 AND l.pid ${NE} pg_catalog.pg_backend_pid()
+  AND l.database ${EQ} (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname ${EQ} pg_catalog.current_database())
+  AND ((l.classid::bigint ${builtIn('<<')} 32) ${builtIn('|')} l.objid::bigint) ${EQ} $1::bigint
 LIMIT 1`

@@ -2,6 +2,7 @@ import { DatabaseError, type Database, type OpenOptions, type Query, type Sessio
 import type { PostgresUrl } from '../url.ts'
 import { connectPatiently, postgresLabel } from './connect.ts'
 import { Connection, type Copy } from './connection.ts'
+import { EQ } from './exact.ts'
 import { qualified, quoted } from './identifiers.ts'
 import { inspect } from './inspect.ts'
 import { isPooled, withMigrationLock } from './migration-lock.ts'
@@ -10,7 +11,7 @@ import { approximateRows, indexState, relations } from './relations.ts'
 import { expiredRows } from './slices.ts'
 import { makeRestoreTable, restore } from './restoring.ts'
 import { instantOf, recordColumns } from './stored-rows.ts'
-import { EPOCH_MS, lookTransaction, readingTransaction, shortTransaction } from './transactions.ts'
+import { EPOCH_MS, lookTransaction, plainTransaction, readingTransaction, shortTransaction } from './transactions.ts'
 
 /** Waits for a server that does not answer yet; rejects with a `DatabaseError` when it cannot be reached or used. */
 export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
@@ -35,11 +36,11 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const glance = lookTransaction(schema)
   const look: Session['transaction'] = (work) => connection.transaction(glance, work)
   const transaction: Session['transaction'] = (work) => connection.transaction(short, work)
-  // Outside a transaction a single statement is one anyway; only one that must not write is given its own.
-  const query: Query['query'] = (sql, values) =>
-    access === 'read' ? transaction((tx) => tx.query(sql, values)) : connection.query(sql, values)
-  const queries = { query }
-  const now = async (): Promise<number> => (await query<{ now: number }>(`SELECT ${EPOCH_MS} AS now`)).rows[0]?.now ?? NaN
+  const plain = access === 'read' ? short : plainTransaction(schema)
+  const query: Query['query'] = (sql, values) => connection.transaction(plain, (tx) => tx.query(sql, values))
+  // Statements of this room name everything exactly: a single one needs no transaction, but where it must not write.
+  const queries: Query = access === 'read' ? { query } : connection
+  const now = async (): Promise<number> => (await queries.query<{ now: number }>(`SELECT ${EPOCH_MS} AS now`)).rows[0]?.now ?? NaN
   const caution = { held: false }
   // Of a worker before this one.
   const unflushed = { any: true }
@@ -63,7 +64,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     // What vacuum has made reusable is known only to extensions such as pg_freespacemap.
     reusableBytes: async () => undefined,
     sizeBytes: async () =>
-      (await query<{ bytes: number }>('SELECT pg_catalog.pg_database_size(current_database()) AS bytes')).rows[0]?.bytes ?? 0,
+      (await queries.query<{ bytes: number }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database()) AS bytes')).rows[0]
+        ?.bytes ?? 0,
 
     worksElsewhere: true,
     // COMMIT waits for the disk, whatever the server's default, but for batches; one that has something to write waits for those too.
@@ -79,7 +81,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     },
     instantOf: instantOf(timeZone),
     columnsOf: (table) => recordColumns(queries, schema, table),
-    makeRestoreTable: (restoring, columns) => makeRestoreTable(queries, schema, restoring, columns),
+    makeRestoreTable: (restoring, columns) => makeRestoreTable({ query }, schema, restoring, columns),
     restore: (tx, restoring, columns, lines) => restore({ tx, schema, timeZone }, restoring, columns, lines),
 
     migrationFiles: /^\d+_[a-z0-9_]*(?<!_sqlite)\.sql$/,
@@ -94,7 +96,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 }
 
 /** A message in the log that nobody reads. */
-const FLUSHED = `SELECT pg_catalog.pg_logical_emit_message(true, 'mcp-gateway-maintenance', '')`
+const FLUSHED = `SELECT pg_catalog.pg_logical_emit_message(true, 'mcp-gateway-maintenance'::pg_catalog.text, ''::pg_catalog.text)`
 
 interface Usability {
   readonly place: string
@@ -106,8 +108,8 @@ interface Usability {
 /** A standby, or a database that is set to read-only, would fail at the first write; better at once. */
 async function checkUsable(query: Query, { place, name, schema, access }: Usability): Promise<void> {
   const { rows } = await query.query<{ standby: boolean; read_only: boolean; schema: boolean }>(
-    `SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') = 'on' AS read_only,
-       EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1) AS schema`,
+    `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('default_transaction_read_only') ${EQ} 'on' AS read_only,
+       EXISTS (SELECT FROM pg_catalog.pg_namespace AS n WHERE n.nspname ${EQ} $1::pg_catalog.name) AS schema`,
     [schema],
   )
   const found = rows[0]

@@ -3,9 +3,9 @@ import { DatabaseError, type ApplyOutside } from '../database.ts'
 import { describeSessions, namingBlockers } from './blockers.ts'
 import type { Target } from './connect.ts'
 import type { Connection } from './connection.ts'
+import { EQ, nameIn, NE } from './exact.ts'
 import { qualified } from './identifiers.ts'
 import { SESSION_COLUMNS, type SessionRow } from './sessions.ts'
-import { searchPath } from './transactions.ts'
 
 export interface OutsideOptions {
   /** Direct: settings of the session are ours. */
@@ -32,7 +32,6 @@ export function outsideTransactions(options: OutsideOptions): ApplyOutside {
   return async (blocked, work) => {
     try {
       for (const limit of LIMITS) await liftLimit(connection, limit)
-      await connection.statement(searchPath(schema, 'session'))
       const run = async (sql: string, relation: string): Promise<void> => {
         await undisturbed(options, relation, everyTenSeconds(blocked))
         const watched = { target, pid: connection.processId() ?? 0, told: everyTenSeconds(blocked) }
@@ -41,7 +40,7 @@ export function outsideTransactions(options: OutsideOptions): ApplyOutside {
       return await work({ run, dropIndex: (name) => run(`DROP INDEX CONCURRENTLY IF EXISTS ${qualified(schema, name)}`, name) })
     } finally {
       // A connection that is lost has forgotten them.
-      for (const name of [...LIMITS, 'search_path']) await connection.statement(`RESET ${name}`).catch(() => undefined)
+      for (const name of LIMITS) await connection.statement(`RESET ${name}`).catch(() => undefined)
     }
   }
 }
@@ -72,24 +71,27 @@ async function undisturbed(
   }
 }
 
+/** `$1` is qualified. */
+const RELATION = 'pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid'
+
 /**
  * Sessions whose lock on the relation, or on the table of that index, a concurrent build would queue for. Vacuum waits for no snapshot, and
  * autovacuum makes room for who queues.
  */
 const WORKING_ON = `SELECT l.pid, ${SESSION_COLUMNS}
 FROM (
-  SELECT DISTINCT coalesce(pid, 0) AS pid FROM pg_catalog.pg_locks
-  WHERE locktype = 'relation' AND granted AND pid IS DISTINCT FROM pg_backend_pid()
-    AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-    AND relation = coalesce((SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass($1)), to_regclass($1))
-    AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_vacuum AS v WHERE v.pid = pg_locks.pid)
-    AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_analyze AS v WHERE v.pid = pg_locks.pid)
-    AND mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
-) AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid`
+  SELECT DISTINCT coalesce(k.pid, 0) AS pid FROM pg_catalog.pg_locks AS k
+  WHERE k.locktype ${EQ} 'relation' AND k.granted AND (k.pid IS NULL OR k.pid ${NE} pg_catalog.pg_backend_pid())
+    AND k.database ${EQ} (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname ${EQ} pg_catalog.current_database())
+    AND k.relation ${EQ} coalesce((SELECT i.indrelid FROM pg_catalog.pg_index AS i WHERE i.indexrelid ${EQ} ${RELATION}), ${RELATION})
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_vacuum AS v WHERE v.pid ${EQ} k.pid)
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_analyze AS v WHERE v.pid ${EQ} k.pid)
+    AND ${nameIn('k.mode', ['ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'])}
+) AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid ${EQ} l.pid`
 
 /** Servers before 17 lack one. */
 async function liftLimit(connection: Connection, name: string): Promise<void> {
-  const { rows } = await connection.query('SELECT FROM pg_catalog.pg_settings WHERE name = $1', [name])
+  const { rows } = await connection.query(`SELECT FROM pg_catalog.pg_settings WHERE name ${EQ} $1::pg_catalog.text`, [name])
   if (rows.length > 0) await connection.statement(`SET ${name} = 0`)
 }
 

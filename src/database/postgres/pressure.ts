@@ -1,6 +1,7 @@
 import { SECOND, type Clock } from '../../time.ts'
 import type { Pacing, Pressure, Query } from '../database.ts'
 import type { LastHold } from './connection.ts'
+import { EQ, GT, MINUS, NE, secondsOf, textOf, TIMES } from './exact.ts'
 
 /**
  * Measured on two cores: alone, batches of 10 to 30 ms come within a tenth of one DELETE; beside a writer its 99th percentile
@@ -40,7 +41,8 @@ export function pressureGauge({ query, clock, last, transactions }: Observed): (
       const sinceMs = seen === undefined ? SECOND : atMs - seen.atMs
       const { rows } = await query.query<Look>(LOOK, [sinceMs])
       const look = rows[0] ?? NOTHING_SEEN
-      const foreignIds = seen === undefined ? 0 : look.next_id - seen.look.next_id - OWN_IDS * (transactions() - seen.transactions)
+      const foreignIds =
+        seen === undefined ? 0 : Number(look.next_id) - Number(seen.look.next_id) - OWN_IDS * (transactions() - seen.transactions)
       others = look.active || (look.hidden && foreignIds > 0)
       seen = { atMs, transactions: transactions(), look }
     }
@@ -53,11 +55,12 @@ export function pressureGauge({ query, clock, last, transactions }: Observed): (
 interface Look {
   readonly active: boolean
   readonly hidden: boolean
-  readonly next_id: number
+  /** A number as text. */
+  readonly next_id: string
   readonly lag_s: number | null
 }
 
-const NOTHING_SEEN: Look = { active: false, hidden: false, next_id: 0, lag_s: null }
+const NOTHING_SEEN: Look = { active: false, hidden: false, next_id: '0', lag_s: null }
 
 /**
  * pg_stat_activity is exact and immediate, unlike the counters of pg_stat_database, which every session flushes once a second at best. It shows
@@ -65,10 +68,11 @@ const NOTHING_SEEN: Look = { active: false, hidden: false, next_id: 0, lag_s: nu
  * the transaction ids that were not ours tell whether somebody writes.
  */
 const LOOK = `SELECT
-  coalesce(bool_or(other.state = 'active' OR other.state_change > clock_timestamp() - $1::float8 * interval '1 ms'), false) AS active,
-  coalesce(bool_or(other.state IS NULL), false) AS hidden,
-  pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_id,
-  (SELECT max(extract(epoch FROM replay_lag))::float8 FROM pg_catalog.pg_stat_replication) AS lag_s
+  coalesce(pg_catalog.bool_or(other.state ${EQ} 'active'
+    OR other.state_change ${GT} (pg_catalog.clock_timestamp() ${MINUS} ($1::pg_catalog.float8 ${TIMES} interval '1 ms'))), false) AS active,
+  coalesce(pg_catalog.bool_or(other.state IS NULL), false) AS hidden,
+  ${textOf('pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())')} AS next_id,
+  (SELECT pg_catalog.max(${secondsOf('r.replay_lag')}) FROM pg_catalog.pg_stat_replication AS r) AS lag_s
 FROM pg_catalog.pg_stat_activity AS other
-WHERE other.datid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-  AND other.pid <> pg_backend_pid() AND coalesce(other.backend_type = 'client backend', true)`
+WHERE other.datid ${EQ} (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname ${EQ} pg_catalog.current_database())
+  AND other.pid ${NE} pg_catalog.pg_backend_pid() AND coalesce(other.backend_type ${EQ} 'client backend', true)`

@@ -1,5 +1,6 @@
 import type { Column, Query, Relation, TypeFamily } from '../database.ts'
 import { plannedRows } from './estimate.ts'
+import { EQ, GT, nameIn } from './exact.ts'
 import { qualified } from './identifiers.ts'
 
 /** Tables and views of one schema, by name; partitioned and foreign tables are tables, materialized views views. */
@@ -25,10 +26,10 @@ export function approximateRows(query: Query, schema: string, table: string): Pr
 export async function indexState(query: Query, schema: string, name: string): Promise<'missing' | 'valid' | 'invalid'> {
   const { rows } = await query.query<{ valid: boolean }>(
     `SELECT coalesce(i.indisvalid AND i.indisready AND i.indislive, true)
-       OR EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index AS p WHERE p.index_relid = c.oid) AS valid
-     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-     LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
-     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('i', 'I')`,
+       OR EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index AS p WHERE p.index_relid ${EQ} c.oid) AS valid
+     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
+     LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid ${EQ} c.oid
+     WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relname ${EQ} $2::pg_catalog.name AND ${nameIn('c.relkind', ['i', 'I'], '"char"')}`,
     [schema, name],
   )
   if (rows[0] === undefined) return 'missing'
@@ -44,17 +45,17 @@ interface Row {
   readonly mandatory: boolean
 }
 
-/** A domain counts as the type it is made of, and brings its default along. */
-const RELATIONS = `SELECT c.relname::text AS relation, c.relkind::text AS relkind, a.attname::text AS "column",
-  format_type(a.atttypid, a.atttypmod) AS type,
-  coalesce(b.typname, t.typname)::text AS base_type,
-  coalesce((a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '' AND t.typdefault IS NULL, false) AS mandatory
+/** A domain counts as the type it is made of, and brings its default along. A type that somebody gave the name of a built-in one is none of them. */
+const RELATIONS = `SELECT c.relname::pg_catalog.text AS relation, c.relkind::pg_catalog.text AS relkind, a.attname::pg_catalog.text AS "column",
+  pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, b.typname::pg_catalog.text AS base_type,
+  coalesce((a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND a.attidentity ${EQ} '' AND a.attgenerated ${EQ} '' AND t.typdefault IS NULL, false) AS mandatory
 FROM pg_catalog.pg_class AS c
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-LEFT JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
-LEFT JOIN pg_catalog.pg_type AS b ON b.oid = t.typbasetype
-WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
+JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid ${EQ} c.oid AND a.attnum ${GT} 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_type AS t ON t.oid ${EQ} a.atttypid
+LEFT JOIN pg_catalog.pg_type AS b
+  ON b.oid ${EQ} (CASE WHEN t.typtype ${EQ} 'd' THEN t.typbasetype ELSE t.oid END) AND b.typnamespace ${EQ} 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid
+WHERE n.nspname ${EQ} $1::pg_catalog.name AND ${nameIn('c.relkind', ['r', 'p', 'f', 'v', 'm'], '"char"')}
 ORDER BY c.relname, a.attnum`
 
 const FAMILIES: Readonly<Record<string, TypeFamily>> = {

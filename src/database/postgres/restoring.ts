@@ -1,7 +1,8 @@
 import { DatabaseError, type Query, type Transaction } from '../database.ts'
 import { TAGS, type Restored, type Restoring, type StoredColumn } from '../stored-rows.ts'
+import { builtIn, EQ, LT } from './exact.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
-import { recordColumns, type RecordColumn } from './stored-rows.ts'
+import { recordColumns, valueText, type RecordColumn } from './stored-rows.ts'
 import { cutoffText, timeTypeOf } from './times.ts'
 
 /** Columns as those of the source, without its constraints: what was archived over years may hold one key twice. */
@@ -46,36 +47,64 @@ export async function restore(
   const time = columns.find(({ name }) => name === timeColumn)
   const type = timeTypeOf(time?.type ?? '')
   const late =
-    cutoff === undefined || type === undefined ? 'false' : `${quoted(timeColumn)} < ${literal(cutoffText(cutoff, type, timeZone))}::${type}`
-  const { rows } = await tx.query<Restored>(restoreSql(qualified(schema, into), columns, given, late), [`[${lines.join(',')}]`])
+    cutoff === undefined || type === undefined
+      ? 'false'
+      : `g.${quoted(timeColumn)} ${LT} ${literal(cutoffText(cutoff, type, timeZone))}::pg_catalog.${type}`
+  const key = columns.filter(({ name }) => given.some((column) => column.key && column.name === name))
+  const { rows } = await tx.query<Restored>(restoreSql(qualified(schema, into), columns, key, late), [`[${lines.join(',')}]`])
   return rows[0] ?? { inserted: 0, present: 0, conflicting: 0, expired: 0 }
 }
 
-function restoreSql(table: string, columns: readonly RecordColumn[], given: readonly StoredColumn[], late: string): string {
+/** `key`: by what a row is looked up, of the source; an index on it serves. */
+function restoreSql(table: string, columns: readonly RecordColumn[], key: readonly RecordColumn[], late: string): string {
   const names = columns.map(({ name }) => quoted(name))
   const values = columns.map((column) => `${valueSql(column)} AS ${quoted(column.name)}`)
-  const key = given.filter((column) => column.key).map(({ name }) => `t.${quoted(name)} = g.${quoted(name)}`)
-  const equal = names.map((name) => `t.${name}::text IS NOT DISTINCT FROM g.${name}::text`)
-  const same = [...key, ...equal].join(' AND ')
+  const scalars = columns.filter(isScalar).map(({ name, exactType }) => `${quoted(name)} ${exactType}`)
+  const read = scalars.length === 0 ? '' : ` CROSS JOIN LATERAL pg_catalog.json_to_record(j) AS v (${scalars.join(', ')})`
+  const same = [...key.map(sameKey), ...columns.map(sameValue)].join(' AND ')
   // Only where the table itself takes a key but once is another row of that key in the way.
-  const own = columns.filter((column) => column.key).map(({ name }) => `t.${quoted(name)} = g.${quoted(name)}`)
+  const own = columns.filter((column) => column.key).map(sameKey)
   const taken = own.length === 0 ? 'false' : `EXISTS (SELECT FROM ${table} AS t WHERE ${own.join(' AND ')})`
   return `WITH given AS MATERIALIZED (
-  SELECT ${values.join(', ')} FROM json_array_elements($1::json) AS row(j)
+  SELECT ${values.join(', ')} FROM pg_catalog.json_array_elements($1::pg_catalog.json) AS row(j)${read}
 ), judged AS MATERIALIZED (
   SELECT g.*, CASE WHEN ${late} THEN 'expired' WHEN EXISTS (SELECT FROM ${table} AS t WHERE ${same}) THEN 'present' WHEN ${taken} THEN 'conflicting' ELSE 'new' END AS "restored as"
   FROM given AS g
 ), done AS (
-  INSERT INTO ${table} (${names.join(', ')}) OVERRIDING SYSTEM VALUE SELECT ${names.join(', ')} FROM judged WHERE "restored as" = 'new' RETURNING 1
+  INSERT INTO ${table} (${names.join(', ')}) OVERRIDING SYSTEM VALUE SELECT ${names.join(', ')} FROM judged WHERE "restored as" ${EQ} 'new' RETURNING 1
 )
-SELECT (SELECT count(*) FROM done) AS inserted, count(*) FILTER (WHERE "restored as" = 'present') AS present,
-  count(*) FILTER (WHERE "restored as" = 'conflicting') AS conflicting, count(*) FILTER (WHERE "restored as" = 'expired') AS expired
+SELECT (SELECT pg_catalog.count(*) FROM done) AS inserted, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'present') AS present,
+  pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'conflicting') AS conflicting, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'expired') AS expired
 FROM judged`
 }
 
-function valueSql({ name, type, form }: RecordColumn): string {
-  const key = literal(name)
-  return form === 'bytes' ? `pg_catalog.decode(j -> ${key} ->> ${literal(TAGS.bytes)}, 'hex')` : `(j ->> ${key})::${type}`
+/** Of a type of the server's own by that type's equality, which its index knows; of any other by its text. */
+function sameKey(column: RecordColumn): string {
+  const name = quoted(column.name)
+  return column.base === '' ? sameValue(column) : `t.${name} ${EQ} g.${name}`
+}
+
+/** NULL is the same as NULL. */
+function sameValue({ name, base }: RecordColumn): string {
+  const [there, given] = [valueText(base, `t.${quoted(name)}`), valueText(base, `g.${quoted(name)}`)]
+  return `(CASE WHEN ${there} IS NULL OR ${given} IS NULL THEN ${there} IS NULL AND ${given} IS NULL ELSE ${there} ${EQ} ${given} END)`
+}
+
+const DOCUMENTS: ReadonlySet<string> = new Set(['json', 'jsonb'])
+
+/** Read by the type's own input function: a cast from text could be somebody's function. */
+function isScalar({ form, base }: RecordColumn): boolean {
+  return form !== 'bytes' && base !== '' && !DOCUMENTS.has(base)
+}
+
+function valueSql(column: RecordColumn): string {
+  const { name, form, base, exactType } = column
+  const key = `${literal(name)}::pg_catalog.text`
+  if (form === 'bytes')
+    return `pg_catalog.decode(j ${builtIn('->')} ${key} ${builtIn('->>')} ${literal(TAGS.bytes)}::pg_catalog.text, 'hex'::pg_catalog.text)`
+  if (isScalar(column)) return `v.${quoted(name)}`
+  const text = `(j ${builtIn('->>')} ${key})`
+  return DOCUMENTS.has(base) ? `pg_catalog.${base}_in(pg_catalog.textout(${text}))` : `${text}::${exactType}`
 }
 
 /** Inside a string the quotation marks are escaped, so this is found only where a value begins. */

@@ -1,4 +1,5 @@
 import { HOUR, MINUTE, SECOND, formatDuration } from '../../time.ts'
+import { MINUS, secondsOf } from './exact.ts'
 
 /** A row about a session of the server. Of another role's a plain role sees little: what it may not see is null. Never its query, which may hold a secret. */
 export interface SessionRow {
@@ -15,9 +16,9 @@ export interface SessionRow {
 }
 
 /** What is asked of pg_stat_activity, known as `a`, beside the process id. */
-export const SESSION_COLUMNS = `a.usename::text AS role, a.application_name, host(a.client_addr) AS client, a.backend_type, a.state,
-  extract(epoch FROM clock_timestamp() - a.backend_start)::float8 AS connected_s,
-  extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction_s`
+export const SESSION_COLUMNS = `a.usename::pg_catalog.text AS role, a.application_name, pg_catalog.host(a.client_addr) AS client, a.backend_type, a.state,
+  ${secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} a.backend_start)`)} AS connected_s,
+  ${secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} a.xact_start)`)} AS transaction_s`
 
 /** `server process 812 (billing-api from 10.1.2.3 as billing, idle in transaction, begun 41m ago)` */
 export function describeSession(session: SessionRow): string {

@@ -1,4 +1,5 @@
 import type { Value } from '../database.ts'
+import { EQ, GE, GT, LE, LT, millisecondsOf, MODULO, textOf } from './exact.ts'
 import { literal } from './identifiers.ts'
 import { asText, type TimeType } from './times.ts'
 
@@ -13,6 +14,15 @@ export interface TimedTable {
   readonly type: TimeType
 }
 
+/** Its type, and whether this role may lock its rows. */
+export const TIME_COLUMN = `SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
+  pg_catalog.has_table_privilege(a.attrelid, 'UPDATE'::pg_catalog.text) AS may_lock
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid ${EQ} a.attrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
+WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relname ${EQ} $2::pg_catalog.name AND a.attname ${EQ} $3::pg_catalog.name
+  AND a.attnum ${GT} 0 AND NOT a.attisdropped`
+
 /** What every statement on a slice repeats, so that a row renewed since it was chosen stays. */
 export interface Condition {
   /** On the alias `t`, with `values` as `$1`, `$2`, … */
@@ -20,10 +30,18 @@ export interface Condition {
   readonly values: readonly Value[]
 }
 
-/** Times from `from` (itself, or only what is behind it) to before `to`. */
-export function rangeCondition(timed: TimedTable, from: string, inclusive: boolean, to: string): Condition {
+/** What may go at all: times before `$1`, the cutoff. Bounds that the server has answered only narrow it, whatever they say. */
+function expired({ column, type }: TimedTable): string {
+  return `t.${column} ${GT} '-infinity'::pg_catalog.${type} AND t.${column} ${LT} $1::pg_catalog.${type}`
+}
+
+/** Times from `from` to before `to`. */
+export function rangeCondition(timed: TimedTable, cutoff: string, from: string, to: string): Condition {
   const { column, type } = timed
-  return { sql: `t.${column} ${inclusive ? '>=' : '>'} $1::${type} AND t.${column} < $2::${type}`, values: [from, to] }
+  return {
+    sql: `${expired(timed)} AND t.${column} ${GE} $2::pg_catalog.${type} AND t.${column} ${LT} $3::pg_catalog.${type}`,
+    values: [cutoff, from, to],
+  }
 }
 
 /** A stretch of the heap, behind `from` up to and with `to`. The place only narrows the condition on the time, it never stands alone. */
@@ -35,36 +53,43 @@ export interface Stretch {
 }
 
 /** Part of the rows that bear one time. */
-export function tieCondition({ column, type }: TimedTable, time: string, { relation, from, to }: Stretch): Condition {
+export function tieCondition(timed: TimedTable, cutoff: string, time: string, { relation, from, to }: Stretch): Condition {
+  const { column, type } = timed
   return {
-    sql: `t.${column} = $1::${type} AND t.tableoid = $2::oid AND t.ctid > $3::tid AND t.ctid <= $4::tid`,
-    values: [time, relation, from, to],
+    sql: `${expired(timed)} AND t.${column} ${EQ} $2::pg_catalog.${type}
+  AND t.tableoid ${EQ} $3::pg_catalog.oid AND t.ctid ${GT} $4::pg_catalog.tid AND t.ctid ${LE} $5::pg_catalog.tid`,
+    values: [cutoff, time, relation, from, to],
   }
 }
 
-/** The first time in the range as `first`, and the time `$3` rows behind it as `bound`. ORDER BY keeps a generic plan on the index. */
+/** From the time `$2` on (itself, or only what is behind it). */
+function behind(timed: TimedTable, inclusive: boolean): string {
+  return `${expired(timed)} AND t.${timed.column} ${inclusive ? GE : GT} $2::pg_catalog.${timed.type}`
+}
+
+/** The first time from `$2` on as `first`, and the time `$3` rows behind it as `bound`. ORDER BY keeps a generic plan on the index. */
 export function edgesSql(timed: TimedTable, inclusive: boolean): string {
   const { table, column } = timed
-  const inOrder = `SELECT t.${column} AS at FROM ${table} AS t WHERE ${rangeCondition(timed, '', inclusive, '').sql} ORDER BY t.${column}`
+  const inOrder = `SELECT t.${column} AS at FROM ${table} AS t WHERE ${behind(timed, inclusive)} ORDER BY t.${column}`
   return `SELECT (SELECT ${asText('f.at')} FROM (${inOrder} LIMIT 1) AS f) AS first,
   (SELECT ${asText('b.at')} FROM (${inOrder} OFFSET $3::bigint LIMIT 1) AS b) AS bound`
 }
 
 /** Cuts the rows that bear the time `$1` into stretches of `$2` rows, in the order of the heap. */
 export function stretchesSql({ table, column, type }: TimedTable): string {
-  return `SELECT r.relation::bigint AS relation, r.place::text AS "to" FROM (
-  SELECT t.tableoid AS relation, t.ctid AS place, row_number() OVER w AS n, lead(t.ctid) OVER w IS NULL AS last
-  FROM ${table} AS t WHERE t.${column} = $1::${type} WINDOW w AS (PARTITION BY t.tableoid ORDER BY t.ctid)
-) AS r WHERE r.n % $2::bigint = 0 OR r.last ORDER BY r.relation, r.place`
+  return `SELECT r.relation::bigint AS relation, ${textOf('r.place')} AS "to" FROM (
+  SELECT t.tableoid AS relation, t.ctid AS place, pg_catalog.row_number() OVER w AS n, pg_catalog.lead(t.ctid) OVER w IS NULL AS last
+  FROM ${table} AS t WHERE t.${column} ${EQ} $1::pg_catalog.${type} WINDOW w AS (PARTITION BY t.tableoid ORDER BY t.ctid)
+) AS r WHERE (r.n ${MODULO} $2::bigint) ${EQ} 0::bigint OR r.last ORDER BY r.relation, r.place`
 }
 
 /** Where within a stretch so many of its rows end. */
 export function placeSql({ table }: TimedTable, condition: Condition): string {
-  return `SELECT t.ctid::text AS place FROM ${table} AS t WHERE ${condition.sql} ORDER BY t.ctid OFFSET $${condition.values.length + 1}::bigint LIMIT 1`
+  return `SELECT ${textOf('t.ctid')} AS place FROM ${table} AS t WHERE ${condition.sql} ORDER BY t.ctid OFFSET $${condition.values.length + 1}::bigint LIMIT 1`
 }
 
 export function countSql({ table }: TimedTable, condition: Condition): string {
-  return `SELECT count(*) AS rows FROM ${table} AS t WHERE ${condition.sql}`
+  return `SELECT pg_catalog.count(*) AS rows FROM ${table} AS t WHERE ${condition.sql}`
 }
 
 /**
@@ -72,9 +97,10 @@ export function countSql({ table }: TimedTable, condition: Condition): string {
  * that whole days will do.
  */
 export function countByTimeSql({ table, column, type }: TimedTable, utc: boolean, condition: Condition): string {
-  const reading = type === 'timestamptz' ? `t.${column} AT TIME ZONE 'UTC'` : `t.${column}`
-  return `SELECT floor(extract(epoch FROM r.at) * 1000)::float8 AS reading, r.rows FROM (
-  SELECT date_trunc('${utc ? 'day' : 'minute'}', ${reading}) AS at, count(*) AS rows FROM ${table} AS t WHERE ${condition.sql} GROUP BY 1
+  const reading = type === 'timestamptz' ? `t.${column} AT TIME ZONE 'UTC'::pg_catalog.text` : `t.${column}`
+  return `SELECT ${millisecondsOf('r.at')}::pg_catalog.float8 AS reading, r.rows FROM (
+  SELECT pg_catalog.date_trunc('${utc ? 'day' : 'minute'}'::pg_catalog.text, ${reading}) AS at, pg_catalog.count(*) AS rows
+  FROM ${table} AS t WHERE ${condition.sql} GROUP BY 1
 ) AS r`
 }
 
@@ -85,7 +111,7 @@ export function deleteSql({ table }: TimedTable, condition: Condition): string {
 /** The same; `digest` is an expression on `t`, and of all rows that are gone one value comes back: as many rows would take longer than deleting them. */
 export function deleteToldSql(timed: TimedTable, condition: Condition, digest: string): string {
   return `WITH gone AS (${deleteSql(timed, condition)} RETURNING ${digest} AS digest)
-SELECT count(*) AS gone, string_agg(digest, '') AS digests FROM gone`
+SELECT pg_catalog.count(*) AS gone, ${joined('digest')} AS digests FROM gone`
 }
 
 /** In the order of time. COPY takes no values from outside, so they stand in the text. */
@@ -95,41 +121,45 @@ export function copySql({ table, column }: TimedTable, condition: Condition, exp
 }
 
 /** Deletes only what nobody else holds, without waiting; says how many rows were free and how many of those are gone. */
-export function deleteFreeSql({ table }: TimedTable, condition: Condition, digest = 'NULL::bytea'): string {
+export function deleteFreeSql({ table }: TimedTable, condition: Condition, digest = 'NULL::pg_catalog.bytea'): string {
   return `WITH free AS MATERIALIZED (
   SELECT t.tableoid AS relation, t.ctid AS place FROM ${table} AS t WHERE ${condition.sql} FOR UPDATE OF t SKIP LOCKED
 ), gone AS (
-  DELETE FROM ${table} AS t USING free WHERE t.tableoid = free.relation AND t.ctid = free.place AND ${condition.sql} RETURNING ${digest} AS digest
+  DELETE FROM ${table} AS t USING free WHERE t.tableoid ${EQ} free.relation AND t.ctid ${EQ} free.place AND ${condition.sql} RETURNING ${digest} AS digest
 )
-SELECT (SELECT count(*) FROM free) AS free, (SELECT count(*) FROM gone) AS gone, (SELECT string_agg(digest, '') FROM gone) AS digests`
+SELECT (SELECT pg_catalog.count(*) FROM free) AS free, (SELECT pg_catalog.count(*) FROM gone) AS gone, (SELECT ${joined('digest')} FROM gone) AS digests`
 }
 
-/** Counts the range no further than `$3` rows. */
+function joined(digests: string): string {
+  return `pg_catalog.string_agg(${digests}, ''::pg_catalog.bytea)`
+}
+
+/** Counts what has expired no further than `$2` rows. */
 export function boundedSql(timed: TimedTable): string {
   const { table, column } = timed
-  return `SELECT count(*) AS rows FROM (SELECT FROM ${table} AS t WHERE ${rangeCondition(timed, '', false, '').sql} ORDER BY t.${column} LIMIT $3::bigint) AS r`
+  return `SELECT pg_catalog.count(*) AS rows FROM (SELECT FROM ${table} AS t WHERE ${expired(timed)} ORDER BY t.${column} LIMIT $2::bigint) AS r`
 }
 
-/** The first time in the range, in milliseconds since 1970; of a type without a zone as if its readings were UTC. */
+/** The first time that has expired, in milliseconds since 1970; of a type without a zone as if its readings were UTC. */
 export function oldestSql(timed: TimedTable): string {
   const { table, column } = timed
-  return `SELECT floor(extract(epoch FROM t.${column}) * 1000)::float8 AS oldest FROM ${table} AS t WHERE ${rangeCondition(timed, '', false, '').sql} ORDER BY t.${column} LIMIT 1`
+  return `SELECT ${millisecondsOf(`t.${column}`)}::pg_catalog.float8 AS oldest FROM ${table} AS t WHERE ${expired(timed)} ORDER BY t.${column} LIMIT 1`
 }
 
-/** For the planner alone. */
-export function rangeSql(timed: TimedTable): string {
-  return `SELECT FROM ${timed.table} AS t WHERE ${rangeCondition(timed, '', false, '').sql}`
+/** What has expired, for the planner alone. */
+export function expiredSql(timed: TimedTable): string {
+  return `SELECT FROM ${timed.table} AS t WHERE ${expired(timed)}`
 }
 
 export function undatedSql({ table, column }: TimedTable): string {
-  return `SELECT count(*) AS rows FROM ${table} AS t WHERE t.${column} IS NULL`
+  return `SELECT pg_catalog.count(*) AS rows FROM ${table} AS t WHERE t.${column} IS NULL`
 }
 
 export function minusInfinitySql({ table, column, type }: TimedTable): string {
-  return `SELECT count(*) AS rows FROM ${table} AS t WHERE t.${column} = '-infinity'::${type}`
+  return `SELECT pg_catalog.count(*) AS rows FROM ${table} AS t WHERE t.${column} ${EQ} '-infinity'::pg_catalog.${type}`
 }
 
 /** Whether there is a row at or behind the time `$1`. ORDER BY keeps it on the index. */
 export function sparesSql({ table, column, type }: TimedTable): string {
-  return `SELECT EXISTS (SELECT FROM ${table} AS t WHERE t.${column} >= $1::${type} ORDER BY t.${column} DESC LIMIT 1) AS spares`
+  return `SELECT EXISTS (SELECT FROM ${table} AS t WHERE t.${column} ${GE} $1::pg_catalog.${type} ORDER BY t.${column} DESC LIMIT 1) AS spares`
 }

@@ -72,7 +72,7 @@ async function lookedUp(
   { table, column }: TimeColumn,
   cutoff: EpochMs,
 ): Promise<Expired> {
-  const { rows } = await query.query<{ type: string; may_lock: boolean }>(TIME_COLUMN, [schema, table, column])
+  const { rows } = await query.query<{ type: string; may_lock: boolean }>(sql.TIME_COLUMN, [schema, table, column])
   const title = `${schema}.${table}`
   const type = timeTypeOf(rows[0]?.type ?? '')
   if (rows[0] === undefined || type === undefined) {
@@ -95,12 +95,6 @@ async function lookedUp(
     record: async (asked) => (record ??= rowRecord(await recordColumns(asked, schema, table))),
   }
 }
-
-const TIME_COLUMN = `SELECT format_type(a.atttypid, a.atttypmod) AS type, has_table_privilege(a.attrelid, 'UPDATE') AS may_lock
-FROM pg_catalog.pg_attribute AS a
-JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = $3 AND a.attnum > 0 AND NOT a.attisdropped`
 
 /** Where the next slice begins. */
 type Place = { readonly kind: 'time'; readonly from: string; readonly inclusive: boolean } | Tie
@@ -181,7 +175,11 @@ async function nextSlice(expired: Expired, size: number, place: Place): Promise<
   if (first === null) return undefined
   if (first === bound) return nextSlice(expired, size, await tieAt(expired, first, size))
   const to = bound ?? expired.cutoff
-  return new PostgresSlice(expired, sql.rangeCondition(expired, first, true, to), size, { kind: 'time', from: to, inclusive: true })
+  return new PostgresSlice(expired, sql.rangeCondition(expired, expired.cutoff, first, to), size, {
+    kind: 'time',
+    from: to,
+    inclusive: true,
+  })
 }
 
 function behind(time: string): Place {
@@ -194,7 +192,7 @@ interface Edges {
 }
 
 async function edges({ query, cutoff, ...timed }: Expired, size: number, from: Place & { kind: 'time' }): Promise<Edges> {
-  const { rows } = await query.query<Edges>(sql.edgesSql(timed, from.inclusive), [from.from, cutoff, size])
+  const { rows } = await query.query<Edges>(sql.edgesSql(timed, from.inclusive), [cutoff, from.from, size])
   return rows[0] ?? { first: null, bound: null }
 }
 
@@ -215,14 +213,17 @@ async function tieAt({ query, ...timed }: Expired, time: string, size: number): 
 async function tieSlice(expired: Expired, size: number, tie: Tie): Promise<Slice> {
   const [stretch, ...others] = tie.stretches
   if (stretch === undefined) throw new RangeError('a tie without rows')
-  const condition = sql.tieCondition(expired, tie.time, stretch)
+  const condition = sql.tieCondition(expired, expired.cutoff, tie.time, stretch)
   const whole = new PostgresSlice(expired, condition, tie.stretchRows, { ...tie, stretches: others })
   if (size >= tie.stretchRows) return whole
   const { rows } = await expired.query.query<{ place: string }>(sql.placeSql(expired, condition), [...condition.values, size - 1])
   const to = rows[0]?.place
   if (to === undefined || to === stretch.to) return new PostgresSlice(expired, condition, size, whole.end)
   const rest = [{ ...stretch, from: to }, ...others]
-  return new PostgresSlice(expired, sql.tieCondition(expired, tie.time, { ...stretch, to }), size, { ...tie, stretches: rest })
+  return new PostgresSlice(expired, sql.tieCondition(expired, expired.cutoff, tie.time, { ...stretch, to }), size, {
+    ...tie,
+    stretches: rest,
+  })
 }
 
 async function census({ query, ...timed }: Expired): Promise<Census> {

@@ -1,5 +1,6 @@
 import type { EpochMs } from '../../time.ts'
 import { wallClockThreshold } from '../wall-clock.ts'
+import { builtIn } from './exact.ts'
 
 /** The types whose values are times; `timestamp` has no zone. */
 export type TimeType = 'timestamp' | 'timestamptz'
@@ -30,7 +31,7 @@ const LAST_YEAR = Date.UTC(9999, 11, 31)
 
 /** Exact to the microsecond, and free of DateStyle: times travel as this text and never as a `Date`. */
 export function asText(expression: string): string {
-  return `(pg_catalog.to_json(${expression}) #>> '{}')`
+  return `(pg_catalog.to_json(${expression}) ${builtIn('#>>')} '{}'::pg_catalog.text[])`
 }
 
 function zoned(text: string): string {

@@ -1,11 +1,14 @@
 import { MINUTE, SECOND } from '../../time.ts'
 import type { TransactionStyle } from './connection.ts'
+import { EQ, millisecondsOf, NE } from './exact.ts'
 import { literal, quoted } from './identifiers.ts'
 
 /** The gateway holds row locks for milliseconds; whoever holds one longer is passed over, and nobody waits on us longer than this. */
 export const LOCK_MS = 100
 /** A batch takes tens of milliseconds; a plan that went wrong must not hold rows for long. */
 const STATEMENT_MS = 5 * SECOND
+/** Outside the short transactions no server-side timeout is set. */
+const STATEMENT_ANSWER_MS = MINUTE
 const READING_MS = 30 * SECOND
 const LOOK_MS = SECOND
 /** A worker that was frozen in mid-transaction must not hold the gateway's rows. */
@@ -36,7 +39,7 @@ function limited(schema: string, access: 'write' | 'read', statementMs: number):
       'SET LOCAL enable_seqscan = off',
       'SET LOCAL jit = off',
       ...(access === 'write' ? [DURABLE] : []),
-      searchPath(schema, 'transaction'),
+      searchPath(schema),
       NOW,
     ].join('; '),
     answerMs: statementMs + ANSWER_MARGIN_MS,
@@ -44,7 +47,16 @@ function limited(schema: string, access: 'write' | 'read', statementMs: number):
 }
 
 /** Where the server's default is not to wait for the disk: files are moved by what was committed, and a crash must not take that back. */
-const DURABLE = `SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'`
+const DURABLE = `SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') ${EQ} 'off'`
+
+/** For a statement of the program's that needs no more than what its names mean; outside a transaction they would mean what the session's path says. */
+export function plainTransaction(schema: string): TransactionStyle {
+  return {
+    begin: ['BEGIN ISOLATION LEVEL READ COMMITTED', searchPath(schema), NOW].join('; '),
+    answerMs: STATEMENT_ANSWER_MS,
+    watched: false,
+  }
+}
 
 /** For reading a few megabytes of rows, at the pace at which they are written elsewhere. */
 export function readingTransaction(schema: string): TransactionStyle {
@@ -58,8 +70,8 @@ export function migrationTransaction(schema: string): TransactionStyle {
       'BEGIN ISOLATION LEVEL READ COMMITTED',
       ...settings({ lock_timeout: DDL_LOCK_MS, statement_timeout: 0, idle_in_transaction_session_timeout: DDL_IDLE_MS }),
       // Known from PostgreSQL 17 on.
-      `SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'`,
-      searchPath(schema, 'transaction'),
+      `SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name ${EQ} 'transaction_timeout'`,
+      searchPath(schema),
       NOW,
     ].join('; '),
     answerMs: 0,
@@ -72,12 +84,19 @@ function settings(values: Readonly<Record<string, number>>): string[] {
   return ['SET LOCAL row_security = off', ...Object.entries(values).map(([name, value]) => `SET LOCAL ${name} = ${value}`)]
 }
 
-/** Our schema first, then whatever the gateway's own statements would see: its triggers may rely on that. */
-export function searchPath(schema: string, during: 'transaction' | 'session'): string {
-  const first = literal(quoted(schema))
-  const local = during === 'transaction'
-  return `SELECT pg_catalog.set_config('search_path', concat_ws(', ', ${first}, nullif(current_setting('search_path'), '')), ${local})`
+/**
+ * Our schema first, then whatever the gateway's own statements would see: its triggers may rely on that. A path that names pg_catalog is the same
+ * without it: then pg_catalog comes before all others, and what fits exactly is its own.
+ */
+function searchPath(schema: string): string {
+  const setting = `pg_catalog.current_setting('search_path'::pg_catalog.text)`
+  const schemas = 'pg_catalog.current_schemas(false)'
+  return `SELECT pg_catalog.set_config('search_path'::pg_catalog.text, pg_catalog.concat_ws(', '::pg_catalog.text, ${literal(quoted(schema))}::pg_catalog.text,
+  CASE WHEN 'pg_catalog'::pg_catalog.name ${EQ} ANY (${schemas}) THEN
+    (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(s.name::pg_catalog.text), ', '::pg_catalog.text ORDER BY s.place)
+      FROM pg_catalog.unnest(${schemas}) WITH ORDINALITY AS s (name, place) WHERE s.name ${NE} 'pg_catalog')
+  WHEN ${setting} ${NE} '' THEN ${setting} END), true)`
 }
 
-export const EPOCH_MS = 'floor(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint'
+export const EPOCH_MS = `${millisecondsOf('pg_catalog.clock_timestamp()')}::bigint`
 const NOW = `SELECT ${EPOCH_MS} AS now`

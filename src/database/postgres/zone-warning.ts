@@ -1,6 +1,7 @@
 import { HOUR, MINUTE, type EpochMs } from '../../time.ts'
 import type { Query, TimeColumn } from '../database.ts'
 import { wallClockThreshold } from '../wall-clock.ts'
+import { LT } from './exact.ts'
 import { qualified, quoted } from './identifiers.ts'
 import { asText, type TimeType } from './times.ts'
 
@@ -22,7 +23,7 @@ export async function zoneWarning(
 ): Promise<string | undefined> {
   if (type === 'timestamptz') return undefined
   const { query, schema, timeZone } = options
-  const newestFirst = `SELECT t.${quoted(column)} AS at FROM ${qualified(schema, table)} AS t WHERE t.${quoted(column)} < 'infinity' ORDER BY t.${quoted(column)} DESC`
+  const newestFirst = `SELECT t.${quoted(column)} AS at FROM ${qualified(schema, table)} AS t WHERE t.${quoted(column)} ${LT} 'infinity'::pg_catalog.${type} ORDER BY t.${quoted(column)} DESC`
   const { rows } = await query.query<{ newest: string | null; earlier: string | null }>(
     `SELECT (SELECT ${asText('n.at')} FROM (${newestFirst} LIMIT 1) AS n) AS newest, (SELECT ${asText('e.at')} FROM (${newestFirst} OFFSET ${BUSY_ROWS} LIMIT 1) AS e) AS earlier`,
   )

@@ -32,16 +32,20 @@ for (const major of POSTGRES_MAJORS) {
         await fresh.admin.query('SET enable_seqscan = off')
 
         const timed: sql.TimedTable = { table: '"public"."rows"', title: 'public.rows', column: '"at"', type: 'timestamp' }
-        const range = sql.rangeCondition(timed, '2026-01-03T00:00:00', true, '2026-01-04T00:00:00')
-        const tie = sql.tieCondition(timed, '2026-01-05T00:00:00', { relation: await oid(), from: '(10,0)', to: '(1800,7)' })
+        const range = sql.rangeCondition(timed, '2026-01-20T00:00:00', '2026-01-03T00:00:00', '2026-01-04T00:00:00')
+        const tie = sql.tieCondition(timed, '2026-01-20T00:00:00', '2026-01-05T00:00:00', {
+          relation: await oid(),
+          from: '(10,0)',
+          to: '(1800,7)',
+        })
         const statements: readonly (readonly [string, readonly unknown[]])[] = [
-          [sql.edgesSql(timed, false), ['-infinity', '2026-01-20T00:00:00', 1000]],
-          [sql.edgesSql(timed, true), ['2026-01-03T00:00:00.000001', '2026-01-20T00:00:00', 5000]],
+          [sql.edgesSql(timed, false), ['2026-01-20T00:00:00', '-infinity', 1000]],
+          [sql.edgesSql(timed, true), ['2026-01-20T00:00:00', '2026-01-03T00:00:00.000001', 5000]],
           [sql.stretchesSql(timed), ['2026-01-05T00:00:00', 500]],
           [sql.placeSql(timed, tie), [...tie.values, 10]],
-          [sql.boundedSql(timed), ['-infinity', '2026-01-20T00:00:00', 100_001]],
-          [sql.boundedSql(timed), ['-infinity', '2026-01-05T00:00:00', 100]],
-          [sql.oldestSql(timed), ['-infinity', '2026-01-20T00:00:00']],
+          [sql.boundedSql(timed), ['2026-01-20T00:00:00', 100_001]],
+          [sql.boundedSql(timed), ['2026-01-05T00:00:00', 100]],
+          [sql.oldestSql(timed), ['2026-01-20T00:00:00']],
           [sql.undatedSql(timed), []],
           [sql.minusInfinitySql(timed), []],
           ...[range, tie].flatMap((condition) =>
@@ -77,8 +81,8 @@ for (const major of POSTGRES_MAJORS) {
         ['2026-01-10T00:00:00Z', 500],
       ] as const) {
         const { rows } = await fresh.admin.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(`EXPLAIN (FORMAT JSON) ${sql.edgesSql(timed, true)}`, [
-          lower,
           '2027-01-01T00:00:00Z',
+          lower,
           size,
         ])
         const plan = rows[0]?.['QUERY PLAN'][0].Plan
