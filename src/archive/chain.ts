@@ -9,53 +9,79 @@ export interface Found {
   readonly sha256: string
 }
 
+/** Each sentence begins with a path. */
 export interface Chain {
-  /** By path, those that could be read. */
-  readonly found: ReadonlyMap<ArchivePath, Found>
-  /** Newest first. */
+  /** Whole ones, newest first: from the head each is as the one after it says. Nothing else is believed. */
   readonly links: readonly Found[]
+  /** Behind one that is missing or was altered: what is wrong with them is worth saying, and they count for nothing. */
+  readonly unvouched: readonly Found[]
+  /** What links name and is not as it was. */
   readonly problems: readonly string[]
+  /** What no link names: whoever put it there, it is no part of the archive. */
+  readonly strays: readonly string[]
 }
 
+/** Where a chain begins: with the link that the database names, or, where no database knows the archive, with the newest that lies there. */
+export type Head = Link | null | 'newest'
+
 /**
- * Follows the chain from its newest link to its first. What a link names and is not as it was is a problem; behind it the chain is taken up
- * again by the next older manifest, so that one loss does not hide another.
+ * Follows the chain from its head to its first link. Behind one that is not as it was the chain is taken up again by the next older manifest, so
+ * that one loss does not hide another.
  */
-export async function readChain(folder: ArchiveFolder, paths: readonly ArchivePath[], head: Link | null): Promise<Chain> {
+export async function readChain(folder: ArchiveFolder, paths: readonly ArchivePath[], head: Head): Promise<Chain> {
+  const { found, unfit } = await readManifests(folder, paths)
+  const links: Found[] = []
+  const unvouched: Found[] = []
   const problems: string[] = []
+  const left = new Map(found)
+  let vouched = true
+  /** Answers with the link where it is whole. */
+  const take = (link: Link): Found | undefined => {
+    const next = left.get(link.manifest)
+    left.delete(link.manifest)
+    const whole = next?.sha256 === link.sha256
+    const other = unfit.get(link.manifest)
+    unfit.delete(link.manifest)
+    if (other !== undefined && other.sha256 === undefined) problems.push(`${link.manifest}: ${other.why}`)
+    else if (other !== undefined && other.sha256 === link.sha256) problems.push(`${link.manifest}: is not a manifest of this format`)
+    else if (next === undefined && other === undefined) problems.push(`${link.manifest}: is missing`)
+    else if (!whole) problems.push(`${link.manifest}: was altered after it was written`)
+    if (next !== undefined) (vouched && whole ? links : unvouched).push(next)
+    return whole ? next : undefined
+  }
+  for (let link = head === 'newest' ? takenUp(left, Infinity) : head; link !== null;) {
+    const next = take(link)
+    vouched &&= next !== undefined
+    // What an altered one says of the one before it is not to be trusted.
+    link = next === undefined ? takenUp(left, positionOf(link.manifest)) : next.manifest.previous
+  }
+  const strays = [...unfit].map(([path, { why }]) => `${path}: ${why}`)
+  for (const path of left.keys()) strays.push(`${path}: is not in the chain`)
+  return { links, unvouched, problems, strays }
+}
+
+interface Manifests {
+  readonly found: ReadonlyMap<ArchivePath, Found>
+  /** What is no manifest, or does not belong where it lies. */
+  readonly unfit: Map<ArchivePath, { readonly why: string; readonly sha256?: string }>
+}
+
+async function readManifests(folder: ArchiveFolder, paths: readonly ArchivePath[]): Promise<Manifests> {
   const found = new Map<ArchivePath, Found>()
-  /** By path, the digests of those that are no manifests, or do not belong where they lie. */
-  const unfit = new Map<ArchivePath, string>()
+  const unfit: Manifests['unfit'] = new Map()
   for (const path of paths) {
     if (holdsRows(path)) continue
     const bytes = await folder.read(path).catch((error: unknown) => refusedIn(error) ?? Promise.reject(error))
     if (bytes === undefined) continue
     if (typeof bytes === 'string') {
-      problems.push(bytes)
+      unfit.set(path, { why: bytes.slice(bytes.indexOf(': ') + 2) })
       continue
     }
     const manifest = parseManifest(bytes, path)
-    if (manifest === undefined) unfit.set(path, sha256(bytes))
+    if (manifest === undefined) unfit.set(path, { why: 'is not in the chain', sha256: sha256(bytes) })
     else found.set(path, { manifest, sha256: sha256(bytes) })
   }
-
-  const links: Found[] = []
-  const left = new Map(found)
-  for (let link = head; link !== null;) {
-    const next = left.get(link.manifest)
-    left.delete(link.manifest)
-    const whole = next?.sha256 === link.sha256
-    const unfitSum = unfit.get(link.manifest)
-    unfit.delete(link.manifest)
-    if (unfitSum === link.sha256) problems.push(`${link.manifest}: is not a manifest of this format`)
-    else if (next === undefined && unfitSum === undefined) problems.push(`${link.manifest}: is missing`)
-    else if (!whole) problems.push(`${link.manifest}: was altered after it was written`)
-    if (next !== undefined) links.push(next)
-    // What an altered one says of the one before it is not to be trusted.
-    link = next !== undefined && whole ? next.manifest.previous : takenUp(left, positionOf(link.manifest))
-  }
-  for (const path of [...left.keys(), ...unfit.keys()]) problems.push(`${path}: is not in the chain`)
-  return { found, links, problems }
+  return { found, unfit }
 }
 
 /** The newest of those that are older. */
@@ -66,4 +92,9 @@ function takenUp(left: ReadonlyMap<ArchivePath, Found>, below: number): Link | n
     if (position < below && (best === null || position > positionOf(best.manifest))) best = { manifest: path, sha256: sum }
   }
   return best
+}
+
+/** The manifests of files whose time had come. */
+export function removedBy(links: readonly Found[]): ReadonlySet<ArchivePath> {
+  return new Set(links.flatMap(({ manifest }) => manifest.removed ?? []).map((link) => link.manifest))
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Archive } from './archive.ts'
 import { damaged } from './damage.ts'
-import { sha256, type Link } from './format.ts'
+import { sha256, type Link, type Manifest, type RowsFile } from './format.ts'
 import { parseManifest } from './manifest.ts'
 import { positionOf, type ArchivePath } from './path.ts'
 import { problemOf } from './read-rows.ts'
@@ -14,27 +14,34 @@ import type { ArchiveState } from './state.ts'
 export async function openArchive(archive: Archive): Promise<void> {
   const { folder, record, options } = archive
   const state = await record.load(options.database)
-  if (state.head !== null) await mustHold(archive, state.head)
+  const newest = state.head === null ? undefined : await mustHold(archive, state.head)
   await mustKnow(archive, state)
   await folder.make()
   await archive.settle()
+  // Not before: a removal that was cut off may have taken it.
+  if (newest?.file !== undefined && (await isStillNewest(archive, newest))) await mustHoldRows(archive, newest.file)
   // Of this moment the lease is certain: nobody else writes here.
   await options.underLease(() => Promise.resolve())
   await folder.clean('')
 }
 
-async function mustHold({ folder }: Archive, head: Link): Promise<void> {
+async function mustHold({ folder }: Archive, head: Link): Promise<Manifest> {
   const bytes = await folder.read(head.manifest)
   if (bytes === undefined) throw damaged(`${folder.absolute(head.manifest)} is missing, and the database says that it is the newest`)
   if (sha256(bytes) !== head.sha256) throw damaged(`${folder.absolute(head.manifest)} is not what it was when it was written`)
   const manifest = parseManifest(bytes, head.manifest)
   if (manifest === undefined) throw damaged(`${folder.absolute(head.manifest)} is not a manifest of this format, or of this place`)
-  const { file } = manifest
-  if (file === undefined) return
-  if (!(await folder.exists(file.path))) {
-    // When its time has come, a removal is the newest link.
+  return manifest
+}
+
+async function isStillNewest({ record, options }: Archive, { manifest }: Manifest): Promise<boolean> {
+  return (await record.load(options.database)).head?.manifest === manifest
+}
+
+async function mustHoldRows({ folder }: Archive, file: RowsFile): Promise<void> {
+  // When its time has come, a removal is the newest link.
+  if (!(await folder.exists(file.path)))
     throw damaged(`${folder.absolute(file.path)} is missing, and the database says that it is the newest`)
-  }
   const problem = await problemOf(folder, file)
   if (problem !== undefined) throw damaged(join(folder.root, problem))
 }

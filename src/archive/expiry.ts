@@ -1,9 +1,12 @@
+import { join } from 'node:path'
 import { formatDay, formatTime, type EpochMs } from '../time.ts'
 import type { Archive } from './archive.ts'
 import { FORMAT, sha256, textOf, type Link, type Manifest } from './format.ts'
 import type { ArchiveFolder } from './folder.ts'
-import { parseManifest } from './manifest.ts'
-import { dayOf, holdsRows, manifestOf, MANIFEST_SUFFIX, pathOf, rowsOf, type ArchivePath } from './path.ts'
+import { readChain, removedBy, type Found } from './chain.ts'
+import { damaged } from './damage.ts'
+import { dayOf, holdsRows, MANIFEST_SUFFIX, pathOf, rowsOf } from './path.ts'
+import { alterationOf } from './read-rows.ts'
 import type { Step } from './state.ts'
 
 /** Files removed in one step: their manifests are read, and named in one link of the chain. */
@@ -18,23 +21,13 @@ export async function expireFiles(archive: Archive, keptMs: EpochMs): Promise<vo
   // The day in which the oldest row lies that is still kept is kept as a whole.
   const before = formatDay(options.now - keptMs)
   for (;;) {
-    const expired = await expiredFiles(folder, before)
-    if (expired.length === 0 || options.stopping.aborted) return
+    if (options.stopping.aborted || !(await holdsDaysBefore(folder, before))) return
     const state = await record.load(options.database)
-    const removed: Link[] = []
-    let rows = 0
-    let bytes = 0
-    for (const path of expired) {
-      const manifest = manifestOf(path)
-      const text = await folder.read(manifest)
-      // A file without a manifest is no part of the chain: `archive verify` names it, and nobody removes it unasked.
-      if (text === undefined) continue
-      const file = parseManifest(text, manifest)?.file
-      rows += file?.rows ?? 0
-      bytes += file?.fileBytes ?? 0
-      removed.push({ manifest, sha256: sha256(text) })
-    }
-    if (removed.length === 0) return
+    const expired = await expiredLinks(folder, state.head, before)
+    if (expired.length === 0) return
+    const removed: Link[] = expired.map(({ manifest: { manifest }, sha256: sum }) => ({ manifest, sha256: sum }))
+    const rows = expired.reduce((sum, { manifest }) => sum + manifest.file!.rows, 0)
+    const bytes = expired.reduce((sum, { manifest }) => sum + manifest.file!.fileBytes, 0)
     const { run, program, now } = options
     const position = state.position + 1
     const manifest: Manifest = {
@@ -66,12 +59,27 @@ export async function expireFiles(archive: Archive, keptMs: EpochMs): Promise<vo
   }
 }
 
-/** The oldest first. */
-async function expiredFiles(folder: ArchiveFolder, before: string): Promise<readonly ArchivePath[]> {
-  const expired: ArchivePath[] = []
+/** A look at the names alone. */
+async function holdsDaysBefore(folder: ArchiveFolder, before: string): Promise<boolean> {
   for await (const path of folder.files()) {
-    if (dayOf(path) >= before || expired.length === MOST_FILES) break
-    if (holdsRows(path)) expired.push(path)
+    if (dayOf(path) >= before) return false
+    if (holdsRows(path)) return true
+  }
+  return false
+}
+
+/** The oldest first. What is no part of the chain is nobody's to remove and counts for nothing: `archive verify` names it. */
+async function expiredLinks(folder: ArchiveFolder, head: Link | null, before: string): Promise<readonly Found[]> {
+  const { links } = await readChain(folder, await folder.list(), head)
+  const gone = removedBy(links)
+  const expired: Found[] = []
+  for (const link of links.toReversed()) {
+    const { file, manifest } = link.manifest
+    if (expired.length === MOST_FILES) break
+    if (file === undefined || file.day >= before || gone.has(manifest) || !(await folder.exists(file.path))) continue
+    const problem = await alterationOf(folder, file)
+    if (problem !== undefined) throw damaged(`${join(folder.root, problem)}; its time had come, and it was not removed`)
+    expired.push(link)
   }
   return expired
 }

@@ -74,21 +74,29 @@ export class ArchiveFolder {
 
   /** `undefined`: there is none. For manifests, which are short. */
   read(path: ArchivePath): Promise<Buffer | undefined> {
-    return this.#guarded('cannot be read', path, async () => {
-      const file = await this.#tree.open(path)
-      if (file === undefined) return undefined
-      try {
-        if (file.bytes > MOST_MANIFEST_BYTES) throw new Refused(path, `has ${file.bytes} bytes, more than any manifest`)
-        return await readAll(file)
-      } finally {
-        await file.handle.close()
-      }
-    })
+    return this.#guarded('cannot be read', path, () => this.#tree.read(path, MOST_MANIFEST_BYTES))
   }
 
   /** `undefined`: there is none. To be closed by who asked for it. */
   open(path: ArchivePath): Promise<OpenFile | undefined> {
     return this.#guarded('cannot be read', path, () => this.#tree.open(path))
+  }
+
+  /** The files of a step, which may not be in their places yet: those that wait come first, as they do when they are published. */
+  get inHand(): Pick<ArchiveFolder, 'root' | 'open' | 'read'> {
+    // In this order: a run may move it meanwhile.
+    return {
+      root: this.root,
+      open: (path) =>
+        this.#guarded('cannot be read', path, async () => (await this.#tree.open(this.#writing(path))) ?? (await this.#tree.open(path))),
+      read: (path) =>
+        this.#guarded(
+          'cannot be read',
+          path,
+          async () =>
+            (await this.#tree.read(this.#writing(path), MOST_MANIFEST_BYTES)) ?? (await this.#tree.read(path, MOST_MANIFEST_BYTES)),
+        ),
+    }
   }
 
   /** For people: what is done to files goes by their places. */
@@ -219,18 +227,6 @@ export class ArchiveFolder {
     if (error instanceof Refused) return damaged(join(this.root, error.message), error)
     return error instanceof MaintenanceError ? error : archiveFailed(`${join(this.root, path)} ${what}: ${messageOf(error)}`, error)
   }
-}
-
-/** Without what is added to it meanwhile. */
-async function readAll({ handle, bytes }: OpenFile): Promise<Buffer> {
-  const buffer = Buffer.alloc(bytes)
-  let length = 0
-  while (length < bytes) {
-    const { bytesRead } = await handle.read(buffer, length, bytes - length, length)
-    if (bytesRead === 0) break
-    length += bytesRead
-  }
-  return buffer.subarray(0, length)
 }
 
 async function syncFolder(folder: string): Promise<void> {

@@ -68,6 +68,18 @@ export class GuardedTree {
     }
   }
 
+  /** A file that is short. `undefined`: there is none. */
+  async read(path: string, mostBytes: number): Promise<Buffer | undefined> {
+    const file = await this.open(path)
+    if (file === undefined) return undefined
+    try {
+      if (file.bytes > mostBytes) throw new Refused(path, `has ${file.bytes} bytes, more than any manifest`)
+      return await readAll(file)
+    } finally {
+      await file.handle.close()
+    }
+  }
+
   /** Whether the folder is there; refuses where it, or one that it lies in, is not to be trusted. */
   async passes(folder: string): Promise<boolean> {
     const found = await Promise.all(
@@ -95,6 +107,18 @@ export class GuardedTree {
     const entries = await readdir(join(this.root, folder), { withFileTypes: true }).catch(absent)
     return (entries ?? []).toSorted((a, b) => (a.name < b.name ? -1 : 1))
   }
+}
+
+/** Without what is added to it meanwhile. */
+async function readAll({ handle, bytes }: OpenFile): Promise<Buffer> {
+  const buffer = Buffer.alloc(bytes)
+  let length = 0
+  while (length < bytes) {
+    const { bytesRead } = await handle.read(buffer, length, bytes - length, length)
+    if (bytesRead === 0) break
+    length += bytesRead
+  }
+  return buffer.subarray(0, length)
 }
 
 /** `a/b/c` is `a`, `a/b` and `a/b/c`. */

@@ -1,8 +1,9 @@
 import type { Query } from '../database/database.ts'
 import { pathsOf } from './archive.ts'
-import { readChain } from './chain.ts'
+import { readChain, removedBy, type Found } from './chain.ts'
 import type { ArchiveFolder } from './folder.ts'
 import type { RowsFile } from './format.ts'
+import { judgeInHand } from './in-hand.ts'
 import { holdsRows, manifestOf, type ArchivePath } from './path.ts'
 import type { ArchiveRecord, ArchiveState } from './state.ts'
 
@@ -11,6 +12,8 @@ export interface Look {
   readonly state: ArchiveState
   /** That are in their places, and have to be. */
   readonly files: readonly RowsFile[]
+  /** That are there, and that nothing vouches for: what leads to them in the chain is missing or was altered. */
+  readonly unvouched: readonly RowsFile[]
   /** Whose time had come. */
   readonly removedFiles: number
   readonly problems: readonly string[]
@@ -43,43 +46,29 @@ async function lookOnce({ database, record, folder }: LookOptions): Promise<Look
   const { paths, problems: misplaced } = await folder.inspect()
   const present = new Set(paths)
   const inHand = pathsInHand(state)
-  const {
-    links,
-    found,
-    problems: broken,
-  } = await readChain(
+  const chain = await readChain(
     folder,
     paths.filter((path) => !inHand.has(path)),
     state.head,
   )
-  const problems = [...misplaced, ...broken]
-  const expired = new Set(links.flatMap(({ manifest }) => manifest.removed ?? []).map((link) => link.manifest))
-  const files: RowsFile[] = []
-  for (const [path, { manifest }] of found) {
-    const { file } = manifest
-    if (file === undefined || inHand.has(file.path)) continue
-    if (present.has(file.path)) files.push(file)
-    else if (!expired.has(path)) problems.push(`${file.path}: is missing`)
+  const problems = [...misplaced, ...chain.problems, ...chain.strays]
+  const expired = removedBy(chain.links)
+  const filesOf = (links: readonly Found[], lawful: ReadonlySet<ArchivePath>): RowsFile[] => {
+    const files = links.flatMap(({ manifest: { file } }) => (file === undefined || inHand.has(file.path) ? [] : [file]))
+    for (const { path } of files) if (!present.has(path) && !lawful.has(manifestOf(path))) problems.push(`${path}: is missing`)
+    return files.filter(({ path }) => present.has(path))
   }
+  const files = filesOf(chain.links, expired)
+  const unvouched = filesOf(chain.unvouched, removedBy([...chain.links, ...chain.unvouched]))
   for (const path of paths)
     if (holdsRows(path) && !inHand.has(path) && !present.has(manifestOf(path))) problems.push(`${path}: has no manifest`)
-  problems.push(...(await missingInHand(folder, state, present)))
-  return { state, files, removedFiles: expired.size, problems: [...new Set(problems)].toSorted() }
+  problems.push(...(await judgeInHand(folder, state)).problems)
+  return { state, files, unvouched, removedFiles: expired.size, problems: [...new Set(problems)].toSorted() }
 }
 
 /** What the step in hand brings, and what goes with it: none of it is a part of the chain yet, or any more. */
 export function pathsInHand({ step }: ArchiveState): ReadonlySet<ArchivePath> {
   return new Set(step === undefined ? [] : [...step.files.flatMap(pathsOf), ...step.obsolete])
-}
-
-/** Rows that are deleted are in files that are in their places or on the way there. */
-async function missingInHand(folder: ArchiveFolder, { step, removed }: ArchiveState, present: ReadonlySet<ArchivePath>): Promise<string[]> {
-  if (step === undefined || removed === null || removed === '') return []
-  const problems: string[] = []
-  for (const path of step.files.flatMap(pathsOf)) {
-    if (!present.has(path) && !(await folder.isWaiting(path))) problems.push(`${path}: is missing`)
-  }
-  return problems
 }
 
 function isSame(a: ArchiveState, b: ArchiveState): boolean {

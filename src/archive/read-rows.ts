@@ -13,13 +13,16 @@ const CHUNK_BYTES = 2 ** 18
 /** A frame that asks for a larger window is none of ours, which ask for 512 KiB: 8 MiB, that any reader of zstd has to have. */
 const MOST_WINDOW_LOG = 23
 
+/** Where files are read: in their places, or in hand. */
+type Shelf = Pick<ArchiveFolder, 'root' | 'open'>
+
 type Each = (line: string, index: number) => Promise<void> | void
 
 /**
  * Reads a file of rows line by line. It is unpacked only when its size and its digest are those of its manifest, and no further than to what the
  * manifest describes, so that it takes little memory whatever it holds. Rejects where it is not what its manifest describes.
  */
-export async function readRows(folder: ArchiveFolder, file: RowsFile, each: Each, stopping?: AbortSignal): Promise<void> {
+export async function readRows(folder: Shelf, file: RowsFile, each: Each, stopping?: AbortSignal): Promise<void> {
   try {
     await read(folder, file, each, stopping)
   } catch (error) {
@@ -27,10 +30,19 @@ export async function readRows(folder: ArchiveFolder, file: RowsFile, each: Each
   }
 }
 
-/** What is wrong with a file, beginning with its path; `undefined`: it is what its manifest describes. Its lines are counted, and kept nowhere. */
-export async function problemOf(folder: ArchiveFolder, file: RowsFile, stopping?: AbortSignal): Promise<string | undefined> {
+/** What is wrong with a file, beginning with its path; `undefined`: it is what its manifest describes. Its lines are counted, and where nobody takes them kept nowhere. */
+export function problemOf(folder: Shelf, file: RowsFile, stopping?: AbortSignal, each?: Each): Promise<string | undefined> {
+  return problemIn(read(folder, file, each, stopping))
+}
+
+/** The same by its bytes alone: nothing is unpacked. */
+export function alterationOf(folder: Shelf, file: RowsFile, stopping?: AbortSignal): Promise<string | undefined> {
+  return problemIn(unaltered(folder, file, stopping, () => Promise.resolve()))
+}
+
+async function problemIn(reading: Promise<void>): Promise<string | undefined> {
   try {
-    await read(folder, file, undefined, stopping)
+    await reading
     return undefined
   } catch (error) {
     const problem = error instanceof FileProblem ? error.message : refusedIn(error)
@@ -51,12 +63,22 @@ class FileProblem extends Error {
 const ALTERED = 'was altered after it was written'
 const MISDESCRIBED = 'does not hold the rows that its manifest describes'
 
-async function read(folder: ArchiveFolder, file: RowsFile, each: Each | undefined, stopping: AbortSignal | undefined): Promise<void> {
+function read(folder: Shelf, file: RowsFile, each: Each | undefined, stopping: AbortSignal | undefined): Promise<void> {
+  return unaltered(folder, file, stopping, (opened) => unpack(opened, file, each, stopping))
+}
+
+/** Only what has the size and the digest of its manifest is used. */
+async function unaltered(
+  folder: Shelf,
+  file: RowsFile,
+  stopping: AbortSignal | undefined,
+  use: (opened: OpenFile) => Promise<void>,
+): Promise<void> {
   const opened = await folder.open(file.path)
   if (opened === undefined) throw new FileProblem(file, 'is missing')
   try {
     if (opened.bytes !== file.fileBytes || (await digestOf(opened, stopping)) !== file.fileSha256) throw new FileProblem(file, ALTERED)
-    await unpack(opened, file, each, stopping)
+    await use(opened)
   } finally {
     await opened.handle.close()
   }

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto'
 import type { Database, Restored, Restoring } from '../database/database.ts'
 import { MaintenanceError } from '../errors.ts'
-import { readChain } from './chain.ts'
+import { readChain, removedBy } from './chain.ts'
 import type { ArchiveFolder } from './folder.ts'
 import type { Manifest, RowsFile } from './format.ts'
 import { pathsInHand } from './look.ts'
@@ -24,6 +25,8 @@ export interface Restoration extends Restored {
   readonly files: number
   /** What is wrong elsewhere in the archive: where days were asked for, some of their rows may be in what is missing. */
   readonly elsewhere: readonly string[]
+  /** The newest manifest, where the database knows of no archive: that it is the newest, and what it says, nothing vouches for but itself. */
+  readonly unvouchedHead: string | undefined
 }
 
 /** So many rows, or bytes, in one transaction. */
@@ -35,41 +38,72 @@ const MOST_BYTES = 2 ** 20
  * first row, where a file that is asked for does not verify.
  */
 export async function restoreFiles(options: RestoreOptions): Promise<Restoration> {
-  const { database, folder, restoring } = options
-  const { chosen, elsewhere } = await chosenFiles(options)
-  const problems: string[] = []
-  for (const { file } of chosen) {
-    const problem = await problemOf(folder, file)
-    if (problem !== undefined) problems.push(problem)
-  }
-  if (problems.length > 0) throw refused(problems)
-
-  const total = { files: 0, inserted: 0, present: 0, conflicting: 0, expired: 0, elsewhere }
-  for (const { file } of chosen) {
-    if (options.stopping.aborted) break
+  const { database, folder, restoring, stopping } = options
+  const { chosen, elsewhere, unvouchedHead } = await chosenFiles(options)
+  const checked = await checkedBatches(options, chosen)
+  const total = { files: 0, inserted: 0, present: 0, conflicting: 0, expired: 0, elsewhere, unvouchedHead }
+  for (const [{ file }, sums] of checked) {
+    if (stopping.aborted) break
     await database.makeRestoreTable(restoring, file.columns)
-    let lines: string[] = []
-    let bytes = 0
-    const flush = async (): Promise<void> => {
-      const batch = lines
-      lines = []
-      bytes = 0
-      if (batch.length === 0) return
-      const restored = await database.transaction((tx) => database.restore(tx, restoring, file.columns, batch))
+    const batches = inBatches(async (lines, number) => {
+      // Each row is one that was read when the file was checked, whatever was done to the file meanwhile.
+      if (sums[number] !== sumOf(lines))
+        throw refused([`${file.path}: was altered while it was restored`], 'rows before that were restored')
+      const restored = await database.transaction((tx) => database.restore(tx, restoring, file.columns, lines))
       total.inserted += restored.inserted
       total.present += restored.present
       total.conflicting += restored.conflicting
       total.expired += restored.expired
-    }
-    await readRows(folder, file, async (line) => {
-      lines.push(line)
-      bytes += line.length
-      if (lines.length >= MOST_ROWS || bytes >= MOST_BYTES) await flush()
     })
-    await flush()
+    await readRows(folder, file, batches.add, stopping)
+    await batches.end()
     total.files += 1
   }
   return total
+}
+
+/** Of each file the sums of its batches: a file is read a second time when its rows are wanted. */
+async function checkedBatches(
+  { folder, stopping }: RestoreOptions,
+  chosen: readonly WithRows[],
+): Promise<ReadonlyMap<WithRows, readonly string[]>> {
+  const checked = new Map<WithRows, string[]>()
+  const problems: string[] = []
+  for (const each of chosen) {
+    const sums: string[] = []
+    checked.set(each, sums)
+    const batches = inBatches(async (lines) => void sums.push(sumOf(lines)))
+    const problem = await problemOf(folder, each.file, stopping, batches.add)
+    if (problem !== undefined) problems.push(problem)
+    else await batches.end()
+  }
+  if (problems.length > 0) throw refused(problems)
+  return checked
+}
+
+/** The same lines always make the same batches. */
+function inBatches(take: (lines: readonly string[], number: number) => Promise<void>) {
+  let lines: string[] = []
+  let bytes = 0
+  let number = 0
+  const end = async (): Promise<void> => {
+    const batch = lines
+    lines = []
+    bytes = 0
+    if (batch.length > 0) await take(batch, number++)
+  }
+  const add = async (line: string): Promise<void> => {
+    lines.push(line)
+    bytes += line.length
+    if (lines.length >= MOST_ROWS || bytes >= MOST_BYTES) await end()
+  }
+  return { add, end }
+}
+
+function sumOf(lines: readonly string[]): string {
+  const sum = createHash('sha256')
+  for (const line of lines) sum.update(line).update('\n')
+  return sum.digest('base64')
 }
 
 type WithRows = Manifest & { readonly file: RowsFile }
@@ -77,41 +111,52 @@ type WithRows = Manifest & { readonly file: RowsFile }
 interface Choice {
   readonly chosen: readonly WithRows[]
   readonly elsewhere: readonly string[]
+  readonly unvouchedHead: string | undefined
 }
 
 async function chosenFiles({ database, record, folder, files, from, to }: RestoreOptions): Promise<Choice> {
-  const paths = await folder.list()
+  const { paths, problems: misplaced } = await folder.inspect()
   const state = await record.load(database)
+  const isKnown = state.position > 0
   // Of the files in hand the rows may still be in the database: they are none of the chain yet, and neither are those that were begun since.
   const inHand = pathsInHand(state)
-  const settled = paths.filter((path) => !inHand.has(path) && positionOf(path) <= state.position)
-  const { links, problems } = await readChain(folder, settled, state.head)
-  const expired = new Set(links.flatMap(({ manifest }) => manifest.removed ?? []).map((link) => link.manifest))
-  const all = links.map(({ manifest }) => manifest).filter((manifest): manifest is WithRows => manifest.file !== undefined)
+  const settled = isKnown ? paths.filter((path) => !inHand.has(path) && positionOf(path) <= state.position) : paths
+  const chain = await readChain(folder, settled, isKnown ? state.head : 'newest')
+  const expired = removedBy(chain.links)
+  const all = chain.links.map(({ manifest }) => manifest).filter((manifest): manifest is WithRows => manifest.file !== undefined)
+  const unvouched = chain.unvouched.flatMap(({ manifest: { file, manifest } }) =>
+    file === undefined ? [] : [{ manifest, file, problem: `${manifest}: ${UNVOUCHED}` }],
+  )
   const named = files.map((name) => {
-    const found = all.find(({ file, manifest }) => file.path === name || manifest === name)
-    if (found === undefined) throw refused([`${name}: is not in the chain of the archive`])
+    const isNamed = (each: { readonly file: RowsFile; readonly manifest: string }): boolean =>
+      each.file.path === name || each.manifest === name
+    const found = all.find(isNamed)
+    if (found === undefined) throw refused([`${name}: ${unvouched.some(isNamed) ? UNVOUCHED : 'is not in the chain of the archive'}`])
     if (expired.has(found.manifest)) throw refused([`${name}: was removed when its time had come`])
     return found
   })
   const isAskedFor = (day: string): boolean => (from === undefined || day >= from) && (to === undefined || day <= to)
-  // What is named by no place of a file may be of any day.
-  const isAskedForAt = (problem: string): boolean => {
-    const path = parsePath(problem.slice(0, problem.indexOf(': ')), folder.table)
-    return path === undefined || isAskedFor(dayOf(path))
-  }
   const chosen = files.length > 0 ? named : all.filter(({ file, manifest }) => isAskedFor(file.day) && !expired.has(manifest))
-  // What is wrong with a file that is asked for, with its manifest, or with a day that is asked for, is in the way; the rest is for who reads of it.
-  const inTheWay = problems.filter((problem) =>
-    files.length > 0 ? named.some(({ manifest }) => problem.startsWith(`${manifest}:`)) : isAskedForAt(problem),
-  )
+  // What is wrong with a day that is asked for is in the way; the rest is for who reads of it. So is what nobody wrote, unless there is no database to tell.
+  const strays = [...misplaced, ...chain.strays]
+  const inTheWay =
+    files.length > 0
+      ? []
+      : [...chain.problems, ...unvouched.map(({ problem }) => problem), ...(isKnown ? [] : strays)].filter((problem) => {
+          const path = parsePath(problem.slice(0, problem.indexOf(': ')), folder.table)
+          // What is named by no place of a file may be of any day.
+          return path === undefined || isAskedFor(dayOf(path))
+        })
   if (inTheWay.length > 0) throw refused(inTheWay)
-  return { chosen: chosen.toSorted((a, b) => a.position - b.position), elsewhere: files.length > 0 ? [] : problems }
+  return {
+    chosen: chosen.toSorted((a, b) => a.position - b.position),
+    elsewhere: files.length > 0 ? [] : [...chain.problems, ...strays],
+    unvouchedHead: isKnown ? undefined : chain.links[0]?.manifest.manifest,
+  }
 }
 
-function refused(problems: readonly string[]): MaintenanceError {
-  return new MaintenanceError(
-    'ARCHIVE_DAMAGED',
-    [...problems, 'nothing was restored; choose other files, or bring these back from a backup'].join('\n'),
-  )
+const UNVOUCHED = 'what leads to it in the chain is missing or was altered, so that nothing vouches for it'
+
+function refused(problems: readonly string[], what = 'nothing was restored'): MaintenanceError {
+  return new MaintenanceError('ARCHIVE_DAMAGED', [...problems, `${what}; choose other files, or bring these back from a backup`].join('\n'))
 }

@@ -2,9 +2,8 @@ import type { RowLines } from '../database/database.ts'
 import type { Archive } from './archive.ts'
 import { pathsOf } from './archive.ts'
 import { DayFiles } from './day-files.ts'
-import { damaged } from './damage.ts'
-import { sha256, type Manifest } from './format.ts'
-import { parseManifest } from './manifest.ts'
+import type { Manifest } from './format.ts'
+import { inHandAsWritten } from './in-hand.ts'
 import { countOf, rangesText, readRanges } from './ranges.ts'
 import { readRows } from './read-rows.ts'
 import { NO_GROWTH, type ArchiveState, type Step } from './state.ts'
@@ -23,6 +22,7 @@ export async function settle(archive: Archive): Promise<void> {
     if (step === undefined) return
     // Its files bear the numbers that are given out here.
     await archive.dropDraft()
+    const manifests = await inHandAsWritten(folder, state)
     const rows = step.files.reduce((sum, file) => sum + file.rows, 0)
     const removed = readRanges(state.removed, rows)
     const count = countOf(removed)
@@ -38,23 +38,18 @@ export async function settle(archive: Archive): Promise<void> {
       await folder.remove(step.obsolete)
       return options.underLease((tx) => record.close(tx, step))
     }
-    await rewrite(archive, state, step, removed)
+    await rewrite(archive, state, step, { manifests, removed })
   }
 }
 
 /** The files once more, with only the rows that were deleted; then they are the files in hand, and nothing of them is left to be done. */
-async function rewrite({ folder, record, source, options }: Archive, state: ArchiveState, step: Step, removed: Uint8Array): Promise<void> {
-  const manifests: Manifest[] = []
-  for (const { manifest, path, sha256: sum } of step.files) {
-    const bytes = await folder.read(manifest)
-    if (bytes === undefined || path === undefined)
-      throw damaged(`${folder.absolute(manifest)} is missing, and it describes rows that are deleted`)
-    const read = sha256(bytes) === sum ? parseManifest(bytes, manifest) : undefined
-    if (read === undefined)
-      throw damaged(`${folder.absolute(manifest)} is not what it was when it was written, and it describes rows that are deleted`)
-    manifests.push(read)
-  }
-  const [{ file, program, run }] = manifests as [Manifest]
+async function rewrite(
+  { folder, record, source, options }: Archive,
+  state: ArchiveState,
+  step: Step,
+  { manifests, removed }: { readonly manifests: readonly Manifest[]; readonly removed: Uint8Array },
+): Promise<void> {
+  const [{ file, program, run }] = manifests as readonly [Manifest]
   const { columns, cutoff, retention } = file!
   const files = new DayFiles({
     ...state,

@@ -10,6 +10,8 @@ export interface Verification {
   readonly bytes: number
   /** Of these files, how many were read. */
   readonly filesRead: number
+  /** That are there, and count for nothing: what leads to them in the chain is missing or was altered. */
+  readonly unvouchedFiles: number
   /** Whose time had come: their manifests are left. */
   readonly removedFiles: number
   /** Each begins with the path of the file that is wrong, below the archive's folder. */
@@ -27,12 +29,14 @@ export interface VerifyOptions extends LookOptions {
 export async function verify({ since, ...options }: VerifyOptions): Promise<Verification> {
   const { folder } = options
   let seen = await look(options)
-  const read = seen.files.filter(({ day }) => since === undefined || day >= since)
-  const suspect = await wrongAmong(folder, read)
+  const isRead = ({ day }: RowsFile): boolean => since === undefined || day >= since
+  const read = seen.files.filter(isRead)
+  const suspect = await wrongAmong(folder, [...read, ...seen.unvouched.filter(isRead)])
   if (suspect.size > 0) {
     // A run may have removed one meanwhile, whose time had come: what is left counts.
     seen = await look(options)
-    for (const file of read) if (!seen.files.some(({ path }) => path === file.path)) suspect.delete(file.path)
+    const left = new Set<string>([...seen.files, ...seen.unvouched].map(({ path }) => path))
+    for (const path of suspect.keys()) if (!left.has(path)) suspect.delete(path)
   }
   const problems = [...seen.problems, ...suspect.values()].toSorted()
   return {
@@ -41,6 +45,7 @@ export async function verify({ since, ...options }: VerifyOptions): Promise<Veri
     rows: seen.files.reduce((sum, file) => sum + file.rows, 0),
     bytes: seen.files.reduce((sum, file) => sum + file.fileBytes, 0),
     filesRead: read.length,
+    unvouchedFiles: seen.unvouched.length,
     removedFiles: seen.removedFiles,
     problems,
     inHand: seen.state.step?.files.length ?? 0,

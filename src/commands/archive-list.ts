@@ -13,8 +13,8 @@ export async function listArchive(
   { json }: { readonly json: boolean },
 ): Promise<ExitCode> {
   const paths = await folder.list()
-  const { head } = await record.load(database)
-  const { links } = await readChain(folder, paths, head)
+  const { head, position } = await record.load(database)
+  const { links } = await readChain(folder, paths, position > 0 ? head : 'newest')
   const files = links
     .flatMap(({ manifest }) =>
       manifest.file === undefined || !paths.includes(manifest.file.path)

@@ -41,6 +41,10 @@ export async function restoreArchive(
     ]
     host.print(`${restored.inserted} rows of ${restored.files} files restored into ${into}${left.map((each) => `; ${each}`).join('')}\n`)
   }
+  if (restored.unvouchedHead !== undefined)
+    events.warning(
+      `this database knows of no archive: that ${restored.unvouchedHead} is the newest of ${folder.root}, and all that stands in the files, is vouched for by nothing but the files themselves`,
+    )
   if (restored.elsewhere.length > 0)
     events.warning(
       `the archive is not whole, and what is missing may hold rows of these days; archive verify says more: ${restored.elsewhere.join('; ')}`,

@@ -22,9 +22,13 @@ export async function verifyArchive(
     for (const problem of found.problems) host.print(`${problem}\n`)
     const what = `${found.files} files, ${found.rows} rows, ${found.bytes} bytes in ${folder.root}`
     const unread = found.filesRead === found.files ? '' : `; ${found.files - found.filesRead} of days before ${day} were not read`
+    const unvouched =
+      found.unvouchedFiles === 0
+        ? ''
+        : `; ${found.unvouchedFiles} more count for nothing, since what leads to them in the chain is missing or was altered`
     const removed = found.removedFiles === 0 ? '' : `; ${found.removedFiles} were removed when their time had come`
     const inHand = found.inHand === 0 ? '' : `; ${found.inHand} are in hand: the run that wrote them goes on, or the next one settles them`
-    host.print(`${found.sound ? 'sound' : problemsText(found.problems.length)}: ${what}${unread}${removed}${inHand}\n`)
+    host.print(`${found.sound ? 'sound' : problemsText(found.problems.length)}: ${what}${unread}${unvouched}${removed}${inHand}\n`)
   }
   // Of a part of it nothing is noted: what was not read may be damaged.
   if (day === undefined) await noteResult(program, record, now, found.sound ? 'sound' : 'damaged')

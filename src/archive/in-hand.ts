@@ -1,0 +1,101 @@
+import { join } from 'node:path'
+import { pathsOf } from './archive.ts'
+import { damaged } from './damage.ts'
+import type { ArchiveFolder } from './folder.ts'
+import { sha256, type Manifest } from './format.ts'
+import { parseManifest } from './manifest.ts'
+import { positionOf, rowsOf, type ArchivePath } from './path.ts'
+import { alterationOf } from './read-rows.ts'
+import type { ArchiveState, Step, StepFile } from './state.ts'
+
+/** What lies in the folder of the step in hand. */
+export interface InHand {
+  /** In the order of the step; without those that are missing. */
+  readonly manifests: readonly Manifest[]
+  /** Each begins with a path. What is missing is one only where rows of it are deleted. */
+  readonly problems: readonly string[]
+}
+
+/**
+ * Judges the files in hand by what the database noted when they were complete: the SHA-256 of each manifest, which holds that of its file. Nothing is
+ * moved, rewritten or removed before that: between a crash and the next run anybody may have exchanged them.
+ */
+export async function judgeInHand(folder: ArchiveFolder, state: ArchiveState): Promise<InHand> {
+  const { step } = state
+  if (step === undefined) return { manifests: [], problems: [] }
+  const manifests: Manifest[] = []
+  const problems = [...misplacedIn(step, state)]
+  // Who is cut off while the files are taken away has taken some.
+  const mustBeThere = someAreGone(state) || step.files.every(({ rows }) => rows === 0)
+  for (const path of step.files.flatMap(pathsOf))
+    if ((await folder.isWaiting(path)) && (await folder.exists(path)))
+      problems.push(`${path}: is there, and another waits to be moved there`)
+  for (const file of step.files) {
+    const read = await readInHand(folder, file)
+    if (typeof read !== 'object') problems.push(...(read === 'missing' && !mustBeThere ? [] : [`${file.manifest}: ${sentenceOf(read)}`]))
+    else {
+      manifests.push(read)
+      const problem = read.file === undefined ? undefined : await alterationOf(folder.inHand, read.file)
+      if (problem !== undefined && (mustBeThere || problem !== `${read.file!.path}: is missing`)) problems.push(problem)
+    }
+  }
+  problems.push(...unlawfullyObsolete(step, state, manifests))
+  return { manifests, problems }
+}
+
+/** Rejects where something in hand is not what was written. */
+export async function inHandAsWritten(folder: ArchiveFolder, state: ArchiveState): Promise<readonly Manifest[]> {
+  const { manifests, problems } = await judgeInHand(folder, state)
+  if (problems.length === 0) return manifests
+  const what = someAreGone(state)
+    ? 'They hold the only copies of rows that are deleted: bring them back from their backup'
+    : 'None of their rows was deleted: move them out of the folder, and the rows are written again'
+  throw damaged(
+    `the files that the last run left in hand are not what it wrote, and were left as they are: ${problems.map((problem) => join(folder.root, problem)).join('; ')}. ${what}`,
+  )
+}
+
+/** Whether rows of it are deleted. */
+function someAreGone({ removed }: ArchiveState): boolean {
+  return removed !== null && removed !== ''
+}
+
+type Read = Manifest | 'missing' | 'altered' | 'other'
+
+async function readInHand(folder: ArchiveFolder, { manifest: path, sha256: sum, path: rows, rows: count }: StepFile): Promise<Read> {
+  const bytes = await folder.inHand.read(path)
+  if (bytes === undefined) return 'missing'
+  const manifest = sha256(bytes) === sum ? parseManifest(bytes, path) : undefined
+  if (manifest === undefined) return 'altered'
+  return manifest.file?.path === rows && (manifest.file?.rows ?? 0) === count ? manifest : 'other'
+}
+
+function sentenceOf(read: Exclude<Read, Manifest>): string {
+  switch (read) {
+    case 'missing':
+      return 'is missing'
+    case 'altered':
+      return 'was altered after it was written'
+    case 'other':
+      return 'does not describe the file that the database says'
+  }
+}
+
+/** What is in hand is newer than the chain: a step that names a link of the chain is none that a run has noted. */
+function* misplacedIn({ files }: Step, { head, position }: ArchiveState): Generator<string> {
+  for (const { manifest } of files)
+    if (positionOf(manifest) > position || !isNewerThan(manifest, head))
+      yield `${manifest}: is in hand by maintenance_archives.step, and its number is none that was given since the head`
+}
+
+/** Only what a removal in hand names, or what was written since the head and is replaced, may go. */
+function* unlawfullyObsolete({ obsolete }: Step, { head }: ArchiveState, manifests: readonly Manifest[]): Generator<string> {
+  const removed = new Set<ArchivePath>(manifests.flatMap((manifest) => manifest.removed ?? []).map((link) => rowsOf(link.manifest)))
+  for (const path of obsolete)
+    if (!removed.has(path) && !isNewerThan(path, head))
+      yield `${path}: is obsolete by maintenance_archives.step, and stands in the chain without a removal`
+}
+
+function isNewerThan(path: ArchivePath, head: ArchiveState['head']): boolean {
+  return head === null || positionOf(path) > positionOf(head.manifest)
+}

@@ -1,0 +1,55 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import type { Manifest } from '../../src/archive/format.ts'
+
+export function manifestOf(rows: string): string {
+  return rows.replace('.ndjson.zst', '.json')
+}
+
+export async function manifestAt(directory: string, path: string): Promise<Manifest> {
+  return JSON.parse(await readFile(join(directory, path), 'utf8')) as Manifest
+}
+
+export function sumOf(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** A file that says what nobody did, row for row as long as the one it is made from, compressed as a worker would. */
+export async function forgedRows(file: string): Promise<{ readonly bytes: Buffer; readonly lines: string }> {
+  const lines = zstdDecompressSync(await readFile(file))
+    .toString()
+    .replaceAll('"user":"u"', '"user":"x"')
+  return { lines, bytes: zstdCompressSync(lines) }
+}
+
+/** A file of rows at a place, with a manifest that agrees with it in everything: what is left to doubt is who wrote it. */
+export async function plant(
+  directory: string,
+  rows: string,
+  { lines, like, ...changes }: Partial<Manifest> & { readonly lines: string; readonly like: Manifest },
+): Promise<Manifest> {
+  const bytes = zstdCompressSync(lines)
+  const path = manifestOf(rows)
+  const manifest = {
+    ...like,
+    position: Number(/-(\d+)\.json$/.exec(path)![1]),
+    ...changes,
+    manifest: path,
+    file: {
+      ...like.file!,
+      path: rows,
+      day: rows.slice('audit_logs/'.length, 'audit_logs/2026/01/01'.length).replaceAll('/', '-'),
+      rows: lines.split('\n').length - 1,
+      bytes: Buffer.byteLength(lines),
+      rowsSha256: sumOf(lines),
+      fileBytes: bytes.length,
+      fileSha256: sumOf(bytes),
+    },
+  } as unknown as Manifest
+  await mkdir(join(directory, dirname(rows)), { recursive: true })
+  await writeFile(join(directory, rows), bytes)
+  await writeFile(join(directory, path), `${JSON.stringify(manifest, null, 2)}\n`)
+  return manifest
+}

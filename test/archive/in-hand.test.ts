@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict'
+import { copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { test } from 'node:test'
+import { zstdDecompressSync } from 'node:zlib'
+import { MaintenanceError } from '../../src/errors.ts'
+import { DAY } from '../../src/time.ts'
+import { auditLogs, intercepted, migrated, type Fixture } from '../jobs/support.ts'
+import { ENGINES, type TestEngine } from '../support/engines.ts'
+import { forgedRows, manifestAt, manifestOf, plant } from './forge.ts'
+import { archivedOnce, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
+
+const ROWS = 2_000
+
+interface CutOff extends AsyncDisposable {
+  readonly fixture: Fixture
+  readonly folder: Folder
+  readonly ids: readonly number[]
+  /** The part in hand: each file of rows with its manifest. */
+  readonly paths: readonly string[]
+}
+
+/** A run that dies when some rows of its part are deleted (`some`), or none of them yet. */
+async function cutOff(engine: TestEngine, deleted: 'some' | 'none'): Promise<CutOff> {
+  const fixture = await migrated(engine)
+  const folder = await freshFolder()
+  const { outside, database } = fixture
+  await auditLogs(outside, engine, ROWS, 100)
+  const ids = await idsOf(outside)
+  let begun = 0
+  const dying = intercepted(database, async (_, transact) => {
+    if ((await recordOf(database).load(database)).step !== undefined) begun += 1
+    // The first makes sure that the files in their places are still ours, the second would delete.
+    if (deleted === 'none' && begun === 2) throw new Error('the power is gone')
+    const value = await transact()
+    if ((await idsOf(outside)).length < ROWS) throw new Error('the power is gone')
+    return value
+  })
+  assert.match(String((await purged(dying, folder.path)).error), /the power is gone/)
+  const { step } = await recordOf(database).load(database)
+  const left = (await idsOf(outside)).length
+  assert.ok(deleted === 'none' ? left === ROWS : left > 0 && left < ROWS, String(left))
+  return {
+    fixture,
+    folder,
+    ids,
+    paths: step!.files.map(({ path }) => path!),
+    async [Symbol.asyncDispose]() {
+      await fixture[Symbol.asyncDispose]()
+      await folder[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Neither row nor file is touched, and who asks is told which file it is. */
+async function stands({ fixture, folder }: CutOff, named: string): Promise<void> {
+  const { outside, database } = fixture
+  const before = [await idsOf(outside), await contentsOf(folder)]
+  const { outcome, error, deleted } = await purged(database, folder.path)
+  assert.deepEqual([outcome, deleted], ['failed', 0], String(error))
+  assert.ok(error instanceof MaintenanceError && error.code === 'ARCHIVE_DAMAGED', String(error))
+  assert.ok(error.message.includes(join(folder.path, named)), error.message)
+  assert.deepEqual([await idsOf(outside), await contentsOf(folder)], before)
+  const { sound, problems } = await verified(database, folder.path)
+  assert.equal(sound, false)
+  assert.ok(
+    problems.some((problem) => problem.startsWith(`${named}: `)),
+    problems.join('\n'),
+  )
+}
+
+async function contentsOf(folder: Folder): Promise<[string, string][]> {
+  const names = await filesIn(folder.path, '')
+  const files = names.filter((name) => /\.(zst|json)$/.test(name))
+  return Promise.all(files.map(async (name) => [name, (await readFile(join(folder.path, name))).toString('base64')] as [string, string]))
+}
+
+async function goesOn({ fixture: { database, outside }, folder, ids }: CutOff): Promise<void> {
+  const { outcome, error } = await purged(database, folder.path)
+  assert.equal(outcome, 'succeeded', String(error))
+  await archivedOnce(database, outside, folder.path, ids)
+}
+
+for (const engine of ENGINES) {
+  test(`${engine.name}: a file in hand that is exchanged after a crash is not built on: rows that are deleted are in no other`, async () => {
+    await using crashed = await cutOff(engine, 'some')
+    const [path = ''] = crashed.paths
+    const file = join(crashed.folder.path, path)
+    await copyFile(file, `${file}.kept`)
+    await writeFile(file, (await forgedRows(file)).bytes)
+    await stands(crashed, path)
+    await rename(`${file}.kept`, file)
+    assert.deepEqual((await verified(crashed.fixture.database, crashed.folder.path)).problems, [])
+    await goesOn(crashed)
+  })
+
+  test(`${engine.name}: a file in hand that is exchanged with its manifest, which agrees with it, is not built on`, async () => {
+    await using crashed = await cutOff(engine, 'some')
+    const [path = ''] = crashed.paths
+    const kept = await contentsOf(crashed.folder)
+    const { lines } = await forgedRows(join(crashed.folder.path, path))
+    await plant(crashed.folder.path, path, { lines, like: await manifestAt(crashed.folder.path, manifestOf(path)) })
+    await stands(crashed, manifestOf(path))
+    for (const [name, bytes] of kept) await writeFile(join(crashed.folder.path, name), Buffer.from(bytes, 'base64'))
+    await goesOn(crashed)
+  })
+
+  test(`${engine.name}: a file in hand that is gone, when rows of it are deleted, is missed by verify and by the next run`, async () => {
+    await using crashed = await cutOff(engine, 'some')
+    const [path = ''] = crashed.paths
+    const file = join(crashed.folder.path, path)
+    await rename(file, `${file}.kept`)
+    await stands(crashed, path)
+    await rename(`${file}.kept`, file)
+    await goesOn(crashed)
+  })
+
+  test(`${engine.name}: what waits to be moved to its place is judged before it is moved, and not moved over another`, async () => {
+    await using crashed = await cutOff(engine, 'some')
+    const [path = ''] = crashed.paths
+    const [file, waiting] = [join(crashed.folder.path, path), join(crashed.folder.path, 'audit_logs/.writing', basename(path))]
+    await rename(file, waiting)
+    // As after a crash before it was moved.
+    assert.deepEqual((await verified(crashed.fixture.database, crashed.folder.path)).problems, [])
+    const kept = await readFile(waiting)
+    await writeFile(waiting, (await forgedRows(waiting)).bytes)
+    await stands(crashed, path)
+    await writeFile(waiting, kept)
+    await writeFile(file, 'another file')
+    await stands(crashed, path)
+    await rm(file)
+    await goesOn(crashed)
+  })
+
+  test(`${engine.name}: an exchanged file in hand of which nothing is deleted is not removed either, and without it the run goes on`, async () => {
+    await using crashed = await cutOff(engine, 'none')
+    const [path = ''] = crashed.paths
+    const file = join(crashed.folder.path, path)
+    await writeFile(file, (await forgedRows(file)).bytes)
+    await stands(crashed, path)
+    await rm(file)
+    await goesOn(crashed)
+  })
+
+  test(`${engine.name}: a step that somebody wrote into the database, naming files of the chain, removes none of them`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    const { outside, database } = fixture
+    await auditLogs(outside, engine, 20, 104)
+    await auditLogs(outside, engine, 20, 101)
+    await purged(database, folder.path)
+    const [file = ''] = await filesIn(folder.path)
+    const manifest = manifestOf(file)
+    const sha256 = (await recordOf(database).load(database)).head!.sha256
+    const steps = [
+      { files: [], obsolete: [file] },
+      { files: [], obsolete: [file, manifest] },
+      { files: [{ path: file, manifest, sha256, rows: 20 }], obsolete: [] },
+    ]
+    for (const step of steps) {
+      const text = JSON.stringify({ run: 1, ...step, growth: { rows: 0, bytes: 0, files: 0 }, newestAt: null })
+      await outside.sql(`UPDATE maintenance_archives SET step = '${text}', removed = ''`)
+      const before = await contentsOf(folder)
+      const { outcome, error } = await purged(database, folder.path)
+      assert.deepEqual([outcome, await contentsOf(folder)], ['failed', before], String(error))
+      assert.match(String(error), new RegExp(`${file.replace(/\..*/, '')}\\.[a-z.]+: is (in hand|obsolete) by maintenance_archives.step`))
+    }
+    await outside.sql('UPDATE maintenance_archives SET step = NULL, removed = NULL')
+    assert.equal((await purged(database, folder.path)).outcome, 'succeeded')
+  })
+
+  test(`${engine.name}: a removal that is cut off is brought to its end, the newest file being one of those that go`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    const { outside, database } = fixture
+    await auditLogs(outside, engine, 20, 104)
+    await auditLogs(outside, engine, 20, 101)
+    await purged(database, folder.path)
+    const files = await filesIn(folder.path)
+    const dying = intercepted(database, async (_, transact) => {
+      if ((await filesIn(folder.path)).length < files.length) throw new Error('the power is gone')
+      return transact()
+    })
+    assert.match(String((await purged(dying, folder.path, { keptMs: 95 * DAY })).error), /the power is gone/)
+    assert.notEqual((await recordOf(database).load(database)).step, undefined)
+    await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
+    const next = await purged(database, folder.path, { keptMs: 95 * DAY })
+    assert.equal(next.outcome, 'succeeded', String(next.error))
+    const { problems, files: left, removedFiles } = await verified(database, folder.path)
+    assert.deepEqual([problems, left, removedFiles], [[], 0, files.length])
+  })
+
+  test(`${engine.name}: a file that was altered is not removed when its time has come, and planted ones neither go nor count`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    const { outside, database } = fixture
+    await auditLogs(outside, engine, 20, 104)
+    await purged(database, folder.path)
+    const [file = ''] = await filesIn(folder.path)
+    const like = await manifestAt(folder.path, manifestOf(file))
+    const lines = zstdDecompressSync(await readFile(join(folder.path, file))).toString()
+    const planted = 'audit_logs/2020/01/01/1-0.ndjson.zst'
+    await plant(folder.path, planted, { lines, like })
+    const expire = () => purged(database, folder.path, { keptMs: 95 * DAY })
+    const bytes = await readFile(join(folder.path, file))
+    await writeFile(join(folder.path, file), (await forgedRows(join(folder.path, file))).bytes)
+    const altered = await expire()
+    // It is the newest file here, which is looked at before anything else.
+    assert.match(String(altered.error), new RegExp(`${file}: was altered`))
+    assert.ok((await filesIn(folder.path)).includes(file))
+    await writeFile(join(folder.path, file), bytes)
+    assert.equal((await expire()).outcome, 'succeeded')
+    assert.deepEqual(await filesIn(folder.path), [planted])
+    const held = await outside.sql<{ rows: number; files: number }>('SELECT "rows", files FROM maintenance_archives')
+    assert.deepEqual(held, [{ rows: 0, files: 0 }])
+    const { problems } = await verified(database, folder.path)
+    assert.deepEqual(problems, [`${manifestOf(planted)}: is not in the chain`])
+    assert.equal((await restored(database, folder.path)).files, 0)
+  })
+}
