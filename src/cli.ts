@@ -3,8 +3,8 @@ import { JOBS } from './catalogue.ts'
 import { isArchiveCommand, parseArchiveCommand, type ArchiveCommand } from './commands/archive-arguments.ts'
 import type { HistoryRequest } from './commands/history.ts'
 import { MaintenanceError, messageOf } from './errors.ts'
-import type { Accepted } from './jobs/safety-check.ts'
 import type { Host, ProgramOptions } from './program.ts'
+import { ACCEPTABLE, type Acceptance, type Accepted } from './retention/safety.ts'
 import { listenForSignals } from './shutdown.ts'
 import { parseDuration } from './time.ts'
 
@@ -106,12 +106,33 @@ function viewOf(host: Host, command: Performed): ProgramOptions['view'] {
   return async ({ log }) => (log.format === 'json' ? undefined : (await import('./terminal/run-view.ts')).openRunView(host, command.dryRun))
 }
 
+type AcceptOption = `accept-${Acceptance}`
+
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `Object.keys` forgets the names
+const ACCEPTANCES = Object.keys(ACCEPTABLE) as Acceptance[]
+
+function acceptOption(acceptance: Acceptance): AcceptOption {
+  return `accept-${acceptance}`
+}
+
+function acceptOptions(): Record<AcceptOption, { readonly type: 'boolean' }> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+  return Object.fromEntries(ACCEPTANCES.map((each) => [acceptOption(each), { type: 'boolean' }])) as Record<
+    AcceptOption,
+    { readonly type: 'boolean' }
+  >
+}
+
+/** Safety stops are theirs alone. */
+const WITH_RETENTION = JOBS.filter(({ retention }) => retention !== undefined)
+  .map(({ name }) => name)
+  .join(' and ')
+
 const OPTIONS = {
   'run-now': { type: 'boolean' },
   job: { type: 'string', multiple: true },
   'dry-run': { type: 'boolean' },
-  'accept-shorter-retention': { type: 'boolean' },
-  'accept-empty-table': { type: 'boolean' },
+  ...acceptOptions(),
   quiet: { type: 'boolean' },
   since: { type: 'string' },
   json: { type: 'boolean' },
@@ -129,8 +150,7 @@ const GOES_WITH: readonly (readonly [option: keyof typeof OPTIONS, ...forms: rea
   ['job', RUN_NOW, 'history'],
   ['dry-run', RUN_NOW, 'migrate'],
   ['quiet', RUN_NOW],
-  ['accept-shorter-retention', RUN_NOW],
-  ['accept-empty-table', RUN_NOW],
+  ...ACCEPTANCES.map((each) => [acceptOption(each), RUN_NOW] as const),
   ['since', 'history'],
   ['json', 'status', 'history', 'config'],
 ]
@@ -149,7 +169,7 @@ export function parseCommand(words: readonly string[]): Command {
   const runsNow = values['run-now'] === true
   const dryRun = values['dry-run'] === true
   const json = values.json === true
-  const accepted = { shorterRetention: values['accept-shorter-retention'] === true, emptyTable: values['accept-empty-table'] === true }
+  const accepted: Accepted = new Set(ACCEPTANCES.filter((each) => values[acceptOption(each)] === true))
   const { job: jobs = [], since = DEFAULT_SINCE, config: configFile } = values
   const sinceMs = parseDuration(since)
 
@@ -162,8 +182,10 @@ export function parseCommand(words: readonly string[]): Command {
     ...(more.length > 0 ? [`unexpected argument ${more.map(quoted).join(' ')}`] : []),
     ...(runsNow && command !== undefined ? [`--run-now does not go with ${command}`] : []),
     ...misplaced.map(([option, ...forms]) => `--${option} goes with ${forms.join(' or ')}`),
-    ...(dryRun && accepted.shorterRetention ? ['--accept-shorter-retention goes with --run-now, not with --dry-run'] : []),
-    ...(dryRun && accepted.emptyTable ? ['--accept-empty-table goes with --run-now, not with --dry-run'] : []),
+    ...(dryRun ? [...accepted].map((each) => `--${acceptOption(each)} goes with --run-now, not with --dry-run`) : []),
+    ...(jobs.length > 0 && jobs.every((job) => JOBS.some((each) => each.name === job && each.retention === undefined))
+      ? [...accepted].map((each) => `--${acceptOption(each)} goes with ${WITH_RETENTION}, which --job leaves out`)
+      : []),
     ...jobs
       .filter((job) => !JOBS.some((each) => each.name === job))
       .map((job) => `unknown job ${quoted(job)}; the jobs are ${JOBS.map((each) => each.name).join(', ')}`),

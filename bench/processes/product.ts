@@ -14,7 +14,7 @@ import { RETENTION_MS } from '../audit-rows.ts'
 import { recorded } from './recorded.ts'
 import type { Batch, Contender, Steady } from './contenders.ts'
 
-const EVERYTHING = { shorterRetention: true, emptyTable: true }
+const EVERYTHING = new Set(['shorter-retention', 'empty-table', 'clock'] as const)
 
 const JOB = JOBS.find(({ table }) => table === 'audit_logs')!
 

@@ -35,7 +35,10 @@ FROM (VALUES
     -- where the archive ends, and what a run added to it, which goes with the run's record
     ('maintenance_archives', 'SELECT, INSERT, UPDATE'),
     ('maintenance_archived', 'SELECT, INSERT, UPDATE, DELETE'),
-    ('maintenance_archive_history', 'SELECT')
+    ('maintenance_archive_history', 'SELECT'),
+    -- how long its files are kept, and what a run removed from it, which goes with the run's record
+    ('maintenance_archive_retention', 'SELECT, INSERT, UPDATE'),
+    ('maintenance_archive_removed', 'SELECT, INSERT, UPDATE, DELETE')
 ) AS needed (relation, rights)
 WHERE to_regclass(format('%I.%I', :'schema', needed.relation)) IS NOT NULL \gexec
 

@@ -9,6 +9,7 @@ import {
   type TellDay,
   type Transaction,
 } from '../database/database.ts'
+import type { EpochMs } from '../time.ts'
 import type { Archive } from './archive.ts'
 import { archiveFailed } from './damage.ts'
 import { viewOf } from './digests.ts'
@@ -60,8 +61,12 @@ export class Archiving implements ExpiredRows {
     return this.#rows.census(thorough)
   }
 
-  sparesAny(): Promise<boolean> {
-    return this.#rows.sparesAny()
+  keptUntil(until: EpochMs, most: number): Promise<number> {
+    return this.#rows.keptUntil(until, most)
+  }
+
+  daysSince(from: EpochMs, most: number): Promise<number> {
+    return this.#rows.daysSince(from, most)
   }
 }
 

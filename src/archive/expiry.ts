@@ -7,21 +7,55 @@ import { readChain, removedBy, type Found } from './chain.ts'
 import { damaged } from './damage.ts'
 import { dayOf, holdsRows, MANIFEST_SUFFIX, pathOf, rowsOf } from './path.ts'
 import { alterationOf } from './read-rows.ts'
+import type { RetentionRecord } from './retention.ts'
 import type { Step } from './state.ts'
 
 /** Files removed in one step: their manifests are read, and named in one link of the chain. */
 const MOST_FILES = 500
 
+/** What whole links say of files of rows: those that should be there, and those whose time had come. */
+export interface Holdings {
+  readonly there: readonly Dated[]
+  readonly gone: readonly Dated[]
+}
+
+export interface Dated {
+  /** `2026-08-25`: of its rows, in UTC. */
+  readonly day: string
+}
+
+/** Reads every manifest. What is no part of the chain is nobody's to remove and counts for nothing: `archive verify` names it. */
+export async function holdingsOf(folder: ArchiveFolder, head: Link | null): Promise<Holdings> {
+  const { links } = await readChain(folder, await folder.list(), head)
+  const removed = removedBy(links)
+  const there: Dated[] = []
+  const gone: Dated[] = []
+  for (const { manifest } of links) {
+    if (manifest.file !== undefined) (removed.has(manifest.manifest) ? gone : there).push({ day: manifest.file.day })
+  }
+  return { there, gone }
+}
+
+/** Of which day the oldest file is, by the names alone. */
+export async function oldestDay(folder: ArchiveFolder): Promise<string | undefined> {
+  for await (const path of folder.files()) if (holdsRows(path)) return dayOf(path)
+  return undefined
+}
+
+/** Files of earlier days have had their time. The day in which the oldest row lies that is still kept is kept as a whole. */
+export function firstKeptDay(now: EpochMs, keptMs: number): string {
+  return formatDay(now - keptMs)
+}
+
 /**
  * Removes the files of days that ended longer ago than the archive is kept, whole days only. That becomes a link of the chain: it names the
  * manifests of what went, which stay, so that what is missing lawfully is told from what is missing.
  */
-export async function expireFiles(archive: Archive, keptMs: EpochMs): Promise<void> {
+export async function expireFiles(archive: Archive, retention: RetentionRecord, keptMs: number): Promise<void> {
   const { folder, record, source, options } = archive
-  // The day in which the oldest row lies that is still kept is kept as a whole.
-  const before = formatDay(options.now - keptMs)
+  const before = firstKeptDay(options.now, keptMs)
   for (;;) {
-    if (options.stopping.aborted || !(await holdsDaysBefore(folder, before))) return
+    if (options.stopping.aborted || ((await oldestDay(folder)) ?? before) >= before) return
     const state = await record.load(options.database)
     const expired = await expiredLinks(folder, state.head, before)
     if (expired.length === 0) return
@@ -54,21 +88,15 @@ export async function expireFiles(archive: Archive, keptMs: EpochMs): Promise<vo
       growth: { rows: -rows, bytes: -bytes, files: -removed.length },
       newestAt: null,
     }
-    await options.underLease((tx) => record.begin(tx, step, position, ''))
+    await options.underLease(async (tx) => {
+      await record.begin(tx, step, position, '')
+      await retention.noteRemoved(tx, run, { rows, bytes, files: removed.length })
+    })
     await archive.settle()
   }
 }
 
-/** A look at the names alone. */
-async function holdsDaysBefore(folder: ArchiveFolder, before: string): Promise<boolean> {
-  for await (const path of folder.files()) {
-    if (dayOf(path) >= before) return false
-    if (holdsRows(path)) return true
-  }
-  return false
-}
-
-/** The oldest first. What is no part of the chain is nobody's to remove and counts for nothing: `archive verify` names it. */
+/** The oldest first. */
 async function expiredLinks(folder: ArchiveFolder, head: Link | null, before: string): Promise<readonly Found[]> {
   const { links } = await readChain(folder, await folder.list(), head)
   const gone = removedBy(links)

@@ -1,10 +1,14 @@
 import { JOBS } from '../catalogue.ts'
 import { describeSettings } from '../config/schema.ts'
+import { ACCEPTABLE } from '../retention/safety.ts'
 
 /** `--help`. */
 export function helpText(): string {
   const width = Math.max(...JOBS.map((job) => job.name.length))
   const jobs = JOBS.map((job) => `  ${job.name.padEnd(width)}  ${job.summary}`).join('\n')
+  const acceptances = Object.entries(ACCEPTABLE)
+    .map(([name, help]) => `      ${`--accept-${name}`.padEnd(35)}${help}`)
+    .join('\n')
   const url = describeSettings().find((setting) => setting.key === 'database.url')?.default
   return `Keeps the Secure MCP Gateway's database correct and small: applies migrations, purges what has expired.
 
@@ -14,8 +18,7 @@ Usage
       --job NAME                         only this job (may be repeated)
       --dry-run                          count what would go; change nothing, not even migrations
       --quiet                            the log alone: neither progress nor table, no colour
-      --accept-shorter-retention         go on although the retention is shorter than before and much would go
-      --accept-empty-table               go on although no row would be left
+${acceptances}
   mcp-gateway-maintenance migrate        apply pending migrations, exit            [--dry-run]
   mcp-gateway-maintenance status         database, migrations, jobs, last and next runs, what waits   [--json]
   mcp-gateway-maintenance history        past runs: when, what was deleted, how it ended   [--json]

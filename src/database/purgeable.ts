@@ -47,8 +47,13 @@ export interface ExpiredRows extends Slices {
   estimate(): Promise<Estimate>
   /** What is kept for its time's sake. Asked at the end of a run; `thorough` reads also where rows still to be kept lie. */
   census(thorough: boolean): Promise<Census>
-  /** Whether a row is known that stays because its time has not come: a look-up, not a count. */
-  sparesAny(): Promise<boolean>
+  /** How many rows stay because their time lies between the cutoff and `until`, counted no further than `most`: a look-up. */
+  keptUntil(until: EpochMs, most: number): Promise<number>
+  /**
+   * On how many days in UTC lie rows whose time is at `from` or later, and before the cutoff; counted no further than `most`, by a look-up a day.
+   * Both are the beginning of a day.
+   */
+  daysSince(from: EpochMs, most: number): Promise<number>
 }
 
 export interface Estimate {

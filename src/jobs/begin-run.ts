@@ -1,4 +1,6 @@
-import { RUNS, lastAcceptedRetention } from './history.ts'
+import { JUMP_MS } from '../retention/safety.ts'
+import type { EpochMs } from '../time.ts'
+import { RUNS, precedentOf, type Precedent } from './history.ts'
 import { persistently } from './persistence.ts'
 import { claimRun, type Claim } from './recorded-run.ts'
 import { unrecordedRun } from './run.ts'
@@ -9,8 +11,8 @@ export async function beginRun(options: RunnerOptions, request: RunRequest): Pro
   const { database, clock, recorded } = options
   const { job, trigger, slot, stopping, dryRun } = request
   if (recorded && !dryRun) return claimRun(options, { job: job.name, trigger, slot, stopping })
-  const lastAccepted = async (): Promise<number | undefined> =>
-    recorded ? lastAcceptedRetention(database, database.named(RUNS), job.name) : undefined
-  const run = await persistently({ database, clock, stopping }, () => unrecordedRun(database, clock, lastAccepted))
+  const precedent = async (now: EpochMs): Promise<Precedent | undefined> =>
+    recorded ? precedentOf(database, database.named(RUNS), job.name, now, JUMP_MS) : undefined
+  const run = await persistently({ database, clock, stopping }, () => unrecordedRun(database, clock, precedent))
   return { kind: 'run', run }
 }

@@ -1,4 +1,5 @@
 import type { Query, Tally, Transaction } from '../database/database.ts'
+import type { Gap } from '../retention/safety.ts'
 import { MINUTE, type EpochMs } from '../time.ts'
 import type { Outcome, Trigger } from './result.ts'
 
@@ -7,7 +8,7 @@ export const RUNS = 'maintenance_runs'
 export const LEASES = 'maintenance_leases'
 
 /** How far a clock may be ahead of the one that stamped a run before that run is taken for one of the future, which a clock that was set back leaves. */
-const FUTURE_MS = MINUTE
+export const FUTURE_MS = MINUTE
 
 export interface OpenedRun {
   readonly job: string
@@ -64,14 +65,38 @@ export async function lastRunAt(query: Query, table: string, job: string, since:
   return rows[0]?.started_at
 }
 
-/** The retention of the last run that was allowed to delete. */
-export async function lastAcceptedRetention(query: Query, table: string, job: string): Promise<number | undefined> {
-  const { rows } = await query.query<{ retention: number }>(
-    `SELECT retention FROM ${table} WHERE job = $1 AND retention IS NOT NULL ORDER BY id DESC LIMIT 1`,
+/** What a run is measured by: the last run of its job that was allowed to delete, and what lies between. */
+export interface Precedent {
+  readonly retentionMs: number
+  /** From it to this run, each pair of runs that began so far apart. Runs of the future, which a clock that was set back leaves, are none. */
+  readonly gaps: readonly Gap[]
+}
+
+/**
+ * `undefined`: no run of the job was ever allowed to delete. By the order in which runs were opened, not by their times, which a wrong clock may have given. A run
+ * that was stopped since is one end of a gap: what is written after it does not fill that gap.
+ */
+export async function precedentOf(query: Query, table: string, job: string, now: EpochMs, apartMs: number): Promise<Precedent | undefined> {
+  const { rows } = await query.query<{ id: number; retention: number }>(
+    `SELECT id, retention FROM ${table} WHERE job = $1 AND retention IS NOT NULL ORDER BY id DESC LIMIT 1`,
     [job],
   )
-  return rows[0]?.retention
+  const [last] = rows
+  if (last === undefined) return undefined
+  const { rows: gaps } = await query.query<Gap>(
+    `SELECT s.earlier AS "from", s.later AS "to" FROM (
+       SELECT r.at AS later, lag(r.at) OVER (ORDER BY r.id) AS earlier FROM (
+         SELECT id, started_at AS at FROM ${table} WHERE job = $1 AND id >= CAST($2 AS bigint) AND started_at <= CAST($3 AS bigint)
+         UNION ALL SELECT CAST($4 AS bigint) AS id, CAST($5 AS bigint) AS at
+       ) AS r
+     ) AS s WHERE s.later - s.earlier > CAST($6 AS bigint) ORDER BY s.later LIMIT ${MOST_GAPS}`,
+    [job, last.id, now + FUTURE_MS, Number.MAX_SAFE_INTEGER, now, apartMs],
+  )
+  return { retentionMs: last.retention, gaps }
 }
+
+/** So many suspect gaps behind each other, and one of them tells enough. */
+const MOST_GAPS = 20
 
 /** From here on the run may delete. */
 export async function acceptRun(

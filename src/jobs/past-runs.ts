@@ -1,7 +1,8 @@
+import { REMOVED } from '../archive/retention.ts'
 import { ARCHIVED, type Growth } from '../archive/state.ts'
 import type { Query, Relation, Session } from '../database/database.ts'
 import type { EpochMs } from '../time.ts'
-import { RUNS } from './history.ts'
+import { FUTURE_MS, RUNS } from './history.ts'
 
 /** A run as it is on record. */
 export interface PastRun {
@@ -24,6 +25,8 @@ export interface PastRun {
   readonly locked: number
   /** What it added to the archive; `undefined`: nothing. */
   readonly archived: Growth | undefined
+  /** What it removed from the archive; `undefined`: nothing. */
+  readonly removed: Growth | undefined
   /** Why it failed, was stopped, skipped or interrupted. */
   readonly error: string | undefined
 }
@@ -33,13 +36,15 @@ export interface RunTables {
   readonly runs: string
   /** What runs archived; `undefined`: there is no such table. */
   readonly archived: string | undefined
+  /** What runs removed from the archive; `undefined`: there is no such table. */
+  readonly removed: string | undefined
 }
 
 /** `undefined`: no run is on record here. */
 export function runTables(database: Pick<Session, 'named'>, relations: ReadonlyMap<string, Relation>): RunTables | undefined {
   const named = (table: string): string | undefined => (relations.get(table)?.kind === 'table' ? database.named(table) : undefined)
   const runs = named(RUNS)
-  return runs === undefined ? undefined : { runs, archived: named(ARCHIVED) }
+  return runs === undefined ? undefined : { runs, archived: named(ARCHIVED), removed: named(REMOVED) }
 }
 
 /** Runs that began at `since` or later, oldest first; of every job where `jobs` is empty. */
@@ -52,29 +57,29 @@ export async function runsSince(query: Query, tables: RunTables, since: EpochMs,
   return rows.map(pastRun)
 }
 
-/** The last run of a job that ended, however it did. */
-export async function lastEnded(query: Query, tables: RunTables, job: string): Promise<PastRun | undefined> {
+/** The last run of a job that ended, however it did; none of the future, which a clock that was set back leaves. */
+export async function lastEnded(query: Query, tables: RunTables, job: string, now: EpochMs): Promise<PastRun | undefined> {
   const { rows } = await query.query<StoredRun>(
-    `${selected(tables)} WHERE r.job = $1 AND r.outcome IS NOT NULL ORDER BY r.started_at DESC, r.id DESC LIMIT 1`,
-    [job],
+    `${selected(tables)} WHERE r.job = $1 AND r.outcome IS NOT NULL AND r.started_at <= $2 ORDER BY r.started_at DESC, r.id DESC LIMIT 1`,
+    [job, now + FUTURE_MS],
   )
   return rows[0] === undefined ? undefined : pastRun(rows[0])
 }
 
-/** The last runs of a job that began, whether or not they have ended: newest first. */
-export async function lastRuns(query: Query, tables: RunTables, job: string, most: number): Promise<readonly PastRun[]> {
-  const { rows } = await query.query<StoredRun>(`${selected(tables)} WHERE r.job = $1 ORDER BY r.started_at DESC, r.id DESC LIMIT $2`, [
-    job,
-    most,
-  ])
+/** The last runs of a job that began, whether or not they have ended: newest first, and none of the future. */
+export async function lastRuns(query: Query, tables: RunTables, job: string, now: EpochMs, most: number): Promise<readonly PastRun[]> {
+  const { rows } = await query.query<StoredRun>(
+    `${selected(tables)} WHERE r.job = $1 AND r.started_at <= $2 ORDER BY r.started_at DESC, r.id DESC LIMIT $3`,
+    [job, now + FUTURE_MS, most],
+  )
   return rows.map(pastRun)
 }
 
-/** When the last run of a job that succeeded came to its end. */
-export async function lastSuccessAt(query: Query, table: string, job: string): Promise<EpochMs | undefined> {
+/** When the last run of a job that succeeded came to its end; none of the future. */
+export async function lastSuccessAt(query: Query, table: string, job: string, now: EpochMs): Promise<EpochMs | undefined> {
   const { rows } = await query.query<{ finished_at: number | null }>(
-    `SELECT finished_at FROM ${table} WHERE job = $1 AND outcome = 'succeeded' ORDER BY started_at DESC, id DESC LIMIT 1`,
-    [job],
+    `SELECT finished_at FROM ${table} WHERE job = $1 AND outcome = 'succeeded' AND started_at <= $2 ORDER BY started_at DESC, id DESC LIMIT 1`,
+    [job, now + FUTURE_MS],
   )
   return rows[0]?.finished_at ?? undefined
 }
@@ -92,10 +97,16 @@ const COLUMNS =
   'r.id, r.job, r.outcome, r."trigger", r.worker, r.version, r.started_at, r.finished_at, r.cutoff, r.retention, r.rows_deleted, r.batches, ' +
   'r.undated, r.unreadable, r.locked, r.error'
 
-function selected({ runs, archived }: RunTables): string {
-  if (archived === undefined) return `SELECT ${COLUMNS} FROM ${runs} AS r`
-  return `SELECT ${COLUMNS}, a."rows" AS archived_rows, a.bytes AS archived_bytes, a.files AS archived_files
-     FROM ${runs} AS r LEFT JOIN ${archived} AS a ON a.run = r.id`
+function selected({ runs, archived, removed }: RunTables): string {
+  const joined = [
+    ...(archived === undefined ? [] : [{ table: archived, alias: 'a', name: 'archived' }]),
+    ...(removed === undefined ? [] : [{ table: removed, alias: 'g', name: 'removed' }]),
+  ]
+  const columns = joined.map(
+    ({ alias, name }) => `, ${alias}."rows" AS ${name}_rows, ${alias}.bytes AS ${name}_bytes, ${alias}.files AS ${name}_files`,
+  )
+  const joins = joined.map(({ table, alias }) => ` LEFT JOIN ${table} AS ${alias} ON ${alias}.run = r.id`)
+  return `SELECT ${COLUMNS}${columns.join('')} FROM ${runs} AS r${joins.join('')}`
 }
 
 interface StoredRun {
@@ -118,6 +129,9 @@ interface StoredRun {
   readonly archived_rows?: number | null
   readonly archived_bytes?: number | null
   readonly archived_files?: number | null
+  readonly removed_rows?: number | null
+  readonly removed_bytes?: number | null
+  readonly removed_files?: number | null
 }
 
 function pastRun(row: StoredRun): PastRun {
@@ -138,11 +152,12 @@ function pastRun(row: StoredRun): PastRun {
     cutoff: row.cutoff ?? undefined,
     retentionMs: row.retention ?? undefined,
     deleted: row.rows_deleted,
-    archived: archivedBy(row),
+    archived: growthOf(row.archived_rows, row.archived_bytes, row.archived_files),
+    removed: growthOf(row.removed_rows, row.removed_bytes, row.removed_files),
     error: row.error ?? undefined,
   }
 }
 
-function archivedBy({ archived_rows: rows, archived_bytes: bytes, archived_files: files }: StoredRun): Growth | undefined {
+function growthOf(rows: number | null | undefined, bytes: number | null | undefined, files: number | null | undefined): Growth | undefined {
   return rows == null ? undefined : { rows, bytes: bytes ?? 0, files: files ?? 0 }
 }

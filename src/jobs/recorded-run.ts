@@ -1,4 +1,5 @@
 import { DatabaseError, type Session, type Transaction } from '../database/database.ts'
+import { JUMP_MS } from '../retention/safety.ts'
 import { formatTime, type Clock, type EpochMs } from '../time.ts'
 import {
   acceptRun,
@@ -6,11 +7,12 @@ import {
   closeDeadRuns,
   finishRun,
   forgetOwnRun,
-  lastAcceptedRetention,
   lastRunAt,
   LEASES,
   openRun,
+  precedentOf,
   RUNS,
+  type Precedent,
 } from './history.ts'
 import { HeldLease } from './held-lease.ts'
 import { claimLease, holderOf, releaseLease, type Lease } from './lease.ts'
@@ -132,9 +134,9 @@ class RecordedRun implements Run {
 
   readonly quietBatch: Run['quietBatch'] = (work) => this.#lease.transaction(work)
 
-  lastAcceptedRetention(): Promise<number | undefined> {
+  precedent(): Promise<Precedent | undefined> {
     const { database, runs, lease } = this.#recorded
-    return lastAcceptedRetention(database, runs, lease.job)
+    return precedentOf(database, runs, lease.job, this.now, JUMP_MS)
   }
 
   /** Noted with the first batch, or at the end: a run that deleted nothing before it was killed need not count as accepted. */

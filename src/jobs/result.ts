@@ -37,6 +37,8 @@ export interface RunResult {
 }
 
 export interface ArchivedByRun extends Growth {
+  /** What left the archive, its time having come. */
+  readonly removed: Growth
   /** After it; see `lagOf`. */
   readonly lagMs: number | undefined
   /** The last one of the whole archive, by `archive verify`. */

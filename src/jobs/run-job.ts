@@ -5,14 +5,15 @@ import { counting, removing, watched } from '../retention/disposals.ts'
 import { adaptivePacer, countingPacer, type PauseReason } from '../retention/pacer.ts'
 import { purge, type Progress } from '../retention/purge.ts'
 import { cutoffOf } from '../retention/rule.ts'
+import type { Accepted } from '../retention/safety.ts'
 import type { Clock, EpochMs } from '../time.ts'
-import { openArchiving, type ArchiveTarget } from './archiving.ts'
+import { forecastArchive, openArchiving, type ArchiveTarget } from './archiving.ts'
 import { RUNS, type RunCounts } from './history.ts'
 import { HISTORY_MS, oldRuns } from './old-runs.ts'
 import { beginRun } from './begin-run.ts'
 import type { ArchivedByRun, Outcome, RunResult, Trigger } from './result.ts'
 import type { Run } from './run.ts'
-import { checkSafety, type Accepted } from './safety-check.ts'
+import { checkSafety } from './safety-check.ts'
 
 export interface RunRequest {
   readonly job: Job
@@ -141,8 +142,10 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run, 
   if (inspection.kind === 'absent') return { outcome: 'skipped', reason: inspection.reason }
   for (const warning of inspection.warnings) warn(warning)
 
-  const safety = checkSafety({ ...options, ...request, run, cutoff, retentionMs, warn })
-  await (dryRun ? safety.catch((error: unknown) => warnOfStop(error, warn)) : safety)
+  const forecast = (): ReturnType<typeof forecastArchive> => forecastArchive(options, request, run.now)
+  const safety = checkSafety({ ...options, ...request, run, cutoff, retentionMs, forecast, warn })
+  await (dryRun ? safety.catch((error: unknown) => warnOfStop(messageOf(safetyStop(error)), warn)) : safety)
+  if (dryRun) warnOfStop((await forecast())?.stop ?? '', warn)
   if (stopping.aborted) return { outcome: 'interrupted' }
   run.accept(cutoff, retentionMs)
 
@@ -155,7 +158,7 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run, 
   const paused = (ms: number, reason: PauseReason): void => listener.jobPaused(job.name, ms, reason)
   const pacer = await (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused)
   await purge(rows, dispose, pacer, (progress) => void (work.progress = progress), stopping)
-  await archiving?.finish()
+  const archiveStop = await archiving?.finish()
   if (work.progress.affected > 0) await database.tidy(true)
   if (stopping.aborted) return { outcome: 'interrupted' }
 
@@ -164,8 +167,9 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run, 
   // Only the job that keeps the audit logs within bounds does the same for the worker's own record.
   if (options.recorded && !dryRun && job.retention !== undefined) await purgeOldRuns(options, request, run)
   if (stopping.aborted) return { outcome: 'interrupted' }
-  const error = refusedRows(job, work.progress)
-  return error === undefined ? { outcome: 'succeeded' } : { outcome: 'failed', error }
+  const refused = refusedRows(job, work.progress)
+  if (archiveStop !== undefined) return { outcome: 'stopped', error: together(archiveStop, refused) }
+  return refused === undefined ? { outcome: 'succeeded' } : { outcome: 'failed', error: refused }
 }
 
 async function purgeOldRuns({ database, clock }: RunnerOptions, { stopping }: RunRequest, run: Run): Promise<void> {
@@ -180,9 +184,17 @@ function endingOf(error: unknown, { stopping }: RunRequest): Ending {
   return { outcome: isSafetyStop(error) ? 'stopped' : 'failed', error }
 }
 
-function warnOfStop(error: unknown, warn: (message: string) => void): void {
+function warnOfStop(message: string, warn: (message: string) => void): void {
+  for (const line of message.split('\n')) if (line !== '') warn(`a run would be stopped: ${line}`)
+}
+
+function safetyStop(error: unknown): unknown {
   if (!isSafetyStop(error)) throw error
-  for (const line of messageOf(error).split('\n')) warn(`a run would be stopped: ${line}`)
+  return error
+}
+
+function together(stop: MaintenanceError, other: MaintenanceError | undefined): MaintenanceError {
+  return other === undefined ? stop : new MaintenanceError(stop.code, `${stop.message}\n${other.message}`, { cause: other })
 }
 
 function isSafetyStop(error: unknown): boolean {

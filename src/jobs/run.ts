@@ -1,6 +1,6 @@
 import type { Session, Tally, Transaction } from '../database/database.ts'
 import type { Clock, EpochMs } from '../time.ts'
-import type { FinishedRun, RunCounts } from './history.ts'
+import type { FinishedRun, Precedent, RunCounts } from './history.ts'
 
 /** Opens a transaction, does the work in it, and commits. */
 export type Bracket = (work: (tx: Transaction) => Promise<Tally>) => Promise<Tally>
@@ -17,8 +17,8 @@ export interface Run {
   readonly batch: Bracket
   /** Around anything else that is done under the lease, and not told of. */
   readonly quietBatch: <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
-  /** The last retention that a run of this job was allowed to delete by. */
-  lastAcceptedRetention(): Promise<number | undefined>
+  /** What the runs of this job before it say; `undefined`: none is on record that was allowed to delete. */
+  precedent(): Promise<Precedent | undefined>
   /** Before anything is deleted. */
   accept(cutoff: EpochMs, retentionMs: number | undefined): void
   /** What is on record of it in the end; `undefined`: nothing is. */
@@ -26,7 +26,11 @@ export interface Run {
 }
 
 /** A run that leaves no trace: one that changes nothing, or where there are no tables to record it in. */
-export async function unrecordedRun(database: Session, clock: Clock, lastAccepted: Run['lastAcceptedRetention']): Promise<Run> {
+export async function unrecordedRun(
+  database: Session,
+  clock: Clock,
+  precedent: (now: EpochMs) => ReturnType<Run['precedent']>,
+): Promise<Run> {
   const now = await database.now()
   return {
     id: undefined,
@@ -34,7 +38,7 @@ export async function unrecordedRun(database: Session, clock: Clock, lastAccepte
     hostAheadMs: clock.now() - now,
     batch: (work) => database.transaction(work),
     quietBatch: (work) => database.transaction(work),
-    lastAcceptedRetention: lastAccepted,
+    precedent: () => precedent(now),
     accept: () => {},
     finish: () => Promise.resolve(undefined),
   }

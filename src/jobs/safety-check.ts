@@ -4,17 +4,24 @@ import { MaintenanceError } from '../errors.ts'
 import { counting } from '../retention/disposals.ts'
 import { countingPacer } from '../retention/pacer.ts'
 import { purge } from '../retention/purge.ts'
-import { emptyingMessage, judgeClocks, MOST_ROWS_EMPTIED, shrinkingMessage, smallPartOf } from '../retention/safety.ts'
+import {
+  emptyingMessage,
+  filesLost,
+  FUTURE_ROW_MS,
+  judgeClocks,
+  jumpMessage,
+  LEAST_NEWEST_KEPT,
+  MOST_ROWS_EMPTIED,
+  rowsLost,
+  shrinkingMessage,
+  smallPartOf,
+  suspectGap,
+  type Accepted,
+  type SuspectGap,
+} from '../retention/safety.ts'
 import type { Clock, EpochMs } from '../time.ts'
+import type { Precedent } from './history.ts'
 import type { Run } from './run.ts'
-
-/** What a person has looked at and wants done. */
-export interface Accepted {
-  readonly shorterRetention: boolean
-  readonly emptyTable: boolean
-}
-
-export const NOTHING_ACCEPTED: Accepted = { shorterRetention: false, emptyTable: false }
 
 export interface SafetyOptions {
   readonly database: Database
@@ -25,6 +32,8 @@ export interface SafetyOptions {
   /** As the run would go by it; `undefined`: the job has none. */
   readonly retentionMs: number | undefined
   readonly accepted: Accepted
+  /** Of the job's archive, how many files a run would remove; `undefined`: it has none. */
+  readonly forecast: () => Promise<{ readonly files: number; readonly expired: number } | undefined>
   readonly warn: (message: string) => void
   readonly stopping: AbortSignal
 }
@@ -37,25 +46,51 @@ export async function checkSafety(options: SafetyOptions): Promise<void> {
   if (clocks.kind === 'warning') warn(clocks.message)
   if (retentionMs === undefined) return
 
+  const precedent = await run.precedent()
   const reasons = [
-    ...(accepted.shorterRetention ? [] : await shrinking(options, retentionMs)),
-    ...(accepted.emptyTable ? [] : await emptying(options)),
+    ...(accepted.has('shorter-retention') || precedent === undefined ? [] : await shrinking(options, retentionMs, precedent)),
+    ...(accepted.has('clock') || precedent === undefined ? [] : await jumping(options, precedent)),
+    ...(accepted.has('empty-table') ? [] : await emptying(options)),
   ]
   if (reasons.length > 0) throw new MaintenanceError('SAFETY_STOP', reasons.join('\n'))
 }
 
-async function shrinking(options: SafetyOptions, retentionMs: number): Promise<string[]> {
-  const { run, job, database } = options
-  const lastAcceptedMs = await run.lastAcceptedRetention()
-  if (lastAcceptedMs === undefined || retentionMs >= lastAcceptedMs) return []
+async function shrinking(options: SafetyOptions, retentionMs: number, precedent: Precedent): Promise<string[]> {
+  const { job, database } = options
+  const lastAcceptedMs = precedent.retentionMs
+  if (retentionMs >= lastAcceptedMs) return []
   const rows = await rowsOf(database, job.table)
   if (!(await expireMoreThan(options, smallPartOf(rows)))) return []
   return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, rows })]
 }
 
+/** A week and more without a run, hardly a row of that time, and much would go: somebody set the clock. */
+async function jumping(options: SafetyOptions, { gaps }: Precedent): Promise<string[]> {
+  const { job, database } = options
+  const jump = await firstJump(options, gaps.map(suspectGap))
+  if (jump === undefined) return []
+  const rows = await rowsOf(database, job.table)
+  const archive = await options.forecast()
+  const losses = [
+    ...((await expireMoreThan(options, smallPartOf(rows))) ? [rowsLost(rows, job.table)] : []),
+    ...(archive !== undefined && archive.expired > smallPartOf(archive.files) ? [filesLost(archive.files, job.table)] : []),
+  ]
+  return losses.length === 0 ? [] : [jumpMessage({ ...jump, job: job.name, table: job.table, losses })]
+}
+
+async function firstJump({ database, job }: SafetyOptions, gaps: readonly (SuspectGap | undefined)[]): Promise<SuspectGap | undefined> {
+  for (const gap of gaps) {
+    if (gap === undefined) continue
+    const { daysFrom, daysTo, leastDaysWithRows } = gap
+    if ((await database.expired(job, daysTo).daysSince(daysFrom, leastDaysWithRows)) < leastDaysWithRows) return gap
+  }
+  return undefined
+}
+
 async function emptying(options: SafetyOptions): Promise<string[]> {
-  const { database, job, cutoff } = options
-  if (await database.expired(job, cutoff).sparesAny()) return []
+  const { database, job, cutoff, run } = options
+  const kept = await database.expired(job, cutoff).keptUntil(run.now + FUTURE_ROW_MS, LEAST_NEWEST_KEPT)
+  if (kept >= LEAST_NEWEST_KEPT) return []
   return (await expireMoreThan(options, MOST_ROWS_EMPTIED)) ? [emptyingMessage(job.name, job.table)] : []
 }
 

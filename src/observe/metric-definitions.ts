@@ -101,6 +101,24 @@ export const METRICS = {
     help: 'Files that runs added to the archive.',
     labels: { job: ARCHIVED },
   },
+  archiveRemovedRows: {
+    name: 'mcp_maintenance_archive_removed_rows_total',
+    kind: 'counter',
+    help: 'Rows of files that runs removed from the archive, their time having come, counted when the run ends.',
+    labels: { job: ARCHIVED },
+  },
+  archiveRemovedBytes: {
+    name: 'mcp_maintenance_archive_removed_bytes_total',
+    kind: 'counter',
+    help: 'Bytes of the files that runs removed from the archive, compressed.',
+    labels: { job: ARCHIVED },
+  },
+  archiveRemovedFiles: {
+    name: 'mcp_maintenance_archive_removed_files_total',
+    kind: 'counter',
+    help: 'Files that runs removed from the archive.',
+    labels: { job: ARCHIVED },
+  },
   archiveRows: {
     name: 'mcp_maintenance_archive_rows',
     kind: 'gauge',

@@ -42,6 +42,11 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
     bytes: new Counter({ ...described(METRICS.archivedBytes), registers }),
     files: new Counter({ ...described(METRICS.archivedFiles), registers }),
   }
+  const removed = {
+    rows: new Counter({ ...described(METRICS.archiveRemovedRows), registers }),
+    bytes: new Counter({ ...described(METRICS.archiveRemovedBytes), registers }),
+    files: new Counter({ ...described(METRICS.archiveRemovedFiles), registers }),
+  }
   const held = {
     rows: new Gauge({ ...described(METRICS.archiveRows), registers }),
     bytes: new Gauge({ ...described(METRICS.archiveBytes), registers }),
@@ -61,7 +66,7 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
     for (const histogram of [runDuration, batchDuration]) histogram.zero({ job })
     running.set({ job }, 0)
   }
-  for (const job of archiving) for (const count of GROWTH) archived[count].inc({ job }, 0)
+  for (const job of archiving) for (const counter of GROWTH.flatMap((count) => [archived[count], removed[count]])) counter.inc({ job }, 0)
 
   const oldest = new Map<string, EpochMs | undefined>()
   /** Since when a row should be in the archive; `undefined`: none is missing there. */
@@ -117,7 +122,13 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
         rowsDeleted.inc({ job }, Math.max(0, deleted - (told.get(job) ?? 0)))
         told.delete(job)
         for (const reason of METRICS.rowsKept.labels.reason) rowsKept.inc({ job, reason }, result[reason])
-        if (result.archived !== undefined) for (const count of GROWTH) archived[count].inc({ job }, result.archived[count])
+        const byRun = result.archived
+        if (byRun !== undefined) {
+          for (const count of GROWTH) {
+            archived[count].inc({ job }, byRun[count])
+            removed[count].inc({ job }, byRun.removed[count])
+          }
+        }
         if (outcome === 'succeeded') lastSuccess.set({ job }, clock.now() / SECOND)
       },
     },

@@ -118,6 +118,7 @@ function runDocument(run: PastRun) {
     unreadable,
     locked,
     archived: growthOrNull(run.archived),
+    removedFromArchive: growthOrNull(run.removed),
     error: orNull(run.error),
   }
 }

@@ -98,13 +98,13 @@ async function readRecord(
   at: EpochMs,
 ): Promise<Pick<JobStatus, 'lastRun' | 'lastSuccessAt' | 'recentRuns' | 'running'>> {
   const worker = await holderOf(database, database.named(LEASES), job, at)
-  const recentRuns = await lastRuns(database, tables, job, RECENT_RUNS)
+  const recentRuns = await lastRuns(database, tables, job, at, RECENT_RUNS)
   const succeeded = recentRuns.find(({ outcome }) => outcome === 'succeeded')
   return {
     recentRuns,
     // Nearly always it is among them.
-    lastRun: recentRuns.find(({ outcome }) => outcome !== undefined) ?? (await lastEnded(database, tables, job)),
-    lastSuccessAt: succeeded === undefined ? await lastSuccessAt(database, tables.runs, job) : succeeded.finishedAt,
+    lastRun: recentRuns.find(({ outcome }) => outcome !== undefined) ?? (await lastEnded(database, tables, job, at)),
+    lastSuccessAt: succeeded === undefined ? await lastSuccessAt(database, tables.runs, job, at) : succeeded.finishedAt,
     running: worker === undefined ? undefined : { worker, since: await openSince(database, tables.runs, job, worker) },
   }
 }

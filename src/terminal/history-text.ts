@@ -3,10 +3,10 @@ import { deletedByDay, type DeletedByDay } from '../status/deleted-by-day.ts'
 import { DAY, type EpochMs } from '../time.ts'
 import { dayColumnsText } from './day-columns.ts'
 import { red, type Style } from './style.ts'
-import { tableText } from './table.ts'
+import { tableText, type Column } from './table.ts'
 import { countText, durationText, minuteText } from '../status/words.ts'
 
-const COLUMNS = [
+const COLUMNS: readonly Column[] = [
   { title: 'started (UTC)' },
   { title: 'job', cutFirst: true },
   { title: 'trigger', dispensable: 3 },
@@ -16,13 +16,18 @@ const COLUMNS = [
   { title: 'took', align: 'right', dispensable: 1 },
   { title: 'worker', dispensable: 5 },
   { title: 'error', dispensable: 4 },
-] as const
+]
+
+/** Rows that left the archive; where none did, nobody has to wonder what the column means. */
+const REMOVED: Column = { title: 'left the archive', align: 'right', dispensable: 2 }
+const AFTER_ARCHIVED = 6
 
 /** Runs for people, oldest first, a line each; on a terminal what they deleted day by day, until today, is drawn below. */
 export function historyText(runs: readonly PastRun[], now: EpochMs, style: Style): string {
+  const removing = runs.some(({ removed }) => removed !== undefined)
   const table = tableText(
-    COLUMNS,
-    runs.map((run) => cellsOf(run, style)),
+    removing ? COLUMNS.toSpliced(AFTER_ARCHIVED, 0, REMOVED) : COLUMNS,
+    runs.map((run) => (removing ? cellsOf(run, style).toSpliced(AFTER_ARCHIVED, 0, countOf(run.removed)) : cellsOf(run, style))),
     style,
   )
   const chart = dayColumnsText(daysOf(runs, now), style)
@@ -48,9 +53,13 @@ function cellsOf({ startedAt, job, trigger, outcome, deleted, archived, finished
     trigger,
     outcome === undefined ? 'not ended' : failed ? red(outcome, style) : outcome,
     countText(deleted),
-    archived === undefined ? '' : countText(archived.rows),
+    countOf(archived),
     finishedAt === undefined ? '' : durationText(Math.max(0, finishedAt - startedAt)),
     worker,
     error?.replaceAll(/\s+/g, ' ') ?? '',
   ]
+}
+
+function countOf(growth: PastRun['archived']): string {
+  return growth === undefined ? '' : countText(growth.rows)
 }

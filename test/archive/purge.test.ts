@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { Client } from 'pg'
 import { DatabaseError, type Database } from '../../src/database/database.ts'
+import { NO_GROWTH } from '../../src/archive/state.ts'
 import { DAY, hostClock } from '../../src/time.ts'
 import { ENGINES } from '../support/engines.ts'
 import { auditLogs, count, intercepted, migrated, run } from '../jobs/support.ts'
@@ -45,7 +46,7 @@ for (const engine of ENGINES) {
     const again = await purged(database, folder.path)
     assert.deepEqual(
       [again.outcome, again.deleted, again.archived],
-      ['succeeded', 0, { rows: 0, bytes: 0, files: 0, lagMs: 0, verification: undefined }],
+      ['succeeded', 0, { ...NO_GROWTH, removed: NO_GROWTH, lagMs: 0, verification: undefined }],
     )
   })
 
@@ -191,9 +192,11 @@ for (const engine of ENGINES) {
     await auditLogs(outside, engine, 10, 100)
     const result = await purged(database, folder.path)
     assert.equal(result.archived?.rows, 20)
-    await purged(database, folder.path, { keptMs: 365 * DAY })
+    const accepted = new Set(['shorter-archive-retention'] as const)
+    const { archived } = await purged(database, folder.path, { keptMs: 365 * DAY, accepted })
     const rows = await archivedRows(folder.path)
     assert.equal(rows.length, 10)
+    assert.equal(archived?.removed.rows, 10)
     const { problems, removedFiles, rows: left } = await verified(database, folder.path)
     assert.deepEqual([problems, left], [[], 10])
     assert.ok(removedFiles >= 1)

@@ -9,7 +9,6 @@ import { ArchiveRecord } from '../../src/archive/state.ts'
 import { verify, type Verification } from '../../src/archive/verify.ts'
 import type { Database } from '../../src/database/database.ts'
 import type { RunResult } from '../../src/jobs/result.ts'
-import { NOTHING_ACCEPTED } from '../../src/jobs/safety-check.ts'
 import { DAY } from '../../src/time.ts'
 import { AUDIT_LOGS, run } from '../jobs/support.ts'
 import type { TestDatabase } from '../support/engines.ts'
@@ -32,7 +31,7 @@ export function purged(
 ): Promise<RunResult> {
   return run(
     database,
-    { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: { ...NOTHING_ACCEPTED, emptyTable: true }, ...request },
+    { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: new Set(['empty-table'] as const), ...request },
     { archive: { directory, uid: process.getuid?.(), keptMs }, ...options },
   )
 }

@@ -7,7 +7,6 @@ import { ENGINES, type TestDatabase } from '../support/engines.ts'
 import { auditLogs, count, intercepted, migrated, opened, run, AUDIT_LOGS } from '../jobs/support.ts'
 import { archivedOnce, filesIn, freshFolder, idsOf, purged, recordOf, verified } from './support.ts'
 import { DAY } from '../../src/time.ts'
-import { NOTHING_ACCEPTED } from '../../src/jobs/safety-check.ts'
 
 async function expireLease(outside: TestDatabase): Promise<void> {
   await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
@@ -103,7 +102,7 @@ for (const engine of ENGINES) {
     })
     assert.equal((await purged(crashing, folder.path)).outcome, 'failed')
     assert.ok(left.length > 0 && left.length < ids.length)
-    const bare = { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: { ...NOTHING_ACCEPTED, emptyTable: true } }
+    const bare = { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: new Set(['empty-table'] as const) }
     assert.equal((await run(database, bare)).deleted, left.length)
     await auditLogs(outside, engine, 10, 100)
     const late = await idsOf(outside)

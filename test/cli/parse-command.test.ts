@@ -5,7 +5,7 @@ import { MaintenanceError } from '../../src/errors.ts'
 import { DAY, HOUR } from '../../src/time.ts'
 
 const configFile = undefined
-const accepted = { shorterRetention: false, emptyTable: false }
+const accepted = new Set()
 
 const GOOD: readonly [string, object][] = [
   ['', { kind: 'worker', configFile }],
@@ -18,11 +18,22 @@ const GOOD: readonly [string, object][] = [
   ],
   [
     '--run-now --accept-shorter-retention',
-    { kind: 'run-now', jobs: [], dryRun: false, quiet: false, accepted: { shorterRetention: true, emptyTable: false }, configFile },
+    { kind: 'run-now', jobs: [], dryRun: false, quiet: false, accepted: new Set(['shorter-retention']), configFile },
   ],
   [
     '--run-now --accept-empty-table',
-    { kind: 'run-now', jobs: [], dryRun: false, quiet: false, accepted: { shorterRetention: false, emptyTable: true }, configFile },
+    { kind: 'run-now', jobs: [], dryRun: false, quiet: false, accepted: new Set(['empty-table']), configFile },
+  ],
+  [
+    '--run-now --job purge-sessions --job purge-audit-logs --accept-clock --accept-empty-table',
+    {
+      kind: 'run-now',
+      jobs: ['purge-sessions', 'purge-audit-logs'],
+      dryRun: false,
+      quiet: false,
+      accepted: new Set(['clock', 'empty-table']),
+      configFile,
+    },
   ],
   ['migrate', { kind: 'migrate', dryRun: false, configFile }],
   ['migrate --dry-run', { kind: 'migrate', dryRun: true, configFile }],
@@ -53,6 +64,10 @@ const BAD: readonly [string, RegExp][] = [
   ['--run-now migrate', /--run-now does not go with migrate/],
   ['--accept-shorter-retention', /--accept-shorter-retention goes with --run-now/],
   ['--run-now --dry-run --accept-empty-table', /--accept-empty-table goes with --run-now, not with --dry-run/],
+  ['--accept-clock', /--accept-clock goes with --run-now/],
+  ['status --accept-clock', /--accept-clock goes with --run-now/],
+  ['--run-now --dry-run --accept-clock', /--accept-clock goes with --run-now, not with --dry-run/],
+  ['--run-now --job purge-sessions --accept-clock', /--accept-clock goes with purge-audit-logs, which --job leaves out/],
   ['--run-now --json', /--json goes with status or history or config/],
   ['migrate --quiet', /--quiet goes with --run-now/],
   ['status --since 3d', /--since goes with history/],

@@ -1,5 +1,5 @@
 import { runNow } from '../../src/commands/run-now.ts'
-import { NOTHING_ACCEPTED } from '../../src/jobs/safety-check.ts'
+import { NOTHING_ACCEPTED } from '../../src/retention/safety.ts'
 import { withProgram, type Host } from '../../src/program.ts'
 import { hostClock } from '../../src/time.ts'
 import type { Arena } from './arena.ts'

@@ -5,7 +5,7 @@ import { openDatabase } from '../../src/database/open.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
 import type { RunResult } from '../../src/jobs/result.ts'
 import { runJob, type RunListener, type RunnerOptions, type RunRequest } from '../../src/jobs/run-job.ts'
-import { NOTHING_ACCEPTED } from '../../src/jobs/safety-check.ts'
+import { NOTHING_ACCEPTED } from '../../src/retention/safety.ts'
 import { readMigrationFiles } from '../../src/migrations/files.ts'
 import { migrate } from '../../src/migrations/migrate.ts'
 import { hostClock, SECOND, type Clock } from '../../src/time.ts'
@@ -119,7 +119,7 @@ export async function expiredSessions(database: TestDatabase, engine: TestEngine
 export async function auditLogs(database: TestDatabase, engine: TestEngine, rows: number, days: number): Promise<void> {
   const at =
     engine.name === 'sqlite'
-      ? `datetime('now', '-${days} days', (-n) || ' minutes')`
+      ? `datetime('now', '${-days} days', (-n) || ' minutes')`
       : `(now() AT TIME ZONE 'UTC') - interval '${days} days' - n * interval '1 minute'`
   await database.sql(
     `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) SELECT 't', 'u', 'invoke', 'success', ${at} FROM ${series(engine)}`,

@@ -141,7 +141,7 @@ test('two that are open count each for itself', async () => {
 })
 
 const LABEL = `{job="${ARCHIVED}"}`
-const KNOWN = { lagMs: 0, verification: undefined }
+const KNOWN = { removed: { rows: 0, bytes: 0, files: 0 }, lagMs: 0, verification: undefined }
 const HELD = { rows: 70, bytes: 3_000, files: 3, head: null, newestAt: NOW, filesInHand: 0 }
 
 test('what runs archived is counted, and what is not known of the archive has no value', async () => {
@@ -149,11 +149,16 @@ test('what runs archived is counted, and what is not known of the archive has no
   const before = await samples(metrics)
   assert.equal(before.get(`mcp_maintenance_archived_rows_total${LABEL}`), 0)
   assert.deepEqual(
-    [...before.keys()].filter((name) => name.startsWith('mcp_maintenance_archive_')),
+    [...before.keys()].filter((name) => /^mcp_maintenance_archive_(?!removed_)/.test(name)),
     [],
   )
   metrics.listener.jobFinished?.({ ...RESULT, job: ARCHIVED, deleted: 50, archived: { rows: 50, bytes: 2_000, files: 2, ...KNOWN } })
-  metrics.listener.jobFinished?.({ ...RESULT, job: ARCHIVED, outcome: 'failed', archived: { rows: 20, bytes: 1_000, files: 1, ...KNOWN } })
+  metrics.listener.jobFinished?.({
+    ...RESULT,
+    job: ARCHIVED,
+    outcome: 'failed',
+    archived: { rows: 20, bytes: 1_000, files: 1, ...KNOWN, removed: { rows: 9, bytes: 500, files: 3 } },
+  })
   const after = await samples(metrics)
   for (const [name, value] of [
     ['rows', 70],
@@ -161,6 +166,13 @@ test('what runs archived is counted, and what is not known of the archive has no
     ['files', 3],
   ] as const)
     assert.equal(after.get(`mcp_maintenance_archived_${name}_total${LABEL}`), value)
+  assert.equal(before.get(`mcp_maintenance_archive_removed_files_total${LABEL}`), 0)
+  for (const [name, value] of [
+    ['rows', 9],
+    ['bytes', 500],
+    ['files', 3],
+  ] as const)
+    assert.equal(after.get(`mcp_maintenance_archive_removed_${name}_total${LABEL}`), value)
 })
 
 test('the archive is told as it was last known; its lag grows while nothing happens', async () => {

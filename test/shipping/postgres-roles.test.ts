@@ -175,6 +175,8 @@ for (const major of POSTGRES_MAJORS) {
           ['maintenance_archives', 'INSERT SELECT UPDATE'],
           ['maintenance_archived', 'DELETE INSERT SELECT UPDATE'],
           ['maintenance_archive_history', 'SELECT'],
+          ['maintenance_archive_retention', 'INSERT SELECT UPDATE'],
+          ['maintenance_archive_removed', 'DELETE INSERT SELECT UPDATE'],
         ]),
       )
       await roles.as(roles.purge, async (client) => {

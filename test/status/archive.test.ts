@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { JOBS } from '../../src/catalogue.ts'
 import type { Database } from '../../src/database/database.ts'
+import { NO_GROWTH } from '../../src/archive/state.ts'
 import { runsSince, runTables } from '../../src/jobs/past-runs.ts'
 import { readStatus, statusWithout, type Status, type StatusContext } from '../../src/status/status.ts'
 import { DAY, hostClock } from '../../src/time.ts'
@@ -50,7 +51,14 @@ for (const engine of ENGINES) {
       await database.transaction((tx) => recordOf(database).noteVerified(tx, 1_700_000_000_000, 'sound'))
       const { archive, at } = await statusOf(database, { directory })
       const files = await filesIn(directory)
-      assert.deepEqual(result.archived, { rows: 25, bytes: archive.held?.bytes, files: files.length, lagMs: 0, verification: undefined })
+      assert.deepEqual(result.archived, {
+        rows: 25,
+        bytes: archive.held?.bytes,
+        files: files.length,
+        removed: NO_GROWTH,
+        lagMs: 0,
+        verification: undefined,
+      })
       assert.deepEqual([archive.held?.rows, archive.held?.files, archive.held?.filesInHand], [25, files.length, 0])
       assert.match(archive.held?.head?.manifest ?? '', /^audit_logs\/\d{4}\/\d{2}\/\d{2}\/\d+-\d+\.json$/)
       assert.deepEqual(archive.held?.verification, { at: 1_700_000_000_000, sound: true })

@@ -36,6 +36,7 @@ function ended(outcome: string, error?: string): Partial<JobStatus> {
     startedAt: 0,
     finishedAt: 1,
     archived: undefined,
+    removed: undefined,
     ...counts,
   }
   return { lastRun }

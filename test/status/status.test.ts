@@ -33,6 +33,22 @@ function jobIn(status: Status, name: string): JobStatus {
 
 for (const engine of ENGINES) {
   describe(`the status of a database on ${engine.name}`, () => {
+    it('passes over runs of the future, which a clock that was set back has left', async () => {
+      await using fixture = await migrated(engine)
+      const { outside, database } = fixture
+      await run(database)
+      for (const outcome of ['succeeded', 'stopped'])
+        await outside.sql(
+          `INSERT INTO maintenance_runs (job, "trigger", worker, version, started_at, finished_at, outcome) VALUES ($1, 'schedule', 'gone:1', '1', $2, $2, $3)`,
+          [SESSIONS.name, Date.now() + 730 * DAY, outcome],
+        )
+      const sessions = jobIn(await readStatus(database, context()), SESSIONS.name)
+      assert.deepEqual([sessions.lastRun?.worker, sessions.recentRuns.length], ['host-a:1', 1])
+      await outside.sql(`DELETE FROM maintenance_runs WHERE worker = 'host-a:1'`)
+      const none = jobIn(await readStatus(database, context()), SESSIONS.name)
+      assert.deepEqual([none.lastRun, none.lastSuccessAt, none.recentRuns], [undefined, undefined, []])
+    })
+
     it('tells what was run, what waits and what is pending', async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture

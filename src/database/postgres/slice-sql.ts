@@ -159,7 +159,14 @@ export function minusInfinitySql({ table, column, type }: TimedTable): string {
   return `SELECT pg_catalog.count(*) AS rows FROM ${table} AS t WHERE t.${column} ${EQ} '-infinity'::pg_catalog.${type}`
 }
 
-/** Whether there is a row at or behind the time `$1`. ORDER BY keeps it on the index. */
-export function sparesSql({ table, column, type }: TimedTable): string {
-  return `SELECT EXISTS (SELECT FROM ${table} AS t WHERE t.${column} ${GE} $1::pg_catalog.${type} ORDER BY t.${column} DESC LIMIT 1) AS spares`
+/** Counts the rows from the time `$1` to before `$2`, no further than `$3`. */
+export function keptSql({ table, column, type }: TimedTable): string {
+  return `SELECT pg_catalog.count(*) AS rows FROM (SELECT FROM ${table} AS t
+  WHERE t.${column} ${GE} $1::pg_catalog.${type} AND t.${column} ${LT} $2::pg_catalog.${type} ORDER BY t.${column} DESC LIMIT $3::bigint) AS r`
+}
+
+/** The first time from `$2` on that has expired, as `oldestSql` tells it. */
+export function firstSinceSql(timed: TimedTable): string {
+  const { table, column } = timed
+  return `SELECT ${millisecondsOf(`t.${column}`)}::pg_catalog.float8 AS first FROM ${table} AS t WHERE ${behind(timed, true)} ORDER BY t.${column} LIMIT 1`
 }

@@ -15,6 +15,7 @@ import {
 import { DayCounts } from '../day-counts.ts'
 import type { Copy } from './connection.ts'
 import { estimate, type Look } from './estimate.ts'
+import { daysSince, keptUntil } from './look-ups.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
 import { removeRows, type Caution, type RemovalTable, type Unflushed } from './removal.ts'
 import * as sql from './slice-sql.ts'
@@ -54,7 +55,8 @@ export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: E
       return estimate({ ...options, timed, cutoff: timed.cutoff })
     },
     census: async () => census(await expired()),
-    sparesAny: async () => sparesAny(await expired()),
+    keptUntil: async (until, most) => keptUntil(await expired(), until, most),
+    daysSince: async (from, most) => daysSince(await expired(), from, most),
   }
 }
 
@@ -230,11 +232,6 @@ async function census({ query, ...timed }: Expired): Promise<Census> {
   const undated = await countRows(query, sql.undatedSql(timed))
   const unreadable = await countRows(query, sql.minusInfinitySql(timed))
   return { undated, unreadable, shapes: unreadable > 0 ? ['-infinity'] : [] }
-}
-
-async function sparesAny({ query, cutoff, ...timed }: Expired): Promise<boolean> {
-  const { rows } = await query.query<{ spares: boolean }>(sql.sparesSql(timed), [cutoff])
-  return rows[0]?.spares === true
 }
 
 async function countRows(query: Query, text: string, condition?: sql.Condition): Promise<number> {

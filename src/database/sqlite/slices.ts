@@ -7,10 +7,10 @@ import { Entanglement } from './entanglement.ts'
 import { estimate } from './estimate.ts'
 import { Findings } from './findings.ts'
 import { layoutOf } from './layout.ts'
+import { boundAt, daysBetween, keptUntil } from './look-ups.ts'
 import { RowSlice } from './row-slice.ts'
 import { RowReader } from './stored-rows.ts'
 import type { SqliteSession } from './session.ts'
-import { sparesAny } from './spared.ts'
 import { standing } from './times.ts'
 import { START, walkOf, type Path, type Position, type Stretch, type Walk } from './walk.ts'
 
@@ -101,9 +101,15 @@ export class SqliteExpiredRows implements ExpiredRows {
     return { undated: walk.indexed ? await this.#undated(walk) : undated, unreadable, shapes }
   }
 
-  async sparesAny(): Promise<boolean> {
+  async keptUntil(until: EpochMs, most: number): Promise<number> {
     const walk = await this.#walked()
-    return this.#session.read((connection) => sparesAny(connection, walk, this.#cutoff, this.#wallCutoff))
+    const cutoff = { instant: this.#cutoff, reading: this.#wallCutoff }
+    return this.#session.read((connection) => keptUntil(connection, walk, cutoff, boundAt(until, this.#timeZone), most))
+  }
+
+  async daysSince(from: EpochMs, most: number): Promise<number> {
+    const walk = await this.#walked()
+    return this.#session.read((connection) => daysBetween(connection, walk, from, this.#cutoff, most))
   }
 
   /** Adds the expired rows of a stretch until there are `size`, and answers with where that was. */

@@ -26,6 +26,8 @@ export interface Walk {
   readonly removal: Removal
   /** Without an index the way to expired rows is through the whole table. */
   readonly indexed: boolean
+  /** Whether the column can hold numbers. */
+  readonly numbers: boolean
   /** Where every expired row lies. */
   readonly expired: Path
   /** Where nothing but what cannot be read should lie. */
@@ -53,13 +55,14 @@ export function walkOf(connection: Connection, layout: Layout, cutoff: EpochMs):
       statements,
       removal,
       indexed: false,
+      numbers: layout.numbers,
       expired: pathByNumber(statements),
       strange: nowhere,
       kept: nowhere,
     }
   }
   const [through, around, beyond] = [expired, strange, kept].map((ranges) => pathThrough(statements, ranges))
-  return { statements, removal, indexed: true, expired: through!, strange: around!, kept: beyond! }
+  return { statements, removal, indexed: true, numbers: layout.numbers, expired: through!, strange: around!, kept: beyond! }
 }
 
 function pathThrough(statements: Statements, ranges: readonly Range[]): Path {

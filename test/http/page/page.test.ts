@@ -55,6 +55,7 @@ function pastRun(run: Partial<PastRun>): PastRun {
     unreadable: 0,
     locked: 0,
     archived: undefined,
+    removed: undefined,
     error: undefined,
     ...run,
   }
