@@ -20,14 +20,15 @@ const END_MS = 7.5 * SECOND
 export function listenForSignals(): Shutdown {
   const stopping = new AbortController()
   const abandon = new AbortController()
-  const timers: NodeJS.Timeout[] = []
+  let abandoning: NodeJS.Timeout | undefined
   let exitCode: number | undefined
 
   const hear = (signal: NodeJS.Signals): void => {
     const code = 128 + SIGNALS[signal as keyof typeof SIGNALS]
-    if (exitCode !== undefined) process.exit(code)
+    if (exitCode !== undefined) end(signal, code, hear)
     exitCode = code
-    timers.push(setTimeout(() => abandon.abort(signal), ABANDON_MS).unref(), setTimeout(() => process.exit(code), END_MS).unref())
+    abandoning = setTimeout(() => abandon.abort(signal), ABANDON_MS).unref()
+    setTimeout(() => end(signal, code, hear), END_MS).unref()
     stopping.abort(signal)
   }
   for (const signal of Object.keys(SIGNALS)) process.on(signal, hear)
@@ -38,8 +39,25 @@ export function listenForSignals(): Shutdown {
       return exitCode
     },
     [Symbol.dispose]() {
-      for (const timer of timers) clearTimeout(timer)
+      // The deadline stays: what is done may still be kept from ending by what hangs.
+      clearTimeout(abandoning)
       for (const signal of Object.keys(SIGNALS)) process.off(signal, hear)
     },
   }
+}
+
+/** What waits in one of Node's own threads, as a read from a file server that is gone. */
+const HANGING = /^(?:FSReq|GetAddrInfo|GetNameInfo)/
+
+/**
+ * Ends the process at once. `exit` waits for Node's threads, for ever where one of them hangs, so that the signal itself has to end it then. The first process of
+ * a container takes no signal from itself: it can only break off.
+ */
+function end(signal: NodeJS.Signals, code: number, hear: NodeJS.SignalsListener): void {
+  if (process.getActiveResourcesInfo().some((name) => HANGING.test(name))) {
+    process.off(signal, hear)
+    process.kill(process.pid, signal)
+    process.abort()
+  }
+  process.exit(process.exitCode ?? code)
 }

@@ -1,4 +1,5 @@
 import type { Stats } from 'node:fs'
+import { kindOf } from '../files.ts'
 
 const WRITABLE_BY_OTHERS = 0o002
 
@@ -16,19 +17,4 @@ export function refusal(stats: Stats, expected: 'file' | 'folder', uid: number |
 /** What a mount point is may be anybody's; that everybody may write there is told. */
 export function writableByAll(stats: Stats): boolean {
   return (stats.mode & WRITABLE_BY_OTHERS) !== 0
-}
-
-interface Kind {
-  isFile(): boolean
-  isDirectory(): boolean
-  isSymbolicLink(): boolean
-  isFIFO(): boolean
-  isSocket(): boolean
-}
-
-export function kindOf(found: Kind): string {
-  if (found.isFile()) return 'file'
-  if (found.isDirectory()) return 'folder'
-  if (found.isSymbolicLink()) return 'symbolic link'
-  return found.isFIFO() ? 'named pipe' : found.isSocket() ? 'socket' : 'device'
 }

@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs'
+import { kindOf } from '../files.ts'
 import { Refused, type GuardedTree } from './guarded-tree.ts'
 import { DATE_FOLDERS, MANIFEST_SUFFIX, parsePath, ROWS_SUFFIX, type ArchivePath } from './path.ts'
-import { kindOf } from './refusal.ts'
 
 /** `problem`: it has no place in the archive. `stray`: it is nobody's, and in nobody's way. Both begin with a path below the root. */
 export type Found = { readonly path: ArchivePath } | { readonly problem: string } | { readonly stray: string }

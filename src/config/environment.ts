@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { JOBS } from '../catalogue.ts'
 import { messageOf } from '../errors.ts'
+import { readGiven } from '../files.ts'
 import { FORMATS } from './formats.ts'
 import type { Given, Layer } from './layer.ts'
 import { nearest } from './nearest.ts'
@@ -31,7 +31,9 @@ function readUrlFile(path: string, alsoDirect: boolean): Layer {
   if (alsoDirect) return refusedFile('DATABASE_URL is set too; keep one of them')
   try {
     // An editor ends a file with a line break; a password does not.
-    const value = readFileSync(path, 'utf8').replace(/\r?\n$/, '')
+    const value = readGiven(path)
+      .toString()
+      .replace(/\r?\n$/, '')
     return { ...NOTHING, given: [{ key: 'database.url', value, source: DATABASE_URL_FILE, where: DATABASE_URL_FILE }] }
   } catch (error) {
     return refusedFile(`the file cannot be read: ${messageOf(error)}`)

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { isAlias, isMap, isScalar, LineCounter, parseDocument, type Document, type YAMLError } from 'yaml'
 import { messageOf } from '../errors.ts'
+import { readGiven } from '../files.ts'
 import type { Given, Layer } from './layer.ts'
 import { nearest } from './nearest.ts'
 import { SETTINGS } from './schema.ts'
@@ -9,7 +9,7 @@ import { SETTINGS } from './schema.ts'
 export function readFile(path: string, label: string): Layer {
   let text: string
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path))
+    text = new TextDecoder('utf-8', { fatal: true }).decode(readGiven(path))
   } catch (error) {
     return { given: [], problems: [`${label}: the configuration file cannot be read: ${messageOf(error)}`], notes: [] }
   }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MaintenanceError, messageOf } from '../errors.ts'
+import { readGiven } from '../files.ts'
 import { NO_TRANSACTION, runsOutsideTransaction } from './directives.ts'
 import { parseFileName, seriesProblems, SQLITE, type FileName } from './file-names.ts'
 import { statementProblems } from './statement-rules.ts'
@@ -30,7 +31,7 @@ export async function readMigrationFiles(packageRoot: string): Promise<readonly 
       problems.push(`${path} is not named as a migration is: NNN_name.sql or NNN_name_sqlite.sql, in lower-case letters, digits and _`)
       continue
     }
-    const text = canonicalText(await bytesOf(join(folder, fileName), path))
+    const text = canonicalText(bytesOf(join(folder, fileName), path))
     if (text === undefined) {
       problems.push(`${path} is not UTF-8`)
       continue
@@ -75,9 +76,9 @@ async function sqlFilesIn(folder: string): Promise<string[]> {
   }
 }
 
-async function bytesOf(file: string, path: string): Promise<Uint8Array> {
+function bytesOf(file: string, path: string): Uint8Array {
   try {
-    return await readFile(file)
+    return readGiven(file)
   } catch (error) {
     throw new MaintenanceError(
       'MIGRATION_FILES_INVALID',

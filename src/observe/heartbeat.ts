@@ -1,8 +1,10 @@
-import { utimes, writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
 import { messageOf } from '../errors.ts'
+import { openOwn } from '../files.ts'
 import { SECOND, type Clock } from '../time.ts'
 
 const BEAT_MS = 30 * SECOND
+const MODE = 0o640
 
 /** A heart that beats until `stopping`; `ended` resolves then. */
 export interface Heartbeat {
@@ -37,5 +39,15 @@ export async function startHeartbeat(
 
 async function touch(file: string, clock: Clock): Promise<void> {
   const seconds = clock.now() / SECOND
-  await utimes(file, seconds, seconds).catch(() => writeFile(file, '', { mode: 0o640 }))
+  const handle = await openOwn(file, constants.O_WRONLY | constants.O_CREAT, MODE)
+  if (handle === undefined) throw new Error(`${file} cannot be made: its folder is missing`)
+  try {
+    await handle.utimes(seconds, seconds)
+  } catch (error) {
+    // Somebody else's that we may write to: its time is the system's then. What holds something was made for something else.
+    if ((await handle.stat()).size > 0) throw error
+    await handle.truncate(0)
+  } finally {
+    await handle.close()
+  }
 }

@@ -1,16 +1,21 @@
-import { open, readFile, rename, rm, type FileHandle } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { openOwn } from '../files.ts'
 
 /** The collector of node_exporter runs as another user. */
 const MODE = 0o644
+/** Our metrics take a few thousandths of it. */
+const MOST_BYTES = 2 ** 24
 
 /**
  * Puts metrics in Prometheus' text format where the textfile collector of node_exporter finds them, whole at every moment: written beside the
  * file and renamed. Counters go on from what the file held, since a process that runs once would else begin at 0 each time and no increase
- * would ever show. Rejects with the system's error; the file is then as it was. `writer` tells processes apart.
+ * would ever show. Rejects where it cannot be written, or something else than a regular file has its name; what is there is then as it was. `writer`
+ * tells processes apart.
  */
 export async function writeTextfile(path: string, text: string, writer: string): Promise<void> {
   const beside = `${path}.${writer.replaceAll(/[^\w.-]/g, '-')}`
-  const before = await readFile(path, 'utf8').catch(() => '')
+  const before = await readBefore(path)
   // Left over from a process of the same name that was killed; whatever else has the name is not written through.
   await rm(beside, { force: true })
   try {
@@ -24,6 +29,20 @@ export async function writeTextfile(path: string, text: string, writer: string):
   } catch (error) {
     await rm(beside, { force: true }).catch(() => {})
     throw error
+  }
+}
+
+async function readBefore(path: string): Promise<string> {
+  const file = await openOwn(path, constants.O_RDONLY)
+  if (file === undefined) return ''
+  try {
+    const { size } = await file.stat()
+    if (size > MOST_BYTES) throw new Error(`${path} has ${size} bytes, and so it is none that was written here`)
+    const text = Buffer.alloc(size)
+    const { bytesRead } = await file.read(text, 0, size, 0)
+    return text.toString('utf8', 0, bytesRead)
+  } finally {
+    await file.close()
   }
 }
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { continued, writeTextfile } from '../../src/observe/textfile.ts'
+import { hugeFile, NO_FILES } from '../support/unusual-files.ts'
 
 const TEXT = `# HELP a_total Things.
 # TYPE a_total counter
@@ -91,4 +92,29 @@ test('a folder that is not there, or takes nothing, is told of, and the old file
   await assert.rejects(writeTextfile(path, 'new\n', 'host:1'), { code: 'EACCES' })
   await chmod(at.path, 0o700)
   assert.equal(await readFile(path, 'utf8'), TEXT)
+})
+
+test('what stands in the place of the textfile and is no regular file is refused at once, and is as it was', async () => {
+  for (const { name, make } of [...NO_FILES, { name: 'a link to a file', make: (path: string) => symlink(`${path}.victim`, path) }]) {
+    await using at = await folder()
+    const path = join(at.path, 'maintenance.prom')
+    await writeFile(`${path}.victim`, 'a_total{job="x"} 7\n')
+    await make(path)
+    const before = await lstat(path)
+    await assert.rejects(
+      writeTextfile(path, TEXT, 'host:1'),
+      /maintenance\.prom is a (?:folder|named pipe|symbolic link), and a regular file is needed/,
+      name,
+    )
+    assert.equal(await readFile(`${path}.victim`, 'utf8'), 'a_total{job="x"} 7\n')
+    assert.deepEqual((await lstat(path)).ino, before.ino, name)
+    assert.ok(!(await readdir(at.path)).includes('maintenance.prom.host-1'))
+  }
+})
+
+test('a textfile that was never ours for its size is refused before it is read', async () => {
+  await using at = await folder()
+  const path = join(at.path, 'maintenance.prom')
+  await hugeFile(path)
+  await assert.rejects(writeTextfile(path, TEXT, 'host:1'), /has 2147483648 bytes/)
 })

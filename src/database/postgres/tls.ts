@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { getCACertificates, type ConnectionOptions } from 'node:tls'
 import { messageOf } from '../../errors.ts'
+import { readGiven } from '../../files.ts'
 import { DatabaseError } from '../database.ts'
 import type { PostgresUrl } from '../url.ts'
 
@@ -34,7 +34,7 @@ function anyNameSignedBy(file: string | undefined): ConnectionOptions {
 function signedBy(file: string | undefined): ConnectionOptions {
   if (file === undefined) return {}
   try {
-    return { ca: file === 'system' ? getCACertificates('system') : readFileSync(file) }
+    return { ca: file === 'system' ? getCACertificates('system') : readGiven(file) }
   } catch (error) {
     throw new DatabaseError(
       'refused',

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs'
+import { closeSync, constants, existsSync, fsyncSync, openSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { SECOND } from '../../time.ts'
 import type { Connection } from './connection.ts'
@@ -159,7 +159,7 @@ function checkpoint(connection: Connection, mode: 'NOOP' | 'PASSIVE'): Backlog |
 export function syncLog(file: string): void {
   if (!existsSync(`${file}-wal`)) return
   // SQLite's locks, which closing a file would give back, are on the other two files.
-  const log = openSync(`${file}-wal`, 'r')
+  const log = openSync(`${file}-wal`, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     fsyncSync(log)
   } finally {

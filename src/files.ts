@@ -1,0 +1,80 @@
+import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from 'node:fs'
+import { lstat, open, type FileHandle } from 'node:fs/promises'
+
+/** Of a file of settings, a secret, certificates or a migration: far more than any has. */
+export const MOST_GIVEN_BYTES = 2 ** 20
+
+const CHUNK_BYTES = 2 ** 16
+
+/**
+ * Reads a file that the operator names: a link is followed, as Kubernetes mounts settings and secrets, and has to end at a regular file, which is
+ * read up to a bound. Never waits for a pipe's other end, and opens no device. Throws the system's error, or a sentence.
+ */
+export function readGiven(path: string): Buffer {
+  // Looked at before it is opened, since a device may do something then, and after, since it may have been exchanged.
+  mustBeFile(statSync(path), path)
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    mustBeFile(fstatSync(descriptor), path)
+    return readBounded(descriptor, path)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** What a file says of its size is not asked: that of one in /proc is 0. */
+function readBounded(descriptor: number, path: string): Buffer {
+  const chunks: Buffer[] = []
+  for (let length = 0; ;) {
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
+    const bytes = readSync(descriptor, chunk)
+    if (bytes === 0) return Buffer.concat(chunks)
+    length += bytes
+    if (length > MOST_GIVEN_BYTES) throw new Error(`${path} has more than ${MOST_GIVEN_BYTES} bytes, the most that is read of it`)
+    chunks.push(chunk.subarray(0, bytes))
+  }
+}
+
+/**
+ * Opens a file that is ours to write, or was: no link is followed, no pipe waited for and no device opened, so that nothing else is ever read or
+ * changed. `undefined`: there is none, and `flags` make none.
+ */
+export async function openOwn(path: string, flags: number, mode?: number): Promise<FileHandle | undefined> {
+  const named = await lstat(path).catch(missing)
+  if (named !== undefined) mustBeFile(named, path)
+  const handle = await open(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode).catch(missing)
+  if (handle === undefined) return undefined
+  try {
+    mustBeFile(await handle.stat(), path)
+    return handle
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+function mustBeFile(stats: Stats, path: string): void {
+  if (stats.isFile()) return
+  throw new Error(`${path} is a ${kindOf(stats)}, and a regular file is needed${stats.isDirectory() ? ' (EISDIR)' : ''}`)
+}
+
+interface Kind {
+  isFile(): boolean
+  isDirectory(): boolean
+  isSymbolicLink(): boolean
+  isFIFO(): boolean
+  isSocket(): boolean
+}
+
+/** For people. */
+export function kindOf(found: Kind): string {
+  if (found.isFile()) return 'file'
+  if (found.isDirectory()) return 'folder'
+  if (found.isSymbolicLink()) return 'symbolic link'
+  return found.isFIFO() ? 'named pipe' : found.isSocket() ? 'socket' : 'device'
+}
+
+function missing(error: unknown): undefined {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+  throw error
+}
