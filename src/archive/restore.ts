@@ -27,6 +27,8 @@ export interface Restoration extends Restored {
   readonly elsewhere: readonly string[]
   /** The newest manifest, where the database knows of no archive: that it is the newest, and what it says, nothing vouches for but itself. */
   readonly unvouchedHead: string | undefined
+  /** What of the table had to be made otherwise than the archive has it. */
+  readonly notes: readonly string[]
 }
 
 /** So many rows, or bytes, in one transaction. */
@@ -41,10 +43,11 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
   const { database, folder, restoring, stopping } = options
   const { chosen, elsewhere, unvouchedHead } = await chosenFiles(options)
   const checked = await checkedBatches(options, chosen)
-  const total = { files: 0, inserted: 0, present: 0, conflicting: 0, expired: 0, elsewhere, unvouchedHead }
+  const notes: string[] = []
+  const total = { files: 0, inserted: 0, present: 0, conflicting: 0, expired: 0, elsewhere, unvouchedHead, notes }
   for (const [{ file }, sums] of checked) {
     if (stopping.aborted) break
-    await database.makeRestoreTable(restoring, file.columns)
+    notes.push(...(await database.makeRestoreTable(restoring, file.columns)))
     const batches = inBatches(async (lines, number) => {
       // Each row is one that was read when the file was checked, whatever was done to the file meanwhile.
       if (sums[number] !== sumOf(lines))

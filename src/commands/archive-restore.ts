@@ -22,7 +22,7 @@ export async function restoreArchive(
   const into = request.into ?? `${job.table}_restored`
   const retentionMs = settings.jobs.find((each) => each.job.name === job.name)?.retentionMs
   const cutoff = into === job.table ? cutoffOf(job, retentionMs, await database.now()) : undefined
-  const restored = await restoreFiles({
+  const { notes, ...restored } = await restoreFiles({
     database,
     record,
     folder,
@@ -32,6 +32,7 @@ export async function restoreArchive(
     to,
     stopping: shutdown.stopping,
   })
+  for (const note of notes) events.warning(note)
   if (json) host.print(`${JSON.stringify({ into, ...restored }, null, 2)}\n`)
   else {
     const left = [

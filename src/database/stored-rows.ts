@@ -83,8 +83,11 @@ export interface Archivable {
   readonly instantOf: (value: unknown) => EpochMs
   /** The columns of a table that hold something of their own: computed ones are left out. Empty where there is no such table. */
   columnsOf(table: string): Promise<readonly StoredColumn[]>
-  /** Makes the table that rows are restored into, unless it is there. */
-  makeRestoreTable(restoring: Restoring, columns: readonly StoredColumn[]): Promise<void>
+  /**
+   * Makes the table that rows are restored into, unless it is there. What a file says of columns is not believed: rejects, before anything is made,
+   * where it can be no table, and answers with what had to be made otherwise, a sentence each.
+   */
+  makeRestoreTable(restoring: Restoring, columns: readonly StoredColumn[]): Promise<readonly string[]>
   /** Inserts rows as a line of `RowLines` has them; one that is there is not doubled. */
   restore(tx: Transaction, restoring: Restoring, columns: readonly StoredColumn[], lines: readonly string[]): Promise<Restored>
 }

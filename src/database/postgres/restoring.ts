@@ -1,25 +1,53 @@
 import { DatabaseError, type Query, type Transaction } from '../database.ts'
 import { TAGS, type Restored, type Restoring, type StoredColumn } from '../stored-rows.ts'
 import { builtIn, EQ, LT } from './exact.ts'
+import { mustBeRestorable, mustBeRow, parsedLine, type NameRules } from '../archived-columns.ts'
+import { builtInType } from './declared-types.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
 import { recordColumns, valueText, type RecordColumn } from './stored-rows.ts'
 import { cutoffText, timeTypeOf } from './times.ts'
 
-/** Columns as those of the source, without its constraints: what was archived over years may hold one key twice. */
+const RULES: NameRules = { nameBytes: 63, columns: 1_600, folded: (name) => name }
+
+/**
+ * Columns as those of the source, without its constraints: what was archived over years may hold one key twice. Their types are taken from the source
+ * as they are; where it is gone, what a file says of a type is believed only where it is one of the server's own.
+ */
 export async function makeRestoreTable(
   query: Query,
   schema: string,
-  { source, into }: Restoring,
+  restoring: Restoring,
   columns: readonly StoredColumn[],
-): Promise<void> {
+): Promise<readonly string[]> {
+  mustBeRestorable(restoring, columns, RULES)
+  const { source, into } = restoring
+  const table = qualified(schema, into)
+  const before = await recordColumns(query, schema, into)
   const own = await recordColumns(query, schema, source)
   const made = own.length > 0 ? own : columns
-  const list = made.map(({ name, type }) => `${quoted(name)} ${type}`).join(', ')
-  await query.query(`CREATE TABLE IF NOT EXISTS ${qualified(schema, into)} (${list})`)
+  if (own.length > 0) {
+    const names = own.map(({ name }) => quoted(name)).join(', ')
+    await query.query(`CREATE TABLE IF NOT EXISTS ${table} AS SELECT ${names} FROM ${qualified(schema, source)} WITH NO DATA`)
+  } else {
+    const list = columns.map(({ name, type }) => `${quoted(name)} ${builtInType(type) ?? TEXT}`)
+    await query.query(`CREATE TABLE IF NOT EXISTS ${table} (${list.join(', ')})`)
+  }
+  const target = await recordColumns(query, schema, into)
+  if (target.length === 0)
+    throw new DatabaseError('failed', `${schema}.${into} is not a table that rows can be restored into. Nothing was restored.`)
   const key = made.filter((column) => column.key).map(({ name }) => quoted(name))
-  if (key.length > 0 && (await recordColumns(query, schema, into)).every((column) => !column.key))
-    await query.query(`CREATE INDEX IF NOT EXISTS ${quoted(`idx_${into}_key`)} ON ${qualified(schema, into)} (${key.join(', ')})`)
+  if (key.length > 0 && target.every((column) => !column.key))
+    await query.query(`CREATE INDEX IF NOT EXISTS ${quoted(`idx_${into}_key`)} ON ${table} (${key.join(', ')})`)
+  if (own.length > 0 || before.length > 0) return []
+  return columns
+    .filter(({ type }) => builtInType(type) === undefined)
+    .map(
+      ({ name }) =>
+        `the column ${quoted(name)} of ${schema}.${into} is text: the archive names a type for it that this server does not have of its own`,
+    )
 }
+
+const TEXT = 'pg_catalog.text'
 
 export interface Place {
   readonly tx: Transaction
@@ -29,10 +57,13 @@ export interface Place {
 
 export async function restore(
   { tx, schema, timeZone }: Place,
-  { into, cutoff, timeColumn }: Restoring,
+  restoring: Restoring,
   given: readonly StoredColumn[],
   lines: readonly string[],
 ): Promise<Restored> {
+  mustBeRestorable(restoring, given, RULES)
+  for (const line of lines) mustBeRow(parsedLine(line), given)
+  const { into, cutoff, timeColumn } = restoring
   const target = await recordColumns(tx, schema, into)
   const columns = given.map(({ name }) => {
     const found = target.find((column) => column.name === name)

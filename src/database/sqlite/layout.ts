@@ -1,5 +1,6 @@
 import { DatabaseError, type TimeColumn } from '../database.ts'
 import type { Connection } from './connection.ts'
+import { affinityOf } from './declared-types.ts'
 import { BUILT_IN, folded, MAIN, named, quoted } from './names.ts'
 
 /** How a time column lies in its table: what the statements over it are made from. Names are quoted. */
@@ -41,7 +42,7 @@ export function layoutOf(connection: Connection, { table, column }: TimeColumn):
     table: named(found.name),
     column: quoted(time.name),
     rowid,
-    numbers: !hasTextAffinity(time.type),
+    numbers: affinityOf(time.type) !== 'TEXT',
     nullable: time.notnull === 0,
     index: indexOn(connection, found.name, time.name),
   }
@@ -72,11 +73,6 @@ function indexOn(connection: Connection, table: string, column: string): Layout[
   )
   const [first] = rows
   return first === undefined ? undefined : { name: quoted(first.name), descending: first.descending === 1 }
-}
-
-/** SQLite's rules for the affinity of a declared type, as far as they lead to TEXT. */
-function hasTextAffinity(type: string): boolean {
-  return !/INT/i.test(type) && /CHAR|CLOB|TEXT/i.test(type)
 }
 
 export function unfit({ file }: Connection, table: string, what: string): DatabaseError {

@@ -1,40 +1,70 @@
 import { DatabaseError, type Transaction } from '../database.ts'
+import { mustBeRestorable, mustBeRow, notRestored, parsedLine, tagged, type NameRules } from '../archived-columns.ts'
 import { TAGS, type Restored, type Restoring, type StoredColumn } from '../stored-rows.ts'
 import { wallClockThreshold } from '../wall-clock.ts'
 import type { Connection } from './connection.ts'
-import { folded, quoted } from './names.ts'
+import { declaredType } from './declared-types.ts'
+import { BUILT_IN, folded, MAIN, named, quoted } from './names.ts'
 import type { SqliteSession } from './session.ts'
 import type { StoredValue } from './row-json.ts'
 import { storedColumns } from './stored-rows.ts'
 import { standing } from './times.ts'
 
+/** SQLite's own bounds as the driver is built; names are bounded so that no message becomes one of megabytes. */
+const RULES: NameRules = { nameBytes: 255, columns: 2_000, folded }
+
 /** Columns as those of the source, without its constraints: row numbers come again, and what was archived over years may hold one twice. */
-export function makeRestoreTable(session: SqliteSession, { source, into }: Restoring, columns: readonly StoredColumn[]): Promise<void> {
-  return session.transaction(async (tx) => {
+export async function makeRestoreTable(
+  session: SqliteSession,
+  restoring: Restoring,
+  columns: readonly StoredColumn[],
+): Promise<readonly string[]> {
+  const { source, into } = restoring
+  mustBeRestorable(restoring, columns, RULES)
+  await session.transaction(async (tx) => {
     const own = storedColumns(session.connection, source)
     const made = own.length > 0 ? own : columns
-    await tx.query(`CREATE TABLE IF NOT EXISTS ${quoted(into)} (${made.map(({ name, type }) => `${quoted(name)} ${type}`).join(', ')})`)
+    await tx.query(
+      `CREATE TABLE IF NOT EXISTS ${named(into)} (${made.map(({ name, type }) => `${quoted(name)} ${declaredType(type)}`).join(', ')})`,
+    )
+    mustBeTable(session.connection, into)
+    const target = storedColumns(session.connection, into)
     const key = made.filter((column) => column.key).map(({ name }) => quoted(name))
-    if (key.length > 0 && storedColumns(session.connection, into).every((column) => !column.key))
-      await tx.query(`CREATE INDEX IF NOT EXISTS ${quoted(`idx_${into}_key`)} ON ${quoted(into)} (${key.join(', ')})`)
+    if (key.length > 0 && target.every((column) => !column.key))
+      await tx.query(`CREATE INDEX IF NOT EXISTS ${named(`idx_${into}_key`)} ON ${quoted(into)} (${key.join(', ')})`)
   })
+  return []
+}
+
+/** Where a view or a virtual table has the name, nothing is made, and rows would go wherever its triggers lead. */
+function mustBeTable(connection: Connection, into: string): void {
+  const { rows } = connection.run(
+    `SELECT 1 FROM ${BUILT_IN.tables} WHERE schema = '${MAIN}' AND name = $1 COLLATE NOCASE AND type = 'table'`,
+    [into],
+  )
+  if (rows.length === 0)
+    throw new DatabaseError('failed', `${connection.file}: ${into} is not a table that rows can be restored into; nothing was restored`)
 }
 
 export function restore(
   session: SqliteSession,
   tx: Transaction,
   timeZone: string,
-  { into, cutoff, timeColumn }: Restoring,
+  restoring: Restoring,
   given: readonly StoredColumn[],
   lines: readonly string[],
 ): Restored {
   session.mustOwn(tx)
+  mustBeRestorable(restoring, given, RULES)
+  const { into, cutoff, timeColumn } = restoring
   const target = targetOf(session.connection, into, given)
   const late = expiredBefore(cutoff, timeZone)
+  const time = given.find(({ name }) => folded(name) === folded(timeColumn))?.name ?? timeColumn
   const restored = { inserted: 0, present: 0, conflicting: 0, expired: 0 }
   for (const line of lines) {
-    const row = readLine(line)
-    if (late(row[timeColumn] ?? null)) restored.expired += 1
+    const row = mustBeRow<LineValue>(parsedLine(line, revive), given)
+    for (const { name } of given) mustBeStorable(row[name], name)
+    if (late(row[time] ?? null)) restored.expired += 1
     else restored[target.put(given.map(({ name }) => row[name] ?? null))] += 1
   }
   return restored
@@ -48,8 +78,8 @@ interface Target {
 
 function targetOf(connection: Connection, into: string, given: readonly StoredColumn[]): Target {
   const columns = storedColumns(connection, into)
-  const named = (name: string): StoredColumn | undefined => columns.find((column) => folded(column.name) === folded(name))
-  const missing = given.find(({ name }) => named(name) === undefined)
+  const columnOf = (name: string): StoredColumn | undefined => columns.find((column) => folded(column.name) === folded(name))
+  const missing = given.find(({ name }) => columnOf(name) === undefined)
   if (missing !== undefined)
     throw new DatabaseError(
       'failed',
@@ -61,16 +91,16 @@ function targetOf(connection: Connection, into: string, given: readonly StoredCo
       // Text by its bytes is bound as bytes, and is text again here.
       const places = values.map((value, index) => (value instanceof Text ? `CAST($${index + 1} AS TEXT)` : `$${index + 1}`))
       const found = (where: readonly string[]): boolean =>
-        connection.exactly(`SELECT 1 FROM ${quoted(into)} WHERE ${where.join(' AND ')} LIMIT 1`, bound) > 0
+        connection.exactly(`SELECT 1 FROM ${named(into)} WHERE ${where.join(' AND ')} LIMIT 1`, bound) > 0
       const equals = (isKey: (column: StoredColumn) => boolean | undefined): string[] =>
         given.flatMap((column, index) => (isKey(column) === true ? [`${names[index]} = ${places[index]}`] : []))
       const bound = values.map((value) => (value instanceof Text ? value.bytes : value))
       const same = names.map((name, index) => `${name} IS ${places[index]} AND typeof(${name}) = typeof(${places[index]})`)
-      const own = equals(({ name }) => named(name)?.key)
+      const own = equals(({ name }) => columnOf(name)?.key)
       if (found([...equals(({ key }) => key), ...same])) return 'present'
       // Only where the table itself takes a key but once is another row of that key in the way.
       if (own.length > 0 && found(own)) return 'conflicting'
-      connection.exactly(`INSERT INTO ${quoted(into)} (${names.join(', ')}) VALUES (${places.join(', ')})`, bound)
+      connection.exactly(`INSERT INTO ${named(into)} (${names.join(', ')}) VALUES (${places.join(', ')})`, bound)
       return 'inserted'
     },
   }
@@ -92,19 +122,28 @@ class Text {
 }
 
 /** Whole numbers as bigints, others as numbers: the driver stores them as INTEGER and REAL. */
-function readLine(line: string): Record<string, LineValue> {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- that is what `RowReader` writes
-  return JSON.parse(line, revive) as Record<string, LineValue>
-}
-
 function revive(_key: string, value: unknown, context?: { source?: string }): unknown {
   if (typeof value === 'number') return /[.eE]/.test(context?.source ?? '') ? value : BigInt(context?.source ?? value)
   // What stands for true and false in SQLite.
   if (typeof value === 'boolean') return value ? 1n : 0n
   if (typeof value !== 'object' || value === null) return value
-  const [tag, ...more] = Object.entries(value)
-  if (tag === undefined || more.length > 0 || typeof tag[1] !== 'string') return value
-  if (tag[0] === TAGS.bytes) return Buffer.from(tag[1], 'hex')
-  if (tag[0] === TAGS.text) return new Text(Buffer.from(tag[1], 'hex'))
-  return tag[0] === TAGS.real ? Number(tag[1]) : value
+  const { tag, text } = tagged(value) ?? {}
+  if (tag === undefined || text === undefined) return value
+  if (tag === TAGS.real) return REALS.has(text) ? Number(text) : value
+  if (!/^(?:[0-9a-f]{2})*$/.test(text)) return value
+  return tag === TAGS.bytes ? Buffer.from(text, 'hex') : new Text(Buffer.from(text, 'hex'))
+}
+
+const REALS: ReadonlySet<string> = new Set(['Infinity', '-Infinity'])
+
+/** What is neither was not written by an archive, and what does not fit would be stored as something else. */
+function mustBeStorable(value: unknown, name: string): void {
+  const fits =
+    value === null ||
+    typeof value === 'string' ||
+    typeof value === 'number' ||
+    value instanceof Uint8Array ||
+    value instanceof Text ||
+    (typeof value === 'bigint' && BigInt.asIntN(64, value) === value)
+  if (!fits) throw notRestored(`a line of the file has in ${quoted(name)} what no row of this database can hold`)
 }

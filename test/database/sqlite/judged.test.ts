@@ -7,7 +7,8 @@ import { freshSqliteFile } from '../../support/databases.ts'
 import { beside, NOON, opened, slicesOf } from './opening.ts'
 
 const SESSIONS = { table: 'sessions', column: 'expires_at' }
-const LATER = "'2027-01-01 00:00:00'"
+/** So little later that no bound of a statement tells it from what has expired. */
+const LATER = "'2026-11-23 12:00:01'"
 const RENEWS = `UPDATE sessions SET expires_at = ${LATER}`
 
 /** Both ways through: rows that nobody keeps, and rows whose digests the archive compares. */
@@ -169,7 +170,7 @@ describe('an index that says something else than its table', () => {
     })
     {
       using gateway = new Closing(fresh.file)
-      gateway.exec(`${RENEWS} WHERE id = 2; UPDATE sessions SET expires_at = 4000000000 WHERE id = 3`)
+      gateway.exec("UPDATE sessions SET expires_at = '2027-01-01' WHERE id = 2; UPDATE sessions SET expires_at = 4000000000 WHERE id = 3")
     }
     withSchemaOpen(fresh.file, (gateway) => gateway.prepare('INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)').run(...index))
     await using open = await opened(fresh.file)
