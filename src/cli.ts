@@ -3,6 +3,7 @@ import { JOBS } from './catalogue.ts'
 import { isArchiveCommand, parseArchiveCommand, type ArchiveCommand } from './commands/archive-arguments.ts'
 import type { HistoryRequest } from './commands/history.ts'
 import { MaintenanceError, messageOf } from './errors.ts'
+import { withoutCredentials } from './foreign-text.ts'
 import type { Host, ProgramOptions } from './program.ts'
 import { ACCEPTABLE, type Acceptance, type Accepted } from './retention/safety.ts'
 import { listenForSignals } from './shutdown.ts'
@@ -225,6 +226,7 @@ function usage(problems: readonly string[]): MaintenanceError {
   return new MaintenanceError('USAGE', [...problems, 'nothing was done; --help shows every form'].join('\n'))
 }
 
+/** A database URL may stand in the place of a command. */
 function quoted(text: string): string {
-  return JSON.stringify(text)
+  return JSON.stringify(withoutCredentials(text))
 }

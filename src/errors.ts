@@ -1,3 +1,5 @@
+import { foreignText } from './foreign-text.ts'
+
 /** What each kind of error makes the process answer with; the numbers are part of the interface. */
 const EXIT_CODES = {
   UNEXPECTED: 1,
@@ -49,6 +51,8 @@ export function gravest(codes: readonly ExitCode[]): ExitCode {
   return codes.reduce((worst, code) => (code > worst ? code : worst), 0)
 }
 
+/** What went wrong, in words. Whoever else wrote them, a driver or the system, gives no password away and brings no lines of its own. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  if (error instanceof MaintenanceError) return error.message
+  return foreignText(error instanceof Error ? error.message : String(error))
 }

@@ -3,7 +3,9 @@ import { hostname } from 'node:os'
 import { isatty } from 'node:tty'
 import { fileURLToPath } from 'node:url'
 import { run } from './cli.ts'
+import { withoutCredentials } from './foreign-text.ts'
 import { exitCodeOf, MaintenanceError } from './errors.ts'
+import { visible } from './observe/control-characters.ts'
 import type { Host } from './program.ts'
 import { hostClock } from './time.ts'
 
@@ -30,7 +32,10 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 try {
   process.exitCode = await run(host)
 } catch (error) {
-  const text = error instanceof MaintenanceError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)
-  for (const line of text.split('\n')) host.printError(`mcp-gateway-maintenance: ${line}\n`)
+  const text =
+    error instanceof MaintenanceError
+      ? error.message
+      : withoutCredentials(error instanceof Error ? (error.stack ?? error.message) : String(error))
+  for (const line of text.split('\n')) host.printError(`mcp-gateway-maintenance: ${visible(line)}\n`)
   process.exitCode = exitCodeOf(error)
 }

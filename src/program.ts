@@ -91,7 +91,6 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
         : { descriptor: STANDARD_ERROR, terminal: host.terminal.error }),
       coloured: options.quiet !== true && takesControlCharacters(host.env),
       clock: host.clock,
-      secrets: settings.secrets,
     }),
   )
   const metrics = areRead(options.metrics, settings) ? await metricsOf(host, settings) : undefined
@@ -147,13 +146,13 @@ async function metricsOf({ version, clock }: Host, { jobs, archive }: Settings):
 }
 
 async function siteOf(host: Host, metrics: Metrics, settings: Settings): Promise<Site> {
-  const { database, jobs, schedule, secrets } = settings
+  const { database, jobs, schedule } = settings
   const { openSite } = await import('./http/site.ts')
   const { statusWithout } = await import('./status/status.ts')
   const label = await labelOf(database.url)
   const { version, clock } = host
   const context = { version, clock, jobs, scheduleTimeZone: schedule.timeZone, archive: archivePlanOf({ host, settings }) }
-  return openSite({ metrics, secrets, without: (problem) => statusWithout(label, problem, context) })
+  return openSite({ metrics, without: (problem) => statusWithout(label, problem, context) })
 }
 
 /** The archive as the settings have it. */

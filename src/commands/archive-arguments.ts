@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { MaintenanceError, messageOf } from '../errors.ts'
+import { withoutCredentials } from '../foreign-text.ts'
 import { parseDuration } from '../time.ts'
 
 /** What `archive …` asks for. Days are `2026-08-25`, in UTC. */
@@ -43,10 +44,8 @@ export function parseArchiveCommand(words: readonly string[]): ArchiveCommand {
   const { from, to, into, config: configFile } = values
   const since = values.since === undefined ? undefined : sinceOf(values.since)
   const problems = [
-    ...(action === undefined
-      ? [`archive ${name === undefined ? 'needs' : `has no ${JSON.stringify(name)}; it has`} ${ACTIONS.join(', ')}`]
-      : []),
-    ...(action !== 'restore' && files.length > 0 ? [`unexpected argument ${files.map((file) => JSON.stringify(file)).join(' ')}`] : []),
+    ...(action === undefined ? [`archive ${name === undefined ? 'needs' : `has no ${quoted(name)}; it has`} ${ACTIONS.join(', ')}`] : []),
+    ...(action !== 'restore' && files.length > 0 ? [`unexpected argument ${files.map((file) => quoted(file)).join(' ')}`] : []),
     ...(action === 'restore' && files.length > 0 && (from !== undefined || to !== undefined)
       ? ['archive restore takes files, or --from and --to']
       : []),
@@ -54,11 +53,12 @@ export function parseArchiveCommand(words: readonly string[]): ArchiveCommand {
     ...(['from', 'to', 'into'] as const)
       .filter((option) => action !== 'restore' && values[option] !== undefined)
       .map((option) => `--${option} goes with archive restore`),
-    ...(['from', 'to'] as const)
-      .filter((option) => values[option] !== undefined && !isDay(values[option]))
-      .map((option) => `--${option} is ${JSON.stringify(values[option])}, and needs a day such as 2026-08-25`),
+    ...(['from', 'to'] as const).flatMap((option) => {
+      const day = values[option]
+      return day === undefined || isDay(day) ? [] : [`--${option} is ${quoted(day)}, and needs a day such as 2026-08-25`]
+    }),
     ...(values.since !== undefined && since === undefined
-      ? [`--since is ${JSON.stringify(values.since)}, and needs a day such as 2026-08-25 or a length of time such as 30d`]
+      ? [`--since is ${quoted(values.since)}, and needs a day such as 2026-08-25 or a length of time such as 30d`]
       : []),
     ...(into === '' ? ['--into needs the name of a table'] : []),
     ...(configFile === '' ? ['--config needs the name of a file'] : []),
@@ -95,6 +95,10 @@ function sinceOf(text: string): Since | undefined {
 
 function isDay(text: string): boolean {
   return /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(Date.parse(text))
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(withoutCredentials(text))
 }
 
 function usage(problems: readonly string[]): MaintenanceError {

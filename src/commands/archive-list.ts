@@ -3,6 +3,7 @@ import type { RowsFile } from '../archive/format.ts'
 import { ARCHIVES } from '../archive/state.ts'
 import { readSummary } from '../archive/summary.ts'
 import type { ExitCode } from '../errors.ts'
+import { visible } from '../observe/control-characters.ts'
 import type { Program } from '../program.ts'
 import type { OpenedArchive } from './archive.ts'
 
@@ -25,12 +26,13 @@ export async function listArchive(
   if (json)
     host.print(`${JSON.stringify({ directory: folder.root, files: files.map((file) => ({ ...file, columns: undefined })) }, null, 2)}\n`)
   else {
-    const width = Math.max(0, ...files.map((file) => file.path.length))
-    for (const file of files)
+    const names = files.map((file) => visible(file.path))
+    const width = Math.max(0, ...names.map((path) => path.length))
+    for (const [at, file] of files.entries())
       host.print(
-        `${file.path.padEnd(width)}  ${String(file.rows).padStart(8)} rows  ${String(file.fileBytes).padStart(10)} bytes  ${spanOf(file)}\n`,
+        `${names[at]!.padEnd(width)}  ${String(file.rows).padStart(8)} rows  ${String(file.fileBytes).padStart(10)} bytes  ${visible(spanOf(file))}\n`,
       )
-    host.print(`${files.length} files, ${sum(files, 'rows')} rows, ${sum(files, 'fileBytes')} bytes in ${folder.root}\n`)
+    host.print(`${files.length} files, ${sum(files, 'rows')} rows, ${sum(files, 'fileBytes')} bytes in ${visible(folder.root)}\n`)
   }
   const { files: known } = await readSummary(database, database.named(ARCHIVES), job.table)
   if (known !== files.length)

@@ -1,5 +1,6 @@
 import { restoreFiles } from '../archive/restore.ts'
 import type { ExitCode } from '../errors.ts'
+import { visible } from '../observe/control-characters.ts'
 import type { Program } from '../program.ts'
 import { cutoffOf } from '../retention/rule.ts'
 import type { OpenedArchive } from './archive.ts'
@@ -40,7 +41,9 @@ export async function restoreArchive(
       ...(restored.expired > 0 ? [`${restored.expired} were left out, which the next purge would take again`] : []),
       ...(restored.conflicting > 0 ? [`${restored.conflicting} were left out, because another row has their key`] : []),
     ]
-    host.print(`${restored.inserted} rows of ${restored.files} files restored into ${into}${left.map((each) => `; ${each}`).join('')}\n`)
+    host.print(
+      `${restored.inserted} rows of ${restored.files} files restored into ${visible(into)}${left.map((each) => `; ${each}`).join('')}\n`,
+    )
   }
   if (restored.unvouchedHead !== undefined)
     events.warning(

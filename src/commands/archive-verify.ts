@@ -2,6 +2,7 @@ import type { ArchiveRecord } from '../archive/state.ts'
 import { verify } from '../archive/verify.ts'
 import { DatabaseError } from '../database/database.ts'
 import type { ExitCode } from '../errors.ts'
+import { visible } from '../observe/control-characters.ts'
 import type { Program } from '../program.ts'
 import { formatDay, type EpochMs } from '../time.ts'
 import type { OpenedArchive } from './archive.ts'
@@ -19,8 +20,8 @@ export async function verifyArchive(
   const found = await verify({ database, record, folder, since: day })
   if (json) host.print(`${JSON.stringify(found, null, 2)}\n`)
   else {
-    for (const problem of found.problems) host.print(`${problem}\n`)
-    const what = `${found.files} files, ${found.rows} rows, ${found.bytes} bytes in ${folder.root}`
+    for (const problem of found.problems) host.print(`${visible(problem)}\n`)
+    const what = `${found.files} files, ${found.rows} rows, ${found.bytes} bytes in ${visible(folder.root)}`
     const unread = found.filesRead === found.files ? '' : `; ${found.files - found.filesRead} of days before ${day} were not read`
     const unvouched =
       found.unvouchedFiles === 0

@@ -1,4 +1,5 @@
 import type { ExitCode } from '../errors.ts'
+import { visible } from '../observe/control-characters.ts'
 import { settingsOf, type Host } from '../program.ts'
 
 /** `config`: every setting with its value, secrets masked, and where it came from. Needs no database. */
@@ -8,11 +9,11 @@ export function showConfig(host: Host, configFile: string | undefined, json: boo
     host.print(`${JSON.stringify(Object.fromEntries(entries.map(({ key, value, source }) => [key, { value, source }])), null, 2)}\n`)
     return 0
   }
-  const values = entries.map(({ value }) => (value === null ? '-' : String(value)))
+  const values = entries.map(({ value }) => (value === null ? '-' : visible(String(value))))
   const keyWidth = width(entries.map(({ key }) => key))
   const valueWidth = width(values)
   for (const [at, { key, source }] of entries.entries())
-    host.print(`${key.padEnd(keyWidth)}  ${values[at]!.padEnd(valueWidth)}  ${source}\n`)
+    host.print(`${key.padEnd(keyWidth)}  ${values[at]!.padEnd(valueWidth)}  ${visible(source)}\n`)
   return 0
 }
 

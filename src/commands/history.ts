@@ -1,7 +1,6 @@
 import type { ExitCode } from '../errors.ts'
 import { RUNS } from '../jobs/history.ts'
 import { runsSince, runTables, type PastRun } from '../jobs/past-runs.ts'
-import { scrubber } from '../observe/log.ts'
 import { withProgram, type ProgramOptions } from '../program.ts'
 import { historyDocument } from '../status/document.ts'
 import { historyText } from '../terminal/history-text.ts'
@@ -20,15 +19,14 @@ export function showHistory(
   options: Omit<ProgramOptions, 'access' | 'lasting'>,
   { jobs, sinceMs, json }: HistoryRequest,
 ): Promise<ExitCode> {
-  return withProgram({ ...options, access: 'read', lasting: false, answer: {} }, async ({ host, settings, database, events }) => {
+  return withProgram({ ...options, access: 'read', lasting: false, answer: {} }, async ({ host, database, events }) => {
     const now = await database.now()
     const since = now - sinceMs
     const tables = runTables(database, await database.relations())
     if (tables === undefined) events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)
     const runs: readonly PastRun[] = tables === undefined ? [] : await runsSince(database, tables, since, jobs)
-    const hide = scrubber(settings.secrets)
-    if (json) host.print(`${JSON.stringify(hide(historyDocument(runs, since)), null, 2)}\n`)
-    else if (runs.length > 0) host.print(String(hide(historyText(runs, now, styleOf(host)))))
+    if (json) host.print(`${JSON.stringify(historyDocument(runs, since), null, 2)}\n`)
+    else if (runs.length > 0) host.print(historyText(runs, now, styleOf(host)))
     else host.print(`no run in the last ${durationText(sinceMs)} is on record\n`)
     return 0
   })

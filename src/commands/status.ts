@@ -1,6 +1,5 @@
 import { labelOf } from '../database/open.ts'
 import { exitCodeOf, type ExitCode } from '../errors.ts'
-import { scrubber } from '../observe/log.ts'
 import { withProgram, type Program, type ProgramOptions } from '../program.ts'
 import { statusDocument } from '../status/document.ts'
 import { readStatus, statusWithout, type Status } from '../status/status.ts'
@@ -23,8 +22,6 @@ export function showStatus(options: Omit<ProgramOptions, 'access' | 'lasting'>, 
   })
 }
 
-function show({ host, settings }: Omit<Program, 'database'>, status: Status, json: boolean): void {
-  const hide = scrubber(settings.secrets)
-  const text = json ? `${JSON.stringify(hide(statusDocument(status)), null, 2)}\n` : String(hide(statusText(status, styleOf(host))))
-  host.print(text)
+function show({ host }: Omit<Program, 'database'>, status: Status, json: boolean): void {
+  host.print(json ? `${JSON.stringify(statusDocument(status), null, 2)}\n` : statusText(status, styleOf(host)))
 }

@@ -1,5 +1,6 @@
 import { parseDatabaseUrl } from '../database/url.ts'
 import { messageOf } from '../errors.ts'
+import { withoutCredentials } from '../foreign-text.ts'
 import { scheduleProblem } from '../schedule/expression.ts'
 import { DAY, formatDuration, parseDuration } from '../time.ts'
 
@@ -69,6 +70,9 @@ function textProblem(value: unknown): string | undefined {
   if (value === '') return 'it is empty'
   // oxlint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f]/.test(value)) return `${shown(value)} holds a control character`
+  // It would be shown wherever the setting is.
+  if (withoutCredentials(value) !== value)
+    return `${shown(value)} holds a password, which only database.url may; is it meant for DATABASE_URL?`
   return value === value.trim() ? undefined : `${shown(value)} begins or ends with a blank`
 }
 
@@ -132,6 +136,7 @@ const MOST_SHOWN = 60
 function shown(value: unknown): string {
   if (value === null) return 'an empty value'
   if (typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a section'
-  const text = JSON.stringify(value) ?? 'nothing'
+  // A value that was meant for another setting, the database URL for example.
+  const text = JSON.stringify(typeof value === 'string' ? withoutCredentials(value) : value) ?? 'nothing'
   return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text
 }

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
 import { parseDatabaseUrl } from '../database/url.ts'
 import { MaintenanceError } from '../errors.ts'
+import { withoutCredentials } from '../foreign-text.ts'
 import { CONFIG_FILE, givenText, readEnvironment, type Environment } from './environment.ts'
 import { readFile } from './file.ts'
 import type { Layer } from './layer.ts'
@@ -32,7 +33,7 @@ export function loadSettings(sources: Sources): Settings {
   const named = configFile ?? env[CONFIG_FILE] ?? ''
   const layers = [
     readFile(join(packageRoot, SHIPPED), SHIPPED),
-    ...(named === '' ? [] : [readFile(resolve(workingDirectory, named), named)]),
+    ...(named === '' ? [] : [readFile(resolve(workingDirectory, named), withoutCredentials(named))]),
     readEnvironment(env, workingDirectory),
     readOverrides(overrides),
   ]
@@ -59,7 +60,6 @@ export function loadSettings(sources: Sources): Settings {
     values: config.getProperties(),
     sources: origins,
     notes: layers.flatMap((layer) => layer.notes),
-    driverPassword: env['PGPASSWORD'],
   })
 }
 

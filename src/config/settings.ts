@@ -1,5 +1,5 @@
 import { JOBS, type Job } from '../catalogue.ts'
-import { displayUrl, parseDatabaseUrl, secretsOf, type DatabaseUrl } from '../database/url.ts'
+import { displayUrl, parseDatabaseUrl, type DatabaseUrl } from '../database/url.ts'
 import { parseDuration } from '../time.ts'
 import { FOREVER } from './formats.ts'
 import { SETTINGS, type LogFormat, type LogLevel, type Values } from './schema.ts'
@@ -23,8 +23,6 @@ export interface Settings {
   readonly metrics: { readonly textfile: string | undefined }
   /** For the `config` command, in the order of the documents. */
   readonly entries: readonly SettingEntry[]
-  /** What must never appear in a log line. */
-  readonly secrets: readonly string[]
   /** What was ignored and who may have slipped, for the log at start. */
   readonly notes: readonly string[]
 }
@@ -55,12 +53,10 @@ export interface Resolved {
   readonly values: Values
   readonly sources: ReadonlyMap<string, string>
   readonly notes: readonly string[]
-  /** The password that the driver falls back to. */
-  readonly driverPassword: string | undefined
 }
 
 /** From values that were checked. */
-export function toSettings({ values, sources, notes, driverPassword }: Resolved): Settings {
+export function toSettings({ values, sources, notes }: Resolved): Settings {
   const { database, migrations, jobs, archive, schedule, log, health, http, metrics } = values
   const url = parseDatabaseUrl(database.url)
   return frozen({
@@ -85,9 +81,6 @@ export function toSettings({ values, sources, notes, driverPassword }: Resolved)
       value: sensitive === true ? displayUrl(url) : valueAt(values, key),
       source: sources.get(key) ?? 'default',
     })),
-    secrets: [
-      ...new Set([...secretsOf(database.url, url), ...(driverPassword === undefined || driverPassword === '' ? [] : [driverPassword])]),
-    ],
     notes: [...notes, ...url.notes],
   })
 }

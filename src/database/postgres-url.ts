@@ -39,7 +39,7 @@ function loginOf(rest: string): string | undefined {
   return login === undefined || /^[^:]*[?#]/.test(login) ? undefined : login
 }
 
-/** The URL without its password, for people. */
+/** The URL without its password and the values of `options`, for people. */
 export function displayPostgresUrl(url: PostgresUrl): string {
   const { host, port, user, password, database } = url
   const folder = host?.startsWith('/') === true
@@ -51,8 +51,9 @@ export function displayPostgresUrl(url: PostgresUrl): string {
     sslmode: url.sslmode === 'prefer' ? undefined : url.sslmode,
     sslrootcert: url.sslrootcert,
     application_name: url.applicationName,
-    options: url.options,
   }).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${encode(String(value), '/')}`))
+  // Settings of any name, a secret of the gateway's among them.
+  if (url.options !== undefined) query.push('options=***')
   const shownPort = port === undefined || folder ? '' : `:${port}`
   return `postgresql://${login}${shownHost}${shownPort}/${encode(database)}${query.length === 0 ? '' : `?${query.join('&')}`}`
 }

@@ -47,16 +47,9 @@ export function parseDatabaseUrl(text: string): DatabaseUrl {
   return parsePostgresUrl(driver === undefined ? 'libpq' : 'sqlalchemy', rest)
 }
 
-/** The URL without its password, for people. */
+/** The URL without its password and the values of `options`, for people. */
 export function displayUrl(url: DatabaseUrl): string {
   return url.engine === 'sqlite' ? `sqlite:///${url.file}` : displayPostgresUrl(url)
-}
-
-/** The forms a URL's password may take in a text: as it is, as it was written, as a program would encode it. */
-export function secretsOf(text: string, url: DatabaseUrl): readonly string[] {
-  if (url.engine === 'sqlite' || url.password === undefined) return []
-  const written = /^[^:]+:\/\/[^:@/?#]*:([^@]*)@/.exec(text)?.[1] ?? /[?&]password=([^&]*)/.exec(text)?.[1] ?? ''
-  return [...new Set([url.password, written, encodeURIComponent(url.password.toWellFormed())])].filter((secret) => secret !== '')
 }
 
 const EXPECTED = 'expected sqlite:///FILE, sqlite:////ABSOLUTE/FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE'

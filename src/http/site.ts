@@ -1,7 +1,7 @@
 import { messageOf } from '../errors.ts'
 import type { Events } from '../observe/events.ts'
 import type { Listener } from '../observe/fan-out.ts'
-import { scrubber } from '../observe/log.ts'
+import { visible } from '../observe/control-characters.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { statusDocument, type StatusDocument } from '../status/document.ts'
 import type { LatestStatus, Patience } from '../status/latest.ts'
@@ -22,8 +22,6 @@ export interface Site {
 
 export interface SiteOptions {
   readonly metrics: Metrics
-  /** What must never appear, whatever an error's text holds. */
-  readonly secrets: readonly string[]
   /** What is told while there is no database to ask, and why there is none. */
   readonly without: (problem: string) => Status
 }
@@ -34,8 +32,7 @@ const LOOK = { freshMs: SECOND, waitMs: 2 * SECOND }
 /** A page is looked at again and again, and says of when it is; when a job ends, the next look waits for what is true then. */
 const GLANCE = { ...LOOK, freshMs: 5 * SECOND, renewMs: SECOND }
 
-export function openSite({ metrics, secrets, without }: SiteOptions): Site {
-  const hide = scrubber(secrets)
+export function openSite({ metrics, without }: SiteOptions): Site {
   const readiness = openReadiness()
   let latest: LatestStatus | undefined
   const look = async (patience: Patience): Promise<{ readonly status: number; readonly document: StatusDocument }> => {
@@ -44,8 +41,7 @@ export function openSite({ metrics, secrets, without }: SiteOptions): Site {
       known?.status === undefined
         ? [503, without(readiness.reason ?? UNANSWERED)]
         : [200, known.current ? known.status : unanswered(known.status)]
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- hiding changes texts alone
-    return { status, document: hide(statusDocument(told)) as StatusDocument }
+    return { status, document: statusDocument(told) }
   }
   const pages: Pages = {
     async '/'() {
@@ -59,7 +55,7 @@ export function openSite({ metrics, secrets, without }: SiteOptions): Site {
     },
     // That it is answered says that the process is there and its event loop turns.
     '/healthz': () => plain(200, 'ok'),
-    '/readyz': () => (readiness.reason === undefined ? plain(200, 'ok') : plain(503, String(hide(readiness.reason)))),
+    '/readyz': () => (readiness.reason === undefined ? plain(200, 'ok') : plain(503, visible(readiness.reason))),
     async '/status'() {
       const { status, document } = await look(LOOK)
       return { status, type: 'application/json', body: `${JSON.stringify(document, null, 2)}\n` }

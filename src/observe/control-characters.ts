@@ -7,3 +7,25 @@ export function takesControlCharacters(env: Readonly<Record<string, string | und
 function isEmpty(value: string | undefined): boolean {
   return value === undefined || value === ''
 }
+
+/**
+ * A text as it may stand on a terminal or a page, on one line. What is not seen by itself but changes how other characters are seen, or what the
+ * terminal does, is written as an escape: control characters, ends of lines, marks of writing direction, invisible characters, halves of pairs.
+ */
+export function visible(text: string): string {
+  return text.replaceAll(UNSEEN, escape)
+}
+
+/** The same, line by line. */
+export function visibleLines(text: string): string {
+  return text.split('\n').map(visible).join('\n')
+}
+
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
+
+const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+function escape(character: string): string {
+  const code = character.codePointAt(0)!.toString(16)
+  return SHORT[character] ?? (code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, '0')}`)
+}

@@ -1,3 +1,4 @@
+import { withoutCredentials } from '../foreign-text.ts'
 import type { DatabaseError, DatabaseListener, Label } from '../database/database.ts'
 import { MaintenanceError, messageOf } from '../errors.ts'
 import type { RunResult } from '../jobs/result.ts'
@@ -131,6 +132,6 @@ function sentenceOf({ job, outcome, dryRun, deleted, expired, archived, reason, 
 /** An error nobody foresaw keeps its stack: it is for us, not for the operator. */
 function detailOf(error: unknown): Record<string, unknown> {
   return error instanceof Error
-    ? { code: 'UNEXPECTED', message: error.message, stack: error.stack }
-    : { code: 'UNEXPECTED', message: String(error) }
+    ? { code: 'UNEXPECTED', message: messageOf(error), stack: withoutCredentials(error.stack ?? '') }
+    : { code: 'UNEXPECTED', message: messageOf(error) }
 }

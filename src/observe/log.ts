@@ -1,5 +1,6 @@
-import { pino, type DestinationStream, type Logger } from 'pino'
+import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino'
 import { formatTime, type Clock } from '../time.ts'
+import { visible, visibleLines } from './control-characters.ts'
 import type { View } from './view.ts'
 
 export type Log = Logger
@@ -15,8 +16,6 @@ export interface LogOptions {
   readonly clock: Clock
   /** What shows the course of things on the same terminal: it is handed the lines to write, of what it does not show itself. */
   readonly view?: Pick<View, 'log'> | undefined
-  /** What must never appear in a line, whatever an error's text holds. */
-  readonly secrets: readonly string[]
 }
 
 /** Written synchronously: a line that was logged is out, also when the process is killed right after. */
@@ -24,18 +23,13 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const { view, level } = options
   const asText = view !== undefined || options.format === 'pretty' || (options.format === 'auto' && options.terminal)
   const destination = asText ? await textDestination(options) : pino.destination({ dest: options.descriptor, sync: true })
-  const hide = scrubber(options.secrets)
   return pino(
     {
       level: view !== undefined && level === 'info' ? 'warn' : level,
       base: null,
       timestamp: () => `,"time":"${formatTime(options.clock.now())}"`,
-      formatters: { level: (label) => ({ level: label }), log: (fields) => hide(fields) as Record<string, unknown> },
-      hooks: {
-        logMethod(values, method) {
-          method.apply(this, hide(values) as Parameters<typeof method>)
-        },
-      },
+      formatters: { level: (label) => ({ level: label }), ...(asText ? { log: visibleFields } : {}) },
+      ...(asText ? { hooks: { logMethod: withVisibleMessage } } : {}),
     },
     destination,
   )
@@ -54,15 +48,21 @@ async function textDestination({ descriptor, terminal, coloured, view }: LogOpti
   return { write: (line) => view.log((line.includes('"UNEXPECTED"') ? whole : brief)(line)) }
 }
 
-/** Replaces every secret in every string of a value, at any depth; names of fields stay. */
-export function scrubber(secrets: readonly string[]): (value: unknown) => unknown {
-  const hidden = [...new Set(secrets)].filter((secret) => secret !== '').toSorted((a, b) => b.length - a.length)
-  const scrub = (value: unknown): unknown => {
-    if (typeof value === 'string') return hidden.reduce((text, secret) => text.replaceAll(secret, '***'), value)
-    if (Array.isArray(value)) return value.map(scrub)
-    if (value !== null && typeof value === 'object')
-      return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, scrub(each)]))
-    return value
-  }
-  return scrub
+/** JSON has escapes of its own; a text is shown as it is. */
+function visibleFields(fields: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [visible(name), visibleValue(name, value)]))
+}
+
+function visibleValue(name: string, value: unknown): unknown {
+  // A stack has a line for each function.
+  if (typeof value === 'string') return name === 'stack' ? visibleLines(value) : visible(value)
+  if (Array.isArray(value)) return value.map((each) => visibleValue(name, each))
+  return value !== null && typeof value === 'object' ? visibleFields(value) : value
+}
+
+type LogMethod = NonNullable<NonNullable<LoggerOptions['hooks']>['logMethod']>
+
+const withVisibleMessage: LogMethod = function (values, method) {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- texts stay texts
+  method.apply(this, values.map((value) => (typeof value === 'string' ? visible(value) : value)) as Parameters<typeof method>)
 }

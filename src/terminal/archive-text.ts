@@ -1,7 +1,7 @@
 import type { ArchiveSummary, Verdict } from '../archive/summary.ts'
 import type { ArchiveStatus } from '../status/archive-status.ts'
 import { formatDuration, type EpochMs } from '../time.ts'
-import { red, type Style } from './style.ts'
+import { ink, red, type Part, type Style } from './style.ts'
 import type { Row } from './table.ts'
 import { agoText, countText, durationText, rowsText, sizeText, zonedText } from '../status/words.ts'
 
@@ -37,10 +37,10 @@ function heldRows({ rows, files, bytes, newestAt, head, filesInHand, verificatio
   ]
 }
 
-function verifiedText(verification: Verdict | undefined, at: EpochMs, style: Style): string {
+function verifiedText(verification: Verdict | undefined, at: EpochMs, style: Style): Part {
   if (verification === undefined) return 'never: run archive verify'
   const when = `${agoText(at - verification.at)} (${zonedText(verification.at)})`
-  return verification.sound ? `sound ${when}` : `${red('damaged', style)} ${when}: archive verify says what is wrong`
+  return verification.sound ? `sound ${when}` : ink`${red('damaged', style)} ${when}: archive verify says what is wrong`
 }
 
 function filesText(files: number): string {

@@ -1,5 +1,5 @@
 import { bars, strokesOf } from './chart.ts'
-import { bold, type Style } from './style.ts'
+import { bold, ink, type Style } from './style.ts'
 
 export interface BarRow {
   readonly name: string
@@ -27,10 +27,11 @@ export function barChartText(title: string, rows: readonly BarRow[], style: Styl
     room < LEAST_BAR ? 0 : room,
     strokes.rightwards,
   )
-  const lines = rows.map(({ name, figure, value }, at) =>
-    [name.padEnd(names), figure.padStart(figures), typeof value === 'number' ? drawn[at] : value].join(GAP).trimEnd(),
+  const lines = rows.map(
+    ({ name, figure, value }, at) =>
+      ink`${[name.padEnd(names), figure.padStart(figures), typeof value === 'number' ? drawn[at] : value].join(GAP).trimEnd()}`.text,
   )
-  return `${[bold(title, style), ...lines].join('\n')}\n`
+  return `${[bold(title, style).text, ...lines].join('\n')}\n`
 }
 
 function widest(texts: readonly string[]): number {

@@ -1,6 +1,7 @@
 import { JOBS } from '../catalogue.ts'
 import type { DeletedByDay } from '../status/deleted-by-day.ts'
 import { DAY, formatDay } from '../time.ts'
+import { visible } from '../observe/control-characters.ts'
 import { strokesOf, uprightBars } from './chart.ts'
 import { bold, type Style } from './style.ts'
 import { countText, rowsText } from '../status/words.ts'
@@ -20,14 +21,17 @@ export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): stri
   const { side, corner, bottom } = strokes.axis
 
   const lines = charts.flatMap(({ job, values, total }) => {
-    if (total === 0) return [`${bold(job, style)}  nothing`]
+    if (total === 0) return [`${bold(job, style).text}  nothing`]
     const most = Math.max(...values)
     const sum = rowsText(total)
     const begin = Math.max(first, last - ((slots - values.indexOf(most)) * span - 1) * DAY)
     const drawn = uprightBars(values, HEIGHT, strokes.upwards).map((row) => stretched(row, pitch))
-    const figures = fitting(style.columns - job.length - 2, [`${sum}, most ${span === 1 ? 'on' : 'from'} ${formatDay(begin)}`, sum])
+    const figures = fitting(style.columns - visible(job).length - 2, [
+      `${sum}, most ${span === 1 ? 'on' : 'from'} ${formatDay(begin)}`,
+      sum,
+    ])
     return [
-      `${bold(job, style)}  ${figures}`,
+      `${bold(job, style).text}  ${figures}`,
       ...drawn.map((row, at) => `${(at === 0 ? countText(most) : '').padStart(labels)} ${side}${row}`.trimEnd()),
       `${'0'.padStart(labels)} ${corner}${bottom.repeat(slots * pitch)}`,
     ]
@@ -35,7 +39,7 @@ export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): stri
   const what = `rows deleted ${span === 1 ? 'a day' : span === WEEK ? 'a week' : `every ${span / WEEK} weeks`}`
   const when = `${formatDay(first)} to ${formatDay(last)}`
   const title = fitting(style.columns, [`${what}, ${when} (UTC)`, `${what}, ${when}`, what])
-  return `${[bold(title, style), ...lines].join('\n')}\n`
+  return `${[bold(title, style).text, ...lines].join('\n')}\n`
 }
 
 /** Days. */

@@ -2,7 +2,7 @@ import type { PastRun } from '../jobs/past-runs.ts'
 import { deletedByDay, type DeletedByDay } from '../status/deleted-by-day.ts'
 import { DAY, type EpochMs } from '../time.ts'
 import { dayColumnsText } from './day-columns.ts'
-import { red, type Style } from './style.ts'
+import { red, type Part, type Style } from './style.ts'
 import { tableText, type Column } from './table.ts'
 import { countText, durationText, minuteText } from '../status/words.ts'
 
@@ -45,7 +45,7 @@ function daysOf(runs: readonly PastRun[], now: EpochMs): DeletedByDay {
   )
 }
 
-function cellsOf({ startedAt, job, trigger, outcome, deleted, archived, finishedAt, worker, error }: PastRun, style: Style): string[] {
+function cellsOf({ startedAt, job, trigger, outcome, deleted, archived, finishedAt, worker, error }: PastRun, style: Style): Part[] {
   const failed = outcome === 'failed' || outcome === 'stopped'
   return [
     minuteText(startedAt),

@@ -1,4 +1,5 @@
 import type { Estimate } from '../database/database.ts'
+import { visible } from '../observe/control-characters.ts'
 import type { View } from '../observe/view.ts'
 import type { Host } from '../program.ts'
 import type { EpochMs } from '../time.ts'
@@ -25,7 +26,7 @@ export function openRunView(host: Host, dryRun: boolean): View {
   const style = styleOf(host)
   const columns = (): number => styleOf(host).columns
   const bars = openBars({ unicode: style.unicode, columns, print: (text) => host.print(text) })
-  const line = (text: string): void => bars.print(`${text}\n`)
+  const line = (text: string): void => bars.print(`${visible(text)}\n`)
   const expected = new Map<string, Estimate | undefined>()
   const shown = new Map<string, Shown>()
   const daysOf = new Map<string, Map<EpochMs, number>>()

@@ -4,7 +4,7 @@ import type { Status } from '../status/status.ts'
 import { formatDuration, type EpochMs } from '../time.ts'
 import { archiveRows, isShown } from './archive-text.ts'
 import { barChartText } from './bar-chart.ts'
-import { bold, red, type Style } from './style.ts'
+import { bold, ink, red, type Ink, type Style } from './style.ts'
 import { listText, type Row } from './table.ts'
 import { agoText, countText, durationText, estimateText, sizeText, zonedText } from '../status/words.ts'
 
@@ -15,7 +15,7 @@ export function statusText(status: Status, style: Style): string {
   const where = place.endsWith(name) ? place : `${place}/${name}`
   const head: Row[] = [
     ['database', `${engine} ${where}${sizeBytes === undefined ? '' : `, ${sizeText(sizeBytes)}`}`],
-    ...problemRows(problem === undefined ? [] : [problem], style),
+    ...problemRows(problem?.split('\n') ?? [], style),
     ...migrationRows(migrations, style),
     ['version', version],
   ]
@@ -24,7 +24,7 @@ export function statusText(status: Status, style: Style): string {
     ...(isShown(archive)
       ? [['archive', [...archiveRows(archive, status.at, style), ...problemRows(archive.problems, style)]] as const]
       : []),
-  ].map(([title, rows]) => `${bold(title, style)}\n${indented(listText(rows, narrower(style)))}`)
+  ].map(([title, rows]) => `${bold(title, style).text}\n${indented(listText(rows, narrower(style)))}`)
   const chart = backlogChart(jobs, style)
   return `${[listText(head, style), ...blocks].join('\n\n')}\n${chart === '' ? '' : `\n${chart}`}`
 }
@@ -62,8 +62,8 @@ function jobRows(status: JobStatus, { at, database: { reachable }, scheduleTimeZ
   ]
 }
 
-function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, style: Style): string {
-  if (lastRun === undefined) return 'none on record'
+function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, style: Style): Ink {
+  if (lastRun === undefined) return ink`none on record`
   const { outcome = '', startedAt, finishedAt, deleted, archived, trigger, error } = lastRun
   const failed = outcome === 'failed' || outcome === 'stopped'
   const took = finishedAt === undefined ? '' : `, took ${durationText(Math.max(0, finishedAt - startedAt))}`
@@ -73,8 +73,8 @@ function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, style: 
     : lastSuccessAt === undefined
       ? '; none on record succeeded'
       : `; the last that succeeded ended ${agoText(at - lastSuccessAt)}`
-  const why = error === undefined ? '' : `: ${error}`
-  return `${failed ? red(outcome, style) : outcome} ${agoText(at - startedAt)} (${zonedText(startedAt)}, ${trigger})${took}, deleted ${countText(deleted)}${kept}${success}${why}`
+  const why = error === undefined ? '' : `: ${onOneLine(error)}`
+  return ink`${failed ? red(outcome, style) : outcome} ${agoText(at - startedAt)} (${zonedText(startedAt)}, ${trigger})${took}, deleted ${countText(deleted)}${kept}${success}${why}`
 }
 
 function runningText({ worker, since }: NonNullable<JobStatus['running']>, at: EpochMs): string {
@@ -90,6 +90,11 @@ function backlogText({ rows, exact, oldest, cutoff }: NonNullable<JobStatus['bac
 
 function problemRows(problems: readonly string[], style: Style): Row[] {
   return problems.map((problem) => ['problem', red(problem, style)])
+}
+
+/** As a run records it, which failed for several reasons. */
+function onOneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, '; ')
 }
 
 const INDENT = '  '

@@ -1,4 +1,4 @@
-import { takesControlCharacters } from '../observe/control-characters.ts'
+import { takesControlCharacters, visible } from '../observe/control-characters.ts'
 import type { Host } from '../program.ts'
 
 /** What may be written to where the answer goes. */
@@ -22,11 +22,31 @@ export function styleOf({ terminal, env }: Pick<Host, 'terminal' | 'env'>): Styl
   }
 }
 
-/** Bold and red alone: every other colour is hard to read on a light background or on a dark one. */
-export function bold(text: string, { control }: Style): string {
-  return control ? `\u001B[1m${text}\u001B[22m` : text
+/** A piece of a line for a terminal. Only what follows makes one, so what is in it was either written in our source or made visible. */
+export class Ink {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
 }
 
-export function red(text: string, { control }: Style): string {
-  return control ? `\u001B[31m${text}\u001B[39m` : text
+/** What may stand in a line: a text is made visible, whoever wrote it. */
+export type Part = Ink | string
+
+export function ink(texts: TemplateStringsArray, ...parts: readonly Part[]): Ink {
+  return new Ink(texts.map((text, index) => text + inked(parts[index] ?? '')).join(''))
+}
+
+export function inked(part: Part): string {
+  return part instanceof Ink ? part.text : visible(part)
+}
+
+/** Bold and red alone: every other colour is hard to read on a light background or on a dark one. */
+export function bold(text: string, { control }: Style): Ink {
+  return control ? new Ink(`\u001B[1m${visible(text)}\u001B[22m`) : ink`${text}`
+}
+
+export function red(text: string, { control }: Style): Ink {
+  return control ? new Ink(`\u001B[31m${visible(text)}\u001B[39m`) : ink`${text}`
 }

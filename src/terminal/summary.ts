@@ -1,6 +1,6 @@
 import { messageOf } from '../errors.ts'
 import type { RunResult } from '../jobs/result.ts'
-import { bold, red, type Style } from './style.ts'
+import { bold, ink, red, type Part, type Style } from './style.ts'
 import { tableText } from './table.ts'
 import { countText, durationText, minuteText } from '../status/words.ts'
 
@@ -26,7 +26,7 @@ export function summaryText(results: readonly RunResult[], dryRun: boolean, styl
   ].join('\n')}\n`
 }
 
-function cellsOf(result: RunResult, style: Style): string[] {
+function cellsOf(result: RunResult, style: Style): Part[] {
   const { job, cutoff, deleted, expired, archived, durationMs, outcome } = result
   return [
     job,
@@ -53,7 +53,7 @@ function notesOf(result: RunResult, style: Style): string[] {
   ]
   const why = error === undefined ? (reason ?? '') : messageOf(error)
   return [
-    ...(why === '' ? [] : why.split('\n').map((line) => `${bold(job, style)}: ${line}`)),
-    ...(kept.length === 0 ? [] : [`${bold(job, style)} kept ${kept.join(', ')}`]),
+    ...(why === '' ? [] : why.split('\n').map((line) => ink`${bold(job, style)}: ${line}`.text)),
+    ...(kept.length === 0 ? [] : [ink`${bold(job, style)} kept ${kept.join(', ')}`.text]),
   ]
 }

@@ -1,5 +1,5 @@
 import Table from 'cli-table3'
-import { bold, type Style } from './style.ts'
+import { bold, inked, type Part, type Style } from './style.ts'
 
 export interface Column {
   readonly title: string
@@ -13,9 +13,9 @@ export interface Column {
 const GAP = 2
 
 /** A table without lines but one below its titles. A column with nothing in it is left out; what has no room on a narrow terminal too, column by column. */
-export function tableText(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style): string {
+export function tableText(columns: readonly Column[], rows: readonly (readonly Part[])[], style: Style): string {
   let shown = columns
-    .map((column, at) => ({ ...column, at, cells: rows.map((row) => row[at] ?? '') }))
+    .map((column, at) => ({ ...column, at, cells: rows.map((row) => inked(row[at] ?? '')) }))
     .filter(({ cells }) => cells.some((cell) => cell !== ''))
     .map((column) => ({ ...column, width: widest([column.title, ...column.cells]) }))
   const total = (): number => shown.reduce((sum, { width }) => sum + width + GAP, -GAP)
@@ -31,14 +31,14 @@ export function tableText(columns: readonly Column[], rows: readonly (readonly s
     colAligns: shown.map(({ align }) => align ?? 'left'),
     ...(cut === undefined ? {} : { colWidths: cut.map((width) => width + GAP) }),
   })
-  table.push(shown.map(({ title }) => bold(title, style)))
+  table.push(shown.map(({ title }) => bold(title, style).text))
   table.push((cut ?? widths).map((width) => (style.unicode ? '─' : '-').repeat(width)))
-  for (const row of rows) table.push(shown.map(({ at }) => row[at] ?? ''))
+  for (const at of rows.keys()) table.push(shown.map(({ cells }) => cells[at]!))
   return trimmed(table.toString())
 }
 
 /** Of a list. */
-export type Row = readonly [name: string, text: string]
+export type Row = readonly [name: string, text: Part]
 
 /** Names and what is to say of each, in two columns; long texts go on below themselves. */
 export function listText(rows: readonly Row[], style: Style): string {
@@ -46,7 +46,7 @@ export function listText(rows: readonly Row[], style: Style): string {
   const room = style.columns - names
   const wraps = Number.isFinite(room) && room >= 20
   const table = new Table({ ...bare(style), ...(wraps ? { colWidths: [names, room], wordWrap: true } : {}) })
-  for (const [name, text] of rows) table.push([name, text])
+  for (const [name, text] of rows) table.push([name, inked(text)])
   return trimmed(table.toString())
 }
 

@@ -46,7 +46,7 @@ function entry(settings: Settings, key: string): readonly [value: unknown, sourc
 }
 
 test('with nothing given the settings are the documented defaults', () => {
-  const { entries, secrets, notes, ...settings } = load()
+  const { entries, notes, ...settings } = load()
   assert.deepEqual(settings, {
     database: {
       url: { engine: 'sqlite', file: 'secure_mcp_gateway.db', notes: [] },
@@ -69,7 +69,6 @@ test('with nothing given the settings are the documented defaults', () => {
     metrics: { textfile: undefined },
   })
   assert.deepEqual([...new Set(entries.map(({ source }) => source))], ['config/default.yaml'])
-  assert.deepEqual(secrets, [])
   assert.deepEqual(notes, [])
 })
 
@@ -146,7 +145,6 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
       write(`url-${name}`, `postgresql://u:key@h/db${end}`)
       const settings = load({ env: { DATABASE_URL_FILE: `url-${name}` } })
       assert.deepEqual(entry(settings, 'database.url'), ['postgresql://u:***@h/db', 'DATABASE_URL_FILE'])
-      assert.deepEqual(settings.secrets, ['key'])
     }
   })
   test('both are refused', () => {
@@ -159,13 +157,25 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
     assert.match(only({ env: { DATABASE_URL_FILE: write('empty', '\n') } }), /empty/)
     assert.match(only({ env: { DATABASE_URL_FILE: write('two', 'postgresql://u:key@h/db\n\n') } }), /line break/)
   })
-  test('the password is in secrets in every spelling, and nowhere else', () => {
-    const settings = load({ env: { DATABASE_URL: 'postgresql://u:s%65cr3t%2f@h/db?connect_timeout=3', PGPASSWORD: 'fallback' } })
-    assert.deepEqual(settings.secrets, ['secr3t/', 's%65cr3t%2f', 'secr3t%2F', 'fallback'])
-    assert.deepEqual(settings.notes, ['connect_timeout in the database URL is ignored'])
-    const { secrets: _, database, ...shown } = settings
+  test('the password, the values of options and those of unknown parameters are nowhere but where they are used', () => {
+    const DATABASE_URL = 'postgresql://u:s%65cr3t%2f@h/db?options=-c%20app.key%3Dcr3t&key=cr3t'
+    const settings = load({ env: { DATABASE_URL, PGPASSWORD: 'fallback' } })
+    assert.deepEqual(settings.notes, ['key in the database URL is ignored'])
+    const { database, ...shown } = settings
     assert.equal(database.url.engine === 'postgres' && database.url.password, 'secr3t/')
+    assert.deepEqual(entry(settings, 'database.url'), ['postgresql://u:***@h/db?options=***', 'DATABASE_URL'])
     assert.doesNotMatch(JSON.stringify(shown), /cr3t|fallback/)
+  })
+  test('a URL in the place of another value, of a file or of its own file shows no password', () => {
+    const url = 'postgresql://u:cr3t@h/db'
+    const variables = ['DATABASE_SCHEMA', 'LOG_LEVEL', 'HTTP_PORT', 'SCHEDULE_TIME_ZONE', 'ARCHIVE_DIRECTORY', 'HEALTH_FILE', 'HTTP_HOST']
+    for (const name of [...variables, 'AUDIT_LOGS_RETENTION', 'PURGE_SESSIONS_SCHEDULE', 'PURGE_SESSIONS_ENABLED', 'DATABASE_URL_FILE']) {
+      const problem = only({ env: { [name]: name === 'LOG_LEVEL' ? `${url}${'x'.repeat(80)}` : url } })
+      assert.match(problem, /\/u:\*\*\*@h\/db/, name)
+      assert.doesNotMatch(problem, /cr3t/, name)
+    }
+    assert.match(only({ configFile: url }), /^postgresql:\/\/u:\*\*\*@h\/db: the configuration file cannot be read/)
+    assert.doesNotMatch(only({ configFile: url }), /cr3t/)
   })
   test('a URL that looks in another schema than the configured one is refused', () => {
     const DATABASE_URL = 'jdbc:postgresql://h/db?currentSchema=gateway'
@@ -204,7 +214,7 @@ test('every setting can be given by its documented environment variable', () => 
     HTTP_PORT: '80',
     METRICS_TEXTFILE: '/var/lib/x.prom',
   }
-  const { entries, secrets: _, notes, ...settings } = load({ env })
+  const { entries, notes, ...settings } = load({ env })
   assert.deepEqual(settings, {
     database: { url: { engine: 'sqlite', file: '/x.db', notes: [] }, schema: 'gateway', timeZone: 'Europe/Berlin', connectTimeoutMs: 500 },
     migrations: { enabled: false, lockTimeoutMs: 60 * MINUTE },

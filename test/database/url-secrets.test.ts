@@ -1,20 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { displayUrl, parseDatabaseUrl, secretsOf } from '../../src/database/url.ts'
+import { displayUrl, parseDatabaseUrl } from '../../src/database/url.ts'
 import { MaintenanceError } from '../../src/errors.ts'
-
-function secrets(text: string): readonly string[] {
-  return secretsOf(text, parseDatabaseUrl(text))
-}
-
-test('the secrets of a URL are its password as it is, as it was written and as it would be encoded', () => {
-  assert.deepEqual(secrets('postgresql://u:%61%2fb@h/db'), ['a/b', '%61%2fb', 'a%2Fb'])
-  assert.deepEqual(secrets('jdbc:postgresql://h/db?user=u&password=a+b'), ['a b', 'a+b', 'a%20b'])
-  assert.deepEqual(secrets('postgresql://u:key@h/db'), ['key'])
-  assert.deepEqual(secrets('postgresql://u@h/db'), [])
-  assert.deepEqual(secrets('sqlite:///x.db?password=key'), [])
-})
 
 test('no piece of the password is in an error, a note or what is shown, however the URL is broken', () => {
   const glue = fc.string({

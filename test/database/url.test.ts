@@ -197,7 +197,7 @@ describe('a PostgreSQL URL is read as libpq, SQLAlchemy or JDBC reads it', () =>
   for (const [text, url] of READ) test(JSON.stringify(text), () => assert.deepEqual(parseDatabaseUrl(text), url))
 })
 
-test('the URL is shown with everything but its password', () => {
+test('the URL is shown with everything but its password and the values of options and of what is ignored', () => {
   assert.equal(
     shown('postgresql+asyncpg://u%40x:key@h:5433/a%20b?ssl=require&application_name=g%20w&sslrootcert=/ca.pem'),
     'postgresql://u%40x:***@h:5433/a%20b?sslmode=require&sslrootcert=/ca.pem&application_name=g%20w',
@@ -205,12 +205,13 @@ test('the URL is shown with everything but its password', () => {
   assert.equal(shown('postgresql://u:key@/db?host=/run/pg&port=5433'), 'postgresql://u:***@/db?host=/run/pg&port=5433')
   assert.equal(shown('postgresql://u@[::1]:5433/db'), 'postgresql://u@[::1]:5433/db')
   assert.equal(shown('jdbc:postgresql://h/db?user=u&password=key'), 'postgresql://u:***@h/db')
+  assert.equal(shown('postgresql://u@h/d?options=-c%20app.key%3Dkey&key=key'), 'postgresql://u@h/d?options=***')
   assert.equal(shown('postgresql://'), 'postgresql:///')
 })
 
 test('what is shown reads back as the same place', () => {
   for (const text of [
-    'postgresql://u@h:1/d?options=-c%20a%3Db',
+    'postgresql://u@h:1/d?application_name=a%3Db',
     'postgresql://[fe80::1%25eth0]/d',
     'postgresql:///d?host=/run/a%20b&port=2',
   ]) {

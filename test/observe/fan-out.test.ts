@@ -6,9 +6,7 @@ import { openLog } from '../../src/observe/log.ts'
 import { hostClock } from '../../src/time.ts'
 
 async function silent(): Promise<Events> {
-  return openEvents(
-    await openLog({ level: 'silent', format: 'json', descriptor: 1, terminal: false, coloured: false, clock: hostClock(), secrets: [] }),
-  )
+  return openEvents(await openLog({ level: 'silent', format: 'json', descriptor: 1, terminal: false, coloured: false, clock: hostClock() }))
 }
 
 test('every event reaches everybody who listens to it, in order and with all it says', async () => {

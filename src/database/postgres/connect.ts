@@ -2,7 +2,7 @@ import { formatDuration, SECOND, type Clock } from '../../time.ts'
 import { DatabaseError, type Label } from '../database.ts'
 import type { PostgresUrl } from '../url.ts'
 import { newDriver, type Driver } from './driver.ts'
-import { asDriverError, codeOf, explanation, scrubbed, troubleOf, type DriverError } from './errors.ts'
+import { asDriverError, codeOf, explanation, troubleOf, type DriverError } from './errors.ts'
 import { encryptions, mayDowngrade } from './tls.ts'
 
 export interface Target {
@@ -47,7 +47,7 @@ export async function connectPatiently(target: Target, patience: Patience): Prom
     const waited = clock.monotonicMs() - started
     const mostMs = giveUpOnRefusal ? patienceMs(asDriverError(failure), timeoutMs) : timeoutMs
     if (waited + pauseMs > mostMs) throw givenUp(target, failure, { tries, waitedMs: waited, begun })
-    if (tries === 1) awaiting?.(placeOf(target.url).place, scrubbed(explanation(asDriverError(failure)), target.url.password))
+    if (tries === 1) awaiting?.(placeOf(target.url).place, explanation(asDriverError(failure)))
     await clock.sleep(pauseMs, signal)
     if (signal.aborted) throw stopped(target, failure)
   }
@@ -105,7 +105,7 @@ function givenUp({ url }: Target, failure: unknown, { tries, waitedMs, begun }: 
   const stands = begun ? 'What was committed before the connection was lost stays, the rest was not done.' : 'Nothing was changed.'
   const { place, name } = placeOf(url)
   const error = asDriverError(failure)
-  const said = scrubbed(explanation(error), url.password)
+  const said = explanation(error)
   const code = codeOf(failure)
   const trouble = troubleOf(error)
   if (trouble === 'unreachable' || trouble === 'lost') {

@@ -130,7 +130,7 @@ export class Connection implements Query {
         await driver.copy(sql, style.answerMs, keep)
         await this.#run(driver, 'COMMIT', undefined, style.answerMs)
       } catch (thrown) {
-        const error = taken === undefined ? databaseError(thrown, this.#target.url.password) : thrown
+        const error = taken === undefined ? databaseError(thrown) : thrown
         if (error instanceof DatabaseError && error.trouble === 'lost') throw this.#lose(driver, thrown)
         await this.#rollBack(driver)
         throw error
@@ -171,7 +171,7 @@ export class Connection implements Query {
   }
 
   #lose(driver: Driver, thrown: unknown): DatabaseError {
-    const said = databaseError(thrown, this.#target.url.password)
+    const said = databaseError(thrown)
     const error = said.trouble === 'lost' ? said : new DatabaseError('lost', said.message, { cause: thrown })
     driver.destroy()
     if (this.#driver === driver) {
@@ -191,7 +191,7 @@ export class Connection implements Query {
     try {
       return await driver.run<Row>(sql, values, answerMs)
     } catch (thrown) {
-      const error = databaseError(thrown, this.#target.url.password)
+      const error = databaseError(thrown)
       throw error.trouble === 'lost' ? this.#lose(driver, thrown) : error
     }
   }

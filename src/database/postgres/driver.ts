@@ -1,9 +1,11 @@
 import { Client, types } from 'pg'
 import type { Value } from '../database.ts'
+import { isUnmistakable } from '../../foreign-text.ts'
 import type { PostgresUrl } from '../url.ts'
+import { driverError } from './errors.ts'
 import type { Encryption } from './tls.ts'
 
-/** What is asked of `pg`, and nothing more. */
+/** What is asked of `pg`, and nothing more. Whatever it rejects with has passed `driverError`. */
 export interface Driver {
   readonly host: string
   readonly port: number
@@ -55,17 +57,28 @@ export function newDriver({ url, applicationName, encryption, connectTimeoutMs }
     connectionTimeoutMillis: connectTimeoutMs,
   })
   client.setTypeParser(types.builtins.INT8, Number)
+  const names = [client.host, client.database, client.user, url.applicationName, applicationName]
+  // Asked of the driver: the password may also be from PGPASSWORD or a password file.
+  const secrets = (): readonly string[] =>
+    [client.password ?? '', ...optionValues(url.options)].filter((secret) => isUnmistakable(secret, names))
+  const clean = (thrown: unknown): Error => driverError(thrown, secrets())
   return {
     host: client.host,
     port: client.port,
     database: client.database ?? '',
     processId: () => ('processID' in client && typeof client.processID === 'number' ? client.processID : undefined),
     async connect() {
-      await client.connect()
+      try {
+        await client.connect()
+      } catch (error) {
+        throw clean(error)
+      }
     },
     async run<Row>(text: string, values: readonly Value[] | undefined, timeoutMs: number) {
       const config = { text, ...(values === undefined ? {} : { values: [...values] }), query_timeout: timeoutMs }
-      const answer: unknown = await client.query(config)
+      const answer: unknown = await client.query(config).catch((error: unknown) => {
+        throw clean(error)
+      })
       // The driver answers several statements with an array. What a row holds, only the writer of the statement knows.
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion
       return (Array.isArray(answer) ? answer : [answer]) as readonly DriverResult<Row>[]
@@ -86,15 +99,22 @@ export function newDriver({ url, applicationName, encryption, connectTimeoutMs }
           }
           timer = silence(client, timeoutMs)
         }
+      } catch (error) {
+        throw clean(error)
       } finally {
         clearTimeout(timer)
       }
       if (failure !== undefined) throw failure.error
     },
-    onError: (told) => void client.on('error', told),
+    onError: (told) => void client.on('error', (error) => told(clean(error))),
     end: () => client.end(),
     destroy: () => void client.connection.stream.destroy(),
   }
+}
+
+/** The values in libpq's `options`, such as `-c name=value`: one of them may be a secret of the gateway's. */
+function optionValues(options = ''): readonly string[] {
+  return options.split(/(?<!\\)\s+/).flatMap((word) => /=(.+)$/s.exec(word)?.[1]?.replaceAll(/\\(.)/gs, '$1') ?? [])
 }
 
 /** Cuts a link over which nothing has come for so long. */

@@ -1,14 +1,18 @@
 import { messageOf } from '../../errors.ts'
+import { foreignText } from '../../foreign-text.ts'
 import { DatabaseError, type Trouble } from '../database.ts'
 
-/** What the driver throws, as far as it is read here: a server's error has a SQLSTATE, a socket's a code of the system, some have none. */
+/**
+ * What the driver throws, as far as it is read here: a server's error has a SQLSTATE, a socket's a code of the system, some have none. Its texts
+ * are one line each and hold no secret; what a row holds (the server's `detail`) is not among them.
+ */
 export interface DriverError {
   readonly message: string
   readonly code?: string | undefined
   readonly hint?: string | undefined
   /** Counted in code points from 1. */
   readonly position?: string | undefined
-  /** The stack of functions the error came through, a trigger's among them. */
+  /** The innermost function that the error came through, a trigger's for example. */
   readonly where?: string | undefined
   /** Of a host with several addresses: one error each. */
   readonly errors?: readonly unknown[] | undefined
@@ -73,14 +77,13 @@ export function troubleOf(error: DriverError): Trouble {
 const SQLSTATE = /^[0-9A-Z]{5}$/
 const TRIGGER_CONTEXT = /\bfunction\b/
 
-/** The password is taken out of whatever the driver says. */
-export function databaseError(thrown: unknown, password: string | undefined): DatabaseError {
+export function databaseError(thrown: unknown): DatabaseError {
   if (thrown instanceof DatabaseError) return thrown
   const error = asDriverError(thrown)
   const state = error.code === undefined ? '' : ` [${error.code}]`
   const hint = error.hint === undefined ? '' : ` (${error.hint})`
-  const place = error.where === undefined ? '' : `, in ${error.where.split('\n', 1)[0]}`
-  const text = scrubbed(`${explanation(error)}${hint}${place}${state}`, password)
+  const place = error.where === undefined ? '' : `, in ${error.where}`
+  const text = `${explanation(error)}${hint}${place}${state}`
   const position = Number(error.position)
   return new DatabaseError(troubleOf(error), text, { cause: thrown, ...(position > 0 ? { position } : {}) })
 }
@@ -96,14 +99,20 @@ export function explanation(error: DriverError): string {
   return error.message === '' && error.errors !== undefined ? error.errors.map(messageOf).join(', ') : error.message
 }
 
-export function asDriverError(thrown: unknown): DriverError {
-  return thrown instanceof Error ? thrown : { message: String(thrown) }
+/** What `pg` throws, as it may be passed on. `secrets` are those of the connection. */
+export function driverError(thrown: unknown, secrets: readonly string[]): Error & DriverError {
+  const given: DriverError = thrown instanceof Error ? thrown : { message: String(thrown) }
+  const { code, hint, position, where, errors } = given
+  const error = new Error(foreignText(given.message, secrets))
+  return Object.assign(error, {
+    ...(code === undefined ? {} : { code }),
+    ...(hint === undefined ? {} : { hint: foreignText(hint, secrets) }),
+    ...(position === undefined ? {} : { position }),
+    ...(where === undefined ? {} : { where: foreignText(where.split('\n', 1)[0]!, secrets) }),
+    ...(errors === undefined ? {} : { errors: errors.map((each) => driverError(each, secrets)) }),
+  })
 }
 
-/** Shorter than this it is no secret, and would take the letters out of every word. */
-const LEAST_SECRET = 3
-
-export function scrubbed(text: string, password: string | undefined): string {
-  if (password === undefined || password.length < LEAST_SECRET) return text
-  return text.replaceAll(password, '***').replaceAll(encodeURIComponent(password), '***')
+export function asDriverError(thrown: unknown): DriverError {
+  return thrown instanceof Error ? thrown : { message: String(thrown) }
 }

@@ -1,3 +1,4 @@
+import { foreignText } from '../../foreign-text.ts'
 import { DatabaseError, type Trouble } from '../database.ts'
 
 /**
@@ -12,7 +13,7 @@ export function databaseError(error: unknown, file: string): unknown {
   const code = codeOf(error)
   if (code === undefined) return error
   const { trouble, advice } = RULES.find(({ starts }) => code.startsWith(starts)) ?? UNKNOWN
-  const said = `${file}: ${error.message}`
+  const said = `${file}: ${foreignText(error.message)}`
   return new DatabaseError(trouble, advice === undefined ? said : `${said}: ${advice}`, { cause: error })
 }
 

@@ -1,3 +1,5 @@
+import { visibleLines } from '../../observe/control-characters.ts'
+
 /** A piece of HTML. Only `html` makes one, so what is in it was either written in our source or escaped. */
 export class Html {
   readonly text: string
@@ -25,12 +27,11 @@ function written(part: Part): string {
   return part.map(written).join('')
 }
 
+/** Control characters, which HTML must not contain, and what turns the direction of writing are made visible. */
 function escaped(text: string): string {
-  return text.replaceAll(MARKUP, (character) => ENTITIES[character] ?? '\uFFFD')
+  return visibleLines(text).replaceAll(MARKUP, (character) => ENTITIES[character]!)
 }
 
-/** Also the control characters that HTML must not contain, written or not. */
-// oxlint-disable-next-line no-control-regex -- these are meant
-const MARKUP = /[&<>"'\0-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]/g
+const MARKUP = /[&<>"']/g
 
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }

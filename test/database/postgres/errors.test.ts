@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Trouble } from '../../../src/database/database.ts'
-import { codeOf, databaseError, troubleOf, type DriverError } from '../../../src/database/postgres/errors.ts'
+import { codeOf, databaseError, driverError, troubleOf, type DriverError } from '../../../src/database/postgres/errors.ts'
 
 const TABLE: readonly (readonly [Trouble, Partial<DriverError>])[] = [
   ['busy', { code: '55P03' }],
@@ -47,25 +47,26 @@ void describe('errors of PostgreSQL', () => {
   }
 
   void test('the message has the code, the hint and the trigger, and never the password or what a row holds', () => {
-    const thrown = Object.assign(new Error('no pass-word for pass-word'), {
+    const said = Object.assign(new Error('no pass1word for pass1word'), {
       code: 'P0001',
       hint: 'ask',
       detail: 'Failing row contains (1, someone@example.org).',
       where: 'PL/pgSQL function keep() line 3 at RAISE\nSQL statement',
       position: '12',
     })
-    const error = databaseError(thrown, 'pass-word')
+    const thrown = driverError(said, ['pass1word'])
+    const error = databaseError(thrown)
     assert.equal(error.message, 'no *** for *** (ask), in PL/pgSQL function keep() line 3 at RAISE [P0001]')
     assert.equal(error.position, 12)
     assert.equal(error.cause, thrown)
     assert.equal(codeOf(error), 'P0001')
-    assert.equal(databaseError(error, undefined), error)
+    assert.equal(databaseError(error), error)
   })
 
   void test('a host with several addresses tells of each', () => {
     const both = Object.assign(new AggregateError([new Error('connect ECONNREFUSED ::1'), new Error('connect ECONNREFUSED 127.0.0.1')]), {
       code: 'ECONNREFUSED',
     })
-    assert.match(databaseError(both, undefined).message, /::1, connect ECONNREFUSED 127/)
+    assert.match(databaseError(both).message, /::1, connect ECONNREFUSED 127/)
   })
 })

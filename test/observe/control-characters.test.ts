@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as fc from 'fast-check'
+import { visible, visibleLines } from '../../src/observe/control-characters.ts'
+
+test('what a terminal would obey and what is not seen is written as an escape', () => {
+  const told = [
+    ['\u001B]0;pwned\u0007', '\\u001b]0;pwned\\u0007'],
+    ['\u009B31m', '\\u009b31m'],
+    ['a\r\nb\tc', 'a\\r\\nb\\tc'],
+    ['\u202Efdp.exe', '\\u202efdp.exe'],
+    ['\u2028\u2029\u200F\u061C\u2066', '\\u2028\\u2029\\u200f\\u061c\\u2066'],
+    ['\u200B\u00AD\uFEFF\u3164', '\\u200b\\u00ad\\ufeff\\u3164'],
+    ['\u{E0041}', '\\u{e0041}'],
+    ['\uD800', '\\ud800'],
+    ['naïve 日本語 🙂 "quoted" \\n', 'naïve 日本語 🙂 "quoted" \\n'],
+  ] as const
+  for (const [given, shown] of told) assert.equal(visible(given), shown)
+  assert.equal(visibleLines('a\r\nb'), 'a\\r\nb')
+})
+
+test('whatever the text, what is shown of it is one line, the same for whoever shows it again', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const shown = visible(text)
+      assert.doesNotMatch(shown, /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
+      assert.equal(visible(shown), shown)
+    }),
+  )
+})
