@@ -223,7 +223,7 @@ function firstSentence(message: string): string {
 }
 
 function usage(problems: readonly string[]): MaintenanceError {
-  return new MaintenanceError('USAGE', [...problems, 'nothing was done; --help shows every form'].join('\n'))
+  return new MaintenanceError('USAGE', [...problems, 'nothing was done; --help shows every form'])
 }
 
 /** A database URL may stand in the place of a command. */

@@ -1,4 +1,4 @@
-import { foreignText } from './foreign-text.ts'
+import { foreignText, onOneLine } from './foreign-text.ts'
 
 /** What each kind of error makes the process answer with; the numbers are part of the interface. */
 const EXIT_CODES = {
@@ -31,10 +31,14 @@ export type ExitCode = 0 | (typeof EXIT_CODES)[ErrorCode]
 export class MaintenanceError extends Error {
   override readonly name: string = 'MaintenanceError'
   readonly code: ErrorCode
+  /** Only what is given as several is several: a name in a problem may hold a line break. */
+  readonly lines: readonly string[]
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
+  constructor(code: ErrorCode, problems: string | readonly string[], options?: ErrorOptions) {
+    const lines = (typeof problems === 'string' ? [problems] : problems).map(onOneLine)
+    super(lines.join('\n'), options)
     this.code = code
+    this.lines = lines
   }
 
   get exitCode(): ExitCode {
@@ -49,6 +53,11 @@ export function exitCodeOf(error: unknown): ExitCode {
 /** Of several outcomes the gravest is told: 5 before 4 before 3 before 1. */
 export function gravest(codes: readonly ExitCode[]): ExitCode {
   return codes.reduce((worst, code) => (code > worst ? code : worst), 0)
+}
+
+/** One problem each. */
+export function linesOf(error: unknown): readonly string[] {
+  return error instanceof MaintenanceError ? error.lines : [messageOf(error)]
 }
 
 /** What went wrong, in words. Whoever else wrote them, a driver or the system, gives no password away and brings no lines of its own. */

@@ -7,9 +7,15 @@
 export function foreignText(text: string, secrets: readonly string[] = []): string {
   const hidden = secrets.flatMap(spellings).toSorted((a, b) => b.length - a.length)
   const known = hidden.reduce((rest, secret) => rest.replaceAll(secret, MASK), text.slice(0, MOST_SEARCHED))
-  // Lines are ours: a text that brings its own could pass for one of our messages.
-  const line = withoutCredentials(known).trim().replaceAll(LINE_BREAK, ' ')
+  const line = onOneLine(withoutCredentials(known).trim())
   return line.length > MOST_KEPT ? `${line.slice(0, MOST_KEPT)}…` : line
+}
+
+/** Lines are ours: a text or a name that brings its own could pass for one of our messages. */
+export function onOneLine(text: string): string {
+  const [first = '', ...more] = text.split(LINE_BREAK)
+  if (more.length === 0) return text
+  return [first.trimEnd(), ...more.map((line) => line.trim())].filter((line) => line !== '').join(' ')
 }
 
 /** Without what has the form of a credential, whoever's it is: the password in a URL, what stands behind `password=`. */
@@ -47,7 +53,7 @@ const TOKEN = /([a-z][a-z0-9+.-]{1,30}:\/+)(?!\*\*\*@)[^\s/:@?#]+@/gi
 const NAMED =
   /((?:password|passwd|passphrase|pwd|secret|token)["']?\s*[=:]\s*)(?!\*\*\*)(?:'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|[^\s&;,'")\]}]+)/gi
 const IN_SQL = /(password\s+)'(?:[^']|'')*'/gi
-const LINE_BREAK = /\s*[\n\r\v\f\u0085\u2028\u2029]\s*/g
+const LINE_BREAK = /[\n\r\v\f\u0085\u2028\u2029]+/
 
 const LEAST_LETTERS = 8
 /** PostgreSQL's names are no longer. */

@@ -161,5 +161,5 @@ async function chosenFiles({ database, record, folder, files, from, to }: Restor
 const UNVOUCHED = 'what leads to it in the chain is missing or was altered, so that nothing vouches for it'
 
 function refused(problems: readonly string[], what = 'nothing was restored'): MaintenanceError {
-  return new MaintenanceError('ARCHIVE_DAMAGED', [...problems, `${what}; choose other files, or bring these back from a backup`].join('\n'))
+  return new MaintenanceError('ARCHIVE_DAMAGED', [...problems, `${what}; choose other files, or bring these back from a backup`])
 }

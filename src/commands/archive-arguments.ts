@@ -102,5 +102,5 @@ function quoted(text: string): string {
 }
 
 function usage(problems: readonly string[]): MaintenanceError {
-  return new MaintenanceError('USAGE', [...problems, 'nothing was done; --help shows every form'].join('\n'))
+  return new MaintenanceError('USAGE', [...problems, 'nothing was done; --help shows every form'])
 }

@@ -53,7 +53,7 @@ export function loadSettings(sources: Sources): Settings {
     }
   }
   if (problems.length === 0) problems.push(...contradictions(config.getProperties()))
-  if (problems.length > 0) throw new MaintenanceError('CONFIG_INVALID', problems.join('\n'))
+  if (problems.length > 0) throw new MaintenanceError('CONFIG_INVALID', problems)
 
   config.validate({ allowed: 'strict' })
   return toSettings({

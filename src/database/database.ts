@@ -84,8 +84,8 @@ export class DatabaseError extends MaintenanceError {
   /** Where in the statement's text the engine points, counted in code points from 1. */
   readonly position: number | undefined
 
-  constructor(trouble: Trouble, message: string, options?: ErrorOptions & { position?: number }) {
-    super(ERROR_CODES[trouble], message, options)
+  constructor(trouble: Trouble, problems: string | readonly string[], options?: ErrorOptions & { position?: number }) {
+    super(ERROR_CODES[trouble], problems, options)
     this.trouble = trouble
     this.position = options?.position
   }

@@ -194,7 +194,7 @@ function safetyStop(error: unknown): unknown {
 }
 
 function together(stop: MaintenanceError, other: MaintenanceError | undefined): MaintenanceError {
-  return other === undefined ? stop : new MaintenanceError(stop.code, `${stop.message}\n${other.message}`, { cause: other })
+  return other === undefined ? stop : new MaintenanceError(stop.code, [...stop.lines, ...other.lines], { cause: other })
 }
 
 function isSafetyStop(error: unknown): boolean {

@@ -52,7 +52,7 @@ export async function checkSafety(options: SafetyOptions): Promise<void> {
     ...(accepted.has('clock') || precedent === undefined ? [] : await jumping(options, precedent)),
     ...(accepted.has('empty-table') ? [] : await emptying(options)),
   ]
-  if (reasons.length > 0) throw new MaintenanceError('SAFETY_STOP', reasons.join('\n'))
+  if (reasons.length > 0) throw new MaintenanceError('SAFETY_STOP', reasons)
 }
 
 async function shrinking(options: SafetyOptions, retentionMs: number, precedent: Precedent): Promise<string[]> {

@@ -41,7 +41,7 @@ export async function readMigrationFiles(packageRoot: string): Promise<readonly 
     files.push({ ...parsed, path, text, checksum: checksumOf(text) })
   }
   problems.push(...seriesProblems(files, FOLDER))
-  if (problems.length > 0) throw new MaintenanceError('MIGRATION_FILES_INVALID', problems.join('\n'))
+  if (problems.length > 0) throw new MaintenanceError('MIGRATION_FILES_INVALID', problems)
   return files.toSorted((a, b) => a.version - b.version)
 }
 

@@ -29,7 +29,7 @@ export async function readLedger(database: Database): Promise<Ledger> {
     return await select()
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
-    if (error.trouble === 'forbidden') throw new DatabaseError('forbidden', `${error.message}\n${GRANT}`, { cause: error })
+    if (error.trouble === 'forbidden') throw new DatabaseError('forbidden', [...error.lines, GRANT], { cause: error })
     if (error.trouble !== 'failed') throw error
     const relation = (await database.relations()).get(LEDGER)
     if (relation === undefined) return undefined
@@ -94,8 +94,10 @@ function foreignLedger(relation: Relation, cause: DatabaseError): MaintenanceErr
   const columns = [...relation.columns.keys()].join(', ')
   return new MaintenanceError(
     'MIGRATION_REFUSED',
-    `the ${relation.kind} ${LEDGER} is not the worker's record of its migrations: it has the columns ${columns}\n` +
+    [
+      `the ${relation.kind} ${LEDGER} is not the worker's record of its migrations: it has the columns ${columns}`,
       'nothing was changed; rename it, or set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are',
+    ],
     { cause },
   )
 }

@@ -113,8 +113,8 @@ async function applyPending(options: MigrateOptions, tell: (migration: AppliedMi
     // A lock on a table has been made a failure of its file by now: this is the migration lock, and nothing has begun.
     if (!(error instanceof DatabaseError) || error.trouble !== 'busy') throw error
     if (signal.aborted) return
-    const message = `${error.message}\nno migration was begun here; start again when the other worker has finished`
-    throw new MaintenanceError('MIGRATION_FAILED', message, { cause: error })
+    const problems = [...error.lines, 'no migration was begun here; start again when the other worker has finished']
+    throw new MaintenanceError('MIGRATION_FAILED', problems, { cause: error })
   }
 }
 
@@ -132,14 +132,14 @@ async function tellWhatSurvived(
   } catch (error) {
     if (!(error instanceof DatabaseError) || inHand === undefined) throw error
     const unknown = `whether ${inHand.path} was applied is not known: the next start looks it up`
-    throw new DatabaseError(error.trouble, [loss.message, error.message, unknown].join('\n'), { cause: error })
+    throw new DatabaseError(error.trouble, [...loss.lines, ...error.lines, unknown], { cause: error })
   }
   const told = new Set(applied.map(({ version }) => version))
   const recorded = new Map((await readLedger(database))?.map((row) => [row.version, row]))
   const survived = pending.filter(({ version }) => recorded.has(version) && !told.has(version))
   if (survived.length === 0) {
-    const message = [loss.message, ...(inHand === undefined ? [] : [`connected again: ${whatStands(inHand)}`])].join('\n')
-    throw new DatabaseError('lost', message, { cause: loss })
+    const problems = [...loss.lines, ...(inHand === undefined ? [] : [`connected again: ${whatStands(inHand)}`])]
+    throw new DatabaseError('lost', problems, { cause: loss })
   }
   for (const { version, name } of survived) tell({ version, name, durationMs: recorded.get(version)?.durationMs ?? 0 })
 }
@@ -147,7 +147,7 @@ async function tellWhatSurvived(
 function planned(files: readonly MigrationFile[], ledger: Ledger): readonly MigrationFile[] {
   const plan = planMigrations(files, ledger ?? [])
   if (plan.kind === 'ready') return plan.pending
-  throw new MaintenanceError('MIGRATION_REFUSED', [...plan.problems, 'nothing was changed'].join('\n'))
+  throw new MaintenanceError('MIGRATION_REFUSED', [...plan.problems, 'nothing was changed'])
 }
 
 function filesFor({ database, files }: Pick<MigrateOptions, 'database' | 'files'>): readonly MigrationFile[] {

@@ -12,16 +12,20 @@ import { splitStatements, type Statement } from './statements.ts'
  */
 export function migrationFailure(file: MigrationFile, statement: Statement | undefined, error: unknown): unknown {
   if (error instanceof MaintenanceError && !(error instanceof DatabaseError)) {
-    return new MaintenanceError(error.code, [`${file.path}: ${error.message}`, whatStands(file, statement)].join('\n'), { cause: error })
+    return new MaintenanceError(error.code, [...after(`${file.path}:`, error), whatStands(file, statement)], { cause: error })
   }
   if (!(error instanceof DatabaseError)) return error
-  const lines = [`${where(file, statement, error)} ${error.message}`, ...excerpt(file, statement, error)]
+  const lines = [...after(where(file, statement, error), error), ...excerpt(file, statement, error)]
   // Whether a lost COMMIT took effect is not known yet.
   if (error.trouble !== 'lost') lines.push(whatStands(file, statement))
-  const message = [...lines, ...advice(error)].join('\n')
+  const problems = [...lines, ...advice(error)]
   return MENDED_OUTSIDE.has(error.trouble)
-    ? new DatabaseError(error.trouble, message, { cause: error })
-    : new MaintenanceError('MIGRATION_FAILED', message, { cause: error })
+    ? new DatabaseError(error.trouble, problems, { cause: error })
+    : new MaintenanceError('MIGRATION_FAILED', problems, { cause: error })
+}
+
+function after(place: string, { lines: [first = '', ...more] }: MaintenanceError): readonly string[] {
+  return [`${place} ${first}`, ...more]
 }
 
 /** After a failure, for whoever has to decide what to do. */

@@ -23,5 +23,5 @@ export function refuseOtherShapes(existing: ReadonlyMap<string, Relation>, pendi
     ...(others.length === 0 ? [] : [`another tool keeps this schema's history: ${others.join(', ')}`]),
     'set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are, or point DATABASE_URL at the right database',
   ]
-  throw new MaintenanceError('MIGRATION_REFUSED', lines.join('\n'))
+  throw new MaintenanceError('MIGRATION_REFUSED', lines)
 }

@@ -1,6 +1,6 @@
 import { withoutCredentials } from '../foreign-text.ts'
 import type { DatabaseError, DatabaseListener, Label } from '../database/database.ts'
-import { MaintenanceError, messageOf } from '../errors.ts'
+import { linesOf, MaintenanceError, messageOf } from '../errors.ts'
 import type { RunResult } from '../jobs/result.ts'
 import type { RunListener } from '../jobs/run-job.ts'
 import type { MigrationListener } from '../migrations/migrate.ts'
@@ -59,7 +59,7 @@ export function openEvents(log: Log): Events {
     failed(error) {
       if (!(error instanceof MaintenanceError))
         return log.fatal({ event: 'program.failed', code: 'UNEXPECTED', err: detailOf(error) }, messageOf(error))
-      for (const line of error.message.split('\n')) log.fatal({ event: 'program.failed', code: error.code }, line)
+      for (const line of error.lines) log.fatal({ event: 'program.failed', code: error.code }, line)
     },
   }
 }
@@ -125,7 +125,7 @@ function sentenceOf({ job, outcome, dryRun, deleted, expired, archived, reason, 
       return `${job}: interrupted after ${deleted} rows`
     case 'failed':
     case 'stopped':
-      return `${job}: ${outcome}, ${messageOf(error)}`
+      return `${job}: ${outcome}, ${linesOf(error).join('; ')}`
   }
 }
 

@@ -15,7 +15,7 @@ export function statusText(status: Status, style: Style): string {
   const where = place.endsWith(name) ? place : `${place}/${name}`
   const head: Row[] = [
     ['database', `${engine} ${where}${sizeBytes === undefined ? '' : `, ${sizeText(sizeBytes)}`}`],
-    ...problemRows(problem?.split('\n') ?? [], style),
+    ...problemRows(problem === undefined ? [] : [problem], style),
     ...migrationRows(migrations, style),
     ['version', version],
   ]
@@ -44,7 +44,7 @@ function migrationRows(migrations: MigrationsStatus | undefined, style: Style): 
   const waiting = names.length === 0 ? 'none pending' : `${names.length} pending: ${names.join(', ')}`
   return [
     ['migrations', `${applied.length} applied, ${waiting}${enabled ? '' : '; disabled by migrations.enabled'}`],
-    ...problemRows(problem?.split('\n') ?? [], style),
+    ...problemRows(problem === undefined ? [] : [problem], style),
   ]
 }
 
@@ -89,7 +89,7 @@ function backlogText({ rows, exact, oldest, cutoff }: NonNullable<JobStatus['bac
 }
 
 function problemRows(problems: readonly string[], style: Style): Row[] {
-  return problems.map((problem) => ['problem', red(problem, style)])
+  return problems.flatMap((problem) => problem.split('\n')).map((line) => ['problem', red(line, style)])
 }
 
 /** As a run records it, which failed for several reasons. */

@@ -1,4 +1,4 @@
-import { messageOf } from '../errors.ts'
+import { linesOf } from '../errors.ts'
 import type { RunResult } from '../jobs/result.ts'
 import { bold, ink, red, type Part, type Style } from './style.ts'
 import { tableText } from './table.ts'
@@ -51,9 +51,9 @@ function notesOf(result: RunResult, style: Style): string[] {
     ...(unreadable > 0 ? [`${countText(unreadable)} whose time cannot be read`] : []),
     ...(locked > 0 ? [`${countText(locked)} held by another transaction`] : []),
   ]
-  const why = error === undefined ? (reason ?? '') : messageOf(error)
+  const why = error !== undefined ? linesOf(error) : reason === undefined ? [] : [reason]
   return [
-    ...(why === '' ? [] : why.split('\n').map((line) => ink`${bold(job, style)}: ${line}`.text)),
+    ...why.map((line) => ink`${bold(job, style)}: ${line}`.text),
     ...(kept.length === 0 ? [] : [ink`${bold(job, style)} kept ${kept.join(', ')}`.text]),
   ]
 }
