@@ -7,7 +7,7 @@ import BetterSqlite3 from 'better-sqlite3'
 import { parse } from 'yaml'
 import { parseCommand } from '../../src/cli.ts'
 import { parseDatabaseUrl } from '../../src/database/url.ts'
-import { freshPostgres, freshSqliteFile, type FreshPostgres } from '../support/databases.ts'
+import { freshPostgres, freshSqliteFile, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
 import { CHECKOUT, packagingEnvironment, run, type Place } from './checkout.ts'
 import { readDocuments } from './documents.ts'
 import { ENVIRONMENT } from './offered.ts'
@@ -192,7 +192,7 @@ const RULES: readonly Rule[] = [
   {
     like: /^psql .*-f migrations\//,
     async check(command) {
-      await using database = await freshPostgres(18)
+      await using database = await freshPostgres(POSTGRES_MAJORS.at(-1)!)
       await succeeds(onServer(command, database).replace('//mcp_user@', '//postgres@'))
     },
   },
@@ -229,7 +229,7 @@ it('the commands for least privilege are run, one after the other', { skip: miss
   const commands = documents.flatMap((document) => document.commands).filter((command) => LEAST_PRIVILEGE.test(command))
   assert.equal(commands.length, 4)
   const roles = ['mcp_maintenance', 'mcp_maintenance_migrate', 'mcp_user']
-  await using database = await freshPostgres(18)
+  await using database = await freshPostgres(POSTGRES_MAJORS.at(-1)!)
   await database.admin.query('CREATE ROLE mcp_user LOGIN')
   try {
     for (const command of commands) await succeeds(onServer(command, database))

@@ -1,9 +1,11 @@
 import { execFile, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
@@ -11,6 +13,8 @@ import { readiness } from './readiness.ts'
 
 /** In what it writes on standard error. */
 const READY = 'ready to accept connections'
+/** Of a standby: `read-only` in newer versions, `read only` in older ones. */
+const READY_FOR_READING = 'ready to accept read'
 
 /** Those that are supported. */
 export const ALL_MAJORS = [13, 14, 15, 16, 17, 18] as const
@@ -33,9 +37,13 @@ export const ROLE_WITH_PASSWORD = { name: 'with_password', password: 'open-sesam
 export interface PostgresServer {
   /** Of the superuser, in the database `postgres`. */
   readonly url: string
+  /** Its data directory. */
+  readonly data: string
   stop(): Promise<void>
   /** Stops it at once, as a crash does: nothing is finished, and it recovers when it is started again, after so long. Resolves when it answers. */
   crash(downMs: number): Promise<void>
+  /** Stops it in order, does `meanwhile`, and starts it again. Resolves when it says that it is ready. */
+  restart(meanwhile: () => Promise<void>, ready: 'for all' | 'for reading'): Promise<void>
 }
 
 export interface ServerOptions {
@@ -43,6 +51,8 @@ export interface ServerOptions {
   readonly folder?: string
   /** Go before those that tests want: they trade durability for speed. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Makes its data directory, instead of a new cluster: that of a standby. */
+  readonly prepare?: (data: string) => Promise<void>
 }
 
 /**
@@ -99,11 +109,15 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
     ['max_wal_size', '256MB'],
     // Something else than UTC: a test that leans on the server's zone shall fail.
     ['timezone', 'America/New_York'],
+    // The default from 14 on.
+    ['password_encryption', 'scram-sha-256'],
     ['log_min_messages', 'log'],
     ['log_checkpoints', 'off'],
     ...(major === TLS_MAJOR ? await tlsSettings(home) : []),
     ...Object.entries(options.settings ?? {}),
   ].flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  const { prepare } = options
+  await prepare?.(join(home, 'data'))
   if (user.uid !== undefined) await promisify(execFile)('chown', ['-R', `${user.uid}:${user.uid}`, home])
 
   const child = spawn('sh', ['-c', LIFE_OF_A_SERVER, 'postgres', home, native, user.prefix.join(' '), ...settings], {
@@ -114,32 +128,49 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
     stdio: ['pipe', 'ignore', 'pipe'],
     ...(user.uid === undefined ? {} : { uid: user.uid, gid: user.uid }),
   })
-  const problem = await readiness(child, READY)
+  const problem = await readiness(child, prepare === undefined ? READY : READY_FOR_READING)
   if (problem !== undefined) {
     await rm(home, { recursive: true, force: true })
     return problem
   }
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
-  await createRole(url)
+  if (prepare === undefined) await createRole(url)
+  const data = join(home, 'data')
+  const down = async (signal: 'SIGQUIT' | 'SIGINT', forMs: number): Promise<void> => {
+    await writeFile(join(home, 'down'), String(Math.round(forMs)))
+    process.kill(Number((await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n', 1)[0]), signal)
+  }
+  const ready = async (text: string): Promise<void> => {
+    const again = await readiness(child, text)
+    if (again !== undefined) throw new Error(`PostgreSQL ${major} did not start again:\n${again}`)
+  }
   return {
     url,
+    data,
     stop: async () => {
       const ended = new Promise((resolve) => child.once('exit', resolve))
       child.stdin.end()
       await ended
     },
     crash: async (downMs) => {
-      await writeFile(join(home, 'down'), String(downMs / 1_000))
-      process.kill(Number((await readFile(join(home, 'data', 'postmaster.pid'), 'utf8')).split('\n', 1)[0]), 'SIGQUIT')
-      const again = await readiness(child, READY)
-      if (again !== undefined) throw new Error(`PostgreSQL ${major} did not start again:\n${again}`)
+      await down('SIGQUIT', downMs)
+      await ready(READY)
+    },
+    restart: async (meanwhile, how) => {
+      // Told from standard error, and so listened for before.
+      const again = ready(how === 'for all' ? READY : READY_FOR_READING)
+      await down('SIGINT', LONGEST_DOWN_MS)
+      while (existsSync(join(data, 'postmaster.pid'))) await sleep(20)
+      await meanwhile()
+      await rm(join(home, 'down'))
+      await again
     },
   }
 }
 
 /**
  * $1 home, $2 binaries, $3 prefix, then settings. Waits for the end of standard input, then stops the server and removes its home. A server that
- * ends while there is a file `down` is started again after the seconds in it.
+ * ends while there is a file `down` is started again after the milliseconds in it, or when the file is taken away.
  * TERM before INT: INT is ignored by a background process until the server has set up its handlers.
  */
 const LIFE_OF_A_SERVER = `
@@ -147,7 +178,7 @@ home=$1; native=$2; prefix=$3; shift 3
 export DYLD_LIBRARY_PATH="$LD_LIBRARY_PATH" # here, because macOS takes it from what sh inherits
 exec 3<&0 </dev/null
 trap 'rm -rf "$home" 2>/dev/null' EXIT
-$prefix "$native/bin/initdb" -D "$home/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >&2 3<&- || exit 1
+[ -e "$home/data" ] || $prefix "$native/bin/initdb" -D "$home/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >&2 3<&- || exit 1
 while :; do
   $prefix "$native/bin/postgres" -D "$home/data" -k "$home" "$@" 3<&- &
   server=$!
@@ -156,10 +187,13 @@ while :; do
   wait $server
   kill $watch 2>/dev/null
   [ -e "$home/down" ] || break
-  sleep "$(cat "$home/down")"
-  rm "$home/down"
+  waited=0
+  while [ -e "$home/down" ] && [ "$waited" -lt "$(cat "$home/down" 2>/dev/null || echo 0)" ]; do sleep 0.05; waited=$((waited + 50)); done
+  rm -f "$home/down"
 done
 `
+
+const LONGEST_DOWN_MS = 60_000
 
 async function createRole(url: string): Promise<void> {
   const client = new Client({ connectionString: url })
@@ -172,10 +206,11 @@ const HBA = `
 local all all trust
 host all ${ROLE_WITH_PASSWORD.name} 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
+host replication all 127.0.0.1/32 trust
 `
 
-/** One server offers TLS and the other does not, so that every test meets both. */
-export const TLS_MAJOR: PostgresMajor = 18
+/** One server offers TLS and the others do not, so that every test meets both. */
+export const TLS_MAJOR: PostgresMajor = POSTGRES_MAJORS.at(-1)!
 /** Made for these tests alone; its certificate names `localhost` and no address. */
 export const TLS_ROOT = fileURLToPath(new URL('tls/root.crt', import.meta.url))
 

@@ -94,7 +94,8 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(applied, true)
     })
 
-    void test('is let go soon after its holder was cut off in the midst of a long statement', async () => {
+    // A server before 14 notices at the end of the statement.
+    void test('is let go soon after its holder was cut off in the midst of a long statement', { skip: major < 14 }, async () => {
       await using fresh = await freshPostgres(major)
       await using two = await opened(fresh.url)
       const one = await opened(fresh.url)

@@ -29,7 +29,7 @@ interface Listening extends AsyncDisposable {
 /** Something that is not PostgreSQL, on a free port; gone with all its connections when it is disposed of. */
 async function listeningServer(onConnection: (socket: Socket, onward: () => Socket) => void): Promise<Listening> {
   const sockets: Socket[] = []
-  const target = new URL(serverUrl(15))
+  const target = new URL(serverUrl(POSTGRES_MAJORS[0]!))
   const kept = (socket: Socket): Socket => {
     sockets.push(socket.on('error', () => undefined))
     return socket
@@ -290,7 +290,7 @@ void describe('a transaction', () => {
   }
 
   void test('points at the place of an error in the text', async () => {
-    await using database = await opened(serverUrl(18))
+    await using database = await opened(serverUrl(POSTGRES_MAJORS.at(-1)!))
     await assert.rejects(database.query('SELECT 1 +\n nonsense'), (error) => error instanceof DatabaseError && error.position === 13)
   })
 })

@@ -395,7 +395,8 @@ for (const major of POSTGRES_MAJORS) {
 async function trigger(admin: Client, body: string): Promise<void> {
   await admin.query(`
     CREATE OR REPLACE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${body} END $$;
-    CREATE OR REPLACE TRIGGER keep BEFORE DELETE ON rows FOR EACH ROW EXECUTE FUNCTION keep()`)
+    DROP TRIGGER IF EXISTS keep ON rows;
+    CREATE TRIGGER keep BEFORE DELETE ON rows FOR EACH ROW EXECUTE FUNCTION keep()`)
 }
 
 /** Until the purge waits for the row that this session holds. */
