@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { DatabaseError, type Database } from './database/database.ts'
+import { DatabaseError, type Access, type Database } from './database/database.ts'
 import { labelOf, openDatabase } from './database/open.ts'
 import { loadSettings, type Settings } from './config/load.ts'
 import { exitCodeOf, type ExitCode } from './errors.ts'
@@ -54,8 +54,8 @@ export interface ProgramOptions {
   readonly host: Host
   readonly shutdown: Shutdown
   readonly configFile: string | undefined
-  /** `read`: nothing is changed, whatever is asked. */
-  readonly access: 'write' | 'read'
+  /** `read`: nothing is changed, whatever is asked. `existing`: no database is made. */
+  readonly access: Access
   /** Whether a database that is lost in mid-work is waited for as long as it takes, or as long as at the start. */
   readonly lasting: boolean
   /** Opened before the log, which goes through it. */

@@ -14,7 +14,7 @@ export interface OpenedArchive {
 
 /** `archive verify`, `archive list`, `archive restore`: the answer on standard output. They work with archiving switched off too. */
 export function runArchive(options: Omit<ProgramOptions, 'access' | 'lasting'>, command: ArchiveCommand): Promise<ExitCode> {
-  const access = command.action === 'list' ? 'read' : 'write'
+  const access = command.action === 'list' ? 'read' : 'existing'
   return withProgram({ ...options, access, lasting: false, answer: {} }, async (program) => {
     const archive = await opened(program)
     switch (command.action) {

@@ -149,6 +149,8 @@ export interface DatabaseListener {
   regained(afterMs: number): void
 }
 
+export type Access = 'write' | 'existing' | 'read'
+
 /** What both engines are opened with. */
 export interface OpenOptions {
   readonly url: DatabaseUrl
@@ -160,8 +162,11 @@ export interface OpenOptions {
   readonly connectTimeoutMs: number
   /** How long one that is lost later is waited for, from its loss on. Absent: for ever. */
   readonly reconnectTimeoutMs?: number
-  /** `read` changes nothing and makes nothing, whatever is asked of it: where there is no database yet it shows an empty one. */
-  readonly access: 'write' | 'read'
+  /**
+   * `read` changes nothing and makes nothing, whatever is asked of it: where there is no database yet it shows an empty one. `existing` changes what is
+   * there, and makes no database.
+   */
+  readonly access: Access
   /**
    * How long one piece of work should keep this process from doing anything else, in milliseconds: a driver may work on the event loop's thread.
    * Absent: as long as is quickest.

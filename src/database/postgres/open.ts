@@ -15,7 +15,9 @@ import { EPOCH_MS, lookTransaction, plainTransaction, readingTransaction, shortT
 
 /** Waits for a server that does not answer yet; rejects with a `DatabaseError` when it cannot be reached or used. */
 export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
-  const { url, schema, timeZone, clock, listener, signal, access } = options
+  const { url, schema, timeZone, clock, listener, signal } = options
+  // A server has databases, and makes none when it is connected to.
+  const access = options.access === 'read' ? 'read' : 'write'
   const target = { url, applicationName: options.applicationName, clock }
   const driver = await connectPatiently(target, {
     timeoutMs: options.connectTimeoutMs,

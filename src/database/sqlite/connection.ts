@@ -25,14 +25,18 @@ export type TimeRow = readonly [value: StoredTime, rowid: number | bigint]
  * its end; that calls of two tasks do not interleave within a transaction is for `Session` to see to.
  */
 export class Connection {
+  /** With no link in it. */
   readonly file: string
+  /** As it was named. */
+  readonly alias: string
   readonly clock: Clock
   readonly #database: BetterSqlite3.Database
   readonly #statements = new Map<string, BetterSqlite3.Statement>()
   #met = false
   #directChanges = 0
 
-  constructor(database: BetterSqlite3.Database, file: string, clock: Clock) {
+  constructor(database: BetterSqlite3.Database, file: string, clock: Clock, alias = file) {
+    this.alias = alias
     this.#database = database
     this.file = file
     this.clock = clock

@@ -20,10 +20,8 @@ import { storedColumns } from './stored-rows.ts'
 /** Opens the file, or makes it where it may be made. Rejects with a `DatabaseError` when it cannot be used. */
 export async function openSqlite(options: OpenOptions & { readonly url: SqliteUrl }): Promise<Database> {
   const { file } = options.url
-  const state = await prepareFile(file, options)
-  if (state === 'absent') options.listener.warning(`${file} does not exist; nothing was made, and it is taken to be empty`)
-
-  const connection = new Connection(openFile(state === 'absent' ? ':memory:' : file, file, options.access), file, options.clock)
+  const { present, path } = await prepareFile(file, options)
+  const connection = new Connection(openFile(present ? path : ':memory:', path, options.access), path, options.clock, file)
   try {
     let told = false
     const waiting = (): void => {
@@ -65,7 +63,7 @@ function prepare(connection: Connection): boolean {
   // What is deleted is overwritten: a purged token must not stay readable in the file.
   connection.run('PRAGMA secure_delete = ON')
   // A commit that also moved the log into the main file would seem to hold the lock for as long: `tidy` does that between batches, if anybody.
-  const pages = isReplicated(connection.file) ? 0 : Math.ceil(MOST_LEFT_TO_COMMIT_BYTES / connection.figure('PRAGMA page_size'))
+  const pages = isReplicated(connection) ? 0 : Math.ceil(MOST_LEFT_TO_COMMIT_BYTES / connection.figure('PRAGMA page_size'))
   connection.run(`PRAGMA wal_autocheckpoint = ${pages}`)
   return connection.run<{ journal_mode: string }>('PRAGMA journal_mode').rows[0]?.journal_mode === 'wal'
 }
@@ -75,7 +73,7 @@ function databaseOf(
   writeAhead: boolean,
   { url: { file }, timeZone, access, longestBlockMs }: OpenOptions & { readonly url: SqliteUrl },
 ): Database {
-  const log = new WriteAheadLog(connection, new Snapshot(file))
+  const log = new WriteAheadLog(connection, new Snapshot(connection.file))
   const session = new SqliteSession(connection, log)
   const housekeeping = new Housekeeping(session, log, longestBlockMs)
   let open = true
@@ -96,7 +94,7 @@ function databaseOf(
     sizeBytes: () => session.read(() => connection.figure('PRAGMA page_count') * connection.figure('PRAGMA page_size')),
 
     worksElsewhere: false,
-    durable: () => session.read(() => syncLog(file)),
+    durable: () => session.read(() => syncLog(connection.file)),
     instantOf: instantOf(timeZone),
     columnsOf: (table) => session.read(() => storedColumns(connection, table)),
     makeRestoreTable: (restoring, columns) => makeRestoreTable(session, restoring, columns),

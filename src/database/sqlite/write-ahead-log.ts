@@ -87,13 +87,13 @@ export class WriteAheadLog {
 
   /** Without a log a snapshot would be a lock on the file, in everybody's way and in our own. */
   get #guards(): boolean {
-    if (this.#now() >= this.#besideUntilMs || isReplicated(this.#connection.file)) return false
+    if (this.#now() >= this.#besideUntilMs || isReplicated(this.#connection)) return false
     return checkpoint(this.#connection, 'NOOP') !== undefined
   }
 
   #moveFrom(dueBytes: number): void {
     const waiting = this.#waitingBytes()
-    if (isReplicated(this.#connection.file)) this.#stuckBytes = waiting
+    if (isReplicated(this.#connection)) this.#stuckBytes = waiting
     else if (waiting >= dueBytes) this.#move()
     else this.#stuckBytes = 0
   }
@@ -155,11 +155,14 @@ function checkpoint(connection: Connection, mode: 'NOOP' | 'PASSIVE'): Backlog |
   return { pages: row.log, waiting: row.log - row.checkpointed }
 }
 
-/** A COMMIT adds to the log without waiting for the disk; without a log it waits, and nothing is left to do. */
+/**
+ * A COMMIT adds to the log without waiting for the disk. Without a log it ends by taking the journal away, and waits for everything but that: where the
+ * folder is not on the disk, a crash of the machine brings the journal back, and with it what was there before.
+ */
 export function syncLog(file: string): void {
-  if (!existsSync(`${file}-wal`)) return
   // SQLite's locks, which closing a file would give back, are on the other two files.
-  const log = openSync(`${file}-wal`, constants.O_RDONLY | constants.O_NONBLOCK)
+  const path = existsSync(`${file}-wal`) ? `${file}-wal` : dirname(file)
+  const log = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     fsyncSync(log)
   } finally {
@@ -167,7 +170,7 @@ export function syncLog(file: string): void {
   }
 }
 
-/** Litestream keeps its state in this folder and needs to be the only one who moves the log. */
-export function isReplicated(file: string): boolean {
-  return existsSync(join(dirname(file), `.${basename(file)}-litestream`))
+/** Litestream keeps its state in a folder beside the name that it was given, and needs to be the only one who moves the log. */
+export function isReplicated({ file, alias }: Pick<Connection, 'file' | 'alias'>): boolean {
+  return [file, alias].some((name) => existsSync(join(dirname(name), `.${basename(name)}-litestream`)))
 }
