@@ -12,6 +12,9 @@
 
 BEGIN;
 
+-- This runs with great rights: what others have put into a schema of the path must not be found in place of the server's own.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 20', :'role')
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') \gexec
 

@@ -79,6 +79,29 @@ async function migrateAs(roles: Roles): Promise<void> {
 const AUDIT = `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp)
   SELECT 't', 'u', 'invoke', 'success', now() AT TIME ZONE 'UTC' - days * interval '1 day' FROM generate_series(80, 99) AS days`
 
+/** An operator that fits an inexact call better than the server's own, and answers times of tomorrow. */
+const LATER_TIMES = `CREATE SEQUENCE calls; GRANT ALL ON SEQUENCE calls TO PUBLIC;
+  CREATE FUNCTION later(json, text) RETURNS text LANGUAGE sql VOLATILE AS $$
+    SELECT CASE WHEN nextval('calls') > 0 THEN to_char(now() + interval '1 day', 'YYYY-MM-DD"T"HH24:MI:SS') END $$;
+  CREATE OPERATOR public.#>> (leftarg = json, rightarg = text, function = later)`
+
+const BETTER_FITS = [
+  'text',
+  'text, text',
+  'text, text, text',
+  'text, text, name',
+  'text, text, text, text',
+  'text, text, text, text, text',
+  'text, text, text, text, name',
+]
+  .flatMap((args) =>
+    ['format', 'to_regclass', 'current_database'].map(
+      (name) =>
+        `CREATE FUNCTION public.${name}(${args}) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'public.${name}(${args}) was called'; END$$`,
+    ),
+  )
+  .join(';')
+
 for (const major of POSTGRES_MAJORS) {
   describe(`least privilege on PostgreSQL ${major}`, { skip }, () => {
     it('the migrating role creates as the gateway, which then writes to what was made', async () => {
@@ -124,6 +147,28 @@ for (const major of POSTGRES_MAJORS) {
         'SELECT count(*)::int AS n, sum(rows_deleted)::int AS deleted FROM maintenance_history',
       )
       assert.deepEqual(rows, [{ n: 2 * JOBS.length, deleted: 10 }])
+    })
+
+    it('the purging role deletes nothing that must stay where everybody may create in public, and calls nothing that stands there', async () => {
+      await using roles = await rolesOn(major)
+      await migrateAs(roles)
+      await roles.as(roles.gateway, async (client) => void (await client.query(AUDIT)))
+      roles.script(PURGE, { role: roles.purge })
+      await roles.database.admin.query(LATER_TIMES)
+      const done = await command(['--run-now', '--job', 'purge-audit-logs'], { env: { DATABASE_URL: roles.url(roles.purge) } })
+      assert.equal(done.code, 0, done.stdout)
+      const { rows } = await roles.database.admin.query(
+        `SELECT count(*)::int AS n, min(timestamp) > now() AT TIME ZONE 'UTC' - interval '90 days' AS young, (SELECT is_called FROM calls) AS called FROM audit_logs`,
+      )
+      assert.deepEqual(rows, [{ n: 10, young: true, called: false }])
+    })
+
+    it('the scripts, which run with great rights, call nothing that somebody has put into public', async () => {
+      await using roles = await rolesOn(major)
+      await migrateAs(roles)
+      await roles.database.admin.query(BETTER_FITS)
+      roles.script(MIGRATE, { role: roles.migrate, gateway: roles.gateway })
+      roles.script(PURGE, { role: roles.purge })
     })
 
     it('the purging role archives, verifies and lists what it archived, and tells the status', async () => {

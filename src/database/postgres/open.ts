@@ -127,6 +127,12 @@ async function checkUsable(query: Query, { place, name, schema, access }: Usabil
       `PostgreSQL at ${place}/${name} is read-only for this role (default_transaction_read_only). Nothing was changed. Connect as a role that may write.`,
     )
   }
+  if (schema === '$user') {
+    throw new DatabaseError(
+      'refused',
+      `The schema $user cannot be used: in a search_path the name stands for the role's own schema, quoted or not. Nothing was changed. Correct DATABASE_SCHEMA.`,
+    )
+  }
   if (found?.schema === false) {
     throw new DatabaseError(
       'refused',
