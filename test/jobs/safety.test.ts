@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Database } from '../../src/database/database.ts'
 import { DAY, HOUR, MINUTE } from '../../src/time.ts'
-import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
-import { ahead, AUDIT_LOGS, auditLogs, count, expiredSessions, migrated, opened, run, stored, type Told } from './support.ts'
+import { ENGINES, type TestDatabase } from '../support/engines.ts'
+import { ahead, AUDIT_LOGS, auditLogs, count, expiredSessions, migrated, opened, run, stored, timeGoesBy, type Told } from './support.ts'
 
 function purgeAuditLogs(
   database: Database,
@@ -17,16 +17,6 @@ function purgeAuditLogs(
 const SHORTER = new Set(['shorter-retention'] as const)
 const EMPTY = new Set(['empty-table'] as const)
 const CLOCK = new Set(['clock'] as const)
-
-/** For runs and rows alike: the clocks of this host and of the database are where they were, and everything else lies further back. */
-async function timeGoesBy(outside: TestDatabase, engine: TestEngine, days: number): Promise<void> {
-  await outside.sql('UPDATE maintenance_runs SET started_at = started_at - $1, finished_at = finished_at - $1', [days * DAY])
-  await outside.sql(
-    engine.name === 'sqlite'
-      ? `UPDATE audit_logs SET timestamp = datetime(timestamp, '${-days} days')`
-      : `UPDATE audit_logs SET timestamp = timestamp - interval '${days} days'`,
-  )
-}
 
 for (const engine of ENGINES) {
   test(`${engine.name}: a retention lowered from 90d to 9d stops every scheduled run until a person accepts it, and is then the schedule's`, async () => {

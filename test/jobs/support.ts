@@ -8,7 +8,7 @@ import { runJob, type RunListener, type RunnerOptions, type RunRequest } from '.
 import { NOTHING_ACCEPTED } from '../../src/retention/safety.ts'
 import { readMigrationFiles } from '../../src/migrations/files.ts'
 import { migrate } from '../../src/migrations/migrate.ts'
-import { hostClock, SECOND, type Clock } from '../../src/time.ts'
+import { DAY, hostClock, SECOND, type Clock } from '../../src/time.ts'
 import type { TestDatabase, TestEngine } from '../support/engines.ts'
 
 const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -124,6 +124,16 @@ export async function auditLogs(database: TestDatabase, engine: TestEngine, rows
   await database.sql(
     `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) SELECT 't', 'u', 'invoke', 'success', ${at} FROM ${series(engine)}`,
     [rows],
+  )
+}
+
+/** For runs and rows alike: the clocks of this host and of the database are where they were, and everything else lies further back. */
+export async function timeGoesBy(outside: TestDatabase, engine: TestEngine, days: number): Promise<void> {
+  await outside.sql('UPDATE maintenance_runs SET started_at = started_at - $1, finished_at = finished_at - $1', [days * DAY])
+  await outside.sql(
+    engine.name === 'sqlite'
+      ? `UPDATE audit_logs SET timestamp = datetime(timestamp, '${-days} days')`
+      : `UPDATE audit_logs SET timestamp = timestamp - interval '${days} days'`,
   )
 }
 

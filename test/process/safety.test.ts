@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { command, events, start, type Ended } from '../support/command.ts'
 import { ENGINES } from '../support/engines.ts'
-import { auditLogs, count, expiredSessions } from '../jobs/support.ts'
+import { filesIn, freshFolder } from '../archive/support.ts'
+import { fakeTimeLibrary } from '../faults/fake-time.ts'
+import { auditLogs, count, expiredSessions, timeGoesBy } from '../jobs/support.ts'
 
 for (const engine of ENGINES) {
   test(`${engine.name}: a lowered retention exits 5 and changes no row, the schedule stops too, and the way on works`, async () => {
@@ -31,6 +33,74 @@ for (const engine of ENGINES) {
     assert.equal((await runNow('9d', '--accept-shorter-retention')).code, 0)
     assert.equal(await count(database, 'audit_logs'), 50)
     assert.equal((await runNow('9d')).code, 0)
+  })
+
+  test(`${engine.name}: a clock that jumped exits 5 and changes no row, the schedule stops too, and the way on works`, async () => {
+    await using database = await engine.fresh()
+    const runNow = (...words: string[]): Promise<Ended> =>
+      command(['--run-now', '--job', 'purge-audit-logs', ...words], { env: { DATABASE_URL: database.url } })
+    assert.equal((await command(['migrate'], { env: { DATABASE_URL: database.url } })).code, 0)
+    await auditLogs(database, engine, 100, 1)
+    assert.equal((await runNow()).code, 0)
+    await timeGoesBy(database, engine, 730)
+    await auditLogs(database, engine, 1, 0)
+    const stopped = await runNow()
+    assert.equal(stopped.code, 5, stopped.stdout)
+    const [line] = events(stopped, 'job.finished')
+    assert.deepEqual([line!['outcome'], line!['deleted'], line!['level']], ['stopped', 0, 'error'])
+    assert.match(String(line!['msg']), /--run-now --job purge-audit-logs --accept-clock/)
+    const dry = await runNow('--dry-run')
+    assert.deepEqual([dry.code, events(dry, 'job.finished')[0]!['expired']], [0, 100])
+    assert.match(String(events(dry, 'job.warning')[0]!['msg']), /a run would be stopped: the clock has gone from/)
+
+    const worker = start([], { env: { DATABASE_URL: database.url, PURGE_AUDIT_LOGS_SCHEDULE: '* * * * * *' } })
+    await worker.line((each) => each['event'] === 'job.finished' && each['outcome'] === 'stopped')
+    worker.kill('SIGTERM')
+    assert.equal((await worker.ended).code, 0)
+    assert.equal(await count(database, 'audit_logs'), 101)
+
+    assert.equal((await runNow('--accept-clock')).code, 0)
+    assert.equal(await count(database, 'audit_logs'), 1)
+  })
+
+  test(`${engine.name}: a lowered archive retention exits 5 and removes no file, the purge goes on, and the way on works`, async () => {
+    await using database = await engine.fresh()
+    await using folder = await freshFolder()
+    const env = { DATABASE_URL: database.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: folder.path }
+    const runNow = (retention: string, ...words: string[]): Promise<Ended> =>
+      command(['--run-now', '--job', 'purge-audit-logs', ...words], { env: { ...env, ARCHIVE_RETENTION: retention } })
+    assert.equal((await command(['migrate'], { env })).code, 0)
+    await auditLogs(database, engine, 5, 100)
+    await auditLogs(database, engine, 5, 200)
+    assert.equal((await runNow('365d')).code, 0)
+    const files = await filesIn(folder.path)
+    await auditLogs(database, engine, 5, 91)
+    const stopped = await runNow('150d')
+    assert.equal(stopped.code, 5, stopped.stdout)
+    const [line] = events(stopped, 'job.finished')
+    assert.deepEqual(
+      [line!['outcome'], line!['deleted'], line!['archivedRows'], line!['archiveRemovedFiles'], line!['level']],
+      ['stopped', 5, 5, 0, 'error'],
+    )
+    assert.match(String(line!['msg']), /--run-now --job purge-audit-logs --accept-shorter-archive-retention/)
+    const kept = await filesIn(folder.path)
+    assert.deepEqual(
+      files.filter((each) => !kept.includes(each)),
+      [],
+    )
+    const status = await command(['status', '--json'], { env })
+    assert.match((JSON.parse(status.stdout) as { attention: string[] }).attention.join(), /was stopped: the archive of audit_logs/)
+
+    const accepted = await runNow('150d', '--accept-shorter-archive-retention')
+    assert.equal(accepted.code, 0, accepted.stdout)
+    assert.equal(events(accepted, 'job.finished')[0]!['archiveRemovedRows'], 5)
+    const history = await command(['history', '--json'], { env })
+    const { runs } = JSON.parse(history.stdout) as { runs: { removedFromArchive: { rows: number } | null }[] }
+    assert.deepEqual(
+      runs.map((run) => run.removedFromArchive?.rows),
+      [undefined, undefined, 5],
+    )
+    assert.match((await command(['history'], { env })).stdout, /left the archive/)
   })
 
   test(`${engine.name}: a worker that is killed in mid-run leaves true counts, and the next one closes its run and goes on within 15 s`, async () => {
@@ -75,6 +145,27 @@ for (const engine of ENGINES) {
     assert.ok(first!.finished_at <= second!.started_at)
   })
 }
+
+test("sqlite: the host's clock jumps by two years, and back: a stop, and then all goes on", async (context) => {
+  const library = fakeTimeLibrary()
+  if (library === undefined) return context.skip('libfaketime is not here: apt-get install faketime')
+  const engine = ENGINES[0]!
+  await using database = await engine.fresh()
+  const env = { DATABASE_URL: database.url }
+  const moved = { ...env, LD_PRELOAD: library, FAKETIME: '+730d', FAKETIME_DONT_FAKE_MONOTONIC: '1', DONT_FAKE_MONOTONIC: '1' }
+  assert.equal((await command(['migrate'], { env })).code, 0)
+  await auditLogs(database, engine, 100, 1)
+  await auditLogs(database, engine, 5, 91)
+  assert.equal((await command(['--run-now'], { env })).code, 0)
+  await auditLogs(database, engine, 1, -730)
+  for (const _ of ['once', 'and again']) assert.equal((await command(['--run-now'], { env: moved })).code, 5)
+  assert.equal(await count(database, 'audit_logs'), 101)
+  await auditLogs(database, engine, 5, 91)
+  const back = await command(['--run-now'], { env })
+  assert.deepEqual([back.code, events(back, 'job.finished')[0]!['deleted']], [0, 5])
+  const { attention } = JSON.parse((await command(['status', '--json'], { env })).stdout) as { attention: string[] }
+  assert.doesNotMatch(attention.join('\n'), /stopped|is late/)
+})
 
 test('where the tables are missing the worker says so once and works', async () => {
   await using database = await ENGINES[0]!.fresh()
