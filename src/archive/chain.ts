@@ -52,12 +52,14 @@ export async function readChain(folder: ArchiveFolder, paths: readonly ArchivePa
   for (let link = head === 'newest' ? takenUp(left, Infinity) : head; link !== null;) {
     const next = take(link)
     vouched &&= next !== undefined
+    // They stand here, whatever they say comes before them.
+    for (const joined of next?.manifest.joined ?? []) take(joined)
     // What an altered one says of the one before it is not to be trusted.
     link = next === undefined ? takenUp(left, positionOf(link.manifest)) : next.manifest.previous
   }
   const strays = [...unfit].map(([path, { why }]) => `${path}: ${why}`)
   for (const path of left.keys()) strays.push(`${path}: is not in the chain`)
-  return { links, unvouched, problems, strays }
+  return { links: links.toSorted(newestFirst), unvouched, problems, strays }
 }
 
 interface Manifests {
@@ -82,6 +84,10 @@ async function readManifests(folder: ArchiveFolder, paths: readonly ArchivePath[
     else found.set(path, { manifest, sha256: sha256(bytes) })
   }
   return { found, unfit }
+}
+
+function newestFirst(a: Found, b: Found): number {
+  return b.manifest.position - a.manifest.position
 }
 
 /** The newest of those that are older. */

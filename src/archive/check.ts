@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { MaintenanceError } from '../errors.ts'
 import type { Archive } from './archive.ts'
 import { damaged } from './damage.ts'
 import { sha256, type Link, type Manifest, type RowsFile } from './format.ts'
@@ -56,8 +57,10 @@ async function mustKnow({ folder, source }: Archive, { position }: ArchiveState)
     first ??= path
   }
   if (first === undefined) return
-  throw damaged(
-    `${unknown} files in ${folder.root} are of runs that this database knows nothing of, ${first} first: another database archives its ${source.table} ` +
-      'there, or this one was restored from a backup, and then their rows are in it again: move these files out of the folder',
+  throw new MaintenanceError(
+    'ARCHIVE_DAMAGED',
+    `the archive: ${unknown} files in ${folder.root} are of runs that this database knows nothing of, ${first} first. Nothing was deleted. Where this database was ` +
+      'restored from a backup, or its server is a replica that was promoted late, `archive reconcile --dry-run` says what becomes of them and ' +
+      `\`archive reconcile\` does it, deleting no file. Where another database archives its ${source.table} there, give this one an ARCHIVE_DIRECTORY of its own`,
   )
 }

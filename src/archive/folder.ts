@@ -1,11 +1,10 @@
-import { constants } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { MaintenanceError, messageOf } from '../errors.ts'
 import { concurrently } from './concurrently.ts'
 import { archiveFailed, damaged } from './damage.ts'
-import { absent, FOLDER_MODE, foldersTo, GuardedTree, Refused, type OpenFile } from './guarded-tree.ts'
-import { NAME, type ArchivePath } from './path.ts'
+import { absent, FOLDER_MODE, foldersTo, GuardedTree, Refused, syncFolder, type OpenFile } from './guarded-tree.ts'
+import { NAME, RECONCILED, type ArchivePath } from './path.ts'
 import { writableByAll } from './refusal.ts'
 import { walk } from './walk.ts'
 
@@ -154,6 +153,22 @@ export class ArchiveFolder {
     })
   }
 
+  /** Moves those that are there to the same places below `reconciled/`. */
+  setAside(paths: readonly ArchivePath[]): Promise<void> {
+    return this.#guarded('cannot be set aside', paths[0] ?? '', async () => {
+      const folders = new Set<string>()
+      for (const path of paths) {
+        if (!(await this.#isThere(path))) continue
+        const aside = `${RECONCILED}/${path}`
+        await this.#tree.ensure(dirname(aside))
+        if (await this.#isThere(aside)) throw new Error(`${aside} is there already: move it out of the archive's folder, and keep it`)
+        await rename(join(this.root, path), join(this.root, aside))
+        folders.add(dirname(aside)).add(dirname(path))
+      }
+      await this.#sync(folders)
+    })
+  }
+
   /** What was left half-written, of the files whose names begin so. What has a name that is none of ours stays. */
   clean(prefix: string): Promise<void> {
     return this.#guarded('cannot be cleaned', this.#writingFolder, async () => {
@@ -226,14 +241,5 @@ export class ArchiveFolder {
   #told(what: string, path: string, error: unknown): MaintenanceError {
     if (error instanceof Refused) return damaged(join(this.root, error.message), error)
     return error instanceof MaintenanceError ? error : archiveFailed(`${join(this.root, path)} ${what}: ${messageOf(error)}`, error)
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }

@@ -14,22 +14,32 @@ export const LONGEST_ROW_BYTES = 256 * 2 ** 20
  */
 export interface Manifest {
   readonly format: number
-  /** `rows`: a file of rows. `removal`: files of rows that were removed when their time had come; their manifests stay. */
-  readonly kind: 'rows' | 'removal'
+  /**
+   * `rows`: a file of rows. `removal`: files of rows that were removed when their time had come; their manifests stay. `reconciled`: files that an earlier
+   * state of the database knew nothing of, and what became of them.
+   */
+  readonly kind: 'rows' | 'removal' | 'reconciled'
   /** Its own place. */
   readonly manifest: ArchivePath
   /** One more with each; where numbers are missing, a run was interrupted and wrote its file again. */
   readonly position: number
   readonly previous: Link | null
   readonly source: Source
-  /** `maintenance_runs.id` */
+  /** `maintenance_runs.id`; 0: of none, as `archive reconcile` writes it. */
   readonly run: number
   readonly program: string
   /** ISO 8601, by the database's clock. */
   readonly written: string
   readonly file?: RowsFile
   readonly removed?: readonly Link[]
+  /** Links of the chain as they are, in the place of what they say comes before them. */
+  readonly joined?: readonly Link[]
+  /** No links any more: their files are in `reconciled/`. */
+  readonly setAside?: readonly Link[]
 }
+
+/** What is written for no run of a job. */
+export const NO_RUN = 0
 
 /** A manifest, and the SHA-256 of its bytes. */
 export interface Link {

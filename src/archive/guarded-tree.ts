@@ -140,3 +140,12 @@ function present(error: unknown): undefined {
 function isCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.some((code) => code === error.code)
 }
+
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

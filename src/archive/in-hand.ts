@@ -4,7 +4,7 @@ import { damaged } from './damage.ts'
 import type { ArchiveFolder } from './folder.ts'
 import { sha256, type Manifest } from './format.ts'
 import { parseManifest } from './manifest.ts'
-import { positionOf, rowsOf, type ArchivePath } from './path.ts'
+import { manifestOf, positionOf, rowsOf, type ArchivePath } from './path.ts'
 import { alterationOf } from './read-rows.ts'
 import type { ArchiveState, Step, StepFile } from './state.ts'
 
@@ -89,11 +89,14 @@ function* misplacedIn({ files }: Step, { head, position }: ArchiveState): Genera
 }
 
 /** Only what a removal in hand names, or what was written since the head and is replaced, may go. */
-function* unlawfullyObsolete({ obsolete }: Step, { head }: ArchiveState, manifests: readonly Manifest[]): Generator<string> {
+function* unlawfullyObsolete({ obsolete, reconciled }: Step, { head }: ArchiveState, manifests: readonly Manifest[]): Generator<string> {
   const removed = new Set<ArchivePath>(manifests.flatMap((manifest) => manifest.removed ?? []).map((link) => rowsOf(link.manifest)))
   for (const path of obsolete)
     if (!removed.has(path) && !isNewerThan(path, head))
       yield `${path}: is obsolete by maintenance_archives.step, and stands in the chain without a removal`
+  const setAside = new Set<ArchivePath>(manifests.flatMap((manifest) => manifest.setAside ?? []).map((link) => link.manifest))
+  for (const path of reconciled?.setAside ?? [])
+    if (!setAside.has(manifestOf(path))) yield `${path}: is set aside by maintenance_archives.step, and by no manifest`
 }
 
 function isNewerThan(path: ArchivePath, head: ArchiveState['head']): boolean {

@@ -68,7 +68,8 @@ async function lookOnce({ database, record, folder }: LookOptions): Promise<Look
 
 /** What the step in hand brings, and what goes with it: none of it is a part of the chain yet, or any more. */
 export function pathsInHand({ step }: ArchiveState): ReadonlySet<ArchivePath> {
-  return new Set(step === undefined ? [] : [...step.files.flatMap(pathsOf), ...step.obsolete])
+  const { joined = [], setAside = [] } = step?.reconciled ?? {}
+  return new Set(step === undefined ? [] : [...step.files.flatMap(pathsOf), ...step.obsolete, ...joined, ...setAside])
 }
 
 function isSame(a: ArchiveState, b: ArchiveState): boolean {

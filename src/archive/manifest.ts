@@ -35,6 +35,12 @@ function manifestOf(given: Fields, at: ArchivePath): Manifest {
   }
   if (kind === 'rows') return { ...common, kind, file: fileOf(object(given['file']), at) }
   if (kind === 'removal') return { ...common, kind, removed: list(given['removed'], MOST_LINKS).map((each) => linkOf(each, table)) }
+  if (kind === 'reconciled') {
+    const [joined, setAside] = [given['joined'], given['setAside']].map((links) =>
+      list(links, MOST_LINKS).map((each) => linkOf(each, table)),
+    )
+    return { ...common, kind, joined: joined!, setAside: setAside! }
+  }
   throw new Error('of no kind that is known')
 }
 

@@ -51,7 +51,7 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
     const batches = inBatches(async (lines, number) => {
       // Each row is one that was read when the file was checked, whatever was done to the file meanwhile.
       if (sums[number] !== sumOf(lines))
-        throw refused([`${file.path}: was altered while it was restored`], 'rows before that were restored')
+        throw refused([`${file.path}: was altered while it was restored`], 'what was read of it before was restored; choose other files')
       const restored = await database.transaction((tx) => database.restore(tx, restoring, file.columns, lines))
       total.inserted += restored.inserted
       total.present += restored.present
@@ -160,6 +160,6 @@ async function chosenFiles({ database, record, folder, files, from, to }: Restor
 
 const UNVOUCHED = 'what leads to it in the chain is missing or was altered, so that nothing vouches for it'
 
-function refused(problems: readonly string[], what = 'nothing was restored'): MaintenanceError {
-  return new MaintenanceError('ARCHIVE_DAMAGED', [...problems, `${what}; choose other files, or bring these back from a backup`])
+function refused(problems: readonly string[], what = 'nothing was restored; choose other files'): MaintenanceError {
+  return new MaintenanceError('ARCHIVE_DAMAGED', [...problems, `${what}, or bring these back from a backup`])
 }

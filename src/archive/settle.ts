@@ -36,6 +36,7 @@ export async function settle(archive: Archive): Promise<void> {
     await folder.publish(step.files.flatMap(pathsOf))
     if (count === rows) {
       await folder.remove(step.obsolete)
+      await folder.setAside(step.reconciled?.setAside ?? [])
       return options.underLease((tx) => record.close(tx, step))
     }
     await rewrite(archive, state, step, { manifests, removed })
@@ -82,7 +83,8 @@ async function rewrite(
   }
 }
 
-function lineOf(line: string, timeColumn: string, instantOf: (value: unknown) => number): RowLines {
+/** A line of a file, to be written to another. */
+export function lineOf(line: string, timeColumn: string, instantOf: (value: unknown) => number): RowLines {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a line holds one object
   const row = JSON.parse(line) as Record<string, unknown>
   const { id } = row

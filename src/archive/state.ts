@@ -1,6 +1,6 @@
 import type { Query, Transaction } from '../database/database.ts'
 import type { EpochMs } from '../time.ts'
-import type { Link } from './format.ts'
+import { NO_RUN, type Link } from './format.ts'
 import { archivePath, type ArchivePath } from './path.ts'
 import { parseStep } from './stored-step.ts'
 
@@ -29,6 +29,8 @@ export interface Step {
   readonly files: readonly StepFile[]
   /** What goes when the step is done: files that these replace, or whose time has come. */
   readonly obsolete: readonly ArchivePath[]
+  /** What becomes of files that an earlier state of this database knew nothing of; see `reconcile.ts`. */
+  readonly reconciled?: { readonly joined: readonly ArchivePath[]; readonly setAside: readonly ArchivePath[] } | undefined
   /** By how much the archive grows, in rows, bytes on disk and files; negative where files are removed. */
   readonly growth: Growth
   /** The latest time of a row in it. */
@@ -114,7 +116,7 @@ export class ArchiveRecord {
         newestAt,
         this.#source,
       ])
-    if (growth.files <= 0) return
+    if (growth.files <= 0 || run === NO_RUN) return
     await tx.query(
       `INSERT INTO ${this.#archived} AS a (run, "rows", bytes, files) VALUES ($1, $2, $3, $4)
        ON CONFLICT (run) DO UPDATE SET "rows" = a."rows" + excluded."rows", bytes = a.bytes + excluded.bytes, files = a.files + excluded.files`,

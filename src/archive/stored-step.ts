@@ -14,8 +14,12 @@ export function parseStep(text: string, table: string): Step {
   const files = list(given['files'], 'files').map((each) => fileOf(each, table))
   if (files.reduce((sum, { rows }) => sum + rows, 0) > MOST_ROWS) throw notAStep('files')
   const obsolete = list(given['obsolete'], 'obsolete').map((each) => archivePath(each, table, 'obsolete in maintenance_archives.step'))
+  const { joined, setAside } = given['reconciled'] === undefined ? {} : fields(given['reconciled'], 'reconciled')
+  const placesIn = (places: unknown): readonly ArchivePath[] =>
+    list(places, 'reconciled').map((each) => archivePath(each, table, 'reconciled in maintenance_archives.step'))
+  const reconciled = given['reconciled'] === undefined ? {} : { reconciled: { joined: placesIn(joined), setAside: placesIn(setAside) } }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is one of the two
-  return { run, files, obsolete, growth: growthOf(given['growth']), newestAt: newestAt as number | null }
+  return { run, files, obsolete, ...reconciled, growth: growthOf(given['growth']), newestAt: newestAt as number | null }
 }
 
 function fileOf(each: unknown, table: string): StepFile {

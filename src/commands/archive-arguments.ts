@@ -7,6 +7,7 @@ import { parseDuration } from '../time.ts'
 export type ArchiveCommand = { readonly kind: 'archive'; readonly configFile: string | undefined } & (
   | { readonly action: 'verify'; readonly since: Since | undefined; readonly json: boolean }
   | { readonly action: 'list'; readonly json: boolean }
+  | { readonly action: 'reconcile'; readonly dryRun: boolean; readonly json: boolean }
   | {
       readonly action: 'restore'
       readonly files: readonly string[]
@@ -20,13 +21,14 @@ export type ArchiveCommand = { readonly kind: 'archive'; readonly configFile: st
 /** A day, or so long ago. */
 export type Since = { readonly day: string } | { readonly agoMs: number }
 
-const ACTIONS = ['verify', 'list', 'restore'] as const
+const ACTIONS = ['verify', 'list', 'restore', 'reconcile'] as const
 
 const OPTIONS = {
   since: { type: 'string' },
   from: { type: 'string' },
   to: { type: 'string' },
   into: { type: 'string' },
+  'dry-run': { type: 'boolean' },
   json: { type: 'boolean' },
   config: { type: 'string' },
 } as const
@@ -50,6 +52,7 @@ export function parseArchiveCommand(words: readonly string[]): ArchiveCommand {
       ? ['archive restore takes files, or --from and --to']
       : []),
     ...(action !== 'verify' && values.since !== undefined ? ['--since goes with archive verify'] : []),
+    ...(action !== 'reconcile' && values['dry-run'] === true ? ['--dry-run goes with archive reconcile'] : []),
     ...(['from', 'to', 'into'] as const)
       .filter((option) => action !== 'restore' && values[option] !== undefined)
       .map((option) => `--${option} goes with archive restore`),
@@ -70,6 +73,8 @@ export function parseArchiveCommand(words: readonly string[]): ArchiveCommand {
       return { kind: 'archive', action, since, json, configFile }
     case 'list':
       return { kind: 'archive', action, json, configFile }
+    case 'reconcile':
+      return { kind: 'archive', action, dryRun: values['dry-run'] === true, json, configFile }
     case 'restore':
       return { kind: 'archive', action, files, from, to, into, json, configFile }
   }

@@ -12,9 +12,9 @@ export interface OpenedArchive {
   readonly record: ArchiveRecord
 }
 
-/** `archive verify`, `archive list`, `archive restore`: the answer on standard output. They work with archiving switched off too. */
+/** `archive verify`, `archive list`, `archive restore`, `archive reconcile`: the answer on standard output. They work with archiving switched off too. */
 export function runArchive(options: Omit<ProgramOptions, 'access' | 'lasting'>, command: ArchiveCommand): Promise<ExitCode> {
-  const access = command.action === 'list' ? 'read' : 'existing'
+  const access = command.action === 'list' || (command.action === 'reconcile' && command.dryRun) ? 'read' : 'existing'
   return withProgram({ ...options, access, lasting: false, answer: {} }, async (program) => {
     const archive = await opened(program)
     switch (command.action) {
@@ -24,6 +24,8 @@ export function runArchive(options: Omit<ProgramOptions, 'access' | 'lasting'>, 
         return (await import('./archive-list.ts')).listArchive(program, archive, command)
       case 'restore':
         return (await import('./archive-restore.ts')).restoreArchive(program, archive, command)
+      case 'reconcile':
+        return (await import('./archive-reconcile.ts')).reconcileArchive(program, archive, command)
     }
   })
 }

@@ -26,6 +26,7 @@ ${acceptances}
   mcp-gateway-maintenance archive verify [--since DAY|30d] [--json]     every file of the archive, and the chain they make
   mcp-gateway-maintenance archive list [--json]                         what is in it
   mcp-gateway-maintenance archive restore [--from DAY --to DAY | FILE …] [--into TABLE]   into audit_logs_restored
+  mcp-gateway-maintenance archive reconcile [--dry-run] [--json]        after a database was restored or a replica promoted: it is older than its archive
   mcp-gateway-maintenance config         the resolved configuration, secrets masked   [--json]
 
 Every form takes

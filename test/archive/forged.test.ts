@@ -123,8 +123,9 @@ for (const engine of ENGINES) {
       get: (target, name) =>
         name === 'makeRestoreTable'
           ? async (...given: Parameters<Database['makeRestoreTable']>) => {
-              await target.makeRestoreTable(...given)
+              const notes = await target.makeRestoreTable(...given)
               await writeFile(file, bytes)
+              return notes
             }
           : (Reflect.get(target, name) as unknown),
     })

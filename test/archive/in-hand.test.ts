@@ -11,6 +11,8 @@ import { forgedRows, manifestAt, manifestOf, plant } from './forge.ts'
 import { archivedOnce, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
 
 const ROWS = 2_000
+/** What this test asks for is meant. */
+const ACCEPTED = new Set(['empty-table', 'shorter-archive-retention'] as const)
 
 interface CutOff extends AsyncDisposable {
   readonly fixture: Fixture
@@ -181,10 +183,10 @@ for (const engine of ENGINES) {
       if ((await filesIn(folder.path)).length < files.length) throw new Error('the power is gone')
       return transact()
     })
-    assert.match(String((await purged(dying, folder.path, { keptMs: 95 * DAY })).error), /the power is gone/)
+    assert.match(String((await purged(dying, folder.path, { keptMs: 95 * DAY, accepted: ACCEPTED })).error), /the power is gone/)
     assert.notEqual((await recordOf(database).load(database)).step, undefined)
     await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
-    const next = await purged(database, folder.path, { keptMs: 95 * DAY })
+    const next = await purged(database, folder.path, { keptMs: 95 * DAY, accepted: ACCEPTED })
     assert.equal(next.outcome, 'succeeded', String(next.error))
     const { problems, files: left, removedFiles } = await verified(database, folder.path)
     assert.deepEqual([problems, left, removedFiles], [[], 0, files.length])
@@ -201,7 +203,7 @@ for (const engine of ENGINES) {
     const lines = zstdDecompressSync(await readFile(join(folder.path, file))).toString()
     const planted = 'audit_logs/2020/01/01/1-0.ndjson.zst'
     await plant(folder.path, planted, { lines, like })
-    const expire = () => purged(database, folder.path, { keptMs: 95 * DAY })
+    const expire = () => purged(database, folder.path, { keptMs: 95 * DAY, accepted: ACCEPTED })
     const bytes = await readFile(join(folder.path, file))
     await writeFile(join(folder.path, file), (await forgedRows(join(folder.path, file))).bytes)
     const altered = await expire()

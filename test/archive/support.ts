@@ -87,7 +87,7 @@ export async function filesIn(directory: string, suffix = '.ndjson.zst'): Promis
 export async function archivedRows(directory: string): Promise<(Record<string, unknown> & { readonly path: string })[]> {
   const rows: (Record<string, unknown> & { readonly path: string })[] = []
   for (const path of await filesIn(directory)) {
-    if (path.includes('.writing')) continue
+    if (path.includes('.writing') || path.startsWith('reconciled/')) continue
     const text = zstdDecompressSync(await readFile(join(directory, path))).toString()
     for (const line of text.split('\n').slice(0, -1)) rows.push({ ...(JSON.parse(line) as Record<string, unknown>), path })
   }

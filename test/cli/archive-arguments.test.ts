@@ -39,6 +39,9 @@ test('the forms of archive', () => {
     from: '2026-08-01',
     to: '2026-08-02',
   })
+  const reconcile = { kind: 'archive', action: 'reconcile', dryRun: false, json: false, configFile: undefined }
+  assert.deepEqual(parseCommand(['archive', 'reconcile']), reconcile)
+  assert.deepEqual(parseCommand(['archive', 'reconcile', '--dry-run']), { ...reconcile, dryRun: true })
   assert.equal(parseCommand(['archive', '--help']).kind, 'help')
 })
 
@@ -46,6 +49,8 @@ test('what does not go together is refused, all of it at once', () => {
   for (const [words, ...problems] of [
     [['archive'], /needs verify, list, restore/],
     [['archive', 'purge'], /has no "purge"/],
+    [['archive', 'reconcile', 'file'], /unexpected argument "file"/],
+    [['archive', 'restore', '--dry-run'], /--dry-run goes with archive reconcile/],
     [['archive', 'verify', 'file'], /unexpected argument "file"/],
     [['archive', 'list', '--since', '1d', '--into', 't'], /--since goes with archive verify/, /--into goes with archive restore/],
     [['archive', 'restore', 'f', '--from', 'yesterday'], /takes files, or --from and --to/, /--from is "yesterday"/],

@@ -1,0 +1,120 @@
+import { createHash, hash } from 'node:crypto'
+import { DIGEST_BYTES, type Database, type Slice, type StoredRows, type TimeColumn } from '../database/database.ts'
+import { Digests, viewOf } from './digests.ts'
+import type { ArchiveFolder } from './folder.ts'
+import type { RowsFile } from './format.ts'
+import { readRows } from './read-rows.ts'
+
+/** So many rows of files are looked for at a time: their digests take 50 bytes each, and all rows that may be they are read for them. */
+const MOST_SOUGHT = 250_000
+const SLICE_ROWS = 1_000
+
+export interface SearchOptions {
+  readonly database: Database
+  readonly folder: ArchiveFolder
+  readonly column: TimeColumn
+  /** The same row may be in several of the files: of rows that are in no database it counts as found in all but the first. */
+  readonly overlapping: boolean
+  readonly stopping: AbortSignal
+}
+
+/** Of each file, which of its rows are elsewhere: in the database, byte for byte as they were archived, or in a file before it. */
+export async function heldRows(options: SearchOptions, files: readonly RowsFile[]): Promise<ReadonlyMap<RowsFile, Uint8Array>> {
+  const held = new Map<RowsFile, Uint8Array>()
+  for (const some of options.overlapping ? [files] : portions(files)) {
+    const sought = new Sought()
+    for (const file of some) await readRows(options.folder.inHand, file, (line) => sought.add(line), options.stopping)
+    await markStored(options, some, sought)
+    if (options.overlapping) sought.markRepeated()
+    let from = 0
+    for (const file of some) held.set(file, sought.marks(from, (from += file.rows)))
+  }
+  return held
+}
+
+function* portions(files: readonly RowsFile[]): Generator<readonly RowsFile[]> {
+  let portion: RowsFile[] = []
+  let rows = 0
+  for (const file of files) {
+    if (rows + file.rows > MOST_SOUGHT && portion.length > 0) {
+      yield portion
+      portion = []
+      rows = 0
+    }
+    portion.push(file)
+    rows += file.rows
+  }
+  if (portion.length > 0) yield portion
+}
+
+/** What these files hold had expired by the latest of their cutoffs. */
+async function markStored({ database, column, stopping }: SearchOptions, files: readonly RowsFile[], sought: Sought): Promise<void> {
+  const cutoff = Math.max(...files.map((file) => Date.parse(file.cutoff)))
+  const rows = database.expired(column, cutoff)
+  let after: Slice | undefined
+  while (!stopping.aborted) {
+    const slice = await rows.next(SLICE_ROWS, after)
+    if (slice === undefined) return
+    await slice.read!(async (batch) => sought.markAll(batch))
+    after = slice
+  }
+}
+
+/** Rows of files by the SHA-256 of their lines, each with its line feed. */
+class Sought {
+  readonly #digests = new Digests()
+  /** In the order in which they were added. */
+  #sums = Buffer.alloc(1_024 * DIGEST_BYTES)
+  #marked = new Uint8Array(1_024)
+  #count = 0
+
+  add(line: string): void {
+    const place = this.#count++
+    if (place === this.#marked.length) this.#grow()
+    const sum = this.#sums.subarray(place * DIGEST_BYTES, (place + 1) * DIGEST_BYTES)
+    hash('sha256', `${line}\n`, 'buffer').copy(sum)
+    this.#digests.add(viewOf(sum), 0, place)
+  }
+
+  /** Each row that is there marks one that is sought, so that of two that are equal in everything one is left where one is there. */
+  markAll(batch: StoredRows): void {
+    for (const sum of sumsOf(batch)) {
+      const place = this.#digests.find(viewOf(sum), 0, (each) => this.#marked[each] === 0)
+      if (place !== undefined) this.#marked[place] = 1
+    }
+  }
+
+  markRepeated(): void {
+    for (let place = 0; place < this.#count; place += 1) {
+      if (this.#marked[place] === 1) continue
+      const first = this.#digests.find(viewOf(this.#sums), place * DIGEST_BYTES, (each) => each < place && this.#marked[each] === 0)
+      if (first !== undefined) this.#marked[place] = 1
+    }
+  }
+
+  marks(from: number, to: number): Uint8Array {
+    return this.#marked.slice(from, to)
+  }
+
+  #grow(): void {
+    const [sums, marked] = [Buffer.alloc(2 * this.#sums.length), new Uint8Array(2 * this.#marked.length)]
+    this.#sums.copy(sums)
+    marked.set(this.#marked)
+    this.#sums = sums
+    this.#marked = marked
+  }
+}
+
+function* sumsOf({ count, lines, ends, pieces }: StoredRows): Generator<Buffer> {
+  if (pieces !== undefined) {
+    const sum = createHash('sha256')
+    for (const piece of pieces) sum.update(piece)
+    yield sum.digest()
+    return
+  }
+  for (let index = 0, from = 0; index < count; index += 1) {
+    const to = ends[index]!
+    yield hash('sha256', lines.subarray(from, to), 'buffer')
+    from = to
+  }
+}

@@ -1,0 +1,384 @@
+import assert from 'node:assert/strict'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { Database } from '../../src/database/database.ts'
+import { MaintenanceError } from '../../src/errors.ts'
+import { DAY } from '../../src/time.ts'
+import { auditLogs, count, intercepted } from '../jobs/support.ts'
+import { ENGINES, type TestEngine } from '../support/engines.ts'
+import { forgedRows, manifestAt, manifestOf, plant } from './forge.ts'
+import { reconciled, restorable, type Restorable } from './restorable.ts'
+import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
+
+interface Stage extends AsyncDisposable {
+  readonly engine: TestEngine
+  readonly base: Restorable
+  readonly folder: Folder
+  /** So many expired rows, the newest so many days old; answers with the ids of all rows that ever were. */
+  add(rows: number, days: number): Promise<void>
+  purge(keptMs?: number): Promise<void>
+  readonly ids: number[]
+}
+
+async function staged(engine: TestEngine): Promise<Stage> {
+  const base = await restorable(engine)
+  const folder = await freshFolder()
+  const ids: number[] = []
+  return {
+    engine,
+    base,
+    folder,
+    ids,
+    async add(rows, days) {
+      const before = await idsOf(base.outside)
+      await auditLogs(base.outside, engine, rows, days)
+      // A database that is restored gives its numbers out again: here each row has one of its own.
+      const shift = (ids.length + 1) * 10_000
+      const fresh = (await idsOf(base.outside)).filter((id) => !before.includes(id)).map((id) => id + shift)
+      await base.outside.sql(`UPDATE audit_logs SET id = id + ${shift} WHERE id IN (${fresh.map((id) => id - shift).join(', ')})`)
+      assert.ok(fresh.length === rows && !fresh.some((id) => ids.includes(id)))
+      ids.push(...fresh)
+    },
+    async purge(keptMs) {
+      await forgetLease(base)
+      const result = await base.with((database) =>
+        purged(
+          database,
+          folder.path,
+          keptMs === undefined ? {} : { keptMs, accepted: new Set(['empty-table', 'shorter-archive-retention'] as const) },
+        ),
+      )
+      assert.equal(result.outcome, 'succeeded', String(result.error))
+    },
+    async [Symbol.asyncDispose]() {
+      await base[Symbol.asyncDispose]()
+      await folder[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function forgetLease({ outside }: Restorable): Promise<void> {
+  await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
+}
+
+/** The purge stops, and says what the way on is; nothing is changed by asking. */
+async function stopped({ base, folder }: Stage): Promise<void> {
+  const before = await filesIn(folder.path, '')
+  await forgetLease(base)
+  const { outcome, error, deleted } = await base.with((database) => purged(database, folder.path))
+  assert.deepEqual([outcome, deleted], ['failed', 0])
+  assert.match(String(error), /files in .* are of runs that this database knows nothing of.*archive reconcile --dry-run/s)
+  await base.with((database) => reconciled(database, folder.path, true))
+  assert.deepEqual(await filesIn(folder.path, ''), before)
+}
+
+async function becomes({ base, folder }: Stage): Promise<string[]> {
+  const { files } = await base.with((database) => reconciled(database, folder.path))
+  return files.map((file) => file.becomes)
+}
+
+/** Each row is in the table, or in one file of a chain that is whole; nothing was deleted. */
+async function nothingLost({ base, folder, ids }: Stage, except: readonly number[] = []): Promise<void> {
+  const rows = [...(await archivedRows(folder.path)).map((row) => Number(row['id'])), ...(await idsOf(base.outside))]
+  const expected = ids.filter((id) => !except.includes(id))
+  assert.deepEqual(
+    rows.toSorted((a, b) => a - b),
+    expected.toSorted((a, b) => a - b),
+  )
+  const { problems, rows: held, files } = await base.with((database) => verified(database, folder.path))
+  assert.deepEqual(problems, [])
+  const [counts] = await base.outside.sql<{ rows: number; files: number }>('SELECT "rows", files FROM maintenance_archives')
+  assert.deepEqual([counts?.rows, counts?.files], [held, files])
+}
+
+/** The next purge, and each row that ever was in exactly one file. */
+async function goesOn(stage: Stage, keptMs?: number): Promise<void> {
+  await stage.purge(keptMs)
+  await stage.base.with((database) => archivedOnce(database, stage.base.outside, stage.folder.path, stage.ids))
+}
+
+for (const engine of ENGINES) {
+  test(`${engine.name}: a database that is restored from before: files whose rows are all there again are set aside`, async () => {
+    await using stage = await staged(engine)
+    await stage.add(40, 104)
+    const restore = await stage.base.backUp()
+    await stage.purge()
+    const files = await filesIn(stage.folder.path)
+    await restore()
+    await stopped(stage)
+    assert.deepEqual(await becomes(stage), ['set aside'])
+    await nothingLost(stage)
+    assert.deepEqual(
+      await filesIn(stage.folder.path),
+      files.map((file) => `reconciled/${file}`),
+    )
+    assert.deepEqual(await becomes(stage), [])
+    await goesOn(stage)
+  })
+
+  test(`${engine.name}: files that hold the only copy of rows join the chain as they are`, async () => {
+    await using stage = await staged(engine)
+    await stage.add(10, 110)
+    await stage.purge()
+    const restore = await stage.base.backUp()
+    await stage.add(40, 104)
+    await stage.purge()
+    await stage.add(40, 102)
+    await stage.purge()
+    await restore()
+    await stopped(stage)
+    assert.deepEqual(await becomes(stage), ['joined', 'joined'])
+    await nothingLost(stage)
+    assert.deepEqual(await filesIn(stage.folder.path).then((names) => names.filter((name) => name.startsWith('reconciled/'))), [])
+    assert.equal((await stage.base.with((database) => restored(database, stage.folder.path))).inserted, 90)
+    await stage.base.outside.sql('DROP TABLE audit_logs_restored')
+    await stage.add(5, 99)
+    await goesOn(stage)
+  })
+
+  test(`${engine.name}: of a file of which some rows are in the database the others are written again, and it is set aside`, async () => {
+    await using stage = await staged(engine)
+    await stage.add(10, 110)
+    await stage.purge()
+    await stage.add(30, 104)
+    const restore = await stage.base.backUp()
+    await stage.add(20, 104)
+    await stage.add(20, 103)
+    await stage.purge()
+    await restore()
+    await stopped(stage)
+    assert.deepEqual(await becomes(stage), ['rewritten', 'joined'])
+    await nothingLost(stage)
+    assert.equal(await count(stage.base.outside, 'audit_logs'), 30)
+    await goesOn(stage)
+  })
+
+  test(`${engine.name}: a row that has changed since it was archived is another row, and both are kept`, async () => {
+    await using stage = await staged(engine)
+    await stage.add(10, 104)
+    const restore = await stage.base.backUp()
+    await stage.purge()
+    await restore()
+    const changed = stage.ids[3]!
+    await stage.base.outside.sql(`UPDATE audit_logs SET status = 'changed' WHERE id = ${changed}`)
+    assert.deepEqual(await becomes(stage), ['rewritten'])
+    await stage.purge()
+    const rows = (await archivedRows(stage.folder.path)).filter((row) => row['id'] === changed)
+    assert.deepEqual(rows.map((row) => String(row['status'])).toSorted(), ['changed', 'success'])
+    assert.equal((await archivedRows(stage.folder.path)).length, 11)
+  })
+
+  test(`${engine.name}: a backup of a moment at which a part was in hand, or one just after its rows were written again`, async () => {
+    for (const rewritten of [false, true]) {
+      await using stage = await staged(engine)
+      await stage.add(10, 110)
+      await stage.purge()
+      await stage.add(2_000, 101)
+      const dies = async (database: Database, when: (left: number) => boolean): Promise<void> => {
+        const dying = intercepted(database, async (_, transact) => {
+          const value = await transact()
+          if (when((await idsOf(stage.base.outside)).length)) throw new Error('the power is gone')
+          return value
+        })
+        assert.equal((await purged(dying, stage.folder.path)).outcome, 'failed')
+      }
+      await stage.base.with((database) => dies(database, (left) => left < 2_000))
+      const left = (await idsOf(stage.base.outside)).length
+      assert.ok(left > 0 && left < 2_000)
+      const restore = await stage.base.backUp()
+      await forgetLease(stage.base)
+      if (rewritten) {
+        // Cut off when the step names the new files, and the old ones are there still.
+        const { step } = await stage.base.with((database) => recordOf(database).load(database))
+        await stage.base.with(async (database) => {
+          const dying = intercepted(database, async (_, transact) => {
+            const value = await transact()
+            const now = (await recordOf(database).load(database)).step
+            if (now !== undefined && now.files[0]?.manifest !== step!.files[0]?.manifest) throw new Error('the power is gone')
+            return value
+          })
+          assert.match(String((await purged(dying, stage.folder.path)).error), /the power is gone/)
+        })
+        const { step: next } = await stage.base.with((database) => recordOf(database).load(database))
+        // As a run does that goes on a little: then both lie in their places.
+        for (const { path, manifest } of next!.files)
+          for (const each of [path!, manifest])
+            await rename(join(stage.folder.path, 'audit_logs/.writing', each.split('/').at(-1)!), join(stage.folder.path, each))
+      } else await stage.purge()
+      await restore()
+      await stopped(stage)
+      await becomes(stage)
+      await nothingLost(stage)
+      await goesOn(stage)
+    }
+  })
+
+  test(`${engine.name}: a removal of old files since the backup is taken in, and what it removed is not missed`, async () => {
+    await using stage = await staged(engine)
+    await stage.add(10, 130)
+    await stage.purge()
+    await stage.add(10, 120)
+    await stage.purge()
+    const restore = await stage.base.backUp()
+    await stage.add(10, 100)
+    await stage.purge(110 * DAY)
+    await restore()
+    await stopped(stage)
+    assert.deepEqual(await becomes(stage), ['joined'])
+    await nothingLost(stage, stage.ids.slice(0, 20))
+    await stage.add(10, 99)
+    await stage.purge(110 * DAY)
+    await nothingLost(stage, stage.ids.slice(0, 20))
+  })
+
+  test(`${engine.name}: a second restore, from before a reconciliation, is reconciled too`, async () => {
+    await using stage = await staged(engine)
+    await stage.add(10, 110)
+    await stage.purge()
+    await stage.add(30, 104)
+    const older = await stage.base.backUp()
+    await stage.add(20, 104)
+    await stage.add(20, 103)
+    await stage.purge()
+    await older()
+    assert.deepEqual(await becomes(stage), ['rewritten', 'joined'])
+    await stage.purge()
+    await older()
+    await stopped(stage)
+    await becomes(stage)
+    await nothingLost(stage)
+    await goesOn(stage)
+  })
+
+  test(`${engine.name}: what is damaged, forged or of another database is not believed, and nothing is changed`, async () => {
+    await using stage = await staged(engine)
+    await stage.add(10, 110)
+    await stage.purge()
+    const restore = await stage.base.backUp()
+    await stage.add(10, 104)
+    await stage.purge()
+    await stage.add(10, 102)
+    await stage.purge()
+    await restore()
+    const { path: root } = stage.folder
+    const [, second = '', third = ''] = await filesIn(root)
+    const before = await filesIn(root, '')
+    const refuses = async (says: RegExp): Promise<void> => {
+      const names = await filesIn(root, '')
+      await assert.rejects(
+        stage.base.with((database) => reconciled(database, root)),
+        (error) =>
+          error instanceof MaintenanceError &&
+          error.code === 'ARCHIVE_DAMAGED' &&
+          says.test(error.message) &&
+          /Nothing was changed/.test(error.message),
+      )
+      assert.deepEqual(await filesIn(root, ''), names)
+    }
+    const alter = async (path: string, text: string | Buffer): Promise<() => Promise<void>> => {
+      const kept = await readFile(join(root, path))
+      await writeFile(join(root, path), text)
+      return () => writeFile(join(root, path), kept)
+    }
+    const mendRows = await alter(second, (await forgedRows(join(root, second))).bytes)
+    await refuses(new RegExp(`${second}: was altered after it was written`))
+    await mendRows()
+    const mendManifest = await alter(
+      manifestOf(second),
+      (await readFile(join(root, manifestOf(second)), 'utf8')).replace('"rows": 10', '"rows": 9'),
+    )
+    await refuses(new RegExp(`${manifestOf(third)}: does not follow from ${manifestOf(second)} as it is`))
+    await mendManifest()
+
+    const like = await manifestAt(root, manifestOf(third))
+    const { lines } = await forgedRows(join(root, third))
+    const forged = third.replace(/\d+-\d+\.ndjson/, '99-99.ndjson')
+    const sha256 = 'f'.repeat(64)
+    for (const [changes, says] of [
+      [{ previous: null }, 'begins a chain of its own'],
+      [{ previous: { ...like.previous!, sha256 } }, 'does not follow from'],
+      [{ previous: { manifest: 'audit_logs/2020/01/01/1-1.json', sha256 } }, 'follows from nothing that this database knows'],
+      [{ source: { ...like.source, engine: 'oracle' } }, 'was written for the database'],
+    ] as const) {
+      await plant(root, forged, { lines, like, run: 99, ...(changes as Partial<typeof like>) })
+      await refuses(new RegExp(`${manifestOf(forged)}: ${says}`))
+    }
+    await rm(join(root, forged))
+    await rm(join(root, manifestOf(forged)))
+    assert.deepEqual(await filesIn(root, ''), before)
+    assert.deepEqual(await becomes(stage), ['joined', 'joined'])
+    await nothingLost(stage)
+  })
+
+  test(`${engine.name}: where a link is missing the others are taken in, and it is named until it is back`, async () => {
+    await using stage = await staged(engine)
+    await stage.add(10, 110)
+    await stage.purge()
+    const restore = await stage.base.backUp()
+    await stage.add(10, 104)
+    await stage.purge()
+    await stage.add(10, 102)
+    await stage.purge()
+    await restore()
+    const { path: root } = stage.folder
+    const [, second = ''] = await filesIn(root)
+    for (const each of [second, manifestOf(second)]) await rename(join(root, each), join(root, `${each.replaceAll('/', '_')}.kept`))
+    const { missing, files } = await stage.base.with((database) => reconciled(database, root))
+    assert.deepEqual([missing, files.map(({ becomes: what }) => what)], [[`${manifestOf(second)}: is missing`], ['joined']])
+    await stage.purge()
+    assert.deepEqual((await stage.base.with((database) => verified(database, root))).problems, [`${manifestOf(second)}: is missing`])
+    for (const each of [second, manifestOf(second)]) await rename(join(root, `${each.replaceAll('/', '_')}.kept`), join(root, each))
+    assert.deepEqual((await stage.base.with((database) => verified(database, root))).problems, [])
+  })
+
+  // Files of SQLite have no name but their own, which two may share.
+  test(
+    `${engine.name}: the archive of another database is not taken for that of an empty one`,
+    { skip: engine.name === 'sqlite' },
+    async () => {
+      await using stage = await staged(engine)
+      await stage.add(10, 110)
+      await stage.purge()
+      await using other = await staged(engine)
+      await assert.rejects(
+        other.base.with((database) => reconciled(database, stage.folder.path)),
+        /was written for the database .* and this one is/,
+      )
+    },
+  )
+
+  test(`${engine.name}: cut off before or behind any transaction it is brought to its end, by itself or by the next purge`, async () => {
+    for (const by of ['itself', 'purge'] as const) {
+      for (let number = 1; number <= 2; number += 1) {
+        for (const side of ['before', 'behind'] as const) {
+          const began = number > 1 || side === 'behind'
+          // Nothing is left in hand then that a purge could settle.
+          if (by === 'purge' && !began) continue
+          await using stage = await staged(engine)
+          await stage.add(10, 110)
+          await stage.purge()
+          await stage.add(30, 104)
+          const restore = await stage.base.backUp()
+          await stage.add(20, 104)
+          await stage.purge()
+          await restore()
+          await stage.base.with(async (database) => {
+            const dying = intercepted(database, async (each, transact) => {
+              if (each === number && side === 'before') throw new Error('the power is gone')
+              const value = await transact()
+              if (each === number && side === 'behind') throw new Error('the power is gone')
+              return value
+            })
+            await assert.rejects(reconciled(dying, stage.folder.path), /the power is gone/)
+          })
+          if (by === 'itself') {
+            await becomes(stage)
+            await nothingLost(stage)
+          }
+          await goesOn(stage)
+        }
+      }
+    }
+  })
+}

@@ -1,0 +1,121 @@
+import BetterSqlite3 from 'better-sqlite3'
+import { copyFile, rm } from 'node:fs/promises'
+import { Client, types } from 'pg'
+import type { Database } from '../../src/database/database.ts'
+import { Archive } from '../../src/archive/archive.ts'
+import { reconcile, type Reconciliation } from '../../src/archive/reconcile.ts'
+import { migrated, opened } from '../jobs/support.ts'
+import type { TestDatabase, TestEngine } from '../support/engines.ts'
+import { sqliteDatabase } from '../support/engines.ts'
+import { freshPostgres, POSTGRES_MAJORS } from '../support/databases.ts'
+
+/** A database that is backed up and restored as a whole, while nobody is connected. */
+export interface Restorable extends AsyncDisposable {
+  readonly outside: TestDatabase
+  /** Does some work with a connection of its own. */
+  with<T>(work: (database: Database) => Promise<T>): Promise<T>
+  /** Answers with what puts it back. */
+  backUp(): Promise<() => Promise<void>>
+}
+
+export async function restorable(engine: TestEngine): Promise<Restorable> {
+  const { outside, copies } = engine.name === 'sqlite' ? await ofSqlite() : await ofPostgres(engine)
+  await (
+    await migrated({ ...engine, fresh: () => Promise.resolve({ ...outside, [Symbol.asyncDispose]: async () => {} }) })
+  )[Symbol.asyncDispose]()
+  return {
+    outside,
+    backUp: copies,
+    async with(work) {
+      await using database = await opened(outside.url)
+      return await work(database)
+    },
+    [Symbol.asyncDispose]: () => outside[Symbol.asyncDispose](),
+  }
+}
+
+interface Copied {
+  readonly outside: TestDatabase
+  readonly copies: Restorable['backUp']
+}
+
+async function ofSqlite(): Promise<Copied> {
+  const outside = await sqliteDatabase()
+  let backups = 0
+  return {
+    outside,
+    async copies() {
+      const copy = `${outside.file}.backup-${(backups += 1)}`
+      const database = new BetterSqlite3(outside.file)
+      try {
+        database.prepare('VACUUM INTO ?').run(copy)
+      } finally {
+        database.close()
+      }
+      return async () => {
+        for (const suffix of ['-wal', '-shm']) await rm(`${outside.file}${suffix}`, { force: true })
+        await copyFile(copy, outside.file)
+      }
+    },
+  }
+}
+
+async function ofPostgres({ name }: TestEngine): Promise<Copied> {
+  const fresh = await freshPostgres(POSTGRES_MAJORS.find((major) => name.endsWith(` ${major}`))!)
+  const database = fresh.name
+  // Nobody may be connected to what is copied.
+  await fresh.admin.end()
+  const admin = Object.assign(new URL(fresh.url), { pathname: '/postgres' }).href
+  const made: string[] = []
+  return {
+    outside: {
+      url: fresh.url,
+      sql: <Row>(text: string, values?: readonly (string | number | null)[]) => once<Row>(fresh.url, text, values),
+      async [Symbol.asyncDispose]() {
+        for (const each of [database, ...made]) await once(admin, `DROP DATABASE "${each}" WITH (FORCE)`)
+      },
+    },
+    async copies() {
+      const copy = `${database}_backup_${made.length}`
+      await once(admin, `CREATE DATABASE "${copy}" TEMPLATE "${database}"`)
+      made.push(copy)
+      return async () => {
+        await once(admin, `DROP DATABASE "${database}" WITH (FORCE)`)
+        await once(admin, `CREATE DATABASE "${database}" TEMPLATE "${copy}"`)
+      }
+    },
+  }
+}
+
+/** Connected for one statement. */
+async function once<Row>(url: string, text: string, values: readonly (string | number | null)[] = []): Promise<Row[]> {
+  const client = new Client({ connectionString: url, types: { getTypeParser: integersAsNumbers } })
+  await client.connect()
+  try {
+    return (await client.query(text, [...values])).rows as Row[]
+  } finally {
+    await client.end()
+  }
+}
+
+const integersAsNumbers: typeof types.getTypeParser = (...asked: Parameters<typeof types.getTypeParser>) =>
+  asked[0] === types.builtins.INT8 ? Number : types.getTypeParser(...asked)
+
+/** As the command does it, without its lease. */
+export function reconciled(database: Database, directory: string, dryRun = false): Promise<Reconciliation> {
+  const archive = new Archive({
+    database,
+    directory,
+    uid: process.getuid?.(),
+    table: 'audit_logs',
+    timeColumn: 'timestamp',
+    run: 0,
+    program: '1.2.3',
+    now: Date.now(),
+    cutoff: Date.now(),
+    retentionMs: 0,
+    underLease: (work) => database.transaction(work),
+    stopping: new AbortController().signal,
+  })
+  return reconcile(archive, { dryRun })
+}
