@@ -9,7 +9,7 @@ export function showConfig(host: Host, configFile: string | undefined, json: boo
     host.print(`${JSON.stringify(Object.fromEntries(entries.map(({ key, value, source }) => [key, { value, source }])), null, 2)}\n`)
     return 0
   }
-  const values = entries.map(({ value }) => (value === null ? '-' : visible(String(value))))
+  const values = entries.map(({ value }) => (value === null ? '-' : visible(Array.isArray(value) ? value.join(', ') : String(value))))
   const keyWidth = width(entries.map(({ key }) => key))
   const valueWidth = width(values)
   for (const [at, { key, source }] of entries.entries())

@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, LineCounter, parseDocument, type Document, type YAMLError } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type YAMLError } from 'yaml'
 import { messageOf } from '../errors.ts'
 import { readGiven } from '../files.ts'
 import type { Given, Layer } from './layer.ts'
@@ -61,9 +61,10 @@ function readNode(reading: Reading, key: string, node: unknown, offset = 0): voi
   }
 }
 
-/** Lists and sections stay what they are: no setting takes one. */
+/** Sections stay what they are: no setting takes one. */
 function plain(node: unknown): unknown {
   if (isScalar(node)) return node.value
+  if (isSeq(node)) return node.items.map(plain)
   return node === null || node === undefined ? null : isMap(node) ? {} : []
 }
 

@@ -1,6 +1,7 @@
 import { parseDatabaseUrl } from '../database/url.ts'
 import { messageOf } from '../errors.ts'
 import { withoutCredentials } from '../foreign-text.ts'
+import { isHostPattern } from '../http/hosts.ts'
 import { scheduleProblem } from '../schedule/expression.ts'
 import { DAY, formatDuration, parseDuration } from '../time.ts'
 
@@ -15,6 +16,7 @@ export type FormatName =
   | 'schedule'
   | 'time zone'
   | 'port'
+  | 'hosts'
   | 'choice'
 
 /** What a format needs to know of the setting it is asked about. */
@@ -44,6 +46,7 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   schedule: { check: checkSchedule },
   'time zone': { check: timeZoneProblem },
   port: { check: portProblem, fromText: (text) => (/^\d{1,5}$/.test(text) ? Number(text) : text) },
+  hosts: { check: hostsProblem, fromText: (text) => text.split(',').map((host) => host.trim()) },
   choice: { check: (value, { choices = [] }) => choiceProblem(value, choices), fromText: (text) => text.toLowerCase() },
 }
 
@@ -125,6 +128,18 @@ const MOST_PORT = 65_535
 function portProblem(value: unknown): string | undefined {
   const whole = typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MOST_PORT
   return whole ? undefined : `${shown(value)} is not a port; write a whole number from 0 to ${MOST_PORT}`
+}
+
+const MOST_HOSTS = 100
+
+function hostsProblem(value: unknown): string | undefined {
+  if (!Array.isArray(value)) return `${shown(value)} is not a list; write one, such as [localhost, '*.example.com']`
+  if (value.length === 0 || value.length > MOST_HOSTS)
+    return `it lists ${value.length} hosts; list 1 to ${MOST_HOSTS}, or leave the setting out`
+  const wrong: readonly unknown[] = value.filter((each) => typeof each !== 'string' || !isHostPattern(each))
+  return wrong.length === 0
+    ? undefined
+    : `${wrong.map(shown).join(', ')} is not a host; write a name or an address without a port, *. before a name for every name below it, or * for every host`
 }
 
 function choiceProblem(value: unknown, choices: readonly string[]): string | undefined {

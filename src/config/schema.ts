@@ -28,7 +28,12 @@ export interface Values {
   readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   readonly health: { readonly file: string | null }
-  readonly http: { readonly enabled: boolean; readonly host: string; readonly port: number }
+  readonly http: {
+    readonly enabled: boolean
+    readonly host: string
+    readonly port: number
+    readonly allowedHosts: readonly string[] | null
+  }
   readonly metrics: { readonly textfile: string | null }
 }
 
@@ -127,6 +132,13 @@ const SCHEMA = {
     },
     host: { doc: 'the address it listens at; 0.0.0.0 or :: is every one', format: 'text', default: '127.0.0.1', env: 'HTTP_HOST' },
     port: { doc: 'the port it listens at; 0 is any free one, named in the log', format: 'port', default: 9465, env: 'HTTP_PORT' },
+    allowedHosts: {
+      doc: 'the hosts under which / and /status are shown, such as `*.example.com`; none set: all, on loopback `localhost` and addresses only',
+      format: 'hosts',
+      default: null,
+      nullable: true,
+      env: 'HTTP_ALLOWED_HOSTS',
+    },
   },
   metrics: {
     textfile: {

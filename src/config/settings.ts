@@ -19,7 +19,13 @@ export interface Settings {
   readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   readonly health: { readonly file: string | undefined }
-  readonly http: { readonly enabled: boolean; readonly host: string; readonly port: number }
+  readonly http: {
+    readonly enabled: boolean
+    readonly host: string
+    readonly port: number
+    /** `undefined`: that is nobody's choice. */
+    readonly allowedHosts: readonly string[] | undefined
+  }
   readonly metrics: { readonly textfile: string | undefined }
   /** For the `config` command, in the order of the documents. */
   readonly entries: readonly SettingEntry[]
@@ -42,10 +48,12 @@ export interface JobSettings {
   readonly retentionMs: number | undefined
 }
 
+export type SettingValue = string | number | boolean | readonly string[] | null
+
 export interface SettingEntry {
   readonly key: string
   /** As a person writes it, without secrets; null: none. */
-  readonly value: string | number | boolean | null
+  readonly value: SettingValue
   readonly source: string
 }
 
@@ -74,7 +82,7 @@ export function toSettings({ values, sources, notes }: Resolved): Settings {
     schedule: { timeZone: schedule.timeZone, catchUp: schedule.catchUp },
     log: { level: log.level, format: log.format },
     health: { file: health.file ?? undefined },
-    http: { enabled: http.enabled, host: http.host, port: http.port },
+    http: { enabled: http.enabled, host: http.host, port: http.port, allowedHosts: http.allowedHosts ?? undefined },
     metrics: { textfile: metrics.textfile ?? undefined },
     entries: SETTINGS.map(({ key, sensitive }) => ({
       key,
@@ -91,10 +99,11 @@ function milliseconds(text: string): number {
   return ms
 }
 
-function valueAt(values: Values, key: string): string | number | boolean | null {
+function valueAt(values: Values, key: string): SettingValue {
   const value = key
     .split('.')
     .reduce<unknown>((node, name) => (typeof node === 'object' && node !== null ? Reflect.get(node, name) : node), values)
+  if (Array.isArray(value)) return value.map(String)
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null
 }
 

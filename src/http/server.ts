@@ -1,25 +1,20 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer as createHttpServer, type IncomingMessage, type Server as HttpParser, type ServerResponse } from 'node:http'
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { MaintenanceError, messageOf } from '../errors.ts'
 import { SECOND } from '../time.ts'
-
-/** What a request is answered with. */
-export interface Page {
-  readonly status: number
-  readonly type: string
-  readonly body: string
-  /** What a browser may do with it; absent: nothing at all. */
-  readonly securityPolicy?: string
-}
-
-/** By path. Each only reads. */
-export type Pages = Readonly<Record<string, () => Page | Promise<Page>>>
+import { BoundedConnections } from './bounded-connections.ts'
+import { hostRule, isLoopback, type HostRule } from './hosts.ts'
+import { plain, shared, type Page, type Route, type Routes } from './pages.ts'
+import { SingleRequest } from './single-request.ts'
+import { targetOf } from './target.ts'
 
 export interface ServerOptions {
   readonly host: string
   /** 0: any free one. */
   readonly port: number
-  readonly pages: Pages
+  /** As `http.allowedHosts` lists them. */
+  readonly allowedHosts: readonly string[] | undefined
+  readonly routes: Routes
   /** A page that broke; its request was answered with 500. */
   readonly failed: (path: string, error: unknown) => void
 }
@@ -29,71 +24,145 @@ export interface HttpServer extends AsyncDisposable {
   readonly url: string
 }
 
-/** A scraper, a kubelet and a few people; whoever comes beyond that is turned away. */
-const MOST_CONNECTIONS = 32
+/** Of those that have not asked yet or wait for a page, and of those whose answer was a few bytes: each costs some kilobytes. */
+const MOST_WAITING = 512
+/** Of those that are sent a page, which may lie in memory until it is fetched. */
+const MOST_SENDING = 64
+/** From the beginning of a connection to its answer, and from a page's first byte to its last at the client's end. */
+const LONGEST_MS = 5 * SECOND
 const LONGEST_HEADER_BYTES = 8 * 1024
-/** From the first byte of a connection or a request to its last. */
-const LONGEST_REQUEST_MS = 5 * SECOND
-/** From the request to the last byte of the answer at the client's end. */
-const LONGEST_ANSWER_MS = 5 * SECOND
-const IDLE_MS = 5 * SECOND
-/** How often slow requests are looked for. */
-const LOOK_MS = SECOND
+/** More than all that somebody opens at once; those who come then wait for their turn instead of for a second and a new attempt. */
+const MOST_NOT_ACCEPTED = 4096
 
-const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD'])
-
-/** Listens until disposed. Rejects with `HTTP_UNAVAILABLE` where it cannot. */
+/**
+ * Listens until disposed. Rejects with `HTTP_UNAVAILABLE` where it cannot. Memory and work are bounded whatever is sent and however slowly it is
+ * read: a connection carries one request, of which the header alone is read, and is open for some seconds; there are so many and no more; and
+ * who comes beyond that takes the place of the one that has been there longest, so that a probe is answered also then.
+ */
 export async function startServer(options: ServerOptions): Promise<HttpServer> {
   const { host, port } = options
-  const server = createServer(
-    {
-      maxHeaderSize: LONGEST_HEADER_BYTES,
-      headersTimeout: LONGEST_REQUEST_MS,
-      requestTimeout: LONGEST_REQUEST_MS,
-      connectionsCheckingInterval: LOOK_MS,
-      keepAliveTimeout: IDLE_MS,
-    },
-    (request, response) => void answer(options, request, response),
-  )
-  server.maxConnections = MOST_CONNECTIONS
-  // Neither reads nor writes: also a client that leaves its answer lying.
-  server.timeout = LONGEST_ANSWER_MS
+  const connections: Connections = {
+    waiting: new BoundedConnections({ most: MOST_WAITING, longestMs: LONGEST_MS, end: (socket) => socket.destroy() }),
+    sending: new BoundedConnections({ most: MOST_SENDING, longestMs: LONGEST_MS, end: reset }),
+  }
+  const server = createServer({ allowHalfOpen: true, noDelay: true })
   await listening(server, host, port)
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a TCP server's address is one
   const address = server.address() as AddressInfo
+  const answering: Answering = {
+    routes: inBounds(options),
+    connections,
+    showsTo: hostRule({ loopback: isLoopback(address.address), allowed: options.allowedHosts }),
+  }
+  const parser = createHttpServer({ maxHeaderSize: LONGEST_HEADER_BYTES }, (request, response) => void answer(answering, request, response))
+  parser.on('checkExpectation', (_request, response: ServerResponse) => send(response, plain(417, 'no expectation is met here')))
+  parser.on('clientError', (error: NodeJS.ErrnoException, request) => {
+    if (request.writable) request.end(REFUSALS[error.code ?? ''] ?? refusal('400 Bad Request'))
+  })
+  server.on('connection', (socket) => accept(socket, connections, parser))
   return {
     url: urlOf(host, address.port),
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve))
-      server.closeAllConnections()
+      connections.waiting.endAll()
+      connections.sending.endAll()
       await closed
     },
   }
 }
 
-async function answer({ pages, failed }: ServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const deadline = setTimeout(() => response.destroy(), LONGEST_ANSWER_MS)
-  response.on('close', () => clearTimeout(deadline))
-  const path = request.url?.split('?')[0] ?? ''
-  const page = Object.hasOwn(pages, path) ? pages[path] : undefined
-  if (!METHODS.has(request.method)) return send(response, { ...plain(405, 'only GET and HEAD'), allow: 'GET, HEAD' })
-  if (page === undefined) return send(response, plain(404, `nothing is here; ${Object.keys(pages).join(', ')}`))
-  try {
-    send(response, await page())
-  } catch (error) {
-    failed(path, error)
-    send(response, plain(500, 'this page is broken; the log says how'))
-  }
+/** What the client does not fetch would else stay in the kernel's memory for minutes. */
+function reset(socket: Socket): void {
+  // While the end of the writing side is on its way the system refuses a reset, and Node then never closes the socket.
+  const refused = socket.writableEnded ? !socket.writableFinished : socket.writableLength === 0
+  if (!refused) socket.resetAndDestroy()
+  // A reset by itself waits until everything is written.
+  socket.destroy()
 }
 
-export function plain(status: number, line: string): Page {
-  return { status, type: 'text/plain; charset=utf-8', body: `${line}\n` }
+interface Connections {
+  readonly waiting: BoundedConnections
+  readonly sending: BoundedConnections
+}
+
+const REFUSALS: Readonly<Record<string, string>> = { HPE_HEADER_OVERFLOW: refusal('431 Request Header Fields Too Large') }
+
+function refusal(status: string): string {
+  return `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`
+}
+
+function accept(socket: Socket, { waiting, sending }: Connections, parser: HttpParser): void {
+  let request: SingleRequest | undefined
+  waiting.add(socket)
+  // A reset is an end.
+  socket.on('error', () => {})
+  socket.once('close', () => {
+    waiting.delete(socket)
+    sending.delete(socket)
+  })
+  // Who has asked may close its side and is still answered.
+  socket.once('end', () => {
+    if (request?.complete !== true) socket.destroy()
+  })
+  // Who is silent costs no parser.
+  socket.once('data', (first) => {
+    request = new SingleRequest(socket, first)
+    parser.emit('connection', request)
+  })
+}
+
+interface Answering {
+  readonly routes: Routes
+  readonly connections: Connections
+  readonly showsTo: HostRule
+}
+
+async function answer({ routes, connections, showsTo }: Answering, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (!METHODS.has(request.method)) return send(response, { ...plain(405, 'only GET and HEAD'), allow: 'GET, HEAD' })
+  const target = targetOf(request)
+  if (target === undefined) return send(response, plain(400, 'the request names more than one host, or a user'))
+  const { path, host } = target
+  const route = Object.hasOwn(routes, path) ? routes[path] : undefined
+  if (route === undefined) return send(response, plain(404, `nothing is here; ${Object.keys(routes).join(', ')}`))
+  if (!route.anyHost && !showsTo(host)) return send(response, plain(421, NOT_FOR_THIS_HOST))
+  const page = route.page()
+  if (!(page instanceof Promise)) return send(response, page)
+  const made = await page
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the parser is given no other
+  const { connection } = request.socket as unknown as SingleRequest
+  if (connection.destroyed) return
+  connections.waiting.delete(connection)
+  connections.sending.add(connection)
+  send(response, made)
+}
+
+const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD'])
+
+const NOT_FOR_THIS_HOST =
+  'this page is not shown under the host that the request names: ask by address or as localhost, or list the host in http.allowedHosts (HTTP_ALLOWED_HOSTS)'
+
+/** Every page but the probes is made for many at once; one that breaks is told of once for all of them. */
+function inBounds({ routes, failed }: ServerOptions): Routes {
+  const bounded = ([path, route]: [string, Route]): [string, Route] => {
+    if (route.probe) return [path, route]
+    const page = shared(async () => {
+      try {
+        return await route.page()
+      } catch (error) {
+        failed(path, error)
+        return plain(500, 'this page is broken; the log says how')
+      }
+    })
+    return [path, { ...route, page }]
+  }
+  return Object.fromEntries(Object.entries(routes).map(bounded))
 }
 
 const NOTHING_ALLOWED = "default-src 'none'; frame-ancestors 'none'"
 
 function send(response: ServerResponse, { status, type, body, securityPolicy, allow }: Page & { readonly allow?: string }): void {
   response.writeHead(status, {
+    connection: 'close',
     'content-type': type,
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
@@ -108,7 +177,7 @@ function send(response: ServerResponse, { status, type, body, securityPolicy, al
 function listening(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.on('error', (error: NodeJS.ErrnoException) => reject(unavailable(host, port, error)))
-    server.listen({ host, port }, resolve)
+    server.listen({ host, port, backlog: MOST_NOT_ACCEPTED }, resolve)
   })
 }
 

@@ -8,14 +8,15 @@ import type { LatestStatus, Patience } from '../status/latest.ts'
 import type { Status } from '../status/status.ts'
 import { MINUTE, SECOND } from '../time.ts'
 import { CONTENT_SECURITY_POLICY, pageOf } from './page/page.ts'
+import { collected, plain, probe, shown, type Routes } from './pages.ts'
 import { openReadiness } from './readiness.ts'
-import { plain, startServer, type HttpServer, type Pages } from './server.ts'
+import { startServer, type HttpServer, type ServerOptions } from './server.ts'
 
 /** What the worker shows of itself to machines and people. Nothing here changes anything. */
 export interface Site {
   readonly listener: Listener
   /** Listens until disposed. Rejects with `HTTP_UNAVAILABLE`. */
-  serve(at: { readonly host: string; readonly port: number }, events: Pick<Events, 'warning'>): Promise<HttpServer>
+  serve(at: Pick<ServerOptions, 'host' | 'port' | 'allowedHosts'>, events: Pick<Events, 'warning'>): Promise<HttpServer>
   /** From now on the database can be asked. */
   shows(latest: LatestStatus): void
 }
@@ -43,28 +44,28 @@ export function openSite({ metrics, without }: SiteOptions): Site {
         : [200, known.current ? known.status : unanswered(known.status)]
     return { status, document: statusDocument(told) }
   }
-  const pages: Pages = {
-    async '/'() {
+  const routes: Routes = {
+    '/': shown(async () => {
       const { status, document } = await look(GLANCE)
       return { status, type: 'text/html; charset=utf-8', body: pageOf(document), securityPolicy: CONTENT_SECURITY_POLICY }
-    },
-    async '/metrics'() {
+    }),
+    '/metrics': collected(async () => {
       const known = await latest?.within(SCRAPE)
       if (known?.current === true && known.status !== undefined) metrics.know(known.status)
       return { status: 200, type: metrics.contentType, body: await metrics.text() }
-    },
+    }),
     // That it is answered says that the process is there and its event loop turns.
-    '/healthz': () => plain(200, 'ok'),
-    '/readyz': () => (readiness.reason === undefined ? plain(200, 'ok') : plain(503, visible(readiness.reason))),
-    async '/status'() {
+    '/healthz': probe(() => plain(200, 'ok')),
+    '/readyz': probe(() => (readiness.reason === undefined ? plain(200, 'ok') : plain(503, visible(readiness.reason)))),
+    '/status': shown(async () => {
       const { status, document } = await look(LOOK)
       return { status, type: 'application/json', body: `${JSON.stringify(document, null, 2)}\n` }
-    },
+    }),
   }
   return {
     listener: { ...readiness.listener, jobFinished: () => latest?.outdate() },
     serve: (at, events) =>
-      startServer({ ...at, pages, failed: (path, error) => events.warning(`${path} could not be answered: ${messageOf(error)}`) }),
+      startServer({ ...at, routes, failed: (path, error) => events.warning(`${path} could not be answered: ${messageOf(error)}`) }),
     shows: (given) => void (latest = given),
   }
 }

@@ -65,7 +65,7 @@ test('with nothing given the settings are the documented defaults', () => {
     schedule: { timeZone: 'UTC', catchUp: true },
     log: { level: 'info', format: 'auto' },
     health: { file: undefined },
-    http: { enabled: false, host: '127.0.0.1', port: 9465 },
+    http: { enabled: false, host: '127.0.0.1', port: 9465, allowedHosts: undefined },
     metrics: { textfile: undefined },
   })
   assert.deepEqual([...new Set(entries.map(({ source }) => source))], ['config/default.yaml'])
@@ -212,6 +212,7 @@ test('every setting can be given by its documented environment variable', () => 
     HTTP_ENABLED: 'true',
     HTTP_HOST: '::',
     HTTP_PORT: '80',
+    HTTP_ALLOWED_HOSTS: 'maintenance.example.com, *.internal',
     METRICS_TEXTFILE: '/var/lib/x.prom',
   }
   const { entries, notes, ...settings } = load({ env })
@@ -228,7 +229,7 @@ test('every setting can be given by its documented environment variable', () => 
     schedule: { timeZone: 'Asia/Kolkata', catchUp: false },
     log: { level: 'trace', format: 'pretty' },
     health: { file: '/tmp/alive' },
-    http: { enabled: true, host: '::', port: 80 },
+    http: { enabled: true, host: '::', port: 80, allowedHosts: ['maintenance.example.com', '*.internal'] },
     metrics: { textfile: '/var/lib/x.prom' },
   })
   assert.deepEqual(
@@ -259,6 +260,29 @@ test('a variable that looks like a setting is noted, without its value', () => {
     'the environment variable PURGE_AUDIT_LOGS_RETENTION is not a setting; those of purge-audit-logs are PURGE_AUDIT_LOGS_ENABLED, PURGE_AUDIT_LOGS_SCHEDULE, AUDIT_LOGS_RETENTION',
     'the environment variable SCHEDULE_TIMEZONE is not a setting; did you mean SCHEDULE_TIME_ZONE?',
   ])
+})
+
+test('a list stands in a file as one, and with commas in the environment', () => {
+  const configFile = write('hosts.yaml', "http:\n  allowedHosts: [a.example, '*']\n")
+  assert.deepEqual(load({ configFile }).http.allowedHosts, ['a.example', '*'])
+  assert.deepEqual(entry(load({ env: { HTTP_ALLOWED_HOSTS: 'a.example,[::1]' } }), 'http.allowedHosts'), [
+    ['a.example', '[::1]'],
+    'HTTP_ALLOWED_HOSTS',
+  ])
+  for (const text of ['a,', ',', 'http://a', 'a:80', 'a b'])
+    assert.match(
+      only({ env: { HTTP_ALLOWED_HOSTS: text } }),
+      /^http\.allowedHosts \(HTTP_ALLOWED_HOSTS\): ".*" is not a host; write a name/,
+    )
+  assert.match(
+    only({ configFile: write('text.yaml', 'http: { allowedHosts: a.example }') }),
+    /"a.example" is not a list; write one, such as \[/,
+  )
+  assert.match(
+    only({ configFile: write('none.yaml', 'http: { allowedHosts: [] }') }),
+    /it lists 0 hosts; list 1 to 100, or leave the setting out/,
+  )
+  assert.match(only({ configFile: write('odd.yaml', 'http: { allowedHosts: [1, [a], {}] }') }), /: 1, a list, a section is not a host/)
 })
 
 test('a textfile that nobody would collect is refused', () => {

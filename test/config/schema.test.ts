@@ -87,6 +87,7 @@ test('every setting is described, with its variables, default and a line', () =>
       ['http.enabled', 'HTTP_ENABLED', false],
       ['http.host', 'HTTP_HOST', '127.0.0.1'],
       ['http.port', 'HTTP_PORT', 9465],
+      ['http.allowedHosts', 'HTTP_ALLOWED_HOSTS', null],
       ['metrics.textfile', 'METRICS_TEXTFILE', null],
     ],
   )

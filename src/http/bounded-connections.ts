@@ -1,0 +1,46 @@
+import type { Socket } from 'node:net'
+
+export interface Bounds {
+  readonly most: number
+  readonly longestMs: number
+  /** How one ends that has been there too long, or is in the way of a newcomer. */
+  readonly end: (socket: Socket) => void
+}
+
+/**
+ * Connections in one state, no more than a number and none for longer than a time. A newcomer always gets in, and the one that has been there
+ * longest goes: whoever wants to keep others out has to come anew all the time, and still keeps nobody out whose request comes at once.
+ */
+export class BoundedConnections {
+  readonly #bounds: Bounds
+  readonly #deadlines = new Map<Socket, NodeJS.Timeout>()
+
+  constructor(bounds: Bounds) {
+    this.#bounds = bounds
+  }
+
+  add(socket: Socket): void {
+    if (this.#deadlines.size >= this.#bounds.most) {
+      const [oldest] = this.#deadlines.keys()
+      this.#end(oldest!)
+    }
+    this.#deadlines.set(
+      socket,
+      setTimeout(() => this.#end(socket), this.#bounds.longestMs),
+    )
+  }
+
+  delete(socket: Socket): void {
+    clearTimeout(this.#deadlines.get(socket))
+    this.#deadlines.delete(socket)
+  }
+
+  endAll(): void {
+    for (const socket of this.#deadlines.keys()) this.#end(socket)
+  }
+
+  #end(socket: Socket): void {
+    this.delete(socket)
+    this.#bounds.end(socket)
+  }
+}
