@@ -126,10 +126,6 @@ for (const engine of ENGINES) {
     const dry = await purgeAuditLogs(fixture.database, 90, { dryRun: true }, { told })
     assert.deepEqual([dry.outcome, dry.expired], ['succeeded', 100])
     assert.match(told.warnings.join('\n'), /a run would be stopped: the clock has gone from/)
-    // Weeks of rows under the wrong clock do not make it right.
-    await timeGoesBy(fixture.outside, engine, 20)
-    for (let day = 1; day < 20; day += 1) await auditLogs(fixture.outside, engine, 1, day)
-    assert.equal((await purgeAuditLogs(fixture.database, 90)).outcome, 'stopped')
     const accepted = await purgeAuditLogs(fixture.database, 90, { accepted: CLOCK })
     assert.deepEqual([accepted.outcome, accepted.deleted], ['succeeded', 100])
     assert.equal((await purgeAuditLogs(fixture.database, 90)).outcome, 'succeeded')
@@ -148,6 +144,10 @@ for (const engine of ENGINES) {
     await busy(80)
     await timeGoesBy(fixture.outside, engine, 8)
     await auditLogs(fixture.outside, engine, 3, 0)
+    assert.equal((await purgeAuditLogs(fixture.database, 90)).outcome, 'stopped')
+    // Weeks of rows under the wrong clock do not make it right.
+    await timeGoesBy(fixture.outside, engine, 20)
+    for (let day = 1; day < 20; day += 1) await auditLogs(fixture.outside, engine, 1, day)
     assert.equal((await purgeAuditLogs(fixture.database, 90)).outcome, 'stopped')
     await busy(80)
     await timeGoesBy(fixture.outside, engine, 6.96)
@@ -183,9 +183,9 @@ for (const engine of ENGINES) {
     await timeGoesBy(fixture.outside, engine, 730)
     assert.equal((await purgeAuditLogs(fixture.database, 90)).outcome, 'stopped')
     await timeGoesBy(fixture.outside, engine, -730)
-    await auditLogs(fixture.outside, engine, 5, 91)
+    await auditLogs(fixture.outside, engine, 50, 91)
     const back = await purgeAuditLogs(fixture.database, 90)
-    assert.deepEqual([back.outcome, back.deleted], ['succeeded', 5])
+    assert.deepEqual([back.outcome, back.deleted], ['succeeded', 50])
     // A run that was allowed under the wrong clock is of the future too, and the next jump is one all the same.
     await fixture.outside.sql(`UPDATE maintenance_runs SET started_at = started_at + $1 WHERE outcome = 'succeeded'`, [730 * DAY])
     assert.equal((await purgeAuditLogs(fixture.database, 90)).outcome, 'succeeded')
