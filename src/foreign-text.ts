@@ -6,9 +6,12 @@
 /** One line that is not too long, without what has the form of a credential, and without these secrets where they cannot be taken for anything else. */
 export function foreignText(text: string, secrets: readonly string[] = []): string {
   const hidden = secrets.flatMap(spellings).toSorted((a, b) => b.length - a.length)
-  const known = hidden.reduce((rest, secret) => rest.replaceAll(secret, MASK), text.slice(0, MOST_SEARCHED))
+  const most = MOST_SEARCHED + (hidden[0]?.length ?? 0)
+  // A password that the cut leaves without its end ends there.
+  const searched = text.length > most ? `${text.slice(0, most)}@` : text
+  const known = hidden.reduce((rest, secret) => rest.replaceAll(secret, MASK), searched)
   const line = onOneLine(withoutCredentials(known).trim())
-  return line.length > MOST_KEPT ? `${line.slice(0, MOST_KEPT)}…` : line
+  return line.length > MOST_KEPT || text.length > most ? `${line.slice(0, MOST_KEPT)}…` : line
 }
 
 /** Lines are ours: a text or a name that brings its own could pass for one of our messages. */
@@ -51,8 +54,8 @@ const PASSWORD = /([a-z][a-z0-9+.-]{1,30}:\/+[^\s/:@?#]*:)(?!\*\*\*@)(?:\S*@|(?!
 const TOKEN = /([a-z][a-z0-9+.-]{1,30}:\/+)(?!\*\*\*@)[^\s/:@?#]+@/gi
 /** As in connection strings, in a URL's query and in JSON; in quotation marks or up to the next blank or separator. */
 const NAMED =
-  /((?:password|passwd|passphrase|pwd|secret|token)["']?\s*[=:]\s*)(?!\*\*\*)(?:'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|[^\s&;,'")\]}]+)/gi
-const IN_SQL = /(password\s+)'(?:[^']|'')*'/gi
+  /((?:password|passwd|passphrase|pwd|secret|token)["']?\s*[=:]\s*)(?!\*\*\*)(?:'(?:[^'\\]|\\.|'')*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$)|[^\s&;,'")\]}]+)/gi
+const IN_SQL = /(password\s+)'(?:[^']|'')*(?:'|$)/gi
 const LINE_BREAK = /[\n\r\v\f\u0085\u2028\u2029]+/
 
 const LEAST_LETTERS = 8

@@ -40,7 +40,12 @@ describe('what has the form of a credential', () => {
   })
 
   it('is taken out of a text that is too long before it is cut', () => {
+    for (const form of ['postgresql://u:', "password='", 'password="', "PASSWORD '"])
+      assert.doesNotMatch(foreignText(`x ${form}${'cr3t'.repeat(10_000)}`), /cr3t/)
     for (const before of [1_990, 15_995]) assert.doesNotMatch(foreignText(`${' '.repeat(before)}x postgresql://u:cr3t@h`), /cr3t/)
+    const long = 'cr3t'.repeat(10_000)
+    for (const given of [`x postgresql://u:${long}@h`, `x password='${long}'`, `x password="${long}"`, `x PASSWORD '${long}'`, `x ${long}`])
+      assert.doesNotMatch(foreignText(given, [long]), /cr3t/)
     assert.equal(foreignText('x'.repeat(10_000_000)), `${'x'.repeat(2_000)}…`)
   })
 

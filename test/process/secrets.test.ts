@@ -30,7 +30,7 @@ const PASSWORDS = [
   'permission denied for table sessions',
   'purge-audit-logs',
   'пароль',
-  'x'.repeat(20_000),
+  'x'.repeat(2_000),
   `T0o l0ng? %41 %2541 & + / # @ ! "q" 's' \\n`,
   'gate2way_role',
 ]
