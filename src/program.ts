@@ -97,6 +97,7 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
   const site = metrics !== undefined && options.metrics === 'served' ? await siteOf(host, metrics, settings) : undefined
   const events = fanOut(logged, ...[metrics, site, view].flatMap((each) => (each === undefined ? [] : [each.listener])))
   try {
+    for (const warning of settings.warnings) events.warning(warning)
     for (const note of settings.notes) events.note(note)
     await using server = await site?.serve(settings.http, events)
     if (server !== undefined) events.listening(server.url)

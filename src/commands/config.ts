@@ -4,7 +4,8 @@ import { settingsOf, type Host } from '../program.ts'
 
 /** `config`: every setting with its value, secrets masked, and where it came from. Needs no database. */
 export function showConfig(host: Host, configFile: string | undefined, json: boolean): ExitCode {
-  const { entries } = settingsOf(host, configFile)
+  const { entries, warnings } = settingsOf(host, configFile)
+  for (const warning of warnings) host.printError(`${warning}\n`)
   if (json) {
     host.print(`${JSON.stringify(Object.fromEntries(entries.map(({ key, value, source }) => [key, { value, source }])), null, 2)}\n`)
     return 0

@@ -1,10 +1,9 @@
 import { resolve } from 'node:path'
-import { JOBS } from '../catalogue.ts'
 import { messageOf } from '../errors.ts'
 import { readGiven } from '../files.ts'
 import { FORMATS } from './formats.ts'
 import type { Given, Layer } from './layer.ts'
-import { nearest } from './nearest.ts'
+import { isPlatformAddress, nearMisses } from './near-misses.ts'
 import { DATABASE_URL_FILE, SETTINGS, type Setting } from './schema.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -13,11 +12,23 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export function readEnvironment(env: Environment, workingDirectory: string): Layer {
   const given = SETTINGS.flatMap((setting) => {
     const text = env[setting.env] ?? ''
-    return text === '' ? [] : [givenText(setting, text, setting.env)]
+    return text === '' || isOfPlatform(setting, text) ? [] : [givenText(setting, text, setting.env)]
   })
   const file = env[DATABASE_URL_FILE] ?? ''
   const fromFile = file === '' ? NOTHING : readUrlFile(resolve(workingDirectory, file), (env['DATABASE_URL'] ?? '') !== '')
-  return { given: [...given, ...fromFile.given], problems: fromFile.problems, notes: nearMisses(env) }
+  return { given: [...given, ...fromFile.given], problems: fromFile.problems, notes: platformNotes(env), warnings: nearMisses(env, NAMES) }
+}
+
+/** Kubernetes sets HTTP_PORT=tcp://10.0.0.1:80 in every pod beside a service named http, and Docker beside a container linked as http. */
+function isOfPlatform({ format }: Setting, text: string): boolean {
+  return format === 'port' && isPlatformAddress(text)
+}
+
+function platformNotes(env: Environment): readonly string[] {
+  return SETTINGS.filter((setting) => isOfPlatform(setting, env[setting.env] ?? '')).map(
+    ({ env: name, key }) =>
+      `${name} is left out: it holds the address of a service, as Kubernetes sets it for one of that name, and no port; set ${key} in a file, or enableServiceLinks: false`,
+  )
 }
 
 /** A value written as text, where nothing but text can be written. */
@@ -47,19 +58,5 @@ function refusedFile(why: string): Layer {
 /** Names the configuration file, where the command line does not. */
 export const CONFIG_FILE = 'MAINTENANCE_CONFIG'
 
-/** Shorter names are too likely to be somebody else's. */
-const SHORTEST_NAME = 12
-
-/** Variables that look like ours and are not; never their values. */
-function nearMisses(env: Environment): readonly string[] {
-  const ours = [...SETTINGS.map((setting) => setting.env), DATABASE_URL_FILE, CONFIG_FILE]
-  return Object.keys(env).flatMap((name) => {
-    if (name.length < SHORTEST_NAME || ours.includes(name)) return []
-    const job = JOBS.find(({ environment }) => name.startsWith(`${environment}_`))
-    const meant = nearest(name, ours)
-    if (meant !== undefined) return [`the environment variable ${name} is not a setting; did you mean ${meant}?`]
-    if (job === undefined) return []
-    const names = ours.filter((each) => each.startsWith(`${job.environment}_`) || each === job.retention?.environment)
-    return [`the environment variable ${name} is not a setting; those of ${job.name} are ${names.join(', ')}`]
-  })
-}
+/** Every variable that is one of ours. */
+const NAMES: readonly string[] = [...SETTINGS.map(({ env }) => env), DATABASE_URL_FILE, CONFIG_FILE]

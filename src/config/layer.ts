@@ -15,4 +15,6 @@ export interface Layer {
   readonly problems: readonly string[]
   /** What is only worth a line in the log. */
   readonly notes: readonly string[]
+  /** What somebody probably did not mean; absent: nothing. */
+  readonly warnings?: readonly string[]
 }

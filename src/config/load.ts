@@ -60,6 +60,7 @@ export function loadSettings(sources: Sources): Settings {
     values: config.getProperties(),
     sources: origins,
     notes: layers.flatMap((layer) => layer.notes),
+    warnings: layers.flatMap((layer) => layer.warnings ?? []),
   })
 }
 

@@ -29,8 +29,10 @@ export interface Settings {
   readonly metrics: { readonly textfile: string | undefined }
   /** For the `config` command, in the order of the documents. */
   readonly entries: readonly SettingEntry[]
-  /** What was ignored and who may have slipped, for the log at start. */
+  /** What was ignored, for the log at start. */
   readonly notes: readonly string[]
+  /** What somebody probably did not mean, for the log at start. */
+  readonly warnings: readonly string[]
 }
 
 export interface ArchiveSettings {
@@ -61,10 +63,11 @@ export interface Resolved {
   readonly values: Values
   readonly sources: ReadonlyMap<string, string>
   readonly notes: readonly string[]
+  readonly warnings: readonly string[]
 }
 
 /** From values that were checked. */
-export function toSettings({ values, sources, notes }: Resolved): Settings {
+export function toSettings({ values, sources, notes, warnings }: Resolved): Settings {
   const { database, migrations, jobs, archive, schedule, log, health, http, metrics } = values
   const url = parseDatabaseUrl(database.url)
   return frozen({
@@ -90,6 +93,7 @@ export function toSettings({ values, sources, notes }: Resolved): Settings {
       source: sources.get(key) ?? 'default',
     })),
     notes: [...notes, ...url.notes],
+    warnings,
   })
 }
 

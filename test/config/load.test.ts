@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { JOBS } from '../../src/catalogue.ts'
+import { SETTINGS } from '../../src/config/schema.ts'
 import { loadSettings, type Settings, type Sources } from '../../src/config/load.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import { DAY, MINUTE, SECOND } from '../../src/time.ts'
@@ -46,7 +47,7 @@ function entry(settings: Settings, key: string): readonly [value: unknown, sourc
 }
 
 test('with nothing given the settings are the documented defaults', () => {
-  const { entries, notes, ...settings } = load()
+  const { entries, notes, warnings, ...settings } = load()
   assert.deepEqual(settings, {
     database: {
       url: { engine: 'sqlite', file: 'secure_mcp_gateway.db', notes: [] },
@@ -69,7 +70,7 @@ test('with nothing given the settings are the documented defaults', () => {
     metrics: { textfile: undefined },
   })
   assert.deepEqual([...new Set(entries.map(({ source }) => source))], ['config/default.yaml'])
-  assert.deepEqual(notes, [])
+  assert.deepEqual([notes, warnings], [[], []])
 })
 
 test('every problem of every source is told at once, one a line, with its key and where it came from', () => {
@@ -215,7 +216,7 @@ test('every setting can be given by its documented environment variable', () => 
     HTTP_ALLOWED_HOSTS: 'maintenance.example.com, *.internal',
     METRICS_TEXTFILE: '/var/lib/x.prom',
   }
-  const { entries, notes, ...settings } = load({ env })
+  const { entries, notes, warnings, ...settings } = load({ env })
   assert.deepEqual(settings, {
     database: { url: { engine: 'sqlite', file: '/x.db', notes: [] }, schema: 'gateway', timeZone: 'Europe/Berlin', connectTimeoutMs: 500 },
     migrations: { enabled: false, lockTimeoutMs: 60 * MINUTE },
@@ -236,7 +237,7 @@ test('every setting can be given by its documented environment variable', () => 
     entries.map(({ source }) => source),
     Object.keys(env),
   )
-  assert.deepEqual(notes, [])
+  assert.deepEqual([notes, warnings], [[], []])
 })
 
 test('settings cannot be changed, however deep', () => {
@@ -245,21 +246,65 @@ test('settings cannot be changed, however deep', () => {
   assert.throws(() => Object.assign(settings.jobs[0]!, { enabled: false }), TypeError)
 })
 
-test('a variable that looks like a setting is noted, without its value', () => {
-  const { notes } = load({
-    env: {
-      PURGE_AUDIT_LOG_ENABLED: 'key',
-      PURGE_AUDIT_LOGS_RETENTION: 'key',
-      SCHEDULE_TIMEZONE: 'key',
-      DATABASE_HOST: 'key',
-      LOG_LEVELS: 'key',
-    },
-  })
-  assert.deepEqual(notes, [
-    'the environment variable PURGE_AUDIT_LOG_ENABLED is not a setting; did you mean PURGE_AUDIT_LOGS_ENABLED?',
-    'the environment variable PURGE_AUDIT_LOGS_RETENTION is not a setting; those of purge-audit-logs are PURGE_AUDIT_LOGS_ENABLED, PURGE_AUDIT_LOGS_SCHEDULE, AUDIT_LOGS_RETENTION',
-    'the environment variable SCHEDULE_TIMEZONE is not a setting; did you mean SCHEDULE_TIME_ZONE?',
-  ])
+/** What is said of these variables, by their names. */
+function said(...names: readonly string[]): readonly string[] {
+  return load({ env: Object.fromEntries(names.map((name) => [name, 'key'])) }).warnings
+}
+
+test('a variable that looks like a setting is warned of, without its value', () => {
+  const advice: [name: string, advice: string][] = [
+    ['PURGE_AUDIT_LOG_ENABLED', 'did you mean PURGE_AUDIT_LOGS_ENABLED?'],
+    [
+      'PURGE_AUDIT_LOGS_RETENTION',
+      'those of purge-audit-logs are PURGE_AUDIT_LOGS_ENABLED, PURGE_AUDIT_LOGS_SCHEDULE, AUDIT_LOGS_RETENTION',
+    ],
+    ['SCHEDULE_TIMEZONE', 'did you mean SCHEDULE_TIME_ZONE?'],
+    ['AUDIT_LOG_RETENTION', 'did you mean AUDIT_LOGS_RETENTION?'],
+    ['ARCHIVE_RETENTIONS', 'did you mean ARCHIVE_RETENTION?'],
+    ['ARCHIVE_ENABLE', 'did you mean ARCHIVE_ENABLED?'],
+    ['RCHIVE_ENABLED', 'did you mean ARCHIVE_ENABLED?'],
+    ['DATABSE_URL', 'did you mean DATABASE_URL?'],
+    ['DATABASE_URI', 'did you mean DATABASE_URL?'],
+    ['DATABASE_URL_FIL', 'did you mean DATABASE_URL_FILE?'],
+    ['MAINTENANCE_CONFG', 'did you mean MAINTENANCE_CONFIG?'],
+    ['HTTP_ALLOWED_HOST', 'did you mean HTTP_ALLOWED_HOSTS?'],
+    ['LOG_LEVELS', 'did you mean LOG_LEVEL?'],
+    ['database_url', 'the name is DATABASE_URL'],
+    ['Http_Port', 'the name is HTTP_PORT'],
+    ['log.level', 'the name is LOG_LEVEL'],
+    ['archive_retentions', 'did you mean ARCHIVE_RETENTION?'],
+    ['AUDIT_LOGS_RETENTION_DAYS', 'AUDIT_LOGS_RETENTION takes a number with its unit, such as 90d or 30s'],
+    ['AUDIT_LOG_RETENTION_DAYS', 'AUDIT_LOGS_RETENTION takes a number with its unit, such as 90d or 30s'],
+    ['DATABASE_CONNECT_TIMEOUT_MS', 'DATABASE_CONNECT_TIMEOUT takes a number with its unit, such as 90d or 30s'],
+  ]
+  for (const [name, text] of advice)
+    assert.deepEqual(said(name), [`the environment variable ${name} is not a setting, and nothing was made of it; ${text}`])
+})
+
+test('a variable of somebody else is not taken for a misspelt setting', () => {
+  const others =
+    'HTTP_PROXY HTTPS_PROXY http_proxy https_proxy NO_PROXY HTTPS_PORT HTTPS_HOST HTTPS_ENABLED HTTP_SERVICE_HOST HTTP_SERVICE_PORT HTTP_SERVICE_PORT_WEB ' +
+    'HTTP_PORT_80_TCP HTTP_PORT_80_TCP_PROTO HTTP_PORT_80_TCP_PORT HTTP_PORT_80_TCP_ADDR HTTP_NAME HTTP_ENV_HTTP_PORTS ARCHIVE_SERVICE_HOST ARCHIVE_PORT ' +
+    'MAINTENANCE_PORT MAINTENANCE_SERVICE_HOST DATABASE_HOST DATABASE_PORT DATABASE_NAME DATABASE_USER DATABASE_PASSWORD DATABASE_URL_2 DATABASE_URL2 ' +
+    'TEST_DATABASE_URL ASYNC_DATABASE_URL SQLALCHEMY_DATABASE_URI LOG_DIR LOG_FILE LOG_PATH LOGNAME PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE PGSSLMODE ' +
+    'HEALTH_PORT SESSION_TIMEOUT AUDIT_LOG_ENABLED AUDIT_LOG_FILE SCHEDULER_ENABLED METRICS_PORT METRICS_ENABLED NODE_ENV NODE_OPTIONS PATH HOME HOSTNAME TZ'
+  assert.deepEqual(said(...others.split(' ')), [])
+  assert.deepEqual(load({ env: { DATABSE_URL: '', HTTP_PORTS: 'tcp://10.0.0.1:80' } }).warnings, [])
+})
+
+test('however many variables look like settings, few are named, and none that is not a plain name', () => {
+  const many = Array.from({ length: 40 }, (_, at) => `PURGE_SESSIONS_${'ABCDEFGHIJ'[at % 10]}${'ABCD'[at % 4]}${at}`)
+  const lines = said(...many)
+  assert.equal(lines.length, 11)
+  assert.equal(lines.at(-1), `${new Set(many).size - 10} more environment variables look like settings and are none`)
+  assert.deepEqual(said('DATABASE_UR\x1b[2J', 'DATABASE_UR\n', ` DATABASE_URL`, `PURGE_SESSIONS_${'X'.repeat(80)}`), [])
+})
+
+test('a large namespace does not make the start slow', () => {
+  const services = Array.from({ length: 3_000 }, (_, at) => [`HTTP_PORTS_OF_SERVICE${at}_PORT`, 'DATABASE', `ARCHIVE_RETENT${at}_NAME`])
+  const begun = performance.now()
+  said(...services.flat())
+  assert.ok(performance.now() - begun < 1_000)
 })
 
 test('a list stands in a file as one, and with commas in the environment', () => {
@@ -292,8 +337,32 @@ test('a textfile that nobody would collect is refused', () => {
   )
 })
 
+test('an address that the platform sets under the name of a port is left out, and said', () => {
+  for (const text of ['tcp://10.0.0.1:80', 'udp://10.0.0.1:80', 'sctp://10.0.0.1:80', 'tcp://[fd00::1]:80']) {
+    const settings = load({ env: { HTTP_PORT: text, HTTP_SERVICE_HOST: '10.0.0.1', HTTP_PORT_80_TCP: text } })
+    assert.deepEqual(entry(settings, 'http.port'), [9465, 'config/default.yaml'])
+    assert.deepEqual(settings.notes, [
+      'HTTP_PORT is left out: it holds the address of a service, as Kubernetes sets it for one of that name, and no port; set http.port in a file, or enableServiceLinks: false',
+    ])
+    assert.deepEqual(settings.warnings, [])
+  }
+  const configFile = write('port.yaml', 'http: { port: 9000 }')
+  assert.equal(load({ configFile, env: { HTTP_PORT: 'tcp://10.0.0.1:80' } }).http.port, 9_000)
+})
+
 test('a port that is none is refused as it was written', () => {
-  assert.match(only({ env: { HTTP_PORT: 'tcp://10.0.0.1:80' } }), /^http\.port \(HTTP_PORT\): "tcp:\/\/10\.0\.0\.1:80" is not a port/)
+  for (const text of ['94a5', '99999', 'http://10.0.0.1:80', 'tcp:80', 'xtcp://10.0.0.1:80'])
+    assert.match(only({ env: { HTTP_PORT: text } }), /^http\.port \(HTTP_PORT\): .* is not a port/)
+  // Only the environment is the platform's.
+  assert.match(only({ configFile: write('tcp.yaml', 'http: { port: tcp://10.0.0.1:80 }') }), /is not a port/)
+})
+
+test('no other setting has a name that a platform gives to the address of a service', () => {
+  const given = /_(?:PORT|SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT_\d+_.*|NAME|ENV_.*)$/
+  assert.deepEqual(
+    SETTINGS.filter(({ env }) => given.test(env)).map(({ env, format }) => [env, format]),
+    [['HTTP_PORT', 'port']],
+  )
 })
 
 test('a file that is not there is refused, the shipped one too', () => {

@@ -20,6 +20,22 @@ function assertRefused(ended: Ended, code: number, ...said: readonly RegExp[]): 
   assert.ok(!told.includes(PASSWORD), told)
 }
 
+test('what Kubernetes sets beside a service named http stops nothing, and a misspelt variable is a warning', async () => {
+  await using database = await sqliteDatabase()
+  const beside = { HTTP_PORT: 'tcp://10.0.0.1:80', HTTP_SERVICE_HOST: '10.0.0.1', HTTP_PORT_80_TCP: 'tcp://10.0.0.1:80' }
+  const env = { DATABASE_URL: database.url, ...beside, AUDIT_LOG_RETENTION: PASSWORD }
+  const { code, lines, stdout } = await command(['--run-now'], { env })
+  assert.equal(code, 0, stdout)
+  const told = lines.filter(({ event, level }) => event === 'warning' || (event === 'note' && level === 'info'))
+  assert.ok(told.some(({ level, msg }) => level === 'info' && String(msg).startsWith('HTTP_PORT is left out')))
+  assert.ok(told.some(({ level, msg }) => level === 'warn' && String(msg).endsWith('did you mean AUDIT_LOGS_RETENTION?')))
+  assert.ok(!stdout.includes(PASSWORD) && !stdout.includes('10.0.0.1'))
+  const shown = await command(['config', '--json'], { env })
+  assert.equal((JSON.parse(shown.stdout) as { 'http.port': { value: number } })['http.port'].value, 9465)
+  assert.match(shown.stderr, /^the environment variable AUDIT_LOG_RETENTION is not a setting/)
+  assertRefused(await command(['--run-now'], { env: { ...env, HTTP_PORT: '94a5' } }), 2, /"94a5\\?" is not a port/)
+})
+
 type Case = readonly [
   name: string,
   words: readonly string[],
