@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { METRICS } from '../../src/observe/metric-definitions.ts'
@@ -80,6 +80,7 @@ for (const engine of ENGINES) {
 
 test('a textfile that cannot be written is one warning, and the run is as good as it was', async () => {
   await using database = await sqliteDatabase()
+  await writeFile(database.file, '')
   const textfile = join(database.folder, 'missing', 'x.prom')
   const ended = await command(['--run-now'], { env: { DATABASE_URL: database.url, METRICS_TEXTFILE: textfile } })
   assert.equal(ended.code, 0)
