@@ -104,6 +104,9 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
     const migrationFiles = await readMigrationFiles(host.packageRoot)
     const program = { host, settings, events, migrationFiles, shutdown, view, metrics, site }
     const { connectTimeoutMs } = settings.database
+    let connected: Database | undefined
+    // Between runs nobody else would connect again, and what the page says would be old news until the next.
+    const regain = (): void => void connected?.reconnected(shutdown.stopping).catch(() => undefined)
     const opened = await openDatabase({
       ...settings.database,
       connectTimeoutMs: answer === undefined ? connectTimeoutMs : Math.min(connectTimeoutMs, MOST_CONNECT_MS),
@@ -113,7 +116,7 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
       applicationName: `mcp-gateway-maintenance ${host.version}`,
       clock: host.clock,
       user: { uid: host.uid },
-      listener: events,
+      listener: lasting ? fanOut(events, { lost: regain }) : events,
       signal: shutdown.stopping,
     }).catch((error: unknown) => {
       if (answer?.withoutDatabase === undefined || !(error instanceof DatabaseError)) throw error
@@ -121,6 +124,7 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
     })
     if (typeof opened === 'number') return opened
     await using database = opened
+    connected = database
     const cut = (): void => void database[Symbol.asyncDispose]()
     shutdown.abandon.addEventListener('abort', cut, { once: true })
     return await work({ ...program, database })
@@ -153,7 +157,7 @@ async function siteOf(host: Host, metrics: Metrics, settings: Settings): Promise
   const label = await labelOf(database.url)
   const { version, clock } = host
   const context = { version, clock, jobs, scheduleTimeZone: schedule.timeZone, archive: archivePlanOf({ host, settings }) }
-  return openSite({ metrics, without: (problem) => statusWithout(label, problem, context) })
+  return openSite({ metrics, clock, without: (problem) => statusWithout(label, problem, context) })
 }
 
 /** The archive as the settings have it. */

@@ -29,7 +29,10 @@ const SAMPLES: readonly Sample[] = [
   { tells: 'HTTP is enabled, and answers there', log: (events) => events.listening('') },
   { tells: 'it ended in order; `reason` is the signal', log: (events) => events.workerStopped('', 0) },
   { tells: 'there was no SQLite file; it was made', log: (events) => events.created('') },
-  { tells: 'start-up waits for the database', log: (events) => events.awaiting('', '') },
+  {
+    tells: 'it cannot be used yet, at a start or after a loss: it does not answer, or is a standby',
+    log: (events) => events.awaiting('', ''),
+  },
   { tells: 'the connection broke; it is tried again for as long as it takes', log: (events) => events.lost(new DatabaseError('lost', '')) },
   { tells: 'it is back', log: (events) => events.regained(0) },
   { tells: 'another worker is migrating', log: (events) => events.waiting('', 0) },
@@ -47,7 +50,18 @@ function runs(events: Events): void {
   const archived = { ...growth, removed: growth, lagMs: 0, verification: { at: 0, sound: true } }
   const counts = { deleted: 0, expired: 0, archived, batches: 0, undated: 0, unreadable: 0, locked: 0, durationMs: 0 }
   for (const outcome of ['succeeded', 'failed'] as const)
-    events.jobFinished({ ...counts, job: '', trigger: 'schedule', dryRun: true, outcome, reason: '', error, exitCode: 0, cutoff: 0 })
+    events.jobFinished({
+      ...counts,
+      job: '',
+      trigger: 'schedule',
+      dryRun: true,
+      outcome,
+      reason: '',
+      error,
+      recorded: true,
+      exitCode: 0,
+      cutoff: 0,
+    })
 }
 
 function failures(events: Events): void {

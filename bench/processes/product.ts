@@ -99,5 +99,12 @@ export function opened(url: string): Promise<Database> {
   })
 }
 
-const SILENT: OpenOptions['listener'] = { created: () => {}, warning: () => {}, lost: () => {}, regained: () => {}, awaiting: () => {} }
+const SILENT: OpenOptions['listener'] = {
+  created: () => {},
+  warning: () => {},
+  note: () => {},
+  lost: () => {},
+  regained: () => {},
+  awaiting: () => {},
+}
 const QUIET: RunListener = { jobStarted: () => {}, jobWarning: () => {}, jobBatch: () => {}, jobPaused: () => {} }

@@ -69,6 +69,7 @@ function disabled({ job }: JobSettings, dryRun: boolean): RunResult {
     outcome: 'skipped',
     reason: `jobs.${job.settings}.enabled is false`,
     error: undefined,
+    recorded: false,
     exitCode: 0,
     deleted: 0,
     expired: dryRun ? 0 : undefined,

@@ -52,7 +52,17 @@ export function loadSettings(sources: Sources): Settings {
       origins.set(key, source)
     }
   }
-  if (problems.length === 0) problems.push(...contradictions(config.getProperties()))
+  const chosen = new Set([...origins].flatMap(([key, source]) => (source === SHIPPED ? [] : [key])))
+  if (problems.length === 0) {
+    const url = parseDatabaseUrl(config.getProperties().database.url)
+    // Prisma's word for it: as good as the setting, where that is not set.
+    if (url.engine === 'postgres' && url.namedSchema !== undefined && !chosen.has(SCHEMA_KEY)) {
+      config.set(SCHEMA_KEY, url.namedSchema)
+      origins.set(SCHEMA_KEY, 'schema in the database URL')
+      chosen.add(SCHEMA_KEY)
+    }
+    problems.push(...contradictions(config.getProperties()))
+  }
   if (problems.length > 0) throw new MaintenanceError('CONFIG_INVALID', problems)
 
   config.validate({ allowed: 'strict' })
@@ -61,10 +71,12 @@ export function loadSettings(sources: Sources): Settings {
     sources: origins,
     notes: layers.flatMap((layer) => layer.notes),
     warnings: layers.flatMap((layer) => layer.warnings ?? []),
+    chosen,
   })
 }
 
 const SHIPPED = 'config/default.yaml'
+const SCHEMA_KEY = 'database.schema'
 
 function readOverrides(overrides: Readonly<Record<string, string>>): Layer {
   const given = SETTINGS.flatMap((setting) => {
@@ -104,8 +116,10 @@ function archiveContradictions({ archive, jobs }: Values): readonly string[] {
 
 function schemaContradiction(database: Values['database']): readonly string[] {
   const url = parseDatabaseUrl(database.url)
-  if (url.engine !== 'postgres' || url.schema === undefined || url.schema === database.schema) return []
+  if (url.engine !== 'postgres') return []
+  const other = [url.namedSchema, url.schema].find((each) => each !== undefined && each !== database.schema)
+  if (other === undefined) return []
   return [
-    `database.schema: it is ${JSON.stringify(database.schema)}, but the database URL looks in ${JSON.stringify(url.schema)}; set DATABASE_SCHEMA to the schema that holds the gateway’s tables`,
+    `database.schema: it is ${JSON.stringify(database.schema)}, but the database URL looks in ${JSON.stringify(other)}; set DATABASE_SCHEMA to the schema that holds the gateway’s tables`,
   ]
 }

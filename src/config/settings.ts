@@ -8,7 +8,8 @@ import { SETTINGS, type LogFormat, type LogLevel, type Values } from './schema.t
 export interface Settings {
   readonly database: {
     readonly url: DatabaseUrl
-    readonly schema: string
+    /** `undefined`: nobody chose one. */
+    readonly schema: string | undefined
     readonly timeZone: string
     readonly connectTimeoutMs: number
   }
@@ -64,14 +65,21 @@ export interface Resolved {
   readonly sources: ReadonlyMap<string, string>
   readonly notes: readonly string[]
   readonly warnings: readonly string[]
+  /** Keys that somebody set: in a file of their own, in the environment or on the command line. */
+  readonly chosen: ReadonlySet<string>
 }
 
 /** From values that were checked. */
-export function toSettings({ values, sources, notes, warnings }: Resolved): Settings {
+export function toSettings({ values, sources, notes, warnings, chosen }: Resolved): Settings {
   const { database, migrations, jobs, archive, schedule, log, health, http, metrics } = values
   const url = parseDatabaseUrl(database.url)
   return frozen({
-    database: { url, schema: database.schema, timeZone: database.timeZone, connectTimeoutMs: milliseconds(database.connectTimeout) },
+    database: {
+      url,
+      schema: chosen.has('database.schema') ? database.schema : undefined,
+      timeZone: database.timeZone,
+      connectTimeoutMs: milliseconds(database.connectTimeout),
+    },
     migrations: { enabled: migrations.enabled, lockTimeoutMs: milliseconds(migrations.lockTimeout) },
     jobs: JOBS.map((job) => {
       const { enabled, schedule: when, retention } = jobs[job.settings]!

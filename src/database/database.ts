@@ -142,7 +142,8 @@ export interface MigrationLockOptions {
 export interface DatabaseListener {
   created(file: string): void
   warning(message: string): void
-  /** The database does not answer yet; told once, at the first try that failed. */
+  note(message: string): void
+  /** There is no database to work with yet: the first time that none answered, and the first time that one did and cannot be worked with. */
   awaiting(place: string, reason: string): void
   /** Once a loss, not once a try. */
   lost(error: DatabaseError): void
@@ -154,8 +155,8 @@ export type Access = 'write' | 'existing' | 'read'
 /** What both engines are opened with. */
 export interface OpenOptions {
   readonly url: DatabaseUrl
-  /** Where our tables and the gateway's are, on an engine that has schemas. */
-  readonly schema: string
+  /** Where our tables and the gateway's are, on an engine that has schemas; `undefined`: nobody chose, and the usual one is taken where that is safe. */
+  readonly schema: string | undefined
   /** IANA name: how times stored without a zone are read. */
   readonly timeZone: string
   /** How long opening waits for a database that does not answer yet. */

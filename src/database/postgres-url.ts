@@ -14,7 +14,7 @@ export function parsePostgresUrl(dialect: Dialect, rest: string): PostgresUrl {
 
   const [user, password] = split(login ?? '', ':')
   const { named, notes } = readQuery(dialect, query)
-  const schema = firstSchema(named.schema ?? searchPath(named.options ?? ''))
+  const schema = firstSchema(named.path ?? searchPath(named.options ?? ''))
   return {
     engine: 'postgres',
     ...place(authority, named.host, named.port),
@@ -26,6 +26,7 @@ export function parsePostgresUrl(dialect: Dialect, rest: string): PostgresUrl {
     applicationName: named.applicationName,
     options: named.options,
     ...(schema === undefined ? {} : { schema }),
+    ...(named.schema === undefined ? {} : { namedSchema: named.schema }),
     notes,
   }
 }

@@ -16,7 +16,10 @@ interface Named {
   readonly user: string | undefined
   readonly password: string | undefined
   readonly database: string | undefined
+  /** Prisma's: one name, as it stands. */
   readonly schema: string | undefined
+  /** As a search path: names may be quoted, and several. */
+  readonly path: string | undefined
   readonly sslmode: PostgresUrl['sslmode']
   readonly sslrootcert: string | undefined
   readonly applicationName: string | undefined
@@ -62,6 +65,7 @@ export function readQuery(dialect: Dialect, query: string): Query {
       password: get('password'),
       database: get('database'),
       schema: get('schema'),
+      path: get('path'),
       sslmode: sslmode(dialect, get('sslmode'), given.get('ssl'), get('sslrootcert')),
       sslrootcert: get('sslrootcert'),
       applicationName: get('applicationName'),
@@ -82,12 +86,13 @@ const LIBPQ: ReadonlyMap<string, keyof Named | 'ssl'> = new Map([
   ['sslrootcert', 'sslrootcert'],
   ['application_name', 'applicationName'],
   ['options', 'options'],
+  ['schema', 'schema'],
 ])
 
 const JDBC: ReadonlyMap<string, keyof Named | 'ssl'> = new Map([
   ['user', 'user'],
   ['password', 'password'],
-  ['currentSchema', 'schema'],
+  ['currentSchema', 'path'],
   ['sslmode', 'sslmode'],
   ['ssl', 'ssl'],
   ['sslrootcert', 'sslrootcert'],

@@ -29,6 +29,8 @@ export interface PostgresUrl {
   readonly options: string | undefined
   /** The schema that the URL itself makes the first one, to be compared with the one that is configured. */
   readonly schema?: string
+  /** Prisma's `schema`, to be taken for the setting. */
+  readonly namedSchema?: string
   readonly notes: readonly string[]
 }
 

@@ -18,7 +18,7 @@ export function openReadiness(): Readiness {
       return reason
     },
     listener: {
-      awaiting: (place) => because(`${place} does not answer yet`),
+      awaiting: (place, why) => because(`${place} cannot be used yet: ${why}`),
       workerStarted: () => because('migrations are being applied'),
       waiting: (holder) => because(`another worker is migrating: ${holder}`),
       blocked: (path) => because(`${path} waits for a lock that somebody holds on a table`),

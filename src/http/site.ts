@@ -5,8 +5,9 @@ import { visible } from '../observe/control-characters.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { statusDocument, type StatusDocument } from '../status/document.ts'
 import type { LatestStatus, Patience } from '../status/latest.ts'
+import { openObserved } from '../status/observed.ts'
 import type { Status } from '../status/status.ts'
-import { MINUTE, SECOND } from '../time.ts'
+import { MINUTE, SECOND, type Clock } from '../time.ts'
 import { CONTENT_SECURITY_POLICY, pageOf } from './page/page.ts'
 import { collected, plain, probe, shown, type Routes } from './pages.ts'
 import { openReadiness } from './readiness.ts'
@@ -23,6 +24,7 @@ export interface Site {
 
 export interface SiteOptions {
   readonly metrics: Metrics
+  readonly clock: Clock
   /** What is told while there is no database to ask, and why there is none. */
   readonly without: (problem: string) => Status
 }
@@ -33,8 +35,9 @@ const LOOK = { freshMs: SECOND, waitMs: 2 * SECOND }
 /** A page is looked at again and again, and says of when it is; when a job ends, the next look waits for what is true then. */
 const GLANCE = { ...LOOK, freshMs: 5 * SECOND, renewMs: SECOND }
 
-export function openSite({ metrics, without }: SiteOptions): Site {
+export function openSite({ metrics, clock, without }: SiteOptions): Site {
   const readiness = openReadiness()
+  const observed = openObserved(clock)
   let latest: LatestStatus | undefined
   const look = async (patience: Patience): Promise<{ readonly status: number; readonly document: StatusDocument }> => {
     const known = await latest?.within(patience)
@@ -42,7 +45,7 @@ export function openSite({ metrics, without }: SiteOptions): Site {
       known?.status === undefined
         ? [503, without(readiness.reason ?? UNANSWERED)]
         : [200, known.current ? known.status : unanswered(known.status)]
-    return { status, document: statusDocument(told) }
+    return { status, document: statusDocument({ ...told, observed: observed.failures() }) }
   }
   const routes: Routes = {
     '/': shown(async () => {
@@ -63,7 +66,15 @@ export function openSite({ metrics, without }: SiteOptions): Site {
     }),
   }
   return {
-    listener: { ...readiness.listener, jobFinished: () => latest?.outdate() },
+    listener: {
+      ...readiness.listener,
+      lost: () => latest?.outdate(),
+      regained: () => latest?.outdate(),
+      jobFinished(result) {
+        observed.listener.jobFinished(result)
+        latest?.outdate()
+      },
+    },
     serve: (at, events) =>
       startServer({ ...at, routes, failed: (path, error) => events.warning(`${path} could not be answered: ${messageOf(error)}`) }),
     shows: (given) => void (latest = given),

@@ -21,6 +21,8 @@ export interface RunResult {
   /** Why it was skipped, in a sentence. */
   readonly reason: string | undefined
   readonly error: unknown
+  /** Whether the database has it on record: what it has not, only this process knows. */
+  readonly recorded: boolean
   readonly exitCode: ExitCode
   readonly deleted: number
   /** With a dry run: how many rows a run at that moment would have deleted. */

@@ -79,6 +79,7 @@ export async function runJob(options: RunnerOptions, request: RunRequest): Promi
     outcome,
     reason,
     error,
+    recorded: options.recorded && !request.dryRun && counts !== undefined,
     exitCode: error === undefined ? 0 : exitCodeOf(error),
     deleted: request.dryRun ? 0 : (counts?.deleted ?? work.progress.affected),
     expired: request.dryRun ? work.progress.affected : undefined,

@@ -28,8 +28,7 @@ export function openEvents(log: Log): Events {
 
     created: (file) => log.info({ event: 'database.created', file }, 'database file created'),
     warning: (message) => log.warn({ event: 'warning' }, message),
-    awaiting: (place, reason) =>
-      log.warn({ event: 'database.awaiting', place, err: reason }, 'the database does not answer yet, trying on'),
+    awaiting: (place, reason) => log.warn({ event: 'database.awaiting', place, err: reason }, 'the database cannot be used yet, trying on'),
     jobWarning: (job, message) => log.warn({ event: 'job.warning', job }, message),
     lost: (error: DatabaseError) => log.warn({ event: 'database.lost', err: error.message }, 'database connection lost, connecting again'),
     regained: (afterMs) => log.info({ event: 'database.regained', durationMs: afterMs }, 'database connection regained'),

@@ -155,6 +155,12 @@ export const METRICS = {
     help: '1 where that found nothing wrong, 0 otherwise; absent until it has.',
     labels: { job: ARCHIVED },
   },
+  databaseConnected: {
+    name: 'mcp_maintenance_database_connected',
+    kind: 'gauge',
+    help: '1 while this process is connected to a database that takes writes; 0 while there is none, or a standby in its place.',
+    labels: {},
+  },
   migrations: {
     name: 'mcp_maintenance_migrations',
     kind: 'gauge',

@@ -55,6 +55,7 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
   const archiveLag = new Gauge({ ...described(METRICS.archiveLag), registers })
   const archiveVerifiedAt = new Gauge({ ...described(METRICS.archiveVerifiedAt), registers })
   const archiveSound = new Gauge({ ...described(METRICS.archiveSound), registers })
+  const databaseConnected = new Gauge({ ...described(METRICS.databaseConnected), registers })
   const migrations = new Gauge({ ...described(METRICS.migrations), registers })
   new Gauge({ ...described(METRICS.buildInfo), registers }).set({ version }, 1)
 
@@ -104,6 +105,10 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
       migrations.set({ state: 'pending' }, state.pending.length)
     },
     listener: {
+      workerStarted: () => databaseConnected.set(1),
+      migrationsEnded: () => databaseConnected.set(1),
+      lost: () => databaseConnected.set(0),
+      regained: () => databaseConnected.set(1),
       jobStarted(job) {
         told.set(job, 0)
         running.set({ job }, 1)

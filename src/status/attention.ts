@@ -1,4 +1,5 @@
 import type { JobStatus } from './job-status.ts'
+import { unrecorded } from './observed.ts'
 import type { ArchiveStatus } from './archive-status.ts'
 import type { MigrationsStatus } from './migrations-status.ts'
 import type { Status } from './status.ts'
@@ -10,14 +11,16 @@ export function attentionOf({
   migrations,
   jobs,
   archive,
-}: Pick<Status, 'database' | 'migrations' | 'jobs' | 'archive'>): readonly string[] {
+  observed,
+}: Pick<Status, 'database' | 'migrations' | 'jobs' | 'archive' | 'observed'>): readonly string[] {
   const { reachable, problem } = database
   // What else is told may be of a time when it answered.
-  if (!reachable) return [problem ?? 'the database cannot be reached']
+  if (!reachable) return [problem ?? 'the database cannot be reached', ...unrecorded(observed, jobs)]
   return [
     ...(problem === undefined ? [] : [problem]),
     ...(migrations?.enabled === true ? ofMigrations(migrations) : []),
     ...jobs.filter(({ enabled }) => enabled).flatMap(ofJob),
+    ...unrecorded(observed, jobs),
     ...(archive.enabled ? ofArchive(archive) : []),
   ]
 }

@@ -8,6 +8,7 @@ import { readDeletedByDay, type ReadDeletions } from './deleted-by-day.ts'
 import { archiveWithout, readArchive, type ArchivePlan, type ArchiveStatus } from './archive-status.ts'
 import { readJob, scheduleOf, type JobPlan, type JobStatus } from './job-status.ts'
 import { readMigrations, type MigrationsStatus } from './migrations-status.ts'
+import type { ObservedFailure } from './observed.ts'
 import { asked } from './question.ts'
 
 /** Everything that a person, a page or a gauge wants to know at a glance. */
@@ -26,6 +27,8 @@ export interface Status {
   /** `undefined`: no run is on record, or the record cannot be read. */
   readonly deletedByDay: ReadDeletions | undefined
   readonly archive: ArchiveStatus
+  /** What the process that shows this saw fail itself; none for who only asks. */
+  readonly observed: readonly ObservedFailure[]
 }
 
 export interface DatabaseStatus extends Label {
@@ -76,6 +79,7 @@ export async function readStatus(database: Database, context: StatusContext, bef
         archived === undefined
           ? archiveWithout(context.archive)
           : await readArchive(database, context.archive, { at, relations, job: archived }),
+      observed: [],
     }
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
@@ -112,5 +116,6 @@ export function statusWithout(
     })),
     deletedByDay: undefined,
     archive: archiveWithout(archive),
+    observed: [],
   }
 }

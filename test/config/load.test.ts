@@ -51,7 +51,7 @@ test('with nothing given the settings are the documented defaults', () => {
   assert.deepEqual(settings, {
     database: {
       url: { engine: 'sqlite', file: 'secure_mcp_gateway.db', notes: [] },
-      schema: 'public',
+      schema: undefined,
       timeZone: 'UTC',
       connectTimeoutMs: 60 * SECOND,
     },
@@ -182,6 +182,20 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
     const DATABASE_URL = 'jdbc:postgresql://h/db?currentSchema=gateway'
     assert.match(only({ env: { DATABASE_URL } }), /^database\.schema: .*"public".*"gateway"/)
     assert.equal(load({ env: { DATABASE_URL, DATABASE_SCHEMA: 'gateway' } }).database.schema, 'gateway')
+  })
+  test('Prisma’s schema in a URL is the setting, and one that is set beside it must be the same', () => {
+    const DATABASE_URL = 'postgresql://u@h/db?schema=My%20gateway'
+    const settings = load({ env: { DATABASE_URL } })
+    assert.equal(settings.database.schema, 'My gateway')
+    assert.deepEqual(entry(settings, 'database.schema'), ['My gateway', 'schema in the database URL'])
+    assert.deepEqual(settings.notes, [])
+    assert.equal(load({ env: { DATABASE_URL, DATABASE_SCHEMA: 'My gateway' } }).database.schema, 'My gateway')
+    assert.match(only({ env: { DATABASE_URL, DATABASE_SCHEMA: 'public' } }), /^database\.schema: .*"public".*"My gateway"/)
+    assert.match(only({ env: { DATABASE_URL: `${DATABASE_URL}&options=-csearch_path%3Dother` } }), /"My gateway".*"other"/)
+  })
+  test('a schema that is only the shipped default is nobody’s choice, and public that is set is one', () => {
+    assert.equal(load({ env: { DATABASE_URL: 'postgresql://h/db' } }).database.schema, undefined)
+    assert.equal(load({ env: { DATABASE_URL: 'postgresql://h/db', DATABASE_SCHEMA: 'public' } }).database.schema, 'public')
   })
 })
 

@@ -22,7 +22,7 @@ const COMMITTED = Buffer.from('COMMIT\0')
 /** A TCP link to a server that can be made to fail. */
 export class Proxy implements AsyncDisposable {
   readonly #listener: Server
-  readonly #target: { readonly host: string; readonly port: number }
+  #target: { readonly host: string; readonly port: number }
   readonly #pairs = new Set<Pair>()
   #onAnswer: ((pair: Pair, chunk: Buffer) => boolean) | undefined
   /** What is done when a stall ends; `undefined`: there is none. */
@@ -30,7 +30,7 @@ export class Proxy implements AsyncDisposable {
 
   private constructor(listener: Server, url: URL) {
     this.#listener = listener
-    this.#target = { host: url.hostname, port: Number(url.port) }
+    this.#target = placeOf(url)
     listener.on('connection', (client) => this.#join(client))
   }
 
@@ -44,6 +44,12 @@ export class Proxy implements AsyncDisposable {
   through(url: string): URL {
     const { port } = this.#listener.address() as AddressInfo
     return Object.assign(new URL(url), { host: `127.0.0.1:${port}` })
+  }
+
+  /** From now on it leads to this server; connections to the one before are cut, as a switchover does. */
+  leadTo(url: string): void {
+    this.#target = placeOf(new URL(url))
+    for (const pair of this.#pairs) cut(pair)
   }
 
   /** Resolves when it has taken place; a stall, when it is over. */
@@ -117,6 +123,10 @@ export class Proxy implements AsyncDisposable {
     this.#held = undefined
     for (const work of held) work()
   }
+}
+
+function placeOf(url: URL): { readonly host: string; readonly port: number } {
+  return { host: url.hostname, port: Number(url.port) }
 }
 
 function cut({ client, server }: Pair): void {

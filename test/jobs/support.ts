@@ -31,7 +31,7 @@ export function opened(url: string, clock: Clock = hostClock(), changes: Partial
     applicationName: 'job tests',
     clock,
     user: { uid: process.getuid?.() },
-    listener: { created: () => {}, warning: () => {}, lost: () => {}, awaiting: () => {}, regained: () => {} },
+    listener: { created: () => {}, warning: () => {}, note: () => {}, lost: () => {}, awaiting: () => {}, regained: () => {} },
     signal: new AbortController().signal,
     ...changes,
   })

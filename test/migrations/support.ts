@@ -35,7 +35,7 @@ export function opened(url: string, overrides: Partial<OpenOptions> = {}): Promi
     applicationName: 'migration tests',
     clock: hostClock(),
     user: { uid: process.getuid?.() },
-    listener: { created: () => {}, warning: () => {}, lost: () => {}, awaiting: () => undefined, regained: () => {} },
+    listener: { created: () => {}, warning: () => {}, note: () => {}, lost: () => {}, awaiting: () => undefined, regained: () => {} },
     signal: new AbortController().signal,
     ...overrides,
   })

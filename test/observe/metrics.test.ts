@@ -26,6 +26,7 @@ const RESULT: RunResult = {
   outcome: 'succeeded',
   reason: undefined,
   error: undefined,
+  recorded: true,
   exitCode: 0,
   deleted: 0,
   expired: undefined,
@@ -57,6 +58,7 @@ function status(
     jobs: [jobStatus(job, { backlog: found === undefined ? undefined : { ...found, exact: true, cutoff: NOW } })],
     deletedByDay: undefined,
     archive: archiveStatus({ enabled: true, ...archive }),
+    observed: [],
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { chmod, mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { command, type CommandOptions, type Ended } from '../support/command.ts'
@@ -155,6 +155,57 @@ for (const major of POSTGRES_MAJORS) {
     const ended = await command(['--run-now'], { env: { DATABASE_URL: url } })
     await database.admin.query(`DROP ROLE plain_${database.name}`)
     assertRefused(ended, 3, /permission denied/)
+  })
+
+  test(`postgres ${major}: a role whose search_path leads to the gateway's tables elsewhere is refused before anything is made in public`, async () => {
+    await using database = await freshPostgres(major)
+    await database.admin.query(`CREATE SCHEMA gateway; CREATE TABLE gateway.audit_logs (id int)`)
+    await database.admin.query(`ALTER DATABASE ${database.name} SET search_path = gateway`)
+    for (const words of [['--run-now'], ['migrate'], ['--run-now', '--dry-run'], ['migrate', '--dry-run']])
+      assertRefused(
+        await command(words, { env: { DATABASE_URL: database.url } }),
+        3,
+        /lie in schema gateway .* Set DATABASE_SCHEMA=gateway,/,
+      )
+    const status = await command(['status'], { env: { DATABASE_URL: database.url } })
+    assert.deepEqual([status.code, /Set DATABASE_SCHEMA=gateway/.test(status.stdout)], [3, true], status.stdout)
+    const { rows } = await database.admin.query(`SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace`)
+    assert.equal(rows.length, 0)
+  })
+
+  test(`postgres ${major}: a server that says it is version 12 is refused before anything is made`, async () => {
+    await using database = await freshPostgres(major)
+    const [version] = (
+      await database.admin.query<{ version: string; number: string }>(
+        `SELECT split_part(version(), ' ', 2) AS version, current_setting('server_version_num') AS number`,
+      )
+    ).rows
+    const { hostname, port } = new URL(database.url)
+    const older = createServer((client) => {
+      const server = connect(Number(port), hostname)
+      client.on('error', () => {}).pipe(server)
+      // Letter for letter, so that lengths stay as they were.
+      server
+        .on('error', () => {})
+        .on('data', (chunk: Buffer) => {
+          const text = chunk.toString('latin1').replaceAll(version!.number, `12${version!.number.slice(2)}`)
+          client.write(
+            Buffer.from(text.replaceAll(`PostgreSQL ${version!.version}`, `PostgreSQL 12${version!.version.slice(2)}`), 'latin1'),
+          )
+        })
+      server.on('close', () => client.destroy())
+    })
+    await new Promise<void>((resolve) => older.listen(0, '127.0.0.1', resolve))
+    const address = older.address() as { port: number }
+    const url = Object.assign(new URL(database.url), { port: String(address.port), search: 'sslmode=disable' }).href
+    try {
+      for (const words of [['--run-now'], ['migrate'], ['migrate', '--dry-run']])
+        assertRefused(await command(words, { env: { DATABASE_URL: url } }), 3, /is version 12\.\d+, and 13 is the oldest that is supported/)
+      const { rows } = await database.admin.query(`SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace`)
+      assert.equal(rows.length, 0)
+    } finally {
+      older.close()
+    }
   })
 }
 

@@ -84,7 +84,7 @@ for (const engine of ENGINES) {
       assert.match(text, new RegExp(`^# TYPE ${name} ${kind}$`, 'm'))
       const sample = kind === 'histogram' ? `${name}_count` : name
       assert.ok(
-        [...samples.keys()].some((series) => series.startsWith(`${sample}{`)),
+        [...samples.keys()].some((series) => series === sample || series.startsWith(`${sample}{`)),
         `${name} has no value`,
       )
     }
@@ -160,11 +160,14 @@ test('without its database the worker answers at once: alive, not ready and why,
     pages.map(({ status }) => status),
     [200, 503, 200, 503, 503],
   )
-  assert.equal(pages[1]!.text, '127.0.0.1:1 does not answer yet\n')
+  assert.equal(pages[1]!.text, '127.0.0.1:1 cannot be used yet: connect ECONNREFUSED 127.0.0.1:1\n')
   const status = JSON.parse(pages[3]!.text) as StatusJson
   assert.ok(validStatus(status), ajv.errorsText(validStatus.errors))
-  assert.deepEqual([status.database.reachable, status.database.problem], [false, '127.0.0.1:1 does not answer yet'])
-  assert.match(pages[4]!.text, /The database cannot be reached[^]*127\.0\.0\.1:1 does not answer yet[^]*At 03:00/)
+  assert.deepEqual(
+    [status.database.reachable, status.database.problem],
+    [false, '127.0.0.1:1 cannot be used yet: connect ECONNREFUSED 127.0.0.1:1'],
+  )
+  assert.match(pages[4]!.text, /The database cannot be reached[^]*127\.0\.0\.1:1 cannot be used yet[^]*At 03:00/)
   assert.doesNotMatch(pages.map(({ text }) => text).join('\n'), /secret-word/)
   worker.kill('SIGTERM')
   assert.equal((await worker.ended).code, 0)

@@ -5,6 +5,9 @@ import type { PastRun } from '../../src/jobs/past-runs.ts'
 import { attentionOf } from '../../src/status/attention.ts'
 import type { JobStatus } from '../../src/status/job-status.ts'
 import type { Status } from '../../src/status/status.ts'
+import type { RunResult } from '../../src/jobs/result.ts'
+import { openObserved } from '../../src/status/observed.ts'
+import { hostClock } from '../../src/time.ts'
 import { archiveStatus, jobStatus } from './made-up.ts'
 
 const job = JOBS[0]!
@@ -14,12 +17,14 @@ function told(changes: {
   migrations?: Partial<Status['migrations']>
   job?: Partial<JobStatus>
   archive?: Partial<Status['archive']>
+  observed?: Status['observed']
 }): string {
   return attentionOf({
     database: { engine: 'e', place: 'p', name: 'n', reachable: true, sizeBytes: 1, problem: undefined, ...changes.database },
     migrations: { enabled: true, applied: [], pending: [], problem: undefined, ...changes.migrations },
     jobs: [jobStatus(job, changes.job)],
     archive: archiveStatus(changes.archive ?? {}),
+    observed: changes.observed ?? [],
   }).join('\n')
 }
 
@@ -71,4 +76,48 @@ test('an archive that is damaged, or would not be written, is told of, unless it
 test('of a database that does not answer nothing else is told', () => {
   assert.equal(told({ database: { reachable: false, problem: 'it is gone' }, job: ended('failed') }), 'it is gone')
   assert.equal(told({ database: { reachable: false } }), 'the database cannot be reached')
+})
+
+test('a failure that could not be recorded is told of, also of a database that does not answer, until another worker has run the job', () => {
+  const observed = [{ job: job.name, outcome: 'failed', at: 60_000, error: 'why' }] as const
+  const sentence = 'a run of purge-audit-logs failed at 1970-01-01 00:01 UTC and could not be recorded: why'
+  assert.equal(told({ observed }), sentence)
+  assert.equal(told({ observed, database: { reachable: false, problem: 'it is gone' } }), `it is gone\n${sentence}`)
+  assert.equal(told({ observed, job: ended('succeeded') }), sentence)
+  const later = { lastRun: { ...ended('succeeded').lastRun!, finishedAt: 60_001 } }
+  assert.equal(told({ observed, job: later }), '')
+  assert.equal(told({ observed, job: { enabled: false } }), '')
+})
+
+test('of what a process saw fail it keeps the last failure of a job that the database has no record of, until a run goes well', () => {
+  const clock = { ...hostClock(), now: () => 5 }
+  const observed = openObserved(clock)
+  const result: RunResult = {
+    job: 'a',
+    trigger: 'schedule',
+    dryRun: false,
+    outcome: 'failed',
+    reason: undefined,
+    error: new Error('x'),
+    recorded: false,
+    exitCode: 1,
+    deleted: 0,
+    expired: undefined,
+    batches: 0,
+    undated: 0,
+    unreadable: 0,
+    locked: 0,
+    cutoff: undefined,
+    archived: undefined,
+    durationMs: 1,
+  }
+  observed.listener.jobFinished(result)
+  observed.listener.jobFinished({ ...result, outcome: 'stopped', error: new Error('y') })
+  observed.listener.jobFinished({ ...result, outcome: 'skipped' })
+  assert.deepEqual(observed.failures(), [{ job: 'a', outcome: 'stopped', at: 5, error: 'y' }])
+  observed.listener.jobFinished({ ...result, recorded: true })
+  assert.deepEqual(observed.failures(), [])
+  observed.listener.jobFinished(result)
+  observed.listener.jobFinished({ ...result, outcome: 'succeeded' })
+  assert.deepEqual(observed.failures(), [])
 })

@@ -2,13 +2,18 @@ import { formatDuration, SECOND, type Clock } from '../../time.ts'
 import { DatabaseError, type Label } from '../database.ts'
 import type { PostgresUrl } from '../url.ts'
 import { newDriver, type Driver } from './driver.ts'
-import { asDriverError, codeOf, explanation, troubleOf, type DriverError } from './errors.ts'
+import { asDriverError, codeOf, explanation, troubleOf } from './errors.ts'
+import { UnsuitableServer } from './server-check.ts'
 import { encryptions, mayDowngrade } from './tls.ts'
 
 export interface Target {
   readonly url: PostgresUrl
   readonly applicationName: string
   readonly clock: Clock
+  /** Whether the program writes: a server that refuses to is as good as lost. */
+  readonly writes: boolean
+  /** Whether the server is one to work with: rejects with an `UnsuitableServer`. Asked each time it is connected to. */
+  readonly check: (driver: Driver) => Promise<void>
 }
 
 export interface Patience {
@@ -18,8 +23,26 @@ export interface Patience {
   readonly giveUpOnRefusal: boolean
   /** A connection was there before, and something may have been done with it. */
   readonly begun?: boolean
-  /** Told when the first try has failed and others will follow. */
-  readonly awaiting?: (place: string, reason: string) => void
+  /** Told of each try that failed when others will follow. */
+  readonly failed?: (failure: FailedTry) => void
+}
+
+export interface FailedTry {
+  readonly place: string
+  readonly reason: string
+  /** Of the place, with the reason. */
+  readonly sentence: string
+  /** `silent`: none answered. `unsuitable`: one did, and cannot be worked with. */
+  readonly server: 'silent' | 'unsuitable'
+}
+
+/** Tells of the first failure of each sort, not of every try. */
+export function tellingOnce(awaiting: (place: string, reason: string) => void): (failure: FailedTry) => void {
+  const told = new Set<FailedTry['server']>()
+  return ({ place, reason, server }) => {
+    if (!told.has(server)) awaiting(place, reason)
+    told.add(server)
+  }
 }
 
 /** One try may take this long: a host that swallows packets answers nothing at all. */
@@ -31,7 +54,7 @@ const MISSING_DATABASE_MS = 10 * SECOND
 
 /** Connects, trying again with growing pauses while the server cannot be reached. Rejects with `unreachable` or `refused`. */
 export async function connectPatiently(target: Target, patience: Patience): Promise<Driver> {
-  const { timeoutMs, signal, giveUpOnRefusal, begun = false, awaiting } = patience
+  const { timeoutMs, signal, giveUpOnRefusal, begun = false, failed } = patience
   const { clock } = target
   const started = clock.monotonicMs()
   for (let tries = 1, pauseMs = FIRST_PAUSE_MS; ; tries += 1, pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
@@ -45,22 +68,32 @@ export async function connectPatiently(target: Target, patience: Patience): Prom
     }
     if (signal.aborted) throw stopped(target, failure)
     const waited = clock.monotonicMs() - started
-    const mostMs = giveUpOnRefusal ? patienceMs(asDriverError(failure), timeoutMs) : timeoutMs
+    const mostMs = giveUpOnRefusal ? patienceMs(failure, timeoutMs) : timeoutMs
     if (waited + pauseMs > mostMs) throw givenUp(target, failure, { tries, waitedMs: waited, begun })
-    if (tries === 1) awaiting?.(placeOf(target.url).place, explanation(asDriverError(failure)))
+    failed?.(failedTry(target, failure))
     await clock.sleep(pauseMs, signal)
     if (signal.aborted) throw stopped(target, failure)
   }
 }
 
-function patienceMs(error: DriverError, timeoutMs: number): number {
+function failedTry({ url }: Target, failure: unknown): FailedTry {
+  const { place } = placeOf(url)
+  const reason = explanation(asDriverError(failure))
+  return failure instanceof UnsuitableServer
+    ? { place, reason, sentence: `${place} ${reason}`, server: 'unsuitable' }
+    : { place, reason, sentence: `${place} cannot be reached: ${reason}`, server: 'silent' }
+}
+
+function patienceMs(failure: unknown, timeoutMs: number): number {
+  if (failure instanceof UnsuitableServer) return failure.passing ? timeoutMs : 0
+  const error = asDriverError(failure)
   if (error.code === '3D000') return Math.min(timeoutMs, MISSING_DATABASE_MS)
   const trouble = troubleOf(error)
   return trouble === 'unreachable' || trouble === 'lost' ? timeoutMs : 0
 }
 
 /** Rejects with the driver's error. */
-async function connectOnce({ url, applicationName }: Target, timeoutMs: number, signal: AbortSignal): Promise<Driver> {
+async function connectOnce({ url, applicationName, check }: Target, timeoutMs: number, signal: AbortSignal): Promise<Driver> {
   const plan = encryptions(url, hostOf(url))
   for (const [index, encryption] of plan.entries()) {
     const driver = newDriver({ url, applicationName, encryption, connectTimeoutMs: timeoutMs })
@@ -70,6 +103,7 @@ async function connectOnce({ url, applicationName }: Target, timeoutMs: number, 
     signal.addEventListener('abort', cut, { once: true })
     try {
       await driver.connect()
+      await check(driver)
       return driver
     } catch (error) {
       driver.destroy()
@@ -104,12 +138,17 @@ interface Waited {
 function givenUp({ url }: Target, failure: unknown, { tries, waitedMs, begun }: Waited): DatabaseError {
   const stands = begun ? 'What was committed before the connection was lost stays, the rest was not done.' : 'Nothing was changed.'
   const { place, name } = placeOf(url)
+  const often = tries === 1 ? 'tried once' : `tried ${tries} times in ${formatDuration(Math.round(waitedMs / SECOND) * SECOND)}`
+  if (failure instanceof UnsuitableServer) {
+    const waited = failure.passing ? ` (${often})` : ''
+    const message = `PostgreSQL at ${place}/${name} ${failure.message}${waited}. ${stands} ${failure.advice}`
+    return new DatabaseError(failure.trouble, message, { cause: failure })
+  }
   const error = asDriverError(failure)
   const said = explanation(error)
   const code = codeOf(failure)
   const trouble = troubleOf(error)
   if (trouble === 'unreachable' || trouble === 'lost') {
-    const often = tries === 1 ? 'tried once' : `tried ${tries} times in ${formatDuration(Math.round(waitedMs / SECOND) * SECOND)}`
     return new DatabaseError(
       'unreachable',
       `PostgreSQL at ${place}/${name} cannot be reached: ${said} (${often}). ${stands} ` +

@@ -1,6 +1,6 @@
 import { SECOND } from '../../time.ts'
 import { DatabaseError, type DatabaseListener, type Query, type Result, type Transaction, type Value } from '../database.ts'
-import { connectPatiently, type Target } from './connect.ts'
+import { connectPatiently, tellingOnce, type FailedTry, type Target } from './connect.ts'
 import type { Driver, DriverResult } from './driver.ts'
 import { codeOf, databaseError } from './errors.ts'
 import { contentionSql, type Contention } from './contention.ts'
@@ -10,6 +10,8 @@ export interface TransactionStyle {
   readonly begin: string
   /** How long one statement may take before the link is held for dead; 0: as long as it likes. */
   readonly answerMs: number
+  /** Whether it is for writing. */
+  readonly writes: boolean
   /** Whether to look, before the end, if somebody waits for us. */
   readonly watched: boolean
 }
@@ -25,7 +27,7 @@ export interface LastHold {
 }
 
 /** Outside a transaction no server-side timeout is set: it would stay behind in a pooled session. */
-const ANSWER_MS = 60 * SECOND
+const STANDING = { answerMs: 60 * SECOND, writes: true } as const
 /** A transaction shorter than this made nobody wait. */
 const WORTH_A_LOOK_MS = 2
 const GOODBYE_MS = SECOND
@@ -37,6 +39,8 @@ export class Connection implements Query {
   readonly #reconnectTimeoutMs: number
   #driver: Driver | undefined
   #lostAtMs = 0
+  /** Why there is no connection, as far as it is known by now. */
+  #because = ''
   #closed = false
   #last: LastHold = { heldMs: 0, contended: false }
   #turn: Promise<unknown> = Promise.resolve()
@@ -64,12 +68,12 @@ export class Connection implements Query {
   }
 
   query<Row = Record<string, unknown>>(sql: string, values?: readonly Value[]): Promise<Result<Row>> {
-    return this.#exclusively(async (driver) => resultOf(await this.#run<Row>(driver, sql, values, ANSWER_MS)))
+    return this.#exclusively(async (driver) => resultOf(await this.#run<Row>(driver, sql, values, STANDING)))
   }
 
   /** Statements without values, outside a transaction of ours, for as long as they take. */
   async statement(sql: string): Promise<void> {
-    await this.#exclusively((driver) => this.#run(driver, sql, undefined, 0))
+    await this.#exclusively((driver) => this.#run(driver, sql, undefined, { ...STANDING, answerMs: 0 }))
   }
 
   transaction<T>(style: TransactionStyle, work: (tx: Transaction) => Promise<T>): Promise<T> {
@@ -82,7 +86,7 @@ export class Connection implements Query {
       const run = async <Row>(sql: string, values?: readonly Value[]): Promise<readonly DriverResult<Row>[]> => {
         if (!open) throw new Error('a statement came after the end of its transaction')
         try {
-          return await this.#run<Row>(driver, sql, values, style.answerMs)
+          return await this.#run<Row>(driver, sql, values, style)
         } catch (error) {
           metLock ||= LOCK_STATES.has(codeOf(error) ?? '')
           throw error
@@ -126,9 +130,9 @@ export class Connection implements Query {
           throw error
         })
       try {
-        await this.#run(driver, `${style.begin}; ${settings}`, undefined, style.answerMs)
+        await this.#run(driver, `${style.begin}; ${settings}`, undefined, style)
         await driver.copy(sql, style.answerMs, keep)
-        await this.#run(driver, 'COMMIT', undefined, style.answerMs)
+        await this.#run(driver, 'COMMIT', undefined, style)
       } catch (thrown) {
         const error = taken === undefined ? databaseError(thrown) : thrown
         if (error instanceof DatabaseError && error.trouble === 'lost') throw this.#lose(driver, thrown)
@@ -143,7 +147,13 @@ export class Connection implements Query {
     if (this.#driver !== undefined) return
     const { clock } = this.#target
     const timeoutMs = this.#reconnectTimeoutMs - (clock.monotonicMs() - this.#lostAtMs)
-    const driver = await connectPatiently(this.#target, { timeoutMs, signal, giveUpOnRefusal: false, begun: true })
+    const tell = tellingOnce((place, reason) => this.#listener.awaiting(place, reason))
+    const failed = (failure: FailedTry): void => {
+      this.#because = failure.sentence
+      // That none answers is what a loss means.
+      if (failure.server === 'unsuitable') tell(failure)
+    }
+    const driver = await connectPatiently(this.#target, { timeoutMs, signal, giveUpOnRefusal: false, begun: true, failed })
     // Another job may have been quicker, or the program is ending.
     if (this.#driver !== undefined || this.#closed) return driver.destroy()
     this.#use(driver)
@@ -177,6 +187,7 @@ export class Connection implements Query {
     if (this.#driver === driver) {
       this.#driver = undefined
       this.#lostAtMs = this.#target.clock.monotonicMs()
+      this.#because = error.message
       this.#listener.lost(error)
     }
     return error
@@ -186,13 +197,17 @@ export class Connection implements Query {
     driver: Driver,
     sql: string,
     values: readonly Value[] | undefined,
-    answerMs: number,
+    { answerMs, writes }: Pick<TransactionStyle, 'answerMs' | 'writes'>,
   ): Promise<readonly DriverResult<Row>[]> {
     try {
       return await driver.run<Row>(sql, values, answerMs)
     } catch (thrown) {
       const error = databaseError(thrown)
-      throw error.trouble === 'lost' ? this.#lose(driver, thrown) : error
+      if (error.trouble === 'lost') throw this.#lose(driver, thrown)
+      // A primary that became a standby, or a pooler that leads to another server by now: connecting again asks for one that takes writes.
+      if (error.trouble === 'read-only' && writes && this.#target.writes)
+        throw this.#lose(driver, new DatabaseError('lost', `The server takes no writes any more: ${error.message}`, { cause: thrown }))
+      throw error
     }
   }
 
@@ -214,7 +229,10 @@ export class Connection implements Query {
     try {
       const driver = this.#driver
       if (driver === undefined) {
-        throw new DatabaseError('lost', this.#closed ? 'The connection to PostgreSQL is closed.' : 'The connection to PostgreSQL is lost.')
+        throw new DatabaseError(
+          'lost',
+          this.#closed ? 'The connection to PostgreSQL is closed.' : `The connection to PostgreSQL is lost: ${this.#because}`,
+        )
       }
       return await work(driver)
     } finally {

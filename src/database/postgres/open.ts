@@ -1,38 +1,50 @@
-import { DatabaseError, type Database, type OpenOptions, type Query, type Session } from '../database.ts'
+import type { Database, OpenOptions, Query, Session } from '../database.ts'
 import type { PostgresUrl } from '../url.ts'
-import { connectPatiently, postgresLabel } from './connect.ts'
+import { connectPatiently, postgresLabel, tellingOnce, type Target } from './connect.ts'
 import { Connection, type Copy } from './connection.ts'
-import { EQ } from './exact.ts'
-import { qualified, quoted } from './identifiers.ts'
+import { qualified } from './identifiers.ts'
 import { inspect } from './inspect.ts'
 import { isPooled, withMigrationLock } from './migration-lock.ts'
 import { PACING, pressureGauge } from './pressure.ts'
 import { approximateRows, indexState, relations } from './relations.ts'
 import { expiredRows } from './slices.ts'
 import { makeRestoreTable, restore } from './restoring.ts'
+import { chooseSchema, schemaFacts, type SchemaChoice } from './schema-choice.ts'
+import { checkServer, serverFacts } from './server-check.ts'
 import { instantOf, recordColumns } from './stored-rows.ts'
 import { EPOCH_MS, lookTransaction, plainTransaction, readingTransaction, shortTransaction } from './transactions.ts'
 
 /** Waits for a server that does not answer yet; rejects with a `DatabaseError` when it cannot be reached or used. */
 export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
-  const { url, schema, timeZone, clock, listener, signal } = options
+  const { url, timeZone, clock, listener, signal } = options
   // A server has databases, and makes none when it is connected to.
   const access = options.access === 'read' ? 'read' : 'write'
-  const target = { url, applicationName: options.applicationName, clock }
+  const told = new Set<string>()
+  const target: Target = {
+    url,
+    applicationName: options.applicationName,
+    clock,
+    writes: access === 'write',
+    async check(connected) {
+      for (const note of checkServer(await serverFacts(connected), access)) {
+        if (!told.has(note)) listener.note(note)
+        told.add(note)
+      }
+    },
+  }
   const driver = await connectPatiently(target, {
     timeoutMs: options.connectTimeoutMs,
     signal,
     giveUpOnRefusal: true,
-    awaiting: (place, reason) => listener.awaiting(place, reason),
+    failed: tellingOnce((place, reason) => listener.awaiting(place, reason)),
   })
   const connection = new Connection(target, listener, driver, options.reconnectTimeoutMs)
   const label = postgresLabel(url)
-  try {
-    await checkUsable(connection, { ...label, schema, access })
-  } catch (error) {
+  const { schema, warnings } = await schemaOf(connection, options.schema, `${label.place}/${label.name}`).catch(async (error: unknown) => {
     await connection.close()
     throw error
-  }
+  })
+  for (const warning of warnings) listener.warning(warning)
 
   const short = shortTransaction(schema, access)
   const glance = lookTransaction(schema)
@@ -100,43 +112,6 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 /** A message in the log that nobody reads. */
 const FLUSHED = `SELECT pg_catalog.pg_logical_emit_message(true, 'mcp-gateway-maintenance'::pg_catalog.text, ''::pg_catalog.text)`
 
-interface Usability {
-  readonly place: string
-  readonly name: string
-  readonly schema: string
-  readonly access: 'write' | 'read'
-}
-
-/** A standby, or a database that is set to read-only, would fail at the first write; better at once. */
-async function checkUsable(query: Query, { place, name, schema, access }: Usability): Promise<void> {
-  const { rows } = await query.query<{ standby: boolean; read_only: boolean; schema: boolean }>(
-    `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('default_transaction_read_only') ${EQ} 'on' AS read_only,
-       EXISTS (SELECT FROM pg_catalog.pg_namespace AS n WHERE n.nspname ${EQ} $1::pg_catalog.name) AS schema`,
-    [schema],
-  )
-  const found = rows[0]
-  if (access === 'write' && found?.standby === true) {
-    throw new DatabaseError(
-      'read-only',
-      `PostgreSQL at ${place}/${name} is a standby and takes no writes. Nothing was changed. Point DATABASE_URL at the primary.`,
-    )
-  }
-  if (access === 'write' && found?.read_only === true) {
-    throw new DatabaseError(
-      'read-only',
-      `PostgreSQL at ${place}/${name} is read-only for this role (default_transaction_read_only). Nothing was changed. Connect as a role that may write.`,
-    )
-  }
-  if (schema === '$user') {
-    throw new DatabaseError(
-      'refused',
-      `The schema $user cannot be used: in a search_path the name stands for the role's own schema, quoted or not. Nothing was changed. Correct DATABASE_SCHEMA.`,
-    )
-  }
-  if (found?.schema === false) {
-    throw new DatabaseError(
-      'refused',
-      `Database ${name} at ${place} has no schema ${schema}. Nothing was changed. Run CREATE SCHEMA ${quoted(schema)}, or correct DATABASE_SCHEMA.`,
-    )
-  }
+async function schemaOf(query: Query, chosen: string | undefined, database: string): Promise<SchemaChoice> {
+  return chooseSchema(chosen, await schemaFacts(query, chosen), database)
 }

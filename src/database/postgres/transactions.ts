@@ -43,6 +43,7 @@ function limited(schema: string, access: 'write' | 'read', statementMs: number):
       NOW,
     ].join('; '),
     answerMs: statementMs + ANSWER_MARGIN_MS,
+    writes: access === 'write',
   }
 }
 
@@ -54,6 +55,7 @@ export function plainTransaction(schema: string): TransactionStyle {
   return {
     begin: ['BEGIN ISOLATION LEVEL READ COMMITTED', searchPath(schema), NOW].join('; '),
     answerMs: STATEMENT_ANSWER_MS,
+    writes: true,
     watched: false,
   }
 }
@@ -75,6 +77,7 @@ export function migrationTransaction(schema: string): TransactionStyle {
       NOW,
     ].join('; '),
     answerMs: 0,
+    writes: true,
     watched: false,
   }
 }

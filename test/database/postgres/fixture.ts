@@ -16,8 +16,9 @@ export function listening(): Told {
     listener: {
       created: (file) => void lines.push(`created ${file}`),
       warning: (message) => void lines.push(`warning ${message}`),
+      note: (message) => void lines.push(`note ${message}`),
       lost: (error) => void lines.push(`lost ${error.trouble}`),
-      awaiting: () => undefined,
+      awaiting: (_, reason) => void lines.push(`awaiting ${reason}`),
       regained: () => void lines.push('regained'),
     },
   }
@@ -25,7 +26,8 @@ export function listening(): Told {
 
 export interface Opening {
   readonly timeZone?: string
-  readonly schema?: string
+  /** `undefined`, given: nobody chose one. */
+  readonly schema?: string | undefined
   readonly access?: 'write' | 'read'
   readonly connectTimeoutMs?: number
   readonly listener?: DatabaseListener
@@ -35,7 +37,7 @@ export interface Opening {
 export function opened(url: string, opening: Opening = {}): Promise<Database> {
   return openPostgres({
     url: postgresUrl(url),
-    schema: opening.schema ?? 'public',
+    schema: 'schema' in opening ? opening.schema : 'public',
     timeZone: opening.timeZone ?? 'UTC',
     connectTimeoutMs: opening.connectTimeoutMs ?? 10_000,
     access: opening.access ?? 'write',

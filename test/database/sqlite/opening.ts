@@ -30,6 +30,7 @@ export async function opened(file: string, changes: Partial<Omit<OpenOptions, 'u
     listener: {
       created: (path) => void told.created.push(path),
       warning: (message) => void told.warnings.push(message),
+      note: () => undefined,
       awaiting: (place, reason) => void told.awaited.push(`${place}: ${reason}`),
       lost: () => undefined,
       regained: () => undefined,

@@ -1,0 +1,79 @@
+import { DatabaseError, type Query } from '../database.ts'
+import { EQ, nameIn, textOf } from './exact.ts'
+import { quoted } from './identifiers.ts'
+
+/** What is asked once, before anything is read or made. */
+export interface SchemaFacts {
+  readonly role: string
+  /** Schemas that the session's own path leads to, those that are there and may be used, in its order. */
+  readonly path: readonly string[]
+  /** Of those and of the one that was chosen, or else of `public`, those that are there: which of the gateway's tables each holds. */
+  readonly tables: ReadonlyMap<string, readonly string[]>
+}
+
+export interface SchemaChoice {
+  readonly schema: string
+  readonly warnings: readonly string[]
+}
+
+/** Where nobody chose one, as the gateway's own default. */
+export const USUAL_SCHEMA = 'public'
+
+/** By these the gateway's schema is known. `sessions` and `rate_limits` are other programs' names too. */
+export const GATEWAY_TABLES: readonly string[] = ['audit_logs', 'mcp_servers', 'policy_decisions', 'api_keys', 'tools']
+
+/**
+ * Which schema is worked in. The gateway finds its tables by the role's own path; a worker that looked elsewhere would make a second, empty set of
+ * them and purge that. `chosen` is what somebody set. Throws `refused`.
+ */
+export function chooseSchema(chosen: string | undefined, { role, path, tables }: SchemaFacts, database: string): SchemaChoice {
+  const schema = chosen ?? USUAL_SCHEMA
+  if (schema === '$user')
+    throw new DatabaseError(
+      'refused',
+      `The schema $user cannot be used: in a search_path the name stands for the role's own schema, quoted or not. Nothing was changed. Correct DATABASE_SCHEMA.`,
+    )
+  const own = tables.get(schema)
+  const other = path.find((name) => name !== schema && (tables.get(name) ?? []).length > 0)
+  const found = other === undefined ? '' : tables.get(other)!.join(', ')
+  if (other !== undefined && chosen === undefined && (own ?? []).length === 0)
+    throw new DatabaseError(
+      'refused',
+      `The gateway's tables (${found}) lie in schema ${other} of ${database}, where the search_path of role ${role} leads, and none in ${USUAL_SCHEMA}. ` +
+        `Nothing was changed. Set DATABASE_SCHEMA=${other}, or DATABASE_SCHEMA=${USUAL_SCHEMA} where those are not the gateway's.`,
+    )
+  if (own === undefined)
+    throw new DatabaseError(
+      'refused',
+      `Database ${database} has no schema ${schema}. Nothing was changed. Run CREATE SCHEMA ${quoted(schema)}, or correct DATABASE_SCHEMA.`,
+    )
+  if (other === undefined) return { schema, warnings: [] }
+  return {
+    schema,
+    warnings: [
+      `the search_path of role ${role} leads to tables of the gateway's names in schema ${other} (${found}), and they are left alone: ` +
+        (chosen === undefined
+          ? `${schema} has such tables too; where the others are the gateway's, set DATABASE_SCHEMA=${other}`
+          : `DATABASE_SCHEMA is ${schema}`),
+    ],
+  }
+}
+
+export async function schemaFacts(query: Query, chosen: string | undefined): Promise<SchemaFacts> {
+  const session = (await query.query<{ role: string; path: string }>(SESSION)).rows[0]
+  const { rows } = await query.query<{ name: string; relation: string | null }>(SCHEMAS, [chosen ?? USUAL_SCHEMA])
+  const tables = new Map<string, string[]>()
+  for (const { name, relation } of rows) tables.set(name, [...(tables.get(name) ?? []), ...(relation === null ? [] : [relation])])
+  return { role: session?.role ?? '', path: JSON.parse(session?.path ?? '[]') as string[], tables }
+}
+
+// Outside a transaction: under the very path that is asked about.
+const SESSION = `SELECT current_user::pg_catalog.text AS role,
+  ${textOf('pg_catalog.array_to_json(pg_catalog.current_schemas(false))')} AS path`
+const SCHEMAS = `SELECT n.nspname::pg_catalog.text AS name, c.relname::pg_catalog.text AS relation
+FROM pg_catalog.pg_namespace AS n
+LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace ${EQ} n.oid
+  AND ${nameIn('c.relname', GATEWAY_TABLES, 'name')}
+  AND ${nameIn('c.relkind', ['r', 'p', 'f', 'v'], '"char"')}
+WHERE n.nspname ${EQ} ANY (pg_catalog.current_schemas(false)) OR n.nspname ${EQ} $1::pg_catalog.name
+ORDER BY c.relname`

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { DatabaseError } from '../../../src/database/database.ts'
+import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../../support/databases.ts'
+import { listening, opened, type Opening } from './fixture.ts'
+
+/** What is told when this database is opened, or why it is not. */
+async function opening({ url }: Pick<FreshPostgres, 'url'>, options: Opening = {}): Promise<readonly string[]> {
+  const { lines, listener } = listening()
+  try {
+    await using database = await opened(url, { ...options, listener })
+    return [...lines, database.named('t')]
+  } catch (error) {
+    assert.ok(error instanceof DatabaseError)
+    return [`${error.trouble}: ${error.message}`]
+  }
+}
+
+const NOBODY = { schema: undefined }
+const TABLES = ['audit_logs', 'tools', 'sessions']
+
+async function gatewayTables({ admin }: FreshPostgres, schema: string): Promise<void> {
+  await admin.query(`CREATE SCHEMA IF NOT EXISTS "${schema}"`)
+  for (const table of TABLES) await admin.query(`CREATE TABLE "${schema}".${table} (id int)`)
+}
+
+for (const major of POSTGRES_MAJORS) {
+  describe(`the schema on PostgreSQL ${major}`, () => {
+    const ways: Readonly<Record<string, (fresh: FreshPostgres, schema: string) => Promise<{ readonly url: string }>>> = {
+      'ALTER ROLE … SET search_path': async (fresh, schema) => {
+        await fresh.admin.query(`CREATE ROLE ${fresh.name} LOGIN`)
+        await fresh.admin.query(`ALTER ROLE ${fresh.name} SET search_path = "${schema}", public`)
+        await fresh.admin.query(`GRANT USAGE ON SCHEMA "${schema}" TO ${fresh.name}`)
+        return { url: Object.assign(new URL(fresh.url), { username: fresh.name }).href }
+      },
+      'ALTER DATABASE … SET search_path': async (fresh, schema) => {
+        await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET search_path = "${schema}"`)
+        return fresh
+      },
+      'ALTER ROLE … IN DATABASE': async (fresh, schema) => {
+        await fresh.admin.query(`ALTER ROLE postgres IN DATABASE ${fresh.name} SET search_path = public, "${schema}"`)
+        return fresh
+      },
+    }
+    for (const [way, lead] of Object.entries(ways)) {
+      it(`is not guessed where ${way} leads to the gateway's tables elsewhere: refused, with its name, before anything is made`, async () => {
+        await using fresh = await freshPostgres(major)
+        await gatewayTables(fresh, 'Gate way.1')
+        const led = await lead(fresh, 'Gate way.1')
+        try {
+          const [told = ''] = await opening(led, NOBODY)
+          assert.match(
+            told,
+            /^refused: The gateway's tables \(audit_logs, tools\) lie in schema Gate way\.1 of .*Nothing was changed\. Set DATABASE_SCHEMA=Gate way\.1/,
+          )
+          assert.deepEqual(await opening(led, { ...NOBODY, access: 'read' }), [told])
+          assert.deepEqual(await opening(led, { schema: 'Gate way.1' }), ['"Gate way.1"."t"'])
+          const [warning = '', ...rest] = await opening(led, { schema: 'public' })
+          assert.match(
+            warning,
+            /^warning the search_path of role \w+ leads to .* in schema Gate way\.1 \(audit_logs, tools\), and they are left alone: DATABASE_SCHEMA is public$/,
+          )
+          assert.deepEqual(rest, ['"public"."t"'])
+        } finally {
+          if (way === 'ALTER ROLE … SET search_path') {
+            await fresh.admin.query(`DROP SCHEMA IF EXISTS "Gate way.1" CASCADE`)
+            await fresh.admin.query(`DROP ROLE ${fresh.name}`)
+          }
+        }
+      })
+    }
+
+    it('is not guessed where the role has a schema of its own name', async () => {
+      await using fresh = await freshPostgres(major)
+      await gatewayTables(fresh, 'postgres')
+      const [told = ''] = await opening(fresh, NOBODY)
+      assert.match(told, /^refused: .* lie in schema postgres /)
+      assert.deepEqual(await opening(fresh, { schema: 'postgres' }), ['"postgres"."t"'])
+    })
+
+    it('is public where the gateway’s tables are there, or nowhere, or in a schema the path does not lead to', async () => {
+      await using fresh = await freshPostgres(major)
+      assert.deepEqual(await opening(fresh, NOBODY), ['"public"."t"'])
+      await gatewayTables(fresh, 'elsewhere')
+      assert.deepEqual(await opening(fresh, NOBODY), ['"public"."t"'])
+      await gatewayTables(fresh, 'public')
+      assert.deepEqual(await opening(fresh, NOBODY), ['"public"."t"'])
+      // Another program's.
+      await fresh.admin.query('CREATE SCHEMA postgres; CREATE TABLE postgres.sessions (id int)')
+      assert.deepEqual(await opening(fresh, NOBODY), ['"public"."t"'])
+      await gatewayTablesBeside(fresh)
+      const [warning = '', name] = await opening(fresh, NOBODY)
+      assert.match(
+        warning,
+        /in schema postgres \(audit_logs\), and they are left alone: public has such tables too; .* set DATABASE_SCHEMA=postgres$/,
+      )
+      assert.equal(name, '"public"."t"')
+    })
+
+    it('is found out without a function or operator that a schema could hold', async () => {
+      await using fresh = await freshPostgres(major)
+      await gatewayTables(fresh, 'postgres')
+      await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET search_path = postgres, public, pg_catalog`)
+      await fresh.admin.query(`CREATE FUNCTION postgres.has_schema_privilege(oid, text) RETURNS boolean LANGUAGE sql AS 'SELECT false'`)
+      await fresh.admin.query(`CREATE FUNCTION postgres.lies(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT false'`)
+      await fresh.admin.query(`CREATE OPERATOR postgres.= (leftarg = name, rightarg = name, procedure = postgres.lies)`)
+      assert.match((await opening(fresh, NOBODY))[0]!, /^refused: .* lie in schema postgres /)
+    })
+  })
+}
+
+async function gatewayTablesBeside({ admin }: FreshPostgres): Promise<void> {
+  await admin.query('CREATE TABLE postgres.audit_logs (id int)')
+}
