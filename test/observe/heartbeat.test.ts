@@ -19,6 +19,11 @@ async function beat(file: string): Promise<readonly string[]> {
   return warnings
 }
 
+function beatAs(uid: number, file: string): Promise<readonly string[]> {
+  process.seteuid!(uid)
+  return beat(file).finally(() => process.seteuid!(0))
+}
+
 test('the health file is made, and touched with the clock’s time', async () => {
   await using place = await freshPlace()
   const file = join(place.path, 'alive')
@@ -60,15 +65,11 @@ test('a health file of somebody else is touched where it may be written, and nev
   await writeFile(file, 'precious')
   await chmod(file, 0o666)
   await chown(place.path, 1_234, 1_234)
-  const as = (work: () => Promise<readonly string[]>): Promise<readonly string[]> => {
-    process.seteuid!(1_234)
-    return work().finally(() => process.seteuid!(0))
-  }
-  const [warning = ''] = await as(() => beat(file))
+  const [warning = ''] = await beatAs(1_234, file)
   assert.match(warning, /EPERM/)
   assert.equal(await readFile(file, 'utf8'), 'precious')
   await writeFile(file, '')
   await utimes(file, 1, 1)
-  assert.deepEqual(await as(() => beat(file)), [])
+  assert.deepEqual(await beatAs(1_234, file), [])
   assert.ok((await stat(file)).mtimeMs > 1_000)
 })

@@ -8,13 +8,13 @@ import { promisify } from 'node:util'
 export interface Unusual {
   readonly name: string
   /** Puts it at a path where nothing is. */
-  readonly make: (path: string) => Promise<void>
+  readonly make: (path: string) => Promise<unknown>
 }
 
 /** What nobody writes to or waits for: a pipe that nobody reads, a device that never ends, and the like, and links to them. */
 export const NO_FILES: readonly Unusual[] = [
-  { name: 'a folder', make: async (path) => void (await mkdir(path)) },
-  { name: 'a named pipe', make: async (path) => void (await promisify(execFile)('mkfifo', [path])) },
+  { name: 'a folder', make: (path) => mkdir(path) },
+  { name: 'a named pipe', make: (path) => promisify(execFile)('mkfifo', [path]) },
   {
     name: 'a link to a named pipe',
     async make(path) {
