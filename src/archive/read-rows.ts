@@ -86,23 +86,24 @@ async function unaltered(
 
 async function digestOf(opened: OpenFile, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash('sha256')
-  await pipeline(
-    bytesOf(opened),
-    async (chunks: AsyncIterable<Buffer>) => {
-      for await (const chunk of chunks) hash.update(chunk)
-    },
-    { signal },
-  )
+  for await (const chunk of bytesOf(opened, Buffer.allocUnsafeSlow(CHUNK_BYTES))) {
+    signal?.throwIfAborted()
+    hash.update(chunk)
+  }
   return hash.digest('hex')
 }
 
-/** By the open file: who has exchanged it under its name meanwhile has exchanged another. */
-async function* bytesOf({ handle, bytes }: OpenFile): AsyncGenerator<Buffer> {
+/**
+ * By the open file: who has exchanged it under its name meanwhile has exchanged another. `reused`: for who is done with each chunk before the
+ * next.
+ */
+async function* bytesOf({ handle, bytes }: OpenFile, reused?: Buffer): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes;) {
-    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, bytes - at)), 0, null, at)
+    const chunk = reused ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    const { bytesRead } = await handle.read(chunk, 0, Math.min(chunk.length, bytes - at), at)
     if (bytesRead === 0) return
     at += bytesRead
-    yield buffer.subarray(0, bytesRead)
+    yield chunk.subarray(0, bytesRead)
   }
 }
 

@@ -38,10 +38,13 @@ async function opened(program: Program): Promise<OpenedArchive> {
       'ARCHIVE_FAILED',
       `there is no table ${ARCHIVES} in this database, so nothing was archived from it: migration 005 makes it`,
     )
-  const { directory } = archivePlanOf(program)
+  const { directory, uid } = archivePlanOf(program)
+  const folder = new ArchiveFolder(directory, job.table, uid)
+  const warning = await folder.warning()
+  if (warning !== undefined) program.events.warning(warning)
   return {
     job,
-    folder: new ArchiveFolder(directory, job.table, program.host.uid),
+    folder,
     record: new ArchiveRecord((name) => database.named(name), job.table),
   }
 }

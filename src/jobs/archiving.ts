@@ -69,6 +69,8 @@ export async function openArchiving(
     underLease: (work) => run.quietBatch(work),
     stopping,
   })
+  const warning = await archive.folder.warning()
+  if (warning !== undefined) options.listener.jobWarning(job.name, warning)
   const persistence = { database, clock, stopping }
   await persistently(persistence, () => openArchive(archive))
   const { keptMs } = target

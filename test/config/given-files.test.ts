@@ -55,8 +55,9 @@ for (const [name, read, says] of READERS) {
     const before = process.resourceUsage().maxRSS
     assert.throws(() => read(place.path, 'given'), /given has more than 1048576 bytes, the most that is read of it/)
     assert.ok(process.resourceUsage().maxRSS - before < 64 * 1024)
-    await using _socket = await socketAt(join(place.path, 'socket'))
+    await using socket = await socketAt(join(place.path, 'socket'))
     assert.throws(() => read(place.path, 'socket'), /is a socket, and a regular file is needed/)
+    assert.ok(socket)
   })
 }
 

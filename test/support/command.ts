@@ -31,6 +31,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
   readonly uid?: number
+  /** Where it is another than the user's own. */
+  readonly gid?: number
   /** Another copy of the program than this checkout. */
   readonly packageRoot?: string
   /** Ends a process that hangs, so that a test fails instead of waiting for ever. */
@@ -43,7 +45,7 @@ export function start(words: readonly string[], options: CommandOptions = {}): R
     cwd: options.cwd ?? tmpdir(),
     env: { PATH: process.env['PATH'], ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
+    ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.gid ?? options.uid }),
   })
   let stdout = ''
   let stderr = ''

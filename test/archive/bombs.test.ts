@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { open, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { test } from 'node:test'
+import { constants, createZstdCompress } from 'node:zlib'
+import { sha256, textOf, type Manifest } from '../../src/archive/format.ts'
+import { command, type Ended } from '../support/command.ts'
+import { ENGINES, type TestDatabase } from '../support/engines.ts'
+import { filesIn, freshFolder } from './support.ts'
+
+const [SQLITE] = ENGINES
+
+/** What the program takes at its highest, told as it ends. */
+const TELLS_MEMORY = `--import ${encodeURI(
+  `data:text/javascript,process.on("exit",()=>process._rawDebug("maxRSS="+process.resourceUsage().maxRSS))`,
+).replaceAll('"', '%22')}`
+
+interface Measured extends Ended {
+  readonly megabytes: number
+}
+
+interface Bombed extends AsyncDisposable {
+  readonly outside: TestDatabase
+  readonly archive: string
+  readonly file: string
+  measured(words: readonly string[]): Promise<Measured>
+}
+
+/** An archive of one file, and the program to read it. */
+async function archivedOnce(sql: string): Promise<Bombed> {
+  const outside = await SQLITE!.fresh()
+  const folder = await freshFolder()
+  const env = {
+    DATABASE_URL: outside.url,
+    ARCHIVE_ENABLED: 'true',
+    ARCHIVE_DIRECTORY: folder.path,
+    ARCHIVE_RETENTION: 'forever',
+    NODE_OPTIONS: TELLS_MEMORY,
+  }
+  assert.equal((await command(['migrate'], { env })).code, 0)
+  await outside.sql(sql)
+  const run = await command(['--run-now', '--job', 'purge-audit-logs', '--accept-empty-table'], { env })
+  assert.equal(run.code, 0, run.stdout)
+  return {
+    outside,
+    archive: folder.path,
+    file: (await filesIn(folder.path))[0]!,
+    async measured(words) {
+      const ended = await command(words, { env })
+      const megabytes = Math.max(...[...ended.stderr.matchAll(/maxRSS=(\d+)/g)].map((match) => Number(match[1]) / 1024))
+      return { ...ended, megabytes }
+    },
+    async [Symbol.asyncDispose]() {
+      await outside[Symbol.asyncDispose]()
+      await folder[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const FEW = `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'a', 's', '2020-01-02 03:04:05')`
+/** A part of 64 MB: rows of half a megabyte of letters that do not compress away. */
+const MANY = `INSERT INTO audit_logs (tool_name, "user", action, status, output, timestamp)
+  WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 128)
+  SELECT 't', 'u', 'a', 's', hex(randomblob(262144)), '2020-01-02 03:04:05' FROM s`
+
+const BOMB_BYTES = 1_500 * 2 ** 20
+
+/** So many bytes of one kind in one frame, and the digests of the file and of what is in it. */
+async function makeBomb(
+  path: string,
+  bytes: number,
+  filling: string,
+): Promise<{ fileBytes: number; fileSha256: string; rowsSha256: string }> {
+  const rows = createHash('sha256')
+  const chunk = Buffer.alloc(2 ** 20, filling)
+  const handle = await open(path, 'w')
+  await pipeline(
+    function* () {
+      for (let at = 0; at < bytes; at += chunk.length) {
+        rows.update(chunk)
+        yield chunk
+      }
+    },
+    createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
+    handle.createWriteStream(),
+  )
+  const file = createHash('sha256')
+  for await (const each of createReadStream(path)) file.update(each as Buffer)
+  return { fileBytes: (await stat(path)).size, fileSha256: file.digest('hex'), rowsSha256: rows.digest('hex') }
+}
+
+/** Whoever can write to the archive and to the database agrees with himself. */
+async function forged({ archive, outside, file }: Bombed, changes: Partial<Manifest['file']>): Promise<void> {
+  const path = join(archive, file.replace('.ndjson.zst', '.json'))
+  const manifest = JSON.parse(await readFile(path, 'utf8')) as Manifest
+  const text = textOf({ ...manifest, file: { ...manifest.file!, ...changes } })
+  await writeFile(path, text)
+  await outside.sql(`UPDATE maintenance_archives SET head = '${sha256(text)}'`)
+}
+
+/** From its sources the program takes some 105 MB without anything to read; the documented container of an archive has 256. */
+const LITTLE_MB = 144
+const CONTAINER_MB = 256
+
+const RUN = ['--run-now', '--job', 'purge-audit-logs']
+const READERS: readonly (readonly string[])[] = [['archive', 'verify'], ['archive', 'restore'], RUN]
+
+test('a bomb in the place of a file is not unpacked', async (context) => {
+  await using it = await archivedOnce(FEW)
+  const { fileBytes } = await makeBomb(join(it.archive, it.file), BOMB_BYTES, 'a')
+  assert.ok(fileBytes < 400_000, `${fileBytes}`)
+  for (const words of READERS) {
+    const { code, megabytes, stdout, stderr } = await it.measured(words)
+    assert.equal(code, 1, stdout + stderr)
+    assert.match(stdout + stderr, /was altered after it was written/)
+    assert.ok(megabytes < LITTLE_MB, `${words.join(' ')}: ${megabytes} MB`)
+    context.diagnostic(`${words.join(' ')}: ${Math.round(megabytes)} MB`)
+  }
+})
+
+test('a bomb that its manifest, and the database, agree with is unpacked to the longest row, and kept nowhere', async (context) => {
+  await using it = await archivedOnce(FEW)
+  const sums = await makeBomb(join(it.archive, it.file), BOMB_BYTES, 'a')
+  await forged(it, { ...sums, bytes: BOMB_BYTES, rows: 1 })
+  const { code, megabytes, stdout } = await it.measured(['archive', 'verify'])
+  assert.equal(code, 1)
+  assert.match(stdout, /holds a row of more than \d+ MiB, which is not read/)
+  assert.ok(megabytes < CONTAINER_MB, `${megabytes} MB`)
+  context.diagnostic(`archive verify: ${Math.round(megabytes)} MB`)
+})
+
+test('a bomb that its manifest tells less of is unpacked no further than that', async (context) => {
+  for (const described of [
+    { bytes: 100, rows: 1 },
+    { bytes: BOMB_BYTES, rows: 3 },
+  ]) {
+    await using it = await archivedOnce(FEW)
+    const sums = await makeBomb(join(it.archive, it.file), 200 * 2 ** 20, 'a\n')
+    await forged(it, { ...sums, ...described })
+    for (const words of READERS) {
+      const { code, megabytes, stdout, stderr } = await it.measured(words)
+      assert.equal(code, 1, stdout + stderr)
+      assert.match(stdout + stderr, /does not hold the rows that its manifest describes/)
+      assert.ok(megabytes < LITTLE_MB, `${words.join(' ')}: ${megabytes} MB`)
+      context.diagnostic(`${words.join(' ')}: ${Math.round(megabytes)} MB`)
+    }
+  }
+})
+
+test('a frame that asks for more memory than any of ours is refused', async () => {
+  await using it = await archivedOnce(FEW)
+  const path = join(it.archive, it.file)
+  const frame = createZstdCompress({ params: { [constants.ZSTD_c_windowLog]: 27, [constants.ZSTD_c_compressionLevel]: 1 } })
+  const handle = await open(path, 'w')
+  await pipeline(
+    function* () {
+      for (let at = 0; at < 300; at += 1) yield Buffer.alloc(2 ** 20, 'a\n')
+    },
+    frame,
+    handle.createWriteStream(),
+  )
+  const bytes = await readFile(path)
+  await forged(it, { fileBytes: bytes.length, fileSha256: sha256(bytes), bytes: 300 * 2 ** 20, rows: 150 * 2 ** 20 })
+  const { code, megabytes, stdout } = await it.measured(['archive', 'verify'])
+  assert.equal(code, 1)
+  assert.match(stdout, /does not hold the rows that its manifest describes \(.*(?:window|memory)/i)
+  assert.ok(megabytes < LITTLE_MB, `${megabytes} MB`)
+})
+
+test('a manifest of two gigabytes is not read', async () => {
+  await using it = await archivedOnce(FEW)
+  await truncate(join(it.archive, it.file.replace('.ndjson.zst', '.json')), 2 * 2 ** 30)
+  for (const words of READERS) {
+    const { code, megabytes, stdout, stderr } = await it.measured(words)
+    assert.equal(code, 1, stdout + stderr)
+    assert.match(stdout + stderr, /has 2147483648 bytes, more than any manifest/)
+    assert.ok(megabytes < LITTLE_MB, `${words.join(' ')}: ${megabytes} MB`)
+  }
+})
+
+test('an honest part of 64 MB is verified and restored within the documented container', async (context) => {
+  await using it = await archivedOnce(MANY)
+  assert.ok((await stat(join(it.archive, it.file))).size > 30 * 2 ** 20)
+  for (const words of [
+    ['archive', 'verify'],
+    ['archive', 'restore'],
+  ]) {
+    const { code, megabytes, stdout, stderr } = await it.measured(words)
+    assert.equal(code, 0, stdout + stderr)
+    assert.ok(megabytes < CONTAINER_MB, `${words.join(' ')}: ${megabytes} MB`)
+    context.diagnostic(`${words.join(' ')}: ${Math.round(megabytes)} MB`)
+  }
+})
