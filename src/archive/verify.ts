@@ -23,15 +23,16 @@ export interface Verification {
 export interface VerifyOptions extends LookOptions {
   /** `2026-08-25`: files of earlier days are not read; their manifests are. */
   readonly since: string | undefined
+  readonly stopping?: AbortSignal
 }
 
 /** Reads every manifest and every file, and compares the chain's end with the database. Changes nothing. */
-export async function verify({ since, ...options }: VerifyOptions): Promise<Verification> {
+export async function verify({ since, stopping, ...options }: VerifyOptions): Promise<Verification> {
   const { folder } = options
   let seen = await look(options)
   const isRead = ({ day }: RowsFile): boolean => since === undefined || day >= since
   const read = seen.files.filter(isRead)
-  const suspect = await wrongAmong(folder, [...read, ...seen.unvouched.filter(isRead)])
+  const suspect = await wrongAmong(folder, [...read, ...seen.unvouched.filter(isRead)], stopping)
   if (suspect.size > 0) {
     // A run may have removed one meanwhile, whose time had come: what is left counts.
     seen = await look(options)
@@ -53,10 +54,10 @@ export async function verify({ since, ...options }: VerifyOptions): Promise<Veri
 }
 
 /** By path, what is wrong. */
-async function wrongAmong(folder: ArchiveFolder, files: readonly RowsFile[]): Promise<Map<string, string>> {
+async function wrongAmong(folder: ArchiveFolder, files: readonly RowsFile[], stopping?: AbortSignal): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   for (const file of files) {
-    const problem = await problemOf(folder, file)
+    const problem = await problemOf(folder, file, stopping)
     if (problem !== undefined) found.set(file.path, problem)
   }
   return found

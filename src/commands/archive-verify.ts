@@ -14,10 +14,10 @@ export async function verifyArchive(
   { folder, record }: OpenedArchive,
   { since, json }: { readonly since: Since | undefined; readonly json: boolean },
 ): Promise<ExitCode> {
-  const { host, database } = program
+  const { host, database, shutdown } = program
   const now = await database.now()
   const day = since === undefined ? undefined : 'day' in since ? since.day : formatDay(now - since.agoMs)
-  const found = await verify({ database, record, folder, since: day })
+  const found = await verify({ database, record, folder, since: day, stopping: shutdown.stopping })
   if (json) host.print(`${JSON.stringify(found, null, 2)}\n`)
   else {
     for (const problem of found.problems) host.print(`${visible(problem)}\n`)
