@@ -75,6 +75,7 @@ export interface Precedent {
 /**
  * `undefined`: no run of the job was ever allowed to delete. By the order in which runs were opened, not by their times, which a wrong clock may have given. A run
  * that was stopped since is one end of a gap: what is written after it does not fill that gap.
+ * The time before is told by max, which has a form for exactly this type; lag has one for any, and somebody's own for this type would fit better.
  */
 export async function precedentOf(query: Query, table: string, job: string, now: EpochMs, apartMs: number): Promise<Precedent | undefined> {
   const { rows } = await query.query<{ id: number; retention: number }>(
@@ -85,7 +86,7 @@ export async function precedentOf(query: Query, table: string, job: string, now:
   if (last === undefined) return undefined
   const { rows: gaps } = await query.query<Gap>(
     `SELECT s.earlier AS "from", s.later AS "to" FROM (
-       SELECT r.at AS later, lag(r.at) OVER (ORDER BY r.id) AS earlier FROM (
+       SELECT r.at AS later, max(r.at) OVER (ORDER BY r.id ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING) AS earlier FROM (
          SELECT id, started_at AS at FROM ${table} WHERE job = $1 AND id >= CAST($2 AS bigint) AND started_at <= CAST($3 AS bigint)
          UNION ALL SELECT CAST($4 AS bigint) AS id, CAST($5 AS bigint) AS at
        ) AS r
