@@ -90,9 +90,9 @@ export class Arena implements AsyncDisposable {
   }
 
   /** The undisturbed run after the faults, and then the whole truth. */
-  async settle(): Promise<void> {
+  async settle(options: CommandOptions = {}): Promise<void> {
     await this.leasesFree()
-    const ended = await this.run(['--run-now'])
+    const ended = await this.run(['--run-now'], options)
     must(ended.code === 0, `the undisturbed run after the faults exits ${ended.code}`)
     for (const line of events(ended, 'job.finished'))
       must(

@@ -11,8 +11,10 @@ import { manyWorkers } from './kinds/many-workers.ts'
 import { movedClock } from './kinds/moved-clock.ts'
 import { pooler } from './kinds/pooler.ts'
 import { readOnlyFile } from './kinds/read-only-file.ts'
+import { staleReplica } from './kinds/stale-replica.ts'
 import { stoppedServer } from './kinds/stopped-server.ts'
 import { suspended } from './kinds/suspended.ts'
+import { switchedOver } from './kinds/switched-over.ts'
 import { terminatedBackend } from './kinds/terminated-backend.ts'
 import { writeLock } from './kinds/write-lock.ts'
 import { optionsFrom, usage, UsageError, type Options } from './options.ts'
@@ -23,6 +25,8 @@ import { Tally } from './tally.ts'
 /** Those that wait longest come first. */
 const FAULTS: readonly Fault[] = [
   brokenLink,
+  switchedOver,
+  staleReplica,
   suspended,
   manyWorkers,
   killedPurging,

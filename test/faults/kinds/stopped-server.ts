@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client, types } from 'pg'
 import { POSTGRES_MAJORS, startPostgres } from '../../support/postgres-server.ts'
 import { ENGINES, type TestDatabase } from '../../support/engines.ts'
 import { endDaemon, startDaemon, worksAfter } from '../daemon.ts'
 import { onEach, type Fault } from '../fault.ts'
+import { asked } from '../replicated.ts'
 import { SUBJECTS } from '../subjects.ts'
 import { isSqlite } from '../dialect.ts'
 
@@ -43,20 +43,10 @@ export const stoppedServer: Fault = {
   },
 }
 
-/** Connected anew each time, since the server goes away in between. */
 function reached(url: string): TestDatabase {
   return {
     url,
-    async sql<Row>(text: string, values: readonly (string | number | null)[] = []) {
-      const client = new Client({ connectionString: url })
-      client.setTypeParser(types.builtins.INT8, Number)
-      await client.connect()
-      try {
-        return (await client.query(text, [...values])).rows as Row[]
-      } finally {
-        await client.end()
-      }
-    },
+    sql: <Row>(text: string, values: readonly (string | number | null)[] = []) => asked<Row>(url, text, values),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
 }
