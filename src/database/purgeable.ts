@@ -24,6 +24,8 @@ export interface Purgeable {
   tidy(last: boolean): Promise<void>
   /** Bytes inside the database that freed rows leave for new ones; what cannot be told cheaply is `undefined`. */
   reusableBytes(): Promise<number | undefined>
+  /** False where it is certain that no gateway ever wrote to this database: it may be another than the gateway's. */
+  gatewayHasWritten(): Promise<boolean>
   /** Bytes that the whole database takes. */
   sizeBytes(): Promise<number>
 }

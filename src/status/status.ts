@@ -2,6 +2,7 @@ import { DatabaseError, type Database, type Label } from '../database/database.t
 import { messageOf } from '../errors.ts'
 import { LEASES } from '../jobs/history.ts'
 import { runTables, type RunTables } from '../jobs/past-runs.ts'
+import { LEDGER } from '../migrations/ledger.ts'
 import type { MigrationFile } from '../migrations/files.ts'
 import type { Clock, EpochMs } from '../time.ts'
 import { readDeletedByDay, type ReadDeletions } from './deleted-by-day.ts'
@@ -34,7 +35,7 @@ export interface Status {
 export interface DatabaseStatus extends Label {
   readonly reachable: boolean
   readonly sizeBytes: number | undefined
-  /** Why it cannot be reached, or why its size is not known. */
+  /** Why it cannot be reached, why its size is not known, or that no gateway has ever written to it. */
   readonly problem: string | undefined
 }
 
@@ -50,6 +51,9 @@ export interface StatusContext {
   readonly clock: Clock
 }
 
+const NEVER_WRITTEN =
+  'the gateway has never written to this database: its tables are as the worker made them; where a gateway is at work, DATABASE_URL names another database than its'
+
 const DAYS_OF_DELETIONS = 90
 
 /**
@@ -62,6 +66,8 @@ export async function readStatus(database: Database, context: StatusContext, bef
     const at = await database.now()
     const relations = await database.relations()
     const size = await asked(() => database.sizeBytes())
+    const made = relations.get(LEDGER)?.kind === 'table'
+    const written = made ? await asked(() => database.gatewayHasWritten()) : undefined
     const jobs: JobStatus[] = []
     const tables = relations.get(LEASES)?.kind === 'table' ? runTables(database, relations) : undefined
     for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, tables }))
@@ -70,7 +76,12 @@ export async function readStatus(database: Database, context: StatusContext, bef
     return {
       at,
       version: context.version,
-      database: { ...database.label, reachable: true, sizeBytes: size.answer, problem: size.problem },
+      database: {
+        ...database.label,
+        reachable: true,
+        sizeBytes: size.answer,
+        problem: size.problem ?? (written?.answer === false ? NEVER_WRITTEN : undefined),
+      },
       migrations: await readMigrations(database, context.files, context.migrationsEnabled),
       scheduleTimeZone: context.scheduleTimeZone,
       jobs,

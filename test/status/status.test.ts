@@ -222,3 +222,18 @@ function losing(database: Database, number: number): Database {
     },
   })
 }
+
+describe('the status of a file that only the worker has ever written to', () => {
+  it('says so until the gateway writes', async () => {
+    await using fixture = await migrated(ENGINES[0]!)
+    const { outside, database } = fixture
+    const problem = async (): Promise<string | undefined> => (await readStatus(database, context())).database.problem
+    assert.match(String(await problem()), /^the gateway has never written to this database: .* DATABASE_URL names another/)
+    await run(database)
+    assert.match(String(await problem()), /^the gateway has never written/)
+    await expiredSessions(outside, ENGINES[0]!, 1)
+    assert.equal(await problem(), undefined)
+    await run(database)
+    assert.equal(await problem(), undefined)
+  })
+})

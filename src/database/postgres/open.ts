@@ -77,6 +77,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     tidy: async () => undefined,
     // What vacuum has made reusable is known only to extensions such as pg_freespacemap.
     reusableBytes: async () => undefined,
+    // The worker makes no database on a server: whoever made this one knows it.
+    gatewayHasWritten: () => Promise.resolve(true),
     sizeBytes: async () =>
       (await queries.query<{ bytes: number }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database()) AS bytes')).rows[0]
         ?.bytes ?? 0,

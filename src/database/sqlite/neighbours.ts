@@ -108,7 +108,15 @@ async function holdsTheGateway(path: string, owners: readonly number[] | undefin
   }
 }
 
-const GATEWAY_TABLES: ReadonlySet<string> = new Set(['tools', 'audit_logs', 'mcp_servers', 'policy_decisions', 'api_keys', 'sessions'])
+/** In lower case. */
+export const GATEWAY_TABLES: ReadonlySet<string> = new Set([
+  'tools',
+  'audit_logs',
+  'mcp_servers',
+  'policy_decisions',
+  'api_keys',
+  'sessions',
+])
 
 /** Of the beginning of a file, as SQLite reads it in memory: nothing on the disk is opened, locked or made. */
 function tablesIn(bytes: Buffer): readonly string[] {

@@ -14,6 +14,7 @@ import { SqliteExpiredRows } from './slices.ts'
 import { Snapshot } from './snapshot.ts'
 import { isReplicated, syncLog, WriteAheadLog } from './write-ahead-log.ts'
 import { makeRestoreTable, restore } from './restoring.ts'
+import { gatewayHasWritten } from './written.ts'
 import { instantOf } from './instants.ts'
 import { storedColumns } from './stored-rows.ts'
 
@@ -91,6 +92,7 @@ function databaseOf(
     pressure: () => housekeeping.pressure(),
     tidy: (last) => (access === 'read' ? Promise.resolve() : housekeeping.tidy(last)),
     reusableBytes: () => housekeeping.reusableBytes(),
+    gatewayHasWritten: () => session.read(gatewayHasWritten),
     sizeBytes: () => session.read(() => connection.figure('PRAGMA page_count') * connection.figure('PRAGMA page_size')),
 
     worksElsewhere: false,
