@@ -47,7 +47,7 @@ let server: Client
 const mark = randomBytes(4).toString('hex')
 const role = `gate2way_role_${mark}`
 
-void before(async () => {
+before(async () => {
   template = await freshPostgres(MAJOR)
   const migrated = await command(['migrate'], { env: { DATABASE_URL: template.url } })
   assert.equal(migrated.code, 0, migrated.stdout)
@@ -63,7 +63,7 @@ void before(async () => {
   await server.connect()
 })
 
-void after(async () => {
+after(async () => {
   await server.query(`DROP DATABASE ${template.name} WITH (FORCE)`)
   await server.query(`DROP ROLE ${role}`)
   await server.end()

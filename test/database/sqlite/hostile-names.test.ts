@@ -6,7 +6,6 @@ import { JOBS } from '../../../src/catalogue.ts'
 import type { Database } from '../../../src/database/database.ts'
 import { readMigrationFiles } from '../../../src/migrations/files.ts'
 import { migrate } from '../../../src/migrations/migrate.ts'
-import { NOTHING_ACCEPTED } from '../../../src/retention/safety.ts'
 import { readStatus } from '../../../src/status/status.ts'
 import { DAY, hostClock, SECOND } from '../../../src/time.ts'
 import { freshFolder, purged, restored, verified } from '../../archive/support.ts'
@@ -74,7 +73,7 @@ async function life(given?: {
     if (given?.when === 'after') planted = await together(gateway, () => given.plant(gateway, database, given.names))
     await migrateAll(database)
     const jobs: string[] = []
-    const accepted = { ...NOTHING_ACCEPTED, emptyTable: true }
+    const accepted = new Set(['empty-table'] as const)
     for (const job of JOBS.filter((each) => each.archived !== true)) {
       const { outcome, deleted, error } = await run(database, { job, accepted })
       jobs.push(`${job.name}: ${outcome} ${deleted} ${String(error)}`)
@@ -156,15 +155,15 @@ function fill(gateway: BetterSqlite3.Database): void {
 /** What is prepared and executed meanwhile, by anybody, taken apart into names. */
 async function recorded(work: () => ReturnType<typeof life>): Promise<{ result: Result; names: Names }> {
   const statements: string[] = []
-  const { prepare, exec } = BetterSqlite3.prototype
+  const own = { ...BetterSqlite3.prototype }
   Object.assign(BetterSqlite3.prototype, {
     prepare(this: BetterSqlite3.Database, sql: string) {
       statements.push(sql)
-      return prepare.call(this, sql)
+      return own.prepare.call(this, sql)
     },
     exec(this: BetterSqlite3.Database, sql: string) {
       statements.push(sql)
-      return exec.call(this, sql)
+      return own.exec.call(this, sql)
     },
   })
   try {
@@ -174,7 +173,7 @@ async function recorded(work: () => ReturnType<typeof life>): Promise<{ result: 
       assert.ok(used.has(name), name)
     return { result, names: { used: [...used].toSorted((a, b) => (a < b ? -1 : 1)), taken } }
   } finally {
-    Object.assign(BetterSqlite3.prototype, { prepare, exec })
+    Object.assign(BetterSqlite3.prototype, own)
   }
 }
 
