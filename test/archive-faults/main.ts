@@ -1,5 +1,6 @@
 // What `npm run test:archive-faults` runs: an archiving purge that is killed at so many moments, on each engine, and after each of them: no row
 // is lost, and after one more run every expired row is in exactly one file and not in the database. `--full` kills 200 times, else 20; `--seed N`.
+// Then a reconciliation is killed as often; `--reconcile`: nothing else is.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readdir, readFile, rm } from 'node:fs/promises'
@@ -10,6 +11,7 @@ import { parseArgs } from 'node:util'
 import { zstdDecompressSync } from 'node:zlib'
 import { POSTGRES_MAJORS, startPostgres } from '../support/postgres-server.ts'
 import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { restorable } from '../archive/restorable.ts'
 import { freshFolder } from '../archive/support.ts'
 
 const COMMAND = fileURLToPath(new URL('../../bin/mcp-gateway-maintenance.js', import.meta.url))
@@ -17,7 +19,9 @@ const DIE_AT = new URL('die-at.ts', import.meta.url).href
 /** The first statement of a run of the job, so that what is killed is the purge and not the start. */
 const BEGINNING = 'maintenance_archives'
 
-const { values } = parseArgs({ options: { full: { type: 'boolean' }, seed: { type: 'string' }, only: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { full: { type: 'boolean' }, seed: { type: 'string' }, only: { type: 'string' }, reconcile: { type: 'boolean' } },
+})
 const kills = values.full === true ? 200 : 20
 const seed = Number(values.seed ?? 20_261_124)
 
@@ -28,8 +32,10 @@ interface Ended {
   readonly moments: number
 }
 
-function runs(url: string, directory: string, dieAt: number): Promise<Ended> {
-  const words = ['--run-now', '--job', 'purge-audit-logs', '--accept-empty-table']
+const PURGE = ['--run-now', '--job', 'purge-audit-logs', '--accept-empty-table']
+const RECONCILE = ['archive', 'reconcile']
+
+function runs(url: string, directory: string, dieAt: number, words: readonly string[] = PURGE): Promise<Ended> {
   const child = spawn(process.execPath, ['--import', DIE_AT, COMMAND, ...words], {
     cwd: tmpdir(),
     env: {
@@ -81,7 +87,7 @@ async function idsInFiles(directory: string): Promise<Map<number, number>> {
   const found = new Map<number, number>()
   const names = await readdir(directory, { recursive: true }).catch(() => [])
   for (const name of names) {
-    if (!name.endsWith('.ndjson.zst') || name.includes('.writing')) continue
+    if (!name.endsWith('.ndjson.zst') || name.includes('.writing') || name.startsWith('reconciled/')) continue
     const lines = zstdDecompressSync(await readFile(join(directory, name)))
       .toString()
       .split('\n')
@@ -157,6 +163,66 @@ async function survive(engine: TestEngine): Promise<void> {
   )
 }
 
+/**
+ * A database that is older than its archive, killed while it is reconciled, by itself or by the purge behind it. What was archived meanwhile is in no
+ * table, in one, or in part, so that files of every kind are made.
+ */
+async function reconciles(engine: TestEngine): Promise<void> {
+  const next = random(seed)
+  let killed = 0
+  let moments = 200
+  while (killed < kills) {
+    await using base = await restorable(engine)
+    await using folder = await freshFolder()
+    const { outside } = base
+    const sound = async (words: readonly string[]): Promise<void> => {
+      const ended = await runs(outside.url, folder.path, 0, words)
+      assert.equal(ended.code, 0, ended.output)
+      if (words === RECONCILE) moments = Math.max(50, ended.moments)
+    }
+    await fill(outside, engine)
+    await sound(PURGE)
+    await fill(outside, engine)
+    await outside.sql('UPDATE audit_logs SET id = id + 10000')
+    const restore = await base.backUp()
+    await fill(outside, engine)
+    await outside.sql('UPDATE audit_logs SET id = id + 20000 WHERE id NOT BETWEEN 10000 AND 19999')
+    const ids = [...(await idsInFiles(folder.path)).keys(), ...(await idsInTable(outside))].toSorted((a, b) => a - b)
+    await sound(PURGE)
+    await restore()
+    // Nothing that was deleted is deleted twice.
+    const names = new Set((await readdir(folder.path, { recursive: true })).filter((name) => name.endsWith('.zst')))
+    for (let again = 0; again < 3; again += 1) {
+      const ended = await runs(outside.url, folder.path, 1 + Math.floor(next() * moments), RECONCILE)
+      await forgetLease(outside)
+      if (!ended.killed) break
+      killed += 1
+      const left = new Set((await readdir(folder.path, { recursive: true })).map((name) => name.replace(/^reconciled\//, '')))
+      assert.deepEqual(
+        [...names].filter((name) => !left.has(name)),
+        [],
+        `${engine.name}: files that are gone`,
+      )
+    }
+    await sound(RECONCILE)
+    await sound(PURGE)
+    assert.deepEqual(await idsInTable(outside), [])
+    const files = await idsInFiles(folder.path)
+    assert.deepEqual(
+      [...files.keys()].toSorted((a, b) => a - b),
+      ids,
+    )
+    assert.deepEqual(
+      [...files.values()].filter((times) => times !== 1),
+      [],
+      `${engine.name}: rows that are in several files`,
+    )
+    const verified = await verify(outside.url, folder.path)
+    assert.equal(verified.code, 0, verified.output)
+  }
+  process.stdout.write(`${engine.name}: ${killed} kills of a reconciliation; rows lost 0, rows in two files 0, files deleted 0\n`)
+}
+
 function verify(url: string, directory: string): Promise<{ code: number | null; output: string }> {
   const child = spawn(process.execPath, [COMMAND, 'archive', 'verify'], {
     env: { PATH: process.env['PATH'], DATABASE_URL: url, ARCHIVE_DIRECTORY: directory },
@@ -173,7 +239,10 @@ try {
   process.stdout.write(`seed ${seed}, ${kills} kills on each engine\n`)
   // One PostgreSQL is enough: what differs between them is none of the archive's.
   for (const engine of [ENGINES[0]!, ENGINES.at(-1)!])
-    if (values.only === undefined || engine.name.startsWith(values.only)) await survive(engine)
+    if (values.only === undefined || engine.name.startsWith(values.only)) {
+      if (values.reconcile !== true) await survive(engine)
+      await reconciles(engine)
+    }
 } finally {
   await Promise.all(servers.map(({ server }) => server.stop()))
 }
