@@ -54,7 +54,10 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
     connections,
     showsTo: hostRule({ loopback: isLoopback(address.address), allowed: options.allowedHosts }),
   }
-  const parser = createHttpServer({ maxHeaderSize: LONGEST_HEADER_BYTES }, (request, response) => void answer(answering, request, response))
+  const parser = createHttpServer(
+    { maxHeaderSize: LONGEST_HEADER_BYTES, insecureHTTPParser: false },
+    (request, response) => void answer(answering, request, response),
+  )
   parser.on('checkExpectation', (_request, response: ServerResponse) => send(response, plain(417, 'no expectation is met here')))
   parser.on('clientError', (error: NodeJS.ErrnoException, request) => {
     if (request.writable) request.end(REFUSALS[error.code ?? ''] ?? refusal('400 Bad Request'))
