@@ -3,6 +3,8 @@
 import { connect, type Socket } from 'node:net'
 
 const LONGEST_MS = 60_000
+/** 600 then open 2,400 connections a second: more than that is a matter of how fast a process can accept them, not of what it does with them. */
+const AGAIN_MS = 250
 
 const request = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
 
@@ -59,7 +61,7 @@ function flood(socket: Socket, first: string, more: string): void {
 function attack(port: number, kind: Kind): void {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
-  socket.once('close', () => setTimeout(attack, 20, port, kind))
+  socket.once('close', () => setTimeout(attack, AGAIN_MS, port, kind))
   socket.once('connect', () => {
     socket.resume()
     KINDS[kind](socket)
