@@ -4,7 +4,7 @@ import { DatabaseError, type Trouble } from '../database.ts'
 
 /**
  * What the driver throws, as far as it is read here: a server's error has a SQLSTATE, a socket's a code of the system, some have none. Its texts
- * are one line each and hold no secret; what a row holds (the server's `detail`) is not among them.
+ * hold no secret, and but for `where` are one line; what a row holds (the server's `detail`) is not among them.
  */
 export interface DriverError {
   readonly message: string
@@ -12,7 +12,7 @@ export interface DriverError {
   readonly hint?: string | undefined
   /** Counted in code points from 1. */
   readonly position?: string | undefined
-  /** The innermost function that the error came through, a trigger's for example. */
+  /** The functions and statements that the error came through, a line each, the innermost first. */
   readonly where?: string | undefined
   /** Of a host with several addresses: one error each. */
   readonly errors?: readonly unknown[] | undefined
@@ -82,7 +82,7 @@ export function databaseError(thrown: unknown): DatabaseError {
   const error = asDriverError(thrown)
   const state = error.code === undefined ? '' : ` [${error.code}]`
   const hint = error.hint === undefined ? '' : ` (${error.hint})`
-  const place = error.where === undefined ? '' : `, in ${error.where}`
+  const place = error.where === undefined ? '' : `, in ${error.where.split('\n', 1)[0]}`
   const text = `${explanation(error)}${hint}${place}${state}`
   const position = Number(error.position)
   return new DatabaseError(troubleOf(error), text, { cause: thrown, ...(position > 0 ? { position } : {}) })
@@ -99,6 +99,9 @@ export function explanation(error: DriverError): string {
   return error.message === '' && error.errors !== undefined ? error.errors.map(messageOf).join(', ') : error.message
 }
 
+/** A trigger's function may stand behind the statement that failed in it; a recursion can make a line of context each time. */
+const MOST_CONTEXT_LINES = 20
+
 /** What `pg` throws, as it may be passed on. `secrets` are those of the connection. */
 export function driverError(thrown: unknown, secrets: readonly string[]): Error & DriverError {
   const given: DriverError = thrown instanceof Error ? thrown : { message: String(thrown) }
@@ -108,7 +111,15 @@ export function driverError(thrown: unknown, secrets: readonly string[]): Error 
     ...(code === undefined ? {} : { code }),
     ...(hint === undefined ? {} : { hint: foreignText(hint, secrets) }),
     ...(position === undefined ? {} : { position }),
-    ...(where === undefined ? {} : { where: foreignText(where.split('\n', 1)[0]!, secrets) }),
+    ...(where === undefined
+      ? {}
+      : {
+          where: where
+            .split('\n')
+            .slice(0, MOST_CONTEXT_LINES)
+            .map((line) => foreignText(line, secrets))
+            .join('\n'),
+        }),
     ...(errors === undefined ? {} : { errors: errors.map((each) => driverError(each, secrets)) }),
   })
 }
