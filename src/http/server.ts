@@ -31,8 +31,8 @@ const MOST_SENDING = 64
 /** From the beginning of a connection to its answer, and from a page's first byte to its last at the client's end. */
 const LONGEST_MS = 5 * SECOND
 const LONGEST_HEADER_BYTES = 8 * 1024
-/** More than all that somebody opens at once; those who come then wait for their turn instead of for a second and a new attempt. */
-const MOST_NOT_ACCEPTED = 4096
+/** A burst waits for its turn instead of for a second and a new attempt; a longer queue would make a flood's dead connections the probe's wait. */
+const MOST_NOT_ACCEPTED = 1024
 
 /**
  * Listens until disposed. Rejects with `HTTP_UNAVAILABLE` where it cannot. Memory and work are bounded whatever is sent and however slowly it is

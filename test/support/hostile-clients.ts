@@ -37,9 +37,9 @@ export const KINDS = {
   'a tunnel': (socket) => socket.write('CONNECT localhost:22 HTTP/1.1\r\nHost: localhost\r\n\r\n'),
   'an expectation': (socket) => socket.write('POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n'),
   'an end before the answer': (socket) => socket.end(request('/')),
-  'a reset': (socket) => {
+  'a reset in the middle of the answer': (socket) => {
+    socket.once('data', () => socket.resetAndDestroy())
     socket.write(request('/'))
-    setTimeout(() => socket.resetAndDestroy(), 5)
   },
 } as const satisfies Readonly<Record<string, (socket: Socket) => unknown>>
 
