@@ -123,3 +123,16 @@ async function endedAfterStop(server: StoppableServer, running: Running): Promis
   assert.ok(tookMs < CONNECT_TIMEOUT_MS + 10_000, `${Math.round(tookMs)} ms`)
   return ended
 }
+
+for (const engine of ENGINES.filter(({ name }) => name !== 'sqlite')) {
+  test(`${engine.name}: a connection that is lost while no run comes is made again at once`, async () => {
+    await using database = await engine.fresh()
+    const never = Object.fromEntries(JOBS.map((job) => [`${job.environment}_SCHEDULE`, '0 0 29 2 *']))
+    const worker = start([], { env: { DATABASE_URL: database.url, SCHEDULE_CATCH_UP: 'false', ...never } })
+    await worker.line((line) => line['event'] === 'migrations.current')
+    await database.sql(TERMINATE)
+    await worker.line((line) => line['event'] === 'database.regained')
+    worker.kill('SIGTERM')
+    assert.equal((await worker.ended).code, 0)
+  })
+}
