@@ -1,13 +1,14 @@
 import type { Settings } from '../config/load.ts'
 import { LEASES, RUNS } from '../jobs/history.ts'
+import { persistently } from '../jobs/persistence.ts'
 import type { RunnerOptions } from '../jobs/run-job.ts'
 import { archivePlanOf, type Program } from '../program.ts'
 import { DAY, formatDuration } from '../time.ts'
 
 /** What runs have in common. Once migrations are done: whether the tables are there that runs are recorded in is looked up here, once. */
 export async function openRunner(program: Program): Promise<RunnerOptions> {
-  const { host, settings, events, database } = program
-  const recorded = await hasTables(program)
+  const { host, settings, events, database, shutdown } = program
+  const recorded = await persistently({ database, clock: host.clock, stopping: shutdown.stopping }, () => hasTables(program))
   if (!recorded)
     events.warning(
       `${RUNS} and ${LEASES} are missing: runs are not recorded, other workers are not kept from the same job, and missed runs are not made up for after a restart`,

@@ -54,7 +54,7 @@ for (const major of POSTGRES_MAJORS) {
     const env = { DATABASE_URL: server.url, DATABASE_CONNECT_TIMEOUT: `${CONNECT_TIMEOUT_MS}ms` }
     assert.equal((await command(['migrate'], { env })).code, 0)
     await server.admin.query(`INSERT INTO audit_logs (tool_name, "user", action, status, timestamp)
-      SELECT 't', 'u', 'a', 's', CASE n WHEN 1 THEN now() ELSE now() - interval '100 days' END FROM generate_series(1, 200000) AS n`)
+      SELECT 't', 'u', 'a', 's', CASE WHEN n <= 200 THEN now() ELSE now() - interval '100 days' END FROM generate_series(1, 200199) AS n`)
     const running = start(['--run-now'], { env })
     for (let begun = false; !begun; await sleep(2)) {
       begun = (await server.admin.query('SELECT FROM maintenance_runs WHERE rows_deleted > 0')).rows.length > 0
