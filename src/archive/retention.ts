@@ -1,10 +1,12 @@
 import type { Query, Transaction } from '../database/database.ts'
+import { readBack } from '../database/read-back.ts'
 import { archiveShrinkingMessage, smallPartOf } from '../retention/safety.ts'
 import { formatDay, type EpochMs } from '../time.ts'
 import { firstKeptDay, holdingsOf, oldestDay, type Dated } from './expiry.ts'
 import type { ArchiveFolder } from './folder.ts'
 import type { Link } from './format.ts'
-import { NO_GROWTH, type Growth } from './state.ts'
+import { RunCounts } from './run-counts.ts'
+import type { Growth } from './state.ts'
 
 /** Made by migration 006. */
 export const RETENTIONS = 'maintenance_archive_retention'
@@ -88,12 +90,12 @@ export function isShorter(a: number | undefined, b: number | undefined): boolean
 /** What is on record of one table's archive and of what left it. */
 export class RetentionRecord {
   readonly #retentions: string
-  readonly #removed: string
+  readonly #removed: RunCounts
   readonly #source: string
 
   constructor(named: (table: string) => string, source: string) {
     this.#retentions = named(RETENTIONS)
-    this.#removed = named(REMOVED)
+    this.#removed = new RunCounts(named(REMOVED))
     this.#source = source
   }
 
@@ -114,24 +116,21 @@ export class RetentionRecord {
          accepted_at = excluded.accepted_at, run = excluded.run`,
       [this.#source, keptMs ?? null, completeFrom, tx.now, run],
     )
+    const accepted = { retention: keptMs ?? null, complete_from: completeFrom, accepted_at: tx.now, run }
+    await readBack(tx, this.#retentions, { source: this.#source }, accepted)
   }
 
   /** In the transaction from which on the files will go, whatever happens to the worker. */
-  async noteRemoved(tx: Transaction, run: number, { rows, bytes, files }: Growth): Promise<void> {
-    await tx.query(
-      `INSERT INTO ${this.#removed} AS r (run, "rows", bytes, files) VALUES (CAST($1 AS bigint), CAST($2 AS bigint), CAST($3 AS bigint), CAST($4 AS bigint))
-       ON CONFLICT (run) DO UPDATE SET "rows" = r."rows" + excluded."rows", bytes = r.bytes + excluded.bytes, files = r.files + excluded.files`,
-      [run, rows, bytes, files],
-    )
+  noteRemoved(tx: Transaction, run: number, removed: Growth): Promise<void> {
+    return this.#removed.add(tx, run, removed)
   }
 
-  async removedBy(query: Query, run: number): Promise<Growth> {
-    const { rows } = await query.query<Growth>(`SELECT "rows", bytes, files FROM ${this.#removed} WHERE run = CAST($1 AS bigint)`, [run])
-    return rows[0] ?? NO_GROWTH
+  removedBy(query: Query, run: number): Promise<Growth> {
+    return this.#removed.of(query, run)
   }
 
   /** Of runs that are no longer on record. */
-  async forgetRuns(tx: Transaction, runs: string): Promise<void> {
-    await tx.query(`DELETE FROM ${this.#removed} WHERE run < (SELECT min(id) FROM ${runs})`)
+  forgetRuns(tx: Transaction, runs: string): Promise<void> {
+    return this.#removed.forget(tx, runs)
   }
 }

@@ -1,7 +1,9 @@
 import type { Query, Transaction } from '../database/database.ts'
+import { readBack, rowOf } from '../database/read-back.ts'
 import type { EpochMs } from '../time.ts'
 import { NO_RUN, type Link } from './format.ts'
 import { archivePath, type ArchivePath } from './path.ts'
+import { RunCounts } from './run-counts.ts'
 import { parseStep } from './stored-step.ts'
 
 /** Made by migration 005. */
@@ -51,6 +53,25 @@ export interface Growth {
 
 export const NO_GROWTH: Growth = { rows: 0, bytes: 0, files: 0 }
 
+/** All that is written under the lease; what `archive verify` notes is not. */
+type StoredState = {
+  readonly [column in 'position' | 'rows' | 'bytes' | 'files']: number
+} & {
+  readonly [column in 'head' | 'head_file' | 'step' | 'removed']: string | null
+} & { readonly newest_at: number | null }
+
+const NO_STATE: StoredState = {
+  position: 0,
+  head: null,
+  head_file: null,
+  step: null,
+  removed: null,
+  rows: 0,
+  bytes: 0,
+  files: 0,
+  newest_at: null,
+}
+
 interface StateRow {
   readonly position: number
   readonly head: string | null
@@ -62,12 +83,12 @@ interface StateRow {
 /** The state of one table's archive in its database. */
 export class ArchiveRecord {
   readonly #archives: string
-  readonly #archived: string
+  readonly #archived: RunCounts
   readonly #source: string
 
   constructor(named: (table: string) => string, source: string) {
     this.#archives = named(ARCHIVES)
-    this.#archived = named(ARCHIVED)
+    this.#archived = new RunCounts(named(ARCHIVED))
     this.#source = source
   }
 
@@ -90,51 +111,62 @@ export class ArchiveRecord {
   }
 
   /** The files are complete under their temporary names; from here on a crash finishes them. */
-  async begin(tx: Transaction, step: Step, position: number, removed: string): Promise<void> {
-    await tx.query(
-      `INSERT INTO ${this.#archives} (source, position, step, removed) VALUES ($1, $2, $3, $4)
-       ON CONFLICT (source) DO UPDATE SET position = excluded.position, step = excluded.step, removed = excluded.removed`,
-      [this.#source, position, JSON.stringify(step), removed],
-    )
+  begin(tx: Transaction, step: Step, position: number, removed: string): Promise<void> {
+    return this.#write(tx, () => ({ position, step: JSON.stringify(step), removed }))
   }
 
   /** In the transaction that deletes them. */
-  async noteRemoved(tx: Transaction, removed: string): Promise<void> {
-    await tx.query(`UPDATE ${this.#archives} SET removed = $1 WHERE source = $2`, [removed, this.#source])
+  noteRemoved(tx: Transaction, removed: string): Promise<void> {
+    return this.#write(tx, () => ({ removed }))
   }
 
   /** Every row of the step's files is deleted: they are part of the chain. `files` is empty where nothing became of the step. */
   async close(tx: Transaction, { run, files, growth, newestAt }: Step): Promise<void> {
     const head = files.at(-1)
-    await tx.query(
-      `UPDATE ${this.#archives} SET step = NULL, removed = NULL, head = coalesce($1, head), head_file = coalesce($2, head_file),
-         "rows" = "rows" + $3, bytes = bytes + $4, files = files + $5 WHERE source = $6`,
-      [head?.sha256 ?? null, head?.manifest ?? null, growth.rows, growth.bytes, growth.files, this.#source],
-    )
-    if (newestAt !== null)
-      await tx.query(`UPDATE ${this.#archives} SET newest_at = $1 WHERE source = $2 AND (newest_at IS NULL OR newest_at < $1)`, [
-        newestAt,
-        this.#source,
-      ])
-    if (growth.files <= 0 || run === NO_RUN) return
-    await tx.query(
-      `INSERT INTO ${this.#archived} AS a (run, "rows", bytes, files) VALUES ($1, $2, $3, $4)
-       ON CONFLICT (run) DO UPDATE SET "rows" = a."rows" + excluded."rows", bytes = a.bytes + excluded.bytes, files = a.files + excluded.files`,
-      [run, growth.rows, growth.bytes, growth.files],
-    )
+    await this.#write(tx, (before) => ({
+      step: null,
+      removed: null,
+      head: head?.sha256 ?? before.head,
+      head_file: head?.manifest ?? before.head_file,
+      rows: before.rows + growth.rows,
+      bytes: before.bytes + growth.bytes,
+      files: before.files + growth.files,
+      newest_at: newestAt === null ? before.newest_at : Math.max(newestAt, before.newest_at ?? newestAt),
+    }))
+    if (growth.files > 0 && run !== NO_RUN) await this.#archived.add(tx, run, growth)
   }
 
   /** Of runs that are no longer on record. */
-  async forgetRuns(tx: Transaction, runs: string): Promise<void> {
-    await tx.query(`DELETE FROM ${this.#archived} WHERE run < (SELECT min(id) FROM ${runs})`)
+  forgetRuns(tx: Transaction, runs: string): Promise<void> {
+    return this.#archived.forget(tx, runs)
   }
 
-  async ofRun(query: Query, run: number): Promise<Growth> {
-    const { rows } = await query.query<Growth>(`SELECT "rows", bytes, files FROM ${this.#archived} WHERE run = $1`, [run])
-    return rows[0] ?? NO_GROWTH
+  ofRun(query: Query, run: number): Promise<Growth> {
+    return this.#archived.of(query, run)
   }
 
+  /** Of an archive that holds nothing yet there is nothing to note. Holds no lease: a run may be at work. */
   async noteVerified(tx: Transaction, at: EpochMs, verdict: 'sound' | 'damaged'): Promise<void> {
+    const key = { source: this.#source }
     await tx.query(`UPDATE ${this.#archives} SET verified_at = $1, verified = $2 WHERE source = $3`, [at, verdict, this.#source])
+    if ((await rowOf(tx, this.#archives, key, ['source'])) === undefined) return
+    await readBack(tx, this.#archives, key, { verified_at: at, verified: verdict })
+  }
+
+  /** The one way in which it changes: all that the lease vouches for is read back, so that nobody's trigger keeps a write from being done, or adds to it. */
+  async #write(tx: Transaction, change: (before: StoredState) => Partial<StoredState>): Promise<void> {
+    const key = { source: this.#source }
+    const stored = await rowOf<StoredState>(tx, this.#archives, key, Object.keys(NO_STATE))
+    const before = stored ?? NO_STATE
+    const changes = change(before)
+    const names = Object.keys(changes)
+    const values = [...Object.values(changes), this.#source]
+    await tx.query(
+      stored === undefined
+        ? `INSERT INTO ${this.#archives} (${names.map((name) => `"${name}"`).join(', ')}, source) VALUES (${values.map((_, index) => `$${index + 1}`).join(', ')})`
+        : `UPDATE ${this.#archives} SET ${names.map((name, index) => `"${name}" = $${index + 1}`).join(', ')} WHERE source = $${values.length}`,
+      values,
+    )
+    await readBack(tx, this.#archives, key, { ...before, ...changes })
   }
 }

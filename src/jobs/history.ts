@@ -1,4 +1,5 @@
 import type { Query, Tally, Transaction } from '../database/database.ts'
+import { notKept, readBack, rowOf } from '../database/read-back.ts'
 import type { Gap } from '../retention/safety.ts'
 import { MINUTE, type EpochMs } from '../time.ts'
 import type { Outcome, Trigger } from './result.ts'
@@ -38,7 +39,10 @@ export async function openRun(tx: Transaction, table: string, { job, trigger, wo
        WHERE job = $1 ORDER BY started_at DESC LIMIT 1), $5) RETURNING id`,
     [job, trigger, worker, version, tx.now, tx.now + FUTURE_MS],
   )
-  return rows[0]?.id ?? NaN
+  const [row] = rows
+  if (row === undefined) throw notKept(table, ['job'])
+  await readBack(tx, table, { id: row.id }, { job, trigger, worker, version, outcome: null })
+  return row.id
 }
 
 /** For whoever holds the lease now: a run of the job that is still open has lost its worker. */
@@ -48,6 +52,8 @@ export async function closeDeadRuns(tx: Transaction, table: string, job: string,
      WHERE job = $3 AND outcome IS NULL`,
     [tx.now, worker, job],
   )
+  const { rows } = await tx.query(`SELECT id FROM ${table} WHERE job = $1 AND outcome IS NULL LIMIT 1`, [job])
+  if (rows.length > 0) throw notKept(table, ['outcome'])
 }
 
 /** A run that was opened by a claim whose answer was lost never began. */
@@ -108,12 +114,20 @@ export async function acceptRun(
   retentionMs: number | undefined,
 ): Promise<void> {
   await tx.query(`UPDATE ${table} SET cutoff = $1, retention = $2 WHERE id = $3`, [cutoff, retentionMs ?? null, id])
+  await readBack(tx, table, { id }, { cutoff, retention: retentionMs ?? null })
 }
 
 /** In the transaction of the batch, so that the counts are true whatever happens after it. */
 export async function addToRun(tx: Transaction, table: string, id: number, { affected }: Tally): Promise<void> {
-  await tx.query(`UPDATE ${table} SET rows_deleted = rows_deleted + $1, batches = batches + 1 WHERE id = $2`, [affected, id])
+  const before = await rowOf<StoredCounts>(tx, table, { id }, ['rows_deleted', 'batches'])
+  if (before === undefined) throw notKept(table, ['id'])
+  const after = { rows_deleted: before.rows_deleted + affected, batches: before.batches + 1 }
+  await tx.query(`UPDATE ${table} SET rows_deleted = $1, batches = $2 WHERE id = $3`, [after.rows_deleted, after.batches, id])
+  await readBack(tx, table, { id }, after)
 }
+
+// oxlint-disable-next-line typescript/consistent-type-definitions -- an interface has no index signature
+type StoredCounts = { readonly rows_deleted: number; readonly batches: number }
 
 export interface RunCounts {
   readonly deleted: number
@@ -128,8 +142,10 @@ export async function finishRun(tx: Transaction, table: string, id: number, fini
      WHERE id = $8 RETURNING rows_deleted, batches`,
     [outcome, tx.now, cutoff ?? null, undated, unreadable, locked, error?.slice(0, LONGEST_ERROR) ?? null, id],
   )
-  const row = rows[0]
-  return row === undefined ? undefined : { deleted: row.rows_deleted, batches: row.batches }
+  const [row] = rows
+  if (row === undefined) return undefined
+  await readBack(tx, table, { id }, { outcome, rows_deleted: row.rows_deleted, batches: row.batches })
+  return { deleted: row.rows_deleted, batches: row.batches }
 }
 
 const LONGEST_ERROR = 2_000

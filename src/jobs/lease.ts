@@ -1,4 +1,5 @@
 import type { Query, Transaction } from '../database/database.ts'
+import { notKept, readBack } from '../database/read-back.ts'
 import { MaintenanceError } from '../errors.ts'
 import { SECOND, type EpochMs } from '../time.ts'
 
@@ -43,7 +44,14 @@ export async function claimLease(
      WHERE lease.expires_at <= $4 OR lease.expires_at > $5 ${again ? 'OR lease.holder = excluded.holder' : ''} RETURNING fence`,
     [job, holder, tx.now + TERM_MS, tx.now, tx.now + TERM_MS + STEP_MS],
   )
-  return rows[0] === undefined ? undefined : { job, holder, fence: rows[0].fence }
+  const [row] = rows
+  if (row === undefined) {
+    // Nobody has it, and it was not to be had.
+    if ((await holderOf(tx, table, job, tx.now)) === undefined) throw notKept(table, ['holder', 'fence'])
+    return undefined
+  }
+  await readBack(tx, table, { job }, { holder, fence: row.fence, expires_at: tx.now + TERM_MS })
+  return { job, holder, fence: row.fence }
 }
 
 /**

@@ -1,5 +1,6 @@
 import { MaintenanceError } from '../errors.ts'
 import { DatabaseError, type Database, type Query, type Relation } from '../database/database.ts'
+import { readBack } from '../database/read-back.ts'
 import type { EpochMs } from '../time.ts'
 import type { MigrationFile } from './files.ts'
 
@@ -70,6 +71,7 @@ export async function record(
     row.durationMs,
     row.appVersion,
   ])
+  await readBack(tx, table, { version: file.version }, { name: file.name, checksum: file.checksum })
 }
 
 const GRANT = `the worker reads ${LEDGER} when it starts: grant its role SELECT on it, and USAGE on its schema`

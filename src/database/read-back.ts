@@ -1,0 +1,39 @@
+import { DatabaseError, type Query, type Value } from './database.ts'
+
+/** Columns by name. */
+export type Columns = Readonly<Record<string, Value>>
+
+/**
+ * Behind each write of ours that is relied on, in its transaction: a trigger or a rule may swallow a write, or change it, and the engine says nothing of
+ * it. Rejects where the row is not there as it was written, so that nothing of the transaction is kept.
+ */
+export async function readBack(query: Query, table: string, key: Columns, written: Columns): Promise<void> {
+  const row = await rowOf(query, table, key, Object.keys(written))
+  const wrong = Object.keys(written).filter((name) => row === undefined || row[name] !== written[name])
+  if (wrong.length > 0) throw notKept(table, wrong)
+}
+
+/** `undefined`: there is none. Keys that are numbers are 64 bits wide. */
+export async function rowOf<Row extends Columns>(
+  query: Query,
+  table: string,
+  key: Columns,
+  columns: readonly string[],
+): Promise<Row | undefined> {
+  const where = Object.entries(key).map(
+    ([name, value], index) => `"${name}" = ${typeof value === 'number' ? `CAST($${index + 1} AS bigint)` : `$${index + 1}`}`,
+  )
+  const { rows } = await query.query<Row>(
+    `SELECT ${columns.map((name) => `"${name}"`).join(', ')} FROM ${table} WHERE ${where.join(' AND ')}`,
+    Object.values(key),
+  )
+  return rows[0]
+}
+
+export function notKept(table: string, columns: readonly string[]): DatabaseError {
+  return new DatabaseError(
+    'failed',
+    `${table} does not hold what was just written to it (${columns.join(', ')}): a trigger or a rule on that table swallows or changes it. Nothing of ` +
+      'this transaction was kept. Drop that trigger or rule, then run again',
+  )
+}
