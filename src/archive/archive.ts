@@ -6,7 +6,7 @@ import { ArchiveFolder } from './folder.ts'
 import type { Source } from './format.ts'
 import { Part } from './part.ts'
 import type { ArchivePath } from './path.ts'
-import { ArchiveRecord, type ArchiveState } from './state.ts'
+import { ArchiveRecord, type ArchiveState, type Step } from './state.ts'
 import { settle } from './settle.ts'
 
 /** Where the engine works beside us it has something to delete the sooner the smaller the first part is. */
@@ -39,6 +39,8 @@ export class Archive {
   readonly record: ArchiveRecord
   readonly source: Source
   #columns: readonly StoredColumn[] | undefined
+  /** The first manifest of the step that this run put in hand. */
+  #begun: ArchivePath | undefined
   readonly #readSize = firstReadSize()
   #mostRows: number
   /** Of the part behind the one in hand; `copied` never rejects. */
@@ -53,6 +55,17 @@ export class Archive {
     this.source = { table, timeColumn, engine: database.label.engine, database: database.label.name }
   }
 
+  /** From here on a crash finishes the step. */
+  async begin(step: Step, position: number, removed: string): Promise<void> {
+    await this.options.underLease((tx) => this.record.begin(tx, step, position, removed))
+    this.#begun = step.files[0]?.manifest
+  }
+
+  /** Whether this run wrote the step's files, and so knows by itself what became of their rows. */
+  hasBegun({ files }: Step): boolean {
+    return files.length > 0 && files[0]!.manifest === this.#begun
+  }
+
   /** Brings what is in hand, by whomever, to its end. */
   settle(): Promise<void> {
     return settle(this)
@@ -60,7 +73,7 @@ export class Archive {
 
   /** Copies the next rows behind `after` to files that are complete and in their places when it resolves. `undefined`: there are none. */
   async writePart(rows: ExpiredRows, after: Slice | undefined): Promise<Part | undefined> {
-    const { database, underLease, stopping } = this.options
+    const { database, stopping } = this.options
     const state = await this.record.load(database)
     const draft = (await this.#drafted(state)) ?? (await this.#begin(state.position))
     try {
@@ -70,7 +83,7 @@ export class Archive {
         return undefined
       }
       const { step, position } = await draft.finish(state.head)
-      await underLease((tx) => this.record.begin(tx, step, position, ''))
+      await this.begin(step, position, '')
       await database.durable()
       await this.#publish(step.files.flatMap(pathsOf))
       if (draft.full && database.worksElsewhere) await this.#draftNext(rows, draft.last, position)

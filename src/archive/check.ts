@@ -19,6 +19,7 @@ export async function openArchive(archive: Archive): Promise<void> {
   await mustKnow(archive, state)
   await folder.make()
   await archive.settle()
+  if (state.step !== undefined) await mustKnow(archive, await record.load(options.database))
   // Not before: a removal that was cut off may have taken it.
   if (newest?.file !== undefined && (await isStillNewest(archive, newest))) await mustHoldRows(archive, newest.file)
   // Of this moment the lease is certain: nobody else writes here.
@@ -47,12 +48,17 @@ async function mustHoldRows({ folder }: Archive, file: RowsFile): Promise<void> 
   if (problem !== undefined) throw damaged(join(folder.root, problem))
 }
 
-/** Files beyond what the database knows were written for another database, or for this one before it was restored from a backup. */
-async function mustKnow({ folder, source }: Archive, { position }: ArchiveState): Promise<void> {
+/**
+ * Files beyond what the database knows were written for another database, or for this one before it was restored from a backup; where they lie beyond the
+ * head, somebody has set that back. No chain is begun, or gone on with, beside them.
+ */
+async function mustKnow({ folder, source }: Archive, { position, head, step }: ArchiveState): Promise<void> {
+  // What is in hand is beyond the head, and looked at when it is settled.
+  const known = step !== undefined ? position : head === null ? 0 : positionOf(head.manifest)
   let unknown = 0
   let first: ArchivePath | undefined
   for await (const path of folder.files()) {
-    if (positionOf(path) <= position) continue
+    if (positionOf(path) <= known) continue
     unknown += 1
     first ??= path
   }

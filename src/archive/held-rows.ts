@@ -1,8 +1,10 @@
 import { createHash, hash } from 'node:crypto'
 import { DIGEST_BYTES, type Database, type Slice, type StoredRows, type TimeColumn } from '../database/database.ts'
+import type { EpochMs } from '../time.ts'
 import { Digests, viewOf } from './digests.ts'
 import type { ArchiveFolder } from './folder.ts'
 import type { RowsFile } from './format.ts'
+import { lineOf } from './file-line.ts'
 import { readRows } from './read-rows.ts'
 
 /** So many rows of files are looked for at a time: their digests take 50 bytes each, and all rows that may be they are read for them. */
@@ -15,6 +17,10 @@ export interface SearchOptions {
   readonly column: TimeColumn
   /** The same row may be in several of the files: of rows that are in no database it counts as found in all but the first. */
   readonly overlapping: boolean
+  /** A row of these counts as held. */
+  readonly elsewhere?: readonly RowsFile[]
+  /** A row that was changed since and is there, by its `id` and its time, counts as held: it will be archived as it is by then. */
+  readonly changed?: boolean
   readonly stopping: AbortSignal
 }
 
@@ -22,8 +28,10 @@ export interface SearchOptions {
 export async function heldRows(options: SearchOptions, files: readonly RowsFile[]): Promise<ReadonlyMap<RowsFile, Uint8Array>> {
   const held = new Map<RowsFile, Uint8Array>()
   for (const some of options.overlapping ? [files] : portions(files)) {
-    const sought = new Sought()
+    const sought = new Sought(options)
     for (const file of some) await readRows(options.folder.inHand, file, (line) => sought.add(line), options.stopping)
+    for (const file of options.elsewhere ?? [])
+      await readRows(options.folder.inHand, file, (line) => sought.markLine(line), options.stopping)
     await markStored(options, some, sought)
     if (options.overlapping) sought.markRepeated()
     let from = 0
@@ -52,7 +60,7 @@ async function markStored({ database, column, stopping }: SearchOptions, files: 
   const cutoff = Math.max(...files.map((file) => Date.parse(file.cutoff)))
   const rows = database.expired(column, cutoff)
   let after: Slice | undefined
-  while (!stopping.aborted) {
+  while (!stopping.aborted && sought.left > 0) {
     const slice = await rows.next(SLICE_ROWS, after)
     if (slice === undefined) return
     await slice.read!(async (batch) => sought.markAll(batch))
@@ -62,33 +70,67 @@ async function markStored({ database, column, stopping }: SearchOptions, files: 
 
 /** Rows of files by the SHA-256 of their lines, each with its line feed. */
 class Sought {
+  readonly #options: SearchOptions
   readonly #digests = new Digests()
+  /** By `id` and time, where a row may have changed. */
+  readonly #named = new Digests()
   /** In the order in which they were added. */
   #sums = Buffer.alloc(1_024 * DIGEST_BYTES)
   #marked = new Uint8Array(1_024)
   #count = 0
+  #markedCount = 0
+
+  constructor(options: SearchOptions) {
+    this.#options = options
+  }
+
+  /** How many are not found yet. */
+  get left(): number {
+    return this.#count - this.#markedCount
+  }
 
   add(line: string): void {
     const place = this.#count++
     if (place === this.#marked.length) this.#grow()
     const sum = this.#sums.subarray(place * DIGEST_BYTES, (place + 1) * DIGEST_BYTES)
-    hash('sha256', `${line}\n`, 'buffer').copy(sum)
+    sumOfLine(line).copy(sum)
     this.#digests.add(viewOf(sum), 0, place)
+    if (this.#options.changed !== true) return
+    const { column, database } = this.#options
+    const { at, idOf } = lineOf(line, column.column, database.instantOf)
+    const name = idOf(0)
+    if (name !== '') this.#named.add(viewOf(sumOfName(name, at[0]!)), 0, place)
   }
 
   /** Each row that is there marks one that is sought, so that of two that are equal in everything one is left where one is there. */
   markAll(batch: StoredRows): void {
+    let index = 0
     for (const sum of sumsOf(batch)) {
-      const place = this.#digests.find(viewOf(sum), 0, (each) => this.#marked[each] === 0)
-      if (place !== undefined) this.#marked[place] = 1
+      const isMarked = this.#mark(this.#digests, sum)
+      if (!isMarked && this.#options.changed === true) this.#mark(this.#named, sumOfName(batch.idOf(index), batch.at[index]!))
+      index += 1
     }
+  }
+
+  markLine(line: string): void {
+    this.#mark(this.#digests, sumOfLine(line))
+  }
+
+  #mark(digests: Digests, sum: Buffer): boolean {
+    const place = digests.find(viewOf(sum), 0, (each) => this.#marked[each] === 0)
+    if (place === undefined) return false
+    this.#marked[place] = 1
+    this.#markedCount += 1
+    return true
   }
 
   markRepeated(): void {
     for (let place = 0; place < this.#count; place += 1) {
       if (this.#marked[place] === 1) continue
       const first = this.#digests.find(viewOf(this.#sums), place * DIGEST_BYTES, (each) => each < place && this.#marked[each] === 0)
-      if (first !== undefined) this.#marked[place] = 1
+      if (first === undefined) continue
+      this.#marked[place] = 1
+      this.#markedCount += 1
     }
   }
 
@@ -103,6 +145,14 @@ class Sought {
     this.#sums = sums
     this.#marked = marked
   }
+}
+
+function sumOfLine(line: string): Buffer {
+  return hash('sha256', `${line}\n`, 'buffer')
+}
+
+function sumOfName(id: string, at: EpochMs): Buffer {
+  return hash('sha256', `${at} ${id}`, 'buffer')
 }
 
 function* sumsOf({ count, lines, ends, pieces }: StoredRows): Generator<Buffer> {

@@ -1,11 +1,17 @@
 import { join } from 'node:path'
 import { MaintenanceError } from '../errors.ts'
-import { readAhead, type AheadLink } from './ahead.ts'
-import type { Archive } from './archive.ts'
+import { readAhead, type Ahead, type AheadLink } from './ahead.ts'
+import { pathsOf, type Archive } from './archive.ts'
+import type { ArchiveFolder } from './folder.ts'
 import type { RowsFile } from './format.ts'
 import { heldRows } from './held-rows.ts'
+import { judgeInHand } from './in-hand.ts'
+import { pathsInHand } from './look.ts'
+import { onlyCopiesIn } from './only-copies.ts'
+import { positionOf, type ArchivePath } from './path.ts'
 import { countOf } from './ranges.ts'
 import { beginStep, type Planned, type Reconciled } from './reconciled-step.ts'
+import type { ArchiveState } from './state.ts'
 
 /*
  * A database that was restored from a backup, or a replica that was promoted late, is older than its archive: the folder holds files that it knows
@@ -40,8 +46,12 @@ export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun:
   const { database, stopping } = options
   await database.durable()
   const state = await record.load(database)
+  const inHand = await judgeInHand(folder, state)
+  const onlyCopies = inHand.problems.length > 0 ? [] : await onlyCopiesIn(archive, state, inHand.manifests)
+  // What waits to be moved to its place is taken in like what lies there.
+  if (onlyCopies.length > 0 && !dryRun) await publishWaiting(folder, state)
   const ahead = await readAhead(folder, state, source, stopping)
-  if (ahead.position === state.position) {
+  if (ahead.position === state.position && onlyCopies.length === 0 && !hasUnknown(ahead, state)) {
     // What a run, or this, has left in hand is settled by whoever comes first.
     if (state.step?.reconciled !== undefined && !dryRun) await archive.settle()
     return { files: [], otherLinks: 0, missing: [] }
@@ -62,6 +72,19 @@ export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun:
     otherLinks: plan.filter(({ reconciled }) => reconciled === undefined).length,
     missing: ahead.missing,
   }
+}
+
+/** Whether files lie beyond the head that are not in hand. */
+function hasUnknown({ present }: Ahead, state: ArchiveState): boolean {
+  const inHand = pathsInHand(state)
+  const head = state.head === null ? 0 : positionOf(state.head.manifest)
+  return [...present].some((path) => positionOf(path) > head && !inHand.has(path))
+}
+
+async function publishWaiting(folder: ArchiveFolder, { step }: ArchiveState): Promise<void> {
+  const waiting: ArchivePath[] = []
+  for (const path of step?.files.flatMap(pathsOf) ?? []) if (await folder.isWaiting(path)) waiting.push(path)
+  await folder.publish(waiting)
 }
 
 function planOf(link: AheadLink, held: ReadonlyMap<RowsFile, Uint8Array>): Planned {

@@ -7,7 +7,7 @@ import { FORMAT, NO_RUN, sha256, textOf, type Link, type Manifest, type RowsFile
 import { MANIFEST_SUFFIX, manifestOf, pathOf, type ArchivePath } from './path.ts'
 import { rangesText } from './ranges.ts'
 import { readRows } from './read-rows.ts'
-import { lineOf } from './settle.ts'
+import { lineOf } from './file-line.ts'
 import { ARCHIVES, type Growth, type Step, type StepFile } from './state.ts'
 import { readSummary } from './summary.ts'
 

@@ -1,9 +1,10 @@
-import type { RowLines } from '../database/database.ts'
 import type { Archive } from './archive.ts'
 import { pathsOf } from './archive.ts'
 import { DayFiles } from './day-files.ts'
 import type { Manifest } from './format.ts'
+import { lineOf } from './file-line.ts'
 import { inHandAsWritten } from './in-hand.ts'
+import { mustBeElsewhere } from './only-copies.ts'
 import { countOf, rangesText, readRanges } from './ranges.ts'
 import { readRows } from './read-rows.ts'
 import { NO_GROWTH, type ArchiveState, type Step } from './state.ts'
@@ -23,11 +24,12 @@ export async function settle(archive: Archive): Promise<void> {
     // Its files bear the numbers that are given out here.
     await archive.dropDraft()
     const manifests = await inHandAsWritten(folder, state)
+    await mustBeElsewhere(archive, state, manifests)
     const rows = step.files.reduce((sum, file) => sum + file.rows, 0)
     const removed = readRanges(state.removed, rows)
     const count = countOf(removed)
     if (count === 0 && rows > 0) {
-      // Nothing was deleted yet: every row is in the database, wherever these files are.
+      // Nothing was deleted yet: every row is in the database.
       await folder.remove([...step.files.flatMap(pathsOf), ...step.obsolete])
       await folder.clean(`${step.run}-`)
       const nothing: Step = { ...step, files: [], growth: NO_GROWTH, newestAt: null }
@@ -45,11 +47,12 @@ export async function settle(archive: Archive): Promise<void> {
 
 /** The files once more, with only the rows that were deleted; then they are the files in hand, and nothing of them is left to be done. */
 async function rewrite(
-  { folder, record, source, options }: Archive,
+  archive: Archive,
   state: ArchiveState,
   step: Step,
   { manifests, removed }: { readonly manifests: readonly Manifest[]; readonly removed: Uint8Array },
 ): Promise<void> {
+  const { folder, source, options } = archive
   const [{ file, program, run }] = manifests as readonly [Manifest]
   const { columns, cutoff, retention } = file!
   const files = new DayFiles({
@@ -76,19 +79,9 @@ async function rewrite(
     await files.end()
     const next = await files.finish(state.head, [...step.files.flatMap(pathsOf), ...step.obsolete])
     const all = rangesText(new Uint8Array(next.step.growth.rows).fill(1))
-    await options.underLease((tx) => record.begin(tx, next.step, next.position, all))
+    await archive.begin(next.step, next.position, all)
   } catch (error) {
     await files.abandon()
     throw error
   }
-}
-
-/** A line of a file, to be written to another. */
-export function lineOf(line: string, timeColumn: string, instantOf: (value: unknown) => number): RowLines {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a line holds one object
-  const row = JSON.parse(line) as Record<string, unknown>
-  const { id } = row
-  const lines = Buffer.from(`${line}\n`)
-  const name = typeof id === 'string' || typeof id === 'number' ? String(id) : ''
-  return { count: 1, at: [instantOf(row[timeColumn])], idOf: () => name, lines, ends: [lines.length] }
 }

@@ -1,5 +1,5 @@
 import { damaged } from './damage.ts'
-import { archivePath, holdsRows, type ArchivePath } from './path.ts'
+import { archivePath, holdsRows, rowsOf, type ArchivePath } from './path.ts'
 import type { Growth, Step, StepFile } from './state.ts'
 
 /** A part has far fewer rows, and a step far fewer files. */
@@ -26,7 +26,10 @@ function fileOf(each: unknown, table: string): StepFile {
   const { manifest, sha256, path, rows } = fields(each, 'files')
   if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256) || !isCount(rows)) throw notAStep('files')
   const file = { manifest: placed(manifest, table, false), sha256, rows }
-  return path === undefined ? file : { ...file, path: placed(path, table, true) }
+  if (path === undefined) return file
+  const rowsPath = placed(path, table, true)
+  if (rowsPath !== rowsOf(file.manifest)) throw notAStep('files')
+  return { ...file, path: rowsPath }
 }
 
 function placed(text: unknown, table: string, isOfRows: boolean): ArchivePath {

@@ -1,0 +1,85 @@
+import { join } from 'node:path'
+import { MaintenanceError } from '../errors.ts'
+import type { Archive } from './archive.ts'
+import type { Manifest, RowsFile } from './format.ts'
+import { heldRows } from './held-rows.ts'
+import { parseManifest } from './manifest.ts'
+import { holdsRows, manifestOf, rowsOf, type ArchivePath } from './path.ts'
+import { countOf, readRanges } from './ranges.ts'
+import type { ArchiveState } from './state.ts'
+
+/*
+ * What the database says of the files in hand (that none of their rows is deleted, or which are, or that they replace others) may have been written
+ * by anybody. Before a file goes by it, or is written again without some of its rows, each row that would go with it is looked up.
+ */
+
+/** Rejects where something that settling the step takes away is nowhere else. `manifests`: those of its files that are there. */
+export async function mustBeElsewhere(archive: Archive, state: ArchiveState, manifests: readonly Manifest[]): Promise<void> {
+  const problems = await onlyCopiesIn(archive, state, manifests)
+  if (problems.length === 0) return
+  const { root } = archive.folder
+  throw new MaintenanceError(
+    'ARCHIVE_DAMAGED',
+    `the archive: by maintenance_archives.step files would go that hold rows which are nowhere else: ${problems.map((problem) => join(root, problem)).join('; ')}. ` +
+      'Nothing was deleted, and no file was touched. Somebody deleted these rows since they were archived, or has changed maintenance_archives: ' +
+      '`archive reconcile --dry-run` says what becomes of the files and `archive reconcile` does it, deleting none',
+  )
+}
+
+/** Each begins with a path. None where this run has put the step in hand: then what became of the rows is what it did. */
+export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manifests: readonly Manifest[]): Promise<readonly string[]> {
+  const { step } = state
+  if (step === undefined || archive.hasBegun(step)) return []
+  const problems: string[] = []
+  const removed = readRanges(
+    state.removed,
+    step.files.reduce((sum, { rows }) => sum + rows, 0),
+  )
+  const described = new Map(manifests.flatMap(({ file }) => (file === undefined ? [] : [[file.path, file] as const])))
+  const isOfNoUse = countOf(removed) < removed.length
+
+  const leaving: { readonly file: RowsFile; readonly removed: Uint8Array }[] = []
+  let base = 0
+  for (const { path, rows } of step.files) {
+    const ofFile = removed.subarray(base, (base += rows))
+    if (path === undefined || countOf(ofFile) === rows || !(await isSomewhere(archive, path))) continue
+    const file = described.get(path)
+    if (file === undefined) problems.push(`${path}: has no manifest, so that its rows cannot be looked up`)
+    else leaving.push({ file, removed: ofFile })
+  }
+  await report(leaving, [])
+
+  const lawful = new Set<ArchivePath>(manifests.flatMap((manifest) => manifest.removed ?? []).map((link) => rowsOf(link.manifest)))
+  const replaced: typeof leaving = []
+  for (const path of step.obsolete) {
+    if (!holdsRows(path) || lawful.has(path) || !(await isSomewhere(archive, path))) continue
+    const bytes = await archive.folder.inHand.read(manifestOf(path))
+    const file = bytes === undefined ? undefined : parseManifest(bytes, manifestOf(path))?.file
+    if (file === undefined) problems.push(`${path}: has no manifest, so that its rows cannot be looked up`)
+    else replaced.push({ file, removed: new Uint8Array(file.rows) })
+  }
+  await report(replaced, isOfNoUse ? [] : [...described.values()])
+  return problems
+
+  async function report(files: typeof leaving, elsewhere: readonly RowsFile[]): Promise<void> {
+    if (files.length === 0) return
+    const { folder, source, options } = archive
+    const { database, stopping } = options
+    const column = { table: source.table, column: source.timeColumn }
+    const search = { database, folder, column, overlapping: false, elsewhere, changed: true, stopping }
+    const held = await heldRows(
+      search,
+      files.map(({ file }) => file),
+    )
+    stopping.throwIfAborted()
+    for (const { file, removed: gone } of files) {
+      const marks = held.get(file)!
+      const lost = marks.filter((mark, index) => mark === 0 && gone[index] === 0).length
+      if (lost > 0) problems.push(`${file.path}: ${lost} of its ${file.rows} rows are neither in ${source.table} nor in a file that stays`)
+    }
+  }
+}
+
+async function isSomewhere({ folder }: Archive, path: ArchivePath): Promise<boolean> {
+  return (await folder.isWaiting(path)) || (await folder.exists(path))
+}
