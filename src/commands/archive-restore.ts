@@ -22,7 +22,7 @@ export async function restoreArchive(
   const { files, from, to, json } = request
   const into = request.into ?? `${job.table}_restored`
   const retentionMs = settings.jobs.find((each) => each.job.name === job.name)?.retentionMs
-  const cutoff = into === job.table ? cutoffOf(job, retentionMs, await database.now()) : undefined
+  const cutoff = database.namesOneTable(into, job.table) ? cutoffOf(job, retentionMs, await database.now()) : undefined
   const { notes, ...restored } = await restoreFiles({
     database,
     record,

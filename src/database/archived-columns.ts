@@ -97,3 +97,12 @@ export function notRestored(problem: string): DatabaseError {
     `${problem}; nothing of this batch was restored. Run archive verify, and choose other files or bring these back from a backup`,
   )
 }
+
+/** A trigger, a rule or a constraint of the table took them, or made others of them. */
+export function notThere(into: string, rows: number): DatabaseError {
+  return new DatabaseError(
+    'failed',
+    `${rows} rows that were just restored into ${into} are not there: a trigger, a rule or a constraint of that table drops or changes them. Nothing of this ` +
+      'batch was restored; restore into a table without one',
+  )
+}

@@ -81,6 +81,8 @@ export interface Archivable {
   durable(): Promise<void>
   /** What a time in a line of `RowLines`, as JSON has it, says as an instant; NaN: it is none. */
   readonly instantOf: (value: unknown) => EpochMs
+  /** Whether this engine takes two names for one table's. */
+  readonly namesOneTable: (a: string, b: string) => boolean
   /** The columns of a table that hold something of their own: computed ones are left out. Empty where there is no such table. */
   columnsOf(table: string): Promise<readonly StoredColumn[]>
   /**
@@ -88,6 +90,6 @@ export interface Archivable {
    * where it can be no table, and answers with what had to be made otherwise, a sentence each.
    */
   makeRestoreTable(restoring: Restoring, columns: readonly StoredColumn[]): Promise<readonly string[]>
-  /** Inserts rows as a line of `RowLines` has them; one that is there is not doubled. */
+  /** Inserts rows as a line of `RowLines` has them; one that is there is not doubled. Rejects where one of them is not there afterwards. */
   restore(tx: Transaction, restoring: Restoring, columns: readonly StoredColumn[], lines: readonly string[]): Promise<Restored>
 }

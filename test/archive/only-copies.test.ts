@@ -28,7 +28,6 @@ async function archived(engine: TestEngine): Promise<Stage> {
     ids.push(...(await idsOf(fixture.outside)))
     assert.equal((await purged(fixture.database, folder.path)).outcome, 'succeeded')
   }
-  const positionOf = (path: string): number => Number(/-(\d+)\./.exec(path)![1])
   return {
     fixture,
     folder,
@@ -39,6 +38,10 @@ async function archived(engine: TestEngine): Promise<Stage> {
       await folder[Symbol.asyncDispose]()
     },
   }
+}
+
+function positionOf(path: string): number {
+  return Number(/-(\d+)\./.exec(path)![1])
 }
 
 type StepFile = { readonly path: string; readonly manifest: string; readonly sha256: string; readonly rows: number }

@@ -97,6 +97,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     },
     instantOf: instantOf(timeZone),
     columnsOf: (table) => recordColumns(queries, schema, table),
+    namesOneTable: (a, b) => a === b,
     makeRestoreTable: (restoring, columns) => makeRestoreTable({ query }, schema, restoring, columns),
     restore: (tx, restoring, columns, lines) => restore({ tx, schema, timeZone }, restoring, columns, lines),
 

@@ -1,7 +1,7 @@
 import { DatabaseError, type Query, type Transaction } from '../database.ts'
 import { TAGS, type Restored, type Restoring, type StoredColumn } from '../stored-rows.ts'
 import { builtIn, EQ, LT } from './exact.ts'
-import { mustBeRestorable, mustBeRow, parsedLine, type NameRules } from '../archived-columns.ts'
+import { mustBeRestorable, mustBeRow, notThere, parsedLine, type NameRules } from '../archived-columns.ts'
 import { builtInType } from './declared-types.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
 import { recordColumns, valueText, type RecordColumn } from './stored-rows.ts'
@@ -82,12 +82,18 @@ export async function restore(
       ? 'false'
       : `g.${quoted(timeColumn)} ${LT} ${literal(cutoffText(cutoff, type, timeZone))}::pg_catalog.${type}`
   const key = columns.filter(({ name }) => given.some((column) => column.key && column.name === name))
-  const { rows } = await tx.query<Restored>(restoreSql(qualified(schema, into), columns, key, late), [`[${lines.join(',')}]`])
-  return rows[0] ?? { inserted: 0, present: 0, conflicting: 0, expired: 0 }
+  const sql = restoreSql(qualified(schema, into), columns, key, late)
+  const values = [`[${lines.join(',')}]`]
+  const { rows } = await tx.query<Restored & { readonly chosen: number }>(sql.restore, values)
+  const { chosen, ...restored } = rows[0]!
+  const { rows: after } = await tx.query<{ readonly there: number }>(sql.there, values)
+  const missing = Math.max(chosen - restored.inserted, chosen + restored.present - after[0]!.there)
+  if (missing > 0) throw notThere(`${schema}.${into}`, missing)
+  return restored
 }
 
 /** `key`: by what a row is looked up, of the source; an index on it serves. */
-function restoreSql(table: string, columns: readonly RecordColumn[], key: readonly RecordColumn[], late: string): string {
+function restoreSql(table: string, columns: readonly RecordColumn[], key: readonly RecordColumn[], late: string) {
   const names = columns.map(({ name }) => quoted(name))
   const values = columns.map((column) => `${valueSql(column)} AS ${quoted(column.name)}`)
   const scalars = columns.filter(isScalar).map(({ name, exactType }) => `${quoted(name)} ${exactType}`)
@@ -96,17 +102,22 @@ function restoreSql(table: string, columns: readonly RecordColumn[], key: readon
   // Only where the table itself takes a key but once is another row of that key in the way.
   const own = columns.filter((column) => column.key).map(sameKey)
   const taken = own.length === 0 ? 'false' : `EXISTS (SELECT FROM ${table} AS t WHERE ${own.join(' AND ')})`
-  return `WITH given AS MATERIALIZED (
+  const given = `WITH given AS MATERIALIZED (
   SELECT ${values.join(', ')} FROM pg_catalog.json_array_elements($1::pg_catalog.json) AS row(j)${read}
-), judged AS MATERIALIZED (
-  SELECT g.*, CASE WHEN ${late} THEN 'expired' WHEN EXISTS (SELECT FROM ${table} AS t WHERE ${same}) THEN 'present' WHEN ${taken} THEN 'conflicting' ELSE 'new' END AS "restored as"
+)`
+  const isThere = `EXISTS (SELECT FROM ${table} AS t WHERE ${same})`
+  const restore = `${given}, judged AS MATERIALIZED (
+  SELECT g.*, CASE WHEN ${late} THEN 'expired' WHEN ${isThere} THEN 'present' WHEN ${taken} THEN 'conflicting' ELSE 'new' END AS "restored as"
   FROM given AS g
 ), done AS (
   INSERT INTO ${table} (${names.join(', ')}) OVERRIDING SYSTEM VALUE SELECT ${names.join(', ')} FROM judged WHERE "restored as" ${EQ} 'new' RETURNING 1
 )
-SELECT (SELECT pg_catalog.count(*) FROM done) AS inserted, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'present') AS present,
+SELECT (SELECT pg_catalog.count(*) FROM done) AS inserted, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'new') AS chosen, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'present') AS present,
   pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'conflicting') AS conflicting, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'expired') AS expired
 FROM judged`
+  // What a statement has inserted, and what its triggers did, only the next one sees.
+  const there = `${given} SELECT pg_catalog.count(*) FILTER (WHERE CASE WHEN ${late} THEN false ELSE ${isThere} END) AS there FROM given AS g`
+  return { restore, there }
 }
 
 /** Of a type of the server's own by that type's equality, which its index knows; of any other by its text. */

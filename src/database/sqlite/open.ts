@@ -13,6 +13,7 @@ import { SqliteSession } from './session.ts'
 import { SqliteExpiredRows } from './slices.ts'
 import { Snapshot } from './snapshot.ts'
 import { isReplicated, syncLog, WriteAheadLog } from './write-ahead-log.ts'
+import { folded } from './names.ts'
 import { makeRestoreTable, restore } from './restoring.ts'
 import { gatewayHasWritten } from './written.ts'
 import { instantOf } from './instants.ts'
@@ -99,6 +100,7 @@ function databaseOf(
     durable: () => session.read(() => syncLog(connection.file)),
     instantOf: instantOf(timeZone),
     columnsOf: (table) => session.read(() => storedColumns(connection, table)),
+    namesOneTable: (a, b) => folded(a) === folded(b),
     makeRestoreTable: (restoring, columns) => makeRestoreTable(session, restoring, columns),
     restore: async (tx, restoring, columns, lines) => restore(session, tx, timeZone, restoring, columns, lines),
 

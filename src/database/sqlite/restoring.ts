@@ -1,5 +1,5 @@
 import { DatabaseError, type Transaction } from '../database.ts'
-import { mustBeRestorable, mustBeRow, notRestored, parsedLine, tagged, type NameRules } from '../archived-columns.ts'
+import { mustBeRestorable, mustBeRow, notRestored, notThere, parsedLine, tagged, type NameRules } from '../archived-columns.ts'
 import { TAGS, type Restored, type Restoring, type StoredColumn } from '../stored-rows.ts'
 import { wallClockThreshold } from '../wall-clock.ts'
 import type { Connection } from './connection.ts'
@@ -67,6 +67,8 @@ export function restore(
     if (late(row[time] ?? null)) restored.expired += 1
     else restored[target.put(given.map(({ name }) => row[name] ?? null))] += 1
   }
+  const missing = target.missing()
+  if (missing > 0) throw notThere(into, missing)
   return restored
 }
 
@@ -74,6 +76,8 @@ type LineValue = StoredValue | Text
 
 interface Target {
   put(values: readonly LineValue[]): 'inserted' | 'present' | 'conflicting'
+  /** How many of those that were inserted are not there, as they were given. */
+  missing(): number
 }
 
 function targetOf(connection: Connection, into: string, given: readonly StoredColumn[]): Target {
@@ -86,23 +90,38 @@ function targetOf(connection: Connection, into: string, given: readonly StoredCo
       `${connection.file}: ${into} has no column ${quoted(missing.name)}, which the archive has; nothing of this batch was restored`,
     )
   const names = given.map(({ name }) => quoted(name))
+  interface Given {
+    readonly places: readonly string[]
+    readonly bound: readonly StoredValue[]
+  }
+  const found = (where: readonly string[], { bound }: Given): boolean =>
+    connection.exactly(`SELECT 1 FROM ${named(into)} WHERE ${where.join(' AND ')} LIMIT 1`, bound) > 0
+  const equals = ({ places }: Given, isKey: (column: StoredColumn) => boolean | undefined): string[] =>
+    given.flatMap((column, index) => (isKey(column) === true ? [`${names[index]} = ${places[index]}`] : []))
+  const isThere = (row: Given): boolean => {
+    const same = names.map((name, index) => `${name} IS ${row.places[index]} AND typeof(${name}) = typeof(${row.places[index]})`)
+    return found([...equals(row, ({ key }) => key), ...same], row)
+  }
+  const inserted: Given[] = []
+  let swallowed = 0
   return {
     put(values) {
-      // Text by its bytes is bound as bytes, and is text again here.
-      const places = values.map((value, index) => (value instanceof Text ? `CAST($${index + 1} AS TEXT)` : `$${index + 1}`))
-      const found = (where: readonly string[]): boolean =>
-        connection.exactly(`SELECT 1 FROM ${named(into)} WHERE ${where.join(' AND ')} LIMIT 1`, bound) > 0
-      const equals = (isKey: (column: StoredColumn) => boolean | undefined): string[] =>
-        given.flatMap((column, index) => (isKey(column) === true ? [`${names[index]} = ${places[index]}`] : []))
-      const bound = values.map((value) => (value instanceof Text ? value.bytes : value))
-      const same = names.map((name, index) => `${name} IS ${places[index]} AND typeof(${name}) = typeof(${places[index]})`)
-      const own = equals(({ name }) => columnOf(name)?.key)
-      if (found([...equals(({ key }) => key), ...same])) return 'present'
+      const row: Given = {
+        // Text by its bytes is bound as bytes, and is text again here.
+        places: values.map((value, index) => (value instanceof Text ? `CAST($${index + 1} AS TEXT)` : `$${index + 1}`)),
+        bound: values.map((value) => (value instanceof Text ? value.bytes : value)),
+      }
+      if (isThere(row)) return 'present'
       // Only where the table itself takes a key but once is another row of that key in the way.
-      if (own.length > 0 && found(own)) return 'conflicting'
-      connection.exactly(`INSERT INTO ${named(into)} (${names.join(', ')}) VALUES (${places.join(', ')})`, bound)
+      const own = equals(row, ({ name }) => columnOf(name)?.key)
+      if (own.length > 0 && found(own, row)) return 'conflicting'
+      // Whatever a constraint of the table says of conflicts, no other row goes for this one.
+      const sql = `INSERT OR ABORT INTO ${named(into)} (${names.join(', ')}) VALUES (${row.places.join(', ')})`
+      if (connection.exactly(sql, row.bound) === 1) inserted.push(row)
+      else swallowed += 1
       return 'inserted'
     },
+    missing: () => swallowed + inserted.filter((row) => !isThere(row)).length,
   }
 }
 
