@@ -44,7 +44,9 @@ for (const engine of ENGINES.filter(({ name }) => name === 'sqlite'))
       const { outside, database } = fixture
       await auditLogs(outside, engine, 20, 100)
       await purged(database, folder.path)
-      const columns = (await database.columnsOf('audit_logs')).map(({ name }) => (name === 'tool_name' ? `"${name}" UNIQUE ON CONFLICT ${conflict}` : `"${name}"`))
+      const columns = (await database.columnsOf('audit_logs')).map(({ name }) =>
+        name === 'tool_name' ? `"${name}" UNIQUE ON CONFLICT ${conflict}` : `"${name}"`,
+      )
       await outside.sql(`CREATE TABLE kept (${columns.join(', ')})`)
       await outside.sql(`INSERT INTO kept (id, tool_name, status) VALUES (100, 't', 'young')`)
       await assert.rejects(restored(database, folder.path, { into: 'kept' }), /UNIQUE constraint failed/)
