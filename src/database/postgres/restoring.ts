@@ -84,7 +84,7 @@ export async function restore(
   const key = columns.filter(({ name }) => given.some((column) => column.key && column.name === name))
   const sql = restoreSql(qualified(schema, into), columns, key, late)
   const values = [`[${lines.join(',')}]`]
-  const { rows } = await tx.query<Restored & { readonly chosen: number }>(sql.restore, values)
+  const { rows } = await tx.query<Restored & { readonly chosen: number }>(sql.insertion, values)
   const { chosen, ...restored } = rows[0]!
   const { rows: after } = await tx.query<{ readonly there: number }>(sql.there, values)
   const missing = Math.max(chosen - restored.inserted, chosen + restored.present - after[0]!.there)
@@ -106,7 +106,7 @@ function restoreSql(table: string, columns: readonly RecordColumn[], key: readon
   SELECT ${values.join(', ')} FROM pg_catalog.json_array_elements($1::pg_catalog.json) AS row(j)${read}
 )`
   const isThere = `EXISTS (SELECT FROM ${table} AS t WHERE ${same})`
-  const restore = `${given}, judged AS MATERIALIZED (
+  const insertion = `${given}, judged AS MATERIALIZED (
   SELECT g.*, CASE WHEN ${late} THEN 'expired' WHEN ${isThere} THEN 'present' WHEN ${taken} THEN 'conflicting' ELSE 'new' END AS "restored as"
   FROM given AS g
 ), done AS (
@@ -117,7 +117,7 @@ SELECT (SELECT pg_catalog.count(*) FROM done) AS inserted, pg_catalog.count(*) F
 FROM judged`
   // What a statement has inserted, and what its triggers did, only the next one sees.
   const there = `${given} SELECT pg_catalog.count(*) FILTER (WHERE CASE WHEN ${late} THEN false ELSE ${isThere} END) AS there FROM given AS g`
-  return { restore, there }
+  return { insertion, there }
 }
 
 /** Of a type of the server's own by that type's equality, which its index knows; of any other by its text. */
