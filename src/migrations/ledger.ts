@@ -20,23 +20,17 @@ export interface LedgerRow {
 /** `undefined`: there is no ledger yet. */
 export type Ledger = readonly LedgerRow[] | undefined
 
-/** One SELECT where the ledger is there, and no right but to read it; the catalogue is asked only when that SELECT fails. */
+/** Needs no right but to read it. The catalogue is asked first: it says whether the table is ours, before anything is read from it. */
 export async function readLedger(database: Database): Promise<Ledger> {
-  const select = async (): Promise<Ledger> => {
+  const relation = (await database.relations()).get(LEDGER)
+  if (relation === undefined) return undefined
+  if (COLUMNS.some((column) => !relation.columns.has(column))) throw foreignLedger(relation)
+  try {
     const { rows } = await database.query<StoredRow>(`SELECT ${COLUMNS.join(', ')} FROM ${database.named(LEDGER)} ORDER BY version`)
     return rows.map(ledgerRow)
-  }
-  try {
-    return await select()
   } catch (error) {
-    if (!(error instanceof DatabaseError)) throw error
-    if (error.trouble === 'forbidden') throw new DatabaseError('forbidden', [...error.lines, GRANT], { cause: error })
-    if (error.trouble !== 'failed') throw error
-    const relation = (await database.relations()).get(LEDGER)
-    if (relation === undefined) return undefined
-    if (COLUMNS.some((column) => !relation.columns.has(column))) throw foreignLedger(relation, error)
-    // It is ours: another worker has made it since the first look.
-    return await select()
+    if (!(error instanceof DatabaseError) || error.trouble !== 'forbidden') throw error
+    throw new DatabaseError('forbidden', [...error.lines, GRANT], { cause: error })
   }
 }
 
@@ -92,14 +86,10 @@ function ledgerRow(stored: StoredRow): LedgerRow {
   return { version, name, checksum, appliedAt: stored.applied_at, durationMs: stored.duration_ms, appVersion: stored.app_version }
 }
 
-function foreignLedger(relation: Relation, cause: DatabaseError): MaintenanceError {
+function foreignLedger(relation: Relation): MaintenanceError {
   const columns = [...relation.columns.keys()].join(', ')
-  return new MaintenanceError(
-    'MIGRATION_REFUSED',
-    [
-      `the ${relation.kind} ${LEDGER} is not the worker's record of its migrations: it has the columns ${columns}`,
-      'nothing was changed; rename it, or set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are',
-    ],
-    { cause },
-  )
+  return new MaintenanceError('MIGRATION_REFUSED', [
+    `the ${relation.kind} ${LEDGER} is not the worker's record of its migrations: it has the columns ${columns}`,
+    'nothing was changed; rename it, or set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are',
+  ])
 }

@@ -2,6 +2,7 @@ import type { EpochMs } from '../../time.ts'
 import { DatabaseError, type Inspection, type Query, type TimeColumn } from '../database.ts'
 import { EQ, GT, nameIn } from './exact.ts'
 import { qualified, quoted } from './identifiers.ts'
+import { mustBeTrusted } from './owners.ts'
 import { timeTypeOf } from './times.ts'
 import { zoneWarning } from './zone-warning.ts'
 
@@ -20,7 +21,8 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
   const { query, schema } = options
   const title = `${schema}.${column.table}`
   const facts = (await query.query<Facts>(FACTS, [schema, column.table, column.column])).rows[0]
-  if (facts === undefined) return { kind: 'absent', reason: `table ${title} does not exist` }
+  const trusted = await mustBeTrusted(query, schema, [column.table])
+  if (facts === undefined || !trusted.has(column.table)) return { kind: 'absent', reason: `table ${title} does not exist` }
 
   if (!TABLES.has(facts.relkind))
     throw impossible(

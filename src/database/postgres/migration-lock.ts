@@ -6,6 +6,7 @@ import type { Target } from './connect.ts'
 import type { Connection } from './connection.ts'
 import { outsideTransactions } from './outside-transactions.ts'
 import { builtIn, EQ, NE } from './exact.ts'
+import { mustBeTrusted, MIGRATED } from './owners.ts'
 import { describeSession, SESSION_COLUMNS, type SessionRow } from './sessions.ts'
 import { migrationTransaction } from './transactions.ts'
 
@@ -35,11 +36,19 @@ export async function withMigrationLock<T>(
   const key = lockKey(schema)
   const wait = patience(options, key)
   const style = migrationTransaction(schema)
+  // Here too, so that it is told as what it is and not as the failure of a file.
+  await mustBeTrusted(connection, schema, MIGRATED)
   const apply: ApplyTransaction = async (body) => {
     for (;;) {
       const outcome = await connection.transaction(style, async (tx) => {
         const { taken, pid } = await tried(tx, `pg_catalog.pg_try_advisory_xact_lock(${keySql(key)})`)
-        return taken ? { value: await namingBlockers({ target, pid }, () => body(tx)) } : undefined
+        if (!taken) return undefined
+        const before = await mustBeTrusted(tx, schema, MIGRATED)
+        const value = await namingBlockers({ target, pid }, () => body(tx))
+        // IF NOT EXISTS takes what somebody else made meanwhile; then all of it is rolled back.
+        const made = MIGRATED.filter((name) => !before.has(name))
+        await mustBeTrusted(tx, schema, made)
+        return { value }
       })
       if (outcome !== undefined) return outcome.value
       await wait()

@@ -4,6 +4,7 @@ import { connectPatiently, postgresLabel, tellingOnce, type Target } from './con
 import { Connection, type Copy } from './connection.ts'
 import { qualified } from './identifiers.ts'
 import { inspect } from './inspect.ts'
+import { mustBeTrusted, OWN_TABLES } from './owners.ts'
 import { isPooled, withMigrationLock } from './migration-lock.ts'
 import { PACING, pressureGauge } from './pressure.ts'
 import { approximateRows, indexState, relations } from './relations.ts'
@@ -116,5 +117,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 const FLUSHED = `SELECT pg_catalog.pg_logical_emit_message(true, 'mcp-gateway-maintenance'::pg_catalog.text, ''::pg_catalog.text)`
 
 async function schemaOf(query: Query, chosen: string | undefined, database: string): Promise<SchemaChoice> {
-  return chooseSchema(chosen, await schemaFacts(query, chosen), database)
+  const choice = chooseSchema(chosen, await schemaFacts(query, chosen), database)
+  await mustBeTrusted(query, choice.schema, OWN_TABLES)
+  return choice
 }

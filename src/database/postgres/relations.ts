@@ -2,12 +2,16 @@ import type { Column, Query, Relation, TypeFamily } from '../database.ts'
 import { plannedRows } from './estimate.ts'
 import { EQ, GT, nameIn } from './exact.ts'
 import { qualified } from './identifiers.ts'
+import { mustBeTrusted, OWN_TABLES } from './owners.ts'
 
 /** Tables and views of one schema, by name; partitioned and foreign tables are tables, materialized views views. */
 export async function relations(query: Query, schema: string): Promise<ReadonlyMap<string, Relation>> {
+  // What was not there when the database was opened may be there by now, and what comes after this is not there yet.
+  const trusted = await mustBeTrusted(query, schema, OWN_TABLES)
   const { rows } = await query.query<Row>(RELATIONS, [schema])
   const found = new Map<string, { kind: 'table' | 'view'; columns: Map<string, Column> }>()
   for (const { relation, relkind, column, type, base_type: base, mandatory } of rows) {
+    if (OWN_TABLES.includes(relation) && !trusted.has(relation)) continue
     let known = found.get(relation)
     if (known === undefined) {
       known = { kind: relkind === 'v' || relkind === 'm' ? 'view' : 'table', columns: new Map() }
@@ -18,7 +22,8 @@ export async function relations(query: Query, schema: string): Promise<ReadonlyM
   return found
 }
 
-export function approximateRows(query: Query, schema: string, table: string): Promise<number> {
+export async function approximateRows(query: Query, schema: string, table: string): Promise<number> {
+  await mustBeTrusted(query, schema, [table])
   return plannedRows(query, `SELECT FROM ${qualified(schema, table)}`)
 }
 

@@ -4,6 +4,7 @@ import { builtIn, EQ, LT } from './exact.ts'
 import { mustBeRestorable, mustBeRow, notThere, parsedLine, type NameRules } from '../archived-columns.ts'
 import { builtInType } from './declared-types.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
+import { mustBeTrusted } from './owners.ts'
 import { recordColumns, valueText, type RecordColumn } from './stored-rows.ts'
 import { cutoffText, timeTypeOf } from './times.ts'
 
@@ -22,8 +23,9 @@ export async function makeRestoreTable(
   mustBeRestorable(restoring, columns, RULES)
   const { source, into } = restoring
   const table = qualified(schema, into)
-  const before = await recordColumns(query, schema, into)
-  const own = await recordColumns(query, schema, source)
+  const trusted = await mustBeTrusted(query, schema, [source, into])
+  const before = trusted.has(into) ? await recordColumns(query, schema, into) : []
+  const own = trusted.has(source) ? await recordColumns(query, schema, source) : []
   const made = own.length > 0 ? own : columns
   if (own.length > 0) {
     const names = own.map(({ name }) => quoted(name)).join(', ')
@@ -32,6 +34,8 @@ export async function makeRestoreTable(
     const list = columns.map(({ name, type }) => `${quoted(name)} ${builtInType(type) ?? TEXT}`)
     await query.query(`CREATE TABLE IF NOT EXISTS ${table} (${list.join(', ')})`)
   }
+  // IF NOT EXISTS takes what somebody else made meanwhile.
+  await mustBeTrusted(query, schema, [into])
   const target = await recordColumns(query, schema, into)
   if (target.length === 0)
     throw new DatabaseError('failed', `${schema}.${into} is not a table that rows can be restored into. Nothing was restored.`)

@@ -17,6 +17,7 @@ import type { Copy } from './connection.ts'
 import { estimate, type Look } from './estimate.ts'
 import { daysSince, keptUntil } from './look-ups.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
+import { mustBeTrusted } from './owners.ts'
 import { removeRows, type Caution, type RemovalTable, type Unflushed } from './removal.ts'
 import * as sql from './slice-sql.ts'
 import { CopyReader } from './copy-reader.ts'
@@ -75,9 +76,10 @@ async function lookedUp(
   cutoff: EpochMs,
 ): Promise<Expired> {
   const { rows } = await query.query<{ type: string; may_lock: boolean }>(sql.TIME_COLUMN, [schema, table, column])
+  const trusted = await mustBeTrusted(query, schema, [table])
   const title = `${schema}.${table}`
   const type = timeTypeOf(rows[0]?.type ?? '')
-  if (rows[0] === undefined || type === undefined) {
+  if (rows[0] === undefined || type === undefined || !trusted.has(table)) {
     throw new DatabaseError(
       'failed',
       `Column "${column}" of table ${title} holds no times. No row of it was deleted. Make it a timestamp or timestamptz, or switch its job off.`,
