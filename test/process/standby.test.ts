@@ -87,7 +87,7 @@ for (const major of POSTGRES_MAJORS) {
     assert.equal(refused.code, 3)
     assert.match(
       String(events(refused, 'program.failed')[0]?.['msg']),
-      /is a standby and takes no writes \(tried \d+ times in \ds\)\. Nothing was changed\. Point DATABASE_URL at the primary\./,
+      /is a standby and takes no writes \(tried [^)]+\)\. Nothing was changed\. Point DATABASE_URL at the primary\./,
     )
     const dry = await command(['--run-now', '--dry-run', '--job', 'purge-sessions'], { env: { DATABASE_URL: url } })
     assert.equal(dry.code, 0, dry.stdout)
