@@ -34,6 +34,7 @@ describe('the page in a browser', { skip: CHROMIUM === undefined && NO_CHROMIUM 
     worker = start([], { env: { DATABASE_URL: database.url, HTTP_ENABLED: 'true', HTTP_PORT: '0', ...rarely } })
     url = `${String((await worker.line((line) => line['event'] === 'http.listening'))['url'])}/`
     await worker.line((line) => line['event'] === 'migrations.current')
+    await database.sql("INSERT INTO tools (name, description, path, permissions) VALUES ('t', 'd', 'p', '[]')")
     const now = Date.now()
     await pastRuns(
       database,
