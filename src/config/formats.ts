@@ -1,3 +1,4 @@
+import { schemaNameProblem } from '../database/schema-name.ts'
 import { parseDatabaseUrl } from '../database/url.ts'
 import { messageOf } from '../errors.ts'
 import { withoutCredentials } from '../foreign-text.ts'
@@ -9,6 +10,7 @@ import { DAY, formatDuration, parseDuration } from '../time.ts'
 export type FormatName =
   | 'database URL'
   | 'text'
+  | 'schema'
   | 'truth'
   | 'duration'
   | 'retention'
@@ -35,6 +37,7 @@ interface Format {
 export const FORMATS: Readonly<Record<FormatName, Format>> = {
   'database URL': { check: databaseUrlProblem },
   text: { check: textProblem },
+  schema: { check: schemaProblem },
   truth: { check: booleanProblem, fromText: readBoolean },
   duration: { check: (value) => durationProblem(value, 0, LONGEST_WAIT_MS, '30s') },
   retention: { check: (value, { leastMs = 0 }) => durationProblem(value, leastMs, LONGEST_RETENTION_MS, '90d') },
@@ -77,6 +80,11 @@ function textProblem(value: unknown): string | undefined {
   if (withoutCredentials(value) !== value)
     return `${shown(value)} holds a password, which only database.url may; is it meant for DATABASE_URL?`
   return value === value.trim() ? undefined : `${shown(value)} begins or ends with a blank`
+}
+
+function schemaProblem(value: unknown): string | undefined {
+  const problem = typeof value === 'string' ? schemaNameProblem(value) : undefined
+  return textProblem(value) ?? (problem === undefined ? undefined : `${shown(value)} ${problem}`)
 }
 
 function booleanProblem(value: unknown): string | undefined {

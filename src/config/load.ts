@@ -41,7 +41,7 @@ export function loadSettings(sources: Sources): Settings {
   const config = createConfig()
   const problems = layers.flatMap((layer) => layer.problems)
   const origins = new Map<string, string>()
-  for (const { key, value, source, where } of layers.flatMap((layer) => layer.given)) {
+  const take = ({ key, value, source, where }: Layer['given'][number]): void => {
     const problem = settingProblem(
       SETTINGS.find((setting) => setting.key === key)!,
       value,
@@ -52,16 +52,16 @@ export function loadSettings(sources: Sources): Settings {
       origins.set(key, source)
     }
   }
+  for (const given of layers.flatMap((layer) => layer.given)) take(given)
   const chosen = new Set([...origins].flatMap(([key, source]) => (source === SHIPPED ? [] : [key])))
   if (problems.length === 0) {
     const url = parseDatabaseUrl(config.getProperties().database.url)
     // Prisma's word for it: as good as the setting, where that is not set.
     if (url.engine === 'postgres' && url.namedSchema !== undefined && !chosen.has(SCHEMA_KEY)) {
-      config.set(SCHEMA_KEY, url.namedSchema)
-      origins.set(SCHEMA_KEY, 'schema in the database URL')
+      take({ key: SCHEMA_KEY, value: url.namedSchema, source: IN_URL, where: IN_URL })
       chosen.add(SCHEMA_KEY)
     }
-    problems.push(...contradictions(config.getProperties()))
+    if (problems.length === 0) problems.push(...contradictions(config.getProperties()))
   }
   if (problems.length > 0) throw new MaintenanceError('CONFIG_INVALID', problems)
 
@@ -77,6 +77,7 @@ export function loadSettings(sources: Sources): Settings {
 
 const SHIPPED = 'config/default.yaml'
 const SCHEMA_KEY = 'database.schema'
+const IN_URL = 'schema in the database URL'
 
 function readOverrides(overrides: Readonly<Record<string, string>>): Layer {
   const given = SETTINGS.flatMap((setting) => {

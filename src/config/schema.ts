@@ -65,7 +65,7 @@ const SCHEMA = {
       env: 'DATABASE_URL',
       sensitive: true,
     },
-    schema: { doc: 'where the tables are (PostgreSQL only)', format: 'text', default: 'public', env: 'DATABASE_SCHEMA' },
+    schema: { doc: 'where the tables are (PostgreSQL only)', format: 'schema', default: 'public', env: 'DATABASE_SCHEMA' },
     timeZone: { doc: 'the zone of timestamps stored without one', format: 'time zone', default: 'UTC', env: 'DATABASE_TIME_ZONE' },
     connectTimeout: {
       doc: 'how long start-up waits for the database',

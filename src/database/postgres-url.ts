@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net'
 import type { MaintenanceError } from '../errors.ts'
+import { firstSchema, searchPathOf } from './search-path.ts'
 import type { PostgresUrl } from './url.ts'
 import { decoded, readQuery, refused, type Dialect } from './url-query.ts'
 
@@ -14,7 +15,7 @@ export function parsePostgresUrl(dialect: Dialect, rest: string): PostgresUrl {
 
   const [user, password] = split(login ?? '', ':')
   const { named, notes } = readQuery(dialect, query)
-  const schema = firstSchema(named.path ?? searchPath(named.options ?? ''))
+  const schema = firstSchema(named.path ?? searchPathOf(named.options ?? '') ?? '')
   return {
     engine: 'postgres',
     ...place(authority, named.host, named.port),
@@ -76,19 +77,6 @@ function place(text: string, queryHost: string | undefined, queryPort: string | 
     throw refused(`the host of the database URL cannot be read; ${EXPECTED}`)
   if (port !== '' && (Number(port) < 1 || Number(port) > 65_535)) throw refused('the port of the database URL is not within 1 to 65535')
   return { host, port: port === '' ? undefined : Number(port) }
-}
-
-/** libpq's options are a command line: `-c name=value`, blanks escaped by a backslash. */
-function searchPath(options: string): string | undefined {
-  return /(?:-c\s*|--)search_path=((?:\\.|\S)+)/.exec(options)?.[1]?.replace(/\\(.)/g, '$1')
-}
-
-/** The first that is not `"$user"`; PostgreSQL folds what is not quoted to lower case. */
-function firstSchema(list = ''): string | undefined {
-  return list
-    .split(',')
-    .map((name) => /^"(.*)"$/.exec(name.trim())?.[1] ?? name.trim().toLowerCase())
-    .find((name) => name !== '' && name !== '$user')
 }
 
 const ENCODED = '@ : / % in a user name, password or database name must be percent-encoded (%40 %3A %2F %25)'

@@ -82,19 +82,81 @@ for (const major of POSTGRES_MAJORS) {
       await using fresh = await freshPostgres(major)
       assert.deepEqual(await opening(fresh, NOBODY), ['"public"."t"'])
       await gatewayTables(fresh, 'elsewhere')
-      assert.deepEqual(await opening(fresh, NOBODY), ['"public"."t"'])
+      const [outside = '', ...rest] = await opening(fresh, NOBODY)
+      assert.match(
+        outside,
+        /^warning public is worked in and holds no audit_logs yet, .* lie in schema elsewhere \(audit_logs, tools\), outside the search_path: .* set DATABASE_SCHEMA$/,
+      )
+      assert.deepEqual(rest, ['"public"."t"'])
+      assert.deepEqual(await opening(fresh, { schema: 'public' }), ['"public"."t"'])
       await gatewayTables(fresh, 'public')
       assert.deepEqual(await opening(fresh, NOBODY), ['"public"."t"'])
       // Another program's.
       await fresh.admin.query('CREATE SCHEMA postgres; CREATE TABLE postgres.sessions (id int)')
       assert.deepEqual(await opening(fresh, NOBODY), ['"public"."t"'])
-      await gatewayTablesBeside(fresh)
+      await fresh.admin.query('CREATE TABLE postgres.tools (id int)')
       const [warning = '', name] = await opening(fresh, NOBODY)
       assert.match(
         warning,
-        /in schema postgres \(audit_logs\), and they are left alone: public has such tables too; .* set DATABASE_SCHEMA=postgres$/,
+        /in schema postgres \(tools\), and they are left alone: public has such tables too; .* set DATABASE_SCHEMA=postgres$/,
       )
       assert.equal(name, '"public"."t"')
+    })
+
+    it('is not public where the path leads to the gateway’s tables in another schema first, and to public’s after it', async () => {
+      await using fresh = await freshPostgres(major)
+      await gatewayTables(fresh, 'public')
+      for (const table of ['audit_logs', 'policy_decisions']) {
+        await fresh.admin.query(`CREATE SCHEMA gw; CREATE TABLE gw.${table} (id int)`)
+        await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET search_path = gw, public`)
+        const [told = '', ...rest] = await opening(fresh, NOBODY)
+        assert.match(
+          told,
+          new RegExp(
+            `^refused: The gateway's tables \\(${table}\\) lie in schema gw of .* leads first; public holds tables of such names too ` +
+              `\\(audit_logs, tools\\)\\. Nothing was changed\\. Set DATABASE_SCHEMA=gw, or DATABASE_SCHEMA=public where`,
+          ),
+        )
+        assert.deepEqual(rest, [])
+        assert.deepEqual(await opening(fresh, { ...NOBODY, access: 'read' }), [told])
+        assert.match((await opening(fresh, { schema: 'gw' }))[0]!, /^warning .* in schema public/)
+        assert.equal((await opening(fresh, { schema: 'public' })).at(-1), '"public"."t"')
+        await fresh.admin.query('DROP SCHEMA gw CASCADE')
+      }
+      await fresh.admin.query(`CREATE SCHEMA gw; CREATE TABLE gw.audit_logs (id int)`)
+      await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET search_path = public, gw`)
+      assert.match((await opening(fresh, NOBODY))[0]!, /^warning .* in schema gw \(audit_logs\), and they are left alone: public has/)
+    })
+
+    it('is not public where that holds another program’s table of such a name, and the path leads to the gateway’s', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query('CREATE TABLE public.tools (id int)')
+      await gatewayTables(fresh, 'gw')
+      const [outside = '', name] = await opening(fresh, NOBODY)
+      assert.match(outside, /^warning public is worked in and holds no audit_logs yet, .* in schema gw \(audit_logs, tools\)/)
+      assert.equal(name, '"public"."t"')
+      for (const path of ['gw, public', 'public, gw', 'gw']) {
+        await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET search_path = ${path}`)
+        assert.match((await opening(fresh, NOBODY))[0]!, /^refused: .* lie in schema gw .*Set DATABASE_SCHEMA=gw/, path)
+      }
+    })
+
+    it('is sought in no template database; the maintenance database is one like any other', async () => {
+      await using fresh = await freshPostgres(major)
+      const template = { url: Object.assign(new URL(fresh.url), { pathname: '/template1' }).href }
+      for (const options of [NOBODY, { schema: 'public' }, { ...NOBODY, access: 'read' }] as const)
+        assert.match(
+          (await opening(template, options))[0]!,
+          /^refused: .*\/template1 is a template, .*Nothing was changed\. Name the gateway's database/,
+        )
+      await fresh.admin.query(`ALTER DATABASE ${fresh.name} IS_TEMPLATE true`)
+      try {
+        assert.match((await opening(fresh, NOBODY))[0]!, /^refused: .* is a template/)
+      } finally {
+        await fresh.admin.query(`ALTER DATABASE ${fresh.name} IS_TEMPLATE false`)
+      }
+      const maintenance = { url: Object.assign(new URL(fresh.url), { pathname: '/postgres' }).href }
+      assert.equal((await opening(maintenance, { ...NOBODY, access: 'read' })).at(-1), '"public"."t"')
     })
 
     it('is found out without a function or operator that a schema could hold', async () => {
@@ -107,8 +169,4 @@ for (const major of POSTGRES_MAJORS) {
       assert.match((await opening(fresh, NOBODY))[0]!, /^refused: .* lie in schema postgres /)
     })
   })
-}
-
-async function gatewayTablesBeside({ admin }: FreshPostgres): Promise<void> {
-  await admin.query('CREATE TABLE postgres.audit_logs (id int)')
 }
