@@ -22,8 +22,6 @@ export interface Ahead {
   readonly links: readonly AheadLink[]
   /** Whether two of them follow from the same: then they may hold the same rows. */
   readonly forked: boolean
-  /** Files of rows that a removal among them names and that are still there: it was cut off. */
-  readonly removedFiles: readonly ArchivePath[]
   /** Half of them, a file or its manifest, was not moved to its place yet. */
   readonly halfMoved: readonly ArchivePath[]
   /** What a link names and is nowhere: each begins with its path. */
@@ -63,6 +61,9 @@ export async function readAhead(folder: ArchiveFolder, state: ArchiveState, sour
   for (const { manifest, why } of unbelieved(found, { known, state, source }, gaps)) problems.push(`${manifest}: ${why}`)
   for (const { manifest } of gaps) missing.push(`${manifest}: is missing`)
 
+  for (const { manifest, files } of removalsNotCarriedOut(found, present))
+    problems.push(`${manifest}: says that ${files.length} files were removed that are still there, ${files[0]} among them`)
+
   const removed = removedBy(found)
   const links: AheadLink[] = []
   for (const link of found) {
@@ -78,7 +79,6 @@ export async function readAhead(folder: ArchiveFolder, state: ArchiveState, sour
     present,
     links,
     forked: isForked(found),
-    removedFiles: [...removed].map(rowsOf).filter((path) => present.has(path)),
     halfMoved: links.flatMap(({ file, manifest: { manifest } }) =>
       file === undefined || (present.has(file.path) && present.has(manifest)) ? [] : [file.path, manifest],
     ),
@@ -130,6 +130,19 @@ function* unbelieved(found: readonly Found[], { known, state, source }: Knowledg
     if (why === undefined) believed.set(manifest, sum)
     else yield { manifest, why }
   }
+}
+
+interface RemovalNotCarriedOut {
+  readonly manifest: ArchivePath
+  readonly files: readonly ArchivePath[]
+}
+
+/** Anybody who can write to the folder can say that files had their time: only a removal that has been carried out is taken in, and none is carried out here. */
+function removalsNotCarriedOut(found: readonly Found[], present: ReadonlySet<ArchivePath>): readonly RemovalNotCarriedOut[] {
+  return found.flatMap((link) => {
+    const files = [...removedBy([link])].map(rowsOf).filter((path) => present.has(path))
+    return files.length === 0 ? [] : [{ manifest: link.manifest.manifest, files }]
+  })
 }
 
 function isForked(found: readonly Found[]): boolean {

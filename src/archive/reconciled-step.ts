@@ -4,7 +4,7 @@ import type { Archive } from './archive.ts'
 import { removedBy } from './chain.ts'
 import { DayFiles } from './day-files.ts'
 import { FORMAT, NO_RUN, sha256, textOf, type Link, type Manifest, type RowsFile } from './format.ts'
-import { MANIFEST_SUFFIX, manifestOf, pathOf, type ArchivePath } from './path.ts'
+import { MANIFEST_SUFFIX, pathOf, type ArchivePath } from './path.ts'
 import { rangesText } from './ranges.ts'
 import { readRows } from './read-rows.ts'
 import { lineOf } from './file-line.ts'
@@ -51,7 +51,7 @@ export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly P
   const rows = written.reduce((sum, file) => sum + file.rows, 0)
 
   const joined = [...joins.map(({ link }) => linkOf(link)), ...ahead.gaps]
-  const aside = [...leaves.map(({ link }) => linkOf(link)), ...removedLinks(ahead)]
+  const aside = leaves.map(({ link }) => linkOf(link))
   for (let from = 0; from === 0 || from < joined.length || from < aside.length; from += MOST_LINKS) {
     position += 1
     const manifest = reconciledManifest(archive, {
@@ -74,7 +74,7 @@ export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly P
     obsolete: [],
     reconciled: {
       joined: [...joined.map(({ manifest }) => manifest), ...kept.map(({ path }) => path)],
-      setAside: [...leaves.flatMap(({ link }) => [link.file!.path, link.manifest.manifest]), ...ahead.removedFiles],
+      setAside: leaves.flatMap(({ link }) => [link.file!.path, link.manifest.manifest]),
     },
     growth: await growthTo(archive, ahead, kept, { rows, bytes, files: written.filter(({ path }) => path !== undefined).length }),
     newestAt: newestOf(kept),
@@ -138,12 +138,6 @@ function reconciledManifest(
 
 function linkOf({ manifest: { manifest }, sha256: sum }: AheadLink): Link {
   return { manifest, sha256: sum }
-}
-
-/** Of files whose removal was cut off; their manifests stay. */
-function removedLinks({ known, links, removedFiles }: Ahead): Link[] {
-  const all = new Map([...known.links, ...links].map((link) => [link.manifest.manifest, link.sha256]))
-  return removedFiles.map(manifestOf).flatMap((manifest) => (all.has(manifest) ? [{ manifest, sha256: all.get(manifest)! }] : []))
 }
 
 /** What the archive holds then, less what the database believes. */

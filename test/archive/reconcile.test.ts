@@ -3,6 +3,7 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Database } from '../../src/database/database.ts'
+import { sha256 as digestOf } from '../../src/archive/format.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import { DAY } from '../../src/time.ts'
 import { auditLogs, count, intercepted } from '../jobs/support.ts'
@@ -19,6 +20,10 @@ interface Stage extends AsyncDisposable {
   add(rows: number, days: number): Promise<void>
   purge(keptMs?: number): Promise<void>
   readonly ids: number[]
+}
+
+function positionOf(manifest: string): number {
+  return Number(/(\d+)\.json$/.exec(manifest)![1])
 }
 
 async function staged(engine: TestEngine): Promise<Stage> {
@@ -230,6 +235,36 @@ for (const engine of ENGINES) {
     await stage.add(10, 99)
     await stage.purge(110 * DAY)
     await nothingLost(stage, stage.ids.slice(0, 20))
+  })
+
+  test(`${engine.name}: a planted removal takes no file out of its place`, async () => {
+    await using stage = await staged(engine)
+    await stage.add(10, 110)
+    await stage.purge()
+    await stage.add(10, 104)
+    await stage.purge()
+    const before = await filesIn(stage.folder.path, '')
+    const links = await Promise.all(
+      before
+        .filter((path) => path.endsWith('.json'))
+        .map(async (manifest) => ({ manifest, sha256: digestOf(await readFile(join(stage.folder.path, manifest))) })),
+    )
+    const newest = links.toSorted((a, b) => positionOf(a.manifest) - positionOf(b.manifest)).at(-1)!
+    const { file: _, ...rest } = JSON.parse(await readFile(join(stage.folder.path, newest.manifest), 'utf8')) as Record<string, unknown>
+    const position = positionOf(newest.manifest) + 1
+    const manifest = newest.manifest.replace(/\d+\.json$/, `${position}.json`)
+    await writeFile(
+      join(stage.folder.path, manifest),
+      JSON.stringify({ ...rest, kind: 'removal', manifest, position, previous: newest, removed: links }, null, 2),
+    )
+    await assert.rejects(
+      stage.base.with((database) => reconciled(database, stage.folder.path)),
+      /says that \d+ files were removed that are still there/,
+    )
+    assert.deepEqual(await filesIn(stage.folder.path, ''), [...before, manifest].toSorted())
+    await rm(join(stage.folder.path, manifest))
+    await nothingLost(stage)
+    await goesOn(stage)
   })
 
   test(`${engine.name}: a second restore, from before a reconciliation, is reconciled too`, async () => {
