@@ -2,5 +2,6 @@
 export const SUITES: Readonly<Record<string, readonly string[]>> = {
   'test:archive': ['test/archive'],
   'test:process': ['test/process'],
+  'test:hostile': ['test/hostile'],
   'test:shipping': ['test/browser', 'test/shipping'],
 }
