@@ -64,10 +64,7 @@ async function resolved(path: string): Promise<string | undefined> {
 
 async function absent(file: string, path: string, { access: wanted, user, listener }: Preparing): Promise<PreparedFile> {
   const { likely } = await neighboursOf(path, user.uid)
-  const instead =
-    likely === undefined
-      ? ''
-      : `; ${likely.path}, whose name differs ${likely.difference}, holds the gateway's tables: correct DATABASE_URL`
+  const instead = likely === undefined ? '' : `; ${likely}: correct DATABASE_URL`
   if (wanted === 'existing') throw new DatabaseError('unreachable', `${file} does not exist: nothing was made or read${instead}`)
   listener.warning(`${file} does not exist; nothing was made, and it is taken to be empty${instead}`)
   return { present: false, path }
@@ -89,8 +86,8 @@ async function make(file: string, { user, listener }: Preparing): Promise<Stats>
   if (likely !== undefined)
     throw new DatabaseError(
       'unreachable',
-      `${file} does not exist, and ${likely.path}, whose name differs ${likely.difference}, holds the gateway's tables: nothing was made; correct ` +
-        `DATABASE_URL, or, where a new database is meant, make an empty file: touch '${file}'`,
+      `${file} does not exist, and ${likely}: nothing was made; correct DATABASE_URL, or, where a new database is meant, make an empty file: ` +
+        `touch ${shellWord(file)}`,
     )
   try {
     const made = await open(file, 'wx', NEW_FILE_MODE)
@@ -109,6 +106,11 @@ async function make(file: string, { user, listener }: Preparing): Promise<Stats>
   const stats = await look(file)
   if (stats === undefined) throw refusal('unreachable', file, 'was taken away while it was made')
   return stats
+}
+
+/** One word for a shell, and no option. */
+function shellWord(path: string): string {
+  return `'${path.replace(/^-/, './-').replaceAll("'", String.raw`'\''`)}'`
 }
 
 async function mustBeWritable(file: string): Promise<void> {

@@ -4,6 +4,7 @@ import type { SqliteUrl } from '../url.ts'
 import { BUSY_TIMEOUT_MS, Connection } from './connection.ts'
 import { databaseError } from './errors.ts'
 import { prepareFile, sqliteLabel } from './file.ts'
+import { someOf } from './neighbours.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { inspect } from './inspect.ts'
 import { withMigrationLock } from './migration-lock.ts'
@@ -15,7 +16,7 @@ import { Snapshot } from './snapshot.ts'
 import { isReplicated, syncLog, WriteAheadLog } from './write-ahead-log.ts'
 import { folded } from './names.ts'
 import { makeRestoreTable, restore } from './restoring.ts'
-import { gatewayHasWritten } from './written.ts'
+import { foreignTables, gatewayHasWritten } from './written.ts'
 import { instantOf } from './instants.ts'
 import { storedColumns } from './stored-rows.ts'
 
@@ -32,11 +33,26 @@ export async function openSqlite(options: OpenOptions & { readonly url: SqliteUr
     }
     const patience = { limitMs: options.connectTimeoutMs, signal: options.signal, waiting }
     // All of it: looking at the file can meet somebody's lock at any point.
-    return await connection.patiently(() => databaseOf(connection, prepare(connection), options), patience)
+    const { database, foreign } = await connection.patiently(
+      () => ({ database: databaseOf(connection, prepare(connection), options), foreign: foreignTables(connection) }),
+      patience,
+    )
+    if (options.access === 'write' && foreign.length > 0) options.listener.warning(foreignWarning(file, foreign))
+    return database
   } catch (error) {
     connection.close()
     throw error
   }
+}
+
+/** It is no reason to refuse: the gateway's own file may have other tables first. */
+function foreignWarning(file: string, tables: readonly string[]): string {
+  const { some, more } = someOf(tables)
+  const names = `${some.join(', ')}${more === 0 ? '' : ` and ${more} more`}`
+  return (
+    `${file} holds tables of another program, ${names}, and none of the gateway's: what the migrations make is made beside them; ` +
+    `where the gateway keeps its own database elsewhere, stop this and correct DATABASE_URL`
+  )
 }
 
 function openFile(path: string, file: string, access: OpenOptions['access']): BetterSqlite3.Database {

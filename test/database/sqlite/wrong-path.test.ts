@@ -5,7 +5,7 @@ import { basename, join } from 'node:path'
 import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
 import { freshSqliteFile } from '../../support/databases.ts'
-import { opened } from './opening.ts'
+import { beside, opened } from './opening.ts'
 
 const NOBODY = 65_534
 const asRoot = { skip: process.getuid?.() === 0 ? false : 'needs root, to make files of another user' }
@@ -71,6 +71,182 @@ describe('a file that is not there, where the gateway has one of nearly its name
   })
 })
 
+describe('a neighbour of nearly the name, as it lies there while the gateway works', () => {
+  it('is known by its log, where its tables lie in nothing else yet', async () => {
+    await using fresh = await freshSqliteFile()
+    using gateway = beside(fresh.file)
+    gateway.pragma('journal_mode = WAL')
+    gateway.exec(GATEWAY)
+    assert.equal((await stat(fresh.file)).size, 4096)
+    await assertNotMade(fresh.folder, 'Gateway.db', /whose name differs in capital and small letters, holds the gateway's tables/)
+  })
+
+  it('is known by its log behind a link, and where the log is long', async () => {
+    await using fresh = await freshSqliteFile()
+    const real = join(fresh.folder, 'real')
+    await mkdir(real)
+    using gateway = beside(join(real, 'data.db'))
+    gateway.pragma('journal_mode = WAL')
+    gateway.pragma('wal_autocheckpoint = 0')
+    gateway.exec(`${GATEWAY}; INSERT INTO audit_logs (timestamp) VALUES (zeroblob(${20 * 2 ** 20}))`)
+    await symlink('real/data.db', fresh.file)
+    await assertNotMade(fresh.folder, 'gateway.sqlite', /holds the gateway's tables/)
+  })
+
+  it("counts as the gateway's where its log is longer than is read and names none of its tables", async () => {
+    await using fresh = await freshSqliteFile()
+    using other = beside(fresh.file)
+    other.pragma('journal_mode = WAL')
+    other.pragma('wal_autocheckpoint = 0')
+    other.exec(`CREATE TABLE notes (a); INSERT INTO notes VALUES (zeroblob(${20 * 2 ** 20})); ${GATEWAY}`)
+    await assertNotMade(fresh.folder, 'gateway.sqlite', /cannot be read as a whole and may hold the gateway's tables/)
+  })
+
+  it('is known by the journal of a transaction that was cut off', async () => {
+    await using fresh = await freshSqliteFile()
+    const copy = join(fresh.folder, 'copy')
+    {
+      using gateway = beside(copy)
+      gateway.exec(GATEWAY)
+      gateway.exec('BEGIN; DROP TABLE tools; DROP TABLE audit_logs')
+      gateway.exec('CREATE TABLE zeros (a); INSERT INTO zeros SELECT zeroblob(4000) FROM pragma_function_list')
+      gateway.pragma('cache_spill = 1')
+      await writeFile(`${fresh.file}-journal`, await readFile(`${copy}-journal`))
+      gateway.exec('COMMIT; VACUUM')
+    }
+    await rename(copy, fresh.file)
+    const journal = await readFile(`${fresh.file}-journal`)
+    assert.ok(journal.includes('tabletoolstools'))
+    await assertNotMade(fresh.folder, 'gateway.sqlite', /holds the gateway's tables/)
+  })
+
+  for (const encoding of ['UTF-8', 'UTF-16le', 'UTF-16be'])
+    it(`is known where its schema lies behind thousands of pages of rows: ${encoding}`, async () => {
+      await using fresh = await freshSqliteFile()
+      databaseIn(
+        fresh.file,
+        `PRAGMA encoding = '${encoding}'; CREATE TABLE rows (a); INSERT INTO rows VALUES (zeroblob(${20 * 2 ** 20})); ${manyTables}; ${GATEWAY}`,
+      )
+      assert.ok(!(await readFile(fresh.file)).subarray(0, 16 * 2 ** 20).includes('audit_logs'))
+      await assertNotMade(fresh.folder, 'gateway.sqlite', /gateway\.db, whose name differs in its extension, holds the gateway's tables/)
+    })
+
+  for (const [how, damage] of Object.entries({
+    'its first page is damaged': (bytes: Buffer) => Buffer.concat([bytes.subarray(0, 100), Buffer.alloc(bytes.length - 100, 0xa5)]),
+    'its first page is cut short': (bytes: Buffer) => bytes.subarray(0, 1000),
+    'a page of its schema is gone': (bytes: Buffer) => bytes.subarray(0, 3 * 4096),
+    'its size of a page is none': (bytes: Buffer) => Buffer.from(bytes).fill(0, 16, 18),
+  }))
+    it(`counts as the gateway's where ${how}`, async () => {
+      await using fresh = await freshSqliteFile()
+      databaseIn(fresh.file, `${manyTables}; ${GATEWAY}`)
+      await writeFile(fresh.file, damage(await readFile(fresh.file)))
+      await assertNotMade(fresh.folder, 'gateway.sqlite', /cannot be read as a whole and may hold the gateway's tables/)
+    })
+
+  it('is the file behind a link, or behind two', async () => {
+    await using fresh = await freshSqliteFile()
+    await mkdir(join(fresh.folder, 'elsewhere'))
+    gatewayIn(join(fresh.folder, 'elsewhere', 'data.db'))
+    await symlink('data.db', join(fresh.folder, 'elsewhere', 'link.db'))
+    await symlink('elsewhere/link.db', fresh.file)
+    await assertNotMade(fresh.folder, 'gatewaz.db', /gateway\.db, whose name differs in a character or two, holds the gateway's tables/)
+  })
+})
+
+/** What was asked for, what lies there. */
+const SPELLINGS = [
+  ['my%20gateway%20data.db', 'my gateway data.db', 'in how its characters are written'],
+  ['my gateway data.db', 'my%20gateway%20data.db', 'in how its characters are written'],
+  ['my+gateway+audit+data.db', 'my gateway audit data.db', 'in how its characters are written'],
+  ['my-gateway-audit-data.db', 'my_gateway_audit_data.db', 'in how its characters are written'],
+  ['%67%61%74eway.sqlite', 'gateway.db', 'in how its characters are written'],
+  ['data%2Fgateway.db', 'data/gateway.db', 'in how its characters are written'],
+  ['data\\gateway.db', 'data/gateway.db', 'in how its characters are written'],
+  ['gate', 'gate?way.db', 'in what follows it'],
+  ['gateway.db#production', 'gateway.db', 'in what follows it'],
+  ['gateway.db&mode=rw', 'gateway.db', 'in what follows it'],
+  ['gateway.db.db', 'gateway.db', 'in its extension'],
+  ['gateway.db', 'gateway.db.db', 'in its extension'],
+  ['gateway.db.sqlite3', 'gateway.db', 'in its extension'],
+  ['gateway.db.backup', 'gateway.db', 'in its extension'],
+  ['g\u00e4t\u00e9w\u00e4y.db', 'ga\u0308te\u0301wa\u0308y.db', 'in capital and small letters'],
+] as const
+
+describe("a name that is another spelling of the gateway's", () => {
+  for (const [wanted, there, difference] of SPELLINGS)
+    it(`is not made: ${wanted} beside ${there}`, async () => {
+      await using fresh = await freshSqliteFile()
+      await mkdir(join(fresh.folder, 'data'))
+      gatewayIn(join(fresh.folder, there))
+      await assertNotMade(
+        fresh.folder,
+        wanted,
+        `${join(fresh.folder, there)}, whose name differs ${difference}, holds the gateway's tables`,
+      )
+    })
+
+  it('is made where it is another name', async () => {
+    for (const name of ['production.db', '%zz.db', '%00.db', '%2F', 'gate.db', 'gateway.production.db']) {
+      await using fresh = await withGateway()
+      await using open = await opened(join(fresh.folder, name))
+      assert.deepEqual(open.told.created, [join(fresh.folder, name)])
+    }
+  })
+
+  it('is shown as one word of a shell, which makes the file', async () => {
+    await using fresh = await freshSqliteFile()
+    gatewayIn(join(fresh.folder, "it's $(gateway).db"))
+    const wanted = join(fresh.folder, "it's $(gateway).sqlite")
+    const error = await opened(wanted).then(
+      () => assert.fail('it was made'),
+      (thrown: unknown) => thrown,
+    )
+    assert.ok(error instanceof Error)
+    execFileSync('sh', ['-c', /touch .*$/.exec(error.message)![0]])
+    assert.equal((await stat(wanted)).size, 0)
+  })
+})
+
+describe('a file of another program', () => {
+  const PLACES =
+    'CREATE TABLE moz_places (id INTEGER PRIMARY KEY AUTOINCREMENT); CREATE TABLE "moz\n" (id); CREATE VIRTUAL TABLE words USING fts5 (a)'
+
+  it('is used with one warning that names some of its tables', async () => {
+    await using fresh = await freshSqliteFile()
+    databaseIn(fresh.file, PLACES)
+    await using open = await opened(fresh.file)
+    assert.deepEqual(open.told.warnings, [
+      `${fresh.file} holds tables of another program, moz?, moz_places, words, and none of the gateway's: what the migrations make is made beside them; where the gateway keeps its own database elsewhere, stop this and correct DATABASE_URL`,
+    ])
+  })
+
+  it('has more tables than are named', async () => {
+    await using fresh = await freshSqliteFile()
+    databaseIn(fresh.file, manyTables)
+    await using open = await opened(fresh.file)
+    assert.match(open.told.warnings.join(), / and 390 more, and none of the gateway's/)
+  })
+
+  it('is not warned of to who makes nothing in it', async () => {
+    await using fresh = await freshSqliteFile()
+    databaseIn(fresh.file, PLACES)
+    for (const access of ['read', 'existing'] as const) {
+      await using open = await opened(fresh.file, { access })
+      assert.deepEqual(open.told.warnings, [])
+    }
+  })
+
+  it("is none where one table is the gateway's, or none is anybody's", async () => {
+    for (const sql of ['CREATE TABLE alembic_version (a); CREATE TABLE Tools (id)', 'CREATE TABLE a (id); DROP TABLE a']) {
+      await using fresh = await freshSqliteFile()
+      databaseIn(fresh.file, sql)
+      await using open = await opened(fresh.file)
+      assert.deepEqual(open.told.warnings, [])
+    }
+  })
+})
+
 describe('a file that is not there', () => {
   it('is made with a warning that names what else lies in its folder', async () => {
     await using fresh = await freshSqliteFile()
@@ -83,31 +259,37 @@ describe('a file that is not there', () => {
   })
 
   it('is made beside files of other names, of other programs, and beside what is no database', async () => {
+    const open: BetterSqlite3.Database[] = []
     const others: Readonly<Record<string, (path: string) => unknown>> = {
       'a database of another name': (path) => gatewayIn(join(path, '..', 'production.db')),
       "another program's database": (path) => databaseIn(path, 'CREATE TABLE tools (id); CREATE TABLE notes (id)'),
       'a text': (path) => writeFile(path, 'SQLite format 2\0'),
       'nothing but the first bytes': (path) => writeFile(path, 'SQLite format 3\0'),
-      'a damaged one': async (path) => {
-        gatewayIn(path)
-        const bytes = await readFile(path)
-        await writeFile(path, Buffer.concat([bytes.subarray(0, 100), Buffer.alloc(bytes.length - 100, 0xa5)]))
-      },
       'a FIFO': (path) => execFileSync('mkfifo', [path]),
       'a folder': (path) => mkdir(path),
       'a link to a device': (path) => symlink('/dev/zero', path),
-      'a link to a database of the gateway': async (path) => {
+      'a link to nothing': (path) => symlink('nothing.db', path),
+      'a link to itself': (path) => symlink(basename(path), path),
+      "a link to another program's database": async (path) => {
         await mkdir(join(path, '..', 'elsewhere'))
-        gatewayIn(join(path, '..', 'elsewhere', 'other.db'))
+        databaseIn(join(path, '..', 'elsewhere', 'other.db'), 'CREATE TABLE notes (id)')
         await symlink('elsewhere/other.db', path)
       },
+      "another program's with a log, whose rows name tables": (path) => {
+        databaseIn(path, 'PRAGMA journal_mode = WAL; CREATE TABLE notes (a)')
+        const other = new BetterSqlite3(path)
+        other.exec("INSERT INTO notes VALUES ('CREATE TABLE audit_logs (id); CREATE TABLE tools (id); CREATE TABLE sessions (id)')")
+        open.push(other)
+      },
+      "another program's with thousands of tables": (path) => databaseIn(path, manyTables),
     }
     for (const [what, make] of Object.entries(others)) {
       await using fresh = await freshSqliteFile()
       await make(join(fresh.folder, 'gatewaz.db'))
-      await using open = await opened(fresh.file)
-      assert.deepEqual(open.told.created, [fresh.file], what)
+      await using made = await opened(fresh.file)
+      assert.deepEqual(made.told.created, [fresh.file], what)
     }
+    for (const other of open) other.close()
   })
 
   it('is not made beside a huge one, of which only the beginning is read', async () => {
@@ -178,14 +360,14 @@ describe('a database behind a link', () => {
     assert.equal((await open.database.query('SELECT id FROM tools')).rows.length, 1)
   })
 
-  for (const beside of ['the file', 'the link']) {
-    it(`is left to Litestream, which keeps its state beside ${beside}`, async () => {
+  for (const place of ['the file', 'the link']) {
+    it(`is left to Litestream, which keeps its state beside ${place}`, async () => {
       await using fresh = await withGateway()
       const links = join(fresh.folder, 'links')
       await mkdir(links)
       const link = join(links, 'link.db')
       await symlink(fresh.file, link)
-      const path = beside === 'the file' ? fresh.file : link
+      const path = place === 'the file' ? fresh.file : link
       await mkdir(join(path, '..', `.${basename(path)}-litestream`))
       await using open = await opened(link)
       assert.deepEqual((await open.database.query('PRAGMA wal_autocheckpoint')).rows, [{ wal_autocheckpoint: 0 }])
@@ -207,8 +389,24 @@ async function withGateway(): ReturnType<typeof freshSqliteFile> {
   return fresh
 }
 
+const GATEWAY = 'CREATE TABLE tools (id INTEGER PRIMARY KEY); CREATE TABLE audit_logs (id INTEGER PRIMARY KEY, timestamp TIMESTAMP)'
+
+/** A schema of more pages than one. */
+const manyTables = `BEGIN; ${Array.from({ length: 400 }, (_, at) => `CREATE TABLE table_number_${at} (a)`).join(';')}; COMMIT`
+
 function gatewayIn(file: string): void {
-  databaseIn(file, 'CREATE TABLE tools (id INTEGER PRIMARY KEY); CREATE TABLE audit_logs (id INTEGER PRIMARY KEY, timestamp TIMESTAMP)')
+  databaseIn(file, GATEWAY)
+}
+
+async function assertNotMade(folder: string, wanted: string, why: RegExp | string): Promise<void> {
+  const before = await stateOf(folder)
+  await assert.rejects(opened(join(folder, wanted)), (error: Error) => {
+    assert.equal('trouble' in error && error.trouble, 'unreachable')
+    if (typeof why === 'string') assert.ok(error.message.includes(why), error.message)
+    else assert.match(error.message, why)
+    return true
+  })
+  assert.deepEqual(await stateOf(folder), before)
 }
 
 function databaseIn(file: string, sql: string): void {
