@@ -1,3 +1,5 @@
+import { LONGEST_SPELLING, spansOf, unspelt } from './spellings.ts'
+
 /**
  * What a driver, a server or the system says is not ours, and may hold a password. It is taken out where such a text comes in, and nowhere else:
  * our own sentences, keys, names and numbers are never searched, since whoever sees a hole in a word of ours reads the password from it.
@@ -5,13 +7,25 @@
 
 /** One line that is not too long, without what has the form of a credential, and without these secrets where they cannot be taken for anything else. */
 export function foreignText(text: string, secrets: readonly string[] = []): string {
-  const hidden = secrets.flatMap(spellings).toSorted((a, b) => b.length - a.length)
-  const most = MOST_SEARCHED + (hidden[0]?.length ?? 0)
+  const long = text.length > MOST_SEARCHED
   // A password that the cut leaves without its end ends there.
-  const searched = text.length > most ? `${text.slice(0, most)}@` : text
-  const known = hidden.reduce((rest, secret) => rest.replaceAll(secret, MASK), searched)
+  const known = long ? `${withoutSecrets(text, secrets)}@` : withoutSecrets(text, secrets)
   const line = onOneLine(withoutCredentials(known).trim())
-  return line.length > MOST_KEPT || text.length > most ? `${line.slice(0, MOST_KEPT)}…` : line
+  return long || line.length > MOST_KEPT ? `${line.slice(0, MOST_KEPT)}…` : line
+}
+
+/** What is searched of a text; of a secret that begins in it, the end is looked for beyond. */
+function withoutSecrets(text: string, secrets: readonly string[]): string {
+  const longest = Math.max(0, ...secrets.map(({ length }) => length))
+  const spans = spansOf(text.slice(0, MOST_SEARCHED + LONGEST_SPELLING * longest), secrets)
+  let left = ''
+  let at = 0
+  for (const { from, to } of spans) {
+    if (from >= MOST_SEARCHED) break
+    left += `${text.slice(at, from)}${MASK}`
+    at = to
+  }
+  return at < MOST_SEARCHED ? left + text.slice(at, MOST_SEARCHED) : left
 }
 
 /** Lines are ours: a text or a name that brings its own could pass for one of our messages. */
@@ -23,11 +37,7 @@ export function onOneLine(text: string): string {
 
 /** Without what has the form of a credential, whoever's it is: the password in a URL, what stands behind `password=`. */
 export function withoutCredentials(text: string): string {
-  return text
-    .replaceAll(PASSWORD, (_, login: string) => `${login}${MASK}@`)
-    .replaceAll(TOKEN, (_, scheme: string) => `${scheme}${MASK}@`)
-    .replaceAll(NAMED, (_, name: string) => `${name}${MASK}`)
-    .replaceAll(IN_SQL, (_, name: string) => `${name}'${MASK}'`)
+  return FORMS.reduce((rest, form) => rest.replaceAll(form, (_, before: string) => `${before}${MASK}`), text)
 }
 
 /**
@@ -35,8 +45,12 @@ export function withoutCredentials(text: string): string {
  * texts by itself, and to take it out of them would give it away; so would one that is also the name of a user, a host or a database.
  */
 export function isUnmistakable(secret: string, names: readonly (string | undefined)[]): boolean {
-  if (names.some((name) => name?.includes(secret) === true)) return false
-  return secret.length >= LEAST_LETTERS && (secret.length > LONGEST_NAME || !WORDS.test(secret))
+  return [secret, unspelt(secret)].every(
+    (spelt) =>
+      !names.some((name) => name?.includes(spelt) === true || unspelt(name ?? '').includes(spelt)) &&
+      spelt.length >= LEAST_LETTERS &&
+      (spelt.length > LONGEST_NAME || !WORDS.test(spelt)),
+  )
 }
 
 const MASK = '***'
@@ -46,16 +60,30 @@ const MOST_KEPT = 2_000
 /** More than is kept: what is cut at its end may be half a secret. */
 const MOST_SEARCHED = 8 * MOST_KEPT
 
-/**
- * Also with a single slash, as a URL looks that was taken for a path. The password ends at the last @ before a blank; where none is, the blank is
- * part of it, unless it is no password but a port.
- */
-const PASSWORD = /([a-z][a-z0-9+.-]{1,30}:\/+[^\s/:@?#]*:)(?!\*\*\*@)(?:\S*@|(?!\d+(?:[/?#\s]|$)).*@)/gi
-const TOKEN = /([a-z][a-z0-9+.-]{1,30}:\/+)(?!\*\*\*@)[^\s/:@?#]+@/gi
-/** As in connection strings, in a URL's query and in JSON; in quotation marks or up to the next blank or separator. */
-const NAMED =
-  /((?:password|passwd|passphrase|pwd|secret|token)["']?\s*[=:]\s*)(?!\*\*\*)(?:'(?:[^'\\]|\\.|'')*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$)|[^\s&;,'")\]}]+)/gi
-const IN_SQL = /(password\s+)'(?:[^']|'')*(?:'|$)/gi
+const NAMES = String.raw`(?:pass(?:word|wd|phrase|wort)|(?<![a-z])pass|pwd|secret|token|api[_-]?key|access[_-]?key)`
+/** In quotation marks, which may be escaped, or up to the next blank or separator; what a mask was put before is part of it. */
+const VALUE = String.raw`(?:(?<mark>\\+["'])(?:(?!\k<mark>).)*(?:\k<mark>|$)|'(?:[^'\\]|\\.|'')*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$)|[^\s&;,'")\]}]+)`
+
+/** What precedes the secret is the first group. */
+const FORMS: readonly RegExp[] = [
+  // In a URL, also with a single slash, as one looks that was taken for a path, or without its scheme. The password ends at the last @ before a
+  // blank; where none is, the blank is part of it, unless it is no password but a port.
+  /((?:[a-z][a-z0-9+.-]{1,30}:\/+|(?<![\w:/])\/\/)[^\s/:@?#]*:)(?:\S*(?=@)|(?!\d+(?:[/?#\s]|$)).*(?=@))/gi,
+  /([a-z][a-z0-9+.-]{1,30}:\/+)[^\s/:?#]+(?=@)/gi,
+  // A login before a host with its port or a path.
+  /((?<![^\s"'(=,])[^\s/:@"'(=,]{1,63}:)(?!\/)\S{1,1000}(?=@[\w.-]{1,253}(?::\d|\/))/g,
+  // As in connection strings, in a URL's query and in JSON.
+  new RegExp(String.raw`(${NAMES}\\*["']?\s*[=:]\s*)${VALUE}`, 'gis'),
+  // As an option of a command.
+  new RegExp(String.raw`(--${NAMES}\s+)${VALUE}`, 'gis'),
+  // In SQL.
+  /(password\s+)'(?:[^']|'')*(?:'|$)/gi,
+  /(password\s+)e'(?:[^'\\]|\\.|'')*(?:'|$)/gis,
+  /(password\s+)\$(?<tag>\w*)\$(?:(?!\$\k<tag>\$).)*(?:\$\k<tag>\$|$)/gis,
+  // In HTTP's headers.
+  /(\bauthorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|digest|token)\s+)?)[^\s"',;]+/gi,
+  /(\bbearer\s+)[\w.~+/=-]{16,}/gi,
+]
 const LINE_BREAK = /[\n\r\v\f\u0085\u2028\u2029]+/
 
 const LEAST_LETTERS = 8
@@ -63,21 +91,3 @@ const LEAST_LETTERS = 8
 const LONGEST_NAME = 63
 /** Words and numbers as they stand in sentences, names and addresses: `purge-audit-logs`, `postgres15`, `10.1.2.3:5432`, `permission denied`. */
 const WORDS = /^[\s.,:;/()[\]"'=<>*_-]*(?:\p{L}+\p{N}*|\p{N}+)(?:[\s.,:;/()[\]"'=<>*_-]+(?:\p{L}+\p{N}*|\p{N}+))*[\s.,:;/()[\]"'=<>*_-]*$/u
-
-/** As it is, and as programs write it: percent-encoded once or twice, as a form, in JSON, in SQL. */
-function spellings(secret: string): readonly string[] {
-  const encoded = encodeURIComponent(secret.toWellFormed())
-  const lower = encoded.replaceAll(/%../g, (byte) => byte.toLowerCase())
-  return [
-    ...new Set([
-      secret,
-      encoded,
-      lower,
-      encoded.replaceAll('%20', '+'),
-      encodeURIComponent(encoded),
-      encodeURIComponent(lower),
-      JSON.stringify(secret).slice(1, -1),
-      secret.replaceAll("'", "''"),
-    ]),
-  ]
-}

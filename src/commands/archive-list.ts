@@ -3,7 +3,7 @@ import type { RowsFile } from '../archive/format.ts'
 import { ARCHIVES } from '../archive/state.ts'
 import { readSummary } from '../archive/summary.ts'
 import type { ExitCode } from '../errors.ts'
-import { visible } from '../observe/control-characters.ts'
+import { jsonDocument, visible } from '../observe/control-characters.ts'
 import type { Program } from '../program.ts'
 import type { OpenedArchive } from './archive.ts'
 
@@ -23,8 +23,7 @@ export async function listArchive(
         : [{ ...manifest.file, run: manifest.run, written: manifest.written }],
     )
     .toReversed()
-  if (json)
-    host.print(`${JSON.stringify({ directory: folder.root, files: files.map((file) => ({ ...file, columns: undefined })) }, null, 2)}\n`)
+  if (json) host.print(jsonDocument({ directory: folder.root, files: files.map((file) => ({ ...file, columns: undefined })) }))
   else {
     const names = files.map((file) => visible(file.path))
     const width = Math.max(0, ...names.map((path) => path.length))

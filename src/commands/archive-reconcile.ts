@@ -6,7 +6,7 @@ import { MaintenanceError, type ExitCode } from '../errors.ts'
 import { LEASES } from '../jobs/history.ts'
 import { HeldLease } from '../jobs/held-lease.ts'
 import { claimLease, holderOf } from '../jobs/lease.ts'
-import { visible } from '../observe/control-characters.ts'
+import { jsonDocument, visible } from '../observe/control-characters.ts'
 import { archivePlanOf, type Program } from '../program.ts'
 import type { OpenedArchive } from './archive.ts'
 
@@ -19,7 +19,7 @@ export async function reconcileArchive(
   const { host, events, shutdown } = program
   const found = await (dryRun ? reconciled(program, opened, undefined) : underLease(program, opened))
   if (shutdown.stopping.aborted) return 1
-  if (json) host.print(`${JSON.stringify({ dryRun, ...found }, null, 2)}\n`)
+  if (json) host.print(jsonDocument({ dryRun, ...found }))
   else for (const line of linesOf(found, dryRun)) host.print(`${visible(line)}\n`)
   if (found.missing.length > 0)
     events.warning(`of the archive there is missing, and archive verify will go on naming it until it is back: ${found.missing.join('; ')}`)

@@ -1,6 +1,6 @@
 import { restoreFiles } from '../archive/restore.ts'
 import type { ExitCode } from '../errors.ts'
-import { visible } from '../observe/control-characters.ts'
+import { jsonDocument, visible } from '../observe/control-characters.ts'
 import type { Program } from '../program.ts'
 import { cutoffOf } from '../retention/rule.ts'
 import type { OpenedArchive } from './archive.ts'
@@ -34,7 +34,7 @@ export async function restoreArchive(
     stopping: shutdown.stopping,
   })
   for (const note of notes) events.warning(note)
-  if (json) host.print(`${JSON.stringify({ into, ...restored }, null, 2)}\n`)
+  if (json) host.print(jsonDocument({ into, ...restored }))
   else {
     const left = [
       ...(restored.present > 0 ? [`${restored.present} were there already`] : []),

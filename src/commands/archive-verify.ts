@@ -2,7 +2,7 @@ import type { ArchiveRecord } from '../archive/state.ts'
 import { verify } from '../archive/verify.ts'
 import { DatabaseError } from '../database/database.ts'
 import type { ExitCode } from '../errors.ts'
-import { visible } from '../observe/control-characters.ts'
+import { jsonDocument, visible } from '../observe/control-characters.ts'
 import type { Program } from '../program.ts'
 import { formatDay, type EpochMs } from '../time.ts'
 import type { OpenedArchive } from './archive.ts'
@@ -18,7 +18,7 @@ export async function verifyArchive(
   const now = await database.now()
   const day = since === undefined ? undefined : 'day' in since ? since.day : formatDay(now - since.agoMs)
   const found = await verify({ database, record, folder, since: day, stopping: shutdown.stopping })
-  if (json) host.print(`${JSON.stringify(found, null, 2)}\n`)
+  if (json) host.print(jsonDocument(found))
   else {
     for (const problem of found.problems) host.print(`${visible(problem)}\n`)
     const what = `${found.files} files, ${found.rows} rows, ${found.bytes} bytes in ${visible(folder.root)}`

@@ -1,13 +1,13 @@
 import type { ExitCode } from '../errors.ts'
-import { visible } from '../observe/control-characters.ts'
+import { jsonDocument, visible } from '../observe/control-characters.ts'
 import { settingsOf, type Host } from '../program.ts'
 
 /** `config`: every setting with its value, secrets masked, and where it came from. Needs no database. */
 export function showConfig(host: Host, configFile: string | undefined, json: boolean): ExitCode {
   const { entries, warnings } = settingsOf(host, configFile)
-  for (const warning of warnings) host.printError(`${warning}\n`)
+  for (const warning of warnings) host.printError(`${visible(warning)}\n`)
   if (json) {
-    host.print(`${JSON.stringify(Object.fromEntries(entries.map(({ key, value, source }) => [key, { value, source }])), null, 2)}\n`)
+    host.print(jsonDocument(Object.fromEntries(entries.map(({ key, value, source }) => [key, { value, source }]))))
     return 0
   }
   const values = entries.map(({ value }) => (value === null ? '-' : visible(Array.isArray(value) ? value.join(', ') : String(value))))

@@ -2,6 +2,7 @@ import type { ExitCode } from '../errors.ts'
 import { RUNS } from '../jobs/history.ts'
 import { runsSince, runTables, type PastRun } from '../jobs/past-runs.ts'
 import { withProgram, type ProgramOptions } from '../program.ts'
+import { jsonDocument } from '../observe/control-characters.ts'
 import { historyDocument } from '../status/document.ts'
 import { historyText } from '../terminal/history-text.ts'
 import { styleOf } from '../terminal/style.ts'
@@ -25,7 +26,7 @@ export function showHistory(
     const tables = runTables(database, await database.relations())
     if (tables === undefined) events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)
     const runs: readonly PastRun[] = tables === undefined ? [] : await runsSince(database, tables, since, jobs)
-    if (json) host.print(`${JSON.stringify(historyDocument(runs, since), null, 2)}\n`)
+    if (json) host.print(jsonDocument(historyDocument(runs, since)))
     else if (runs.length > 0) host.print(historyText(runs, now, styleOf(host)))
     else host.print(`no run in the last ${durationText(sinceMs)} is on record\n`)
     return 0

@@ -1,6 +1,7 @@
 import { labelOf } from '../database/open.ts'
 import { exitCodeOf, type ExitCode } from '../errors.ts'
 import { withProgram, type Program, type ProgramOptions } from '../program.ts'
+import { jsonDocument } from '../observe/control-characters.ts'
 import { statusDocument } from '../status/document.ts'
 import { readStatus, statusWithout, type Status } from '../status/status.ts'
 import { statusText } from '../terminal/status-text.ts'
@@ -23,5 +24,5 @@ export function showStatus(options: Omit<ProgramOptions, 'access' | 'lasting'>, 
 }
 
 function show({ host }: Omit<Program, 'database'>, status: Status, json: boolean): void {
-  host.print(json ? `${JSON.stringify(statusDocument(status), null, 2)}\n` : statusText(status, styleOf(host)))
+  host.print(json ? jsonDocument(statusDocument(status)) : statusText(status, styleOf(host)))
 }

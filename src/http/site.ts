@@ -1,7 +1,7 @@
 import { messageOf } from '../errors.ts'
 import type { Events } from '../observe/events.ts'
 import type { Listener } from '../observe/fan-out.ts'
-import { visible } from '../observe/control-characters.ts'
+import { jsonDocument, visible } from '../observe/control-characters.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { statusDocument, type StatusDocument } from '../status/document.ts'
 import type { LatestStatus, Patience } from '../status/latest.ts'
@@ -62,7 +62,7 @@ export function openSite({ metrics, clock, without }: SiteOptions): Site {
     '/readyz': probe(() => (readiness.reason === undefined ? plain(200, 'ok') : plain(503, visible(readiness.reason)))),
     '/status': shown(async () => {
       const { status, document } = await look(LOOK)
-      return { status, type: 'application/json', body: `${JSON.stringify(document, null, 2)}\n` }
+      return { status, type: 'application/json', body: jsonDocument(document) }
     }),
   }
   return {

@@ -1,6 +1,6 @@
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino'
 import { formatTime, type Clock } from '../time.ts'
-import { visible, visibleLines } from './control-characters.ts'
+import { visible, visibleJson, visibleLines } from './control-characters.ts'
 import type { View } from './view.ts'
 
 export type Log = Logger
@@ -22,7 +22,7 @@ export interface LogOptions {
 export async function openLog(options: LogOptions): Promise<Log> {
   const { view, level } = options
   const asText = view !== undefined || options.format === 'pretty' || (options.format === 'auto' && options.terminal)
-  const destination = asText ? await textDestination(options) : pino.destination({ dest: options.descriptor, sync: true })
+  const destination = asText ? await textDestination(options) : jsonDestination(options)
   return pino(
     {
       level: view !== undefined && level === 'info' ? 'warn' : level,
@@ -33,6 +33,12 @@ export async function openLog(options: LogOptions): Promise<Log> {
     },
     destination,
   )
+}
+
+/** A log is also looked at on a terminal. */
+function jsonDestination({ descriptor }: LogOptions): DestinationStream {
+  const written = pino.destination({ dest: descriptor, sync: true })
+  return { write: (line) => written.write(visibleJson(line)) }
 }
 
 /** Readable on a light background and on a dark one. */

@@ -4,7 +4,7 @@ import { readSourceFiles, sourceFile, type SourceFile } from './source-text.ts'
 
 /** From the top: a file imports its own room and rooms above it. Rooms on one line are siblings and never import each other. */
 const ROOMS: readonly (readonly string[])[] = [
-  ['time.ts', 'errors.ts', 'files.ts', 'foreign-text.ts', 'edit-distance.ts'],
+  ['time.ts', 'errors.ts', 'files.ts', 'spellings.ts', 'foreign-text.ts', 'edit-distance.ts'],
   ['catalogue.ts'],
   ['database'],
   ['migrations', 'schedule', 'retention'],
@@ -22,7 +22,7 @@ const ROOMS: readonly (readonly string[])[] = [
 
 /** Files that share a line with these see each other; folders do not. */
 const ONE_ROOM = [
-  ['time.ts', 'errors.ts', 'files.ts', 'foreign-text.ts', 'edit-distance.ts'],
+  ['time.ts', 'errors.ts', 'files.ts', 'spellings.ts', 'foreign-text.ts', 'edit-distance.ts'],
   ['program.ts', 'shutdown.ts'],
   ['commands', 'terminal'],
 ]

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { command } from '../support/command.ts'
+import { command, start } from '../support/command.ts'
 import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { onTerminal, WITHOUT_TERMINAL } from '../support/terminal.ts'
 import { freshFolder } from '../archive/support.ts'
@@ -21,6 +21,13 @@ function mustBeClean(sent: string, what: string): void {
     // A long text goes on below itself, further to the right.
     assert.doesNotMatch(line, /^FORGED/, `${what}: ${JSON.stringify(sent)}`)
   }
+}
+
+/** Every text in a document, and what else it holds as JSON has it. */
+function textsOf(value: unknown): string {
+  const texts: string[] = [JSON.stringify(value)]
+  JSON.stringify(value, (_, each: unknown) => (typeof each === 'string' && texts.push(each), each))
+  return texts.join('\n')
 }
 
 /** Whoever may write to the database writes it wherever a text can stand. */
@@ -75,6 +82,56 @@ for (const engine of ENGINES) {
       )
       for (const line of ['migrate', 'status', `archive ${UNSEEN}`, `--config ${UNSEEN}`, UNSEEN])
         mustBeClean((await onTerminal(line.split(' '), { env, columns: 200 })).sent, line)
+    })
+
+    it('are escapes in JSON, and the same texts to whoever parses it', async () => {
+      await using database = await hostileDatabase(engine)
+      await using folder = await freshFolder()
+      const env = { DATABASE_URL: database.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: `${folder.path}/${UNSEEN}`, LOG_FORMAT: 'json' }
+      const logged = await command(['--run-now'], { env })
+      assert.equal(logged.lines.length, logged.stdout.trimEnd().split('\n').length)
+      mustBeClean(logged.stdout, 'the log')
+      assert.ok(
+        logged.lines.some(({ msg }) => String(msg).includes('\u202E')),
+        logged.stdout,
+      )
+      const told: Readonly<Record<string, RegExp>> = {
+        'history --json': /FORGED\u2028FORGED\u202E\u009B31m\u200B\u{E0041}y/u,
+        'status --json': /FORGED\u202E\u009B31m\u200B\u{E0041}y/u,
+        'config --json': /x\u202E\u009B31m\u2066\u200By/u,
+        'archive list --json': /x\u202E\u009B31m\u2066\u200By/u,
+        'archive verify --json': /"sound": ?/u,
+        'archive reconcile --dry-run --json': /"dryRun": ?/u,
+      }
+      for (const [line, original] of Object.entries(told)) {
+        const { stdout, stderr } = await command(line.split(' '), { env })
+        mustBeClean(`${stdout}${stderr}`, line)
+        assert.match(textsOf(JSON.parse(stdout)), original, line)
+      }
+    })
+
+    it('are escapes in the JSON that is served', async (t) => {
+      await using database = await hostileDatabase(engine)
+      const env = { DATABASE_URL: database.url, HTTP_ENABLED: 'true', HTTP_PORT: '0', SCHEDULE_CATCH_UP: 'false' }
+      const worker = start([], { env })
+      t.after(() => worker.kill('SIGKILL'))
+      const at = String((await worker.line((line) => line['event'] === 'http.listening'))['url'])
+      await worker.line((line) => line['event'] === 'migrations.current')
+      const served = await (await fetch(`${at}/status`)).text()
+      mustBeClean(served, '/status')
+      assert.match(textsOf(JSON.parse(served)), /FORGED\u202E\u009B31m\u200B\u{E0041}y/u)
+      worker.kill('SIGTERM')
+      mustBeClean((await worker.ended).stdout, 'the worker')
+    })
+
+    it('are escapes in JSON on a terminal', { skip: WITHOUT_TERMINAL }, async () => {
+      await using database = await hostileDatabase(engine)
+      const env = { DATABASE_URL: database.url, LOG_FORMAT: 'json' }
+      for (const line of ['--run-now --quiet', 'history --json', 'status --json']) {
+        const { sent } = await onTerminal(line.split(' '), { env })
+        assert.match(sent, /\\u202e/, line)
+        mustBeClean(sent, line)
+      }
     })
 
     it('stay within their line in a text log and in JSON', async () => {

@@ -109,15 +109,16 @@ async function seenWith(password: string): Promise<Seen> {
       command(['--run-now'], { env }),
       command(['status', '--json'], { env: { ...env, DATABASE_URL: url(ROLE_WITH_PASSWORD.name, host) } }),
     ])
-    const rest = {
-      'nobody there': command(['--run-now'], { env: { ...env, DATABASE_URL: url('postgres', '127.0.0.1:1') } }),
-      'dry run': command(['migrate', '--dry-run'], { env: { ...env, LOG_FORMAT: 'pretty' } }),
-      status: command(['status'], { env }),
-      history: command(['history', '--json'], { env }),
-      config: command(['config'], { env }),
-    }
     const ran: Record<string, Ended> = { run, 'locked out': lockedOut }
-    for (const [what, ended] of Object.entries(rest)) ran[what] = await ended
+    const rest: readonly (readonly [what: string, words: readonly string[], also?: Readonly<Record<string, string>>])[] = [
+      ['nobody there', ['--run-now'], { DATABASE_URL: url('postgres', '127.0.0.1:1') }],
+      ['dry run', ['migrate', '--dry-run'], { LOG_FORMAT: 'pretty' }],
+      ['status', ['status']],
+      ['history', ['history', '--json']],
+      ['config', ['config']],
+    ]
+    // None of them writes.
+    await Promise.all(rest.map(async ([what, words, more]) => (ran[what] = await command(words, { env: { ...env, ...more } }))))
     const worker = start([], { env: { ...env, SCHEDULE_CATCH_UP: 'false' } })
     const at = String((await worker.line((line) => line['event'] === 'http.listening'))['url'])
     await worker.line((line) => line['event'] === 'migrations.current')
@@ -189,6 +190,31 @@ describe('passwords', () => {
       for (const status of seen.statuses) assert.ok(validStatus(status), ajv.errorsText(validStatus.errors))
       for (const [what, text] of Object.entries(seen.printed)) assert.equal(text, other.printed[what]!.replaceAll(ALSO_SAID, ''), what)
     })
+
+  it('from PGPASSWORD that are also the name of the schema leave no hole in what the server says', async () => {
+    const schema = `gw2prod${mark}x`
+    const name = `secrets_${mark}_schema`
+    await server.query(`CREATE DATABASE ${name}`)
+    const admin = new Client({ connectionString: Object.assign(new URL(serverUrl(MAJOR)), { pathname: `/${name}` }).href })
+    await admin.connect()
+    try {
+      await admin.query(`CREATE SCHEMA ${schema}`)
+      const url = `postgresql://${role}@${new URL(serverUrl(MAJOR)).host}/${name}`
+      const said: string[] = []
+      for (const password of [schema, RANDOM]) {
+        const { code, stdout, stderr } = await command(['--run-now'], {
+          env: { DATABASE_URL: url, PGPASSWORD: password, DATABASE_SCHEMA: schema },
+        })
+        assert.notEqual(code, 0)
+        assert.match(stdout, new RegExp(`schema .*${schema}`))
+        said.push(steady(`${stdout}${stderr}`))
+      }
+      assert.equal(said[0], said[1])
+    } finally {
+      await admin.end()
+      await server.query(`DROP DATABASE ${name} WITH (FORCE)`)
+    }
+  })
 
   it('in the query of a SQLite URL, which is ignored, are nowhere', async () => {
     await using database = await sqliteDatabase()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { visible, visibleLines } from '../../src/observe/control-characters.ts'
+import { jsonDocument, visible, visibleJson, visibleLines } from '../../src/observe/control-characters.ts'
 
 test('what a terminal would obey and what is not seen is written as an escape', () => {
   const told = [
@@ -25,6 +25,24 @@ test('whatever the text, what is shown of it is one line, the same for whoever s
       const shown = visible(text)
       assert.doesNotMatch(shown, /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
       assert.equal(visible(shown), shown)
+    }),
+  )
+})
+
+test('a JSON text says the same, without what is not seen', () => {
+  const given = { 'k\u202E': 'a\u007F\u009B31m\u2028\u200B\n"', tag: '\u{E0041}🙂', lone: '\uD800', more: ['naïve \\u0041'] }
+  const shown = visibleJson(JSON.stringify(given))
+  assert.equal(
+    shown,
+    String.raw`{"k\u202e":"a\u007f\u009b31m\u2028\u200b\n\"","tag":"\udb40\udc41🙂","lone":"\ud800","more":["naïve \\u0041"]}`,
+  )
+  assert.deepEqual(JSON.parse(shown), given)
+  fc.assert(
+    fc.property(fc.json({ stringUnit: 'binary' }), (json) => {
+      const value = { a: JSON.parse(json) as unknown }
+      const document = jsonDocument(value)
+      assert.deepEqual(JSON.parse(document), JSON.parse(JSON.stringify(value)))
+      for (const line of document.split('\n')) assert.equal(visible(line), line)
     }),
   )
 })

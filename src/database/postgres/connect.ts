@@ -9,6 +9,8 @@ import { encryptions, mayDowngrade } from './tls.ts'
 export interface Target {
   readonly url: PostgresUrl
   readonly applicationName: string
+  /** The one that is configured. */
+  readonly schema: string | undefined
   readonly clock: Clock
   /** Whether the program writes: a server that refuses to is as good as lost. */
   readonly writes: boolean
@@ -93,10 +95,10 @@ function patienceMs(failure: unknown, timeoutMs: number): number {
 }
 
 /** Rejects with the driver's error. */
-async function connectOnce({ url, applicationName, check }: Target, timeoutMs: number, signal: AbortSignal): Promise<Driver> {
+async function connectOnce({ url, applicationName, schema, check }: Target, timeoutMs: number, signal: AbortSignal): Promise<Driver> {
   const plan = encryptions(url, hostOf(url))
   for (const [index, encryption] of plan.entries()) {
-    const driver = newDriver({ url, applicationName, encryption, connectTimeoutMs: timeoutMs })
+    const driver = newDriver({ url, applicationName, encryption, connectTimeoutMs: timeoutMs, schema })
     const cut = (): void => driver.destroy()
     // Without a listener an error that comes after the connection's own would end the process.
     driver.onError(() => undefined)

@@ -36,12 +36,14 @@ export interface DriverOptions {
   readonly applicationName: string
   readonly encryption: Encryption
   readonly connectTimeoutMs: number
+  /** The schema that is configured. */
+  readonly schema?: string | undefined
 }
 
 /** How long an idle link may be silent before the system asks whether the other side is still there. */
 const KEEP_ALIVE_MS = 10_000
 
-export function newDriver({ url, applicationName, encryption, connectTimeoutMs }: DriverOptions): Driver {
+export function newDriver({ url, applicationName, encryption, connectTimeoutMs, schema }: DriverOptions): Driver {
   // No timeout is sent along as a startup parameter: PgBouncer refuses connections that have them.
   const client = new Client({
     host: url.host,
@@ -57,7 +59,9 @@ export function newDriver({ url, applicationName, encryption, connectTimeoutMs }
     connectionTimeoutMillis: connectTimeoutMs,
   })
   client.setTypeParser(types.builtins.INT8, Number)
-  const names = [client.host, client.database, client.user, url.applicationName, applicationName]
+  // What stands in texts by itself: a hole in it would say that the password is the same.
+  const schemas = [schema, url.schema, url.namedSchema]
+  const names = [client.host, client.database, client.user, url.applicationName, applicationName, url.sslrootcert, ...schemas]
   // Asked of the driver: the password may also be from PGPASSWORD or a password file.
   const secrets = (): readonly string[] =>
     [client.password ?? '', ...optionValues(url.options)].filter((secret) => isUnmistakable(secret, names))

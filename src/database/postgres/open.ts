@@ -24,6 +24,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const target: Target = {
     url,
     applicationName: options.applicationName,
+    schema: options.schema,
     clock,
     writes: access === 'write',
     async check(connected) {
