@@ -51,7 +51,7 @@ export async function readAhead(folder: ArchiveFolder, state: ArchiveState, sour
   const missing: string[] = []
   const found: Found[] = []
   for (const path of places) {
-    const bytes = await folder.inHand.read(path)
+    const bytes = await folder.inHand().read(path)
     const manifest = bytes === undefined ? undefined : parseManifest(bytes, path)
     if (bytes === undefined) problems.push(`${rowsOf(path)}: has no manifest`)
     else if (manifest === undefined) problems.push(`${path}: is not a manifest of this format, or of this place`)
@@ -69,7 +69,7 @@ export async function readAhead(folder: ArchiveFolder, state: ArchiveState, sour
   for (const link of found) {
     const { file } = link.manifest
     const problem =
-      file === undefined || removed.has(link.manifest.manifest) ? undefined : await alterationOf(folder.inHand, file, stopping)
+      file === undefined || removed.has(link.manifest.manifest) ? undefined : await alterationOf(folder.inHand(), file, stopping)
     const isMissing = problem === `${file?.path}: is missing`
     if (problem !== undefined) (isMissing ? missing : problems).push(problem)
     links.push({ ...link, file: problem === undefined && !removed.has(link.manifest.manifest) ? file : undefined })

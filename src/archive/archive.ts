@@ -6,6 +6,7 @@ import { ArchiveFolder } from './folder.ts'
 import type { Source } from './format.ts'
 import { Part } from './part.ts'
 import type { ArchivePath } from './path.ts'
+import { mustBeInPlace } from './published.ts'
 import { ArchiveRecord, type ArchiveState, type Step } from './state.ts'
 import { settle } from './settle.ts'
 
@@ -19,6 +20,8 @@ export interface ArchiveOptions {
   readonly directory: string
   /** Who this process is. */
   readonly uid: number | undefined
+  /** See `draftsOf`. */
+  readonly drafts: string
   readonly table: string
   readonly timeColumn: string
   /** `maintenance_runs.id` */
@@ -50,7 +53,7 @@ export class Archive {
     const { database, directory, uid, table, timeColumn } = options
     this.options = options
     this.#mostRows = database.worksElsewhere ? FIRST_PART_ROWS : MOST_ROWS
-    this.folder = new ArchiveFolder(directory, table, uid)
+    this.folder = new ArchiveFolder(directory, table, uid, options.drafts)
     this.record = new ArchiveRecord((name) => database.named(name), table)
     this.source = { table, timeColumn, engine: database.label.engine, database: database.label.name }
   }
@@ -86,6 +89,7 @@ export class Archive {
       await this.begin(step, position, '')
       await database.durable()
       await this.#publish(step.files.flatMap(pathsOf))
+      await mustBeInPlace(this, step)
       if (draft.full && database.worksElsewhere) await this.#draftNext(rows, draft.last, position)
       return new Part(step, draft.places)
     } catch (error) {

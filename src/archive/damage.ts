@@ -1,5 +1,7 @@
 import { MaintenanceError } from '../errors.ts'
 
+export const SHARED = 'Where two databases share this folder, give each an ARCHIVE_DIRECTORY of its own'
+
 /** The folder is not the one that the database knows, or something was done to it. A person has to look; nothing is deleted meanwhile. */
 export function damaged(problem: string, cause?: unknown): MaintenanceError {
   return new MaintenanceError(

@@ -105,7 +105,7 @@ export class DayFiles {
     const bytes = this.#files.reduce((sum, { written }) => sum + written!.fileBytes, 0)
     const rows = files.reduce((sum, file) => sum + file.rows, 0)
     const growth = { rows, bytes, files: files.length }
-    return { step: { run, files, obsolete, growth, newestAt: this.#newestAt }, position: position + files.length }
+    return { step: { run, drafts: folder.drafts, files, obsolete, growth, newestAt: this.#newestAt }, position: position + files.length }
   }
 
   async abandon(): Promise<void> {

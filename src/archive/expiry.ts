@@ -83,6 +83,7 @@ export async function expireFiles(archive: Archive, retention: RetentionRecord, 
     await folder.syncWriting()
     const step: Step = {
       run,
+      drafts: folder.drafts,
       files: [{ manifest: manifest.manifest, sha256: sha256(text), rows: 0 }],
       obsolete: removed.map((link) => rowsOf(link.manifest)),
       growth: { rows: -rows, bytes: -bytes, files: -removed.length },

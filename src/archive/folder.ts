@@ -1,10 +1,11 @@
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, readdir, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { MaintenanceError, messageOf } from '../errors.ts'
 import { concurrently } from './concurrently.ts'
-import { archiveFailed, damaged } from './damage.ts'
+import { archiveFailed, damaged, SHARED } from './damage.ts'
 import { absent, FOLDER_MODE, foldersTo, GuardedTree, Refused, syncFolder, type OpenFile } from './guarded-tree.ts'
 import { NAME, RECONCILED, type ArchivePath } from './path.ts'
+import { areDifferent, moveTo } from './place.ts'
 import { writableByAll } from './refusal.ts'
 import { walk } from './walk.ts'
 
@@ -31,12 +32,15 @@ export interface Listing {
 export class ArchiveFolder {
   readonly root: string
   readonly table: string
+  /** Begins the names of files that are not in their places yet: those of another database in the same folder are nobody's to take or remove. */
+  readonly drafts: string
   readonly #tree: GuardedTree
 
-  /** `uid`: who this process is. */
-  constructor(root: string, table: string, uid: number | undefined) {
+  /** `uid`: who this process is. `drafts`: needed by who writes. */
+  constructor(root: string, table: string, uid: number | undefined, drafts = '') {
     this.root = root
     this.table = table
+    this.drafts = drafts
     this.#tree = new GuardedTree(root, uid)
   }
 
@@ -67,8 +71,13 @@ export class ArchiveFolder {
   }
 
   /** Whether it is complete, and not in its place yet. */
-  isWaiting(path: ArchivePath): Promise<boolean> {
-    return this.#guarded('cannot be looked at', path, () => this.#isThere(this.#writing(path)))
+  isWaiting(path: ArchivePath, drafts: string = this.drafts): Promise<boolean> {
+    return this.#guarded('cannot be looked at', path, () => this.#isThere(this.#writing(path, drafts)))
+  }
+
+  /** Whether what waits to be moved to a place is another file than lies there. One that was being moved has both names. */
+  isTaken(path: ArchivePath, drafts: string): Promise<boolean> {
+    return this.#guarded('cannot be read', path, () => areDifferent(this.#tree, this.#writing(path, drafts), path))
   }
 
   /** `undefined`: there is none. For manifests, which are short. */
@@ -82,19 +91,14 @@ export class ArchiveFolder {
   }
 
   /** The files of a step, which may not be in their places yet: those that wait come first, as they do when they are published. */
-  get inHand(): Pick<ArchiveFolder, 'root' | 'open' | 'read'> {
+  inHand(drafts: string = this.drafts): Pick<ArchiveFolder, 'root' | 'open' | 'read'> {
     // In this order: a run may move it meanwhile.
+    const first = <T>(path: ArchivePath, get: (place: string) => Promise<T>): Promise<T> =>
+      this.#guarded('cannot be read', path, async () => (await get(this.#writing(path, drafts))) ?? (await get(path)))
     return {
       root: this.root,
-      open: (path) =>
-        this.#guarded('cannot be read', path, async () => (await this.#tree.open(this.#writing(path))) ?? (await this.#tree.open(path))),
-      read: (path) =>
-        this.#guarded(
-          'cannot be read',
-          path,
-          async () =>
-            (await this.#tree.read(this.#writing(path), MOST_MANIFEST_BYTES)) ?? (await this.#tree.read(path, MOST_MANIFEST_BYTES)),
-        ),
+      open: (path) => first(path, (place) => this.#tree.open(place)),
+      read: (path) => first(path, (place) => this.#tree.read(place, MOST_MANIFEST_BYTES)),
     }
   }
 
@@ -129,15 +133,17 @@ export class ArchiveFolder {
     return this.#guarded('cannot be written', this.#writingFolder, () => syncFolder(join(this.root, this.#writingFolder)))
   }
 
-  /** Moves complete files to their places, those that have not been moved before. */
-  publish(paths: readonly ArchivePath[]): Promise<void> {
+  /** Moves complete files to their places, those that have not been moved before, and over no other file. */
+  publish(paths: readonly ArchivePath[], drafts: string = this.drafts): Promise<void> {
     return this.#guarded('cannot be put in its place', paths[0] ?? '', async () => {
       const folders = new Set(paths.map((path) => dirname(path)))
       for (const folder of folders) await this.#tree.ensure(folder)
       await concurrently(AT_ONCE, paths, async (path) => {
-        const writing = this.#writing(path)
-        if (await this.#isThere(writing)) await rename(join(this.root, writing), join(this.root, path))
-        else if (!(await this.#isThere(path))) throw new Error('it is neither there nor waiting to be moved there')
+        const writing = this.#writing(path, drafts)
+        const waits = await this.#isThere(writing)
+        if (!waits && !(await this.#isThere(path))) throw new Error('it is neither there nor waiting to be moved there')
+        const moved = !waits || (await moveTo(this.#tree, writing, path))
+        if (!moved) throw new Refused(path, `another file has this place, and was left there. ${SHARED}`)
       })
       await this.#sync(folders)
     })
@@ -161,21 +167,20 @@ export class ArchiveFolder {
         if (!(await this.#isThere(path))) continue
         const aside = `${RECONCILED}/${path}`
         await this.#tree.ensure(dirname(aside))
-        if (await this.#isThere(aside)) throw new Error(`${aside} is there already: move it out of the archive's folder, and keep it`)
-        await rename(join(this.root, path), join(this.root, aside))
+        if (!(await moveTo(this.#tree, path, aside))) throw new Error(`${aside} is there already: move it out of the archive, and keep it`)
         folders.add(dirname(aside)).add(dirname(path))
       }
       await this.#sync(folders)
     })
   }
 
-  /** What was left half-written, of the files whose names begin so. What has a name that is none of ours stays. */
-  clean(prefix: string): Promise<void> {
+  /** What was left half-written, of the files of `drafts` whose names begin so. What has a name that is none of ours stays. */
+  clean(prefix: string, drafts: string = this.drafts): Promise<void> {
     return this.#guarded('cannot be cleaned', this.#writingFolder, async () => {
       if (!(await this.#tree.passes(this.#writingFolder))) return
-      const folder = join(this.root, this.#writingFolder)
-      for (const name of await readdir(folder))
-        if (name.startsWith(prefix) && NAME.test(name)) await rm(join(folder, name), { force: true })
+      for (const name of await readdir(join(this.root, this.#writingFolder)))
+        if (name.startsWith(drafts + prefix) && NAME.test(name.slice(drafts.length)))
+          await rm(join(this.root, this.#writingFolder, name), { force: true })
     })
   }
 
@@ -219,8 +224,8 @@ export class ArchiveFolder {
     return `${this.table}/${WRITING}`
   }
 
-  #writing(path: ArchivePath): string {
-    return `${this.#writingFolder}/${basename(path)}`
+  #writing(path: ArchivePath, drafts = this.drafts): string {
+    return `${this.#writingFolder}/${drafts}${basename(path)}`
   }
 
   /** These folders and those that they lie in, up to the root: one that was made by a run that then crashed may not be durable yet. */

@@ -137,7 +137,7 @@ function present(error: unknown): undefined {
   throw error
 }
 
-function isCode(error: unknown, ...codes: readonly string[]): boolean {
+export function isCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.some((code) => code === error.code)
 }
 

@@ -29,9 +29,9 @@ export async function heldRows(options: SearchOptions, files: readonly RowsFile[
   const held = new Map<RowsFile, Uint8Array>()
   for (const some of options.overlapping ? [files] : portions(files)) {
     const sought = new Sought(options)
-    for (const file of some) await readRows(options.folder.inHand, file, (line) => sought.add(line), options.stopping)
+    for (const file of some) await readRows(options.folder.inHand(), file, (line) => sought.add(line), options.stopping)
     for (const file of options.elsewhere ?? [])
-      await readRows(options.folder.inHand, file, (line) => sought.markLine(line), options.stopping)
+      await readRows(options.folder.inHand(), file, (line) => sought.markLine(line), options.stopping)
     await markStored(options, some, sought)
     if (options.overlapping) sought.markRepeated()
     let from = 0

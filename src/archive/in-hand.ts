@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { pathsOf } from './archive.ts'
-import { damaged } from './damage.ts'
+import { damaged, SHARED } from './damage.ts'
 import type { ArchiveFolder } from './folder.ts'
 import { sha256, type Manifest } from './format.ts'
 import { parseManifest } from './manifest.ts'
@@ -25,17 +25,18 @@ export async function judgeInHand(folder: ArchiveFolder, state: ArchiveState): P
   if (step === undefined) return { manifests: [], problems: [] }
   const manifests: Manifest[] = []
   const problems = [...misplacedIn(step, state)]
+  const shelf = folder.inHand(step.drafts)
   // Who is cut off while the files are taken away has taken some.
   const mustBeThere = someAreGone(state) || step.files.every(({ rows }) => rows === 0)
   for (const path of step.files.flatMap(pathsOf))
-    if ((await folder.isWaiting(path)) && (await folder.exists(path)))
-      problems.push(`${path}: is there, and another waits to be moved there`)
+    if (await folder.isTaken(path, step.drafts))
+      problems.push(`${path}: is there, and another waits to be moved there. ${SHARED}, and take no file of the other away`)
   for (const file of step.files) {
-    const read = await readInHand(folder, file)
+    const read = await readInHand(shelf, file)
     if (typeof read !== 'object') problems.push(...(read === 'missing' && !mustBeThere ? [] : [`${file.manifest}: ${sentenceOf(read)}`]))
     else {
       manifests.push(read)
-      const problem = read.file === undefined ? undefined : await alterationOf(folder.inHand, read.file)
+      const problem = read.file === undefined ? undefined : await alterationOf(shelf, read.file)
       if (problem !== undefined && (mustBeThere || problem !== `${read.file!.path}: is missing`)) problems.push(problem)
     }
   }
@@ -62,8 +63,11 @@ function someAreGone({ removed }: ArchiveState): boolean {
 
 type Read = Manifest | 'missing' | 'altered' | 'other'
 
-async function readInHand(folder: ArchiveFolder, { manifest: path, sha256: sum, path: rows, rows: count }: StepFile): Promise<Read> {
-  const bytes = await folder.inHand.read(path)
+async function readInHand(
+  shelf: Pick<ArchiveFolder, 'read'>,
+  { manifest: path, sha256: sum, path: rows, rows: count }: StepFile,
+): Promise<Read> {
+  const bytes = await shelf.read(path)
   if (bytes === undefined) return 'missing'
   const manifest = sha256(bytes) === sum ? parseManifest(bytes, path) : undefined
   if (manifest === undefined) return 'altered'

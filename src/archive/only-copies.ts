@@ -53,7 +53,7 @@ export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manife
   const replaced: typeof leaving = []
   for (const path of step.obsolete) {
     if (!holdsRows(path) || lawful.has(path) || !(await isSomewhere(archive, path))) continue
-    const bytes = await archive.folder.inHand.read(manifestOf(path))
+    const bytes = await archive.folder.inHand().read(manifestOf(path))
     const file = bytes === undefined ? undefined : parseManifest(bytes, manifestOf(path))?.file
     if (file === undefined) problems.push(`${path}: has no manifest, so that its rows cannot be looked up`)
     else replaced.push({ file, removed: new Uint8Array(file.rows) })

@@ -83,8 +83,8 @@ function hasUnknown({ present }: Ahead, state: ArchiveState): boolean {
 
 async function publishWaiting(folder: ArchiveFolder, { step }: ArchiveState): Promise<void> {
   const waiting: ArchivePath[] = []
-  for (const path of step?.files.flatMap(pathsOf) ?? []) if (await folder.isWaiting(path)) waiting.push(path)
-  await folder.publish(waiting)
+  for (const path of step?.files.flatMap(pathsOf) ?? []) if (await folder.isWaiting(path, step?.drafts)) waiting.push(path)
+  await folder.publish(waiting, step?.drafts)
 }
 
 function planOf(link: AheadLink, held: ReadonlyMap<RowsFile, Uint8Array>): Planned {

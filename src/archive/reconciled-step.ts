@@ -70,6 +70,7 @@ export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly P
   const kept = joins.flatMap(({ link: { file } }) => (file === undefined ? [] : [file]))
   const step: Step = {
     run: NO_RUN,
+    drafts: folder.drafts,
     files: written,
     obsolete: [],
     reconciled: {

@@ -48,18 +48,20 @@ export async function judgeExpiry(expiry: Expiry): Promise<Verdict> {
   if (accepted !== undefined && !isShorter(keptMs, accepted.keptMs)) {
     return {
       kind: 'remove',
-      accept: isShorter(accepted.keptMs, keptMs) ? { keptMs, completeFrom: completeSince(accepted, now) } : undefined,
+      accept: isShorter(accepted.keptMs, keptMs) ? { keptMs, completeFrom: Math.min(completeSince(accepted, now), now) } : undefined,
     }
   }
   if (accepted !== undefined && shorter) return { kind: 'remove', accept: startOf(keptMs, now) }
   const oldest = await oldestDay(folder)
   const before = keptMs === undefined ? undefined : firstKeptDay(now, keptMs)
-  const accept = accepted === undefined ? firstOf(oldest, keptMs, now) : undefined
+  const believed = accepted === undefined ? undefined : believable(accepted, oldest, now)
+  const accept =
+    accepted === undefined ? firstOf(oldest, keptMs, now) : believed!.completeFrom === accepted.completeFrom ? undefined : believed
   if (shorter || oldest === undefined || before === undefined || oldest >= before) return { kind: 'remove', accept }
 
   const { there, gone } = await holdingsOf(folder, head)
   // Without a record nobody knows by what the files went that are gone.
-  const from = accepted === undefined ? oldest : formatDay(completeSince(accepted, now))
+  const from = believed === undefined ? oldest : formatDay(completeSince(believed, now))
   const ofDays = (files: readonly Dated[], until = '~'): number => files.filter(({ day }) => day >= from && day < until).length
   const going = ofDays(there, before)
   const goneBefore = accepted === undefined ? 0 : ofDays(gone)
@@ -76,6 +78,14 @@ export function startOf(keptMs: number | undefined, now: EpochMs): AcceptedReten
 /** Of an archive that is older than the record: nobody knows what went before its oldest file. */
 function firstOf(oldest: string | undefined, keptMs: number | undefined, now: EpochMs): AcceptedRetention {
   return { keptMs, completeFrom: Math.max(startOf(keptMs, now).completeFrom, oldest === undefined ? now : Date.parse(oldest)) }
+}
+
+/**
+ * A clock that was ahead when the record was made may have written a time to come into it, and then nothing that goes would count: an archive is
+ * complete from its oldest file on at the latest. Put on record before that file goes, or the next step would count from the one behind it.
+ */
+function believable({ keptMs, completeFrom }: AcceptedRetention, oldest: string | undefined, now: EpochMs): AcceptedRetention {
+  return { keptMs, completeFrom: Math.min(completeFrom, now, oldest === undefined ? now : Math.max(0, Date.parse(oldest))) }
 }
 
 /** From here on every file should be there. */

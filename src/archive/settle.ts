@@ -5,6 +5,7 @@ import type { Manifest } from './format.ts'
 import { lineOf } from './file-line.ts'
 import { inHandAsWritten } from './in-hand.ts'
 import { mustBeElsewhere } from './only-copies.ts'
+import { mustBeInPlace } from './published.ts'
 import { countOf, rangesText, readRanges } from './ranges.ts'
 import { readRows } from './read-rows.ts'
 import { NO_GROWTH, type ArchiveState, type Step } from './state.ts'
@@ -31,11 +32,12 @@ export async function settle(archive: Archive): Promise<void> {
     if (count === 0 && rows > 0) {
       // Nothing was deleted yet: every row is in the database.
       await folder.remove([...step.files.flatMap(pathsOf), ...step.obsolete])
-      await folder.clean(`${step.run}-`)
+      await folder.clean(`${step.run}-`, step.drafts)
       const nothing: Step = { ...step, files: [], growth: NO_GROWTH, newestAt: null }
       return options.underLease((tx) => record.close(tx, nothing))
     }
-    await folder.publish(step.files.flatMap(pathsOf))
+    await folder.publish(step.files.flatMap(pathsOf), step.drafts)
+    await mustBeInPlace(archive, step)
     if (count === rows) {
       await folder.remove(step.obsolete)
       await folder.setAside(step.reconciled?.setAside ?? [])

@@ -27,6 +27,8 @@ export interface ArchiveState {
 /** Files in hand: complete, and in their places or on the way there. */
 export interface Step {
   readonly run: number
+  /** How the names of its files begin until they are in their places. */
+  readonly drafts: string
   /** In the order of the chain. */
   readonly files: readonly StepFile[]
   /** What goes when the step is done: files that these replace, or whose time has come. */

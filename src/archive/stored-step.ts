@@ -1,4 +1,5 @@
 import { damaged } from './damage.ts'
+import { isDrafts } from './drafts.ts'
 import { archivePath, holdsRows, rowsOf, type ArchivePath } from './path.ts'
 import type { Growth, Step, StepFile } from './state.ts'
 
@@ -9,8 +10,9 @@ const MOST_FILES = 2 ** 18
 /** Reads what `maintenance_archives.step` holds: anybody who may write to the table may have written it. */
 export function parseStep(text: string, table: string): Step {
   const given = parsed(text)
-  const { run, newestAt } = given
+  const { run, drafts = '', newestAt } = given
   if (!isCount(run) || !(newestAt === null || Number.isSafeInteger(newestAt))) throw notAStep('run or newestAt')
+  if (!isDrafts(drafts)) throw notAStep('drafts')
   const files = list(given['files'], 'files').map((each) => fileOf(each, table))
   if (files.reduce((sum, { rows }) => sum + rows, 0) > MOST_ROWS) throw notAStep('files')
   const obsolete = list(given['obsolete'], 'obsolete').map((each) => archivePath(each, table, 'obsolete in maintenance_archives.step'))
@@ -19,7 +21,7 @@ export function parseStep(text: string, table: string): Step {
     list(places, 'reconciled').map((each) => archivePath(each, table, 'reconciled in maintenance_archives.step'))
   const reconciled = given['reconciled'] === undefined ? {} : { reconciled: { joined: placesIn(joined), setAside: placesIn(setAside) } }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is one of the two
-  return { run, files, obsolete, ...reconciled, growth: growthOf(given['growth']), newestAt: newestAt as number | null }
+  return { run, drafts, files, obsolete, ...reconciled, growth: growthOf(given['growth']), newestAt: newestAt as number | null }
 }
 
 function fileOf(each: unknown, table: string): StepFile {

@@ -1,4 +1,5 @@
 import { Archive } from '../archive/archive.ts'
+import { draftsOf } from '../archive/drafts.ts'
 import { reconcile, type Reconciliation } from '../archive/reconcile.ts'
 import type { Reconciled } from '../archive/reconciled-step.ts'
 import { NO_RUN } from '../archive/format.ts'
@@ -56,6 +57,7 @@ async function reconciled(program: Program, { job }: OpenedArchive, held: HeldLe
     database,
     directory,
     uid: host.uid,
+    drafts: await draftsOf(database),
     table: job.table,
     timeColumn: job.column,
     run: NO_RUN,

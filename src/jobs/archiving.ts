@@ -38,16 +38,25 @@ export async function openArchiving(
   const { archive: target, database, clock, version } = options
   if (target === undefined || job.archived !== true || retentionMs === undefined) return undefined
   // Loaded by who archives, and by nobody else.
-  const [{ Archive }, { Archiving }, { openArchive }, { expireFiles }, retentions, { ARCHIVED, ARCHIVES }, { lagOf, readSummary }] =
-    await Promise.all([
-      import('../archive/archive.ts'),
-      import('../archive/archiving.ts'),
-      import('../archive/check.ts'),
-      import('../archive/expiry.ts'),
-      import('../archive/retention.ts'),
-      import('../archive/state.ts'),
-      import('../archive/summary.ts'),
-    ])
+  const [
+    { Archive },
+    { Archiving },
+    { openArchive },
+    { draftsOf },
+    { expireFiles },
+    retentions,
+    { ARCHIVED, ARCHIVES },
+    { lagOf, readSummary },
+  ] = await Promise.all([
+    import('../archive/archive.ts'),
+    import('../archive/archiving.ts'),
+    import('../archive/check.ts'),
+    import('../archive/drafts.ts'),
+    import('../archive/expiry.ts'),
+    import('../archive/retention.ts'),
+    import('../archive/state.ts'),
+    import('../archive/summary.ts'),
+  ])
   const { id } = run
   const relations = await database.relations()
   if (id === undefined || ![ARCHIVES, ARCHIVED].every((table) => relations.has(table)))
@@ -59,6 +68,7 @@ export async function openArchiving(
     database,
     directory: target.directory,
     uid: target.uid,
+    drafts: await draftsOf(database),
     table: job.table,
     timeColumn: job.column,
     run: id,

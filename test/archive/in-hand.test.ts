@@ -20,6 +20,7 @@ interface CutOff extends AsyncDisposable {
   readonly ids: readonly number[]
   /** The part in hand: each file of rows with its manifest. */
   readonly paths: readonly string[]
+  readonly drafts: string
 }
 
 /** A run that dies when some rows of its part are deleted (`some`), or none of them yet. */
@@ -47,6 +48,7 @@ async function cutOff(engine: TestEngine, deleted: 'some' | 'none'): Promise<Cut
     folder,
     ids,
     paths: step!.files.map(({ path }) => path!),
+    drafts: step!.drafts,
     async [Symbol.asyncDispose]() {
       await fixture[Symbol.asyncDispose]()
       await folder[Symbol.asyncDispose]()
@@ -120,7 +122,10 @@ for (const engine of ENGINES) {
   test(`${engine.name}: what waits to be moved to its place is judged before it is moved, and not moved over another`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const [path = ''] = crashed.paths
-    const [file, waiting] = [join(crashed.folder.path, path), join(crashed.folder.path, 'audit_logs/.writing', basename(path))]
+    const [file, waiting] = [
+      join(crashed.folder.path, path),
+      join(crashed.folder.path, 'audit_logs/.writing', crashed.drafts + basename(path)),
+    ]
     await rename(file, waiting)
     // As after a crash before it was moved.
     assert.deepEqual((await verified(crashed.fixture.database, crashed.folder.path)).problems, [])

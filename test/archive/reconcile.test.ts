@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import type { Database } from '../../src/database/database.ts'
 import { sha256 as digestOf } from '../../src/archive/format.ts'
@@ -209,7 +209,7 @@ for (const engine of ENGINES) {
         // As a run does that goes on a little: then both lie in their places.
         for (const { path, manifest } of next!.files)
           for (const each of [path!, manifest])
-            await rename(join(stage.folder.path, 'audit_logs/.writing', each.split('/').at(-1)!), join(stage.folder.path, each))
+            await rename(join(stage.folder.path, 'audit_logs/.writing', next!.drafts + basename(each)), join(stage.folder.path, each))
       } else await stage.purge()
       await restore()
       await stopped(stage)

@@ -110,6 +110,7 @@ export function reconciled(database: Database, directory: string, dryRun = false
     table: 'audit_logs',
     timeColumn: 'timestamp',
     run: 0,
+    drafts: '',
     program: '1.2.3',
     now: Date.now(),
     cutoff: Date.now(),

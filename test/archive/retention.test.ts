@@ -161,6 +161,25 @@ for (const engine of ENGINES) {
     assert.equal(await onRecord(outside), null)
   })
 
+  test(`${engine.name}: a record from a clock that was ahead, complete from a time to come, does not blind the stop, nor do small steps`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    const { outside } = fixture
+    await rowADay(outside, engine, 100, 140)
+    assert.equal((await keeping(fixture, folder.path, 365)).outcome, 'succeeded')
+    for (const days of [365, -50]) {
+      // A year to come, and a time behind the oldest files.
+      await outside.sql(`UPDATE maintenance_archive_retention SET complete_from = ${Date.now() + days * DAY}`)
+      const stopped = await keeping(fixture, folder.path, 110)
+      assert.deepEqual([stopped.outcome, await files(folder.path)], ['stopped', 40])
+    }
+    await outside.sql(`UPDATE maintenance_archive_retention SET complete_from = ${Date.now() + 365 * DAY}`)
+    assert.equal((await keeping(fixture, folder.path, 137)).archived?.removed.files, 2)
+    assert.equal((await keeping(fixture, folder.path, 135)).archived?.removed.files, 2)
+    assert.equal((await keeping(fixture, folder.path, 134)).outcome, 'stopped')
+    assert.deepEqual([await files(folder.path), await onRecord(outside)], [36, YEAR])
+  })
+
   test(`${engine.name}: where the record's tables are missing no file is removed, which is said, and the purge goes on`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { ArchiveFolder } from '../../src/archive/folder.ts'
+import { GuardedTree } from '../../src/archive/guarded-tree.ts'
+import { pathOf } from '../../src/archive/path.ts'
+import { moveTo } from '../../src/archive/place.ts'
+import { MaintenanceError } from '../../src/errors.ts'
+import { auditLogs, count, intercepted, migrated } from '../jobs/support.ts'
+import { ENGINES } from '../support/engines.ts'
+import { archivedOnce, archivedRows, freshFolder, idsOf, purged, recordOf } from './support.ts'
+
+const UID = process.getuid?.()
+const DAMAGED = (error: unknown): boolean => error instanceof MaintenanceError && error.code === 'ARCHIVE_DAMAGED'
+
+/** As `link` fails where the file system has none. */
+function noLinks(): Promise<never> {
+  return Promise.reject(Object.assign(new Error('EPERM: operation not permitted, link'), { code: 'EPERM' }))
+}
+
+for (const engine of ENGINES) {
+  test(`${engine.name}: two databases that purge into one folder at the same moment: neither loses a row, and one says that they share it`, async () => {
+    await using a = await migrated(engine)
+    await using b = await migrated(engine)
+    await using folder = await freshFolder()
+    await auditLogs(a.outside, engine, 300, 100)
+    await auditLogs(b.outside, engine, 200, 100)
+    await a.outside.sql(`UPDATE audit_logs SET action = 'of-a'`)
+    await b.outside.sql(`UPDATE audit_logs SET action = 'of-b'`)
+    const ids = { a: await idsOf(a.outside), b: await idsOf(b.outside) }
+    // The whole of the other's run lies between what A has noted of its files and their move to their places.
+    let met = false
+    const meeting = intercepted(a.database, async (_, transact) => {
+      const value = await transact()
+      if (!met && (await recordOf(a.database).load(a.database)).step !== undefined) {
+        met = true
+        assert.equal((await purged(b.database, folder.path)).outcome, 'succeeded')
+      }
+      return value
+    })
+    const { outcome, deleted, error } = await purged(meeting, folder.path)
+    assert.ok(met)
+    assert.deepEqual([outcome, deleted], ['failed', 0])
+    assert.ok(DAMAGED(error), String(error))
+    assert.match(
+      String(error),
+      /another file has this place, and was left there\. Where two databases share this folder, give each an ARCHIVE_DIRECTORY of its own/,
+    )
+    assert.deepEqual(await idsOf(a.outside), ids.a)
+    assert.equal(await count(b.outside, 'audit_logs'), 0)
+    assert.ok((await archivedRows(folder.path)).every((row) => row['action'] === 'of-b'))
+
+    // The same is said again, and nothing is touched: A's files wait, B's stay.
+    const before = await readdir(folder.path, { recursive: true })
+    const again = await purged(a.database, folder.path)
+    assert.ok(DAMAGED(again.error), String(again.error))
+    assert.match(String(again.error), /another waits to be moved there\. Where two databases share this folder/)
+    assert.deepEqual(await readdir(folder.path, { recursive: true }), before)
+
+    // What the message advises.
+    await using own = await freshFolder()
+    assert.equal((await purged(a.database, own.path)).deleted, 300)
+    await archivedOnce(a.database, a.outside, own.path, ids.a)
+    assert.deepEqual(
+      (await archivedRows(folder.path)).map((row) => Number(row['id'])).toSorted((x, y) => x - y),
+      ids.b,
+    )
+  })
+
+  test(`${engine.name}: what is exchanged once it is in its place is noticed before the first row is deleted`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    await auditLogs(fixture.outside, engine, 100, 100)
+    let exchanged = ''
+    const meddled = intercepted(fixture.database, async (_, transact) => {
+      const { step } = await recordOf(fixture.database).load(fixture.database)
+      const path = step?.files[0]?.path
+      // The transaction in which the worker makes sure of its lease once its files are in their places.
+      if (exchanged === '' && path !== undefined) {
+        exchanged = path
+        await writeFile(join(folder.path, path), 'something else')
+      }
+      return transact()
+    })
+    const { outcome, deleted, error } = await purged(meddled, folder.path)
+    assert.notEqual(exchanged, '')
+    assert.deepEqual([outcome, deleted], ['failed', 0])
+    assert.ok(DAMAGED(error), String(error))
+    assert.match(String(error), /was altered after it was written, and was just put there/)
+    assert.equal(await count(fixture.outside, 'audit_logs'), 100)
+    assert.equal(await readFile(join(folder.path, exchanged), 'utf8'), 'something else')
+  })
+}
+
+test("another database's unfinished files are neither published nor cleaned, whatever their run and number", async () => {
+  await using at = await freshFolder()
+  const [a, b] = ['aaaaaaaaaaaa-', 'bbbbbbbbbbbb-'].map((drafts) => new ArchiveFolder(at.path, 'audit_logs', UID, drafts)) as [
+    ArchiveFolder,
+    ArchiveFolder,
+  ]
+  const path = pathOf('audit_logs', '2026-08-25', 1, 1, '.json')
+  await a.make()
+  await a.write(path, 'of a')
+  await b.clean('')
+  await b.clean('1-')
+  await assert.rejects(b.publish([path]), /neither there nor waiting/)
+  assert.equal(String(await a.inHand().read(path)), 'of a')
+  await b.write(path, 'of b')
+  await b.publish([path])
+  await assert.rejects(a.publish([path]), DAMAGED)
+  assert.equal(String(await b.read(path)), 'of b')
+  assert.equal(String(await a.inHand().read(path)), 'of a')
+  await a.clean('')
+  assert.deepEqual(await readdir(join(at.path, 'audit_logs/.writing')), [])
+})
+
+test('a move that was cut off between the two names is one file when it is done again', async () => {
+  await using at = await freshFolder()
+  const folder = new ArchiveFolder(at.path, 'audit_logs', UID, 'aaaaaaaaaaaa-')
+  const path = pathOf('audit_logs', '2026-08-25', 1, 1, '.json')
+  await folder.make()
+  await folder.write(path, 'the same')
+  await mkdir(join(at.path, 'audit_logs/2026/08/25'), { recursive: true, mode: 0o700 })
+  await writeFile(join(at.path, path), 'the same', { mode: 0o600 })
+  assert.equal(await folder.isTaken(path, folder.drafts), false)
+  await folder.publish([path])
+  assert.equal(String(await folder.read(path)), 'the same')
+  assert.deepEqual(await readdir(join(at.path, 'audit_logs/.writing')), [])
+})
+
+test('what is set aside is moved over no other file either', async () => {
+  await using at = await freshFolder()
+  const folder = new ArchiveFolder(at.path, 'audit_logs', UID, 'aaaaaaaaaaaa-')
+  const path = pathOf('audit_logs', '2026-08-25', 1, 1, '.json')
+  await folder.make()
+  for (const text of ['first', 'second']) {
+    await folder.write(path, text)
+    await folder.publish([path])
+    if (text === 'first') await folder.setAside([path])
+  }
+  await assert.rejects(folder.setAside([path]), /is there already: move it out/)
+  assert.equal(await readFile(join(at.path, 'reconciled', path), 'utf8'), 'first')
+  assert.equal(String(await folder.read(path)), 'second')
+})
+
+test('where there are no hard links a file gets its place all the same, and takes none', async () => {
+  await using at = await freshFolder()
+  const tree = new GuardedTree(at.path, UID)
+  await writeFile(join(at.path, 'new'), 'new')
+  await writeFile(join(at.path, 'old'), 'old')
+  assert.equal(await moveTo(tree, 'new', 'old', noLinks), false)
+  assert.deepEqual([await readFile(join(at.path, 'new'), 'utf8'), await readFile(join(at.path, 'old'), 'utf8')], ['new', 'old'])
+  assert.equal(await moveTo(tree, 'new', 'place', noLinks), true)
+  assert.deepEqual((await readdir(at.path)).toSorted(), ['old', 'place'])
+  assert.equal(await readFile(join(at.path, 'place'), 'utf8'), 'new')
+})
