@@ -1,5 +1,6 @@
 import type { Query, Transaction } from '../database/database.ts'
 import { readBack } from '../database/read-back.ts'
+import { orNothing, storedCount, storedTime } from '../database/stored-values.ts'
 import { archiveShrinkingMessage, smallPartOf } from '../retention/safety.ts'
 import { formatDay, type EpochMs } from '../time.ts'
 import { firstKeptDay, holdingsOf, oldestDay, type Dated } from './expiry.ts'
@@ -115,7 +116,11 @@ export class RetentionRecord {
       [this.#source],
     )
     const [row] = rows
-    return row === undefined ? undefined : { keptMs: row.retention ?? undefined, completeFrom: row.complete_from }
+    if (row === undefined) return undefined
+    return {
+      keptMs: orNothing(storedCount, row.retention, `${RETENTIONS}.retention`),
+      completeFrom: storedTime(row.complete_from, `${RETENTIONS}.complete_from`),
+    }
   }
 
   async accept(tx: Transaction, { keptMs, completeFrom }: AcceptedRetention, run: number): Promise<void> {

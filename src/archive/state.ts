@@ -1,10 +1,12 @@
 import type { Query, Transaction } from '../database/database.ts'
 import { readBack, rowOf } from '../database/read-back.ts'
+import { orNothing, storedCount, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
 import type { EpochMs } from '../time.ts'
+import { archiveFailed } from './damage.ts'
 import { NO_RUN, type Link } from './format.ts'
 import { archivePath, type ArchivePath } from './path.ts'
 import { RunCounts } from './run-counts.ts'
-import { parseStep } from './stored-step.ts'
+import { archiveTexts, MOST_STEP_BYTES, parseStep, refuseLong } from './stored-step.ts'
 
 /** Made by migration 005. */
 export const ARCHIVES = 'maintenance_archives'
@@ -74,6 +76,12 @@ const NO_STATE: StoredState = {
   newest_at: null,
 }
 
+const TEXTS = ['head', 'head_file', 'step', 'removed'] as const
+
+function latest(added: number | null, before: number | undefined): number | null {
+  return added === null ? (before ?? null) : Math.max(added, before ?? added)
+}
+
 interface StateRow {
   readonly position: number
   readonly head: string | null
@@ -95,26 +103,31 @@ export class ArchiveRecord {
   }
 
   async load(query: Query): Promise<ArchiveState> {
-    const { rows } = await query.query<StateRow>(
-      `SELECT position, head, head_file, step, removed FROM ${this.#archives} WHERE source = $1`,
-      [this.#source],
-    )
+    const { rows } = await query.query<StateRow>(`SELECT position, ${archiveTexts(TEXTS)} FROM ${this.#archives} WHERE source = $1`, [
+      this.#source,
+    ])
     const [row] = rows
     if (row === undefined) return { position: 0, head: null, step: undefined, removed: null }
+    refuseLong(row, TEXTS)
     return {
-      position: row.position,
+      position: storedCount(row.position, `${ARCHIVES}.position`),
       head:
         row.head === null
           ? null
           : { manifest: archivePath(row.head_file, this.#source, 'maintenance_archives.head_file'), sha256: row.head },
-      step: row.step === null ? undefined : parseStep(row.step, this.#source),
-      removed: row.removed,
+      step: row.step === null ? undefined : parseStep(storedText(row.step, `${ARCHIVES}.step`), this.#source),
+      removed: orNothing(storedText, row.removed, `${ARCHIVES}.removed`) ?? null,
     }
   }
 
   /** The files are complete under their temporary names; from here on a crash finishes them. */
-  begin(tx: Transaction, step: Step, position: number, removed: string): Promise<void> {
-    return this.#write(tx, () => ({ position, step: JSON.stringify(step), removed }))
+  async begin(tx: Transaction, step: Step, position: number, removed: string): Promise<void> {
+    const text = JSON.stringify(step)
+    if (Buffer.byteLength(text) > MOST_STEP_BYTES)
+      throw archiveFailed(
+        `${step.files.length} files and ${step.obsolete.length} to remove are too many for one step; nothing of it was begun`,
+      )
+    await this.#write(tx, () => ({ position, step: text, removed }))
   }
 
   /** In the transaction that deletes them. */
@@ -130,10 +143,10 @@ export class ArchiveRecord {
       removed: null,
       head: head?.sha256 ?? before.head,
       head_file: head?.manifest ?? before.head_file,
-      rows: before.rows + growth.rows,
-      bytes: before.bytes + growth.bytes,
-      files: before.files + growth.files,
-      newest_at: newestAt === null ? before.newest_at : Math.max(newestAt, before.newest_at ?? newestAt),
+      rows: storedNumber(before.rows, `${ARCHIVES}.rows`) + growth.rows,
+      bytes: storedNumber(before.bytes, `${ARCHIVES}.bytes`) + growth.bytes,
+      files: storedNumber(before.files, `${ARCHIVES}.files`) + growth.files,
+      newest_at: latest(newestAt, orNothing(storedTime, before.newest_at, `${ARCHIVES}.newest_at`)),
     }))
     if (growth.files > 0 && run !== NO_RUN) await this.#archived.add(tx, run, growth)
   }

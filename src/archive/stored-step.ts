@@ -1,3 +1,4 @@
+import { isLonger, textUpTo } from '../database/stored-values.ts'
 import { damaged } from './damage.ts'
 import { isDrafts } from './drafts.ts'
 import { archivePath, holdsRows, rowsOf, type ArchivePath } from './path.ts'
@@ -6,6 +7,34 @@ import type { Growth, Step, StepFile } from './state.ts'
 /** A part has far fewer rows, and a step far fewer files. */
 const MOST_ROWS = 2 ** 24
 const MOST_FILES = 2 ** 18
+
+/**
+ * Longer ones are not read, nor written. A run's step names hundreds of files at most, with some 250 characters each; one that reconciles names each file
+ * that it takes in twice, so that more than 80,000 go into one. What is deleted of them is as short while rows go in the order of their file.
+ */
+export const MOST_STEP_BYTES = 8 * 2 ** 20
+const MOST_HEAD_BYTES = 512
+
+const BOUNDS = { head: MOST_HEAD_BYTES, head_file: MOST_HEAD_BYTES, step: MOST_STEP_BYTES, removed: MOST_STEP_BYTES }
+export type ArchiveText = keyof typeof BOUNDS
+
+/** SQL for both engines: these columns of `maintenance_archives`, for `refuseLong` to look at. */
+export function archiveTexts(columns: readonly ArchiveText[]): string {
+  return columns
+    .flatMap((name) => [`${textUpTo(name, BOUNDS[name])} AS ${name}`, `${isLonger(name, BOUNDS[name])} AS long_${name}`])
+    .join(', ')
+}
+
+/** Before anything of the row is used. */
+export function refuseLong(row: object, columns: readonly ArchiveText[]): void {
+  const flags = new Map<string, unknown>(Object.entries(row))
+  for (const name of columns) {
+    if (flags.get(`long_${name}`) !== 0)
+      throw damaged(
+        `maintenance_archives.${name} is longer than the ${BOUNDS[name]} bytes that a run writes at most; it was not read, and no file was touched for it`,
+      )
+  }
+}
 
 /** Reads what `maintenance_archives.step` holds: anybody who may write to the table may have written it. */
 export function parseStep(text: string, table: string): Step {

@@ -1,9 +1,10 @@
 import type { Estimate, Query } from '../database/database.ts'
+import { boundedText, orNothing, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
 import type { EpochMs } from '../time.ts'
 import type { Link } from './format.ts'
 import { archivePath } from './path.ts'
-import { NO_GROWTH, type Growth } from './state.ts'
-import { parseStep } from './stored-step.ts'
+import { ARCHIVES, NO_GROWTH, type Growth } from './state.ts'
+import { archiveTexts, parseStep, refuseLong } from './stored-step.ts'
 
 /** What an archive holds, for people and gauges: read from the database alone, in one row. */
 export interface ArchiveSummary extends Growth {
@@ -42,22 +43,25 @@ interface SummaryRow extends Growth {
 
 const NOTHING: ArchiveSummary = { ...NO_GROWTH, head: null, newestAt: undefined, verification: undefined, filesInHand: 0 }
 
+const TEXTS = ['head', 'head_file', 'step'] as const
+
 /** Of the rows of `source`; `table` is the one that archives are on record in, as it is written in SQL. */
 export async function readSummary(query: Query, table: string, source: string): Promise<ArchiveSummary> {
   const { rows: found } = await query.query<SummaryRow>(
-    `SELECT head, head_file, step, newest_at, verified_at, verified, "rows", bytes, files FROM ${table} WHERE source = $1`,
+    `SELECT ${archiveTexts(TEXTS)}, newest_at, verified_at, ${boundedText('verified')} AS verified, "rows", bytes, files FROM ${table} WHERE source = $1`,
     [source],
   )
   const [row] = found
   if (row === undefined) return NOTHING
-  const { rows, bytes, files } = row
+  refuseLong(row, TEXTS)
+  const verifiedAt = orNothing(storedTime, row.verified_at, `${ARCHIVES}.verified_at`)
   return {
-    rows,
-    bytes,
-    files,
+    rows: storedNumber(row.rows, `${ARCHIVES}.rows`),
+    bytes: storedNumber(row.bytes, `${ARCHIVES}.bytes`),
+    files: storedNumber(row.files, `${ARCHIVES}.files`),
     head: row.head === null ? null : { manifest: archivePath(row.head_file, source, 'maintenance_archives.head_file'), sha256: row.head },
-    newestAt: row.newest_at ?? undefined,
-    verification: row.verified_at === null ? undefined : { at: row.verified_at, sound: row.verified === 'sound' },
-    filesInHand: row.step === null ? 0 : parseStep(row.step, source).files.length,
+    newestAt: orNothing(storedTime, row.newest_at, `${ARCHIVES}.newest_at`),
+    verification: verifiedAt === undefined ? undefined : { at: verifiedAt, sound: row.verified === 'sound' },
+    filesInHand: row.step === null ? 0 : parseStep(storedText(row.step, `${ARCHIVES}.step`), source).files.length,
   }
 }

@@ -1,5 +1,6 @@
 import type { Query, Tally, Transaction } from '../database/database.ts'
 import { notKept, readBack, rowOf } from '../database/read-back.ts'
+import { LONGEST_TEXT, storedNumber } from '../database/stored-values.ts'
 import type { Gap } from '../retention/safety.ts'
 import { MINUTE, type EpochMs } from '../time.ts'
 import type { Outcome, Trigger } from './result.ts'
@@ -99,7 +100,7 @@ export async function precedentOf(query: Query, table: string, job: string, now:
      ) AS s WHERE s.later - s.earlier > CAST($6 AS bigint) ORDER BY s.later LIMIT ${MOST_GAPS}`,
     [job, last.id, now + FUTURE_MS, Number.MAX_SAFE_INTEGER, now, apartMs],
   )
-  return { retentionMs: last.retention, gaps }
+  return { retentionMs: storedNumber(last.retention, `${RUNS}.retention`), gaps }
 }
 
 /** So many suspect gaps behind each other, and one of them tells enough. */
@@ -121,7 +122,10 @@ export async function acceptRun(
 export async function addToRun(tx: Transaction, table: string, id: number, { affected }: Tally): Promise<void> {
   const before = await rowOf<StoredCounts>(tx, table, { id }, ['rows_deleted', 'batches'])
   if (before === undefined) throw notKept(table, ['id'])
-  const after = { rows_deleted: before.rows_deleted + affected, batches: before.batches + 1 }
+  const after = {
+    rows_deleted: storedNumber(before.rows_deleted, `${RUNS}.rows_deleted`) + affected,
+    batches: storedNumber(before.batches, `${RUNS}.batches`) + 1,
+  }
   await tx.query(`UPDATE ${table} SET rows_deleted = $1, batches = $2 WHERE id = $3`, [after.rows_deleted, after.batches, id])
   await readBack(tx, table, { id }, after)
 }
@@ -140,12 +144,10 @@ export async function finishRun(tx: Transaction, table: string, id: number, fini
   const { rows } = await tx.query<{ rows_deleted: number; batches: number }>(
     `UPDATE ${table} SET outcome = $1, finished_at = coalesce(finished_at, $2), cutoff = $3, undated = $4, unreadable = $5, locked = $6, error = $7
      WHERE id = $8 RETURNING rows_deleted, batches`,
-    [outcome, tx.now, cutoff ?? null, undated, unreadable, locked, error?.slice(0, LONGEST_ERROR) ?? null, id],
+    [outcome, tx.now, cutoff ?? null, undated, unreadable, locked, error?.slice(0, LONGEST_TEXT) ?? null, id],
   )
   const [row] = rows
   if (row === undefined) return undefined
   await readBack(tx, table, { id }, { outcome, rows_deleted: row.rows_deleted, batches: row.batches })
   return { deleted: row.rows_deleted, batches: row.batches }
 }
-
-const LONGEST_ERROR = 2_000

@@ -1,4 +1,5 @@
 import type { Database } from '../database/database.ts'
+import { orNothing, storedTime } from '../database/stored-values.ts'
 import { LEDGER } from '../migrations/ledger.ts'
 import { DAY, type Clock, type EpochMs } from '../time.ts'
 import { lastRunAt, RUNS } from './history.ts'
@@ -17,6 +18,6 @@ export async function doneUntil(database: Database, clock: Clock, job: string, a
   const last = await lastRunAt(database, database.named(RUNS), job, now - MOST_AGO_MS, now)
   if (last !== undefined) return last + hostAheadMs + SLOT_TOLERANCE_MS
   const { rows } = await database.query<{ first: number | null }>(`SELECT min(applied_at) AS first FROM ${database.named(LEDGER)}`)
-  const first = rows[0]?.first ?? undefined
+  const first = orNothing(storedTime, rows[0]?.first, `${LEDGER}.applied_at`)
   return first === undefined ? undefined : first + hostAheadMs
 }

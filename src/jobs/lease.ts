@@ -1,5 +1,6 @@
 import type { Query, Transaction } from '../database/database.ts'
 import { notKept, readBack } from '../database/read-back.ts'
+import { boundedText } from '../database/stored-values.ts'
 import { MaintenanceError } from '../errors.ts'
 import { SECOND, type EpochMs } from '../time.ts'
 
@@ -74,7 +75,7 @@ export async function releaseLease(tx: Transaction, table: string, { job, holder
 /** Who has the job at this moment. */
 export async function holderOf(query: Query, table: string, job: string, now: EpochMs): Promise<string | undefined> {
   const { rows } = await query.query<{ holder: string }>(
-    `SELECT holder FROM ${table} WHERE job = $1 AND expires_at > $2 AND expires_at <= $3`,
+    `SELECT ${boundedText('holder')} AS holder FROM ${table} WHERE job = $1 AND expires_at > $2 AND expires_at <= $3`,
     [job, now, now + TERM_MS + STEP_MS],
   )
   return rows[0]?.holder

@@ -1,6 +1,7 @@
 import { REMOVED } from '../archive/retention.ts'
 import { ARCHIVED, type Growth } from '../archive/state.ts'
 import type { Query, Relation, Session } from '../database/database.ts'
+import { boundedText, orNothing, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
 import type { EpochMs } from '../time.ts'
 import { FUTURE_MS, RUNS } from './history.ts'
 
@@ -81,7 +82,7 @@ export async function lastSuccessAt(query: Query, table: string, job: string, no
     `SELECT finished_at FROM ${table} WHERE job = $1 AND outcome = 'succeeded' AND started_at <= $2 ORDER BY started_at DESC, id DESC LIMIT 1`,
     [job, now + FUTURE_MS],
   )
-  return rows[0]?.finished_at ?? undefined
+  return orNothing(storedTime, rows[0]?.finished_at, `${RUNS}.finished_at`)
 }
 
 /** When the run that a worker has open began. */
@@ -90,12 +91,12 @@ export async function openSince(query: Query, table: string, job: string, worker
     `SELECT started_at FROM ${table} WHERE job = $1 AND outcome IS NULL AND worker = $2 ORDER BY started_at DESC LIMIT 1`,
     [job, worker],
   )
-  return rows[0]?.started_at
+  return orNothing(storedTime, rows[0]?.started_at, `${RUNS}.started_at`)
 }
 
-const COLUMNS =
-  'r.id, r.job, r.outcome, r."trigger", r.worker, r.version, r.started_at, r.finished_at, r.cutoff, r.retention, r.rows_deleted, r.batches, ' +
-  'r.undated, r.unreadable, r.locked, r.error'
+const TEXTS = ['job', 'outcome', 'trigger', 'worker', 'version', 'error']
+const NUMBERS = 'r.id, r.started_at, r.finished_at, r.cutoff, r.retention, r.rows_deleted, r.batches, r.undated, r.unreadable, r.locked'
+const COLUMNS = [NUMBERS, ...TEXTS.map((name) => `${boundedText(`r."${name}"`)} AS "${name}"`)].join(', ')
 
 function selected({ runs, archived, removed }: RunTables): string {
   const joined = [
@@ -135,29 +136,37 @@ interface StoredRun {
 }
 
 function pastRun(row: StoredRun): PastRun {
-  const { id, job, trigger, worker, version, batches, undated, unreadable, locked } = row
+  const text = (column: 'job' | 'trigger' | 'worker' | 'version'): string => storedText(row[column], `${RUNS}.${column}`)
+  const number = (column: 'id' | 'rows_deleted' | 'batches' | 'undated' | 'unreadable' | 'locked'): number =>
+    storedNumber(row[column], `${RUNS}.${column}`)
+  const time = (column: 'finished_at' | 'cutoff'): EpochMs | undefined => orNothing(storedTime, row[column], `${RUNS}.${column}`)
   return {
-    id,
-    job,
-    trigger,
-    worker,
-    version,
-    batches,
-    undated,
-    unreadable,
-    locked,
-    outcome: row.outcome ?? undefined,
-    startedAt: row.started_at,
-    finishedAt: row.finished_at ?? undefined,
-    cutoff: row.cutoff ?? undefined,
-    retentionMs: row.retention ?? undefined,
-    deleted: row.rows_deleted,
-    archived: growthOf(row.archived_rows, row.archived_bytes, row.archived_files),
-    removed: growthOf(row.removed_rows, row.removed_bytes, row.removed_files),
-    error: row.error ?? undefined,
+    id: number('id'),
+    job: text('job'),
+    trigger: text('trigger'),
+    worker: text('worker'),
+    version: text('version'),
+    batches: number('batches'),
+    undated: number('undated'),
+    unreadable: number('unreadable'),
+    locked: number('locked'),
+    outcome: orNothing(storedText, row.outcome, `${RUNS}.outcome`),
+    startedAt: storedTime(row.started_at, `${RUNS}.started_at`),
+    finishedAt: time('finished_at'),
+    cutoff: time('cutoff'),
+    retentionMs: orNothing(storedNumber, row.retention, `${RUNS}.retention`),
+    deleted: number('rows_deleted'),
+    archived: growthOf(ARCHIVED, row.archived_rows, row.archived_bytes, row.archived_files),
+    removed: growthOf(REMOVED, row.removed_rows, row.removed_bytes, row.removed_files),
+    error: orNothing(storedText, row.error, `${RUNS}.error`),
   }
 }
 
-function growthOf(rows: number | null | undefined, bytes: number | null | undefined, files: number | null | undefined): Growth | undefined {
-  return rows == null ? undefined : { rows, bytes: bytes ?? 0, files: files ?? 0 }
+function growthOf(table: string, rows: unknown, bytes: unknown, files: unknown): Growth | undefined {
+  if (rows === null || rows === undefined) return undefined
+  return {
+    rows: storedNumber(rows, `${table}.rows`),
+    bytes: storedNumber(bytes, `${table}.bytes`),
+    files: storedNumber(files, `${table}.files`),
+  }
 }
