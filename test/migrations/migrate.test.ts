@@ -87,7 +87,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(await pictureOf(test), picture)
     })
 
-    it('that are current are one SELECT', async () => {
+    it('that are current are one look at the catalogue and one SELECT', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, initial)
       await using database = await opened(test.url)
@@ -95,14 +95,14 @@ for (const engine of ENGINES) {
       const watched: Database = {
         ...database,
         query: (sql, values) => (asked.push(sql), database.query(sql, values)),
-        relations: notAsked,
+        relations: () => (asked.push('the catalogue'), database.relations()),
         transaction: notAsked,
         withMigrationLock: notAsked,
       }
       await migrate(optionsFor(watched, initial))
       assert.deepEqual(
-        asked.map((sql) => sql.slice(0, 6)),
-        ['SELECT'],
+        asked.map((sql) => sql.slice(0, 13)),
+        ['the catalogue', 'SELECT versio'],
       )
     })
 
