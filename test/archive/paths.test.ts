@@ -94,6 +94,7 @@ test('a path says its day, its number and what stands beside it', () => {
 
 const STEP = {
   run: 1,
+  drafts: 'a1b2c3d4e5f6-',
   files: [{ manifest: 'audit_logs/2026/08/25/1-1.json', sha256: '0'.repeat(64), path: 'audit_logs/2026/08/25/1-1.ndjson.zst', rows: 1 }],
   obsolete: ['audit_logs/2026/08/25/1-0.ndjson.zst'],
   growth: { rows: 1, bytes: 1, files: 1 },
@@ -102,6 +103,8 @@ const STEP = {
 
 test('a step is read with every path of it in the archive’s form, or not at all', () => {
   assert.deepEqual(parseStep(JSON.stringify(STEP), 'audit_logs'), STEP)
+  // The steps of earlier versions name none.
+  assert.deepEqual(parseStep(JSON.stringify({ ...STEP, drafts: undefined }), 'audit_logs'), { ...STEP, drafts: '' })
   const [file] = STEP.files
   for (const text of HOSTILE)
     for (const step of [
@@ -121,6 +124,8 @@ test('a step that is none is refused, whatever it is instead', () => {
     'x',
     { ...STEP, run: '1' },
     { ...STEP, run: -1 },
+    { ...STEP, drafts: '../' },
+    { ...STEP, drafts: 1 },
     { ...STEP, files: {} },
     { ...STEP, files: [null] },
     { ...STEP, files: [{ ...file, rows: 1e300 }] },
