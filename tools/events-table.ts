@@ -48,7 +48,7 @@ const SAMPLES: readonly Sample[] = [
 function runs(events: Events): void {
   const growth = { rows: 0, bytes: 0, files: 0 }
   const archived = { ...growth, removed: growth, lagMs: 0, verification: { at: 0, sound: true } }
-  const counts = { deleted: 0, expired: 0, archived, batches: 0, undated: 0, unreadable: 0, locked: 0, durationMs: 0 }
+  const counts = { deleted: 0, expired: 0, archived, batches: 0, undated: 0, unreadable: 0, locked: 0, tooLarge: 0, durationMs: 0 }
   for (const outcome of ['succeeded', 'failed'] as const)
     events.jobFinished({
       ...counts,

@@ -7,6 +7,7 @@ import {
   type Slice,
   type Tally,
   type TellDay,
+  type TooLarge,
   type Transaction,
 } from '../database/database.ts'
 import type { EpochMs } from '../time.ts'
@@ -67,6 +68,10 @@ export class Archiving implements ExpiredRows {
 
   daysSince(from: EpochMs, most: number): Promise<number> {
     return this.#rows.daysSince(from, most)
+  }
+
+  tooLarge(among?: number): Promise<TooLarge> {
+    return this.#rows.tooLarge(among)
   }
 }
 

@@ -5,8 +5,13 @@ import type { ArchivePath } from './path.ts'
 /** Of the files and the manifests; a reader refuses a higher one. */
 export const FORMAT = 1
 
-/** The longest line of a file, as it stands there; a longer one is not read. */
-export const LONGEST_ROW_BYTES = 256 * 2 ** 20
+/**
+ * The longest line of a file: what archiving, verifying and restoring carry in a container of 256 MB, whatever is in it. A row whose line would be longer
+ * stays where it is; a longer line is not read.
+ */
+export const LONGEST_ROW_BYTES = 12 * 2 ** 20
+
+export const LONGEST_ROW = `${LONGEST_ROW_BYTES / 2 ** 20} MiB`
 
 /**
  * What stands beside each file of rows, and is a link of the chain: it holds the SHA-256 of the manifest before it, so that a file that is

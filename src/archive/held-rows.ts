@@ -3,8 +3,8 @@ import { DIGEST_BYTES, type Database, type Slice, type StoredRows, type TimeColu
 import type { EpochMs } from '../time.ts'
 import { Digests, viewOf } from './digests.ts'
 import type { ArchiveFolder } from './folder.ts'
-import type { RowsFile } from './format.ts'
 import { lineOf } from './file-line.ts'
+import { LONGEST_ROW_BYTES, type RowsFile } from './format.ts'
 import { readRows } from './read-rows.ts'
 
 /** So many rows of files are looked for at a time: their digests take 50 bytes each, and all rows that may be they are read for them. */
@@ -58,7 +58,7 @@ function* portions(files: readonly RowsFile[]): Generator<readonly RowsFile[]> {
 /** What these files hold had expired by the latest of their cutoffs. */
 async function markStored({ database, column, stopping }: SearchOptions, files: readonly RowsFile[], sought: Sought): Promise<void> {
   const cutoff = Math.max(...files.map((file) => Date.parse(file.cutoff)))
-  const rows = database.expired(column, cutoff)
+  const rows = database.expired(column, cutoff, LONGEST_ROW_BYTES)
   let after: Slice | undefined
   while (!stopping.aborted && sought.left > 0) {
     const slice = await rows.next(SLICE_ROWS, after)

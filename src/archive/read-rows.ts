@@ -5,7 +5,7 @@ import { constants, createZstdDecompress } from 'node:zlib'
 import { messageOf } from '../errors.ts'
 import { damaged } from './damage.ts'
 import type { ArchiveFolder } from './folder.ts'
-import { LONGEST_ROW_BYTES, type RowsFile } from './format.ts'
+import { LONGEST_ROW, LONGEST_ROW_BYTES, type RowsFile } from './format.ts'
 import { refusedIn, type OpenFile } from './guarded-tree.ts'
 
 /** Read, and unpacked, at a time. */
@@ -181,7 +181,7 @@ class Lines {
 
   #mustFit({ length }: Buffer): void {
     if (this.#restBytes + length > LONGEST_ROW_BYTES)
-      throw new FileProblem(this.#file, `holds a row of more than ${LONGEST_ROW_BYTES / 2 ** 20} MiB, which is not read`)
+      throw new FileProblem(this.#file, `holds a row of more than ${LONGEST_ROW}, which is not read`)
   }
 }
 

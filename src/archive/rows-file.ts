@@ -6,13 +6,14 @@ import { messageOf } from '../errors.ts'
 import type { RowLines } from '../database/database.ts'
 import { formatTime, type EpochMs } from '../time.ts'
 import { archiveFailed } from './damage.ts'
-import type { Place, RowsFile } from './format.ts'
+import { LONGEST_ROW, LONGEST_ROW_BYTES, type Place, type RowsFile } from './format.ts'
 
 /** Level 1 takes half the time of 3 and a quarter more room; the purge waits for it. */
 const LEVEL = 1
 /** Lines are handed to the compressor together. */
 const CHUNK_BYTES = 1024 * 2 ** 10
 const FIRST_CHUNK_BYTES = 8 * 2 ** 10
+const LINE_FEED_BYTES = 1
 /** So much may wait for the compressor, which works beside us. */
 const WAITING_BYTES = 4 * 2 ** 20
 
@@ -68,7 +69,13 @@ export class RowsWriter {
   }
 
   async #addPieces(pieces: Iterable<Uint8Array>): Promise<void> {
-    for (const piece of pieces) await this.#addPiece(piece)
+    let bytes = 0
+    for (const piece of pieces) {
+      bytes += piece.length
+      // Nobody would read it again.
+      if (bytes > LONGEST_ROW_BYTES + LINE_FEED_BYTES) throw archiveFailed(`${this.#path}: a row of more than ${LONGEST_ROW} came`)
+      await this.#addPiece(piece)
+    }
   }
 
   async #addPiece(piece: Uint8Array): Promise<void> {

@@ -77,6 +77,7 @@ function disabled({ job }: JobSettings, dryRun: boolean): RunResult {
     undated: 0,
     unreadable: 0,
     locked: 0,
+    tooLarge: 0,
     cutoff: undefined,
     archived: undefined,
     durationMs: 0,

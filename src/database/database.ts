@@ -6,7 +6,7 @@ import type { Archivable } from './stored-rows.ts'
 import type { DatabaseUrl } from './url.ts'
 
 export type { Pace, Pacing, Pressure } from './pressure.ts'
-export type { Census, Estimate, ExpiredRows, Gone, Inspection, Purgeable, Slice, Slices, Tally, TellDay, TimeColumn } from './purgeable.ts'
+export type { Census, Estimate, ExpiredRows, Gone, Inspection, Purgeable, Slice, Slices, Tally, TellDay, TimeColumn, TooLarge } from './purgeable.ts'
 export type { Column, Relation, TypeFamily } from './relation.ts'
 export * from './stored-rows.ts'
 

@@ -17,7 +17,8 @@ export interface Purgeable {
    * is thrown, saying what to do.
    */
   inspect(column: TimeColumn): Promise<Inspection>
-  expired(column: TimeColumn, cutoff: EpochMs): ExpiredRows
+  /** `longestBytes`: a row whose line, as `RowLines` has it, is longer lies in no slice; `tooLarge` tells of it. The line feed does not count. */
+  expired(column: TimeColumn, cutoff: EpochMs, longestBytes?: number): ExpiredRows
   /** Who else works on this database, who waits on us, and what the last transaction took. */
   pressure(): Promise<Pressure>
   /** Between batches and after the last, outside any lock: what the engine wants done after deleting. Cheap when there is nothing to do. */
@@ -56,6 +57,14 @@ export interface ExpiredRows extends Slices {
    * Both are the beginning of a day.
    */
   daysSince(from: EpochMs, most: number): Promise<number>
+  /** What has expired and lies in no slice because its line is too long; `among`: only so many of the earliest expired rows are looked at. */
+  tooLarge(among?: number): Promise<TooLarge>
+}
+
+export interface TooLarge {
+  readonly rows: number
+  /** The `id` of the first few, for people. */
+  readonly ids: readonly string[]
 }
 
 export interface Estimate {

@@ -1,5 +1,7 @@
 import type { AcceptedRetention, RetentionRecord } from '../archive/retention.ts'
+import { LONGEST_ROW_BYTES } from '../archive/format.ts'
 import { NO_GROWTH } from '../archive/state.ts'
+import type { Job } from '../catalogue.ts'
 import type { ExpiredRows, Relation } from '../database/database.ts'
 import { MaintenanceError } from '../errors.ts'
 import type { EpochMs } from '../time.ts'
@@ -28,12 +30,17 @@ export interface ArchivedRun extends AsyncDisposable {
   readonly archived: () => Promise<ArchivedByRun>
 }
 
+/** The rows that a run of the job takes: those that go through the archive are no longer than it carries. */
+export function expiredRowsOf({ archive, database }: Pick<RunnerOptions, 'archive' | 'database'>, job: Job, cutoff: EpochMs): ExpiredRows {
+  return database.expired(job, cutoff, archive !== undefined && job.archived === true ? LONGEST_ROW_BYTES : undefined)
+}
+
 /** `undefined`: the job's rows are not archived. Rejects, before anything is deleted, where they should be and cannot. */
 export async function openArchiving(
   options: RunnerOptions,
   { job, stopping, accepted }: RunRequest,
   run: Run,
-  { cutoff, retentionMs }: { readonly cutoff: EpochMs; readonly retentionMs: number | undefined },
+  { cutoff, retentionMs, expired }: { readonly cutoff: EpochMs; readonly retentionMs: number | undefined; readonly expired: ExpiredRows },
 ): Promise<ArchivedRun | undefined> {
   const { archive: target, database, clock, version } = options
   if (target === undefined || job.archived !== true || retentionMs === undefined) return undefined
@@ -104,7 +111,7 @@ export async function openArchiving(
     if (keptMs !== undefined) await expireFiles(archive, retention, keptMs)
     return undefined
   }
-  const rows = new Archiving(archive, database.expired(job, cutoff))
+  const rows = new Archiving(archive, expired)
   return {
     rows,
     async finish() {

@@ -31,6 +31,8 @@ export interface RunResult {
   readonly undated: number
   readonly unreadable: number
   readonly locked: number
+  /** Whose lines are longer than the archive takes. */
+  readonly tooLarge: number
   /** `undefined` when the run ended before it had one. */
   readonly cutoff: EpochMs | undefined
   /** What the run wrote to the archive; `undefined`: its rows are not archived. */

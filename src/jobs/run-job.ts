@@ -4,10 +4,11 @@ import { exitCodeOf, MaintenanceError, messageOf } from '../errors.ts'
 import { counting, removing, watched } from '../retention/disposals.ts'
 import { adaptivePacer, countingPacer, type PauseReason } from '../retention/pacer.ts'
 import { purge, type Progress } from '../retention/purge.ts'
+import { tooLargeSentence } from '../archive/too-large.ts'
 import { cutoffOf } from '../retention/rule.ts'
 import type { Accepted } from '../retention/safety.ts'
 import type { Clock, EpochMs } from '../time.ts'
-import { forecastArchive, openArchiving, type ArchiveTarget } from './archiving.ts'
+import { expiredRowsOf, forecastArchive, openArchiving, type ArchiveTarget } from './archiving.ts'
 import { RUNS, type RunCounts } from './history.ts'
 import { HISTORY_MS, oldRuns } from './old-runs.ts'
 import { beginRun } from './begin-run.ts'
@@ -69,7 +70,7 @@ export interface RunnerOptions {
 /** Runs one job from its lease to its result, and never rejects: a failure is a result. */
 export async function runJob(options: RunnerOptions, request: RunRequest): Promise<RunResult> {
   const startedMs = options.clock.monotonicMs()
-  const work: Work = { progress: NOTHING_DONE, census: undefined, cutoff: undefined, archived: undefined }
+  const work: Work = { progress: NOTHING_DONE, census: undefined, tooLarge: 0, cutoff: undefined, archived: undefined }
   let archived: ArchivedByRun | undefined
   let counts: RunCounts | undefined
   const result = ({ outcome, reason, error }: Ending): RunResult => ({
@@ -87,6 +88,7 @@ export async function runJob(options: RunnerOptions, request: RunRequest): Promi
     undated: work.census?.undated ?? 0,
     unreadable: work.census?.unreadable ?? 0,
     locked: work.progress.locked,
+    tooLarge: work.tooLarge,
     cutoff: work.cutoff,
     archived,
     durationMs: Math.round(options.clock.monotonicMs() - startedMs),
@@ -119,6 +121,8 @@ export async function runJob(options: RunnerOptions, request: RunRequest): Promi
 interface Work {
   progress: Progress
   census: Census | undefined
+  /** Rows that were kept because the archive does not take them. */
+  tooLarge: number
   cutoff: EpochMs | undefined
   /** What the run added to the archive. */
   archived: (() => Promise<ArchivedByRun>) | undefined
@@ -150,9 +154,10 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run, 
   if (stopping.aborted) return { outcome: 'interrupted' }
   run.accept(cutoff, retentionMs)
 
-  await using archiving = dryRun ? undefined : await openArchiving(options, request, run, { cutoff, retentionMs })
+  const expired = expiredRowsOf(options, job, cutoff)
+  await using archiving = dryRun ? undefined : await openArchiving(options, request, run, { cutoff, retentionMs, expired })
   work.archived = archiving?.archived
-  const rows = archiving?.rows ?? database.expired(job, cutoff)
+  const rows = archiving?.rows ?? expired
   const dispose = watched(dryRun ? counting(request.tellDay) : removing(run.batch), clock, ({ affected }, durationMs) =>
     listener.jobBatch(job.name, { affected, total: work.progress.affected + affected, durationMs }),
   )
@@ -165,6 +170,9 @@ async function performed(options: RunnerOptions, request: RunRequest, run: Run, 
 
   work.census = await rows.census(dryRun)
   if (work.census.unreadable > 0) warn(unreadableWarning(job, work.census))
+  const tooLarge = await rows.tooLarge()
+  work.tooLarge = tooLarge.rows
+  if (tooLarge.rows > 0) warn(tooLargeSentence(job.table, tooLarge))
   // Only the job that keeps the audit logs within bounds does the same for the worker's own record.
   if (options.recorded && !dryRun && job.retention !== undefined) await purgeOldRuns(options, request, run)
   if (stopping.aborted) return { outcome: 'interrupted' }

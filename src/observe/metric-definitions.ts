@@ -16,8 +16,9 @@ export interface MetricDefinition {
 const JOB = JOBS.map(({ name }) => name)
 const ARCHIVED = JOBS.flatMap(({ name, archived }) => (archived === true ? [name] : []))
 
-/** As `job.finished` counts them. */
-export const KEPT_REASONS = ['undated', 'unreadable', 'locked'] as const
+/** As `job.finished` counts them, by its names. */
+export const KEPT = { undated: 'undated', unreadable: 'unreadable', locked: 'locked', too_large: 'tooLarge' } as const
+export const KEPT_REASONS = ['undated', 'unreadable', 'locked', 'too_large'] as const satisfies readonly (keyof typeof KEPT)[]
 
 /** In the order of the documents. Durations are in seconds, times in seconds since 1970. */
 export const METRICS = {
@@ -67,7 +68,7 @@ export const METRICS = {
   rowsKept: {
     name: 'mcp_maintenance_rows_kept_total',
     kind: 'counter',
-    help: 'Rows that runs met and left: without a time, with one that cannot be read, locked by another transaction to the end.',
+    help: 'Rows that runs met and left: without a time, with one that cannot be read, locked by another transaction to the end, too large for the archive.',
     labels: { job: JOB, reason: KEPT_REASONS },
   },
   batchDuration: {

@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Status } from '../status/status.ts'
 import { SECOND, type Clock, type EpochMs } from '../time.ts'
 import type { Listener } from './fan-out.ts'
-import { METRICS, type MetricDefinition } from './metric-definitions.ts'
+import { KEPT, METRICS, type MetricDefinition } from './metric-definitions.ts'
 
 export interface Metrics {
   /** Counts what happens. Of dry runs, which do nothing, it is not told. */
@@ -126,7 +126,7 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
         // A batch whose answer to COMMIT was lost told of nothing; the run's row has it.
         rowsDeleted.inc({ job }, Math.max(0, deleted - (told.get(job) ?? 0)))
         told.delete(job)
-        for (const reason of METRICS.rowsKept.labels.reason) rowsKept.inc({ job, reason }, result[reason])
+        for (const reason of METRICS.rowsKept.labels.reason) rowsKept.inc({ job, reason }, result[KEPT[reason]])
         const byRun = result.archived
         if (byRun !== undefined) {
           for (const count of GROWTH) {

@@ -1,6 +1,7 @@
 import { ArchiveFolder } from '../archive/folder.ts'
-import { type Link } from '../archive/format.ts'
+import { LONGEST_ROW_BYTES, type Link } from '../archive/format.ts'
 import { ARCHIVES } from '../archive/state.ts'
+import { tooLargeSentence } from '../archive/too-large.ts'
 import { lagOf, readSummary, type ArchiveSummary } from '../archive/summary.ts'
 import type { Database, Relation } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
@@ -47,6 +48,7 @@ export async function readArchive(
   const recorded = relations.get(ARCHIVES)?.kind === 'table'
   const summary = recorded ? await asked(() => readSummary(database, database.named(ARCHIVES), table)) : undefined
   const held = summary?.answer
+  const large = plan.enabled && job.enabled ? await asked(() => tooLargeOf(database, job)) : undefined
   return {
     ...plan,
     held,
@@ -56,10 +58,19 @@ export async function readArchive(
       ...(plan.enabled && !recorded
         ? [`there is no table ${ARCHIVES} yet: migration 005 makes it, and without it runs fail before they delete anything`]
         : []),
-      ...(summary?.problem === undefined ? [] : [summary.problem]),
+      ...[summary?.problem, large?.problem, large?.answer].filter((problem) => problem !== undefined),
       ...(plan.enabled && held !== undefined && held.head !== null ? await missingHead(plan, table, held.head) : []),
     ],
   }
+}
+
+/** Runs leave such rows behind, so that they are the earliest ones; of a table with a backlog it is not worth reading more. */
+const MOST_JUDGED = 1_000
+
+async function tooLargeOf(database: Database, { job, backlog }: JobStatus): Promise<string | undefined> {
+  if (backlog === undefined || backlog.rows === 0) return undefined
+  const found = await database.expired(job, backlog.cutoff, LONGEST_ROW_BYTES).tooLarge(MOST_JUDGED)
+  return found.rows === 0 ? undefined : tooLargeSentence(job.table, found)
 }
 
 /** Where there is no database to ask. */

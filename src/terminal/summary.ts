@@ -40,15 +40,16 @@ function cellsOf(result: RunResult, style: Style): Part[] {
 }
 
 /** Rows that had to stay although nothing says that their time is still to come. */
-function keptOf({ undated, unreadable, locked }: RunResult): number {
-  return undated + unreadable + locked
+function keptOf({ undated, unreadable, locked, tooLarge }: RunResult): number {
+  return undated + unreadable + locked + tooLarge
 }
 
 function notesOf(result: RunResult, style: Style): string[] {
-  const { job, reason, error, undated, unreadable, locked } = result
+  const { job, reason, error, undated, unreadable, locked, tooLarge } = result
   const kept = [
     ...(undated > 0 ? [`${countText(undated)} without a time`] : []),
     ...(unreadable > 0 ? [`${countText(unreadable)} whose time cannot be read`] : []),
+    ...(tooLarge > 0 ? [`${countText(tooLarge)} too large for the archive`] : []),
     ...(locked > 0 ? [`${countText(locked)} held by another transaction`] : []),
   ]
   const why = error !== undefined ? linesOf(error) : reason === undefined ? [] : [reason]

@@ -34,6 +34,7 @@ const RESULT: RunResult = {
   undated: 0,
   unreadable: 0,
   locked: 0,
+  tooLarge: 0,
   cutoff: NOW,
   archived: undefined,
   durationMs: 40,

@@ -107,6 +107,7 @@ test('of what a process saw fail it keeps the last failure of a job that the dat
     undated: 0,
     unreadable: 0,
     locked: 0,
+    tooLarge: 0,
     cutoff: undefined,
     archived: undefined,
     durationMs: 1,

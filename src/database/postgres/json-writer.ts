@@ -1,10 +1,8 @@
+import { MOST_ESCAPED } from '../json-text.ts'
 import type { LineBuffer } from '../row-block.ts'
 import { TAGS } from '../stored-rows.ts'
 import { TimeWriter, writeInteger } from './binary-values.ts'
 import type { Form } from './stored-rows.ts'
-
-/** One byte becomes `\u001f` at the worst. */
-const MOST_ESCAPED = 6
 
 /**
  * Writes values, which come as UTF-8, as JSON in UTF-8, byte for byte: to make strings of them first, and bytes of those, takes several times

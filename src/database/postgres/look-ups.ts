@@ -1,7 +1,9 @@
 import { DAY, type EpochMs } from '../../time.ts'
-import type { Query } from '../database.ts'
+import type { Query, TooLarge } from '../database.ts'
 import { instantsIn } from '../wall-clock.ts'
+import { idSql } from './line-length.ts'
 import * as sql from './slice-sql.ts'
+import type { RowRecord } from './stored-rows.ts'
 import { cutoffText } from './times.ts'
 
 /** What a run asks of its table before it deletes anything: each by the index, and no further than it must. */
@@ -28,3 +30,21 @@ export async function daysSince({ query, cutoff, timeZone, ...timed }: LookUp, f
   }
   return days
 }
+
+export interface LengthLookUp extends sql.TimedTable {
+  readonly query: Query
+  readonly cutoff: string
+  /** `undefined`: all do. */
+  readonly fits: string | undefined
+  readonly record: (query: Query) => Promise<RowRecord>
+}
+
+export async function tooLarge({ query, cutoff, fits, record, ...timed }: LengthLookUp, among: number | undefined): Promise<TooLarge> {
+  if (fits === undefined) return { rows: 0, ids: [] }
+  const statement = sql.misfitsSql(timed, fits, idSql((await record(query)).columns), MOST_TOLD)
+  const { rows } = await query.query<{ id: string; rows: number }>(statement, [cutoff, among ?? null])
+  return { rows: rows[0]?.rows ?? 0, ids: rows.map(({ id }) => id) }
+}
+
+/** Of the rows that are too large, so many are told by their names. */
+const MOST_TOLD = 3

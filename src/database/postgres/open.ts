@@ -73,7 +73,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 
     pacing: PACING,
     inspect: (column) => inspect({ query: queries, schema, timeZone, now }, column),
-    expired: (column, cutoff) => expiredRows({ query: queries, copy, look, schema, timeZone, caution, unflushed }, column, cutoff),
+    expired: (...asked) => expiredRows({ query: queries, copy, look, schema, timeZone, caution, unflushed }, ...asked),
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Nothing: dead rows are autovacuum's work, which knows the load and the table's settings better than a worker that has just deleted.
     tidy: async () => undefined,

@@ -44,6 +44,19 @@ export function rangeCondition(timed: TimedTable, cutoff: string, from: string, 
   }
 }
 
+/** `fits`: a condition on the row itself, which takes no values. */
+export function narrowed(condition: Condition, fits: string | undefined): Condition {
+  return fits === undefined ? condition : { ...condition, sql: `${condition.sql} AND ${fits}` }
+}
+
+/** Of the first `$2` rows that have expired those that do not fit: the first few, each with how many there are. */
+export function misfitsSql(timed: TimedTable, fits: string, id: string, few: number): string {
+  const { table, column } = timed
+  return `SELECT r.id, pg_catalog.count(*) OVER () AS rows FROM (
+  SELECT ${id} AS id, ${fits} AS fits FROM ${table} AS t WHERE ${expired(timed)} ORDER BY t.${column} LIMIT $2::bigint
+) AS r WHERE NOT r.fits LIMIT ${few}`
+}
+
 /** A stretch of the heap, behind `from` up to and with `to`. The place only narrows the condition on the time, it never stands alone. */
 export interface Stretch {
   /** A partition's, where the table has them: places are only unique within one. */

@@ -15,8 +15,9 @@ import {
 import { DayCounts } from '../day-counts.ts'
 import type { Copy } from './connection.ts'
 import { estimate, type Look } from './estimate.ts'
-import { daysSince, keptUntil } from './look-ups.ts'
+import { daysSince, keptUntil, tooLarge } from './look-ups.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
+import { fitsSql } from './line-length.ts'
 import { mustBeTrusted } from './owners.ts'
 import { removeRows, type Caution, type RemovalTable, type Unflushed } from './removal.ts'
 import * as sql from './slice-sql.ts'
@@ -39,11 +40,11 @@ export interface SliceOptions {
  * Expired rows in the order of their time, cut by time. Each slice begins where the one before ended, whatever became of its rows: dead rows
  * and rows that stay are never met twice. Where more rows than a slice holds bear one time, that time is cut by place in the heap.
  */
-export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: EpochMs): ExpiredRows {
+export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: EpochMs, longestBytes?: number): ExpiredRows {
   let known: Promise<Expired> | undefined
   const expired = (): Promise<Expired> => {
     // A lookup that failed is not remembered: the connection may be back when it is asked again.
-    known ??= lookedUp(options, column, cutoff).catch((error: unknown) => {
+    known ??= lookedUp(options, column, cutoff, longestBytes).catch((error: unknown) => {
       known = undefined
       throw error
     })
@@ -58,6 +59,7 @@ export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: E
     census: async () => census(await expired()),
     keptUntil: async (until, most) => keptUntil(await expired(), until, most),
     daysSince: async (from, most) => daysSince(await expired(), from, most),
+    tooLarge: async (among) => tooLarge(await expired(), among),
   }
 }
 
@@ -68,12 +70,15 @@ interface Expired extends RemovalTable {
   readonly timeZone: string
   /** Looked up when it is first needed, through whatever has the connection at that moment: in a transaction nothing else gets it. */
   readonly record: (query: Query) => Promise<RowRecord>
+  /** What a row must be besides, to lie in a slice. */
+  readonly fits: string | undefined
 }
 
 async function lookedUp(
   { query, copy, schema, timeZone, caution, unflushed }: SliceOptions,
   { table, column }: TimeColumn,
   cutoff: EpochMs,
+  longestBytes: number | undefined,
 ): Promise<Expired> {
   const { rows } = await query.query<{ type: string; may_lock: boolean }>(sql.TIME_COLUMN, [schema, table, column])
   const trusted = await mustBeTrusted(query, schema, [table])
@@ -86,7 +91,8 @@ async function lookedUp(
     )
   }
   const timed = { table: qualified(schema, table), title, column: quoted(column), type }
-  let record: RowRecord | undefined
+  let known: RowRecord | undefined
+  const record = async (asked: Query): Promise<RowRecord> => (known ??= rowRecord(await recordColumns(asked, schema, table)))
   return {
     ...timed,
     query,
@@ -96,7 +102,8 @@ async function lookedUp(
     timeZone,
     cutoff: cutoffText(cutoff, type, timeZone),
     mayLock: rows[0].may_lock,
-    record: async (asked) => (record ??= rowRecord(await recordColumns(asked, schema, table))),
+    record,
+    fits: longestBytes === undefined ? undefined : fitsSql((await record(query)).columns, longestBytes),
   }
 }
 
@@ -124,7 +131,7 @@ class PostgresSlice implements Slice {
 
   constructor(expired: Expired, condition: sql.Condition, mostRows: number, end: Place) {
     this.#expired = expired
-    this.#condition = condition
+    this.#condition = sql.narrowed(condition, expired.fits)
     this.#mostRows = mostRows
     this.end = end
   }

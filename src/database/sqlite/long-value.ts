@@ -1,10 +1,7 @@
 import { isUtf8 } from 'node:buffer'
-import { escapedPieces, wholeCharacters } from '../json-text.ts'
+import { escapedPieces } from '../json-text.ts'
 import { TAGS } from '../stored-rows.ts'
 import type { Connection } from './connection.ts'
-
-/** Each step reads the value to its end: fewer take more memory, more take longer. */
-const STEP_BYTES = 2 ** 23
 
 export interface Cell {
   readonly connection: Connection
@@ -17,7 +14,13 @@ export interface Cell {
   readonly kind: 'text' | 'blob'
 }
 
-/** A value that is read piece by piece, whenever it is walked: what changes meanwhile shows in the digest of the row. */
+/** Bytes that become hexadecimal at a time. */
+const PIECE = 2 ** 16
+
+/**
+ * A value that is read whenever it is walked: what changes meanwhile shows in the digest of the row. It is read as a whole, for SQLite reads it from its
+ * beginning for each part of it that is asked for; no row is walked that is longer than whoever reads it can carry.
+ */
 export class LongValue {
   readonly bytes: number
   readonly #cell: Cell
@@ -29,41 +32,25 @@ export class LongValue {
 
   *json(): Generator<Buffer> {
     const { kind } = this.#cell
-    if (kind === 'text' && this.#isUtf8()) {
-      yield Buffer.from('"')
-      for (const piece of this.#characters()) yield* escapedPieces(piece)
-      yield Buffer.from('"')
+    const bytes = this.#read()
+    if (kind === 'text' && isUtf8(bytes)) {
+      yield QUOTE
+      yield* escapedPieces(bytes)
+      yield QUOTE
       return
     }
     yield Buffer.from(`{"${kind === 'text' ? TAGS.text : TAGS.bytes}":"`)
-    for (const piece of this.#pieces()) yield Buffer.from(piece.toString('hex'))
+    for (let from = 0; from < bytes.length; from += PIECE) yield Buffer.from(bytes.toString('hex', from, from + PIECE))
     yield Buffer.from('"}')
   }
 
-  #isUtf8(): boolean {
-    for (const piece of this.#characters()) if (!isUtf8(piece)) return false
-    return true
-  }
-
-  /** No piece ends within a character. */
-  *#characters(): Generator<Buffer> {
-    let rest = Buffer.alloc(0)
-    for (const piece of this.#pieces()) {
-      const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece])
-      const end = wholeCharacters(bytes)
-      yield bytes.subarray(0, end)
-      rest = Buffer.from(bytes.subarray(end))
-    }
-    if (rest.length > 0) yield rest
-  }
-
-  *#pieces(): Generator<Buffer> {
+  #read(): Buffer {
     const { connection, table, rowid, column, row, bytes } = this.#cell
-    const sql = `SELECT substr(CAST(${column} AS BLOB), $2, $3) AS piece FROM ${table} WHERE ${rowid} = $1`
-    for (let from = 0; from < bytes; from += STEP_BYTES) {
-      const piece = connection.run<{ piece: Buffer | null }>(sql, [row, from + 1, STEP_BYTES]).rows[0]?.piece
-      if (piece === undefined || piece === null) return
-      yield piece
-    }
+    // One that has grown since may be longer than can be carried.
+    const sql = `SELECT CAST(${column} AS BLOB) AS bytes FROM ${table} WHERE ${rowid} = $1 AND octet_length(${column}) = $2`
+    return connection.run<{ bytes: Buffer | null }>(sql, [row, bytes]).rows[0]?.bytes ?? NOTHING
   }
 }
+
+const QUOTE = Buffer.from('"')
+const NOTHING = Buffer.alloc(0)

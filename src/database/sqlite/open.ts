@@ -18,7 +18,7 @@ import { folded } from './names.ts'
 import { makeRestoreTable, restore } from './restoring.ts'
 import { foreignTables, gatewayHasWritten } from './written.ts'
 import { instantOf } from './instants.ts'
-import { storedColumns } from './stored-rows.ts'
+import { storedColumns } from './stored-columns.ts'
 
 /** Opens the file, or makes it where it may be made. Rejects with a `DatabaseError` when it cannot be used. */
 export async function openSqlite(options: OpenOptions & { readonly url: SqliteUrl }): Promise<Database> {
@@ -105,7 +105,7 @@ function databaseOf(
 
     pacing: pacingOf(writeAhead, longestBlockMs),
     inspect: (column) => session.read(() => inspect(connection, column, timeZone)),
-    expired: (column, cutoff) => new SqliteExpiredRows(session, column, cutoff, timeZone),
+    expired: (column, cutoff, longestBytes) => new SqliteExpiredRows({ session, column, cutoff, longestBytes, timeZone }),
     pressure: () => housekeeping.pressure(),
     tidy: (last) => (access === 'read' ? Promise.resolve() : housekeeping.tidy(last)),
     reusableBytes: () => housekeeping.reusableBytes(),

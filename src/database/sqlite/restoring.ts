@@ -7,7 +7,7 @@ import { declaredType } from './declared-types.ts'
 import { BUILT_IN, folded, MAIN, named, quoted } from './names.ts'
 import type { SqliteSession } from './session.ts'
 import type { StoredValue } from './row-json.ts'
-import { storedColumns } from './stored-rows.ts'
+import { storedColumns } from './stored-columns.ts'
 import { standing } from './times.ts'
 
 /** SQLite's own bounds as the driver is built; names are bounded so that no message becomes one of megabytes. */

@@ -72,8 +72,8 @@ export class RowSlice implements Slice {
 
   /** Under the write lock: what nobody has changed since it was chosen is still what was chosen, and need not be read again. */
   #removeJudged(rowids: readonly (number | bigint)[]): number {
-    const { session, version } = this.#options
-    const unchanged = rowsVersion(session.connection) === version
+    const { session, reader, version } = this.#options
+    const unchanged = rowsVersion(session.connection) === version && !reader.judgesLength
     const expired = unchanged ? rowids : this.#stillExpired(rowids).map(([, rowid]) => rowid)
     const affected = this.#delete(expired)
     if (affected < expired.length) this.#mustBeGone(rowids)
@@ -101,10 +101,12 @@ export class RowSlice implements Slice {
 
   /** Judged here and not by a function within the statement: that costs half as much again as the deleting. */
   #stillExpired(rowids = this.#options.rowids): readonly TimeRow[] {
-    const { session, walk, cutoff, wallCutoff } = this.#options
-    return session.connection
+    const { session, walk, reader, cutoff, wallCutoff } = this.#options
+    const expired = session.connection
       .timeRows(walk.statements.reread, [listed(inTableOrder(rowids))])
       .filter(([value]) => standing(value, cutoff, wallCutoff) === 'expired')
+    const tooLong = reader.tooLong(expired.map(([, rowid]) => rowid))
+    return tooLong.size === 0 ? expired : expired.filter(([, rowid]) => !tooLong.has(rowid))
   }
 
   #countByDay(tell: TellDay): number {

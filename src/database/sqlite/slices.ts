@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { EpochMs } from '../../time.ts'
-import { DatabaseError, type Census, type Estimate, type ExpiredRows, type Slice, type TimeColumn } from '../database.ts'
+import { DatabaseError, type Census, type Estimate, type ExpiredRows, type Slice, type TimeColumn, type TooLarge } from '../database.ts'
 import { wallClockThreshold } from '../wall-clock.ts'
 import { rowsVersion } from './data-version.ts'
 import { Entanglement } from './entanglement.ts'
@@ -19,11 +19,25 @@ const MOST_READ = 10_000
 /** Where fewer rows than this are to be kept, the census reads them too. */
 const SMALL_TABLE_ROWS = 100_000
 
+/** Rows whose lengths are looked at before the event loop gets its turn. */
+const MOST_JUDGED = 1_000
+/** Of the rows that are too large, so many are told by their names. */
+const MOST_TOLD = 3
+
 /** How the rows of a table are reached. */
 interface Ways {
   readonly walk: Walk
   readonly reader: RowReader
   readonly entanglement: Entanglement
+}
+
+export interface ExpiredOptions {
+  readonly session: SqliteSession
+  readonly column: TimeColumn
+  readonly cutoff: EpochMs
+  /** See `Purgeable.expired`. */
+  readonly longestBytes: number | undefined
+  readonly timeZone: string
 }
 
 /**
@@ -41,12 +55,15 @@ export class SqliteExpiredRows implements ExpiredRows {
   #known: Ways | undefined
   readonly #timeZone: string
 
-  constructor(session: SqliteSession, column: TimeColumn, cutoff: EpochMs, timeZone: string) {
+  readonly #longestBytes: number | undefined
+
+  constructor({ session, column, cutoff, longestBytes, timeZone }: ExpiredOptions) {
     this.#session = session
     this.#column = column
     // A cutoff between two milliseconds is moved to where it keeps more.
     this.#cutoff = Math.floor(cutoff)
     this.#timeZone = timeZone
+    this.#longestBytes = longestBytes
     this.#wallCutoff = wallClockThreshold(this.#cutoff, timeZone)
   }
 
@@ -112,6 +129,24 @@ export class SqliteExpiredRows implements ExpiredRows {
     return this.#session.read((connection) => daysBetween(connection, walk, from, this.#cutoff, most))
   }
 
+  async tooLarge(among = Infinity): Promise<TooLarge> {
+    const { walk, reader } = await this.#ways()
+    if (!reader.judgesLength) return { rows: 0, ids: [] }
+    const found: (number | bigint)[] = []
+    let looked = 0
+    for (let from = START; looked < among;) {
+      const stretch = await this.#read(walk.expired, from, Math.min(MOST_JUDGED, among - looked))
+      if (stretch === undefined) break
+      const expired = stretch.rows.filter(([value]) => standing(value, this.#cutoff, this.#wallCutoff) === 'expired')
+      const tooLong = await this.#session.read(() => reader.tooLong(expired.map(([, rowid]) => rowid)))
+      for (const [, rowid] of expired) if (tooLong.has(rowid)) found.push(rowid)
+      looked += stretch.rows.length
+      from = stretch.end
+      await turn()
+    }
+    return { rows: found.length, ids: await this.#session.read(() => found.slice(0, MOST_TOLD).map((rowid) => reader.idOf(rowid))) }
+  }
+
   /** Adds the expired rows of a stretch until there are `size`, and answers with where that was. */
   #take(stretch: Stretch, from: Position, size: number, rowids: (number | bigint)[]): Position {
     const counts = from === this.#counted
@@ -168,7 +203,14 @@ export class SqliteExpiredRows implements ExpiredRows {
           `${connection.file}: the table ${this.#column.table} is gone since the run began; what is deleted by then stays deleted. Run again once it is back`,
         )
       const entanglement = new Entanglement(connection, this.#column, layout)
-      const reader = new RowReader(connection, this.#column, layout, entanglement, this.#timeZone)
+      const reader = new RowReader({
+        connection,
+        column: this.#column,
+        layout,
+        entanglement,
+        longestBytes: this.#longestBytes,
+        timeZone: this.#timeZone,
+      })
       return { walk: walkOf(connection, layout, this.#cutoff), reader, entanglement }
     })
     return this.#known

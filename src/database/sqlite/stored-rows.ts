@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { EpochMs } from '../../time.ts'
-import { LONG_BYTES } from '../json-text.ts'
+import { LONG_BYTES, MOST_ESCAPED } from '../json-text.ts'
 import { longRow } from '../long-row.ts'
 import { RowBlock } from '../row-block.ts'
 import type { StoredColumn, StoredRows } from '../stored-rows.ts'
@@ -10,30 +10,32 @@ import type { Entanglement } from './entanglement.ts'
 import { instantOf } from './instants.ts'
 import type { Layout } from './layout.ts'
 import { LongValue } from './long-value.ts'
-import { BUILT_IN, folded, MAIN, quoted } from './names.ts'
+import { BUILT_IN, folded, quoted } from './names.ts'
 import { ReadDigests, type RowDigests } from './read-digests.ts'
 import { isLong, json, plainRow, TextBytes, WalkedRow, type PlainRow, type JsonValue, type StoredValue } from './row-json.ts'
+import { storedColumns } from './stored-columns.ts'
 import { standing } from './times.ts'
 import { listed } from './listed.ts'
 
 /** For values with a zone, and for text without one. */
 type Cutoffs = readonly [cutoff: EpochMs, wallCutoff: EpochMs]
 
-/** Columns that are computed hold nothing of their own. `table` as it is spelled. */
-export function storedColumns(connection: Connection, table: string): readonly StoredColumn[] {
-  return connection
-    .run<{ name: string; type: string; pk: number; hidden: number }>(
-      `SELECT name, type, pk, hidden FROM ${BUILT_IN.columns}($1, '${MAIN}')`,
-      [table],
-    )
-    .rows.filter(({ hidden }) => hidden === 0)
-    .map(({ name, type, pk }) => ({ name, type, key: pk > 0 }))
-}
-
 /** Rows handed over together hold about so many bytes, and one row at least: the event loop waits as long. */
 const READ_BYTES = 2 ** 20
+/** What a value has at most around its bytes, or as a whole, where it is a number. */
+const AROUND_BYTES = 32
 /** Bytes that a unit of UTF-16 takes in UTF-8. */
 const MOST_UTF8 = 3
+
+export interface ReaderOptions {
+  readonly connection: Connection
+  readonly column: TimeColumn
+  readonly layout: Layout
+  readonly entanglement: Entanglement
+  /** Rows with longer lines are passed over; `undefined`: none is too long. */
+  readonly longestBytes: number | undefined
+  readonly timeZone: string
+}
 
 /** Reads rows by their numbers as they are stored, if they have expired. */
 export class RowReader {
@@ -44,6 +46,11 @@ export class RowReader {
   readonly #select: string
   /** Of rows that are long in all, with what is long by itself left out. */
   readonly #selectLong: string
+  /** Rows of more bytes than `$2`, with how many. */
+  readonly #sizes: string
+  readonly #longestBytes: number
+  /** A row of no more bytes has no line that is too long. */
+  readonly #surelyFits: number
   readonly #digests: ReadDigests
   readonly #ids: (JsonValue | undefined)[] = []
   readonly #block = new RowBlock((index) => idText(this.#ids[index]))
@@ -53,7 +60,7 @@ export class RowReader {
   readonly #id: number
   readonly #instant: (value: unknown) => EpochMs
 
-  constructor(connection: Connection, { table, column }: TimeColumn, layout: Layout, entanglement: Entanglement, timeZone: string) {
+  constructor({ connection, column: { table, column }, layout, entanglement, longestBytes = Infinity, timeZone }: ReaderOptions) {
     const { rowid, table: named } = layout
     this.columns = storedColumns(connection, table)
     this.#connection = connection
@@ -65,7 +72,11 @@ export class RowReader {
     const short = names.map((name) => `iif(octet_length(${name}) > ${LONG_BYTES}, NULL, ${name})`)
     this.#select = `SELECT ${names.join(', ')}, row.${rowid} ${chosen} AND ${size} <= ${LONG_BYTES}`
     this.#selectLong = `SELECT ${short.join(', ')}, row.${rowid} ${chosen} AND ${size} > ${LONG_BYTES}`
+    this.#sizes = `SELECT ${size}, row.${rowid} ${chosen} AND ${size} > $2`
     this.#openings = this.columns.map(({ name }, index) => `${index === 0 ? '{' : ','}${JSON.stringify(name)}:`)
+    this.#longestBytes = longestBytes
+    const around = this.#openings.reduce((sum, opening) => sum + Buffer.byteLength(opening) + AROUND_BYTES, 1)
+    this.#surelyFits = (longestBytes - around) / MOST_ESCAPED
     this.#plain = plainRow(this.columns.map(({ name }) => name))
     this.#time = this.columns.findIndex(({ name }) => folded(name) === folded(column))
     this.#id = this.columns.findIndex(({ name }) => folded(name) === 'id')
@@ -110,6 +121,27 @@ export class RowReader {
     return known
   }
 
+  get judgesLength(): boolean {
+    return this.#longestBytes < Infinity
+  }
+
+  /** Those of the rows whose lines are too long. What is longer than that by its size alone is not read. */
+  tooLong(rowids: readonly (number | bigint)[]): ReadonlySet<number | bigint> {
+    if (!this.judgesLength || rowids.length === 0) return NONE
+    const sizes = this.#connection.timeRows(this.#sizes, [listed(rowids), Math.max(0, Math.floor(this.#surelyFits))])
+    const found = sizes.filter(([bytes, rowid]) => Number(bytes) > this.#longestBytes || this.#lineBytes(BigInt(rowid)) > this.#longestBytes)
+    // They are asked for as they come from either statement.
+    return new Set(found.flatMap(([, rowid]) => [rowid, BigInt(rowid)]))
+  }
+
+  /** The first few letters of its `id`, for people; empty where the table has none. */
+  idOf(rowid: number | bigint): string {
+    const id = this.columns[this.#id]
+    if (id === undefined) return ''
+    const sql = `SELECT substr(CAST(${quoted(id.name)} AS TEXT), 1, ${MOST_SHOWN}) AS id FROM ${this.#table} WHERE ${this.#rowid} = $1`
+    return this.#connection.run<{ id: string | null }>(sql, [rowid]).rows[0]?.id ?? ''
+  }
+
   /** Until `each` answers false; `inOrder`: of the numbers. Answers with how many of these were dealt with. */
   #walk(
     rowids: readonly (number | bigint)[],
@@ -118,12 +150,13 @@ export class RowReader {
   ): number {
     // While a statement is walked, the connection takes no other: what needs a second look, long rows among it, is kept for afterwards.
     const doubtful: [rowid: bigint, values: readonly StoredValue[]][] = []
+    const tooLong = this.#surelyFits < LONG_BYTES ? this.tooLong(rowids) : NONE
     let next = rowids.length
     let met = 0
     const isExpired = (values: readonly StoredValue[]): boolean => standing(values[this.#time] ?? null, ...cutoffs) === 'expired'
     this.#connection.rows(this.#select, [listed(rowids)], (rowid, values) => {
       met += 1
-      if (!isExpired(values)) return true
+      if (!isExpired(values) || tooLong.has(rowid)) return true
       if (values.some(isDoubtful)) doubtful.push([rowid, values])
       else if (!each(rowid, values, true)) {
         next = 1 + rowids.findIndex((number) => BigInt(number) === rowid)
@@ -132,14 +165,26 @@ export class RowReader {
       return true
     })
     if (met < next) this.#connection.rows(this.#selectLong, [listed(rowids.slice(0, next))], (...row) => doubtful.push(row) > 0)
-    for (const [rowid, values] of doubtful) {
-      if (!isExpired(values)) continue
-      const exact = values.map((value, index) =>
-        value === null ? this.#long(rowid, index) : isDoubtful(value) ? this.#exactly(rowid, index, value) : value,
-      )
-      each(rowid, exact, false)
-    }
+    const longAfterAll = this.tooLong(doubtful.map(([rowid]) => rowid))
+    for (const [rowid, values] of doubtful)
+      if (isExpired(values) && !longAfterAll.has(rowid)) each(rowid, this.#exactValues(rowid, values), false)
     return next
+  }
+
+  #exactValues(rowid: bigint, values: readonly StoredValue[]): readonly JsonValue[] {
+    return values.map((value, index) =>
+      value === null ? this.#long(rowid, index) : isDoubtful(value) ? this.#exactly(rowid, index, value) : value,
+    )
+  }
+
+  /** By what it would write; nearly always its size tells. */
+  #lineBytes(rowid: bigint): number {
+    let found: readonly StoredValue[] = []
+    for (const sql of [this.#select, this.#selectLong])
+      this.#connection.rows(sql, [listed([rowid])], (_, values) => (found = values).length === 0)
+    let bytes = -1
+    for (const piece of new WalkedRow(this.#openings, this.#exactValues(rowid, found)).pieces()) bytes += piece.length
+    return bytes
   }
 
   /** What was left out because it is long. */
@@ -191,6 +236,9 @@ export class RowReader {
     return `${line}}`
   }
 }
+
+const NONE: ReadonlySet<number | bigint> = new Set()
+const MOST_SHOWN = 64
 
 function idText(id: JsonValue | undefined): string {
   return typeof id === 'bigint' || typeof id === 'number' || typeof id === 'string' ? String(id) : ''
