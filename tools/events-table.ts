@@ -22,7 +22,7 @@ const SAMPLES: readonly Sample[] = [
   {
     tells:
       'one for each run; `outcome` is `succeeded` `failed` `skipped` `interrupted` `stopped`, `trigger` is `run-now` `schedule` `catch-up`; kept rows are `undated` ' +
-      '(NULL), `unreadable`, `locked`; `expired` with a dry run; what begins with `archive` where its rows are archived: what the run added, what it removed because its time had come, how long the oldest row ' +
+      '(NULL), `unreadable`, `locked`, `tooLarge` (for the archive); `expired` with a dry run; what begins with `archive` where its rows are archived: what the run added, what it removed because its time had come, how long the oldest row ' +
       'has waited that is not in the archive by then, and what `archive verify` last found; `reason` when skipped; `err` when failed or stopped',
     log: runs,
   },

@@ -89,7 +89,7 @@ class Sought {
     return this.#count - this.#markedCount
   }
 
-  add(line: string): void {
+  add(line: Buffer): void {
     const place = this.#count++
     if (place === this.#marked.length) this.#grow()
     const sum = this.#sums.subarray(place * DIGEST_BYTES, (place + 1) * DIGEST_BYTES)
@@ -112,7 +112,7 @@ class Sought {
     }
   }
 
-  markLine(line: string): void {
+  markLine(line: Buffer): void {
     this.#mark(this.#digests, sumOfLine(line))
   }
 
@@ -147,8 +147,8 @@ class Sought {
   }
 }
 
-function sumOfLine(line: string): Buffer {
-  return hash('sha256', `${line}\n`, 'buffer')
+function sumOfLine(line: Buffer): Buffer {
+  return createHash('sha256').update(line).update('\n').digest()
 }
 
 function sumOfName(id: string, at: EpochMs): Buffer {

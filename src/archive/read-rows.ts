@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { constants, createZstdDecompress } from 'node:zlib'
+import { LONG_BYTES } from '../database/json-text.ts'
 import { messageOf } from '../errors.ts'
 import { damaged } from './damage.ts'
 import type { ArchiveFolder } from './folder.ts'
@@ -16,7 +17,8 @@ const MOST_WINDOW_LOG = 23
 /** Where files are read: in their places, or in hand. */
 type Shelf = Pick<ArchiveFolder, 'root' | 'open'>
 
-type Each = (line: string, index: number) => Promise<void> | void
+/** `line` is good until it is done with; one that is not long, until the file is. */
+type Each = (line: Buffer, index: number) => Promise<void> | void
 
 /**
  * Reads a file of rows line by line. It is unpacked only when its size and its digest are those of its manifest, and no further than to what the
@@ -143,6 +145,8 @@ class Lines {
   readonly #each: Each | undefined
   #rest: Buffer[] = []
   #restBytes = 0
+  /** In the place of `#rest`, of a long line. It is used again. */
+  #long: Buffer | undefined
   #bytes = 0
   #count = 0
 
@@ -164,9 +168,7 @@ class Lines {
       this.#mustFit(piece)
       if (this.#count === this.#file.rows) throw new FileProblem(this.#file, MISDESCRIBED)
       if (this.#each !== undefined) {
-        const line = this.#rest.length === 0 ? piece : Buffer.concat([...this.#rest, piece])
-        this.#rest = []
-        await this.#each(line.toString(), this.#count)
+        await this.#each(this.#whole(piece), this.#count)
       }
       this.#restBytes = 0
       this.#count += 1
@@ -175,8 +177,32 @@ class Lines {
     if (from === chunk.length) return
     const piece = chunk.subarray(from)
     this.#mustFit(piece)
-    if (this.#each !== undefined) this.#rest.push(Buffer.from(piece))
+    if (this.#each !== undefined) this.#keep(piece)
     this.#restBytes += piece.length
+  }
+
+  #whole(last: Buffer): Buffer {
+    if (this.#restBytes === 0) return last
+    if (this.#restBytes > LONG_BYTES) {
+      last.copy(this.#long!, this.#restBytes)
+      return this.#long!.subarray(0, this.#restBytes + last.length)
+    }
+    const line = Buffer.concat([...this.#rest, last])
+    this.#rest = []
+    return line
+  }
+
+  #keep(piece: Buffer): void {
+    if (this.#restBytes + piece.length <= LONG_BYTES) {
+      this.#rest.push(Buffer.from(piece))
+      return
+    }
+    // The system gives memory as it is written to.
+    this.#long ??= Buffer.allocUnsafeSlow(Math.min(LONGEST_ROW_BYTES, this.#file.bytes))
+    let at = 0
+    for (const each of this.#rest) at += each.copy(this.#long, at)
+    this.#rest = []
+    piece.copy(this.#long, this.#restBytes)
   }
 
   #mustFit({ length }: Buffer): void {

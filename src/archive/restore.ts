@@ -52,7 +52,7 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
       // Each row is one that was read when the file was checked, whatever was done to the file meanwhile.
       if (sums[number] !== sumOf(lines))
         throw refused([`${file.path}: was altered while it was restored`], 'what was read of it before was restored; choose other files')
-      const restored = await database.transaction((tx) => database.restore(tx, restoring, file.columns, lines))
+      const restored = await database.restore(restoring, file.columns, lines)
       total.inserted += restored.inserted
       total.present += restored.present
       total.conflicting += restored.conflicting
@@ -85,8 +85,8 @@ async function checkedBatches(
 }
 
 /** The same lines always make the same batches. */
-function inBatches(take: (lines: readonly string[], number: number) => Promise<void>) {
-  let lines: string[] = []
+function inBatches(take: (lines: readonly Buffer[], number: number) => Promise<void>) {
+  let lines: Buffer[] = []
   let bytes = 0
   let number = 0
   const end = async (): Promise<void> => {
@@ -95,7 +95,7 @@ function inBatches(take: (lines: readonly string[], number: number) => Promise<v
     bytes = 0
     if (batch.length > 0) await take(batch, number++)
   }
-  const add = async (line: string): Promise<void> => {
+  const add = async (line: Buffer): Promise<void> => {
     lines.push(line)
     bytes += line.length
     if (lines.length >= MOST_ROWS || bytes >= MOST_BYTES) await end()
@@ -103,7 +103,7 @@ function inBatches(take: (lines: readonly string[], number: number) => Promise<v
   return { add, end }
 }
 
-function sumOf(lines: readonly string[]): string {
+function sumOf(lines: readonly Buffer[]): string {
   const sum = createHash('sha256')
   for (const line of lines) sum.update(line).update('\n')
   return sum.digest('base64')

@@ -6,7 +6,20 @@ import type { Archivable } from './stored-rows.ts'
 import type { DatabaseUrl } from './url.ts'
 
 export type { Pace, Pacing, Pressure } from './pressure.ts'
-export type { Census, Estimate, ExpiredRows, Gone, Inspection, Purgeable, Slice, Slices, Tally, TellDay, TimeColumn, TooLarge } from './purgeable.ts'
+export type {
+  Census,
+  Estimate,
+  ExpiredRows,
+  Gone,
+  Inspection,
+  Purgeable,
+  Slice,
+  Slices,
+  Tally,
+  TellDay,
+  TimeColumn,
+  TooLarge,
+} from './purgeable.ts'
 export type { Column, Relation, TypeFamily } from './relation.ts'
 export * from './stored-rows.ts'
 
@@ -25,7 +38,7 @@ export interface Label {
 }
 
 /** What is bound to `$1`, `$2`, … ; the same SQL text serves both engines for tables of our own. */
-export type Value = string | number | bigint | null
+export type Value = string | number | bigint | Uint8Array | null
 
 export interface Result<Row> {
   readonly rows: readonly Row[]

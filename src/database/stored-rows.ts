@@ -1,5 +1,4 @@
 import type { EpochMs } from '../time.ts'
-import type { Transaction } from './database.ts'
 
 /** Bytes of a SHA-256. */
 export const DIGEST_BYTES = 32
@@ -90,6 +89,9 @@ export interface Archivable {
    * where it can be no table, and answers with what had to be made otherwise, a sentence each.
    */
   makeRestoreTable(restoring: Restoring, columns: readonly StoredColumn[]): Promise<readonly string[]>
-  /** Inserts rows as a line of `RowLines` has them; one that is there is not doubled. Rejects where one of them is not there afterwards. */
-  restore(tx: Transaction, restoring: Restoring, columns: readonly StoredColumn[], lines: readonly string[]): Promise<Restored>
+  /**
+   * Inserts rows as a line of `RowLines` has them, in one transaction; one that is there is not doubled. Rejects where one of them is not there afterwards.
+   * What the lines hold is used up: long values are unpacked in their places.
+   */
+  restore(restoring: Restoring, columns: readonly StoredColumn[], lines: readonly Buffer[]): Promise<Restored>
 }

@@ -136,6 +136,42 @@ for (const engine of ENGINES) {
     assert.equal(await goesRound(outside, database), values.length)
   })
 
+  test(
+    `${engine.name}: very long values come back as they were, whatever their types`,
+    { skip: engine.name === 'sqlite' ? 'it has no others' : false },
+    async () => {
+      await using fixture = await migrated(engine)
+      const { outside, database } = fixture
+      await outside.sql('CREATE DOMAIN note AS TEXT')
+      await outside.sql(
+        'ALTER TABLE audit_logs ADD j JSON, ADD jb JSONB, ADD v VARCHAR, ADD c CHAR(1500000), ADD a TEXT[], ADD n note, ADD b BYTEA',
+      )
+      const long = `repeat(E'x"\\\\\\n\u20ac', 160000)`
+      const values = ['j', 'jb', 'v', 'c', 'a', 'n', 'b'].map((name) =>
+        name === 'a'
+          ? `ARRAY[${long}, 'x', NULL]`
+          : name === 'b'
+            ? `convert_to(${long}, 'UTF8')`
+            : name.startsWith('j')
+              ? `to_jsonb(${long})`
+              : name === 'c'
+                ? `repeat('x', 1400000)`
+                : long,
+      )
+      for (const [index, name] of ['j', 'jb', 'v', 'c', 'a', 'n', 'b'].entries())
+        await outside.sql(
+          `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp, ${name}) SELECT 't', 'u', 'a', 's', '2020-01-01 00:00:00', ${values[index]}`,
+        )
+      await outside.sql(
+        `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp, j, jb, v, c, a, n, b) SELECT 't', 'u', 'a', 's', '2020-01-01 00:00:00', ${values.join(', ')}`,
+      )
+      await outside.sql(
+        `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp, v, b) SELECT 't', 'u', 'a', 's', '2020-01-01 00:00:00', ${values[2]}, ${values[6]}`,
+      )
+      assert.equal(await goesRound(outside, database), 9)
+    },
+  )
+
   test(`${engine.name}: into audit_logs come only rows that the next purge would leave`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()

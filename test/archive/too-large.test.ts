@@ -126,7 +126,7 @@ for (const engine of ENGINES) {
     await outside.sql('UPDATE audit_logs SET id = id + 10000')
     await insert(outside, engine, 1, many(engine, 'a', LONGEST_ROW_BYTES))
     await insert(outside, engine, 2, many(engine, '\u0001', LONGEST_ROW_BYTES / 5))
-    await insert(outside, engine, 3, many(engine, '\u0001', LONGEST_ROW_BYTES / 7))
+    await insert(outside, engine, 3, many(engine, '\u0001', LONGEST_ROW_BYTES / 12))
     const ids = (await idsOf(outside)).filter((id) => id > 2)
     const dry = await purged(database, folder.path, { dryRun: true })
     assert.deepEqual([dry.outcome, dry.expired, dry.tooLarge], ['succeeded', 301, 2])

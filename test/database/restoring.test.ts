@@ -96,10 +96,7 @@ for (const engine of ENGINES) {
         const before = await schemaOf(made.database)
         const refused = { name: 'DatabaseError', message, trouble: 'failed' }
         await assert.rejects(made.database.makeRestoreTable(restoringInto(into), columns), refused)
-        await assert.rejects(
-          made.database.transaction((tx) => made.database.restore(tx, restoringInto(into), columns, [ROW])),
-          refused,
-        )
+        await assert.rejects(made.database.restore(restoringInto(into), columns, [Buffer.from(ROW)]), refused)
         assert.deepEqual(await schemaOf(made.database), before)
       })
     }
@@ -205,7 +202,11 @@ async function restore(
   into: string,
 ): Promise<readonly string[]> {
   const notes = await database.makeRestoreTable(restoringInto(into), columns)
-  await database.transaction((tx) => database.restore(tx, restoringInto(into), columns, lines))
+  await database.restore(
+    restoringInto(into),
+    columns,
+    lines.map((line) => Buffer.from(line)),
+  )
   return notes
 }
 

@@ -13,7 +13,7 @@ import { makeRestoreTable, restore } from './restoring.ts'
 import { chooseSchema, schemaFacts, type SchemaChoice } from './schema-choice.ts'
 import { checkServer, serverFacts } from './server-check.ts'
 import { instantOf, recordColumns } from './stored-rows.ts'
-import { EPOCH_MS, lookTransaction, plainTransaction, readingTransaction, shortTransaction } from './transactions.ts'
+import { EPOCH_MS, lookTransaction, plainTransaction, readingTransaction, restoringTransaction, shortTransaction } from './transactions.ts'
 
 /** Waits for a server that does not answer yet; rejects with a `DatabaseError` when it cannot be reached or used. */
 export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
@@ -101,7 +101,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     columnsOf: (table) => recordColumns(queries, schema, table),
     namesOneTable: (a, b) => a === b,
     makeRestoreTable: (restoring, columns) => makeRestoreTable({ query }, schema, restoring, columns),
-    restore: (tx, restoring, columns, lines) => restore({ tx, schema, timeZone }, restoring, columns, lines),
+    restore: (...asked) => connection.transaction(restoringTransaction(schema), (tx) => restore({ tx, schema, timeZone }, ...asked)),
 
     migrationFiles: /^\d+_[a-z0-9_]*(?<!_sqlite)\.sql$/,
     relations: () => relations(queries, schema),

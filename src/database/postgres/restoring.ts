@@ -1,4 +1,5 @@
 import { DatabaseError, type Query, type Transaction } from '../database.ts'
+import { bytesOf, cutLine, type CutLine, type LongString } from '../json-line.ts'
 import { TAGS, type Restored, type Restoring, type StoredColumn } from '../stored-rows.ts'
 import { builtIn, EQ, LT } from './exact.ts'
 import { mustBeRestorable, mustBeRow, notThere, parsedLine, type NameRules } from '../archived-columns.ts'
@@ -63,10 +64,9 @@ export async function restore(
   { tx, schema, timeZone }: Place,
   restoring: Restoring,
   given: readonly StoredColumn[],
-  lines: readonly string[],
+  lines: readonly Buffer[],
 ): Promise<Restored> {
   mustBeRestorable(restoring, given, RULES)
-  for (const line of lines) mustBeRow(parsedLine(line), given)
   const { into, cutoff, timeColumn } = restoring
   const target = await recordColumns(tx, schema, into)
   const columns = given.map(({ name }) => {
@@ -78,7 +78,17 @@ export async function restore(
       )
     return found
   })
-  mustBeReadable(columns, lines, `${schema}.${into}`)
+  const long: CutLine[] = []
+  const short: string[] = []
+  for (const line of lines) {
+    const cut = cutLine(line)
+    const goes = [...cut.long].every(([name, value]) => canGoApart(columns, name, value))
+    const text = goes ? cut.text : line.toString()
+    mustBeRow(parsedLine(text), given)
+    mustBeReadable(columns, text, `${schema}.${into}`)
+    if (goes && cut.long.size > 0) long.push(cut)
+    else short.push(text)
+  }
   const time = columns.find(({ name }) => name === timeColumn)
   const type = timeTypeOf(time?.type ?? '')
   const late =
@@ -86,20 +96,48 @@ export async function restore(
       ? 'false'
       : `g.${quoted(timeColumn)} ${LT} ${literal(cutoffText(cutoff, type, timeZone))}::pg_catalog.${type}`
   const key = columns.filter(({ name }) => given.some((column) => column.key && column.name === name))
-  const sql = restoreSql(qualified(schema, into), columns, key, late)
-  const values = [`[${lines.join(',')}]`]
-  const { rows } = await tx.query<Restored & { readonly chosen: number }>(sql.insertion, values)
-  const { chosen, ...restored } = rows[0]!
-  const { rows: after } = await tx.query<{ readonly there: number }>(sql.there, values)
-  const missing = Math.max(chosen - restored.inserted, chosen + restored.present - after[0]!.there)
-  if (missing > 0) throw notThere(`${schema}.${into}`, missing)
-  return restored
+  const sum = { inserted: 0, present: 0, conflicting: 0, expired: 0 }
+  const put = async (text: string, apart: CutLine['long']): Promise<void> => {
+    const sql = restoreSql({ table: qualified(schema, into), columns, key, late, apart: [...apart.keys()] })
+    const values = [`[${text}]`, ...[...apart.values()].map(bytesOf)]
+    const { rows } = await tx.query<Restored & { readonly chosen: number }>(sql.insertion, values)
+    const restored = rows[0]!
+    const { rows: after } = await tx.query<{ readonly there: number }>(sql.there, values)
+    const missing = Math.max(restored.chosen - restored.inserted, restored.chosen + restored.present - after[0]!.there)
+    if (missing > 0) throw notThere(`${schema}.${into}`, missing)
+    for (const count of COUNTS) sum[count] += restored[count]
+  }
+  if (short.length > 0) await put(short.join(','), new Map())
+  for (const { text, long: apart } of long) await put(text, apart)
+  return sum
 }
 
-/** `key`: by what a row is looked up, of the source; an index on it serves. */
-function restoreSql(table: string, columns: readonly RecordColumn[], key: readonly RecordColumn[], late: string) {
+const COUNTS = ['inserted', 'present', 'conflicting', 'expired'] as const
+
+/** Values that go as bytes beside the JSON, since the type's own input function, or a cast that is built in, makes them of those. */
+function canGoApart(columns: readonly RecordColumn[], column: string, { tag }: LongString): boolean {
+  const { form, base } = columns.find(({ name }) => name === column) ?? {}
+  return form === 'bytes' ? tag === TAGS.bytes : tag === undefined && base !== undefined && APART.has(base)
+}
+
+const APART: ReadonlySet<string> = new Set(['text', 'varchar', 'bpchar', 'json', 'jsonb'])
+
+interface RestoreStatement {
+  readonly table: string
+  readonly columns: readonly RecordColumn[]
+  /** By what a row is looked up, of the source; an index on it serves. */
+  readonly key: readonly RecordColumn[]
+  readonly late: string
+  /** Columns whose values are `$2`, `$3`, … */
+  readonly apart: readonly string[]
+}
+
+function restoreSql({ table, columns, key, late, apart }: RestoreStatement) {
   const names = columns.map(({ name }) => quoted(name))
-  const values = columns.map((column) => `${valueSql(column)} AS ${quoted(column.name)}`)
+  const values = columns.map((column) => {
+    const place = apart.indexOf(column.name)
+    return `${place === -1 ? valueSql(column) : apartSql(column, `$${place + 2}`)} AS ${quoted(column.name)}`
+  })
   const scalars = columns.filter(isScalar).map(({ name, exactType }) => `${quoted(name)} ${exactType}`)
   const read = scalars.length === 0 ? '' : ` CROSS JOIN LATERAL pg_catalog.json_to_record(j) AS v (${scalars.join(', ')})`
   const same = [...key.map(sameKey), ...columns.map(sameValue)].join(' AND ')
@@ -153,12 +191,18 @@ function valueSql(column: RecordColumn): string {
   return DOCUMENTS.has(base) ? `pg_catalog.${base}_in(pg_catalog.textout(${text}))` : `${text}::${exactType}`
 }
 
+function apartSql({ form, base }: RecordColumn, parameter: string): string {
+  if (form === 'bytes') return `${parameter}::pg_catalog.bytea`
+  const text = `${parameter}::pg_catalog.text`
+  return DOCUMENTS.has(base) ? `pg_catalog.${base}_in(pg_catalog.textout(${text}))` : text
+}
+
 /** Inside a string the quotation marks are escaped, so this is found only where a value begins. */
-const TAGGED = /:\{"\$(?:bytes|text|real)":"/
+const TAGGED = /:\{"\$(?:bytes|text|real)":(?:"|null)/
 
 /** What SQLite holds and PostgreSQL has no type for must not become text that looks like it. */
-function mustBeReadable(columns: readonly RecordColumn[], lines: readonly string[], title: string): void {
-  if (columns.some(({ form }) => form === 'bytes') || !lines.some((line) => TAGGED.test(line))) return
+function mustBeReadable(columns: readonly RecordColumn[], line: string, title: string): void {
+  if (columns.some(({ form }) => form === 'bytes') || !TAGGED.test(line)) return
   throw new DatabaseError(
     'failed',
     `A row holds bytes where ${title} has text: it can only be restored into SQLite. Nothing of this batch was restored.`,

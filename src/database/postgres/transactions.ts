@@ -65,6 +65,11 @@ export function readingTransaction(schema: string): TransactionStyle {
   return { ...limited(schema, 'read', READING_MS), watched: false }
 }
 
+/** For inserting up to a few megabytes of rows, or a single very long one, for which nobody waits. */
+export function restoringTransaction(schema: string): TransactionStyle {
+  return { ...limited(schema, 'write', READING_MS), watched: false }
+}
+
 /** For migrations: statements take as long as they need. */
 export function migrationTransaction(schema: string): TransactionStyle {
   return {

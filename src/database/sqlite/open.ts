@@ -118,7 +118,7 @@ function databaseOf(
     columnsOf: (table) => session.read(() => storedColumns(connection, table)),
     namesOneTable: (a, b) => folded(a) === folded(b),
     makeRestoreTable: (restoring, columns) => makeRestoreTable(session, restoring, columns),
-    restore: async (tx, restoring, columns, lines) => restore(session, tx, timeZone, restoring, columns, lines),
+    restore: (...asked) => session.transaction(async (tx) => restore(session, tx, timeZone, ...asked)),
 
     migrationFiles: /^\d+_\w+_sqlite\.sql$/,
     relations: () => session.read(() => relations(connection)),

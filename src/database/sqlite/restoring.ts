@@ -1,5 +1,6 @@
 import { DatabaseError, type Transaction } from '../database.ts'
 import { mustBeRestorable, mustBeRow, notRestored, notThere, parsedLine, tagged, type NameRules } from '../archived-columns.ts'
+import { bytesOf, cutLine, isTagged, type LongString } from '../json-line.ts'
 import { TAGS, type Restored, type Restoring, type StoredColumn } from '../stored-rows.ts'
 import { wallClockThreshold } from '../wall-clock.ts'
 import type { Connection } from './connection.ts'
@@ -52,7 +53,7 @@ export function restore(
   timeZone: string,
   restoring: Restoring,
   given: readonly StoredColumn[],
-  lines: readonly string[],
+  lines: readonly Buffer[],
 ): Restored {
   session.mustOwn(tx)
   mustBeRestorable(restoring, given, RULES)
@@ -62,7 +63,9 @@ export function restore(
   const time = given.find(({ name }) => folded(name) === folded(timeColumn))?.name ?? timeColumn
   const restored = { inserted: 0, present: 0, conflicting: 0, expired: 0 }
   for (const line of lines) {
-    const row = mustBeRow<LineValue>(parsedLine(line, revive), given)
+    const { text, long } = cutLine(line)
+    const short = mustBeRow<LineValue>(parsedLine(text, revive), given)
+    const row = long.size === 0 ? short : { ...short, ...valuesOf(long) }
     for (const { name } of given) mustBeStorable(row[name], name)
     if (late(row[time] ?? null)) restored.expired += 1
     else restored[target.put(given.map(({ name }) => row[name] ?? null))] += 1
@@ -73,6 +76,16 @@ export function restore(
 }
 
 type LineValue = StoredValue | Text
+
+function valuesOf(long: ReadonlyMap<string, LongString>): Record<string, LineValue> {
+  return Object.fromEntries(
+    [...long].map(([name, value]) => {
+      if (value.tag !== undefined && !isTagged(value)) throw notRestored(`a line of the file has in ${quoted(name)} what no row can hold`)
+      const bytes = bytesOf(value)
+      return [name, value.tag === TAGS.bytes ? bytes : new Text(bytes)]
+    }),
+  )
+}
 
 interface Target {
   put(values: readonly LineValue[]): 'inserted' | 'present' | 'conflicting'

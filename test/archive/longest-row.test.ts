@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { zstdDecompressSync } from 'node:zlib'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LONGEST_ROW_BYTES } from '../../src/archive/format.ts'
+import { command } from '../support/command.ts'
+import { ENGINES } from '../support/engines.ts'
+import { contents, filesIn, freshFolder } from './support.ts'
+
+/** What the documented container of an archive has. */
+const CONTAINER_MB = 256
+
+/** The program as the image starts it; it tells at its end what it took at its highest. */
+const TELLS_MEMORY = `--max-semi-space-size=1 --import ${encodeURI(
+  `data:text/javascript,import{readFileSync}from"node:fs";process.on("exit",()=>process._rawDebug(/VmHWM:.*/.exec(readFileSync("/proc/self/status","utf8"))[0]))`,
+).replaceAll('"', '%22')}`
+
+/** Each takes another way through memory: of one with a character beyond Latin-1 a string takes two bytes a letter. */
+const CONTENTS = [
+  { what: 'letters', prefix: '', character: 'a', bytes: 1 },
+  { what: 'letters behind one that is wide', prefix: '\u{1F600}', character: 'a', bytes: 1 },
+  { what: 'control characters', prefix: '', character: '\u0001', bytes: 6 },
+] as const
+
+for (const engine of ENGINES.filter(({ name }) => name === 'sqlite' || name.endsWith('18'))) {
+  for (const { what, prefix, character, bytes } of CONTENTS) {
+    const title = `${engine.name}: the longest row, of ${what}, is archived, verified and restored in the documented container`
+    test(title, { skip: process.platform === 'linux' ? false : 'memory is told by /proc' }, async (context) => {
+      await using outside = await engine.fresh()
+      await using folder = await freshFolder()
+      const env = {
+        DATABASE_URL: outside.url,
+        ARCHIVE_ENABLED: 'true',
+        ARCHIVE_DIRECTORY: folder.path,
+        ARCHIVE_RETENTION: 'forever',
+        NODE_OPTIONS: TELLS_MEMORY,
+      }
+      assert.equal((await command(['migrate'], { env })).code, 0)
+      // Less what stands around the value, and what PostgreSQL allows for that.
+      const letters = Math.floor((LONGEST_ROW_BYTES - 1_500) / bytes / 2) * 2
+      const value =
+        engine.name === 'sqlite' ? `replace(hex(zeroblob(${letters / 2})), '0', '${character}')` : `repeat('${character}', ${letters})`
+      await outside.sql(
+        `INSERT INTO audit_logs (tool_name, "user", action, status, output, timestamp) SELECT 't', 'u', 'a', 's', '${prefix}' || ${value}, '2020-01-02 03:04:05'`,
+      )
+      const before = (await contents(outside, 'audit_logs')).map((row) => row.length)
+      for (const words of [
+        ['--run-now', '--job', 'purge-audit-logs', '--accept-empty-table'],
+        ['archive', 'verify'],
+        ['archive', 'restore'],
+      ]) {
+        const { code, stdout, stderr } = await command(words, { env, timeoutMs: 100_000 })
+        assert.equal(code, 0, stdout + stderr)
+        const megabytes = Math.max(...[...stderr.matchAll(/VmHWM:\s+(\d+)/g)].map((match) => Number(match[1]) / 1_024))
+        context.diagnostic(`${words.join(' ')}: ${Math.round(megabytes)} MB`)
+        assert.ok(megabytes < CONTAINER_MB, `${words.join(' ')}: ${megabytes} MB`)
+      }
+      const [file = ''] = await filesIn(folder.path)
+      const line = zstdDecompressSync(await readFile(join(folder.path, file)))
+      assert.ok(line.length > LONGEST_ROW_BYTES - 1_500 && line.length <= LONGEST_ROW_BYTES + 1, `${line.length}`)
+      assert.deepEqual(
+        (await contents(outside, 'audit_logs_restored')).map((row) => row.length),
+        before,
+      )
+      assert.equal((await outside.sql(`SELECT 1 FROM audit_logs_restored WHERE output = '${prefix}' || ${value}`)).length, 1)
+    })
+  }
+}
