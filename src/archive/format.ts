@@ -9,7 +9,7 @@ export const FORMAT = 1
  * The longest line of a file: what archiving, verifying and restoring carry in a container of 256 MB, whatever is in it. A row whose line would be longer
  * stays where it is; a longer line is not read.
  */
-export const LONGEST_ROW_BYTES = 24 * 2 ** 20
+export const LONGEST_ROW_BYTES = 20 * 2 ** 20
 
 export const LONGEST_ROW = `${LONGEST_ROW_BYTES / 2 ** 20} MiB`
 

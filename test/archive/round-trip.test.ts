@@ -158,17 +158,13 @@ for (const engine of ENGINES) {
                 ? `repeat('x', 1400000)`
                 : long,
       )
-      for (const [index, name] of ['j', 'jb', 'v', 'c', 'a', 'n', 'b'].entries())
-        await outside.sql(
-          `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp, ${name}) SELECT 't', 'u', 'a', 's', '2020-01-01 00:00:00', ${values[index]}`,
-        )
       await outside.sql(
         `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp, j, jb, v, c, a, n, b) SELECT 't', 'u', 'a', 's', '2020-01-01 00:00:00', ${values.join(', ')}`,
       )
       await outside.sql(
         `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp, v, b) SELECT 't', 'u', 'a', 's', '2020-01-01 00:00:00', ${values[2]}, ${values[6]}`,
       )
-      assert.equal(await goesRound(outside, database), 9)
+      assert.equal(await goesRound(outside, database), 2)
     },
   )
 

@@ -129,9 +129,8 @@ export class RowReader {
   tooLong(rowids: readonly (number | bigint)[]): ReadonlySet<number | bigint> {
     if (!this.judgesLength || rowids.length === 0) return NONE
     const sizes = this.#connection.timeRows(this.#sizes, [listed(rowids), Math.max(0, Math.floor(this.#surelyFits))])
-    const found = sizes.filter(
-      ([bytes, rowid]) => Number(bytes) > this.#longestBytes || this.#lineBytes(BigInt(rowid)) > this.#longestBytes,
-    )
+    const most = this.#longestBytes
+    const found = sizes.filter(([bytes, rowid]) => Number(bytes) > most || this.#lineBytes(BigInt(rowid)) > most)
     // They are asked for as they come from either statement.
     return new Set(found.flatMap(([, rowid]) => [rowid, BigInt(rowid)]))
   }
