@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { LONGEST_ROW, LONGEST_ROW_BYTES } from '../../src/archive/format.ts'
+import { RowsWriter } from '../../src/archive/rows-file.ts'
 import { readArchive } from '../../src/status/archive-status.ts'
 import { readJob } from '../../src/status/job-status.ts'
 import { DAY, hostClock } from '../../src/time.ts'
@@ -83,3 +86,21 @@ async function attention({ database }: Fixture, directory: string): Promise<read
   const archive = { enabled: true, directory, uid: process.getuid?.(), keptMs: undefined }
   return (await readArchive(database, archive, { at: await database.now(), relations, job })).problems
 }
+
+test('no line is written that nobody would read again', async () => {
+  await using folder = await freshFolder()
+  const path = join(folder.path, 'rows')
+  const written = async (bytes: number): Promise<void> => {
+    const writer = new RowsWriter(() => open(path, 'w'), path)
+    const piece = Buffer.alloc(2 ** 20, 'a')
+    const pieces = [...Array.from({ length: bytes / piece.length }, () => piece), Buffer.from('\n')]
+    const row = { count: 1, at: [0], idOf: () => '1', lines: Buffer.alloc(0), ends: [0], pieces }
+    try {
+      await writer.add(row, 0, 1)
+    } finally {
+      await writer.abandon()
+    }
+  }
+  await written(LONGEST_ROW_BYTES)
+  await assert.rejects(written(LONGEST_ROW_BYTES + 2 ** 20), new RegExp(`a row of more than ${LONGEST_ROW} came`))
+})

@@ -91,7 +91,7 @@ test('a run is counted as it goes, and in the end as its record says', async () 
   assert.equal(during.get('mcp_maintenance_paused_seconds_total{job="purge-sessions",reason="hold"}'), 1.5)
 
   // The answer to the COMMIT of a batch of 50 was lost.
-  listener.jobFinished?.({ ...RESULT, deleted: 750, undated: 3, locked: 1 })
+  listener.jobFinished?.({ ...RESULT, deleted: 750, undated: 3, locked: 1, tooLarge: 2 })
   const after = await samples(metrics)
   assert.equal(after.get('mcp_maintenance_rows_deleted_total{job="purge-sessions"}'), 750)
   assert.equal(after.get('mcp_maintenance_job_running{job="purge-sessions"}'), 0)
@@ -101,6 +101,7 @@ test('a run is counted as it goes, and in the end as its record says', async () 
   assert.equal(after.get('mcp_maintenance_batch_duration_seconds_sum{job="purge-sessions"}'), 0.08)
   assert.equal(after.get('mcp_maintenance_rows_kept_total{job="purge-sessions",reason="undated"}'), 3)
   assert.equal(after.get('mcp_maintenance_rows_kept_total{job="purge-sessions",reason="locked"}'), 1)
+  assert.equal(after.get('mcp_maintenance_rows_kept_total{job="purge-sessions",reason="too_large"}'), 2)
   assert.equal(after.get('mcp_maintenance_job_last_success_timestamp_seconds{job="purge-sessions"}'), NOW / 1_000)
 
   listener.jobStarted?.(JOB, { trigger: 'schedule', dryRun: false })
