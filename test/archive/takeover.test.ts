@@ -5,6 +5,7 @@ import type { Database } from '../../src/database/database.ts'
 import type { RunResult } from '../../src/jobs/result.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
 import { auditLogs, count, intercepted, migrated, opened, run, AUDIT_LOGS } from '../jobs/support.ts'
+import { reconciled } from './restorable.ts'
 import { archivedOnce, filesIn, freshFolder, idsOf, purged, recordOf, verified } from './support.ts'
 import { DAY } from '../../src/time.ts'
 
@@ -106,8 +107,13 @@ for (const engine of ENGINES) {
     assert.equal((await run(database, bare)).deleted, left.length)
     await auditLogs(outside, engine, 10, 100)
     const late = await idsOf(outside)
+    // The files in hand are the only copies of what was deleted without archiving, so they are not discarded.
+    const refused = await purged(database, folder.path)
+    assert.deepEqual([refused.outcome, refused.deleted], ['failed', 0])
+    assert.match(String(refused.error), /hold rows which are nowhere else: .* `archive reconcile --dry-run` says/)
+    await reconciled(database, folder.path)
     assert.equal((await purged(database, folder.path)).deleted, 10)
-    await archivedOnce(database, outside, folder.path, [...ids.filter((id) => !left.includes(id)), ...late])
+    await archivedOnce(database, outside, folder.path, [...ids, ...late])
   })
 
   test(`${engine.name}: a folder that vanishes while its rows are about to be deleted keeps them from being deleted`, async () => {
