@@ -84,11 +84,10 @@ async function refuseImpossible(database: Database, pending: readonly MigrationF
   if (pending.length > 0) refuseOtherShapes(await database.relations(), pending)
   const outside = pending.filter(({ text }) => runsOutsideTransaction(text))
   if (outside.length === 0 || !(await database.pooled())) return
-  throw new MaintenanceError(
-    'MIGRATION_REFUSED',
-    `${outside.map(({ path }) => path).join(', ')} runs outside a transaction and DATABASE_URL goes through a pooler, which may give each statement ` +
-      'another session\nnothing was changed; run `mcp-gateway-maintenance migrate` once with a DATABASE_URL that leads directly to the server',
-  )
+  throw new MaintenanceError('MIGRATION_REFUSED', [
+    `${outside.map(({ path }) => path).join(', ')} runs outside a transaction and DATABASE_URL goes through a pooler, which may give each statement another session`,
+    'nothing was changed; run `mcp-gateway-maintenance migrate` once with a DATABASE_URL that leads directly to the server',
+  ])
 }
 
 async function applyPending(options: MigrateOptions, tell: (migration: AppliedMigration) => void): Promise<void> {
