@@ -1,6 +1,6 @@
 import { createHash, hash } from 'node:crypto'
 import { DIGEST_BYTES, type Database, type Slice, type StoredRows, type TimeColumn } from '../database/database.ts'
-import type { EpochMs } from '../time.ts'
+import { DAY, type EpochMs } from '../time.ts'
 import { Digests, viewOf } from './digests.ts'
 import type { ArchiveFolder } from './folder.ts'
 import { lineOf } from './file-line.ts'
@@ -10,6 +10,11 @@ import { readRows } from './read-rows.ts'
 /** So many rows of files are looked for at a time: their digests take 50 bytes each, and all rows that may be they are read for them. */
 const MOST_SOUGHT = 250_000
 const SLICE_ROWS = 1_000
+/**
+ * So far beyond their cutoff the rows of files are looked for: another DATABASE_TIME_ZONE than they were written under moves what a time without a zone
+ * says by 26 hours at most. Rows are compared, so that looking further takes none for another.
+ */
+const MARGIN_MS = 2 * DAY
 
 export interface SearchOptions {
   readonly database: Database
@@ -55,10 +60,10 @@ function* portions(files: readonly RowsFile[]): Generator<readonly RowsFile[]> {
   if (portion.length > 0) yield portion
 }
 
-/** What these files hold had expired by the latest of their cutoffs. */
+/** What these files hold had expired by the latest of their cutoffs, as times were read when they were written. */
 async function markStored({ database, column, stopping }: SearchOptions, files: readonly RowsFile[], sought: Sought): Promise<void> {
   const cutoff = Math.max(...files.map((file) => Date.parse(file.cutoff)))
-  const rows = database.expired(column, cutoff, LONGEST_ROW_BYTES)
+  const rows = database.expired(column, cutoff + MARGIN_MS, LONGEST_ROW_BYTES)
   let after: Slice | undefined
   while (!stopping.aborted && sought.left > 0) {
     const slice = await rows.next(SLICE_ROWS, after)

@@ -122,6 +122,31 @@ for (const engine of ENGINES) {
     await goesOn(stage)
   })
 
+  test(`${engine.name}: rows are found under another time zone than their files were written under, and are not archived twice`, async () => {
+    await using stage = await staged(engine)
+    const [eastmost, westmost] = ['Etc/GMT-14', 'Etc/GMT+12']
+    // Of the last of the 26 hours between them, and of long before.
+    await stage.add(20, 89.42)
+    await stage.add(20, 104)
+    const restore = await stage.base.backUp()
+    const purges = async (): Promise<void> => {
+      await forgetLease(stage.base)
+      const { outcome, error } = await stage.base.with((database) => purged(database, stage.folder.path), eastmost)
+      assert.equal(outcome, 'succeeded', String(error))
+    }
+    await purges()
+    assert.deepEqual(await idsOf(stage.base.outside), [])
+    await restore()
+    const { files } = await stage.base.with((database) => reconciled(database, stage.folder.path), westmost)
+    assert.deepEqual(
+      files.map((file) => file.becomes),
+      files.map(() => 'set aside'),
+    )
+    await nothingLost(stage)
+    await purges()
+    await stage.base.with((database) => archivedOnce(database, stage.base.outside, stage.folder.path, stage.ids))
+  })
+
   test(`${engine.name}: files that hold the only copy of rows join the chain as they are`, async () => {
     await using stage = await staged(engine)
     await stage.add(10, 110)

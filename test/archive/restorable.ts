@@ -5,6 +5,7 @@ import type { Database } from '../../src/database/database.ts'
 import { Archive } from '../../src/archive/archive.ts'
 import { reconcile, type Reconciliation } from '../../src/archive/reconcile.ts'
 import { migrated, opened } from '../jobs/support.ts'
+import { hostClock } from '../../src/time.ts'
 import type { TestDatabase, TestEngine } from '../support/engines.ts'
 import { sqliteDatabase } from '../support/engines.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../support/databases.ts'
@@ -12,8 +13,8 @@ import { freshPostgres, POSTGRES_MAJORS } from '../support/databases.ts'
 /** A database that is backed up and restored as a whole, while nobody is connected. */
 export interface Restorable extends AsyncDisposable {
   readonly outside: TestDatabase
-  /** Does some work with a connection of its own. */
-  with<T>(work: (database: Database) => Promise<T>): Promise<T>
+  /** Does some work with a connection of its own; times without a zone are read as of `timeZone`, or UTC. */
+  with<T>(work: (database: Database) => Promise<T>, timeZone?: string): Promise<T>
   /** Answers with what puts it back. */
   backUp(): Promise<() => Promise<void>>
 }
@@ -26,8 +27,8 @@ export async function restorable(engine: TestEngine): Promise<Restorable> {
   return {
     outside,
     backUp: copies,
-    async with(work) {
-      await using database = await opened(outside.url)
+    async with(work, timeZone = 'UTC') {
+      await using database = await opened(outside.url, hostClock(), { timeZone })
       return await work(database)
     },
     [Symbol.asyncDispose]: () => outside[Symbol.asyncDispose](),
