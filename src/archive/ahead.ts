@@ -2,7 +2,7 @@ import { readChain, removedBy, type Chain, type Found } from './chain.ts'
 import { damaged } from './damage.ts'
 import type { ArchiveFolder } from './folder.ts'
 import { sha256, type Link, type RowsFile, type Source } from './format.ts'
-import { parseManifest } from './manifest.ts'
+import { kept, parseManifest } from './manifest.ts'
 import { holdsRows, manifestOf, positionOf, rowsOf, type ArchivePath } from './path.ts'
 import { alterationOf } from './read-rows.ts'
 import type { ArchiveState } from './state.ts'
@@ -55,7 +55,7 @@ export async function readAhead(folder: ArchiveFolder, state: ArchiveState, sour
     const manifest = bytes === undefined ? undefined : parseManifest(bytes, path)
     if (bytes === undefined) problems.push(`${rowsOf(path)}: has no manifest`)
     else if (manifest === undefined) problems.push(`${path}: is not a manifest of this format, or of this place`)
-    else found.push({ manifest, sha256: sha256(bytes) })
+    else found.push({ manifest: kept(manifest), sha256: sha256(bytes) })
   }
   const gaps: Link[] = []
   for (const { manifest, why } of unbelieved(found, { known, state, source }, gaps)) problems.push(`${manifest}: ${why}`)

@@ -1,11 +1,11 @@
 import type { ArchiveFolder } from './folder.ts'
 import { refusedIn } from './guarded-tree.ts'
-import { sha256, type Link, type Manifest } from './format.ts'
-import { parseManifest } from './manifest.ts'
+import { sha256, type Kept, type Link } from './format.ts'
+import { kept, parseManifest } from './manifest.ts'
 import { holdsRows, positionOf, type ArchivePath } from './path.ts'
 
 export interface Found {
-  readonly manifest: Manifest
+  readonly manifest: Kept
   readonly sha256: string
 }
 
@@ -81,7 +81,8 @@ async function readManifests(folder: ArchiveFolder, paths: readonly ArchivePath[
     }
     const manifest = parseManifest(bytes, path)
     if (manifest === undefined) unfit.set(path, { why: 'is not in the chain', sha256: sha256(bytes) })
-    else found.set(path, { manifest, sha256: sha256(bytes) })
+    // What was set aside is out of the folder, and out of the chain.
+    else found.set(path, { manifest: { ...kept(manifest), setAside: [] }, sha256: sha256(bytes) })
   }
   return { found, unfit }
 }
@@ -102,5 +103,5 @@ function takenUp(left: ReadonlyMap<ArchivePath, Found>, below: number): Link | n
 
 /** The manifests of files whose time had come. */
 export function removedBy(links: readonly Found[]): ReadonlySet<ArchivePath> {
-  return new Set(links.flatMap(({ manifest }) => manifest.removed ?? []).map((link) => link.manifest))
+  return new Set(links.flatMap(({ manifest }) => manifest.removed ?? []))
 }

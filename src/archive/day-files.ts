@@ -2,7 +2,8 @@ import type { RowLines, StoredColumn } from '../database/database.ts'
 import { DAY, formatDay, formatTime, type EpochMs } from '../time.ts'
 import { concurrently } from './concurrently.ts'
 import type { ArchiveFolder } from './folder.ts'
-import { FORMAT, sha256, textOf, type Link, type Manifest, type RowsFile, type Source } from './format.ts'
+import { FORMAT, sha256, type DescribedFile, type Link, type Manifest, type Source } from './format.ts'
+import { manifestText } from './manifest.ts'
 import { manifestOf, pathOf, ROWS_SUFFIX, type ArchivePath } from './path.ts'
 import { RowsWriter, type Written } from './rows-file.ts'
 import type { Step, StepFile } from './state.ts'
@@ -95,7 +96,7 @@ export class DayFiles {
     const texts: [path: ArchivePath, text: string][] = []
     for (const file of this.#files) {
       const manifest = this.#manifestOf(file, previous)
-      const text = textOf(manifest)
+      const text = manifestText(manifest)
       texts.push([manifest.manifest, text])
       previous = { manifest: manifest.manifest, sha256: sha256(text) }
       files.push({ ...previous, path: manifest.file!.path, rows: manifest.file!.rows })
@@ -153,7 +154,7 @@ export class DayFiles {
 
   #manifestOf({ index, day, path, written }: DayFile, previous: Link | null): Manifest {
     const { source, run, program, columns, cutoff, retentionMs, now, position } = this.#options
-    const file: RowsFile = {
+    const file: DescribedFile = {
       path,
       day,
       columns: columns.map(({ name, type, key }) => ({ name, type, key })),

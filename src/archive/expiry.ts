@@ -1,17 +1,15 @@
 import { join } from 'node:path'
 import { formatDay, formatTime, type EpochMs } from '../time.ts'
 import type { Archive } from './archive.ts'
-import { FORMAT, sha256, textOf, type Link, type Manifest } from './format.ts'
+import { FORMAT, MOST_LINKS, sha256, type Link, type Manifest } from './format.ts'
 import type { ArchiveFolder } from './folder.ts'
 import { readChain, removedBy, type Found } from './chain.ts'
 import { damaged } from './damage.ts'
+import { manifestText } from './manifest.ts'
 import { dayOf, holdsRows, MANIFEST_SUFFIX, pathOf, rowsOf } from './path.ts'
 import { alterationOf } from './read-rows.ts'
 import type { RetentionRecord } from './retention.ts'
 import type { Step } from './state.ts'
-
-/** Files removed in one step: their manifests are read, and named in one link of the chain. */
-const MOST_FILES = 500
 
 /** What whole links say of files of rows: those that should be there, and those whose time had come. */
 export interface Holdings {
@@ -76,7 +74,7 @@ export async function expireFiles(archive: Archive, retention: RetentionRecord, 
       written: formatTime(now),
       removed,
     }
-    const text = textOf(manifest)
+    const text = manifestText(manifest)
     // A try before this one may have written it.
     await folder.clean(`${run}-`)
     await folder.write(manifest.manifest, text)
@@ -104,7 +102,7 @@ async function expiredLinks(folder: ArchiveFolder, head: Link | null, before: st
   const expired: Found[] = []
   for (const link of links.toReversed()) {
     const { file, manifest } = link.manifest
-    if (expired.length === MOST_FILES) break
+    if (expired.length === MOST_LINKS) break
     if (file === undefined || file.day >= before || gone.has(manifest) || !(await folder.exists(file.path))) continue
     const problem = await alterationOf(folder, file)
     if (problem !== undefined) throw damaged(`${join(folder.root, problem)}; its time had come, and it was not removed`)

@@ -4,6 +4,7 @@ import { MaintenanceError, messageOf } from '../errors.ts'
 import { concurrently } from './concurrently.ts'
 import { archiveFailed, damaged, SHARED } from './damage.ts'
 import { absent, FOLDER_MODE, foldersTo, GuardedTree, Refused, syncFolder, type OpenFile } from './guarded-tree.ts'
+import { MOST_MANIFEST_BYTES } from './format.ts'
 import { NAME, RECONCILED, type ArchivePath } from './path.ts'
 import { areDifferent, moveTo } from './place.ts'
 import { writableByAll } from './refusal.ts'
@@ -11,8 +12,6 @@ import { walk } from './walk.ts'
 
 const FILE_MODE = 0o600
 const AT_ONCE = 8
-/** Of a manifest: one that names a thousand others has a fifth of it. */
-const MOST_MANIFEST_BYTES = 2 ** 20
 /** Where files lie until they are complete. */
 const WRITING = '.writing'
 

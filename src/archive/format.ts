@@ -13,6 +13,26 @@ export const LONGEST_ROW_BYTES = 20 * 2 ** 20
 
 export const LONGEST_ROW = `${LONGEST_ROW_BYTES / 2 ** 20} MiB`
 
+/** Of a manifest: that of a table of 1,600 columns with names as long as can be has a quarter of it, one that names a thousand others a sixth. */
+export const MOST_MANIFEST_BYTES = 2 ** 20
+
+/** What one manifest removes, takes in or sets aside; no table has more columns. */
+export const MOST_LINKS = 500
+export const MOST_COLUMNS = 2_000
+
+/** Characters of the texts of a manifest. Longer ones are not written, and not read. */
+export const LONGEST = {
+  /** A version, and a word of ours. */
+  word: 256,
+  time: 64,
+  /** A file's name, where it is one. */
+  database: 1_024,
+  /** A column's name or type: a server's have a third of it, and SQLite's are any text. */
+  column: 1_024,
+  /** What begins so is told from others by people; the row has all of it. */
+  id: 200,
+} as const
+
 /**
  * What stands beside each file of rows, and is a link of the chain: it holds the SHA-256 of the manifest before it, so that a file that is
  * taken away, or changed with its manifest, is missed by the next one, and the newest by the database.
@@ -35,7 +55,7 @@ export interface Manifest {
   readonly program: string
   /** ISO 8601, by the database's clock. */
   readonly written: string
-  readonly file?: RowsFile
+  readonly file?: DescribedFile
   readonly removed?: readonly Link[]
   /** Links of the chain as they are, in the place of what they say comes before them. */
   readonly joined?: readonly Link[]
@@ -63,7 +83,6 @@ export interface RowsFile {
   readonly path: ArchivePath
   /** The day, in UTC, that its rows' times are of. */
   readonly day: string
-  readonly columns: readonly StoredColumn[]
   readonly rows: number
   /** Of the rows, uncompressed, each with its line feed. */
   readonly bytes: number
@@ -79,9 +98,18 @@ export interface RowsFile {
   readonly retention: number
 }
 
+/** As its manifest describes it. */
+export interface DescribedFile extends RowsFile {
+  readonly columns: readonly StoredColumn[]
+}
+
+/** What is kept of a manifest: there may be thousands, and columns and digests are most of one. `columnsOf` reads the columns again. */
+export type Kept = Omit<Manifest, 'file' | 'removed'> & { readonly file?: RowsFile; readonly removed?: readonly ArchivePath[] }
+
 /** Of the row with the earliest or the latest time in a file. */
 export interface Place {
   readonly time: string
+  /** At most as long as `LONGEST.id`. */
   readonly id: string
 }
 

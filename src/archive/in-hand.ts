@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import { pathsOf } from './archive.ts'
 import { damaged, SHARED } from './damage.ts'
 import type { ArchiveFolder } from './folder.ts'
-import { sha256, type Manifest } from './format.ts'
-import { parseManifest } from './manifest.ts'
+import { sha256, type Kept } from './format.ts'
+import { kept, parseManifest } from './manifest.ts'
 import { manifestOf, positionOf, rowsOf, type ArchivePath } from './path.ts'
 import { alterationOf } from './read-rows.ts'
 import type { ArchiveState, Step, StepFile } from './state.ts'
@@ -11,7 +11,7 @@ import type { ArchiveState, Step, StepFile } from './state.ts'
 /** What lies in the folder of the step in hand. */
 export interface InHand {
   /** In the order of the step; without those that are missing. */
-  readonly manifests: readonly Manifest[]
+  readonly manifests: readonly Kept[]
   /** Each begins with a path. What is missing is one only where rows of it are deleted. */
   readonly problems: readonly string[]
 }
@@ -23,7 +23,7 @@ export interface InHand {
 export async function judgeInHand(folder: ArchiveFolder, state: ArchiveState): Promise<InHand> {
   const { step } = state
   if (step === undefined) return { manifests: [], problems: [] }
-  const manifests: Manifest[] = []
+  const manifests: Kept[] = []
   const problems = [...misplacedIn(step, state)]
   const shelf = folder.inHand(step.drafts)
   // Who is cut off while the files are taken away has taken some.
@@ -45,7 +45,7 @@ export async function judgeInHand(folder: ArchiveFolder, state: ArchiveState): P
 }
 
 /** Rejects where something in hand is not what was written. */
-export async function inHandAsWritten(folder: ArchiveFolder, state: ArchiveState): Promise<readonly Manifest[]> {
+export async function inHandAsWritten(folder: ArchiveFolder, state: ArchiveState): Promise<readonly Kept[]> {
   const { manifests, problems } = await judgeInHand(folder, state)
   if (problems.length === 0) return manifests
   const what = someAreGone(state)
@@ -61,7 +61,7 @@ function someAreGone({ removed }: ArchiveState): boolean {
   return removed !== null && removed !== ''
 }
 
-type Read = Manifest | 'missing' | 'altered' | 'other'
+type Read = Kept | 'missing' | 'altered' | 'other'
 
 async function readInHand(
   shelf: Pick<ArchiveFolder, 'read'>,
@@ -71,10 +71,10 @@ async function readInHand(
   if (bytes === undefined) return 'missing'
   const manifest = sha256(bytes) === sum ? parseManifest(bytes, path) : undefined
   if (manifest === undefined) return 'altered'
-  return manifest.file?.path === rows && (manifest.file?.rows ?? 0) === count ? manifest : 'other'
+  return manifest.file?.path === rows && (manifest.file?.rows ?? 0) === count ? kept(manifest) : 'other'
 }
 
-function sentenceOf(read: Exclude<Read, Manifest>): string {
+function sentenceOf(read: Exclude<Read, Kept>): string {
   switch (read) {
     case 'missing':
       return 'is missing'
@@ -93,8 +93,8 @@ function* misplacedIn({ files }: Step, { head, position }: ArchiveState): Genera
 }
 
 /** Only what a removal in hand names, or what was written since the head and is replaced, may go. */
-function* unlawfullyObsolete({ obsolete, reconciled }: Step, { head }: ArchiveState, manifests: readonly Manifest[]): Generator<string> {
-  const removed = new Set<ArchivePath>(manifests.flatMap((manifest) => manifest.removed ?? []).map((link) => rowsOf(link.manifest)))
+function* unlawfullyObsolete({ obsolete, reconciled }: Step, { head }: ArchiveState, manifests: readonly Kept[]): Generator<string> {
+  const removed = new Set<ArchivePath>(manifests.flatMap((manifest) => manifest.removed ?? []).map(rowsOf))
   for (const path of obsolete)
     if (!removed.has(path) && !isNewerThan(path, head))
       yield `${path}: is obsolete by maintenance_archives.step, and stands in the chain without a removal`

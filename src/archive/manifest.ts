@@ -1,13 +1,27 @@
-import { FORMAT, type Link, type Manifest, type Place, type RowsFile, type Source } from './format.ts'
+import type { StoredColumn } from '../database/database.ts'
+import { archiveFailed, damaged } from './damage.ts'
+import type { ArchiveFolder } from './folder.ts'
+import {
+  FORMAT,
+  LONGEST,
+  MOST_COLUMNS,
+  MOST_LINKS,
+  MOST_MANIFEST_BYTES,
+  sha256,
+  textOf,
+  type DescribedFile,
+  type Kept,
+  type Link,
+  type Manifest,
+  type Place,
+  type Source,
+} from './format.ts'
 import { dayOf, holdsRows, parsePath, positionOf, rowsOf, tableOf, type ArchivePath } from './path.ts'
-
-/** What a removal names are so many files at most; no table has more columns. */
-const MOST_LINKS = 1_000
-const MOST_COLUMNS = 2_000
 
 /**
  * Reads the manifest that lies at a place. `undefined`: it is none of this format, or it does not belong there: what it says of its own path, its
- * number, its day and its file has to agree with the place, so that a file is what its place says. Only fields of the format are kept.
+ * number, its day and its file has to agree with the place, so that a file is what its place says. Only fields of the format are kept, and texts no
+ * longer than the writer makes them: a folder may hold any number of manifests.
  */
 export function parseManifest(bytes: Uint8Array, at: ArchivePath): Manifest | undefined {
   try {
@@ -15,6 +29,36 @@ export function parseManifest(bytes: Uint8Array, at: ArchivePath): Manifest | un
   } catch {
     return undefined
   }
+}
+
+/** As it is written. What would not be read again is not written: no row goes then. */
+export function manifestText(manifest: Manifest): string {
+  const text = textOf(manifest)
+  const bytes = Buffer.from(text)
+  if (bytes.length > MOST_MANIFEST_BYTES || parseManifest(bytes, manifest.manifest) === undefined)
+    throw archiveFailed(
+      `what describes the rows of ${manifest.source.table} is more than a manifest holds: ${MOST_COLUMNS} columns, names and types of ${LONGEST.column} ` +
+        `characters, and ${MOST_MANIFEST_BYTES} bytes`,
+    )
+  return text
+}
+
+export function kept({ file: described, removed, ...manifest }: Manifest): Kept {
+  if (removed !== undefined) return { ...manifest, removed: removed.map((link) => link.manifest) }
+  if (described === undefined) return manifest
+  const { columns: _, ...file } = described
+  return { ...manifest, file }
+}
+
+/** Of the file that a link of the chain describes. */
+export async function columnsOf(
+  folder: Pick<ArchiveFolder, 'root' | 'read'>,
+  { manifest: path, sha256: sum }: Link,
+): Promise<readonly StoredColumn[]> {
+  const bytes = await folder.read(path)
+  const file = bytes === undefined || sha256(bytes) !== sum ? undefined : parseManifest(bytes, path)?.file
+  if (file === undefined) throw damaged(`${folder.root}/${path} was altered while it was read`)
+  return file.columns
 }
 
 function manifestOf(given: Fields, at: ArchivePath): Manifest {
@@ -30,8 +74,8 @@ function manifestOf(given: Fields, at: ArchivePath): Manifest {
     previous: given['previous'] === null ? null : linkOf(given['previous'], table),
     source,
     run: count(given['run']),
-    program: text(given['program']),
-    written: text(given['written']),
+    program: shortText(given['program'], LONGEST.word),
+    written: shortText(given['written'], LONGEST.time),
   }
   if (kind === 'rows') return { ...common, kind, file: fileOf(object(given['file']), at) }
   if (kind === 'removal') return { ...common, kind, removed: list(given['removed'], MOST_LINKS).map((each) => linkOf(each, table)) }
@@ -44,7 +88,7 @@ function manifestOf(given: Fields, at: ArchivePath): Manifest {
   throw new Error('of no kind that is known')
 }
 
-function fileOf(given: Fields, manifest: ArchivePath): RowsFile {
+function fileOf(given: Fields, manifest: ArchivePath): DescribedFile {
   const path = rowsOf(manifest)
   if (given['path'] !== path || given['day'] !== dayOf(path)) throw new Error('of another file')
   return {
@@ -53,7 +97,7 @@ function fileOf(given: Fields, manifest: ArchivePath): RowsFile {
     columns: list(given['columns'], MOST_COLUMNS).map((each) => {
       const { name, type, key } = object(each)
       if (typeof key !== 'boolean') throw new Error('not a column')
-      return { name: text(name), type: text(type), key }
+      return { name: shortText(name, LONGEST.column), type: shortText(type, LONGEST.column), key }
     }),
     rows: count(given['rows']),
     bytes: count(given['bytes']),
@@ -62,25 +106,30 @@ function fileOf(given: Fields, manifest: ArchivePath): RowsFile {
     fileSha256: digest(given['fileSha256']),
     first: placeOf(object(given['first'])),
     last: placeOf(object(given['last'])),
-    cutoff: text(given['cutoff']),
+    cutoff: time(given['cutoff']),
     retention: count(given['retention']),
   }
 }
 
 /** A link of the chain, wherever it stands: the place of a manifest and its SHA-256. */
 export function linkOf(given: unknown, table: string): Link {
-  const { manifest, sha256 } = object(given)
+  const { manifest, sha256: sum } = object(given)
   const path = parsePath(manifest, table)
   if (path === undefined || holdsRows(path)) throw new Error('not the place of a manifest')
-  return { manifest: path, sha256: digest(sha256) }
+  return { manifest: path, sha256: digest(sum) }
 }
 
 function sourceOf({ table, timeColumn, engine, database }: Fields): Source {
-  return { table: text(table), timeColumn: text(timeColumn), engine: text(engine), database: text(database) }
+  return {
+    table: shortText(table, LONGEST.word),
+    timeColumn: shortText(timeColumn, LONGEST.word),
+    engine: shortText(engine, LONGEST.word),
+    database: shortText(database, LONGEST.database),
+  }
 }
 
-function placeOf({ time, id }: Fields): Place {
-  return { time: text(time), id: text(id) }
+function placeOf({ time: at, id }: Fields): Place {
+  return { time: shortText(at, LONGEST.time), id: shortText(id, LONGEST.id) }
 }
 
 type Fields = Readonly<Record<string, unknown>>
@@ -96,9 +145,16 @@ function list(value: unknown, most: number): readonly unknown[] {
   return value
 }
 
-function text(value: unknown): string {
-  if (typeof value !== 'string') throw new Error('not text')
+function shortText(value: unknown, most: number): string {
+  if (typeof value !== 'string' || value.length > most) throw new Error('not text')
   return value
+}
+
+/** Files are looked for by it. */
+function time(value: unknown): string {
+  const given = shortText(value, LONGEST.time)
+  if (Number.isNaN(Date.parse(given))) throw new Error('not a time')
+  return given
 }
 
 function count(value: unknown): number {

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { MaintenanceError } from '../errors.ts'
 import type { Archive } from './archive.ts'
-import type { Manifest, RowsFile } from './format.ts'
+import type { Kept, RowsFile } from './format.ts'
 import { heldRows } from './held-rows.ts'
 import { parseManifest } from './manifest.ts'
 import { holdsRows, manifestOf, rowsOf, type ArchivePath } from './path.ts'
@@ -14,7 +14,7 @@ import type { ArchiveState } from './state.ts'
  */
 
 /** Rejects where something that settling the step takes away is nowhere else. `manifests`: those of its files that are there. */
-export async function mustBeElsewhere(archive: Archive, state: ArchiveState, manifests: readonly Manifest[]): Promise<void> {
+export async function mustBeElsewhere(archive: Archive, state: ArchiveState, manifests: readonly Kept[]): Promise<void> {
   const problems = await onlyCopiesIn(archive, state, manifests)
   if (problems.length === 0) return
   const { root } = archive.folder
@@ -27,7 +27,7 @@ export async function mustBeElsewhere(archive: Archive, state: ArchiveState, man
 }
 
 /** Each begins with a path. None where this run has put the step in hand: then what became of the rows is what it did. */
-export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manifests: readonly Manifest[]): Promise<readonly string[]> {
+export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manifests: readonly Kept[]): Promise<readonly string[]> {
   const { step } = state
   if (step === undefined || archive.hasBegun(step)) return []
   const problems: string[] = []
@@ -49,7 +49,7 @@ export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manife
   }
   await report(leaving, [])
 
-  const lawful = new Set<ArchivePath>(manifests.flatMap((manifest) => manifest.removed ?? []).map((link) => rowsOf(link.manifest)))
+  const lawful = new Set<ArchivePath>(manifests.flatMap((manifest) => manifest.removed ?? []).map(rowsOf))
   const replaced: typeof leaving = []
   for (const path of step.obsolete) {
     if (!holdsRows(path) || lawful.has(path) || !(await isSomewhere(archive, path))) continue

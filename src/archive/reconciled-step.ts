@@ -3,7 +3,8 @@ import type { Ahead, AheadLink } from './ahead.ts'
 import type { Archive } from './archive.ts'
 import { removedBy } from './chain.ts'
 import { DayFiles } from './day-files.ts'
-import { FORMAT, NO_RUN, sha256, textOf, type Link, type Manifest, type RowsFile } from './format.ts'
+import { FORMAT, MOST_LINKS, NO_RUN, sha256, type Link, type Manifest, type RowsFile } from './format.ts'
+import { columnsOf, manifestText } from './manifest.ts'
 import { MANIFEST_SUFFIX, pathOf, type ArchivePath } from './path.ts'
 import { rangesText } from './ranges.ts'
 import { readRows } from './read-rows.ts'
@@ -25,9 +26,6 @@ export interface Planned {
   readonly held: Uint8Array
   readonly reconciled: Reconciled | undefined
 }
-
-/** So many links stand in one manifest. */
-const MOST_LINKS = 500
 
 /** Writes what is to be written, and makes all of it the step in hand. */
 export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly Planned[]): Promise<void> {
@@ -60,7 +58,7 @@ export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly P
       joined: joined.slice(from, from + MOST_LINKS),
       setAside: aside.slice(from, from + MOST_LINKS),
     })
-    const text = textOf(manifest)
+    const text = manifestText(manifest)
     await folder.write(manifest.manifest, text)
     head = { manifest: manifest.manifest, sha256: sha256(text) }
     written.push({ ...head, rows: 0 })
@@ -90,7 +88,8 @@ async function rewritten(
   head: Link | null,
   position: number,
 ): Promise<{ readonly step: Step; readonly position: number }> {
-  const { columns, cutoff, retention, day } = link.file!
+  const { cutoff, retention, day } = link.file!
+  const columns = await columnsOf(folder, linkOf(link))
   const { program, now, database, stopping } = options
   const files = new DayFiles({
     folder,

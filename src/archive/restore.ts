@@ -3,8 +3,9 @@ import type { Database, Restored, Restoring } from '../database/database.ts'
 import { MaintenanceError } from '../errors.ts'
 import { readChain, removedBy } from './chain.ts'
 import type { ArchiveFolder } from './folder.ts'
-import type { Manifest, RowsFile } from './format.ts'
+import type { Kept, RowsFile } from './format.ts'
 import { pathsInHand } from './look.ts'
+import { columnsOf } from './manifest.ts'
 import { dayOf, parsePath, positionOf } from './path.ts'
 import { problemOf, readRows } from './read-rows.ts'
 import type { ArchiveRecord } from './state.ts'
@@ -45,14 +46,16 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
   const checked = await checkedBatches(options, chosen)
   const notes: string[] = []
   const total = { files: 0, inserted: 0, present: 0, conflicting: 0, expired: 0, elsewhere, unvouchedHead, notes }
-  for (const [{ file }, sums] of checked) {
+  for (const [link, sums] of checked) {
     if (stopping.aborted) break
-    notes.push(...(await database.makeRestoreTable(restoring, file.columns)))
+    const { file } = link
+    const columns = await columnsOf(folder, link)
+    notes.push(...(await database.makeRestoreTable(restoring, columns)))
     const batches = inBatches(async (lines, number) => {
       // Each row is one that was read when the file was checked, whatever was done to the file meanwhile.
       if (sums[number] !== sumOf(lines))
         throw refused([`${file.path}: was altered while it was restored`], 'what was read of it before was restored; choose other files')
-      const restored = await database.restore(restoring, file.columns, lines)
+      const restored = await database.restore(restoring, columns, lines)
       total.inserted += restored.inserted
       total.present += restored.present
       total.conflicting += restored.conflicting
@@ -109,7 +112,7 @@ function sumOf(lines: readonly Buffer[]): string {
   return sum.digest('base64')
 }
 
-type WithRows = Manifest & { readonly file: RowsFile }
+type WithRows = Kept & { readonly file: RowsFile; readonly sha256: string }
 
 interface Choice {
   readonly chosen: readonly WithRows[]
@@ -126,7 +129,9 @@ async function chosenFiles({ database, record, folder, files, from, to }: Restor
   const settled = isKnown ? paths.filter((path) => !inHand.has(path) && positionOf(path) <= state.position) : paths
   const chain = await readChain(folder, settled, isKnown ? state.head : 'newest')
   const expired = removedBy(chain.links)
-  const all = chain.links.map(({ manifest }) => manifest).filter((manifest): manifest is WithRows => manifest.file !== undefined)
+  const all = chain.links.flatMap(({ manifest: { file, ...rest }, sha256 }): WithRows[] =>
+    file === undefined ? [] : [{ ...rest, file, sha256 }],
+  )
   const unvouched = chain.unvouched.flatMap(({ manifest: { file, manifest } }) =>
     file === undefined ? [] : [{ manifest, file, problem: `${manifest}: ${UNVOUCHED}` }],
   )

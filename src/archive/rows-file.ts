@@ -6,7 +6,7 @@ import { messageOf } from '../errors.ts'
 import type { RowLines } from '../database/database.ts'
 import { formatTime, type EpochMs } from '../time.ts'
 import { archiveFailed } from './damage.ts'
-import { LONGEST_ROW, LONGEST_ROW_BYTES, type Place, type RowsFile } from './format.ts'
+import { LONGEST, LONGEST_ROW, LONGEST_ROW_BYTES, type Place, type RowsFile } from './format.ts'
 
 /** Level 1 takes half the time of 3 and a quarter more room; the purge waits for it. */
 const LEVEL = 1
@@ -17,7 +17,7 @@ const LINE_FEED_BYTES = 1
 /** So much may wait for the compressor, which works beside us. */
 const WAITING_BYTES = 4 * 2 ** 20
 
-export type Written = Omit<RowsFile, 'path' | 'day' | 'columns' | 'cutoff' | 'retention'>
+export type Written = Omit<RowsFile, 'path' | 'day' | 'cutoff' | 'retention'>
 
 /** Writes rows to one file, compressed, in one frame that every reader of zstd takes. */
 export class RowsWriter {
@@ -58,8 +58,8 @@ export class RowsWriter {
       if (at[index]! < at[first]!) first = index
       if (at[index]! >= at[last]!) last = index
     }
-    if (this.#first === undefined || at[first]! < this.#first.at) this.#first = { at: at[first]!, id: idOf(first) }
-    if (this.#last === undefined || at[last]! >= this.#last.at) this.#last = { at: at[last]!, id: idOf(last) }
+    if (this.#first === undefined || at[first]! < this.#first.at) this.#first = { at: at[first]!, id: beginningOf(idOf(first)) }
+    if (this.#last === undefined || at[last]! >= this.#last.at) this.#last = { at: at[last]!, id: beginningOf(idOf(last)) }
     this.#rows += to - from
     if (pieces !== undefined) return this.#addPieces(pieces)
     const bytes = lines.subarray(from === 0 ? 0 : ends[from - 1]!, ends[to - 1])
@@ -191,6 +191,11 @@ function drained(stream: NodeJS.WritableStream): Promise<void> {
 /** A write may take only a part, as on a disk that has just become full. */
 async function writeAll(handle: FileHandle, chunk: Buffer): Promise<void> {
   for (let at = 0; at < chunk.length;) at += (await handle.write(chunk, at)).bytesWritten
+}
+
+/** A part of a string keeps all of it in memory; a copy does not. */
+function beginningOf(id: string): string {
+  return id.length <= LONGEST.id ? id : Buffer.from(id.slice(0, LONGEST.id)).toString()
 }
 
 function placeOf(place: { at: EpochMs; id: string } | undefined): Place {

@@ -1,9 +1,10 @@
 import type { Archive } from './archive.ts'
 import { pathsOf } from './archive.ts'
 import { DayFiles } from './day-files.ts'
-import type { Manifest } from './format.ts'
+import type { Kept } from './format.ts'
 import { lineOf } from './file-line.ts'
 import { inHandAsWritten } from './in-hand.ts'
+import { columnsOf } from './manifest.ts'
 import { mustBeElsewhere } from './only-copies.ts'
 import { mustBeInPlace } from './published.ts'
 import { countOf, rangesText, readRanges } from './ranges.ts'
@@ -52,11 +53,12 @@ async function rewrite(
   archive: Archive,
   state: ArchiveState,
   step: Step,
-  { manifests, removed }: { readonly manifests: readonly Manifest[]; readonly removed: Uint8Array },
+  { manifests, removed }: { readonly manifests: readonly Kept[]; readonly removed: Uint8Array },
 ): Promise<void> {
   const { folder, source, options } = archive
-  const [{ file, program, run }] = manifests as readonly [Manifest]
-  const { columns, cutoff, retention } = file!
+  const [{ file, program, run }] = manifests as readonly [Kept]
+  const { cutoff, retention } = file!
+  const columns = await columnsOf(folder, step.files[0]!)
   const files = new DayFiles({
     ...state,
     folder,

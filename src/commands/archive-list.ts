@@ -23,7 +23,7 @@ export async function listArchive(
         : [{ ...manifest.file, run: manifest.run, written: manifest.written }],
     )
     .toReversed()
-  if (json) host.print(jsonDocument({ directory: folder.root, files: files.map((file) => ({ ...file, columns: undefined })) }))
+  if (json) host.print(jsonDocument({ directory: folder.root, files }))
   else {
     const names = files.map((file) => visible(file.path))
     const width = Math.max(0, ...names.map((path) => path.length))

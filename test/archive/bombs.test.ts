@@ -182,6 +182,35 @@ test('a manifest of two gigabytes is not read', async () => {
   }
 })
 
+test('manifests that somebody fills with what they can hold, or cannot, take little memory', async (context) => {
+  await using it = await archivedOnce(FEW)
+  const like = JSON.parse(await readFile(join(it.archive, it.file.replace('.ndjson.zst', '.json')), 'utf8')) as Manifest
+  const long = 'x'.repeat(1_000_000)
+  const columns = Array.from({ length: 1_600 }, (_, index) => ({ name: `${index}`.padEnd(63, 'x'), type: 'y'.repeat(100), key: false }))
+  const file = like.file!
+  for (const [what, changes] of [
+    ['texts', { program: long }],
+    ['ids', { file: { ...file, first: { ...file.first, id: long } } }],
+    ['columns', { file: { ...file, columns } }],
+  ] as const) {
+    for (let position = 1_001; position <= 1_300; position += 1) {
+      const path = it.file.replace(/\d+-\d+\.ndjson\.zst$/, `1-${position}.ndjson.zst`)
+      const manifest = path.replace('.ndjson.zst', '.json')
+      const planted = { ...like, ...changes, manifest, position }
+      await writeFile(join(it.archive, manifest), JSON.stringify({ ...planted, file: { ...planted.file, path } }))
+    }
+    for (const words of [
+      ['archive', 'verify'],
+      ['archive', 'list'],
+    ]) {
+      const { megabytes, stdout, stderr } = await it.measured(words)
+      assert.match(stdout + stderr, words[1] === 'list' ? /1 files, 1 rows/ : /1-1300\.json: is not in the chain/)
+      assert.ok(megabytes < CONTAINER_MB, `${what}, ${words.join(' ')}: ${megabytes} MB`)
+      context.diagnostic(`${what}, ${words.join(' ')}: ${Math.round(megabytes)} MB`)
+    }
+  }
+})
+
 test('an honest part of 64 MB is verified and restored within the documented container', async (context) => {
   await using it = await archivedOnce(MANY)
   assert.ok((await stat(join(it.archive, it.file))).size > 30 * 2 ** 20)

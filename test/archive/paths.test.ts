@@ -210,6 +210,13 @@ test('a manifest that names a file elsewhere, or lies about its own place, is no
     { ...manifest, file: { ...file, bytes: 1e300 } },
     { ...manifest, kind: 'removal', file: undefined, removed: [{ manifest: '../../x.json', sha256: '0'.repeat(64) }] },
     { ...manifest, kind: 'other' },
+    // Longer than anybody writes.
+    { ...manifest, program: 'x'.repeat(1_000) },
+    { ...manifest, written: 'x'.repeat(1_000) },
+    { ...manifest, source: { ...manifest.source, database: 'x'.repeat(2_000) } },
+    { ...manifest, file: { ...file, first: { time: '', id: 'x'.repeat(1_000) } } },
+    { ...manifest, file: { ...file, columns: [{ name: 'id', type: 'x'.repeat(2_000), key: true }] } },
+    { ...manifest, file: { ...file, cutoff: 'soon' } },
     null,
     [],
   ]

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { MaintenanceError } from '../../src/errors.ts'
+import { auditLogs, count, migrated } from '../jobs/support.ts'
+import { ENGINES } from '../support/engines.ts'
+import { manifestAt, manifestOf } from './forge.ts'
+import { contents, filesIn, freshFolder, purged, restored, verified } from './support.ts'
+
+const [SQLITE] = ENGINES
+
+for (const engine of ENGINES) {
+  // PostgreSQL takes no more; on SQLite the comparison below is one expression, which has its bounds.
+  const columns = engine.name === 'sqlite' ? 120 : 1_600
+  test(`${engine.name}: the rows of a table of ${columns} columns with the longest names are archived, verified and restored`, async () => {
+    await using fixture = await migrated(engine)
+    const { database, outside } = fixture
+    await using folder = await freshFolder()
+    const { length } = await database.columnsOf('audit_logs')
+    const names = Array.from({ length: columns - length }, (_, index) => `c${index}_`.padEnd(63, 'x'))
+    const additions = names.map((name) => `ADD COLUMN ${name} timestamp`)
+    for (const each of engine.name === 'sqlite' ? additions : [additions.join(', ')]) await outside.sql(`ALTER TABLE audit_logs ${each}`)
+    await auditLogs(outside, engine, 2, 100)
+    const before = await contents(outside, 'audit_logs')
+    const result = await purged(database, folder.path)
+    assert.deepEqual([result.outcome, result.deleted], ['succeeded', 2], String(result.error))
+    const [file] = await filesIn(folder.path)
+    assert.equal((await manifestAt(folder.path, manifestOf(file!))).file!.columns.length, columns)
+    assert.deepEqual((await verified(database, folder.path)).problems, [])
+    assert.equal((await restored(database, folder.path)).inserted, 2)
+    assert.deepEqual(await contents(outside, 'audit_logs_restored'), before)
+  })
+
+  test(`${engine.name}: of a very long id a manifest holds the beginning, and is read again`, async () => {
+    await using fixture = await migrated(engine)
+    const { database, outside } = fixture
+    await using folder = await freshFolder()
+    await outside.sql('ALTER TABLE audit_logs RENAME TO another')
+    await outside.sql('CREATE TABLE audit_logs (id text, timestamp timestamp)')
+    await outside.sql(`INSERT INTO audit_logs VALUES ($1, ${engine.moment(-100 * 86_400)})`, ['ä'.repeat(5_000)])
+    const before = await contents(outside, 'audit_logs')
+    const result = await purged(database, folder.path)
+    assert.deepEqual([result.outcome, result.deleted], ['succeeded', 1], String(result.error))
+    const [file] = await filesIn(folder.path)
+    const { first, last } = (await manifestAt(folder.path, manifestOf(file!))).file!
+    assert.deepEqual(new Set([first.id, last.id]), new Set(['ä'.repeat(200)]))
+    assert.deepEqual((await verified(database, folder.path)).problems, [])
+    assert.equal((await restored(database, folder.path)).inserted, 1)
+    assert.deepEqual(await contents(outside, 'audit_logs_restored'), before)
+  })
+}
+
+test('a table whose columns no manifest holds is not archived, and keeps its rows', async () => {
+  await using fixture = await migrated(SQLITE!)
+  const { database, outside } = fixture
+  await using folder = await freshFolder()
+  await outside.sql(`ALTER TABLE audit_logs ADD COLUMN long "${'x'.repeat(2_000)}"`)
+  await auditLogs(outside, SQLITE!, 3, 100)
+  const { outcome, error } = await purged(database, folder.path)
+  assert.equal(outcome, 'failed')
+  assert.ok(error instanceof MaintenanceError && error.code === 'ARCHIVE_FAILED', String(error))
+  assert.match(error.message, /what describes the rows of audit_logs is more than a manifest holds/)
+  assert.equal(await count(outside, 'audit_logs'), 3)
+  assert.deepEqual(await filesIn(folder.path, '.json'), [])
+})
