@@ -1,6 +1,6 @@
 import type { Query, Tally, Transaction } from '../database/database.ts'
 import { notKept, readBack, rowOf } from '../database/read-back.ts'
-import { LONGEST_TEXT, storedNumber } from '../database/stored-values.ts'
+import { boundedText, LONGEST_TEXT, storedNumber } from '../database/stored-values.ts'
 import type { Gap } from '../retention/safety.ts'
 import { MINUTE, type EpochMs } from '../time.ts'
 import type { Outcome, Trigger } from './result.ts'
@@ -49,7 +49,7 @@ export async function openRun(tx: Transaction, table: string, { job, trigger, wo
 /** For whoever holds the lease now: a run of the job that is still open has lost its worker. */
 export async function closeDeadRuns(tx: Transaction, table: string, job: string, worker: string): Promise<void> {
   await tx.query(
-    `UPDATE ${table} SET outcome = 'interrupted', finished_at = $1, error = 'worker ' || worker || ' went away during the run; closed by ' || $2
+    `UPDATE ${table} SET outcome = 'interrupted', finished_at = $1, error = 'worker ' || ${boundedText('worker')} || ' went away during the run; closed by ' || $2
      WHERE job = $3 AND outcome IS NULL`,
     [tx.now, worker, job],
   )
@@ -66,7 +66,7 @@ export async function forgetOwnRun(tx: Transaction, table: string, job: string, 
 export async function lastRunAt(query: Query, table: string, job: string, since: EpochMs, now: EpochMs): Promise<EpochMs | undefined> {
   const { rows } = await query.query<{ started_at: number }>(
     `SELECT started_at FROM ${table} WHERE job = $1 AND started_at >= $2 AND started_at <= $3
-     AND (outcome IS NULL OR outcome NOT IN ('skipped', 'stopped')) ORDER BY started_at DESC LIMIT 1`,
+     AND (outcome IS NULL OR ${boundedText('outcome')} NOT IN ('skipped', 'stopped')) ORDER BY started_at DESC LIMIT 1`,
     [job, since, now + FUTURE_MS],
   )
   return rows[0]?.started_at

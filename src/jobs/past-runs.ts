@@ -79,7 +79,7 @@ export async function lastRuns(query: Query, tables: RunTables, job: string, now
 /** When the last run of a job that succeeded came to its end; none of the future. */
 export async function lastSuccessAt(query: Query, table: string, job: string, now: EpochMs): Promise<EpochMs | undefined> {
   const { rows } = await query.query<{ finished_at: number | null }>(
-    `SELECT finished_at FROM ${table} WHERE job = $1 AND outcome = 'succeeded' AND started_at <= $2 ORDER BY started_at DESC, id DESC LIMIT 1`,
+    `SELECT finished_at FROM ${table} WHERE job = $1 AND ${boundedText('outcome')} = 'succeeded' AND started_at <= $2 ORDER BY started_at DESC, id DESC LIMIT 1`,
     [job, now + FUTURE_MS],
   )
   return orNothing(storedTime, rows[0]?.finished_at, `${RUNS}.finished_at`)

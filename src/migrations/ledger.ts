@@ -1,6 +1,7 @@
 import { MaintenanceError } from '../errors.ts'
 import { DatabaseError, type Database, type Query, type Relation } from '../database/database.ts'
 import { readBack } from '../database/read-back.ts'
+import { boundedText, storedCount, storedText, storedTime } from '../database/stored-values.ts'
 import type { EpochMs } from '../time.ts'
 import type { MigrationFile } from './files.ts'
 
@@ -26,7 +27,7 @@ export async function readLedger(database: Database): Promise<Ledger> {
   if (relation === undefined) return undefined
   if (COLUMNS.some((column) => !relation.columns.has(column))) throw foreignLedger(relation)
   try {
-    const { rows } = await database.query<StoredRow>(`SELECT ${COLUMNS.join(', ')} FROM ${database.named(LEDGER)} ORDER BY version`)
+    const { rows } = await database.query<StoredRow>(`SELECT ${SELECTED} FROM ${database.named(LEDGER)} ORDER BY version`)
     return rows.map(ledgerRow)
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.trouble !== 'forbidden') throw error
@@ -70,7 +71,11 @@ export async function record(
 
 const GRANT = `the worker reads ${LEDGER} when it starts: grant its role SELECT on it, and USAGE on its schema`
 
-const COLUMNS = ['version', 'name', 'checksum', 'applied_at', 'duration_ms', 'app_version']
+const NUMBERS = ['version', 'applied_at', 'duration_ms']
+/** A checksum or a name that is too long is none of a file's. */
+const TEXTS = ['name', 'checksum', 'app_version']
+const COLUMNS = [...NUMBERS, ...TEXTS]
+const SELECTED = [...NUMBERS, ...TEXTS.map((name) => `${boundedText(name)} AS ${name}`)].join(', ')
 
 interface StoredRow {
   readonly version: number
@@ -82,8 +87,15 @@ interface StoredRow {
 }
 
 function ledgerRow(stored: StoredRow): LedgerRow {
-  const { version, name, checksum } = stored
-  return { version, name, checksum, appliedAt: stored.applied_at, durationMs: stored.duration_ms, appVersion: stored.app_version }
+  const text = (column: 'name' | 'checksum' | 'app_version'): string => storedText(stored[column], `${LEDGER}.${column}`)
+  return {
+    version: storedCount(stored.version, `${LEDGER}.version`),
+    name: text('name'),
+    checksum: text('checksum'),
+    appliedAt: storedTime(stored.applied_at, `${LEDGER}.applied_at`),
+    durationMs: storedCount(stored.duration_ms, `${LEDGER}.duration_ms`),
+    appVersion: text('app_version'),
+  }
 }
 
 function foreignLedger(relation: Relation): MaintenanceError {

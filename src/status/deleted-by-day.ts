@@ -1,4 +1,5 @@
 import type { Query } from '../database/database.ts'
+import { boundedText } from '../database/stored-values.ts'
 import { DAY, HOUR, type EpochMs } from '../time.ts'
 
 /** Rows that were deleted, by the UTC day on which their run began. */
@@ -67,8 +68,8 @@ interface DaySum {
 
 export function deletedByDaySql(table: string): string {
   return `SELECT job, started_at / ${DAY} AS day, CAST(sum(rows_deleted) AS BIGINT) AS deleted, count(*) AS runs,
-       min(CASE WHEN outcome IS NULL THEN started_at END) AS open
-     FROM (SELECT job, started_at, rows_deleted, outcome FROM ${table} WHERE started_at >= $1 ORDER BY started_at DESC, id DESC LIMIT $2) AS newest
+       min(open) AS open
+     FROM (SELECT ${boundedText('job')} AS job, started_at, rows_deleted, CASE WHEN outcome IS NULL THEN started_at END AS open FROM ${table} WHERE started_at >= $1 ORDER BY started_at DESC, id DESC LIMIT $2) AS newest
      GROUP BY job, started_at / ${DAY} ORDER BY job, day`
 }
 

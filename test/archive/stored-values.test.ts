@@ -75,6 +75,46 @@ for (const engine of ENGINES) {
     assert.ok((await worked.command(['history', '--json'])).stdout.includes(`"${error}"`))
   })
 
+  test(`${engine.name}: 32 MiB in any text of a run take no memory in status, history and the next run`, async () => {
+    await using worked = await archived(engine)
+    // PostgreSQL's index keeps long ones out of `job`.
+    for (const column of [...(engine.name === 'sqlite' ? ['job'] : []), 'outcome', 'trigger', 'version']) {
+      await worked.outside.sql(
+        `INSERT INTO maintenance_runs (job, outcome, "trigger", worker, version, started_at, finished_at)
+         SELECT job, outcome, "trigger", worker, version, started_at, finished_at FROM maintenance_runs ORDER BY id LIMIT 1`,
+      )
+      await worked.outside.sql(
+        `UPDATE maintenance_runs SET "${column}" = ${longText(engine, 'ee')} WHERE id = (SELECT max(id) FROM maintenance_runs)`,
+      )
+    }
+    for (const words of [['status', '--json'], ['history', '--json'], RUN]) {
+      const { code, stdout, megabytes } = await worked.command(words)
+      assert.equal(code, 0, stdout)
+      assert.ok(megabytes < MOST_MEGABYTES, `${words.join(' ')}: ${megabytes} MB`)
+      assert.ok(stdout.length < 50_000)
+    }
+  })
+
+  test(`${engine.name}: a migration whose name or checksum was made 32 MiB long is another one, told in a short sentence and in bounded memory`, async () => {
+    await using worked = await archived(engine)
+    for (const [column, says] of [
+      ['checksum', /001_initial_schema\w*\.sql was changed after it was applied on .* by version \S+: restore the file/],
+      ['name', /migration 001_\(not read: longer than 2000 characters\) was applied on .*, but its file is gone/],
+      ['app_version', undefined],
+    ] as const) {
+      const [before] = await worked.outside.sql<Record<string, string>>(`SELECT ${column} FROM maintenance_migrations WHERE version = 1`)
+      await worked.outside.sql(`UPDATE maintenance_migrations SET ${column} = ${longText(engine, 'ee')} WHERE version = 1`)
+      for (const words of [['status'], RUN]) {
+        const { code, stdout, megabytes } = await worked.command(words)
+        assert.equal(code, says === undefined || words !== RUN ? 0 : 4, stdout)
+        if (says !== undefined) assert.match(stdout.replaceAll(/\s+/g, ' '), says)
+        assert.ok(stdout.length < 10_000)
+        assert.ok(megabytes < MOST_MEGABYTES, `${column}, ${words.join(' ')}: ${megabytes} MB`)
+      }
+      await worked.outside.sql(`UPDATE maintenance_migrations SET ${column} = $1 WHERE version = 1`, [before![column]!])
+    }
+  })
+
   test(`${engine.name}: 32 MiB in a text of maintenance_archives are damage, which a run and status tell in bounded memory`, async () => {
     await using worked = await archived(engine)
     for (const [column, unit, words] of [
