@@ -59,6 +59,11 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
     (request, response) => void answer(answering, request, response),
   )
   parser.on('checkExpectation', (_request, response: ServerResponse) => send(response, plain(417, 'no expectation is met here')))
+  parser.on('connect', (_request, tunnel) => {
+    // Nobody else listens to it any more.
+    tunnel.on('error', () => {})
+    tunnel.end(refusal('405 Method Not Allowed', `Allow: ${ALLOWED}\r\n`))
+  })
   parser.on('clientError', (error: NodeJS.ErrnoException, request) => {
     if (request.writable) request.end(REFUSALS[error.code ?? ''] ?? refusal('400 Bad Request'))
   })
@@ -88,10 +93,16 @@ interface Connections {
   readonly sending: BoundedConnections
 }
 
-const REFUSALS: Readonly<Record<string, string>> = { HPE_HEADER_OVERFLOW: refusal('431 Request Header Fields Too Large') }
+const OTHER_VERSION = refusal('505 HTTP Version Not Supported')
 
-function refusal(status: string): string {
-  return `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`
+const REFUSALS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: refusal('431 Request Header Fields Too Large'),
+  HPE_INVALID_VERSION: OTHER_VERSION,
+  HPE_PAUSED_H2_UPGRADE: OTHER_VERSION,
+}
+
+function refusal(status: string, header = ''): string {
+  return `HTTP/1.1 ${status}\r\n${header}Connection: close\r\nContent-Length: 0\r\n\r\n`
 }
 
 function accept(socket: Socket, { waiting, sending }: Connections, parser: HttpParser): void {
@@ -121,7 +132,8 @@ interface Answering {
 }
 
 async function answer({ routes, connections, showsTo }: Answering, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (!METHODS.has(request.method)) return send(response, { ...plain(405, 'only GET and HEAD'), allow: 'GET, HEAD' })
+  if (request.httpVersionMajor !== 1) return send(response, plain(505, 'only HTTP/1.1 and HTTP/1.0'))
+  if (!METHODS.has(request.method)) return send(response, { ...plain(405, 'only GET and HEAD'), allow: ALLOWED })
   const target = targetOf(request)
   if (target === undefined) return send(response, plain(400, 'the request names more than one host, or a user'))
   const { path, host } = target
@@ -140,6 +152,7 @@ async function answer({ routes, connections, showsTo }: Answering, request: Inco
 }
 
 const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD'])
+const ALLOWED = 'GET, HEAD'
 
 const NOT_FOR_THIS_HOST =
   'this page is not shown under the host that the request names: ask by address or as localhost, or list the host in http.allowedHosts (HTTP_ALLOWED_HOSTS)'

@@ -4,6 +4,15 @@ import { Duplex } from 'node:stream'
 /** So much is read and thrown away of what follows a request, so that who sends it still hears the answer. */
 const MOST_DISCARDED_BYTES = 128 * 1024
 
+/** Of empty lines before a request, which some clients send behind a body: more are no request. */
+const MOST_LEADING_BYTES = 8
+/** What begins no request, for the parser to refuse. */
+const NO_REQUEST = Buffer.from([0])
+
+/** The method that HTTP/2 begins with. The parser waits for the rest, which is not read: it gets it from here, and says what it is. */
+const PREFACE = 'PRI '
+const END_OF_PREFACE = Buffer.from('SM\r\n\r\n')
+
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 
@@ -14,6 +23,9 @@ const CARRIAGE_RETURN = 0x0d
  */
 export class SingleRequest extends Duplex {
   readonly connection: Socket
+  #leadingBytes = 0
+  /** The first letters of the request. */
+  #beginning = ''
   #lineIsEmpty = false
   #complete = false
   #discardedBytes = 0
@@ -51,15 +63,31 @@ export class SingleRequest extends Duplex {
   }
 
   #take(chunk: Buffer): void {
-    const end = this.#complete ? 0 : this.#endOfHeader(chunk)
-    if (end > 0) this.push(chunk.subarray(0, end))
+    const from = this.#complete ? 0 : this.#beginningIn(chunk)
+    const end = this.#complete ? 0 : this.#endOfHeader(chunk, from)
+    if (end > from) this.push(chunk.subarray(from, end))
+    if (end > from && this.#complete && this.#beginning === PREFACE) this.push(END_OF_PREFACE)
     this.#discardedBytes += chunk.length - end
     if (this.#discardedBytes > MOST_DISCARDED_BYTES) this.connection.destroy()
   }
 
-  /** How much of a chunk belongs to the header. A lone line feed counts as the end of a line, whatever the parser thinks of it. */
-  #endOfHeader(chunk: Buffer): number {
-    for (let at = 0; at < chunk.length; at += 1) {
+  /** Behind the empty lines before the request, of which there may be a few. */
+  #beginningIn(chunk: Buffer): number {
+    if (this.#beginning !== '') return 0
+    let at = 0
+    while (at < chunk.length && (chunk[at] === LINE_FEED || chunk[at] === CARRIAGE_RETURN)) at += 1
+    this.#leadingBytes += at
+    if (this.#leadingBytes > MOST_LEADING_BYTES) {
+      this.#complete = true
+      this.push(NO_REQUEST)
+    }
+    return at
+  }
+
+  /** Where in a chunk the header ends that begins, or goes on, at `from`. A lone line feed counts as the end of a line, whatever the parser thinks of it. */
+  #endOfHeader(chunk: Buffer, from: number): number {
+    this.#beginning += chunk.toString('latin1', from, from + PREFACE.length - this.#beginning.length)
+    for (let at = from; at < chunk.length; at += 1) {
       const byte = chunk[at]
       if (byte === LINE_FEED && this.#lineIsEmpty) {
         this.#complete = true

@@ -39,6 +39,8 @@ async function talked(port: number, text: string, more: (socket: Socket) => unkn
 
 /** Requests and answers may take five seconds, and are looked at once a second. */
 const CUT_MS = 8_000
+/** Long before that. */
+const SOON_MS = 2_000
 
 test('a page is read with GET and HEAD, and never kept', async () => {
   await using server = await served()
@@ -248,11 +250,48 @@ test('a header ends with an empty line, also where lines end without a carriage 
   listener.close()
 })
 
+test('a few empty lines before a request are passed over, and more of them are none', async () => {
+  await using server = await served()
+  const request = 'GET /x HTTP/1.1\r\nHost: h\r\n\r\n'
+  for (const blank of ['\r\n', '\n', '\r\n\r\n', '\r\n\r\n\r\n', '\n\n\n\n']) {
+    const whole = await talked(server.port, blank + request)
+    assert.match(whole.told, /^HTTP\/1\.1 200 [^]*hello\n$/, JSON.stringify(blank))
+    assert.ok(whole.tookMs < SOON_MS)
+    const cut = await talked(server.port, blank, (socket) => setTimeout(() => socket.write(request), 50))
+    assert.match(cut.told, /^HTTP\/1\.1 200 /, JSON.stringify(blank))
+  }
+  for (const blank of ['\r\n'.repeat(5), '\r\n'.repeat(50_000), '\r'.repeat(9), '\n'.repeat(1_000)])
+    for (const more of ['', request]) {
+      const { told, tookMs } = await talked(server.port, blank + more)
+      assert.match(told, /^HTTP\/1\.1 400 [^]*Connection: close/, JSON.stringify(blank.slice(0, 20)))
+      assert.ok(tookMs < SOON_MS)
+    }
+})
+
+test('another version of HTTP is refused at once, however it is cut into packets', async () => {
+  await using server = await served()
+  const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
+  for (const text of [
+    preface,
+    `${preface}\0\0\x12\x04\0\0\0\0\0`,
+    'GET /x HTTP/2.0\r\nHost: h\r\n\r\n',
+    'GET /x HTTP/3.7\r\nHost: h\r\n\r\n',
+  ]) {
+    const { told, tookMs } = await talked(server.port, text)
+    assert.match(told, /^HTTP\/1\.1 505 [^]*Connection: close/i, text)
+    assert.ok(tookMs < SOON_MS)
+  }
+  for (const at of [1, 3, 4, 14, 17, 18, 20]) {
+    const { told } = await talked(server.port, preface.slice(0, at), (socket) => setTimeout(() => socket.write(preface.slice(at)), 20))
+    assert.match(told, /^HTTP\/1\.1 505 /, String(at))
+  }
+})
+
 test('other things than a request have an end: an upgrade, a tunnel, an expectation', async () => {
   await using server = await served()
   const ask = async (head: string): Promise<string> => (await talked(server.port, `${head}\r\nHost: h\r\n\r\n`)).told
   assert.match(await ask('GET /x HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket'), /^HTTP\/1\.1 200 OK[^]*connection: close/)
-  assert.equal(await ask('CONNECT h:22 HTTP/1.1'), '')
+  assert.match(await ask('CONNECT h:22 HTTP/1.1'), /^HTTP\/1\.1 405 [^]*Allow: GET, HEAD\r\n/)
   assert.match(await ask('POST /x HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue'), /HTTP\/1\.1 405 /)
   assert.match(await ask('GET /x HTTP/1.1\r\nExpect: a miracle'), /^HTTP\/1\.1 417 /)
 })
