@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { pathsOf } from './archive.ts'
+import { MaintenanceError } from '../errors.ts'
 import { damaged, SHARED } from './damage.ts'
 import type { ArchiveFolder } from './folder.ts'
 import { sha256, type Kept } from './format.ts'
@@ -14,6 +15,8 @@ export interface InHand {
   readonly manifests: readonly Kept[]
   /** Each begins with a path. What is missing is one only where rows of it are deleted. */
   readonly problems: readonly string[]
+  /** The step takes hold of files of the chain: no run has noted that, and it says nothing of what became of anything. */
+  readonly isForged: boolean
 }
 
 /**
@@ -22,9 +25,10 @@ export interface InHand {
  */
 export async function judgeInHand(folder: ArchiveFolder, state: ArchiveState): Promise<InHand> {
   const { step } = state
-  if (step === undefined) return { manifests: [], problems: [] }
+  if (step === undefined) return { manifests: [], problems: [], isForged: false }
   const manifests: Kept[] = []
-  const problems = [...misplacedIn(step, state)]
+  const misplaced = [...misplacedIn(step, state)]
+  const problems: string[] = []
   const shelf = folder.inHand(step.drafts)
   // Who is cut off while the files are taken away has taken some.
   const mustBeThere = someAreGone(state) || step.files.every(({ rows }) => rows === 0)
@@ -40,20 +44,28 @@ export async function judgeInHand(folder: ArchiveFolder, state: ArchiveState): P
       if (problem !== undefined && (mustBeThere || problem !== `${read.file!.path}: is missing`)) problems.push(problem)
     }
   }
-  problems.push(...unlawfullyObsolete(step, state, manifests))
-  return { manifests, problems }
+  const unlawful = [...unlawfullyObsolete(step, state, manifests)]
+  // Of a removal whose own manifest is lost nobody knows what it named.
+  const isForged = misplaced.length > 0 || (unlawful.length > 0 && problems.length === 0)
+  return { manifests, problems: [...misplaced, ...problems, ...unlawful], isForged }
 }
 
 /** Rejects where something in hand is not what was written. */
 export async function inHandAsWritten(folder: ArchiveFolder, state: ArchiveState): Promise<readonly Kept[]> {
-  const { manifests, problems } = await judgeInHand(folder, state)
+  const { manifests, problems, isForged } = await judgeInHand(folder, state)
   if (problems.length === 0) return manifests
+  const listed = problems.map((problem) => join(folder.root, problem)).join('; ')
+  if (isForged)
+    throw new MaintenanceError(
+      'ARCHIVE_DAMAGED',
+      `the archive: maintenance_archives.step takes hold of files that stand in the chain: ${listed}. Nothing was deleted, and no file was touched. No run writes ` +
+        'that: somebody has changed maintenance_archives. `archive reconcile --dry-run` says what becomes of files that are really in hand, and ' +
+        '`archive reconcile` does it and drops that step, deleting none',
+    )
   const what = someAreGone(state)
     ? 'They hold the only copies of rows that are deleted: bring them back from their backup'
     : 'None of their rows was deleted: move them out of the folder, and the rows are written again'
-  throw damaged(
-    `the files that the last run left in hand are not what it wrote, and were left as they are: ${problems.map((problem) => join(folder.root, problem)).join('; ')}. ${what}`,
-  )
+  throw damaged(`the files that the last run left in hand are not what it wrote, and were left as they are: ${listed}. ${what}`)
 }
 
 /** Whether rows of it are deleted. */

@@ -38,6 +38,8 @@ export interface Reconciliation {
   readonly otherLinks: number
   /** What is nowhere, and stays missing: each begins with its path. */
   readonly missing: readonly string[]
+  /** Whether what the database said of files in hand is dropped, since no run has noted it. */
+  readonly dropsStep: boolean
 }
 
 /** Rejects with `ARCHIVE_DAMAGED`, and has changed nothing, where something beyond the head is not believed. */
@@ -51,10 +53,10 @@ export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun:
   // What waits to be moved to its place is taken in like what lies there.
   if (onlyCopies.length > 0 && !dryRun) await publishWaiting(folder, state)
   const ahead = await readAhead(folder, state, source, stopping)
-  if (ahead.position === state.position && onlyCopies.length === 0 && !hasUnknown(ahead, state)) {
+  if (ahead.position === state.position && onlyCopies.length === 0 && !inHand.isForged && !hasUnknown(ahead, state)) {
     // What a run, or this, has left in hand is settled by whoever comes first.
     if (state.step?.reconciled !== undefined && !dryRun) await archive.settle()
-    return { files: [], otherLinks: 0, missing: [] }
+    return { files: [], otherLinks: 0, missing: [], dropsStep: false }
   }
   if (ahead.problems.length > 0) throw refused(folder.root, ahead.problems)
 
@@ -71,6 +73,7 @@ export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun:
     files: plan.flatMap(({ reconciled }) => (reconciled === undefined ? [] : [reconciled])),
     otherLinks: plan.filter(({ reconciled }) => reconciled === undefined).length,
     missing: ahead.missing,
+    dropsStep: inHand.isForged,
   }
 }
 

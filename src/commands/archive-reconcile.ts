@@ -71,9 +71,10 @@ async function reconciled(program: Program, { job }: OpenedArchive, held: HeldLe
   return reconcile(archive, { dryRun: held === undefined })
 }
 
-function* linesOf({ files, otherLinks, missing }: Reconciliation, dryRun: boolean): Generator<string> {
-  if (files.length === 0 && otherLinks === 0 && missing.length === 0)
+function* linesOf({ files, otherLinks, missing, dropsStep }: Reconciliation, dryRun: boolean): Generator<string> {
+  if (files.length === 0 && otherLinks === 0 && missing.length === 0 && !dropsStep)
     return yield 'nothing to reconcile: the database knows every file of the archive'
+  if (dropsStep) yield 'maintenance_archives.step takes hold of files of the chain: it is dropped, and they stay'
   for (const file of files) yield `${file.path}: ${sentenceOf(file)}`
   const count = (becomes: Reconciled['becomes']): number => files.filter((file) => file.becomes === becomes).length
   yield `${dryRun ? 'would be done' : 'done'}: ${count('joined')} files join the chain, ${count('rewritten')} are written again, ${count('set aside')} are set aside${otherLinks === 0 ? '' : `; ${otherLinks} manifests without rows join it too`}`

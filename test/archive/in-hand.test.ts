@@ -8,7 +8,8 @@ import { DAY } from '../../src/time.ts'
 import { auditLogs, intercepted, migrated, type Fixture } from '../jobs/support.ts'
 import { ENGINES, type TestEngine } from '../support/engines.ts'
 import { forgedRows, manifestAt, manifestOf, plant } from './forge.ts'
-import { archivedOnce, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
+import { reconciled } from './restorable.ts'
+import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
 
 const ROWS = 2_000
 /** What this test asks for is meant. */
@@ -174,6 +175,51 @@ for (const engine of ENGINES) {
     }
     await outside.sql('UPDATE maintenance_archives SET step = NULL, removed = NULL')
     assert.equal((await purged(database, folder.path)).outcome, 'succeeded')
+  })
+
+  test(`${engine.name}: a step that takes hold of files of the chain is dropped by archive reconcile, and what was in hand before is looked up`, async () => {
+    for (const isCutOff of [false, true]) {
+      await using fixture = await migrated(engine)
+      await using folder = await freshFolder()
+      const { outside, database } = fixture
+      await auditLogs(outside, engine, 20, 104)
+      await purged(database, folder.path)
+      const [file = ''] = await filesIn(folder.path)
+      const manifest = manifestOf(file)
+      const { sha256 } = (await recordOf(database).load(database)).head!
+      const archived = (await archivedRows(folder.path)).map((row) => Number(row['id']))
+      await auditLogs(outside, engine, 2_000, 101)
+      const ids = [...archived, ...(await idsOf(outside))]
+      if (isCutOff) {
+        // Some rows are deleted, and stand in files of the step that is overwritten.
+        const dying = intercepted(database, async (_, transact) => {
+          const value = await transact()
+          if ((await idsOf(outside)).length < 2_000) throw new Error('the power is gone')
+          return value
+        })
+        assert.match(String((await purged(dying, folder.path)).error), /the power is gone/)
+        await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
+      }
+      const forged = { run: 1, files: [{ path: file, manifest, sha256, rows: 20 }], obsolete: [], growth: { rows: 0, bytes: 0, files: 0 } }
+      for (const removed of ['', '0-9']) {
+        await outside.sql(
+          `UPDATE maintenance_archives SET step = '${JSON.stringify({ ...forged, newestAt: null })}', removed = '${removed}'`,
+        )
+        const before = await contentsOf(folder)
+        const { outcome, error } = await purged(database, folder.path)
+        assert.equal(outcome, 'failed')
+        assert.match(String(error), /takes hold of files that stand in the chain.*archive reconcile --dry-run/)
+        assert.doesNotMatch(String(error), /move them out|from (?:its|their) backup/)
+        assert.ok((await reconciled(database, folder.path, true)).dropsStep)
+        assert.deepEqual(await contentsOf(folder), before)
+      }
+      const { dropsStep, files } = await reconciled(database, folder.path)
+      assert.deepEqual([dropsStep, files.some(({ becomes }) => becomes === 'rewritten')], [true, isCutOff])
+      assert.ok(!(await reconciled(database, folder.path)).dropsStep)
+      const next = await purged(database, folder.path)
+      assert.equal(next.outcome, 'succeeded', String(next.error))
+      await archivedOnce(database, outside, folder.path, ids)
+    }
   })
 
   test(`${engine.name}: a removal that is cut off is brought to its end, the newest file being one of those that go`, async () => {
