@@ -1,4 +1,4 @@
-import { DAY, HOUR, type EpochMs } from '../src/time.ts'
+import { DAY, HOUR, type EpochMs } from '../src/time/clock.ts'
 
 /** What the gateway writes for a call of a tool: about 850 bytes, over 120 days, a quarter of them older than the retention. */
 export interface AuditRow {

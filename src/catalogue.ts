@@ -1,4 +1,4 @@
-import { DAY } from './time.ts'
+import { DAY } from './time/clock.ts'
 
 /** One job of the worker, as data: settings, environment names, help and labels are derived from it. */
 export interface Job {

@@ -1,4 +1,4 @@
-import { foreignText, onOneLine } from './foreign-text.ts'
+import { foreignText, onOneLine } from './secrets/foreign-text.ts'
 
 /** What each kind of error makes the process answer with; the numbers are part of the interface. */
 const EXIT_CODES = {

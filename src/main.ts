@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { isatty } from 'node:tty'
 import { fileURLToPath } from 'node:url'
-import { run } from './cli.ts'
-import { withoutCredentials } from './foreign-text.ts'
+import { run } from './cli/cli.ts'
 import { exitCodeOf, MaintenanceError } from './errors.ts'
 import { visible } from './observe/control-characters.ts'
 import type { Host } from './program.ts'
-import { hostClock } from './time.ts'
+import { withoutCredentials } from './secrets/foreign-text.ts'
+import { hostClock } from './time/clock.ts'
 
 const packageRoot = fileURLToPath(new URL('..', import.meta.url))
 

@@ -1,10 +1,11 @@
 import { resolve } from 'node:path'
-import { DatabaseError, type Access, type Database } from './database/database.ts'
-import { labelOf, openDatabase } from './database/open.ts'
 import { loadSettings, type Settings } from './config/load.ts'
+import { DatabaseError } from './database/database-error.ts'
+import type { Access, Database } from './database/database.ts'
+import { labelOf, openDatabase } from './database/open.ts'
 import { exitCodeOf, type ExitCode } from './errors.ts'
-import type { Site } from './http/site.ts'
-import { readMigrationFiles, type MigrationFile } from './migrations/files.ts'
+import type { Site } from './http/routes.ts'
+import { readMigrationFiles, type MigrationFile } from './migrations/migration-files.ts'
 import { takesControlCharacters } from './observe/control-characters.ts'
 import { openEvents, type Events } from './observe/events.ts'
 import { fanOut } from './observe/fan-out.ts'
@@ -13,7 +14,7 @@ import type { Metrics } from './observe/metrics.ts'
 import type { View } from './observe/view.ts'
 import type { Shutdown } from './shutdown.ts'
 import type { ArchivePlan } from './status/archive-status.ts'
-import { SECOND, type Clock } from './time.ts'
+import { SECOND, type Clock } from './time/clock.ts'
 
 /** What the program takes from the process it runs in; handed in once, by `main.ts`. */
 export interface Host {
@@ -152,8 +153,8 @@ async function metricsOf({ version, clock }: Host, { jobs, archive }: Settings):
 
 async function siteOf(host: Host, metrics: Metrics, settings: Settings): Promise<Site> {
   const { database, jobs, schedule } = settings
-  const { openSite } = await import('./http/site.ts')
-  const { statusWithout } = await import('./status/status.ts')
+  const { openSite } = await import('./http/routes.ts')
+  const { statusWithout } = await import('./status/read-status.ts')
   const label = await labelOf(database.url)
   const { version, clock } = host
   const context = { version, clock, jobs, scheduleTimeZone: schedule.timeZone, archive: archivePlanOf({ host, settings }) }

@@ -1,4 +1,4 @@
-import { SECOND } from './time.ts'
+import { SECOND } from './time/clock.ts'
 
 /** Told to every form of the program, from above. */
 export interface Shutdown extends Disposable {

@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import { DatabaseError } from '../src/database/database.ts'
+import { DatabaseError } from '../src/database/database-error.ts'
 import { MaintenanceError } from '../src/errors.ts'
 import { openEvents, type Events } from '../src/observe/events.ts'
 
@@ -59,6 +59,7 @@ function runs(events: Events): void {
       reason: '',
       error,
       recorded: true,
+      expiredByDay: undefined,
       exitCode: 0,
       cutoff: 0,
     })

@@ -1,6 +1,6 @@
 import { JOBS, type Job } from '../src/catalogue.ts'
 import { describeSettings } from '../src/config/schema.ts'
-import { DAY, formatDuration } from '../src/time.ts'
+import { DAY, formatDuration } from '../src/time/clock.ts'
 import { eventRows } from './events-table.ts'
 import { metricRows } from './metrics-table.ts'
 import { resultsText, targetRows } from './performance-table.ts'

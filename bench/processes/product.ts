@@ -4,22 +4,23 @@ import { join } from 'node:path'
 import { JOBS } from '../../src/catalogue.ts'
 import type { Database, OpenOptions } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
-import { parseDatabaseUrl } from '../../src/database/url.ts'
-import { runJob, type RunListener, type RunnerOptions } from '../../src/jobs/run-job.ts'
-import { removing } from '../../src/retention/disposals.ts'
-import { purge } from '../../src/retention/purge.ts'
-import { cutoffOf } from '../../src/retention/rule.ts'
-import { hostClock, SECOND } from '../../src/time.ts'
+import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
+import { cutoffOf } from '../../src/purge/cutoff.ts'
+import { deleteSlice } from '../../src/purge/dispose.ts'
+import { purge } from '../../src/purge/purge.ts'
+import type { RunListener, RunContext } from '../../src/runs/run-context.ts'
+import { runJob } from '../../src/runs/run-job.ts'
+import { hostClock, SECOND } from '../../src/time/clock.ts'
 import { RETENTION_MS } from '../audit-rows.ts'
+import type { Batch, Contender, Steady } from './contender.ts'
 import { recorded } from './recorded.ts'
-import type { Batch, Contender, Steady } from './contenders.ts'
 
 const EVERYTHING = new Set(['shorter-retention', 'empty-table', 'clock'] as const)
 
 const JOB = JOBS.find(({ table }) => table === 'audit_logs')!
 
 /** The program's own job, from its inspection to its result, over its own database boundary. */
-export async function openJob(url: string, retentionMs = RETENTION_MS, archive?: RunnerOptions['archive']): Promise<Contender> {
+export async function openJob(url: string, retentionMs = RETENTION_MS, archive?: RunContext['archive']): Promise<Contender> {
   const clock = hostClock()
   const database = await opened(url)
   return {
@@ -57,14 +58,14 @@ export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promi
     async work(stopping) {
       const batches: Batch[] = []
       const watched = recorded(database, batches)
-      const cutoff = cutoffOf(JOB, RETENTION_MS, await watched.now())
+      const cutoff = cutoffOf(RETENTION_MS, await watched.now())
       const inspection = await watched.inspect(JOB)
       if (inspection.kind === 'absent') throw new Error(inspection.reason)
       let deleted = 0
       const pacer = {
         rows: rowsABatch,
         async pause() {
-          await watched.tidy(false)
+          await watched.afterBatch(false)
           await watched.pressure()
         },
         async retry(error: unknown) {
@@ -73,7 +74,7 @@ export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promi
       }
       await purge(
         watched.expired(JOB, cutoff),
-        removing((work) => watched.transaction(work)),
+        deleteSlice((work) => watched.transaction(work)),
         pacer,
         (progress) => (deleted = progress.affected),
         stopping,

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { median } from '../statistics.ts'
 import { serveParent, sharedMs } from './child.ts'
-import { openContender, type Contender, type Method, type Steady, type Work } from './contenders.ts'
+import type { Contender, Steady, Work } from './contender.ts'
+import { openContender, type Method } from './contenders.ts'
 import { openJob } from './product.ts'
 
 /** What this process is asked, in this order. */

@@ -1,6 +1,6 @@
 import type { Database } from '../../src/database/database.ts'
 import { sharedMs } from './child.ts'
-import type { Batch } from './contenders.ts'
+import type { Batch } from './contender.ts'
 
 /** The same database; what each batch takes is written down as it passes through the boundary. */
 export function recorded(database: Database, batches: Batch[]): Database {

@@ -2,7 +2,8 @@ import { expiredOf } from '../audit-rows.ts'
 import type { Copy } from '../engines/engine.ts'
 import type { Workspace } from '../workspace.ts'
 import { startChild, type Child } from './child.ts'
-import type { Method, Steady } from './contenders.ts'
+import type { Steady } from './contender.ts'
+import type { Method } from './contenders.ts'
 import type { Question, Trial } from './purger.ts'
 
 const PURGER = new URL('purger.ts', import.meta.url)

@@ -1,6 +1,7 @@
 import { expiredOf } from '../audit-rows.ts'
 import type { Indexes } from '../engines/engine.ts'
-import type { Batch, Method } from '../processes/contenders.ts'
+import type { Batch } from '../processes/contender.ts'
+import type { Method } from '../processes/contenders.ts'
 import type { Trial } from '../processes/purger.ts'
 import { purged, totalMs } from '../processes/trials.ts'
 import { ratios } from '../statistics.ts'

@@ -1,6 +1,6 @@
 import { expiredOf } from '../audit-rows.ts'
 import type { EngineName } from '../engines/engine.ts'
-import type { Batch } from '../processes/contenders.ts'
+import type { Batch } from '../processes/contender.ts'
 import { purged, totalMs } from '../processes/trials.ts'
 import { median } from '../statistics.ts'
 import { counted, type Scenario } from './scenario.ts'

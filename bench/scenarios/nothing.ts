@@ -1,4 +1,4 @@
-import { DAY } from '../../src/time.ts'
+import { DAY } from '../../src/time/clock.ts'
 import { RETENTION_MS } from '../audit-rows.ts'
 import type { Copy } from '../engines/engine.ts'
 import { nothingExpired } from '../processes/trials.ts'

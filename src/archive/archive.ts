@@ -1,14 +1,18 @@
-import { DatabaseError, type Database, type ExpiredRows, type Slice, type StoredColumn, type Transaction } from '../database/database.ts'
-import type { EpochMs } from '../time.ts'
-import { DayFiles } from './day-files.ts'
-import { Draft, firstReadSize, MOST_ROWS } from './draft.ts'
-import { ArchiveFolder } from './folder.ts'
+import { DatabaseError } from '../database/database-error.ts'
+import type { Database } from '../database/database.ts'
+import type { ExportedRows, StoredColumn } from '../database/exporting.ts'
+import type { Slice } from '../database/purging.ts'
+import type { Transaction } from '../database/query.ts'
+import type { EpochMs } from '../time/clock.ts'
 import type { Source } from './format.ts'
-import { Part } from './part.ts'
-import type { ArchivePath } from './path.ts'
-import { mustBeInPlace } from './published.ts'
-import { ArchiveRecord, type ArchiveState, type Step } from './state.ts'
-import { settle } from './settle.ts'
+import { ArchiveRecord, type ArchiveState } from './state.ts'
+import { pathsOf, type Step } from './step.ts'
+import { ArchiveFolder } from './store/folder.ts'
+import type { ArchivePath } from './store/path.ts'
+import { DayFiles } from './write/day-files.ts'
+import { Draft, firstReadSize, MOST_ROWS } from './write/draft.ts'
+import { Part } from './write/part.ts'
+import { mustBeInPlace } from './write/published.ts'
 
 /** Where the engine works beside us it has something to delete the sooner the smaller the first part is. */
 const FIRST_PART_ROWS = 12_500
@@ -69,13 +73,8 @@ export class Archive {
     return files.length > 0 && files[0]!.manifest === this.#begun
   }
 
-  /** Brings what is in hand, by whomever, to its end. */
-  settle(): Promise<void> {
-    return settle(this)
-  }
-
   /** Copies the next rows behind `after` to files that are complete and in their places when it resolves. `undefined`: there are none. */
-  async writePart(rows: ExpiredRows, after: Slice | undefined): Promise<Part | undefined> {
+  async writePart(rows: ExportedRows, after: Slice | undefined): Promise<Part | undefined> {
     const { database, stopping } = this.options
     const state = await this.record.load(database)
     const draft = (await this.#drafted(state)) ?? (await this.#begin(state.position))
@@ -89,7 +88,7 @@ export class Archive {
       await this.begin(step, position, '')
       await database.durable()
       await this.#publish(step.files.flatMap(pathsOf))
-      await mustBeInPlace(this, step)
+      await mustBeInPlace(this.folder, step, () => this.confirmLease())
       if (draft.full && database.worksElsewhere) await this.#draftNext(rows, draft.last, position)
       return new Part(step, draft.places)
     } catch (error) {
@@ -111,7 +110,7 @@ export class Archive {
   }
 
   /** The rows behind this part are copied while the engine deletes its own: whatever comes of it is looked at when they are wanted. */
-  async #draftNext(rows: ExpiredRows, after: Slice | undefined, position: number): Promise<void> {
+  async #draftNext(rows: ExportedRows, after: Slice | undefined, position: number): Promise<void> {
     const draft = await this.#draft(position)
     const copied = draft.copy(rows, after).then(
       () => true,
@@ -151,19 +150,20 @@ export class Archive {
   async #publish(paths: readonly ArchivePath[]): Promise<void> {
     await this.folder.publish(paths)
     try {
-      await this.options.underLease(() => Promise.resolve())
+      await this.confirmLease()
     } catch (error) {
       if (!(error instanceof DatabaseError)) await this.folder.remove(paths)
       throw error
     }
   }
 
+  /** Rejects where the lease is lost. */
+  confirmLease(): Promise<void> {
+    return this.options.underLease(() => Promise.resolve())
+  }
+
   async columns(): Promise<readonly StoredColumn[]> {
     this.#columns ??= await this.options.database.columnsOf(this.source.table)
     return this.#columns
   }
-}
-
-export function pathsOf({ path, manifest }: { readonly path?: ArchivePath; readonly manifest: ArchivePath }): ArchivePath[] {
-  return path === undefined ? [manifest] : [path, manifest]
 }

@@ -1,33 +1,26 @@
-import {
-  DatabaseError,
-  DIGEST_BYTES,
-  type Census,
-  type Estimate,
-  type ExpiredRows,
-  type Slice,
-  type Tally,
-  type TellDay,
-  type TooLarge,
-  type Transaction,
-} from '../database/database.ts'
-import type { EpochMs } from '../time.ts'
+import { DatabaseError } from '../database/database-error.ts'
+import { DIGEST_BYTES, type ExportedRows, type ExportedSlice } from '../database/exporting.ts'
+import type { Slice, Slices, Tally } from '../database/purging.ts'
+import type { Transaction } from '../database/query.ts'
+import type { EpochMs } from '../time/clock.ts'
 import type { Archive } from './archive.ts'
 import { archiveFailed } from './damage.ts'
 import { viewOf } from './digests.ts'
-import type { Part } from './part.ts'
 import { rangesText, readRanges } from './ranges.ts'
+import { settle } from './settle.ts'
+import type { Part } from './write/part.ts'
 
 /**
  * Expired rows that are in the archive by the time the loop gets them. Each slice lies within one part, in files that are complete and durable;
  * when it is removed, every row that went must be one of the part's, equal in every byte, or nothing of the batch is kept and the part is
  * written again.
  */
-export class Archiving implements ExpiredRows {
+export class Archiving implements Slices {
   readonly #archive: Archive
-  readonly #rows: ExpiredRows
+  readonly #rows: ExportedRows
   #part: Part | undefined
 
-  constructor(archive: Archive, rows: ExpiredRows) {
+  constructor(archive: Archive, rows: ExportedRows) {
     this.#archive = archive
     this.#rows = rows
   }
@@ -37,7 +30,7 @@ export class Archiving implements ExpiredRows {
     let left = before?.part === this.#part ? (before?.left ?? this.#part?.rows ?? 0) : (this.#part?.rows ?? 0)
     if (this.#part === undefined || this.#part.spoiled || left <= 0) {
       this.#part = undefined
-      await this.#archive.settle()
+      await settle(this.#archive)
       this.#part = await this.#archive.writePart(this.#rows, before?.slice)
       if (this.#part === undefined) return undefined
       left = this.#part.rows
@@ -51,40 +44,20 @@ export class Archiving implements ExpiredRows {
   async finish(): Promise<void> {
     this.#part = undefined
     await this.#archive.dropDraft()
-    await this.#archive.settle()
-  }
-
-  estimate(): Promise<Estimate> {
-    return this.#rows.estimate()
-  }
-
-  census(thorough: boolean): Promise<Census> {
-    return this.#rows.census(thorough)
-  }
-
-  keptUntil(until: EpochMs, most: number): Promise<number> {
-    return this.#rows.keptUntil(until, most)
-  }
-
-  daysSince(from: EpochMs, most: number): Promise<number> {
-    return this.#rows.daysSince(from, most)
-  }
-
-  tooLarge(among?: number): Promise<TooLarge> {
-    return this.#rows.tooLarge(among)
+    await settle(this.#archive)
   }
 }
 
 class ArchivedSlice implements Slice {
   readonly part: Part
-  readonly slice: Slice
+  readonly slice: ExportedSlice
   readonly #archive: Archive
   readonly #inHand: () => Part | undefined
   /** Of the part, when this slice was chosen. */
   readonly #leftBefore: number
   #tally: Tally | undefined
 
-  constructor(archive: Archive, part: Part, inHand: () => Part | undefined, slice: Slice, leftBefore: number) {
+  constructor(archive: Archive, part: Part, inHand: () => Part | undefined, slice: ExportedSlice, leftBefore: number) {
     this.#archive = archive
     this.part = part
     this.#inHand = inHand
@@ -97,8 +70,12 @@ class ArchivedSlice implements Slice {
     return this.#leftBefore - (this.#tally === undefined ? 1 : this.#tally.affected + this.#tally.locked)
   }
 
-  count(tell?: TellDay): Promise<number> {
-    return this.slice.count(tell)
+  count(): Promise<number> {
+    return this.slice.count()
+  }
+
+  countByDay(): Promise<ReadonlyMap<EpochMs, number>> {
+    return this.slice.countByDay()
   }
 
   async remove(tx: Transaction): Promise<Tally> {
@@ -109,19 +86,15 @@ class ArchivedSlice implements Slice {
     const [{ step, removed: text }] = await Promise.all([record.load(tx), this.#mustBeThere()])
     if (step?.files[0]?.manifest !== part.step.files[0]?.manifest) throw this.#spoiled('the files in hand are no longer those of this run')
     const removed = readRanges(text, part.rows)
-    let told = 0
-    const tally = await this.slice.remove(tx, (digests) => {
-      const view = viewOf(digests)
-      for (let offset = 0; offset < view.byteLength; offset += DIGEST_BYTES) {
-        const number = part.numberOf(view, offset, removed)
-        if (number === undefined) throw this.#spoiled('a row came or changed between being archived and being deleted')
-        removed[number] = 1
-        told += 1
-      }
-    })
-    // A statement whose rows were told of may have been taken back for a lock that came after it.
-    if (told !== tally.affected) throw this.#spoiled('a lock was in the way')
-    if (told > 0) await this.#note(tx, removed)
+    const { digests, ...tally } = await this.slice.removeRead(tx)
+    const view = viewOf(digests)
+    for (let offset = 0; offset < view.byteLength; offset += DIGEST_BYTES) {
+      const number = part.numberOf(view, offset, removed)
+      if (number === undefined) throw this.#spoiled('a row came or changed between being archived and being deleted')
+      removed[number] = 1
+    }
+    if (view.byteLength !== tally.affected * DIGEST_BYTES) throw this.#spoiled('rows were deleted of which the database gave no digest')
+    if (tally.affected > 0) await this.#note(tx, removed)
     this.#tally = tally
     return tally
   }

@@ -4,9 +4,10 @@ import type { Archive } from './archive.ts'
 import { damaged } from './damage.ts'
 import { sha256, type Link, type Manifest, type RowsFile } from './format.ts'
 import { parseManifest } from './manifest.ts'
-import { positionOf, type ArchivePath } from './path.ts'
-import { problemOf } from './read-rows.ts'
+import { problemOf } from './read/read-rows.ts'
+import { settle } from './settle.ts'
 import type { ArchiveState } from './state.ts'
+import { positionOf, type ArchivePath } from './store/path.ts'
 
 /**
  * Before anything is deleted: the folder is the one that holds what the database says was archived. The newest link is read, with its file;
@@ -18,7 +19,7 @@ export async function openArchive(archive: Archive): Promise<void> {
   const newest = state.head === null ? undefined : await mustHold(archive, state.head)
   await mustKnow(archive, state)
   await folder.make()
-  await archive.settle()
+  await settle(archive)
   if (state.step !== undefined) await mustKnow(archive, await record.load(options.database))
   // Not before: a removal that was cut off may have taken it.
   if (newest?.file !== undefined && (await isStillNewest(archive, newest))) await mustHoldRows(archive, newest.file)

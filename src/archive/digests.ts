@@ -1,4 +1,4 @@
-import { DIGEST_BYTES } from '../database/stored-rows.ts'
+import { DIGEST_BYTES } from '../database/exporting.ts'
 
 const WORDS = DIGEST_BYTES / 4
 const FIRST_ROOM = 1_024

@@ -1,49 +1,17 @@
 import { join } from 'node:path'
-import { formatDay, formatTime, type EpochMs } from '../time.ts'
+import { formatDay, formatTime } from '../time/clock.ts'
+import type { RetentionRecord } from './archive-retention.ts'
 import type { Archive } from './archive.ts'
-import { FORMAT, MOST_LINKS, sha256, type Link, type Manifest } from './format.ts'
-import type { ArchiveFolder } from './folder.ts'
-import { readChain, removedBy, type Found } from './chain.ts'
 import { damaged } from './damage.ts'
+import { MOST_LINKS, FORMAT, sha256, type Link, type Manifest } from './format.ts'
+import { firstKeptDay, oldestDay } from './holdings.ts'
 import { manifestText } from './manifest.ts'
-import { dayOf, holdsRows, MANIFEST_SUFFIX, pathOf, rowsOf } from './path.ts'
-import { alterationOf } from './read-rows.ts'
-import type { RetentionRecord } from './retention.ts'
-import type { Step } from './state.ts'
-
-/** What whole links say of files of rows: those that should be there, and those whose time had come. */
-export interface Holdings {
-  readonly there: readonly Dated[]
-  readonly gone: readonly Dated[]
-}
-
-export interface Dated {
-  /** `2026-08-25`: of its rows, in UTC. */
-  readonly day: string
-}
-
-/** Reads every manifest. What is no part of the chain is nobody's to remove and counts for nothing: `archive verify` names it. */
-export async function holdingsOf(folder: ArchiveFolder, head: Link | null): Promise<Holdings> {
-  const { links } = await readChain(folder, await folder.list(), head)
-  const removed = removedBy(links)
-  const there: Dated[] = []
-  const gone: Dated[] = []
-  for (const { manifest } of links) {
-    if (manifest.file !== undefined) (removed.has(manifest.manifest) ? gone : there).push({ day: manifest.file.day })
-  }
-  return { there, gone }
-}
-
-/** Of which day the oldest file is, by the names alone. */
-export async function oldestDay(folder: ArchiveFolder): Promise<string | undefined> {
-  for await (const path of folder.files()) if (holdsRows(path)) return dayOf(path)
-  return undefined
-}
-
-/** Files of earlier days have had their time. The day in which the oldest row lies that is still kept is kept as a whole. */
-export function firstKeptDay(now: EpochMs, keptMs: number): string {
-  return formatDay(now - keptMs)
-}
+import { readChain, removedBy, type Found } from './read/chain.ts'
+import { alterationOf } from './read/read-rows.ts'
+import { settle } from './settle.ts'
+import type { Step } from './step.ts'
+import type { ArchiveFolder } from './store/folder.ts'
+import { MANIFEST_SUFFIX, pathOf, rowsOf } from './store/path.ts'
 
 /**
  * Removes the files of days that ended longer ago than the archive is kept, whole days only. That becomes a link of the chain: it names the
@@ -91,7 +59,7 @@ export async function expireFiles(archive: Archive, retention: RetentionRecord, 
       await record.begin(tx, step, position, '')
       await retention.noteRemoved(tx, run, { rows, bytes, files: removed.length })
     })
-    await archive.settle()
+    await settle(archive)
   }
 }
 

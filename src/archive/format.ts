@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { StoredColumn } from '../database/database.ts'
-import type { ArchivePath } from './path.ts'
+import type { StoredColumn } from '../database/exporting.ts'
+import type { ArchivePath } from './store/path.ts'
 
 /** Of the files and the manifests; a reader refuses a higher one. */
 export const FORMAT = 1

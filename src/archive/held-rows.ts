@@ -1,11 +1,13 @@
 import { createHash, hash } from 'node:crypto'
-import { DIGEST_BYTES, type Database, type Slice, type StoredRows, type TimeColumn } from '../database/database.ts'
-import { DAY, type EpochMs } from '../time.ts'
+import type { Database } from '../database/database.ts'
+import { DIGEST_BYTES, type StoredRows } from '../database/exporting.ts'
+import type { Slice, TimeColumn } from '../database/purging.ts'
+import { DAY, type EpochMs } from '../time/clock.ts'
 import { Digests, viewOf } from './digests.ts'
-import type { ArchiveFolder } from './folder.ts'
-import { lineOf } from './file-line.ts'
 import { LONGEST_ROW_BYTES, type RowsFile } from './format.ts'
-import { readRows } from './read-rows.ts'
+import { lineOf } from './read/file-line.ts'
+import { readRows } from './read/read-rows.ts'
+import type { ArchiveFolder } from './store/folder.ts'
 
 /** So many rows of files are looked for at a time: their digests take 50 bytes each, and all rows that may be they are read for them. */
 const MOST_SOUGHT = 250_000
@@ -63,12 +65,12 @@ function* portions(files: readonly RowsFile[]): Generator<readonly RowsFile[]> {
 /** What these files hold had expired by the latest of their cutoffs, as times were read when they were written. */
 async function markStored({ database, column, stopping }: SearchOptions, files: readonly RowsFile[], sought: Sought): Promise<void> {
   const cutoff = Math.max(...files.map((file) => Date.parse(file.cutoff)))
-  const rows = database.expired(column, cutoff + MARGIN_MS, LONGEST_ROW_BYTES)
+  const rows = database.exported(column, cutoff + MARGIN_MS, LONGEST_ROW_BYTES)
   let after: Slice | undefined
   while (!stopping.aborted && sought.left > 0) {
     const slice = await rows.next(SLICE_ROWS, after)
     if (slice === undefined) return
-    await slice.read!(async (batch) => sought.markAll(batch))
+    await slice.read(async (batch) => sought.markAll(batch))
     after = slice
   }
 }

@@ -1,13 +1,13 @@
 import { join } from 'node:path'
-import { pathsOf } from './archive.ts'
 import { MaintenanceError } from '../errors.ts'
 import { damaged, SHARED } from './damage.ts'
-import type { ArchiveFolder } from './folder.ts'
 import { sha256, type Kept } from './format.ts'
 import { kept, parseManifest } from './manifest.ts'
-import { manifestOf, positionOf, rowsOf, type ArchivePath } from './path.ts'
-import { alterationOf } from './read-rows.ts'
-import type { ArchiveState, Step, StepFile } from './state.ts'
+import { alterationOf } from './read/read-rows.ts'
+import type { ArchiveState } from './state.ts'
+import { pathsOf, type Step, type StepFile } from './step.ts'
+import type { ArchiveFolder } from './store/folder.ts'
+import { manifestOf, positionOf, rowsOf, type ArchivePath } from './store/path.ts'
 
 /** What lies in the folder of the step in hand. */
 export interface InHand {

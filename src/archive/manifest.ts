@@ -1,13 +1,12 @@
-import type { StoredColumn } from '../database/database.ts'
-import { archiveFailed, damaged } from './damage.ts'
-import type { ArchiveFolder } from './folder.ts'
+import type { StoredColumn } from '../database/exporting.ts'
+import { damaged, archiveFailed } from './damage.ts'
 import {
-  FORMAT,
+  MOST_LINKS,
+  sha256,
   LONGEST,
   MOST_COLUMNS,
-  MOST_LINKS,
   MOST_MANIFEST_BYTES,
-  sha256,
+  FORMAT,
   textOf,
   type DescribedFile,
   type Kept,
@@ -16,7 +15,8 @@ import {
   type Place,
   type Source,
 } from './format.ts'
-import { dayOf, holdsRows, parsePath, positionOf, rowsOf, tableOf, type ArchivePath } from './path.ts'
+import { ArchiveFolder } from './store/folder.ts'
+import { dayOf, holdsRows, parsePath, positionOf, rowsOf, tableOf, type ArchivePath } from './store/path.ts'
 
 /**
  * Reads the manifest that lies at a place. `undefined`: it is none of this format, or it does not belong there: what it says of its own path, its

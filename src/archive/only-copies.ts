@@ -4,9 +4,9 @@ import type { Archive } from './archive.ts'
 import type { Kept, RowsFile } from './format.ts'
 import { heldRows } from './held-rows.ts'
 import { parseManifest } from './manifest.ts'
-import { holdsRows, manifestOf, rowsOf, type ArchivePath } from './path.ts'
 import { countOf, readRanges } from './ranges.ts'
 import type { ArchiveState } from './state.ts'
+import { holdsRows, manifestOf, rowsOf, type ArchivePath } from './store/path.ts'
 
 /*
  * What the database says of the files in hand (that none of their rows is deleted, or which are, or that they replace others) may have been written

@@ -1,6 +1,6 @@
-import type { Query, Transaction } from '../database/database.ts'
+import type { Query, Transaction } from '../database/query.ts'
 import { readBack, rowOf } from '../database/read-back.ts'
-import { NO_GROWTH, type Growth } from './state.ts'
+import { NO_GROWTH, type Growth } from './step.ts'
 
 /** What runs did to archives, in a table with a row for each run; the archives of several tables add up in it. */
 export class RunCounts {

@@ -1,15 +1,15 @@
 import type { Archive } from './archive.ts'
-import { pathsOf } from './archive.ts'
-import { DayFiles } from './day-files.ts'
 import type { Kept } from './format.ts'
-import { lineOf } from './file-line.ts'
 import { inHandAsWritten } from './in-hand.ts'
 import { columnsOf } from './manifest.ts'
 import { mustBeElsewhere } from './only-copies.ts'
-import { mustBeInPlace } from './published.ts'
 import { countOf, rangesText, readRanges } from './ranges.ts'
-import { readRows } from './read-rows.ts'
-import { NO_GROWTH, type ArchiveState, type Step } from './state.ts'
+import { lineOf } from './read/file-line.ts'
+import { readRows } from './read/read-rows.ts'
+import type { ArchiveState } from './state.ts'
+import { pathsOf, NO_GROWTH, type Step } from './step.ts'
+import { DayFiles } from './write/day-files.ts'
+import { mustBeInPlace } from './write/published.ts'
 
 /**
  * Brings the files in hand to their end, after a crash as after a part of which some rows stayed: what is left in the archive is exactly what
@@ -38,7 +38,7 @@ export async function settle(archive: Archive): Promise<void> {
       return options.underLease((tx) => record.close(tx, nothing))
     }
     await folder.publish(step.files.flatMap(pathsOf), step.drafts)
-    await mustBeInPlace(archive, step)
+    await mustBeInPlace(folder, step, () => archive.confirmLease())
     if (count === rows) {
       await folder.remove(step.obsolete)
       await folder.setAside(step.reconciled?.setAside ?? [])

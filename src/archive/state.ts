@@ -1,11 +1,12 @@
-import type { Query, Transaction } from '../database/database.ts'
+import type { Query, Transaction } from '../database/query.ts'
 import { readBack, rowOf } from '../database/read-back.ts'
 import { orNothing, storedCount, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
-import type { EpochMs } from '../time.ts'
+import type { EpochMs } from '../time/clock.ts'
 import { archiveFailed } from './damage.ts'
 import { NO_RUN, type Link } from './format.ts'
-import { archivePath, type ArchivePath } from './path.ts'
 import { RunCounts } from './run-counts.ts'
+import type { Growth, Step } from './step.ts'
+import { archivePath } from './store/path.ts'
 import { archiveTexts, MOST_STEP_BYTES, parseStep, refuseLong } from './stored-step.ts'
 
 /** Made by migration 005. */
@@ -25,37 +26,6 @@ export interface ArchiveState {
   /** Which rows of the step's files are deleted; see `ranges.ts`. */
   readonly removed: string | null
 }
-
-/** Files in hand: complete, and in their places or on the way there. */
-export interface Step {
-  readonly run: number
-  /** How the names of its files begin until they are in their places. */
-  readonly drafts: string
-  /** In the order of the chain. */
-  readonly files: readonly StepFile[]
-  /** What goes when the step is done: files that these replace, or whose time has come. */
-  readonly obsolete: readonly ArchivePath[]
-  /** What becomes of files that an earlier state of this database knew nothing of; see `reconcile.ts`. */
-  readonly reconciled?: { readonly joined: readonly ArchivePath[]; readonly setAside: readonly ArchivePath[] } | undefined
-  /** By how much the archive grows, in rows, bytes on disk and files; negative where files are removed. */
-  readonly growth: Growth
-  /** The latest time of a row in it. */
-  readonly newestAt: EpochMs | null
-}
-
-export interface StepFile extends Link {
-  /** Of the rows; a removal has none. */
-  readonly path?: ArchivePath
-  readonly rows: number
-}
-
-export interface Growth {
-  readonly rows: number
-  readonly bytes: number
-  readonly files: number
-}
-
-export const NO_GROWTH: Growth = { rows: 0, bytes: 0, files: 0 }
 
 /** All that is written under the lease; what `archive verify` notes is not. */
 type StoredState = {

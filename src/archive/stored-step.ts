@@ -1,8 +1,8 @@
 import { isLonger, textUpTo } from '../database/stored-values.ts'
 import { damaged } from './damage.ts'
-import { isDrafts } from './drafts.ts'
-import { archivePath, holdsRows, rowsOf, type ArchivePath } from './path.ts'
-import type { Growth, Step, StepFile } from './state.ts'
+import type { Growth, Step, StepFile } from './step.ts'
+import { archivePath, holdsRows, rowsOf, type ArchivePath } from './store/path.ts'
+import { isDrafts } from './write/draft-names.ts'
 
 /** A part has far fewer rows, and a step far fewer files. */
 const MOST_ROWS = 2 ** 24

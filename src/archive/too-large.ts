@@ -1,4 +1,4 @@
-import type { TooLarge } from '../database/database.ts'
+import type { TooLarge } from '../database/exporting.ts'
 import { LONGEST_ROW } from './format.ts'
 
 /** Of rows that the archive does not take. */

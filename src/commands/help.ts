@@ -1,6 +1,6 @@
 import { JOBS } from '../catalogue.ts'
 import { describeSettings } from '../config/schema.ts'
-import { ACCEPTABLE } from '../retention/safety.ts'
+import { ACCEPTABLE } from '../purge/safety.ts'
 
 /** `--help`. */
 export function helpText(): string {

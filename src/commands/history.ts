@@ -1,12 +1,12 @@
 import type { ExitCode } from '../errors.ts'
-import { RUNS } from '../jobs/history.ts'
-import { runsSince, runTables, type PastRun } from '../jobs/past-runs.ts'
-import { withProgram, type ProgramOptions } from '../program.ts'
 import { jsonDocument } from '../observe/control-characters.ts'
+import { withProgram, type ProgramOptions } from '../program.ts'
+import { runsSince, runTables, type PastRun } from '../runs/past-runs.ts'
+import { RUNS } from '../runs/run-records.ts'
 import { historyDocument } from '../status/document.ts'
+import { durationText } from '../status/sentences.ts'
 import { historyText } from '../terminal/history-text.ts'
 import { styleOf } from '../terminal/style.ts'
-import { durationText } from '../status/words.ts'
 
 export interface HistoryRequest {
   /** Names from the catalogue; empty: all. */

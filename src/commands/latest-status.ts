@@ -1,6 +1,6 @@
 import type { Program } from '../program.ts'
 import { latestStatus, type LatestStatus } from '../status/latest.ts'
-import { readStatus } from '../status/status.ts'
+import { readStatus } from '../status/read-status.ts'
 import { statusContextOf } from './status-context.ts'
 
 /** The status of this program's own database, as its settings have it. */

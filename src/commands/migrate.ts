@@ -1,5 +1,5 @@
 import type { ExitCode } from '../errors.ts'
-import { pendingMigrations } from '../migrations/migrate.ts'
+import { pendingMigrations } from '../migrations/apply-migrations.ts'
 import type { Program } from '../program.ts'
 import { applyMigrations } from './migrations.ts'
 

@@ -1,4 +1,4 @@
-import { migrate } from '../migrations/migrate.ts'
+import { migrate } from '../migrations/apply-migrations.ts'
 import type { Program } from '../program.ts'
 
 /** Applies what is pending, unless the settings say that somebody else does. */

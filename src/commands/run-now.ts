@@ -1,17 +1,17 @@
-import type { Estimate } from '../database/database.ts'
-import { gravest, type ExitCode } from '../errors.ts'
-import type { RunResult } from '../jobs/result.ts'
-import { runJob } from '../jobs/run-job.ts'
 import type { JobSettings } from '../config/load.ts'
-import { pendingMigrations } from '../migrations/migrate.ts'
+import type { Estimate } from '../database/purging.ts'
+import { gravest, type ExitCode } from '../errors.ts'
+import { pendingMigrations } from '../migrations/apply-migrations.ts'
 import type { View } from '../observe/view.ts'
 import type { Program } from '../program.ts'
-import { cutoffOf } from '../retention/rule.ts'
-import type { Accepted } from '../retention/safety.ts'
-import { leaveMetrics } from './leave-metrics.ts'
-import { applyMigrations } from './migrations.ts'
+import { cutoffOf } from '../purge/cutoff.ts'
+import type { Accepted } from '../purge/safety.ts'
+import type { RunResult } from '../runs/result.ts'
+import { runJob } from '../runs/run-job.ts'
 import { tellPending } from './migrate.ts'
+import { applyMigrations } from './migrations.ts'
 import { openRunner } from './runner.ts'
+import { writeTextfileMetrics } from './textfile-metrics.ts'
 
 export interface RunNowRequest {
   /** Names from the catalogue; empty: all. */
@@ -35,14 +35,14 @@ export async function runNow(program: Program, request: RunNowRequest): Promise<
     if (jobs.length > 0 && !jobs.includes(chosen.job.name)) continue
     const { job, retentionMs, enabled } = chosen
     if (enabled) view?.expect(job.name, await estimated(program, chosen))
-    const tellDay = dryRun && enabled && job.retention !== undefined ? view?.days(job.name) : undefined
-    const run = { tellDay, job, retentionMs, trigger: 'run-now', slot: undefined, dryRun, accepted, stopping: shutdown.stopping } as const
+    const byDay = view !== undefined && job.retention !== undefined
+    const run = { byDay, job, retentionMs, trigger: 'run-now', slot: undefined, dryRun, accepted, stopping: shutdown.stopping } as const
     const result = enabled ? await runJob(runner, run) : disabled(chosen, dryRun)
     events.jobFinished(result)
     results.push(result)
   }
   view?.summarize(results)
-  await leaveMetrics(program)
+  await writeTextfileMetrics(program)
   return gravest(results.map(({ exitCode }) => exitCode))
 }
 
@@ -55,7 +55,7 @@ async function showPending({ database, migrationFiles }: Program, view: View): P
 async function estimated({ database, view }: Program, { job, retentionMs }: JobSettings): Promise<Estimate | undefined> {
   if (view === undefined) return undefined
   try {
-    return await database.expired(job, cutoffOf(job, retentionMs, await database.now())).estimate()
+    return await database.expired(job, cutoffOf(retentionMs, await database.now())).estimate()
   } catch {
     return undefined
   }
@@ -73,6 +73,7 @@ function disabled({ job }: JobSettings, dryRun: boolean): RunResult {
     exitCode: 0,
     deleted: 0,
     expired: dryRun ? 0 : undefined,
+    expiredByDay: undefined,
     batches: 0,
     undated: 0,
     unreadable: 0,

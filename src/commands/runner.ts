@@ -1,14 +1,14 @@
 import type { Settings } from '../config/load.ts'
-import { LEASES, RUNS } from '../jobs/history.ts'
-import { persistently } from '../jobs/persistence.ts'
-import type { RunnerOptions } from '../jobs/run-job.ts'
 import { archivePlanOf, type Program } from '../program.ts'
-import { DAY, formatDuration } from '../time.ts'
+import type { RunContext } from '../runs/run-context.ts'
+import { LEASES, RUNS } from '../runs/run-records.ts'
+import { withRetry } from '../runs/with-retry.ts'
+import { DAY, formatDuration } from '../time/clock.ts'
 
 /** What runs have in common. Once migrations are done: whether the tables are there that runs are recorded in is looked up here, once. */
-export async function openRunner(program: Program): Promise<RunnerOptions> {
+export async function openRunner(program: Program): Promise<RunContext> {
   const { host, settings, events, database, shutdown } = program
-  const recorded = await persistently({ database, clock: host.clock, stopping: shutdown.stopping }, () => hasTables(program))
+  const recorded = await withRetry({ database, clock: host.clock, stopping: shutdown.stopping }, () => hasTables(program))
   if (!recorded)
     events.warning(
       `${RUNS} and ${LEASES} are missing: runs are not recorded, other workers are not kept from the same job, and missed runs are not made up for after a restart`,
@@ -26,7 +26,7 @@ export async function openRunner(program: Program): Promise<RunnerOptions> {
   }
 }
 
-function archiveTarget(program: Program): RunnerOptions['archive'] {
+function archiveTarget(program: Program): RunContext['archive'] {
   const plan = archivePlanOf(program)
   return plan.enabled ? plan : undefined
 }

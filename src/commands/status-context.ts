@@ -1,5 +1,5 @@
 import { archivePlanOf, type Program } from '../program.ts'
-import type { StatusContext } from '../status/status.ts'
+import type { StatusContext } from '../status/read-status.ts'
 
 export function statusContextOf({ host, settings, migrationFiles }: Omit<Program, 'database'>): StatusContext {
   return {

@@ -1,12 +1,11 @@
-import type { ExitCode } from '../errors.ts'
-import { doneUntil } from '../jobs/last-run.ts'
-import { persistently } from '../jobs/persistence.ts'
-import { runJob } from '../jobs/run-job.ts'
-import { NOTHING_ACCEPTED } from '../retention/safety.ts'
-import { startHeartbeat } from '../observe/heartbeat.ts'
 import type { JobSettings } from '../config/load.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf, type ExitCode } from '../errors.ts'
+import { startHeartbeat } from '../observe/heartbeat.ts'
 import type { Program } from '../program.ts'
+import { NOTHING_ACCEPTED } from '../purge/safety.ts'
+import { doneUntil } from '../runs/last-run.ts'
+import { runJob } from '../runs/run-job.ts'
+import { withRetry } from '../runs/with-retry.ts'
 import { overdueSlot } from '../schedule/catch-up.ts'
 import { startScheduler, type Scheduled } from '../schedule/scheduler.ts'
 import { applyMigrations } from './migrations.ts'
@@ -60,7 +59,7 @@ async function scheduledJobs(program: Program, enabled: readonly JobSettings[]):
       async overdue() {
         try {
           const ask = (): Promise<number | undefined> => doneUntil(database, clock, job.name)
-          const since = recorded ? await persistently({ database, clock, stopping }, ask) : undefined
+          const since = recorded ? await withRetry({ database, clock, stopping }, ask) : undefined
           return overdueSlot(schedule, settings.schedule.timeZone, since ?? known, clock.now())
         } catch (error) {
           if (!stopping.aborted) events.jobWarning(job.name, `whether a run was missed cannot be told: ${messageOf(error)}`)

@@ -2,11 +2,9 @@ import { resolve } from 'node:path'
 import { messageOf } from '../errors.ts'
 import { readGiven } from '../files.ts'
 import { FORMATS } from './formats.ts'
-import type { Given, Layer } from './layer.ts'
+import type { Environment, Given, Layer } from './layer.ts'
 import { isPlatformAddress, nearMisses } from './near-misses.ts'
 import { DATABASE_URL_FILE, SETTINGS, type Setting } from './schema.ts'
-
-export type Environment = Readonly<Record<string, string | undefined>>
 
 /** What the environment says. An empty variable counts as not set. */
 export function readEnvironment(env: Environment, workingDirectory: string): Layer {

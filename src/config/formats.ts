@@ -1,10 +1,10 @@
-import { schemaNameProblem } from '../database/schema-name.ts'
-import { parseDatabaseUrl } from '../database/url.ts'
+import { parseDatabaseUrl } from '../database/url/database-url.ts'
+import { schemaNameProblem } from '../database/url/schema-name.ts'
 import { messageOf } from '../errors.ts'
-import { withoutCredentials } from '../foreign-text.ts'
 import { isHostPattern } from '../http/hosts.ts'
 import { scheduleProblem } from '../schedule/expression.ts'
-import { DAY, formatDuration, parseDuration } from '../time.ts'
+import { withoutCredentials } from '../secrets/foreign-text.ts'
+import { DAY, formatDuration, parseDuration } from '../time/clock.ts'
 
 /** What a setting can hold. convict's own formats coerce in silence, so none of them is used. */
 export type FormatName =

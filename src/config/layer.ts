@@ -18,3 +18,5 @@ export interface Layer {
   /** What somebody probably did not mean; absent: nothing. */
   readonly warnings?: readonly string[]
 }
+
+export type Environment = Readonly<Record<string, string | undefined>>

@@ -1,5 +1,5 @@
 import { JOBS } from '../catalogue.ts'
-import type { Environment } from './environment.ts'
+import type { Environment } from './layer.ts'
 import { nearest } from './nearest.ts'
 import { SETTINGS } from './schema.ts'
 

@@ -1,6 +1,6 @@
 import convict from 'convict'
 import { JOBS, type Job } from '../catalogue.ts'
-import { DAY, formatDuration } from '../time.ts'
+import { DAY, formatDuration } from '../time/clock.ts'
 import { FORMATS, type FormatName, type Limits } from './formats.ts'
 
 /** One setting, as convict takes it. */

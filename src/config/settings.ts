@@ -1,6 +1,7 @@
 import { JOBS, type Job } from '../catalogue.ts'
-import { displayUrl, parseDatabaseUrl, type DatabaseUrl } from '../database/url.ts'
-import { parseDuration } from '../time.ts'
+import { displayUrl, parseDatabaseUrl } from '../database/url/database-url.ts'
+import type { DatabaseUrl } from '../database/url/url-types.ts'
+import { parseDuration } from '../time/clock.ts'
 import { FOREVER } from './formats.ts'
 import { SETTINGS, type LogFormat, type LogLevel, type Values } from './schema.ts'
 

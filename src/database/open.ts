@@ -1,14 +1,14 @@
 import type { Database, Label, OpenOptions } from './database.ts'
-import type { DatabaseUrl } from './url.ts'
+import type { DatabaseUrl } from './url/url-types.ts'
 
 /** Connects to the database that the URL names; only its engine’s driver is loaded. Rejects with a `DatabaseError` when it cannot be reached or used. */
 export async function openDatabase(options: OpenOptions): Promise<Database> {
   const { url } = options
   switch (url.engine) {
     case 'postgres':
-      return (await import('./postgres/open.ts')).openPostgres({ ...options, url })
+      return (await import('./postgres/postgres-database.ts')).openPostgres({ ...options, url })
     case 'sqlite':
-      return (await import('./sqlite/open.ts')).openSqlite({ ...options, url })
+      return (await import('./sqlite/sqlite-database.ts')).openSqlite({ ...options, url })
   }
 }
 
@@ -16,8 +16,8 @@ export async function openDatabase(options: OpenOptions): Promise<Database> {
 export async function labelOf(url: DatabaseUrl): Promise<Label> {
   switch (url.engine) {
     case 'postgres':
-      return (await import('./postgres/connect.ts')).postgresLabel(url)
+      return (await import('./postgres/connection/connect.ts')).postgresLabel(url)
     case 'sqlite':
-      return (await import('./sqlite/file.ts')).sqliteLabel(url.file)
+      return (await import('./sqlite/connection/database-file.ts')).sqliteLabel(url.file)
   }
 }

@@ -1,4 +1,5 @@
-import { DatabaseError, type Query, type Value } from './database.ts'
+import { DatabaseError } from './database-error.ts'
+import type { Query, Value } from './query.ts'
 
 /** Columns by name. */
 export type Columns = Readonly<Record<string, Value>>

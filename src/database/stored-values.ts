@@ -1,5 +1,5 @@
-import type { EpochMs } from '../time.ts'
-import { DatabaseError } from './database.ts'
+import type { EpochMs } from '../time/clock.ts'
+import { DatabaseError } from './database-error.ts'
 
 /**
  * What is read from the worker's own tables. Anybody who may write to them may have written it: a text of any length, and on SQLite, whose columns take

@@ -1,10 +1,10 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server as HttpParser, type ServerResponse } from 'node:http'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { MaintenanceError, messageOf } from '../errors.ts'
-import { SECOND } from '../time.ts'
+import { SECOND } from '../time/clock.ts'
 import { BoundedConnections } from './bounded-connections.ts'
+import { plain, shared, type Page, type Route, type Routes } from './drawn-pages.ts'
 import { hostRule, isLoopback, type HostRule } from './hosts.ts'
-import { plain, shared, type Page, type Route, type Routes } from './pages.ts'
 import { SingleRequest } from './single-request.ts'
 import { targetOf } from './target.ts'
 

@@ -1,11 +1,13 @@
-import { DatabaseError, type ApplyOutside, type ApplyTransaction, type Database } from '../database/database.ts'
-import { formatDuration, SECOND, type Clock } from '../time.ts'
-import { runsOutsideTransaction } from './directives.ts'
-import type { MigrationFile } from './files.ts'
+import { DatabaseError } from '../database/database-error.ts'
+import type { Database } from '../database/database.ts'
+import type { ApplyOutside, ApplyTransaction } from '../database/migrating.ts'
+import { formatDuration, SECOND, type Clock } from '../time/clock.ts'
+import { buildIndexes } from './indexes/build-indexes.ts'
 import { isRecorded, makeLedger, record } from './ledger.ts'
 import { migrationFailure } from './migration-failure.ts'
-import { buildIndexes } from './build-indexes.ts'
-import { splitStatements, type Statement } from './statements.ts'
+import type { MigrationFile } from './migration-files.ts'
+import { runsOutsideTransaction } from './sql/directives.ts'
+import { splitStatements, type Statement } from './sql/statements.ts'
 
 export interface Application {
   readonly file: MigrationFile
@@ -38,7 +40,7 @@ export async function applyFile(application: Application): Promise<number | unde
     try {
       return await attemptFile(application, attempt)
     } catch (error) {
-      const busy = error instanceof DatabaseError && error.trouble === 'busy'
+      const busy = error instanceof DatabaseError && error.kind === 'busy'
       if (busy && signal.aborted) return undefined
       const waitedMs = clock.monotonicMs() - began
       if (!busy || waitedMs + pauseMs > lockTimeoutMs) throw migrationFailure(file, attempt.statement, error)

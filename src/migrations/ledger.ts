@@ -1,9 +1,12 @@
-import { MaintenanceError } from '../errors.ts'
-import { DatabaseError, type Database, type Query, type Relation } from '../database/database.ts'
+import { DatabaseError } from '../database/database-error.ts'
+import type { Database } from '../database/database.ts'
+import type { Relation } from '../database/migrating.ts'
+import type { Query } from '../database/query.ts'
 import { readBack } from '../database/read-back.ts'
-import { boundedText, storedCount, storedText, storedTime } from '../database/stored-values.ts'
-import type { EpochMs } from '../time.ts'
-import type { MigrationFile } from './files.ts'
+import { storedTime, storedCount, storedText, boundedText } from '../database/stored-values.ts'
+import { MaintenanceError } from '../errors.ts'
+import type { EpochMs } from '../time/clock.ts'
+import type { MigrationFile } from './migration-files.ts'
 
 /** Where the worker records what it applied. Made by the runner, not by a migration. */
 export const LEDGER = 'maintenance_migrations'
@@ -30,7 +33,7 @@ export async function readLedger(database: Database): Promise<Ledger> {
     const { rows } = await database.query<StoredRow>(`SELECT ${SELECTED} FROM ${database.named(LEDGER)} ORDER BY version`)
     return rows.map(ledgerRow)
   } catch (error) {
-    if (!(error instanceof DatabaseError) || error.trouble !== 'forbidden') throw error
+    if (!(error instanceof DatabaseError) || error.kind !== 'forbidden') throw error
     throw new DatabaseError('forbidden', [...error.lines, GRANT], { cause: error })
   }
 }

@@ -1,10 +1,10 @@
-import { DatabaseError, type Trouble } from '../database/database.ts'
+import { DatabaseError, type ErrorKind } from '../database/database-error.ts'
 import { MaintenanceError } from '../errors.ts'
-import { runsOutsideTransaction } from './directives.ts'
 import { padded } from './file-names.ts'
-import type { MigrationFile } from './files.ts'
-import { placeOf } from './statement-rules.ts'
-import { splitStatements, type Statement } from './statements.ts'
+import type { MigrationFile } from './migration-files.ts'
+import { runsOutsideTransaction } from './sql/directives.ts'
+import { placeOf } from './sql/statement-rules.ts'
+import { splitStatements, type Statement } from './sql/statements.ts'
 
 /**
  * What is told when a file did not go through: where, with the line and a caret, and where the database stands now. What a person has to mend
@@ -17,10 +17,10 @@ export function migrationFailure(file: MigrationFile, statement: Statement | und
   if (!(error instanceof DatabaseError)) return error
   const lines = [...after(where(file, statement, error), error), ...excerpt(file, statement, error)]
   // Whether a lost COMMIT took effect is not known yet.
-  if (error.trouble !== 'lost') lines.push(whatStands(file, statement))
+  if (error.kind !== 'lost') lines.push(whatStands(file, statement))
   const problems = [...lines, ...advice(error)]
-  return MENDED_OUTSIDE.has(error.trouble)
-    ? new DatabaseError(error.trouble, problems, { cause: error })
+  return MENDED_OUTSIDE.has(error.kind)
+    ? new DatabaseError(error.kind, problems, { cause: error })
     : new MaintenanceError('MIGRATION_FAILED', problems, { cause: error })
 }
 
@@ -37,7 +37,7 @@ export function whatStands(file: MigrationFile, statement?: Statement): string {
   return `${done}the database still counts as ${at}: the next start runs this file again, which is safe`
 }
 
-const MENDED_OUTSIDE: ReadonlySet<Trouble> = new Set<Trouble>(['forbidden', 'read-only', 'lost', 'unreachable', 'invalid', 'refused'])
+const MENDED_OUTSIDE: ReadonlySet<ErrorKind> = new Set<ErrorKind>(['forbidden', 'read-only', 'lost', 'unreachable', 'invalid', 'refused'])
 
 function where(file: MigrationFile, statement: Statement | undefined, error: DatabaseError): string {
   if (statement === undefined) return `${file.path}:`
@@ -67,12 +67,12 @@ function excerpt(file: MigrationFile, statement: Statement | undefined, error: D
   return [`  ${gutter}${source}`, `  ${' '.repeat(gutter.length)}${indent}^`]
 }
 
-function advice({ trouble }: DatabaseError): string[] {
-  if (trouble === 'forbidden') {
+function advice({ kind }: DatabaseError): string[] {
+  if (kind === 'forbidden') {
     return [
       'connect as the role that owns the tables, or as a member of it, with CREATE on their schema; ' +
         'or run `mcp-gateway-maintenance migrate` once as that role, and grant the worker SELECT on the history and SELECT, DELETE on the tables it purges',
     ]
   }
-  return trouble === 'busy' ? ['start the worker again when whoever holds the lock has finished'] : []
+  return kind === 'busy' ? ['start the worker again when whoever holds the lock has finished'] : []
 }

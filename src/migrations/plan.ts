@@ -1,8 +1,8 @@
-import { formatTime } from '../time.ts'
+import { formatTime } from '../time/clock.ts'
 import { EARLIER_TEXTS } from './earlier-texts.ts'
 import { padded } from './file-names.ts'
-import type { MigrationFile } from './files.ts'
 import type { LedgerRow } from './ledger.ts'
+import type { MigrationFile } from './migration-files.ts'
 
 export type Plan =
   | { readonly kind: 'ready'; readonly pending: readonly MigrationFile[] }

@@ -1,10 +1,11 @@
-import { withoutCredentials } from '../foreign-text.ts'
-import type { DatabaseError, DatabaseListener, Label } from '../database/database.ts'
+import type { DatabaseError } from '../database/database-error.ts'
+import type { DatabaseListener, Label } from '../database/database.ts'
 import { linesOf, MaintenanceError, messageOf } from '../errors.ts'
-import type { RunResult } from '../jobs/result.ts'
-import type { RunListener } from '../jobs/run-job.ts'
-import type { MigrationListener } from '../migrations/migrate.ts'
-import { formatTime } from '../time.ts'
+import type { MigrationListener } from '../migrations/apply-migrations.ts'
+import type { RunResult } from '../runs/result.ts'
+import type { RunListener } from '../runs/run-context.ts'
+import { withoutCredentials } from '../secrets/foreign-text.ts'
+import { formatTime } from '../time/clock.ts'
 import type { Log } from './log.ts'
 
 /** Everything the program tells: one function an event, one line each. */

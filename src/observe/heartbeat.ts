@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { messageOf } from '../errors.ts'
 import { openOwn } from '../files.ts'
-import { SECOND, type Clock } from '../time.ts'
+import { SECOND, type Clock } from '../time/clock.ts'
 
 const BEAT_MS = 30 * SECOND
 const MODE = 0o640

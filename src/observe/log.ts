@@ -1,7 +1,6 @@
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino'
-import { formatTime, type Clock } from '../time.ts'
+import { formatTime, type Clock } from '../time/clock.ts'
 import { visible, visibleJson, visibleLines } from './control-characters.ts'
-import type { View } from './view.ts'
 
 export type Log = Logger
 
@@ -15,7 +14,7 @@ export interface LogOptions {
   readonly coloured: boolean
   readonly clock: Clock
   /** What shows the course of things on the same terminal: it is handed the lines to write, of what it does not show itself. */
-  readonly view?: Pick<View, 'log'> | undefined
+  readonly view?: { log(text: string): void } | undefined
 }
 
 /** Written synchronously: a line that was logged is out, also when the process is killed right after. */

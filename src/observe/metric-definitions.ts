@@ -1,6 +1,6 @@
 import { JOBS } from '../catalogue.ts'
-import { OUTCOMES } from '../jobs/result.ts'
-import { PAUSE_REASONS } from '../retention/pacer.ts'
+import { PAUSE_REASONS } from '../purge/pacer.ts'
+import { OUTCOMES } from '../runs/result.ts'
 
 /** One metric, as data: what is served, written and documented follows from it. */
 export interface MetricDefinition {

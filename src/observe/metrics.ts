@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { Status } from '../status/status.ts'
-import { SECOND, type Clock, type EpochMs } from '../time.ts'
+import type { Status } from '../status/read-status.ts'
+import { SECOND, type Clock, type EpochMs } from '../time/clock.ts'
 import type { Listener } from './fan-out.ts'
 import { KEPT, METRICS, type MetricDefinition } from './metric-definitions.ts'
 

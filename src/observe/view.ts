@@ -1,5 +1,5 @@
-import type { Estimate, TellDay } from '../database/database.ts'
-import type { RunResult } from '../jobs/result.ts'
+import type { Estimate } from '../database/purging.ts'
+import type { RunResult } from '../runs/result.ts'
 import type { Listener } from './fan-out.ts'
 
 /** What a terminal shows of a run beside its log, which is written through it so that neither garbles the other. */
@@ -11,8 +11,6 @@ export interface View extends Disposable {
   pending(migrations: readonly string[]): void
   /** Before a job runs: what waits for it; `undefined`: that is not known. */
   expect(job: string, estimate: Estimate | undefined): void
-  /** For what a dry run of a job counts. */
-  days(job: string): TellDay
   /** All results are in. */
   summarize(results: readonly RunResult[]): void
 }

@@ -1,5 +1,5 @@
-import { lastInstantShowing, wallClock } from '../database/wall-clock.ts'
-import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from '../time.ts'
+import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from '../time/clock.ts'
+import { lastInstantShowing, wallClock } from '../time/zones.ts'
 import { readSchedule } from './cron.ts'
 
 /** No schedule is looked for further back. */

@@ -1,5 +1,5 @@
 import { createTask, parse } from 'node-cron'
-import { MINUTE, type EpochMs } from '../time.ts'
+import { MINUTE, type EpochMs } from '../time/clock.ts'
 
 /** A schedule that ticks until it is stopped. */
 export interface Ticking {

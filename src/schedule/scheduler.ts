@@ -1,4 +1,4 @@
-import { SECOND, type Clock, type EpochMs } from '../time.ts'
+import { SECOND, type Clock, type EpochMs } from '../time/clock.ts'
 import { everySlot, type Ticking } from './cron.ts'
 
 export interface Scheduled {

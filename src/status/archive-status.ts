@@ -1,11 +1,12 @@
-import { ArchiveFolder } from '../archive/folder.ts'
+import { lagOf, readSummary, type ArchiveSummary } from '../archive/archive-summary.ts'
 import { LONGEST_ROW_BYTES, type Link } from '../archive/format.ts'
 import { ARCHIVES } from '../archive/state.ts'
+import { ArchiveFolder } from '../archive/store/folder.ts'
 import { tooLargeSentence } from '../archive/too-large.ts'
-import { lagOf, readSummary, type ArchiveSummary } from '../archive/summary.ts'
-import type { Database, Relation } from '../database/database.ts'
+import type { Database } from '../database/database.ts'
+import type { Relation } from '../database/migrating.ts'
 import { messageOf } from '../errors.ts'
-import { formatDay, type EpochMs } from '../time.ts'
+import { formatDay, type EpochMs } from '../time/clock.ts'
 import type { JobStatus } from './job-status.ts'
 import { asked } from './question.ts'
 
@@ -69,7 +70,7 @@ const MOST_JUDGED = 1_000
 
 async function tooLargeOf(database: Database, { job, backlog }: JobStatus): Promise<string | undefined> {
   if (backlog === undefined || backlog.rows === 0) return undefined
-  const found = await database.expired(job, backlog.cutoff, LONGEST_ROW_BYTES).tooLarge(MOST_JUDGED)
+  const found = await database.exported(job, backlog.cutoff, LONGEST_ROW_BYTES).tooLarge(MOST_JUDGED)
   return found.rows === 0 ? undefined : tooLargeSentence(job.table, found)
 }
 

@@ -1,9 +1,9 @@
-import type { JobStatus } from './job-status.ts'
-import { unrecorded } from './observed.ts'
 import type { ArchiveStatus } from './archive-status.ts'
+import type { JobStatus } from './job-status.ts'
 import type { MigrationsStatus } from './migrations-status.ts'
-import type { Status } from './status.ts'
-import { minuteText } from './words.ts'
+import { unrecorded } from './observed.ts'
+import type { Status } from './read-status.ts'
+import { minuteText } from './sentences.ts'
 
 /** What a person should look at, a sentence each; none: all is well. What is disabled is meant to be as it is. */
 export function attentionOf({

@@ -1,6 +1,6 @@
-import type { Query } from '../database/database.ts'
+import type { Query } from '../database/query.ts'
 import { boundedText } from '../database/stored-values.ts'
-import { DAY, HOUR, type EpochMs } from '../time.ts'
+import { DAY, HOUR, type EpochMs } from '../time/clock.ts'
 
 /** Rows that were deleted, by the UTC day on which their run began. */
 export interface DeletedByDay {

@@ -1,11 +1,11 @@
-import type { Growth } from '../archive/state.ts'
-import type { PastRun } from '../jobs/past-runs.ts'
-import { formatDay, formatDuration, formatTime, type EpochMs } from '../time.ts'
+import type { Growth } from '../archive/step.ts'
+import type { PastRun } from '../runs/past-runs.ts'
+import { formatDay, formatDuration, formatTime, type EpochMs } from '../time/clock.ts'
 import type { ArchiveStatus } from './archive-status.ts'
 import { attentionOf } from './attention.ts'
 import type { DeletedByDay } from './deleted-by-day.ts'
 import type { JobStatus } from './job-status.ts'
-import type { Status } from './status.ts'
+import type { Status } from './read-status.ts'
 
 /** A status as `docs/status.schema.json` describes it: names and meanings stay, more may be added. Times are ISO 8601 in UTC; null: not known, or none. */
 export function statusDocument(status: Status) {

@@ -1,14 +1,15 @@
 import type { Job } from '../catalogue.ts'
-import type { Database, Estimate } from '../database/database.ts'
-import { LEASES } from '../jobs/history.ts'
-import { doneUntil } from '../jobs/last-run.ts'
-import { holderOf } from '../jobs/lease.ts'
-import { lastEnded, lastRuns, lastSuccessAt, openSince, type PastRun, type RunTables } from '../jobs/past-runs.ts'
-import { cutoffOf } from '../retention/rule.ts'
+import type { Database } from '../database/database.ts'
+import type { Estimate } from '../database/purging.ts'
+import { cutoffOf } from '../purge/cutoff.ts'
+import { doneUntil } from '../runs/last-run.ts'
+import { holderOf } from '../runs/lease.ts'
+import { lastEnded, lastRuns, lastSuccessAt, openSince, type PastRun, type RunTables } from '../runs/past-runs.ts'
+import { LEASES } from '../runs/run-records.ts'
 import { overdueSlot } from '../schedule/catch-up.ts'
 import { nextSlot } from '../schedule/cron.ts'
-import { inWords } from '../schedule/words.ts'
-import { MINUTE, type Clock, type EpochMs } from '../time.ts'
+import { inWords } from '../schedule/in-words.ts'
+import { MINUTE, type Clock, type EpochMs } from '../time/clock.ts'
 import { asked } from './question.ts'
 
 /** A job as it is configured. */
@@ -71,7 +72,7 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
   const record = tables === undefined ? undefined : await asked(() => readRecord(database, tables, job.name, at))
   const done = tables !== undefined && enabled ? await asked(() => doneUntil(database, clock, job.name, at)) : undefined
   const inspection = await asked(() => database.inspect(job))
-  const cutoff = cutoffOf(job, retentionMs, at)
+  const cutoff = cutoffOf(retentionMs, at)
   // Also where a run would fail: what waits is worth knowing all the more.
   const estimate = inspection.answer?.kind === 'absent' ? undefined : await asked(() => database.expired(job, cutoff).estimate())
   return {

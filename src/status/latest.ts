@@ -1,5 +1,5 @@
-import type { Clock } from '../time.ts'
-import type { Status } from './status.ts'
+import type { Clock } from '../time/clock.ts'
+import type { Status } from './read-status.ts'
 
 /** The status as it was last read, for those who ask often and must not wait. */
 export interface LatestStatus {

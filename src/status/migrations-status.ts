@@ -1,8 +1,8 @@
 import type { Database } from '../database/database.ts'
-import type { MigrationFile } from '../migrations/files.ts'
+import { pendingMigrations } from '../migrations/apply-migrations.ts'
 import { readLedger } from '../migrations/ledger.ts'
-import { pendingMigrations } from '../migrations/migrate.ts'
-import type { EpochMs } from '../time.ts'
+import type { MigrationFile } from '../migrations/migration-files.ts'
+import type { EpochMs } from '../time/clock.ts'
 import { asked } from './question.ts'
 
 export interface MigrationsStatus {

@@ -1,4 +1,4 @@
-import { DatabaseError } from '../database/database.ts'
+import { DatabaseError } from '../database/database-error.ts'
 import { MaintenanceError } from '../errors.ts'
 
 export interface Asked<T> {
@@ -12,7 +12,7 @@ export async function asked<T>(question: () => Promise<T>): Promise<Asked<T>> {
   try {
     return { answer: await question(), problem: undefined }
   } catch (error) {
-    if (!(error instanceof MaintenanceError) || (error instanceof DatabaseError && GONE.has(error.trouble))) throw error
+    if (!(error instanceof MaintenanceError) || (error instanceof DatabaseError && GONE.has(error.kind))) throw error
     return { answer: undefined, problem: error.message }
   }
 }

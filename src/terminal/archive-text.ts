@@ -1,9 +1,9 @@
-import type { ArchiveSummary, Verdict } from '../archive/summary.ts'
+import type { ArchiveSummary, Verdict } from '../archive/archive-summary.ts'
 import type { ArchiveStatus } from '../status/archive-status.ts'
-import { formatDuration, type EpochMs } from '../time.ts'
+import { agoText, countText, durationText, rowsText, sizeText, zonedText } from '../status/sentences.ts'
+import { formatDuration, type EpochMs } from '../time/clock.ts'
 import { ink, red, type Part, type Style } from './style.ts'
 import type { Row } from './table.ts'
-import { agoText, countText, durationText, rowsText, sizeText, zonedText } from '../status/words.ts'
 
 /** Where nothing is archived there is nothing to say. */
 export function isShown({ enabled, held }: ArchiveStatus): boolean {

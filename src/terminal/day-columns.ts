@@ -1,10 +1,10 @@
 import { JOBS } from '../catalogue.ts'
-import type { DeletedByDay } from '../status/deleted-by-day.ts'
-import { DAY, formatDay } from '../time.ts'
 import { visible } from '../observe/control-characters.ts'
+import type { DeletedByDay } from '../status/deleted-by-day.ts'
+import { countText, rowsText } from '../status/sentences.ts'
+import { DAY, formatDay } from '../time/clock.ts'
 import { strokesOf, uprightBars } from './chart.ts'
 import { bold, type Style } from './style.ts'
-import { countText, rowsText } from '../status/words.ts'
 
 /** Lines of a job's columns: enough to compare days by, and four jobs stay on one screen. */
 const HEIGHT = 4

@@ -1,7 +1,7 @@
-import { DAY, formatDay, type EpochMs } from '../time.ts'
+import { countText } from '../status/sentences.ts'
+import { DAY, formatDay, type EpochMs } from '../time/clock.ts'
 import { barChartText } from './bar-chart.ts'
 import type { Style } from './style.ts'
-import { countText } from '../status/words.ts'
 
 /** More are not taken in; what lies before them is one line. */
 const MOST_DAYS = 30

@@ -1,10 +1,10 @@
-import type { PastRun } from '../jobs/past-runs.ts'
+import type { PastRun } from '../runs/past-runs.ts'
 import { deletedByDay, type DeletedByDay } from '../status/deleted-by-day.ts'
-import { DAY, type EpochMs } from '../time.ts'
+import { countText, durationText, minuteText } from '../status/sentences.ts'
+import { DAY, type EpochMs } from '../time/clock.ts'
 import { dayColumnsText } from './day-columns.ts'
 import { red, type Part, type Style } from './style.ts'
 import { tableText, type Column } from './table.ts'
-import { countText, durationText, minuteText } from '../status/words.ts'
 
 const COLUMNS: readonly Column[] = [
   { title: 'started (UTC)' },

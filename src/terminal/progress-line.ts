@@ -1,7 +1,7 @@
 import { JOBS } from '../catalogue.ts'
-import { SECOND } from '../time.ts'
+import { countText, durationText, estimateText } from '../status/sentences.ts'
+import { SECOND } from '../time/clock.ts'
 import type { Style } from './style.ts'
-import { countText, durationText, estimateText } from '../status/words.ts'
 
 /** Where a job stands. */
 export interface Standing {

@@ -1,14 +1,13 @@
-import type { Estimate } from '../database/database.ts'
+import type { Estimate } from '../database/purging.ts'
 import { visible } from '../observe/control-characters.ts'
 import type { View } from '../observe/view.ts'
 import type { Host } from '../program.ts'
-import type { EpochMs } from '../time.ts'
+import { durationText, estimateText } from '../status/sentences.ts'
 import { openBars, type Bar } from './bars.ts'
 import { histogramText } from './histogram.ts'
 import { progressLine } from './progress-line.ts'
 import { styleOf, type Style } from './style.ts'
 import { summaryText } from './summary.ts'
-import { durationText, estimateText } from '../status/words.ts'
 
 /** A job that is shown. */
 interface Shown {
@@ -29,7 +28,6 @@ export function openRunView(host: Host, dryRun: boolean): View {
   const line = (text: string): void => bars.print(`${visible(text)}\n`)
   const expected = new Map<string, Estimate | undefined>()
   const shown = new Map<string, Shown>()
-  const daysOf = new Map<string, Map<EpochMs, number>>()
 
   const draw =
     (job: string, state: Shown) =>
@@ -83,16 +81,13 @@ export function openRunView(host: Host, dryRun: boolean): View {
     log: (text) => bars.print(text),
     pending: (names) => line(`${names.length} ${names.length === 1 ? 'migration is' : 'migrations are'} pending: ${names.join(', ')}`),
     expect: (job, estimate) => void expected.set(job, estimate),
-    days(job) {
-      const days = new Map<EpochMs, number>()
-      daysOf.set(job, days)
-      return (day, rows) => void days.set(day, (days.get(day) ?? 0) + rows)
-    },
     summarize(results) {
       bars[Symbol.dispose]()
       const now: Style = { ...style, columns: columns() }
       host.print(`\n${summaryText(results, dryRun, now)}`)
-      for (const [job, days] of daysOf) if (days.size > 0) host.print(`\n${histogramText(`${job} would delete, by day (UTC)`, days, now)}`)
+      for (const { job, expiredByDay } of results)
+        if (expiredByDay !== undefined && expiredByDay.size > 0)
+          host.print(`\n${histogramText(`${job} would delete, by day (UTC)`, expiredByDay, now)}`)
     },
     [Symbol.dispose]: () => bars[Symbol.dispose](),
   }

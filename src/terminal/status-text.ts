@@ -1,12 +1,12 @@
 import type { JobStatus } from '../status/job-status.ts'
 import type { MigrationsStatus } from '../status/migrations-status.ts'
-import type { Status } from '../status/status.ts'
-import { formatDuration, type EpochMs } from '../time.ts'
+import type { Status } from '../status/read-status.ts'
+import { agoText, countText, durationText, estimateText, sizeText, zonedText } from '../status/sentences.ts'
+import { formatDuration, type EpochMs } from '../time/clock.ts'
 import { archiveRows, isShown } from './archive-text.ts'
 import { barChartText } from './bar-chart.ts'
 import { bold, ink, red, type Ink, type Style } from './style.ts'
 import { listText, type Row } from './table.ts'
-import { agoText, countText, durationText, estimateText, sizeText, zonedText } from '../status/words.ts'
 
 /** A status for people. */
 export function statusText(status: Status, style: Style): string {

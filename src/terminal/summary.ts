@@ -1,8 +1,8 @@
 import { linesOf } from '../errors.ts'
-import type { RunResult } from '../jobs/result.ts'
+import type { RunResult } from '../runs/result.ts'
+import { countText, durationText, minuteText } from '../status/sentences.ts'
 import { bold, ink, red, type Part, type Style } from './style.ts'
 import { tableText } from './table.ts'
-import { countText, durationText, minuteText } from '../status/words.ts'
 
 /** What each job came to: a table, and below it why, where something is to say. */
 export function summaryText(results: readonly RunResult[], dryRun: boolean, style: Style): string {

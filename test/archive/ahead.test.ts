@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Client, types } from 'pg'
-import { startPostgres } from '../support/postgres-server.ts'
+import { auditLogs, intercepted, migrated, opened, QUIET } from '../runs/support.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
-import { auditLogs, intercepted, migrated, opened, QUIET } from '../jobs/support.ts'
+import { startPostgres } from '../support/postgres-server.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, verified } from './support.ts'
 
 /** More than the first part holds, so that a second one is read and written while the first is deleted. */

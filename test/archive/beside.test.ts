@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { auditLogs, count, intercepted, migrated, opened } from '../jobs/support.ts'
+import { auditLogs, count, intercepted, migrated, opened } from '../runs/support.ts'
 import { ENGINES } from '../support/engines.ts'
 import { filesIn, freshFolder, purged, restored, verified } from './support.ts'
 

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import type { Manifest } from '../../src/archive/format.ts'
-import { ENGINES, sqliteDatabase } from '../support/engines.ts'
+import { auditLogs, count, migrated, type Fixture } from '../runs/support.ts'
 import { command } from '../support/command.ts'
-import { auditLogs, count, migrated, type Fixture } from '../jobs/support.ts'
+import { ENGINES, sqliteDatabase } from '../support/engines.ts'
 import { filesIn, freshFolder, purged, recordOf, restored, verified, type Folder } from './support.ts'
 
 interface Archived extends AsyncDisposable {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { DatabaseError } from '../../src/database/database.ts'
-import type { Acceptance } from '../../src/retention/safety.ts'
-import { DAY } from '../../src/time.ts'
+import { DatabaseError } from '../../src/database/database-error.ts'
+import type { Acceptance } from '../../src/purge/safety.ts'
+import { DAY } from '../../src/time/clock.ts'
+import { auditLogs, intercepted, migrated } from '../runs/support.ts'
 import { ENGINES, type TestEngine } from '../support/engines.ts'
-import { auditLogs, intercepted, migrated } from '../jobs/support.ts'
 import { archivedOnce, freshFolder, idsOf, purged, recordOf, verified } from './support.ts'
 
 const EXPIRED_FILES_ROWS = 20

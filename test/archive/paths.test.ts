@@ -4,10 +4,10 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { textOf, sha256, type Manifest } from '../../src/archive/format.ts'
 import { parseManifest } from '../../src/archive/manifest.ts'
-import { dayOf, manifestOf, parsePath, pathOf, positionOf, ROWS_SUFFIX, rowsOf } from '../../src/archive/path.ts'
+import { dayOf, manifestOf, parsePath, pathOf, positionOf, ROWS_SUFFIX, rowsOf } from '../../src/archive/store/path.ts'
 import { parseStep } from '../../src/archive/stored-step.ts'
+import { auditLogs, count, migrated } from '../runs/support.ts'
 import { ENGINES } from '../support/engines.ts'
-import { auditLogs, count, migrated } from '../jobs/support.ts'
 import { filesIn, freshFolder, purged, recordOf, restored, verified } from './support.ts'
 
 /** Each is the place of no file of `audit_logs`, whatever it looks like. */

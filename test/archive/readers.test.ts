@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
-import { ENGINES } from '../support/engines.ts'
-import { auditLogs, migrated } from '../jobs/support.ts'
+import { auditLogs, migrated } from '../runs/support.ts'
 import { CHECKOUT } from '../shipping/checkout.ts'
+import { ENGINES } from '../support/engines.ts'
 import { freshFolder, purged } from './support.ts'
 
 const ROWS = 4_000

@@ -1,14 +1,13 @@
-import BetterSqlite3 from 'better-sqlite3'
 import { copyFile, rm } from 'node:fs/promises'
+import BetterSqlite3 from 'better-sqlite3'
 import { Client, types } from 'pg'
-import type { Database } from '../../src/database/database.ts'
 import { Archive } from '../../src/archive/archive.ts'
-import { reconcile, type Reconciliation } from '../../src/archive/reconcile.ts'
-import { migrated, opened } from '../jobs/support.ts'
-import { hostClock } from '../../src/time.ts'
-import type { TestDatabase, TestEngine } from '../support/engines.ts'
-import { sqliteDatabase } from '../support/engines.ts'
+import { reconcile, type Reconciliation } from '../../src/archive/reconcile/reconcile.ts'
+import type { Database } from '../../src/database/database.ts'
+import { hostClock } from '../../src/time/clock.ts'
+import { migrated, opened } from '../runs/support.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../support/databases.ts'
+import { sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
 
 /** A database that is backed up and restored as a whole, while nobody is connected. */
 export interface Restorable extends AsyncDisposable {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { auditLogs, count, migrated } from '../jobs/support.ts'
+import { auditLogs, count, migrated } from '../runs/support.ts'
 import { ENGINES } from '../support/engines.ts'
 import { freshFolder, purged, restored } from './support.ts'
 

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Database } from '../../src/database/database.ts'
-import { POSTGRES_MAJORS, withoutGatewayDatabase } from '../support/databases.ts'
+import { auditLogs, count, migrated, opened } from '../runs/support.ts'
 import { command } from '../support/command.ts'
+import { POSTGRES_MAJORS, withoutGatewayDatabase } from '../support/databases.ts'
 import { ENGINES, postgresDatabase, sqliteDatabase, type TestDatabase } from '../support/engines.ts'
-import { auditLogs, count, migrated, opened } from '../jobs/support.ts'
 import { archivedRows, contents, freshFolder, purged, restored, verified } from './support.ts'
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations/', import.meta.url))

@@ -4,7 +4,7 @@ import { chmod, chown, link, lstat, mkdir, readdir, readFile, rename, rm, symlin
 import { dirname, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
-import { auditLogs, count, migrated, type Fixture } from '../jobs/support.ts'
+import { auditLogs, count, migrated, type Fixture } from '../runs/support.ts'
 import { command, events } from '../support/command.ts'
 import { ENGINES } from '../support/engines.ts'
 import { socketAt } from '../support/unusual-files.ts'

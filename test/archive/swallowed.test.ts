@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { RetentionRecord } from '../../src/archive/archive-retention.ts'
 import { NO_RUN } from '../../src/archive/format.ts'
-import { RetentionRecord } from '../../src/archive/retention.ts'
 import { MaintenanceError } from '../../src/errors.ts'
-import { auditLogs, count, migrated } from '../jobs/support.ts'
+import { auditLogs, count, migrated } from '../runs/support.ts'
 import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { archivedOnce, freshFolder, idsOf, purged, recordOf } from './support.ts'
 

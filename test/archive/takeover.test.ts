@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { test } from 'node:test'
 import type { Database } from '../../src/database/database.ts'
-import type { RunResult } from '../../src/jobs/result.ts'
+import type { RunResult } from '../../src/runs/result.ts'
+import { DAY } from '../../src/time/clock.ts'
+import { auditLogs, count, intercepted, migrated, opened, run, AUDIT_LOGS } from '../runs/support.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
-import { auditLogs, count, intercepted, migrated, opened, run, AUDIT_LOGS } from '../jobs/support.ts'
 import { reconciled } from './restorable.ts'
 import { archivedOnce, filesIn, freshFolder, idsOf, purged, recordOf, verified } from './support.ts'
-import { DAY } from '../../src/time.ts'
 
 async function expireLease(outside: TestDatabase): Promise<void> {
   await outside.sql('UPDATE maintenance_leases SET expires_at = 0')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MaintenanceError } from '../../src/errors.ts'
-import { auditLogs, count, migrated } from '../jobs/support.ts'
+import { auditLogs, count, migrated } from '../runs/support.ts'
 import { ENGINES } from '../support/engines.ts'
 import { manifestAt, manifestOf } from './forge.ts'
 import { contents, filesIn, freshFolder, purged, restored, verified } from './support.ts'

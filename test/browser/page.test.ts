@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
-import { createRequire } from 'node:module'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
 import { JOBS } from '../../src/catalogue.ts'
-import { DAY, HOUR } from '../../src/time.ts'
+import { DAY, HOUR } from '../../src/time/clock.ts'
+import { pastRuns } from '../status/past-runs.ts'
 import { CHROMIUM, CHROMIUM_ARGUMENTS, NO_CHROMIUM } from '../support/chromium.ts'
 import { start, type Running } from '../support/command.ts'
 import { sqliteDatabase } from '../support/engines.ts'
-import { pastRuns } from '../status/past-runs.ts'
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 

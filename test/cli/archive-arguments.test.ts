@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseCommand } from '../../src/cli.ts'
+import { parseCommand } from '../../src/cli/cli.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 
 const configFile = undefined

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseCommand } from '../../src/cli.ts'
+import { parseCommand } from '../../src/cli/cli.ts'
 import { MaintenanceError } from '../../src/errors.ts'
-import { DAY, HOUR } from '../../src/time.ts'
+import { DAY, HOUR } from '../../src/time/clock.ts'
 
 const configFile = undefined
 const accepted = new Set()

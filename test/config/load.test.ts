@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { JOBS } from '../../src/catalogue.ts'
-import { SETTINGS } from '../../src/config/schema.ts'
 import { loadSettings, type Settings, type Sources } from '../../src/config/load.ts'
+import { SETTINGS } from '../../src/config/schema.ts'
 import { MaintenanceError } from '../../src/errors.ts'
-import { DAY, MINUTE, SECOND } from '../../src/time.ts'
+import { DAY, MINUTE, SECOND } from '../../src/time/clock.ts'
 
 const packageRoot = fileURLToPath(new URL('../..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'settings-'))

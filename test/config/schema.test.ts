@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import { readSettings } from '../../src/config/file.ts'
 import { createConfig, describeSettings, settingProblem, SETTINGS } from '../../src/config/schema.ts'
+import { readSettings } from '../../src/config/settings-file.ts'
 
 function problem(key: string, value: unknown): string {
   return (

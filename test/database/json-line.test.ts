@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bytesOf, cutLine, isTagged } from '../../src/database/json-line.ts'
-import { LONG_BYTES } from '../../src/database/json-text.ts'
+import { bytesOf, cutLine, isTagged } from '../../src/database/exporting/json-line.ts'
+import { LONG_BYTES } from '../../src/database/exporting/json-text.ts'
 
 const LONG = LONG_BYTES + 10
 const CONTENTS = [

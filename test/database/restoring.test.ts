@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Database, StoredColumn } from '../../src/database/database.ts'
+import type { Database } from '../../src/database/database.ts'
+import type { StoredColumn } from '../../src/database/exporting.ts'
 import { builtInType } from '../../src/database/postgres/declared-types.ts'
 import { declaredType } from '../../src/database/sqlite/declared-types.ts'
-import { opened } from '../jobs/support.ts'
+import { opened } from '../runs/support.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
 
 const INTO = 'audit_logs_restored'
@@ -94,7 +95,7 @@ for (const engine of ENGINES) {
       it(`is refused before anything is made: ${what}`, async () => {
         await using made = await withTools()
         const before = await schemaOf(made.database)
-        const refused = { name: 'DatabaseError', message, trouble: 'failed' }
+        const refused = { name: 'DatabaseError', message, kind: 'failed' }
         await assert.rejects(made.database.makeRestoreTable(restoringInto(into), columns), refused)
         await assert.rejects(made.database.restore(restoringInto(into), columns, [Buffer.from(ROW)]), refused)
         assert.deepEqual(await schemaOf(made.database), before)

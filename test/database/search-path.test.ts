@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Client } from 'pg'
-import { firstSchema, searchPathOf } from '../../src/database/search-path.ts'
+import { firstSchema, searchPathOf } from '../../src/database/url/search-path.ts'
 import { freshPostgres } from '../support/databases.ts'
 
 const PATHS: readonly (readonly [path: string, first: string | undefined])[] = [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { displayUrl, parseDatabaseUrl } from '../../src/database/url.ts'
+import { displayUrl, parseDatabaseUrl } from '../../src/database/url/database-url.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 
 test('no piece of the password is in an error, a note or what is shown, however the URL is broken', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { displayUrl, parseDatabaseUrl, type PostgresUrl } from '../../src/database/url.ts'
+import { displayUrl, parseDatabaseUrl } from '../../src/database/url/database-url.ts'
+import type { PostgresUrl } from '../../src/database/url/url-types.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 
 const PLAIN: PostgresUrl = {

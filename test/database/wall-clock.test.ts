@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
-import { wallClockThreshold } from '../../src/database/wall-clock.ts'
-import { DAY, HOUR, MINUTE, type EpochMs } from '../../src/time.ts'
+import { wallClockThreshold } from '../../src/time/zones.ts'
+import { DAY, HOUR, MINUTE, type EpochMs } from '../../src/time/clock.ts'
 
 const STEP = 15 * MINUTE
 

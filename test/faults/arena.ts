@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { TERM_MS } from '../../src/jobs/lease.ts'
+import { TERM_MS } from '../../src/runs/lease.ts'
 import { events, start, type CommandOptions, type Ended, type Running } from '../support/command.ts'
 import type { TestDatabase, TestEngine } from '../support/engines.ts'
 import { isSqlite } from './dialect.ts'

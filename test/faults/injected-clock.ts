@@ -1,7 +1,7 @@
 import { runNow } from '../../src/commands/run-now.ts'
-import { NOTHING_ACCEPTED } from '../../src/retention/safety.ts'
 import { withProgram, type Host } from '../../src/program.ts'
-import { hostClock } from '../../src/time.ts'
+import { NOTHING_ACCEPTED } from '../../src/purge/safety.ts'
+import { hostClock } from '../../src/time/clock.ts'
 import type { Arena } from './arena.ts'
 
 /** `--run-now` as the command does it, in this process, with a clock that is so much ahead. Answers with the exit code. */

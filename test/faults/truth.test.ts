@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { migrated } from '../jobs/support.ts'
+import { migrated } from '../runs/support.ts'
 import { ENGINES } from '../support/engines.ts'
 import { randomOf } from './random.ts'
 import { SUBJECTS, subjectOf } from './subjects.ts'

@@ -4,7 +4,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MaintenanceError } from '../../src/errors.ts'
-import { collected, plain, probe, shown, type Routes } from '../../src/http/pages.ts'
+import { collected, plain, probe, shown, type Routes } from '../../src/http/drawn-pages.ts'
 import { startServer, type HttpServer, type ServerOptions } from '../../src/http/server.ts'
 import { SingleRequest } from '../../src/http/single-request.ts'
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Column, Relation, TypeFamily } from '../../src/database/database.ts'
-import { otherHistories, shapeDifferences, type Shape } from '../../src/migrations/adoption.ts'
-import { refuseOtherShapes } from '../../src/migrations/shapes.ts'
+import type { Column, Relation, TypeFamily } from '../../src/database/migrating.ts'
+import { otherHistories, shapeDifferences, type Shape } from '../../src/migrations/shapes/adoption.ts'
+import { refuseOtherShapes } from '../../src/migrations/shapes/shapes.ts'
 
 const SHAPE: Shape = {
   logs: { kind: 'table', columns: { id: 'whole', user: 'text', at: 'time', on: 'truth' } },

@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { Client } from 'pg'
 import { exitCodeOf, messageOf } from '../../src/errors.ts'
-import { SECOND } from '../../src/time.ts'
+import { migrate } from '../../src/migrations/apply-migrations.ts'
+import { SECOND } from '../../src/time/clock.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
 import { listening, made, migrated, opened, optionsFor } from './support.ts'
-import { migrate } from '../../src/migrations/migrate.ts'
 
 const TABLE = 'CREATE TABLE things (a INTEGER, b INTEGER); INSERT INTO things SELECT n, n / 2 FROM generate_series(1, 100) AS n'
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { MaintenanceError } from '../../src/errors.ts'
-import { canonicalText, readMigrationFiles } from '../../src/migrations/files.ts'
+import { canonicalText, readMigrationFiles } from '../../src/migrations/migration-files.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { checksumOf, type MigrationFile } from '../../src/migrations/files.ts'
 import type { LedgerRow } from '../../src/migrations/ledger.ts'
+import { checksumOf, type MigrationFile } from '../../src/migrations/migration-files.ts'
 import { planMigrations } from '../../src/migrations/plan.ts'
 
 function file(version: number, name: string, text = `-- ${name}\n`): MigrationFile {

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { createServer, connect } from 'node:net'
 import { describe, it } from 'node:test'
-import { DatabaseError } from '../../src/database/database.ts'
+import { DatabaseError } from '../../src/database/database-error.ts'
 import { exitCodeOf, messageOf } from '../../src/errors.ts'
-import { migrate } from '../../src/migrations/migrate.ts'
-import { SECOND } from '../../src/time.ts'
+import { migrate } from '../../src/migrations/apply-migrations.ts'
+import { SECOND } from '../../src/time/clock.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
 import { initialSchema, listening, made, migrated, opened, optionsFor } from './support.ts'
 
@@ -122,7 +122,7 @@ for (const major of POSTGRES_MAJORS) {
       const error = await failureOf(
         migrated(test.url, made('001_end', 'CREATE TABLE first (a INTEGER);\nSELECT pg_terminate_backend(pg_backend_pid());')),
       )
-      assert.ok(error instanceof DatabaseError && error.trouble === 'lost')
+      assert.ok(error instanceof DatabaseError && error.kind === 'lost')
       assert.equal(error.exitCode, 3)
       assert.match(
         error.message,
@@ -174,7 +174,7 @@ async function failureOf(attempt: Promise<unknown>): Promise<unknown> {
 async function assertForbidden(attempt: Promise<unknown>, message: RegExp): Promise<void> {
   const error = await failureOf(attempt)
   assert.ok(error instanceof DatabaseError, messageOf(error))
-  assert.deepEqual([error.trouble, error.exitCode], ['forbidden', 3])
+  assert.deepEqual([error.kind, error.exitCode], ['forbidden', 3])
   assert.match(error.message, message)
   assert.match(
     error.message,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
-import { readMigrationFiles, type MigrationFile } from '../../src/migrations/files.ts'
 import { EARLIER_TEXTS } from '../../src/migrations/earlier-texts.ts'
+import { readMigrationFiles, type MigrationFile } from '../../src/migrations/migration-files.ts'
 import { planMigrations } from '../../src/migrations/plan.ts'
 import { PACKAGE_ROOT } from './support.ts'
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import * as fc from 'fast-check'
-import { indexBuilds } from '../../src/migrations/index-builds.ts'
-import { indexesMade } from '../../src/migrations/concurrent-indexes.ts'
-import { statementProblems } from '../../src/migrations/statement-rules.ts'
-import { splitStatements } from '../../src/migrations/statements.ts'
-import { tokenize } from '../../src/migrations/tokens.ts'
+import { indexesMade } from '../../src/migrations/indexes/concurrent-indexes.ts'
+import { indexBuilds } from '../../src/migrations/indexes/index-builds.ts'
+import { statementProblems } from '../../src/migrations/sql/statement-rules.ts'
+import { splitStatements } from '../../src/migrations/sql/statements.ts'
+import { tokenize } from '../../src/migrations/sql/tokens.ts'
 
 const split = (sql: string): string[] => splitStatements(sql).statements.map((statement) => statement.sql)
 

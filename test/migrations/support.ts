@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import type { Database, OpenOptions } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
-import { parseDatabaseUrl } from '../../src/database/url.ts'
+import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
+import { migrate, type AppliedMigration, type MigrateOptions, type MigrationListener } from '../../src/migrations/apply-migrations.ts'
 import { parseFileName } from '../../src/migrations/file-names.ts'
-import { canonicalText, checksumOf, readMigrationFiles, type MigrationFile } from '../../src/migrations/files.ts'
-import { migrate, type AppliedMigration, type MigrateOptions, type MigrationListener } from '../../src/migrations/migrate.ts'
-import { hostClock, SECOND } from '../../src/time.ts'
+import { canonicalText, checksumOf, readMigrationFiles, type MigrationFile } from '../../src/migrations/migration-files.ts'
+import { hostClock, SECOND } from '../../src/time/clock.ts'
 import type { TestDatabase } from '../support/engines.ts'
 
 export const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url))

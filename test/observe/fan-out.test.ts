@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { openEvents, type Events } from '../../src/observe/events.ts'
 import { fanOut } from '../../src/observe/fan-out.ts'
 import { openLog } from '../../src/observe/log.ts'
-import { hostClock } from '../../src/time.ts'
+import { hostClock } from '../../src/time/clock.ts'
 
 async function silent(): Promise<Events> {
   return openEvents(await openLog({ level: 'silent', format: 'json', descriptor: 1, terminal: false, coloured: false, clock: hostClock() }))

@@ -3,7 +3,7 @@ import { chmod, chown, lstat, readFile, stat, symlink, utimes, writeFile } from 
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { startHeartbeat } from '../../src/observe/heartbeat.ts'
-import { hostClock, type Clock } from '../../src/time.ts'
+import { hostClock, type Clock } from '../../src/time/clock.ts'
 import { freshPlace, NO_FILES } from '../support/unusual-files.ts'
 
 const AT = Date.UTC(2031, 4, 6)

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { JOBS } from '../../src/catalogue.ts'
-import type { RunResult } from '../../src/jobs/result.ts'
 import { METRICS } from '../../src/observe/metric-definitions.ts'
 import { openMetrics, type Metrics } from '../../src/observe/metrics.ts'
+import type { RunResult } from '../../src/runs/result.ts'
 import type { ArchiveStatus } from '../../src/status/archive-status.ts'
-import type { Status } from '../../src/status/status.ts'
-import { hostClock } from '../../src/time.ts'
-import { samplesOf } from '../support/exposition.ts'
+import type { Status } from '../../src/status/read-status.ts'
+import { hostClock } from '../../src/time/clock.ts'
 import { archiveStatus, jobStatus } from '../status/made-up.ts'
+import { samplesOf } from '../support/exposition.ts'
 
 const NOW = 1_700_000_000_000
 const JOB = 'purge-sessions'
@@ -30,6 +30,7 @@ const RESULT: RunResult = {
   exitCode: 0,
   deleted: 0,
   expired: undefined,
+  expiredByDay: undefined,
   batches: 0,
   undated: 0,
   unreadable: 0,

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { filesIn, freshFolder } from '../archive/support.ts'
-import { auditLogs, count } from '../jobs/support.ts'
+import { auditLogs, count } from '../runs/support.ts'
 import { command, events } from '../support/command.ts'
 import { ENGINES } from '../support/engines.ts'
 

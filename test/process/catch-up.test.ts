@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { fileURLToPath } from 'node:url'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { JOBS } from '../../src/catalogue.ts'
 import { runWorker } from '../../src/commands/worker.ts'
 import { withProgram, type Host } from '../../src/program.ts'
-import { hostClock, MINUTE, type EpochMs } from '../../src/time.ts'
+import { hostClock, MINUTE, type EpochMs } from '../../src/time/clock.ts'
 import { command } from '../support/command.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
 

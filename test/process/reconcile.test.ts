@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { archivedRows, filesIn, freshFolder, idsOf } from '../archive/support.ts'
 import { restorable } from '../archive/restorable.ts'
-import { auditLogs } from '../jobs/support.ts'
+import { archivedRows, filesIn, freshFolder, idsOf } from '../archive/support.ts'
+import { auditLogs } from '../runs/support.ts'
 import { command } from '../support/command.ts'
 import { ENGINES } from '../support/engines.ts'
 

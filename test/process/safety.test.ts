@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { command, events, start, type Ended } from '../support/command.ts'
-import { ENGINES } from '../support/engines.ts'
 import { filesIn, freshFolder } from '../archive/support.ts'
 import { fakeTimeLibrary } from '../faults/fake-time.ts'
-import { auditLogs, count, expiredSessions, timeGoesBy } from '../jobs/support.ts'
+import { auditLogs, count, expiredSessions, timeGoesBy } from '../runs/support.ts'
+import { command, events, start, type Ended } from '../support/command.ts'
+import { ENGINES } from '../support/engines.ts'
 
 for (const engine of ENGINES) {
   test(`${engine.name}: a lowered retention exits 5 and changes no row, the schedule stops too, and the way on works`, async () => {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { JOBS } from '../../src/catalogue.ts'
+import { freshFolder } from '../archive/support.ts'
+import { auditLogs, expiredSessions } from '../runs/support.ts'
 import { command } from '../support/command.ts'
 import { ENGINES, sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { onTerminal, WITHOUT_TERMINAL, type Shown, type TerminalOptions } from '../support/terminal.ts'
-import { freshFolder } from '../archive/support.ts'
-import { auditLogs, expiredSessions } from '../jobs/support.ts'
 
 // oxlint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u0009\u000B-\u001F\u007F]/

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startScheduler, type Scheduled, type SchedulerOptions } from '../../src/schedule/scheduler.ts'
-import { hostClock, type Clock, type EpochMs } from '../../src/time.ts'
+import { hostClock, type Clock, type EpochMs } from '../../src/time/clock.ts'
 
 const NEVER = '0 0 1 1 *'
 

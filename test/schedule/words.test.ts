@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { scheduleProblem } from '../../src/schedule/expression.ts'
-import { inWords } from '../../src/schedule/words.ts'
+import { inWords } from '../../src/schedule/in-words.ts'
 
 describe('a schedule in words', () => {
   const words: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { access, readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { parse } from 'yaml'
-import { parseDatabaseUrl } from '../../src/database/url.ts'
+import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
 import { CHECKOUT } from './checkout.ts'
 import { ENVIRONMENT } from './offered.ts'
 

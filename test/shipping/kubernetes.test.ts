@@ -2,11 +2,10 @@ import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { parse } from 'yaml'
-import { parseCommand } from '../../src/cli.ts'
+import { parseCommand } from '../../src/cli/cli.ts'
 import { describeSettings } from '../../src/config/schema.ts'
-import { isSchedule } from './kubernetes.ts'
-import type { Container, Manifest, PodSpec } from './kubernetes.ts'
 import { CHECKOUT } from './checkout.ts'
+import { isSchedule, type Container, type Manifest, type PodSpec } from './kubernetes.ts'
 import { ENVIRONMENT, HTTP_PORT } from './offered.ts'
 
 const FOLDER = `${CHECKOUT}deploy/kubernetes/`

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { JOBS } from '../../src/catalogue.ts'
-import type { PastRun } from '../../src/jobs/past-runs.ts'
+import type { PastRun } from '../../src/runs/past-runs.ts'
+import type { RunResult } from '../../src/runs/result.ts'
 import { attentionOf } from '../../src/status/attention.ts'
 import type { JobStatus } from '../../src/status/job-status.ts'
-import type { Status } from '../../src/status/status.ts'
-import type { RunResult } from '../../src/jobs/result.ts'
 import { openObserved } from '../../src/status/observed.ts'
-import { hostClock } from '../../src/time.ts'
+import type { Status } from '../../src/status/read-status.ts'
+import { hostClock } from '../../src/time/clock.ts'
 import { archiveStatus, jobStatus } from './made-up.ts'
 
 const job = JOBS[0]!
@@ -103,6 +103,7 @@ test('of what a process saw fail it keeps the last failure of a job that the dat
     exitCode: 1,
     deleted: 0,
     expired: undefined,
+    expiredByDay: undefined,
     batches: 0,
     undated: 0,
     unreadable: 0,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { deletedByDay, deletedByDaySql, MOST_RUNS, readDeletedByDay, type ReadDeletions } from '../../src/status/deleted-by-day.ts'
-import { DAY, HOUR } from '../../src/time.ts'
-import { migrated } from '../jobs/support.ts'
+import { DAY, HOUR } from '../../src/time/clock.ts'
+import { migrated } from '../runs/support.ts'
 import { ENGINES } from '../support/engines.ts'
 import { pastRuns } from './past-runs.ts'
 

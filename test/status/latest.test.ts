@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { latestStatus, type LatestStatus } from '../../src/status/latest.ts'
-import type { Status } from '../../src/status/status.ts'
-import { hostClock, SECOND } from '../../src/time.ts'
+import type { Status } from '../../src/status/read-status.ts'
+import { hostClock, SECOND } from '../../src/time/clock.ts'
 
 const PATIENCE = { freshMs: 5 * SECOND, waitMs: SECOND, renewMs: SECOND }
 

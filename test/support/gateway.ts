@@ -1,4 +1,4 @@
-import { DAY, MINUTE, SECOND } from '../../src/time.ts'
+import { DAY, MINUTE, SECOND } from '../../src/time/clock.ts'
 import type { TestDatabase } from './engines.ts'
 
 /** How times are shifted in SQL; the gateway's own form is kept. */

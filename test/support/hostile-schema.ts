@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { tokenize, type Token } from '../../src/migrations/tokens.ts'
+import { tokenize, type Token } from '../../src/migrations/sql/tokens.ts'
 
 /** The names that statements use, whatever they stand for there. */
 export interface UsedNames {

@@ -1,7 +1,7 @@
 import { cp, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { readMigrationFiles } from '../../src/migrations/files.ts'
+import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
 import { freshSqliteFile } from './databases.ts'
 
 const OURS = fileURLToPath(new URL('../..', import.meta.url))

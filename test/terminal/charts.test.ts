@@ -5,7 +5,7 @@ import { barChartText } from '../../src/terminal/bar-chart.ts'
 import { dayColumnsText } from '../../src/terminal/day-columns.ts'
 import { histogramText } from '../../src/terminal/histogram.ts'
 import type { Style } from '../../src/terminal/style.ts'
-import { DAY, HOUR } from '../../src/time.ts'
+import { DAY, HOUR } from '../../src/time/clock.ts'
 
 /** 2024-10-04 */
 const TODAY = 20_000 * DAY

@@ -5,7 +5,7 @@ import { barChartText } from '../../src/terminal/bar-chart.ts'
 import { dayColumnsText } from '../../src/terminal/day-columns.ts'
 import { bold, ink, red, type Style } from '../../src/terminal/style.ts'
 import { listText, tableText } from '../../src/terminal/table.ts'
-import { DAY } from '../../src/time.ts'
+import { DAY } from '../../src/time/clock.ts'
 
 const HOSTILE = 'a\u001B[8mb\r\nc\u202Ed'
 const SHOWN = 'a\\u001b[8mb\\r\\nc\\u202ed'

@@ -1,6 +1,6 @@
+import { expiredSessions } from '../../test/runs/support.ts'
 import { command } from '../../test/support/command.ts'
 import { ENGINES, sqliteDatabase, type TestDatabase } from '../../test/support/engines.ts'
-import { expiredSessions } from '../../test/jobs/support.ts'
 
 export interface DemoDatabase extends TestDatabase {
   readonly folder: string

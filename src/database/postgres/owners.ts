@@ -1,4 +1,5 @@
-import { DatabaseError, type Query } from '../database.ts'
+import { DatabaseError } from '../database-error.ts'
+import type { Query } from '../query.ts'
 import { EQ, nameIn } from './exact.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
 

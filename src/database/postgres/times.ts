@@ -1,5 +1,5 @@
-import type { EpochMs } from '../../time.ts'
-import { wallClockThreshold } from '../wall-clock.ts'
+import type { EpochMs } from '../../time/clock.ts'
+import { wallClockThreshold } from '../../time/zones.ts'
 import { builtIn } from './exact.ts'
 
 /** The types whose values are times; `timestamp` has no zone. */

@@ -1,31 +1,51 @@
-import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from '../../time.ts'
+import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from '../../time/clock.ts'
+import { wallClockThreshold, wallInstant } from '../../time/zones.ts'
 
 /** As the driver returns it; a whole number too large for a number is a bigint. */
 export type StoredTime = string | number | bigint | Uint8Array | null
 
-export type Standing = 'expired' | 'kept' | 'unreadable' | 'undated'
+/** What a stored time is to a run. */
+export type Verdict = 'expired' | 'kept' | 'unreadable' | 'undated'
 
-/**
- * Where a stored time stands against the cutoff. A row holds what some client wrote, and a time is
- * - text `YYYY-MM-DD`, optionally ` ` or `T` and `HH:MM[:SS[.fraction]]`, optionally `Z` or `±HH:MM` of at most 15 hours; the date must exist;
- * - a number that is Unix seconds, milliseconds, microseconds or nanoseconds of the years 2000 to 2100: those ranges do not meet.
- *
- * NULL is undated, everything else unreadable. `cutoff` is whole milliseconds, so that digits below a millisecond cannot change the answer.
- * Text without a zone is compared, as it reads, with `wallCutoff` (see `wallClockThreshold`).
- */
-export function standing(value: StoredTime, cutoff: EpochMs, wallCutoff: EpochMs): Standing {
-  if (typeof value === 'string') {
-    const time = readText(value)
-    if (time === undefined) return 'unreadable'
-    return time.instant < (time.zoned ? cutoff : wallCutoff) ? 'expired' : 'kept'
+/** The cutoff of a run, which judges stored times. Digits below a millisecond cannot change its answer. */
+export class Cutoff {
+  /** For whatever names its zone; whole milliseconds. */
+  readonly instant: EpochMs
+  /** For text without a zone, as it reads; see `wallClockThreshold`. */
+  readonly reading: EpochMs
+
+  constructor(instant: EpochMs, reading: EpochMs) {
+    this.instant = instant
+    this.reading = reading
   }
-  if (typeof value === 'number' || typeof value === 'bigint') {
-    for (const unit of EPOCH_UNITS) {
-      if (value >= unit.from && value < unit.below) return value < unit.at(cutoff) ? 'expired' : 'kept'
+
+  /** A moment between two milliseconds is moved to where it keeps more. */
+  static at(moment: EpochMs, timeZone: string): Cutoff {
+    const instant = Math.floor(moment)
+    return new Cutoff(instant, wallClockThreshold(instant, timeZone))
+  }
+
+  /**
+   * A row holds what some client wrote, and a time is
+   * - text `YYYY-MM-DD`, optionally ` ` or `T` and `HH:MM[:SS[.fraction]]`, optionally `Z` or `±HH:MM` of at most 15 hours; the date must exist;
+   * - a number that is Unix seconds, milliseconds, microseconds or nanoseconds of the years 2000 to 2100: those ranges do not meet.
+   *
+   * NULL is undated, everything else unreadable.
+   */
+  judge(value: StoredTime): Verdict {
+    if (typeof value === 'string') {
+      const time = readText(value)
+      if (time === undefined) return 'unreadable'
+      return time.instant < (time.zoned ? this.instant : this.reading) ? 'expired' : 'kept'
     }
-    return 'unreadable'
+    if (typeof value === 'number' || typeof value === 'bigint') {
+      for (const unit of EPOCH_UNITS) {
+        if (value >= unit.from && value < unit.below) return value < unit.at(this.instant) ? 'expired' : 'kept'
+      }
+      return 'unreadable'
+    }
+    return value === null ? 'undated' : 'unreadable'
   }
-  return value === null ? 'undated' : 'unreadable'
 }
 
 /** What numbers count since 1970; nanoseconds are bigint because a number does not hold them exactly. */
@@ -35,6 +55,8 @@ export interface EpochUnit {
   /** 2101-01-01T00:00:00Z */
   readonly below: number | bigint
   readonly at: (time: EpochMs) => number | bigint
+  /** Rounded down to the millisecond. Each divides before it rounds: a product would need more digits than a number has. */
+  readonly instantOf: (value: number | bigint) => EpochMs
 }
 
 const YEAR_2000_S = 946_684_800
@@ -42,10 +64,15 @@ const YEAR_2101_S = 4_133_980_800
 
 /** Ascending. */
 export const EPOCH_UNITS: readonly EpochUnit[] = [
-  { from: YEAR_2000_S, below: YEAR_2101_S, at: (time) => time / SECOND },
-  { from: YEAR_2000_S * 1e3, below: YEAR_2101_S * 1e3, at: (time) => time },
-  { from: YEAR_2000_S * 1e6, below: YEAR_2101_S * 1e6, at: (time) => time * 1e3 },
-  { from: BigInt(YEAR_2000_S) * 10n ** 9n, below: BigInt(YEAR_2101_S) * 10n ** 9n, at: (time) => BigInt(time) * 10n ** 6n },
+  { from: YEAR_2000_S, below: YEAR_2101_S, at: (time) => time / SECOND, instantOf: (value) => Math.floor(Number(value) * SECOND) },
+  { from: YEAR_2000_S * 1e3, below: YEAR_2101_S * 1e3, at: (time) => time, instantOf: (value) => Math.floor(Number(value)) },
+  { from: YEAR_2000_S * 1e6, below: YEAR_2101_S * 1e6, at: (time) => time * 1e3, instantOf: (value) => Math.floor(Number(value) / 1e3) },
+  {
+    from: BigInt(YEAR_2000_S) * 10n ** 9n,
+    below: BigInt(YEAR_2101_S) * 10n ** 9n,
+    at: (time) => BigInt(time) * 10n ** 6n,
+    instantOf: (value) => (typeof value === 'bigint' ? Number(value / 10n ** 6n) : Math.floor(value / 1e6)),
+  },
 ]
 
 /** The moment that a stored time is; `undefined`: it is none. A number names its zone: it counts from an instant. */
@@ -53,8 +80,18 @@ export function readTime(value: StoredTime): TextTime | undefined {
   if (typeof value === 'string') return readText(value)
   if (typeof value !== 'number' && typeof value !== 'bigint') return undefined
   const unit = EPOCH_UNITS.find(({ from, below }) => value >= from && value < below)
-  // What one millisecond is in the unit divides the value; a number holds nanoseconds well enough for that.
-  return unit === undefined ? undefined : { instant: Math.floor((Number(value) / Number(unit.at(SECOND))) * SECOND), zoned: true }
+  return unit === undefined ? undefined : { instant: unit.instantOf(value), zoned: true }
+}
+
+/** The instant of a stored time, read in this zone where it names none. NaN: it is no time. */
+export function instantIn(timeZone: string): (value: unknown) => EpochMs {
+  const instantAt = wallInstant(timeZone)
+  return (value) => {
+    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'bigint') return NaN
+    const time = readTime(value)
+    if (time === undefined) return NaN
+    return time.zoned ? time.instant : instantAt(time.instant)
+  }
 }
 
 export interface TextTime {
@@ -63,7 +100,7 @@ export interface TextTime {
   readonly zoned: boolean
 }
 
-/** `undefined`: not a time. What is asked of a row more than once is asked in succession. */
+/** `undefined`: not a time. One entry is cached, since a value is parsed several times in a row. */
 export function readText(text: string): TextTime | undefined {
   if (text !== latest.text) latest = { text, time: parsed(text) }
   return latest.time

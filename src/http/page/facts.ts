@@ -1,5 +1,5 @@
 import type { StatusDocument } from '../../status/document.ts'
-import { countText, durationText, sizeText } from '../../status/words.ts'
+import { countText, durationText, sizeText } from '../../status/sentences.ts'
 import { html, type Html, type Part } from './html.ts'
 import { ago, at } from './moments.ts'
 import { cut } from './texts.ts'

@@ -1,5 +1,5 @@
 import type { JobDocument, StatusDocument } from '../../status/document.ts'
-import { countText, durationText, estimateText } from '../../status/words.ts'
+import { countText, durationText, estimateText } from '../../status/sentences.ts'
 import { html, type Html } from './html.ts'
 import { ago, ahead, at, msBetween } from './moments.ts'
 import { cut, outcomeText, twoLines } from './texts.ts'

@@ -1,11 +1,11 @@
 import type { StatusDocument } from '../../status/document.ts'
-import { sizeText } from '../../status/words.ts'
-import { deletedSection } from './chart.ts'
+import { sizeText } from '../../status/sentences.ts'
+import { deletedSection } from './deleted-chart.ts'
 import { archiveSection, migrationsSection } from './facts.ts'
 import { html, type Html } from './html.ts'
 import { jobsSection } from './jobs.ts'
+import { STYLE_ELEMENT, STYLE_HASH } from './page-style.ts'
 import { runsSection } from './runs.ts'
-import { STYLE_ELEMENT, STYLE_HASH } from './style.ts'
 import { cut } from './texts.ts'
 
 /** Nothing is run, nothing is fetched, nobody may frame it; the one style is known by its hash, the icon is in the page. */

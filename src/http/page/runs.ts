@@ -1,5 +1,5 @@
 import type { RunDocument, StatusDocument } from '../../status/document.ts'
-import { countText, durationText } from '../../status/words.ts'
+import { countText, durationText } from '../../status/sentences.ts'
 import { html, type Html } from './html.ts'
 import { shortly } from './moments.ts'
 import { cut, outcomeText } from './texts.ts'

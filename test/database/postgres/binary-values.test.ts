@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { bigInt, oneof, sample } from 'fast-check'
-import { JsonWriter } from '../../../src/database/postgres/json-writer.ts'
-import type { Form } from '../../../src/database/postgres/stored-rows.ts'
-import { LineBuffer } from '../../../src/database/row-block.ts'
+import { LineBuffer } from '../../../src/database/exporting/row-block.ts'
+import { JsonWriter } from '../../../src/database/postgres/exporting/json-writer.ts'
+import type { Form } from '../../../src/database/postgres/exporting/stored-rows.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
 
 /** As `SELECT` casts it, and as it is sent. */

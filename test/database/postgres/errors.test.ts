@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Trouble } from '../../../src/database/database.ts'
-import { codeOf, databaseError, driverError, troubleOf, type DriverError } from '../../../src/database/postgres/errors.ts'
+import type { ErrorKind } from '../../../src/database/database-error.ts'
+import { codeOf, databaseError, driverError, errorKindOf, type DriverError } from '../../../src/database/postgres/postgres-errors.ts'
 
-const TABLE: readonly (readonly [Trouble, Partial<DriverError>])[] = [
+const TABLE: readonly (readonly [ErrorKind, Partial<DriverError>])[] = [
   ['busy', { code: '55P03' }],
   ['busy', { code: '57014', message: 'canceling statement due to statement timeout' }],
   ['busy', { code: '40P01' }],
@@ -40,9 +40,9 @@ const TABLE: readonly (readonly [Trouble, Partial<DriverError>])[] = [
 ]
 
 void describe('errors of PostgreSQL', () => {
-  for (const [trouble, error] of TABLE) {
-    void test(`${error.code ?? error.message}${error.where === undefined ? '' : ' within a function'} is ${trouble}`, () => {
-      assert.equal(troubleOf({ message: 'no', ...error }), trouble)
+  for (const [kind, error] of TABLE) {
+    void test(`${error.code ?? error.message}${error.where === undefined ? '' : ' within a function'} is ${kind}`, () => {
+      assert.equal(errorKindOf({ message: 'no', ...error }), kind)
     })
   }
 

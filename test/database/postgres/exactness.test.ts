@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
-import { DAY, HOUR } from '../../../src/time.ts'
+import { DAY, HOUR } from '../../../src/time/clock.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
 import { opened, purged } from './fixture.ts'
 

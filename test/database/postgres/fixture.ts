@@ -1,7 +1,8 @@
 import type { Database, DatabaseListener } from '../../../src/database/database.ts'
-import { openPostgres } from '../../../src/database/postgres/open.ts'
-import { parseDatabaseUrl, type PostgresUrl } from '../../../src/database/url.ts'
-import { hostClock } from '../../../src/time.ts'
+import { openPostgres } from '../../../src/database/postgres/postgres-database.ts'
+import { parseDatabaseUrl } from '../../../src/database/url/database-url.ts'
+import type { PostgresUrl } from '../../../src/database/url/url-types.ts'
+import { hostClock } from '../../../src/time/clock.ts'
 
 /** What the listener was told, in order. */
 export interface Told {
@@ -17,7 +18,7 @@ export function listening(): Told {
       created: (file) => void lines.push(`created ${file}`),
       warning: (message) => void lines.push(`warning ${message}`),
       note: (message) => void lines.push(`note ${message}`),
-      lost: (error) => void lines.push(`lost ${error.trouble}`),
+      lost: (error) => void lines.push(`lost ${error.kind}`),
       awaiting: (_, reason) => void lines.push(`awaiting ${reason}`),
       regained: () => void lines.push('regained'),
     },

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { DatabaseError, type Inspection, type Trouble } from '../../../src/database/database.ts'
-import { zoneSuspicion } from '../../../src/database/postgres/zone-warning.ts'
-import { HOUR, MINUTE } from '../../../src/time.ts'
+import { DatabaseError, type ErrorKind } from '../../../src/database/database-error.ts'
+import { zoneSuspicion } from '../../../src/database/postgres/purging/zone-warning.ts'
+import type { Inspection } from '../../../src/database/purging.ts'
+import { HOUR, MINUTE } from '../../../src/time/clock.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../../support/databases.ts'
 import { opened } from './fixture.ts'
 
@@ -11,10 +12,10 @@ async function inspected(url: string, column = 'at', timeZone = 'UTC', retention
   return await database.inspect({ table: 'rows', column, ...(retention === undefined ? {} : { retention }) })
 }
 
-function says(trouble: Trouble, ...parts: RegExp[]): (error: unknown) => true {
+function says(kind: ErrorKind, ...parts: RegExp[]): (error: unknown) => true {
   return (error) => {
     assert(error instanceof DatabaseError, String(error))
-    assert.equal(error.trouble, trouble)
+    assert.equal(error.kind, kind)
     for (const part of [...parts, /othing was deleted/]) assert.match(error.message, part)
     return true
   }
@@ -95,7 +96,7 @@ for (const major of POSTGRES_MAJORS) {
         assert(slice !== undefined)
         await assert.rejects(
           database.transaction((tx) => slice.remove(tx)),
-          (error) => error instanceof DatabaseError && error.trouble === 'forbidden' && /row-level security/.test(error.message),
+          (error) => error instanceof DatabaseError && error.kind === 'forbidden' && /row-level security/.test(error.message),
         )
       }
       await someone.drop()

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Value } from '../../../src/database/database.ts'
-import { openPostgres } from '../../../src/database/postgres/open.ts'
-import { expiredRows, type SliceOptions } from '../../../src/database/postgres/slices.ts'
+import { openPostgres } from '../../../src/database/postgres/postgres-database.ts'
+import { expiredRows, type SliceOptions } from '../../../src/database/postgres/purging/slices.ts'
+import type { Value } from '../../../src/database/query.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../../support/databases.ts'
 import { opened } from './fixture.ts'
 
@@ -38,11 +38,10 @@ function lying(
         return { rows: rows.map((row) => lie(text, row)) as Row[], changed }
       },
     },
-    copy: () => Promise.reject(new Error('nothing is read')),
     look: (work) => database.transaction(work),
     schema: 'public',
     timeZone: 'UTC',
-    caution: { held: false },
+    lockBackoff: { held: false },
     unflushed: { any: false },
   }
   return expiredRows(options, COLUMN, CUTOFF)

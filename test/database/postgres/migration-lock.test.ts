@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { connect, createServer, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
-import { DatabaseError, type Database, type MigrationLockOptions } from '../../../src/database/database.ts'
-import { lockKey } from '../../../src/database/postgres/migration-lock.ts'
+import { DatabaseError } from '../../../src/database/database-error.ts'
+import type { Database } from '../../../src/database/database.ts'
+import type { MigrationLockOptions } from '../../../src/database/migrating.ts'
+import { lockKey } from '../../../src/database/postgres/migrating/migration-lock.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
 import { opened } from './fixture.ts'
 
@@ -45,7 +47,7 @@ for (const major of POSTGRES_MAJORS) {
       await one.withMigrationLock(locking(), async () => {
         const waiting = two.withMigrationLock(locking({ timeoutMs: 200, waiting: (holder) => void told.push(holder) }), async () => 'never')
         await assert.rejects(waiting, (error) => {
-          assert(error instanceof DatabaseError && error.trouble === 'busy')
+          assert(error instanceof DatabaseError && error.kind === 'busy')
           return /maintenance-test/.test(error.message) && /Nothing was changed/.test(error.message)
         })
       })
@@ -107,7 +109,7 @@ for (const major of POSTGRES_MAJORS) {
         sleeping = rows.length > 0
       }
       await one[Symbol.asyncDispose]()
-      await assert.rejects(asleep, (error) => error instanceof DatabaseError && error.trouble === 'lost')
+      await assert.rejects(asleep, (error) => error instanceof DatabaseError && error.kind === 'lost')
       assert.equal(await two.withMigrationLock(locking(), async () => 'done'), 'done')
     })
 

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { connect, createServer, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
-import { DatabaseError } from '../../../src/database/database.ts'
+import { DatabaseError } from '../../../src/database/database-error.ts'
 import { freshPostgres, POSTGRES_MAJORS, serverUrl } from '../../support/databases.ts'
 import { ROLE_WITH_PASSWORD, TLS_MAJOR, TLS_ROOT } from '../../support/postgres-server.ts'
 import { listening, opened } from './fixture.ts'
 
-function isTrouble(trouble: string, ...parts: RegExp[]): (error: unknown) => true {
+function isTrouble(kind: string, ...parts: RegExp[]): (error: unknown) => true {
   return (error) => {
     assert(error instanceof DatabaseError, String(error))
-    assert.equal(error.trouble, trouble, error.message)
+    assert.equal(error.kind, kind, error.message)
     for (const part of parts) assert.match(error.message, part)
     assert.doesNotMatch(error.message, /sesame|s3cret/)
     return true

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import * as sql from '../../../src/database/postgres/slice-sql.ts'
+import * as sql from '../../../src/database/postgres/purging/slice-sql.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
 
 interface Plan {
@@ -33,7 +33,7 @@ for (const major of POSTGRES_MAJORS) {
 
         const timed: sql.TimedTable = { table: '"public"."rows"', title: 'public.rows', column: '"at"', type: 'timestamp' }
         const range = sql.rangeCondition(timed, '2026-01-20T00:00:00', '2026-01-03T00:00:00', '2026-01-04T00:00:00')
-        const tie = sql.tieCondition(timed, '2026-01-20T00:00:00', '2026-01-05T00:00:00', {
+        const tie = sql.equalTimesCondition(timed, '2026-01-20T00:00:00', '2026-01-05T00:00:00', {
           relation: await oid(),
           from: '(10,0)',
           to: '(1800,7)',
@@ -41,7 +41,7 @@ for (const major of POSTGRES_MAJORS) {
         const statements: readonly (readonly [string, readonly unknown[]])[] = [
           [sql.edgesSql(timed, false), ['2026-01-20T00:00:00', '-infinity', 1000]],
           [sql.edgesSql(timed, true), ['2026-01-20T00:00:00', '2026-01-03T00:00:00.000001', 5000]],
-          [sql.stretchesSql(timed), ['2026-01-05T00:00:00', 500]],
+          [sql.heapRangesSql(timed), ['2026-01-05T00:00:00', 500]],
           [sql.placeSql(timed, tie), [...tie.values, 10]],
           [sql.boundedSql(timed), ['2026-01-20T00:00:00', 100_001]],
           [sql.boundedSql(timed), ['2026-01-05T00:00:00', 100]],

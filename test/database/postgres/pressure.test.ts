@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { hostClock } from '../../../src/time.ts'
+import { hostClock } from '../../../src/time/clock.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
 import { opened } from './fixture.ts'
 
@@ -70,7 +70,7 @@ for (const major of POSTGRES_MAJORS) {
       await using fresh = await freshPostgres(major)
       await using database = await opened(fresh.url)
       assert.equal((await database.pressure()).hold, undefined)
-      await database.tidy(false)
+      await database.afterBatch(false)
       assert.equal(await database.reusableBytes(), undefined)
     })
   })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { DatabaseError } from '../../../src/database/database.ts'
+import { DatabaseError } from '../../../src/database/database-error.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../../support/databases.ts'
 import { listening, opened, type Opening } from './fixture.ts'
 
@@ -12,7 +12,7 @@ async function opening({ url }: Pick<FreshPostgres, 'url'>, options: Opening = {
     return [...lines, database.named('t')]
   } catch (error) {
     assert.ok(error instanceof DatabaseError)
-    return [`${error.trouble}: ${error.message}`]
+    return [`${error.kind}: ${error.message}`]
   }
 }
 

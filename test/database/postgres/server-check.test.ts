@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { checkServer, UnsuitableServer, type ServerFacts } from '../../../src/database/postgres/server-check.ts'
+import { checkServer, UnsuitableServer, type ServerFacts } from '../../../src/database/postgres/connection/server-check.ts'
 
 const SOUND: ServerFacts = {
   version: 'PostgreSQL 18.4 on x86_64-pc-linux-gnu, compiled by gcc',
@@ -14,7 +14,7 @@ function refusal(facts: Partial<ServerFacts>, access: 'write' | 'read' = 'write'
     checkServer({ ...SOUND, ...facts }, access)
   } catch (error) {
     assert.ok(error instanceof UnsuitableServer)
-    return `${error.trouble}${error.passing ? ', waited for' : ''}: ${error.message}. ${error.advice}`
+    return `${error.kind}${error.passing ? ', waited for' : ''}: ${error.message}. ${error.advice}`
   }
   return ''
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
-import { DatabaseError, type Trouble } from '../../../src/database/database.ts'
-import { databaseError } from '../../../src/database/sqlite/errors.ts'
+import { DatabaseError, type ErrorKind } from '../../../src/database/database-error.ts'
+import { databaseError } from '../../../src/database/sqlite/sqlite-errors.ts'
 
 describe("SQLite's errors", () => {
-  const troubles: readonly (readonly [code: string, trouble: Trouble])[] = [
+  const kinds: readonly (readonly [code: string, kind: ErrorKind])[] = [
     ['SQLITE_BUSY', 'busy'],
     ['SQLITE_BUSY_SNAPSHOT', 'busy'],
     ['SQLITE_LOCKED', 'busy'],
@@ -26,12 +26,12 @@ describe("SQLite's errors", () => {
     ['SQLITE_ERROR', 'failed'],
     ['SQLITE_TOOBIG', 'failed'],
   ]
-  for (const [code, trouble] of troubles) {
-    it(`${code} is ${trouble}, told with the file`, () => {
+  for (const [code, kind] of kinds) {
+    it(`${code} is ${kind}, told with the file`, () => {
       const cause = new BetterSqlite3.SqliteError('as SQLite says it', code)
       const error = databaseError(cause, '/data/gateway.db')
       assert.ok(error instanceof DatabaseError)
-      assert.equal(error.trouble, trouble)
+      assert.equal(error.kind, kind)
       assert.equal(error.cause, cause)
       assert.match(error.message, /^\/data\/gateway\.db: as SQLite says it/)
     })
@@ -44,7 +44,7 @@ describe("SQLite's errors", () => {
       () => database.prepare('SELECT 1'),
       (error) => {
         const told = databaseError(error, 'x.db')
-        return told instanceof DatabaseError && told.trouble === 'lost'
+        return told instanceof DatabaseError && told.kind === 'lost'
       },
     )
   })

@@ -62,7 +62,7 @@ describe('a schema that makes a purge impossible says so before anything is dele
       gateway.function('gateway', { deterministic: true }, (value) => value)
       gateway.exec(sql)
       if (sql.startsWith(TABLE)) gateway.exec(ROWS)
-      const refused = { name: 'DatabaseError', trouble: 'failed', message }
+      const refused = { name: 'DatabaseError', kind: 'failed', message }
       await assert.rejects(open.database.inspect(SESSIONS), refused)
       if (sql.startsWith(TABLE)) assert.equal(gateway.prepare('SELECT count(*) FROM sessions').pluck().get(), 2)
     })

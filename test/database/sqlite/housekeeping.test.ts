@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
 import type { Database } from '../../../src/database/database.ts'
-import { SECOND } from '../../../src/time.ts'
+import { SECOND } from '../../../src/time/clock.ts'
 import { freshSqliteFile } from '../../support/databases.ts'
 import { beside, NOON, opened, purged } from './opening.ts'
 
@@ -41,7 +41,7 @@ describe('after a batch', () => {
     await using open = await opened(fresh.file)
     const { database } = open
     assert.equal(await purged(database, database.expired(SESSIONS, NOON), 500), 20_000)
-    await database.tidy(true)
+    await database.afterBatch(true)
     const [log] = await logOf(database)
     assert.ok(log!.log > 0)
     assert.equal(log!.checkpointed, log!.log)
@@ -71,12 +71,12 @@ describe('after a batch', () => {
       // What was moved before, and a log begun anew, are no work of his.
       if (after.log > before.log) movedByGateway = Math.max(movedByGateway, after.checkpointed - before.checkpointed)
       await database.pressure()
-      await database.tidy(false)
+      await database.afterBatch(false)
       largest = Math.max(largest, (await stat(`${fresh.file}-wal`)).size)
     }
     assert.ok(largest > MEGABYTE && largest < 32 * MEGABYTE, `${largest} bytes`)
     assert.ok(movedByGateway < 20, `${movedByGateway} pages`)
-    await database.tidy(true)
+    await database.afterBatch(true)
     assert.deepEqual(gateway.pragma('wal_checkpoint(TRUNCATE)'), [{ busy: 0, log: 0, checkpointed: 0 }])
   })
 
@@ -92,7 +92,7 @@ describe('after a batch', () => {
       assert.equal((await database.pressure()).others, true)
       await database.transaction((tx) => tx.query('UPDATE sessions SET note = 1'))
       gateway.exec("INSERT INTO sessions (expires_at) VALUES ('2099-01-01')")
-      await database.tidy(false)
+      await database.afterBatch(false)
     }
   })
 
@@ -129,10 +129,10 @@ describe('after a batch', () => {
     using reader = beside(fresh.file)
     reader.exec('BEGIN; SELECT count(*) FROM sessions')
     for (let n = 0; n < 4; n++) await database.query('UPDATE sessions SET note = randomblob(500)')
-    await database.tidy(false)
+    await database.afterBatch(false)
     assert.match((await database.pressure()).hold ?? '', /\d+ MB of .*-wal wait to be moved/)
     reader.exec('COMMIT')
-    await database.tidy(false)
+    await database.afterBatch(false)
     assert.equal((await database.pressure()).hold, undefined)
   })
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Database } from '../../../src/database/database.ts'
-import { localTimeWarning } from '../../../src/database/sqlite/inspect.ts'
-import { hostClock, MINUTE, SECOND } from '../../../src/time.ts'
+import { localTimeWarning } from '../../../src/database/sqlite/purging/inspect.ts'
+import { hostClock, MINUTE, SECOND } from '../../../src/time/clock.ts'
 import { freshSqliteFile } from '../../support/databases.ts'
 import { NOON, opened, slicesOf } from './opening.ts'
 
@@ -26,7 +26,7 @@ describe('inspecting a SQLite table', () => {
       await using fresh = await freshSqliteFile()
       await using open = await opened(fresh.file)
       await open.database.query(sql)
-      await assert.rejects(open.database.inspect(SESSIONS), { trouble: 'failed', message })
+      await assert.rejects(open.database.inspect(SESSIONS), { kind: 'failed', message })
     })
   }
 
@@ -54,7 +54,7 @@ describe('inspecting a SQLite table', () => {
     assert.equal((await slicesOf(database.expired(SESSIONS, NOON), 20_000)).length, 3)
     await fill(database, 1)
     await assert.rejects(database.inspect(SESSIONS), {
-      trouble: 'failed',
+      kind: 'failed',
       message: /more than 50,000 rows .* CREATE INDEX idx_sessions_expires_at ON "sessions" \("expires_at"\);$/,
     })
     await database.query('CREATE INDEX idx_sessions_expires_at ON "sessions" ("expires_at")')

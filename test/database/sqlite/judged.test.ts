@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
-import type { Database, Slice } from '../../../src/database/database.ts'
-import { DIGEST_BYTES } from '../../../src/database/stored-rows.ts'
+import type { Database } from '../../../src/database/database.ts'
+import { DIGEST_BYTES, type ExportedSlice } from '../../../src/database/exporting.ts'
+import type { Transaction } from '../../../src/database/query.ts'
 import { freshSqliteFile } from '../../support/databases.ts'
 import { beside, NOON, opened, slicesOf } from './opening.ts'
 
@@ -12,17 +13,17 @@ const LATER = "'2026-11-23 12:00:01'"
 const RENEWS = `UPDATE sessions SET expires_at = ${LATER}`
 
 /** Both ways through: rows that nobody keeps, and rows whose digests the archive compares. */
-const WAYS: Readonly<Record<string, (database: Database, slice: Slice) => Promise<number>>> = {
-  'on the way without an archive': async (database, slice) => (await database.transaction((tx) => slice.remove(tx))).affected,
-  "on the archive's way": async (database, slice) => {
-    let digests = 0
-    const { affected } = await database.transaction((tx) => slice.remove(tx, (bytes) => (digests += bytes.length / DIGEST_BYTES)))
-    assert.equal(digests, affected)
+const WAYS: Readonly<Record<string, (slice: ExportedSlice, tx: Transaction) => Promise<number>>> = {
+  'on the way without an archive': async (slice, tx) => (await slice.remove(tx)).affected,
+  "on the archive's way": async (slice, tx) => {
+    const { affected, digests } = await slice.removeRead(tx)
+    assert.equal(digests.length, affected * DIGEST_BYTES)
     return affected
   },
 }
 
-for (const [way, remove] of Object.entries(WAYS)) {
+for (const [way, removeIn] of Object.entries(WAYS)) {
+  const remove = (database: Database, slice: ExportedSlice): Promise<number> => database.transaction((tx) => removeIn(slice, tx))
   describe(`a row is judged as it is when it goes, ${way}:`, () => {
     const renewals: readonly (readonly [name: string, sql: string, stays: readonly number[]])[] = [
       [
@@ -96,7 +97,7 @@ for (const [way, remove] of Object.entries(WAYS)) {
       const { database, gateway } = sessions
       const [slice] = await read(database, 100)
       const rolledBack = database.transaction(async (tx) => {
-        await slice!.remove(tx, () => undefined)
+        await removeIn(slice!, tx)
         throw new Error('the lease is gone')
       })
       await assert.rejects(rolledBack, /the lease is gone/)
@@ -134,7 +135,7 @@ for (const [way, remove] of Object.entries(WAYS)) {
       gateway.exec(`CREATE TABLE rebuilt (id INTEGER PRIMARY KEY, expires_at TIMESTAMP, rowid INTEGER);
         INSERT INTO rebuilt SELECT id, expires_at, 6 - id FROM sessions; DROP TABLE sessions; ALTER TABLE rebuilt RENAME TO sessions;
         CREATE INDEX idx_sessions_expires ON sessions (expires_at)`)
-      await assert.rejects(remove(database, slice!), { trouble: 'failed', message: /sessions was changed by somebody while it was purged/ })
+      await assert.rejects(remove(database, slice!), { kind: 'failed', message: /sessions was changed by somebody while it was purged/ })
       assert.deepEqual(await ids(database), [1, 2, 3, 4, 5])
     })
 
@@ -145,7 +146,7 @@ for (const [way, remove] of Object.entries(WAYS)) {
       const { database } = sessions
       const [slice] = await read(database, 100)
       await assert.rejects(remove(database, slice!), {
-        trouble: 'row-refused',
+        kind: 'row-refused',
         message: /1 expired row of sessions are still there .* puts it back/,
       })
       assert.deepEqual(await ids(database), [1, 2, 3, 4, 5])
@@ -222,9 +223,9 @@ async function fiveSessions(sql = ''): Promise<Sessions> {
 }
 
 /** As the archive has them: read before they go. */
-async function read(database: Database, size: number): Promise<Slice[]> {
-  const slices = await slicesOf(database.expired(SESSIONS, NOON), size)
-  for (const slice of slices) await slice.read!(() => Promise.resolve())
+async function read(database: Database, size: number): Promise<ExportedSlice[]> {
+  const slices = await slicesOf(database.exported(SESSIONS, NOON, Infinity), size)
+  for (const slice of slices) await slice.read(() => Promise.resolve())
   return slices
 }
 

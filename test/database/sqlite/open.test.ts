@@ -7,7 +7,7 @@ import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import BetterSqlite3 from 'better-sqlite3'
-import type { Trouble } from '../../../src/database/database.ts'
+import type { ErrorKind } from '../../../src/database/database-error.ts'
 import { freshSqliteFile } from '../../support/databases.ts'
 import { beside, NOON, opened, purged, slicesOf } from './opening.ts'
 
@@ -45,7 +45,7 @@ describe('opening a SQLite file', () => {
     assert.deepEqual(await readdir(fresh.folder), [])
   })
 
-  const refusals: readonly (readonly [name: string, trouble: Trouble, message: RegExp, make: (file: string) => Promise<unknown>])[] = [
+  const refusals: readonly (readonly [name: string, kind: ErrorKind, message: RegExp, make: (file: string) => Promise<unknown>])[] = [
     [
       'in a missing folder',
       'unreachable',
@@ -59,7 +59,7 @@ describe('opening a SQLite file', () => {
     ['that is a device', 'invalid', /is not a file/, (file) => symlink('/dev/null', file)],
     ['below a file', 'unreachable', /cannot be reached/, (file) => writeFile(file, '')],
   ]
-  for (const [name, trouble, message, make] of refusals) {
+  for (const [name, kind, message, make] of refusals) {
     it(`refuses one ${name}`, async () => {
       await using fresh = await freshSqliteFile()
       await make(fresh.file)
@@ -69,7 +69,7 @@ describe('opening a SQLite file', () => {
           : name === 'below a file'
             ? join(fresh.file, 'x.db')
             : fresh.file
-      await assert.rejects(opened(inside), { name: 'DatabaseError', trouble, message })
+      await assert.rejects(opened(inside), { name: 'DatabaseError', kind, message })
     })
   }
 
@@ -116,9 +116,9 @@ describe('opening a SQLite file', () => {
     await using open = await opened(fresh.file)
     assert.equal(open.told.awaited.length, 1)
     gateway.exec('BEGIN EXCLUSIVE')
-    await assert.rejects(opened(fresh.file, { connectTimeoutMs: 100 }), { trouble: 'busy' })
+    await assert.rejects(opened(fresh.file, { connectTimeoutMs: 100 }), { kind: 'busy' })
     const stop = AbortSignal.timeout(50)
-    await assert.rejects(opened(fresh.file, { connectTimeoutMs: 60_000, signal: stop }), { trouble: 'busy' })
+    await assert.rejects(opened(fresh.file, { connectTimeoutMs: 60_000, signal: stop }), { kind: 'busy' })
   })
 })
 
@@ -136,11 +136,11 @@ describe('a SQLite file opened to be read', () => {
         const { database } = open
         const slices = await slicesOf(database.expired({ table: 'sessions', column: 'expires_at' }, NOON), 2)
         assert.equal(slices.length, 3)
-        await database.tidy(false)
+        await database.afterBatch(false)
         await database.pressure()
         await assert.rejects(
           database.transaction((tx) => tx.query('DELETE FROM sessions')),
-          { trouble: 'read-only' },
+          { kind: 'read-only' },
         )
         gateway.close()
       }
@@ -156,8 +156,8 @@ describe("another user's SQLite file", () => {
     made(fresh.file, 'wal')
     const { uid } = await stat(fresh.file)
     for (const access of ['read', 'write'] as const) {
-      await assert.rejects(opened(fresh.file, { access, user: { uid: uid + 4_242 } }), (error: Error & { trouble?: string }) => {
-        assert.equal(error.trouble, 'forbidden')
+      await assert.rejects(opened(fresh.file, { access, user: { uid: uid + 4_242 } }), (error: Error & { kind?: string }) => {
+        assert.equal(error.kind, 'forbidden')
         for (const part of [`uid ${uid}`, `uid ${uid + 4_242}`, 'user: ', 'User=', 'nothing was opened'])
           assert.ok(error.message.includes(part), part)
         return true
@@ -241,7 +241,7 @@ async function ordinary(): ReturnType<typeof freshSqliteFile> {
   return fresh
 }
 
-/** What opening comes to in a process of that user: `opened`, or the trouble and its message. */
+/** What opening comes to in a process of that user: `opened`, or the kind of error and its message. */
 async function asNobody(file: string, access: 'read' | 'write'): Promise<string> {
   const module = fileURLToPath(new URL('./opening.ts', import.meta.url))
   const script = `
@@ -252,7 +252,7 @@ async function asNobody(file: string, access: 'read' | 'write'): Promise<string>
       await open.database.query('SELECT * FROM sessions')
       console.log('opened')
     } catch (error) {
-      console.log(error.trouble + ': ' + error.message)
+      console.log(error.kind + ': ' + error.message)
     }`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, file, access], {
     uid: NOBODY,

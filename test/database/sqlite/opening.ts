@@ -1,7 +1,8 @@
 import BetterSqlite3 from 'better-sqlite3'
-import type { Database, ExpiredRows, OpenOptions, Slice } from '../../../src/database/database.ts'
-import { openSqlite } from '../../../src/database/sqlite/open.ts'
-import { hostClock, SECOND } from '../../../src/time.ts'
+import type { Database, OpenOptions } from '../../../src/database/database.ts'
+import type { ExpiredRows, Slice } from '../../../src/database/purging.ts'
+import { openSqlite } from '../../../src/database/sqlite/sqlite-database.ts'
+import { hostClock, SECOND } from '../../../src/time/clock.ts'
 
 /** What the database told its listener. */
 export interface Told {
@@ -48,8 +49,11 @@ export function beside(file: string): BetterSqlite3.Database & Disposable {
 }
 
 /** The slices from the first to the last, with nothing done to them. */
-export async function slicesOf(rows: ExpiredRows, size: number): Promise<Slice[]> {
-  const slices: Slice[] = []
+export async function slicesOf<S extends Slice>(
+  rows: { next(size: number, after: Slice | undefined): Promise<S | undefined> },
+  size: number,
+): Promise<S[]> {
+  const slices: S[] = []
   for (let slice = await rows.next(size, undefined); slice !== undefined; slice = await rows.next(size, slice)) slices.push(slice)
   return slices
 }
@@ -61,7 +65,7 @@ export async function purged(database: Database, rows: ExpiredRows, size: number
     const chosen = slice
     const { affected } = await database.transaction((tx) => chosen.remove(tx))
     gone += affected
-    await database.tidy(false)
+    await database.afterBatch(false)
   }
   return gone
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkpointBytes, pacingOf } from '../../../src/database/sqlite/pacing.ts'
+import { checkpointBytes, pacingOf } from '../../../src/database/sqlite/connection/pacing.ts'
 
 test('where the event loop must turn, batches and moves of the log are smaller, and nothing else changes', () => {
   const free = pacingOf(true)

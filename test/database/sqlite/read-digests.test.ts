@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import Database from 'better-sqlite3'
-import { Connection } from '../../../src/database/sqlite/connection.ts'
-import { ReadDigests } from '../../../src/database/sqlite/read-digests.ts'
-import { hostClock } from '../../../src/time.ts'
+import { Connection } from '../../../src/database/sqlite/connection/connection.ts'
+import { ReadDigests } from '../../../src/database/sqlite/exporting/read-digests.ts'
+import { hostClock } from '../../../src/time/clock.ts'
 import { freshSqliteFile } from '../../support/databases.ts'
 
 const NUMBERS = [9, 4, 7, 5, 1, 8]

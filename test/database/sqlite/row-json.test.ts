@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { array, assert as always, bigInt, constant, constantFrom, oneof, property, string, tuple, uniqueArray } from 'fast-check'
-import { json, plainRow, type JsonValue } from '../../../src/database/sqlite/row-json.ts'
+import { json, plainRow, type JsonValue } from '../../../src/database/sqlite/exporting/row-json.ts'
 
 const NAMES = oneof(string({ unit: 'binary' }), constantFrom('1', '0', 'toJSON', '__proto__', 'constructor', 'a"b', ''))
 const VALUES = oneof(

@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import BetterSqlite3 from 'better-sqlite3'
-import type { Transaction } from '../../../src/database/database.ts'
-import { hostClock } from '../../../src/time.ts'
+import type { Transaction } from '../../../src/database/query.ts'
+import { hostClock } from '../../../src/time/clock.ts'
 import { freshSqliteFile } from '../../support/databases.ts'
 import { beside, opened } from './opening.ts'
 
@@ -38,7 +38,7 @@ describe('a SQLite session', () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     await assert.rejects(open.database.query('SELECT * FROM missing'), {
-      trouble: 'failed',
+      kind: 'failed',
       message: `${fresh.file}: no such table: missing`,
     })
   })
@@ -76,14 +76,14 @@ describe('a SQLite session', () => {
         await tx.query('DELETE FROM t').catch(() => undefined)
         await tx.query('INSERT INTO t VALUES (2)')
       }),
-      { trouble: 'failed', message: /rolled the transaction back/ },
+      { kind: 'failed', message: /rolled the transaction back/ },
     )
     await assert.rejects(
       database.transaction(async (tx) => {
         await tx.query('INSERT INTO t VALUES (1)')
         await tx.query('DELETE FROM t').catch(() => undefined)
       }),
-      { trouble: 'failed' },
+      { kind: 'failed' },
     )
     assert.deepEqual((await database.query('SELECT a FROM t')).rows, [])
   })
@@ -98,7 +98,7 @@ describe('a SQLite session', () => {
       database.transaction(async (tx) => {
         for (;;) await tx.query('INSERT INTO t VALUES (randomblob(5000))')
       }),
-      { trouble: 'failed', message: /full.*make room on the disk/ },
+      { kind: 'failed', message: /full.*make room on the disk/ },
     )
     assert.deepEqual((await database.query('SELECT * FROM t')).rows, [])
   })
@@ -109,7 +109,7 @@ describe('a SQLite session', () => {
     await open.database.query('CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (a REFERENCES a DEFERRABLE INITIALLY DEFERRED)')
     await assert.rejects(
       open.database.transaction((tx) => tx.query('INSERT INTO b VALUES (7)')),
-      { trouble: 'row-refused' },
+      { kind: 'row-refused' },
     )
     assert.deepEqual((await open.database.query('SELECT * FROM b')).rows, [])
   })
@@ -148,7 +148,7 @@ describe('a SQLite session', () => {
       let worked = false
       await assert.rejects(
         open.database.transaction(async () => void (worked = true)),
-        { trouble: 'busy', message: /another process has held its lock/ },
+        { kind: 'busy', message: /another process has held its lock/ },
       )
       assert.equal(worked, false)
       await writer.release()
@@ -175,7 +175,7 @@ describe('a SQLite session', () => {
       await writer.kill()
       if (mode === 'delete') {
         // Only an opening for writing can roll it back.
-        await assert.rejects(opened(fresh.file, { access: 'read' }), { trouble: 'read-only', message: /left a journal/ })
+        await assert.rejects(opened(fresh.file, { access: 'read' }), { kind: 'read-only', message: /left a journal/ })
       }
       await using open = await opened(fresh.file)
       assert.deepEqual((await open.database.query('SELECT count(*) AS n FROM t')).rows, [{ n: 100 }])
@@ -215,10 +215,10 @@ describe('the migration lock of SQLite', () => {
       database.withMigrationLock({ timeoutMs, signal: stop.signal, waiting: (holder) => void told.push(holder) }, (apply) =>
         apply((tx) => tx.query('CREATE TABLE made (a)')),
       )
-    await assert.rejects(attempt(100), { trouble: 'busy' })
+    await assert.rejects(attempt(100), { kind: 'busy' })
     assert.deepEqual(told, ['another process that holds the write lock'])
 
-    const stopped = assert.rejects(attempt(60_000), { trouble: 'busy' })
+    const stopped = assert.rejects(attempt(60_000), { kind: 'busy' })
     setTimeout(() => stop.abort(), 50)
     await stopped
 

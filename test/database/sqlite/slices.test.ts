@@ -3,8 +3,8 @@ import { chmod, readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import * as fc from 'fast-check'
 import type { Database } from '../../../src/database/database.ts'
-import { wallClock } from '../../../src/database/wall-clock.ts'
-import { DAY, hostClock, HOUR, SECOND, type EpochMs } from '../../../src/time.ts'
+import { DAY, hostClock, HOUR, SECOND, type EpochMs } from '../../../src/time/clock.ts'
+import { wallClock } from '../../../src/time/zones.ts'
 import { copyOf, freshSqliteFile, gatewayDatabase, withoutGatewayDatabase } from '../../support/databases.ts'
 import { beside, NOON, opened, purged, slicesOf } from './opening.ts'
 
@@ -283,7 +283,7 @@ describe('what others put on a table', () => {
       const all = await rows.next(100, undefined)
       await assert.rejects(
         database.transaction((tx) => all!.remove(tx)),
-        { name: 'DatabaseError', trouble: 'row-refused', message },
+        { name: 'DatabaseError', kind: 'row-refused', message },
       )
       assert.equal(await all?.count(), 5)
       const refused: unknown[] = []

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
-import { Connection } from '../../../src/database/sqlite/connection.ts'
-import { layoutOf } from '../../../src/database/sqlite/layout.ts'
-import { rangesFor } from '../../../src/database/sqlite/ranges.ts'
-import { removalOf } from '../../../src/database/sqlite/removal.ts'
-import { statementsFor } from '../../../src/database/sqlite/statements.ts'
-import { hostClock } from '../../../src/time.ts'
+import { Connection } from '../../../src/database/sqlite/connection/connection.ts'
+import { rangesFor } from '../../../src/database/sqlite/purging/index-ranges.ts'
+import { layoutOf } from '../../../src/database/sqlite/purging/layout.ts'
+import { removalOf } from '../../../src/database/sqlite/purging/removal.ts'
+import { statementsFor } from '../../../src/database/sqlite/purging/walk-statements.ts'
+import { hostClock } from '../../../src/time/clock.ts'
 import { NOON } from './opening.ts'
 
 const SCHEMAS = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import * as fc from 'fast-check'
 import { shapeOf } from '../../../src/database/sqlite/shape.ts'
-import { readText, standing, type StoredTime } from '../../../src/database/sqlite/times.ts'
+import { Cutoff, readText, type StoredTime } from '../../../src/database/sqlite/times.ts'
 
 const NOON = Date.parse('2026-08-25T12:00:00Z')
 const HOUR_AHEAD = NOON + 3_600_000
@@ -109,20 +109,20 @@ describe('a stored time', () => {
   ]
   for (const [name, values] of Object.entries({ expired, kept, unreadable })) {
     for (const value of values) {
-      it(`${typeof value} ${JSON.stringify(String(value))} is ${name}`, () => assert.equal(standing(value, NOON, NOON), name))
+      it(`${typeof value} ${JSON.stringify(String(value))} is ${name}`, () => assert.equal(new Cutoff(NOON, NOON).judge(value), name))
     }
   }
 
-  it('NULL is undated', () => assert.equal(standing(null, NOON, NOON), 'undated'))
+  it('NULL is undated', () => assert.equal(new Cutoff(NOON, NOON).judge(null), 'undated'))
 
   it('without a zone is compared with the wall clock, with one it is not', () => {
     for (const text of ['2026-08-25 12:30', '2026-08-25T12:59:59.999']) {
-      assert.equal(standing(text, NOON, HOUR_AHEAD), 'expired')
-      assert.equal(standing(`${text}Z`, NOON, HOUR_AHEAD), 'kept')
-      assert.equal(standing(`${text}-00:00`, NOON, HOUR_AHEAD), 'kept')
+      assert.equal(new Cutoff(NOON, HOUR_AHEAD).judge(text), 'expired')
+      assert.equal(new Cutoff(NOON, HOUR_AHEAD).judge(`${text}Z`), 'kept')
+      assert.equal(new Cutoff(NOON, HOUR_AHEAD).judge(`${text}-00:00`), 'kept')
     }
-    assert.equal(standing('2026-08-25 13:00', NOON, HOUR_AHEAD), 'kept')
-    assert.equal(standing(NOON, NOON, HOUR_AHEAD), 'kept')
+    assert.equal(new Cutoff(NOON, HOUR_AHEAD).judge('2026-08-25 13:00'), 'kept')
+    assert.equal(new Cutoff(NOON, HOUR_AHEAD).judge(NOON), 'kept')
   })
 
   it('reads every form of every instant as a calendar of its own does', () => {

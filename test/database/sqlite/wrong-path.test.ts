@@ -64,7 +64,7 @@ describe('a file that is not there, where the gateway has one of nearly its name
       )
     }
     await assert.rejects(opened(wrong, { access: 'existing' }), {
-      trouble: 'unreachable',
+      kind: 'unreachable',
       message: /does not exist: nothing was made or read; .*gateway\.db/,
     })
     assert.deepEqual(await readdir(fresh.folder), ['gateway.db'])
@@ -321,7 +321,7 @@ describe('names that are no name of a database', () => {
       await writeFile(`${fresh.file}${suffix}`, '')
       for (const access of ['write', 'read'] as const)
         await assert.rejects(opened(`${fresh.file}${suffix}`, { access }), {
-          trouble: 'invalid',
+          kind: 'invalid',
           message: /what SQLite keeps beside a database/,
         })
       assert.equal((await stat(`${fresh.file}${suffix}`)).size, 0)
@@ -330,7 +330,7 @@ describe('names that are no name of a database', () => {
 
   it('such as one with a blank at its end, which the driver would leave out', async () => {
     await using fresh = await withGateway()
-    await assert.rejects(opened(`${fresh.file} `), { trouble: 'invalid', message: /begins or ends with a blank/ })
+    await assert.rejects(opened(`${fresh.file} `), { kind: 'invalid', message: /begins or ends with a blank/ })
   })
 
   it('but any other is taken as it stands', async () => {
@@ -378,7 +378,7 @@ describe('a database behind a link', () => {
     await using fresh = await freshSqliteFile()
     await symlink('nowhere.db', fresh.file)
     for (const access of ['write', 'existing', 'read'] as const)
-      await assert.rejects(opened(fresh.file, { access }), { trouble: 'unreachable', message: /is a link to a file that does not exist/ })
+      await assert.rejects(opened(fresh.file, { access }), { kind: 'unreachable', message: /is a link to a file that does not exist/ })
     assert.deepEqual(await readdir(fresh.folder), ['gateway.db'])
   })
 })
@@ -401,7 +401,7 @@ function gatewayIn(file: string): void {
 async function assertNotMade(folder: string, wanted: string, why: RegExp | string): Promise<void> {
   const before = await stateOf(folder)
   await assert.rejects(opened(join(folder, wanted)), (error: Error) => {
-    assert.equal('trouble' in error && error.trouble, 'unreachable')
+    assert.equal('kind' in error && error.kind, 'unreachable')
     if (typeof why === 'string') assert.ok(error.message.includes(why), error.message)
     else assert.match(error.message, why)
     return true

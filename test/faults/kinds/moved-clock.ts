@@ -1,4 +1,4 @@
-import { DAY } from '../../../src/time.ts'
+import { DAY } from '../../../src/time/clock.ts'
 import { ENGINES, type TestEngine } from '../../support/engines.ts'
 import type { Arena } from '../arena.ts'
 import { isSqlite } from '../dialect.ts'

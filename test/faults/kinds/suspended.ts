@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { TERM_MS } from '../../../src/jobs/lease.ts'
-import { SECOND } from '../../../src/time.ts'
+import { TERM_MS } from '../../../src/runs/lease.ts'
+import { SECOND } from '../../../src/time/clock.ts'
 import { events } from '../../support/command.ts'
 import { ENGINES } from '../../support/engines.ts'
 import type { Arena } from '../arena.ts'

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import BetterSqlite3 from 'better-sqlite3'
-import { SECOND } from '../../../src/time.ts'
+import { SECOND } from '../../../src/time/clock.ts'
 import { events } from '../../support/command.ts'
 import { ENGINES } from '../../support/engines.ts'
 import { endDaemon, startDaemon, worksAfter } from '../daemon.ts'
+import { fileOf, isSqlite } from '../dialect.ts'
 import { onEach, type Fault, type Round } from '../fault.ts'
 import { SUBJECTS } from '../subjects.ts'
-import { fileOf, isSqlite } from '../dialect.ts'
 import { must } from '../violation.ts'
 
 const HELD_MS = 10 * SECOND

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { JOBS } from '../../../src/catalogue.ts'
 import { CONTENT_SECURITY_POLICY, pageOf } from '../../../src/http/page/page.ts'
-import type { PastRun } from '../../../src/jobs/past-runs.ts'
+import type { PastRun } from '../../../src/runs/past-runs.ts'
 import { statusDocument, type StatusDocument } from '../../../src/status/document.ts'
-import { statusWithout, type Status } from '../../../src/status/status.ts'
-import { DAY, hostClock, HOUR, MINUTE } from '../../../src/time.ts'
+import { statusWithout, type Status } from '../../../src/status/read-status.ts'
+import { DAY, hostClock, HOUR, MINUTE } from '../../../src/time/clock.ts'
 
 const NOW = 20_000 * DAY + 12 * HOUR
 const LABEL = { engine: 'e', place: 'db.example:5432', name: 'mcp_gateway' }

@@ -1,0 +1,69 @@
+import type { Estimate } from '../database/purging.ts'
+import type { Query } from '../database/query.ts'
+import { boundedText, orNothing, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
+import type { EpochMs } from '../time/clock.ts'
+import type { Link } from './format.ts'
+import { ARCHIVES } from './state.ts'
+import { NO_GROWTH, type Growth } from './step.ts'
+import { archivePath } from './store/path.ts'
+import { archiveTexts, parseStep, refuseLong } from './stored-step.ts'
+
+/** What an archive holds, for people and gauges: read from the database alone, in one row. */
+export interface ArchiveSummary extends Growth {
+  /** `null`: nothing is archived yet. */
+  readonly head: Link | null
+  /** The latest time of an archived row. */
+  readonly newestAt: EpochMs | undefined
+  /** The last time that `archive verify` read all of it; of a part nothing is noted. */
+  readonly verification: Verdict | undefined
+  /** Files that a run works on, or left when it was cut off: not counted above until their rows are deleted. */
+  readonly filesInHand: number
+}
+
+export interface Verdict {
+  readonly at: EpochMs
+  readonly sound: boolean
+}
+
+/**
+ * How long the oldest row has waited that has expired and is still in the database alone, exact to the day; 0: none has. Rows of files in hand count
+ * as waiting. `undefined`: it could not be told in time.
+ */
+export function lagOf({ rows, oldest }: Estimate, cutoff: EpochMs): number | undefined {
+  if (rows === 0) return 0
+  return oldest === null ? undefined : Math.max(0, cutoff - oldest)
+}
+
+interface SummaryRow extends Growth {
+  readonly head: string | null
+  readonly head_file: string | null
+  readonly step: string | null
+  readonly newest_at: number | null
+  readonly verified_at: number | null
+  readonly verified: string | null
+}
+
+const NOTHING: ArchiveSummary = { ...NO_GROWTH, head: null, newestAt: undefined, verification: undefined, filesInHand: 0 }
+
+const TEXTS = ['head', 'head_file', 'step'] as const
+
+/** Of the rows of `source`; `table` is the one that archives are on record in, as it is written in SQL. */
+export async function readSummary(query: Query, table: string, source: string): Promise<ArchiveSummary> {
+  const { rows: found } = await query.query<SummaryRow>(
+    `SELECT ${archiveTexts(TEXTS)}, newest_at, verified_at, ${boundedText('verified')} AS verified, "rows", bytes, files FROM ${table} WHERE source = $1`,
+    [source],
+  )
+  const [row] = found
+  if (row === undefined) return NOTHING
+  refuseLong(row, TEXTS)
+  const verifiedAt = orNothing(storedTime, row.verified_at, `${ARCHIVES}.verified_at`)
+  return {
+    rows: storedNumber(row.rows, `${ARCHIVES}.rows`),
+    bytes: storedNumber(row.bytes, `${ARCHIVES}.bytes`),
+    files: storedNumber(row.files, `${ARCHIVES}.files`),
+    head: row.head === null ? null : { manifest: archivePath(row.head_file, source, 'maintenance_archives.head_file'), sha256: row.head },
+    newestAt: orNothing(storedTime, row.newest_at, `${ARCHIVES}.newest_at`),
+    verification: verifiedAt === undefined ? undefined : { at: verifiedAt, sound: row.verified === 'sound' },
+    filesInHand: row.step === null ? 0 : parseStep(storedText(row.step, `${ARCHIVES}.step`), source).files.length,
+  }
+}

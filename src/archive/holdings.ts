@@ -1,0 +1,39 @@
+import { formatDay, type EpochMs } from '../time/clock.ts'
+import type { Link } from './format.ts'
+import { readChain, removedBy } from './read/chain.ts'
+import type { ArchiveFolder } from './store/folder.ts'
+import { dayOf, holdsRows } from './store/path.ts'
+
+/** What whole links say of files of rows: those that should be there, and those whose time had come. */
+export interface Holdings {
+  readonly there: readonly Dated[]
+  readonly gone: readonly Dated[]
+}
+
+export interface Dated {
+  /** `2026-08-25`: of its rows, in UTC. */
+  readonly day: string
+}
+
+/** Reads every manifest. What is no part of the chain is nobody's to remove and counts for nothing: `archive verify` names it. */
+export async function holdingsOf(folder: ArchiveFolder, head: Link | null): Promise<Holdings> {
+  const { links } = await readChain(folder, await folder.list(), head)
+  const removed = removedBy(links)
+  const there: Dated[] = []
+  const gone: Dated[] = []
+  for (const { manifest } of links) {
+    if (manifest.file !== undefined) (removed.has(manifest.manifest) ? gone : there).push({ day: manifest.file.day })
+  }
+  return { there, gone }
+}
+
+/** Of which day the oldest file is, by the names alone. */
+export async function oldestDay(folder: ArchiveFolder): Promise<string | undefined> {
+  for await (const path of folder.files()) if (holdsRows(path)) return dayOf(path)
+  return undefined
+}
+
+/** Files of earlier days have had their time. The day in which the oldest row lies that is still kept is kept as a whole. */
+export function firstKeptDay(now: EpochMs, keptMs: number): string {
+  return formatDay(now - keptMs)
+}

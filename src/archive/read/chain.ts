@@ -1,0 +1,107 @@
+import { sha256, type Kept, type Link } from '../format.ts'
+import { kept, parseManifest } from '../manifest.ts'
+import type { ArchiveFolder } from '../store/folder.ts'
+import { refusedIn } from '../store/guarded-tree.ts'
+import { holdsRows, positionOf, type ArchivePath } from '../store/path.ts'
+
+export interface Found {
+  readonly manifest: Kept
+  readonly sha256: string
+}
+
+/** Each sentence begins with a path. */
+export interface Chain {
+  /** Whole ones, newest first: from the head each is as the one after it says. Nothing else is believed. */
+  readonly links: readonly Found[]
+  /** Behind one that is missing or was altered: what is wrong with them is worth saying, and they count for nothing. */
+  readonly unvouched: readonly Found[]
+  /** What links name and is not as it was. */
+  readonly problems: readonly string[]
+  /** What no link names: whoever put it there, it is no part of the archive. */
+  readonly strays: readonly string[]
+}
+
+/** Where a chain begins: with the link that the database names, or, where no database knows the archive, with the newest that lies there. */
+export type Head = Link | null | 'newest'
+
+/**
+ * Follows the chain from its head to its first link. Behind one that is not as it was the chain is taken up again by the next older manifest, so
+ * that one loss does not hide another.
+ */
+export async function readChain(folder: ArchiveFolder, paths: readonly ArchivePath[], head: Head): Promise<Chain> {
+  const { found, unfit } = await readManifests(folder, paths)
+  const links: Found[] = []
+  const unvouched: Found[] = []
+  const problems: string[] = []
+  const left = new Map(found)
+  let vouched = true
+  /** Answers with the link where it is whole. */
+  const take = (link: Link): Found | undefined => {
+    const next = left.get(link.manifest)
+    left.delete(link.manifest)
+    const whole = next?.sha256 === link.sha256
+    const other = unfit.get(link.manifest)
+    unfit.delete(link.manifest)
+    if (other !== undefined && other.sha256 === undefined) problems.push(`${link.manifest}: ${other.why}`)
+    else if (other !== undefined && other.sha256 === link.sha256) problems.push(`${link.manifest}: is not a manifest of this format`)
+    else if (next === undefined && other === undefined) problems.push(`${link.manifest}: is missing`)
+    else if (!whole) problems.push(`${link.manifest}: was altered after it was written`)
+    if (next !== undefined) (vouched && whole ? links : unvouched).push(next)
+    return whole ? next : undefined
+  }
+  for (let link = head === 'newest' ? takenUp(left, Infinity) : head; link !== null;) {
+    const next = take(link)
+    vouched &&= next !== undefined
+    // They stand here, whatever they say comes before them.
+    for (const joined of next?.manifest.joined ?? []) take(joined)
+    // What an altered one says of the one before it is not to be trusted.
+    link = next === undefined ? takenUp(left, positionOf(link.manifest)) : next.manifest.previous
+  }
+  const strays = [...unfit].map(([path, { why }]) => `${path}: ${why}`)
+  for (const path of left.keys()) strays.push(`${path}: is not in the chain`)
+  return { links: links.toSorted(newestFirst), unvouched, problems, strays }
+}
+
+interface Manifests {
+  readonly found: ReadonlyMap<ArchivePath, Found>
+  /** What is no manifest, or does not belong where it lies. */
+  readonly unfit: Map<ArchivePath, { readonly why: string; readonly sha256?: string }>
+}
+
+async function readManifests(folder: ArchiveFolder, paths: readonly ArchivePath[]): Promise<Manifests> {
+  const found = new Map<ArchivePath, Found>()
+  const unfit: Manifests['unfit'] = new Map()
+  for (const path of paths) {
+    if (holdsRows(path)) continue
+    const bytes = await folder.read(path).catch((error: unknown) => refusedIn(error) ?? Promise.reject(error))
+    if (bytes === undefined) continue
+    if (typeof bytes === 'string') {
+      unfit.set(path, { why: bytes.slice(bytes.indexOf(': ') + 2) })
+      continue
+    }
+    const manifest = parseManifest(bytes, path)
+    if (manifest === undefined) unfit.set(path, { why: 'is not in the chain', sha256: sha256(bytes) })
+    // What was set aside is out of the folder, and out of the chain.
+    else found.set(path, { manifest: { ...kept(manifest), setAside: [] }, sha256: sha256(bytes) })
+  }
+  return { found, unfit }
+}
+
+function newestFirst(a: Found, b: Found): number {
+  return b.manifest.position - a.manifest.position
+}
+
+/** The newest of those that are older. */
+function takenUp(left: ReadonlyMap<ArchivePath, Found>, below: number): Link | null {
+  let best: Link | null = null
+  for (const [path, { sha256: sum }] of left) {
+    const position = positionOf(path)
+    if (position < below && (best === null || position > positionOf(best.manifest))) best = { manifest: path, sha256: sum }
+  }
+  return best
+}
+
+/** The manifests of files whose time had come. */
+export function removedBy(links: readonly Found[]): ReadonlySet<ArchivePath> {
+  return new Set(links.flatMap(({ manifest }) => manifest.removed ?? []))
+}

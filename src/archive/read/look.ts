@@ -1,0 +1,77 @@
+import type { Query } from '../../database/query.ts'
+import type { RowsFile } from '../format.ts'
+import { judgeInHand } from '../in-hand.ts'
+import type { ArchiveRecord, ArchiveState } from '../state.ts'
+import { pathsOf } from '../step.ts'
+import type { ArchiveFolder } from '../store/folder.ts'
+import { holdsRows, manifestOf, type ArchivePath } from '../store/path.ts'
+import { readChain, removedBy, type Found } from './chain.ts'
+
+/** What the database, the names in the folder and the manifests say; no file of rows is read for it. */
+export interface Look {
+  readonly state: ArchiveState
+  /** That are in their places, and have to be. */
+  readonly files: readonly RowsFile[]
+  /** That are there, and that nothing vouches for: what leads to them in the chain is missing or was altered. */
+  readonly unvouched: readonly RowsFile[]
+  /** Whose time had come. */
+  readonly removedFiles: number
+  readonly problems: readonly string[]
+}
+
+export interface LookOptions {
+  readonly database: Query
+  readonly record: ArchiveRecord
+  readonly folder: ArchiveFolder
+}
+
+/** By then what a run does meanwhile is told from what is wrong. */
+const MOST_LOOKS = 5
+
+/** A run may work on the archive meanwhile: what is wrong is wrong each time that one looks, while nothing changes. */
+export async function look(options: LookOptions): Promise<Look> {
+  let seen = await lookOnce(options)
+  for (let looks = 1; looks < MOST_LOOKS && seen.problems.length > 0; looks += 1) {
+    const before = seen
+    if (isSame(before.state, await options.record.load(options.database))) break
+    seen = await lookOnce(options)
+    const again = new Set(seen.problems)
+    seen = { ...seen, problems: before.problems.filter((problem) => again.has(problem)) }
+  }
+  return seen
+}
+
+async function lookOnce({ database, record, folder }: LookOptions): Promise<Look> {
+  const state = await record.load(database)
+  const { paths, problems: misplaced } = await folder.inspect()
+  const present = new Set(paths)
+  const inHand = pathsInHand(state)
+  const chain = await readChain(
+    folder,
+    paths.filter((path) => !inHand.has(path)),
+    state.head,
+  )
+  const problems = [...misplaced, ...chain.problems, ...chain.strays]
+  const expired = removedBy(chain.links)
+  const filesOf = (links: readonly Found[], lawful: ReadonlySet<ArchivePath>): RowsFile[] => {
+    const files = links.flatMap(({ manifest: { file } }) => (file === undefined || inHand.has(file.path) ? [] : [file]))
+    for (const { path } of files) if (!present.has(path) && !lawful.has(manifestOf(path))) problems.push(`${path}: is missing`)
+    return files.filter(({ path }) => present.has(path))
+  }
+  const files = filesOf(chain.links, expired)
+  const unvouched = filesOf(chain.unvouched, removedBy([...chain.links, ...chain.unvouched]))
+  for (const path of paths)
+    if (holdsRows(path) && !inHand.has(path) && !present.has(manifestOf(path))) problems.push(`${path}: has no manifest`)
+  problems.push(...(await judgeInHand(folder, state)).problems)
+  return { state, files, unvouched, removedFiles: expired.size, problems: [...new Set(problems)].toSorted() }
+}
+
+/** What the step in hand brings, and what goes with it: none of it is a part of the chain yet, or any more. */
+export function pathsInHand({ step }: ArchiveState): ReadonlySet<ArchivePath> {
+  const { joined = [], setAside = [] } = step?.reconciled ?? {}
+  return new Set(step === undefined ? [] : [...step.files.flatMap(pathsOf), ...step.obsolete, ...joined, ...setAside])
+}
+
+function isSame(a: ArchiveState, b: ArchiveState): boolean {
+  return a.position === b.position && a.head?.sha256 === b.head?.sha256 && (a.step === undefined) === (b.step === undefined)
+}

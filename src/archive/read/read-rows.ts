@@ -1,0 +1,219 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { constants, createZstdDecompress } from 'node:zlib'
+import { LONG_BYTES } from '../../database/exporting/json-text.ts'
+import { messageOf } from '../../errors.ts'
+import { damaged } from '../damage.ts'
+import { LONGEST_ROW, LONGEST_ROW_BYTES, type RowsFile } from '../format.ts'
+import type { ArchiveFolder } from '../store/folder.ts'
+import { refusedIn, type OpenFile } from '../store/guarded-tree.ts'
+
+/** Read, and unpacked, at a time. */
+const CHUNK_BYTES = 2 ** 18
+/** A frame that asks for a larger window is none of ours, which ask for 512 KiB: 8 MiB, that any reader of zstd has to have. */
+const MOST_WINDOW_LOG = 23
+
+/** Where files are read: in their places, or in hand. */
+type Shelf = Pick<ArchiveFolder, 'root' | 'open'>
+
+/** `line` is good until it is done with; one that is not long, until the file is. */
+type Each = (line: Buffer, index: number) => Promise<void> | void
+
+/**
+ * Reads a file of rows line by line. It is unpacked only when its size and its digest are those of its manifest, and no further than to what the
+ * manifest describes, so that it takes little memory whatever it holds. Rejects where it is not what its manifest describes.
+ */
+export async function readRows(folder: Shelf, file: RowsFile, each: Each, stopping?: AbortSignal): Promise<void> {
+  try {
+    await read(folder, file, each, stopping)
+  } catch (error) {
+    throw error instanceof FileProblem ? damaged(join(folder.root, error.message), error) : error
+  }
+}
+
+/** What is wrong with a file, beginning with its path; `undefined`: it is what its manifest describes. Its lines are counted, and where nobody takes them kept nowhere. */
+export function problemOf(folder: Shelf, file: RowsFile, stopping?: AbortSignal, each?: Each): Promise<string | undefined> {
+  return problemIn(read(folder, file, each, stopping))
+}
+
+/** The same by its bytes alone: nothing is unpacked. */
+export function alterationOf(folder: Shelf, file: RowsFile, stopping?: AbortSignal): Promise<string | undefined> {
+  return problemIn(unaltered(folder, file, stopping, () => Promise.resolve()))
+}
+
+async function problemIn(reading: Promise<void>): Promise<string | undefined> {
+  try {
+    await reading
+    return undefined
+  } catch (error) {
+    const problem = error instanceof FileProblem ? error.message : refusedIn(error)
+    if (problem === undefined) throw error
+    return problem
+  }
+}
+
+/** Begins with the file's path. */
+class FileProblem extends Error {
+  override readonly name = 'FileProblem'
+
+  constructor({ path }: RowsFile, what: string) {
+    super(`${path}: ${what}`)
+  }
+}
+
+const ALTERED = 'was altered after it was written'
+const MISDESCRIBED = 'does not hold the rows that its manifest describes'
+
+function read(folder: Shelf, file: RowsFile, each: Each | undefined, stopping: AbortSignal | undefined): Promise<void> {
+  return unaltered(folder, file, stopping, (opened) => unpack(opened, file, each, stopping))
+}
+
+/** Only what has the size and the digest of its manifest is used. */
+async function unaltered(
+  folder: Shelf,
+  file: RowsFile,
+  stopping: AbortSignal | undefined,
+  use: (opened: OpenFile) => Promise<void>,
+): Promise<void> {
+  const opened = await folder.open(file.path)
+  if (opened === undefined) throw new FileProblem(file, 'is missing')
+  try {
+    if (opened.bytes !== file.fileBytes || (await digestOf(opened, stopping)) !== file.fileSha256) throw new FileProblem(file, ALTERED)
+    await use(opened)
+  } finally {
+    await opened.handle.close()
+  }
+}
+
+async function digestOf(opened: OpenFile, signal: AbortSignal | undefined): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of bytesOf(opened, Buffer.allocUnsafeSlow(CHUNK_BYTES))) {
+    signal?.throwIfAborted()
+    hash.update(chunk)
+  }
+  return hash.digest('hex')
+}
+
+/**
+ * By the open file: who has exchanged it under its name meanwhile has exchanged another. `reused`: for who is done with each chunk before the
+ * next.
+ */
+async function* bytesOf({ handle, bytes }: OpenFile, reused?: Buffer): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes;) {
+    const chunk = reused ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    const { bytesRead } = await handle.read(chunk, 0, Math.min(chunk.length, bytes - at), at)
+    if (bytesRead === 0) return
+    at += bytesRead
+    yield chunk.subarray(0, bytesRead)
+  }
+}
+
+async function unpack(opened: OpenFile, file: RowsFile, each: Each | undefined, signal: AbortSignal | undefined): Promise<void> {
+  const packed = createHash('sha256')
+  const unpacked = createHash('sha256')
+  const lines = new Lines(file, each)
+  try {
+    await pipeline(
+      bytesOf(opened),
+      async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) {
+          packed.update(chunk)
+          yield chunk
+        }
+      },
+      createZstdDecompress({ chunkSize: CHUNK_BYTES, params: { [constants.ZSTD_d_windowLogMax]: MOST_WINDOW_LOG } }),
+      async (chunks: AsyncIterable<Buffer>) => {
+        for await (const chunk of chunks) {
+          unpacked.update(chunk)
+          await lines.add(chunk)
+        }
+      },
+      { signal },
+    )
+  } catch (error) {
+    throw isOfZstd(error) ? new FileProblem(file, `${MISDESCRIBED} (${messageOf(error)})`) : error
+  }
+  // Somebody may have written to it since its digest was taken.
+  if (packed.digest('hex') !== file.fileSha256) throw new FileProblem(file, ALTERED)
+  if (unpacked.digest('hex') !== file.rowsSha256 || lines.count !== file.rows) throw new FileProblem(file, MISDESCRIBED)
+}
+
+/** Cuts what comes into lines, and stops at the first byte or line too many. */
+class Lines {
+  readonly #file: RowsFile
+  readonly #each: Each | undefined
+  #rest: Buffer[] = []
+  #restBytes = 0
+  /** In the place of `#rest`, of a long line. It is used again. */
+  #long: Buffer | undefined
+  #bytes = 0
+  #count = 0
+
+  constructor(file: RowsFile, each: Each | undefined) {
+    this.#file = file
+    this.#each = each
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  async add(chunk: Buffer): Promise<void> {
+    this.#bytes += chunk.length
+    if (this.#bytes > this.#file.bytes) throw new FileProblem(this.#file, MISDESCRIBED)
+    let from = 0
+    for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, from)) {
+      const piece = chunk.subarray(from, end)
+      this.#mustFit(piece)
+      if (this.#count === this.#file.rows) throw new FileProblem(this.#file, MISDESCRIBED)
+      if (this.#each !== undefined) {
+        await this.#each(this.#whole(piece), this.#count)
+      }
+      this.#restBytes = 0
+      this.#count += 1
+      from = end + 1
+    }
+    if (from === chunk.length) return
+    const piece = chunk.subarray(from)
+    this.#mustFit(piece)
+    if (this.#each !== undefined) this.#keep(piece)
+    this.#restBytes += piece.length
+  }
+
+  #whole(last: Buffer): Buffer {
+    if (this.#restBytes === 0) return last
+    if (this.#restBytes > LONG_BYTES) {
+      last.copy(this.#long!, this.#restBytes)
+      return this.#long!.subarray(0, this.#restBytes + last.length)
+    }
+    const line = Buffer.concat([...this.#rest, last])
+    this.#rest = []
+    return line
+  }
+
+  #keep(piece: Buffer): void {
+    if (this.#restBytes + piece.length <= LONG_BYTES) {
+      this.#rest.push(Buffer.from(piece))
+      return
+    }
+    // The system gives memory as it is written to.
+    this.#long ??= Buffer.allocUnsafeSlow(Math.min(LONGEST_ROW_BYTES, this.#file.bytes))
+    let at = 0
+    for (const each of this.#rest) at += each.copy(this.#long, at)
+    this.#rest = []
+    piece.copy(this.#long, this.#restBytes)
+  }
+
+  #mustFit({ length }: Buffer): void {
+    if (this.#restBytes + length > LONGEST_ROW_BYTES)
+      throw new FileProblem(this.#file, `holds a row of more than ${LONGEST_ROW}, which is not read`)
+  }
+}
+
+const LINE_FEED = 0x0a
+
+/** What it says of bytes that it cannot unpack. */
+function isOfZstd(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && /^(?:ZSTD_|Z_|ERR_ZSTD)/.test(error.code)
+}

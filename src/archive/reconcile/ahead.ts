@@ -1,0 +1,151 @@
+import { damaged } from '../damage.ts'
+import { sha256, type Link, type RowsFile, type Source } from '../format.ts'
+import { kept, parseManifest } from '../manifest.ts'
+import { readChain, removedBy, type Chain, type Found } from '../read/chain.ts'
+import { alterationOf } from '../read/read-rows.ts'
+import type { ArchiveState } from '../state.ts'
+import type { ArchiveFolder } from '../store/folder.ts'
+import { holdsRows, manifestOf, positionOf, rowsOf, type ArchivePath } from '../store/path.ts'
+
+/** A link that the database does not know, with its file where that is there. */
+export interface AheadLink extends Found {
+  readonly file: RowsFile | undefined
+}
+
+/** What lies in the folder beyond what the database knows. */
+export interface Ahead {
+  /** What the database knows. */
+  readonly known: Chain
+  /** Every file that is in its place. */
+  readonly present: ReadonlySet<ArchivePath>
+  /** In the order of their numbers; each follows from what the database knows, or from one before it. */
+  readonly links: readonly AheadLink[]
+  /** Whether two of them follow from the same: then they may hold the same rows. */
+  readonly forked: boolean
+  /** Half of them, a file or its manifest, was not moved to its place yet. */
+  readonly halfMoved: readonly ArchivePath[]
+  /** What a link names and is nowhere: each begins with its path. */
+  readonly missing: readonly string[]
+  /** Links that are missing among them, with what those after them say of them. */
+  readonly gaps: readonly Link[]
+  /** Why nothing of it is believed: each begins with a path. */
+  readonly problems: readonly string[]
+  /** The highest number that any file has. */
+  readonly position: number
+}
+
+/** Reads the manifests that are newer than the head, and judges each by what leads to it and by the digest of its file. */
+export async function readAhead(folder: ArchiveFolder, state: ArchiveState, source: Source, stopping: AbortSignal): Promise<Ahead> {
+  const paths = await folder.list()
+  const present = new Set(paths)
+  const known = await readChain(folder, paths, state.head)
+  if (state.head !== null && known.links[0]?.sha256 !== state.head.sha256)
+    throw damaged(`${folder.absolute(state.head.manifest)} is missing or altered, and the database says that it is the newest`)
+  const since = state.head === null ? 0 : positionOf(state.head.manifest)
+  const isOld = new Set([...known.links, ...known.unvouched].map(({ manifest }) => manifest.manifest))
+  const places = [...new Set(paths.map((path) => (holdsRows(path) ? manifestOf(path) : path)))]
+    .filter((path) => positionOf(path) > since && !isOld.has(path))
+    .toSorted((a, b) => positionOf(a) - positionOf(b))
+
+  const problems: string[] = []
+  const missing: string[] = []
+  const found: Found[] = []
+  for (const path of places) {
+    const bytes = await folder.inHand().read(path)
+    const manifest = bytes === undefined ? undefined : parseManifest(bytes, path)
+    if (bytes === undefined) problems.push(`${rowsOf(path)}: has no manifest`)
+    else if (manifest === undefined) problems.push(`${path}: is not a manifest of this format, or of this place`)
+    else found.push({ manifest: kept(manifest), sha256: sha256(bytes) })
+  }
+  const gaps: Link[] = []
+  for (const { manifest, why } of unbelieved(found, { known, state, source }, gaps)) problems.push(`${manifest}: ${why}`)
+  for (const { manifest } of gaps) missing.push(`${manifest}: is missing`)
+
+  for (const { manifest, files } of removalsNotCarriedOut(found, present))
+    problems.push(`${manifest}: says that ${files.length} files were removed that are still there, ${files[0]} among them`)
+
+  const removed = removedBy(found)
+  const links: AheadLink[] = []
+  for (const link of found) {
+    const { file } = link.manifest
+    const problem =
+      file === undefined || removed.has(link.manifest.manifest) ? undefined : await alterationOf(folder.inHand(), file, stopping)
+    const isMissing = problem === `${file?.path}: is missing`
+    if (problem !== undefined) (isMissing ? missing : problems).push(problem)
+    links.push({ ...link, file: problem === undefined && !removed.has(link.manifest.manifest) ? file : undefined })
+  }
+  return {
+    known,
+    present,
+    links,
+    forked: isForked(found),
+    halfMoved: links.flatMap(({ file, manifest: { manifest } }) =>
+      file === undefined || (present.has(file.path) && present.has(manifest)) ? [] : [file.path, manifest],
+    ),
+    missing,
+    gaps,
+    problems,
+    position: paths.reduce((highest, path) => Math.max(highest, positionOf(path)), state.position),
+  }
+}
+
+interface Unbelieved {
+  readonly manifest: ArchivePath
+  readonly why: string
+}
+
+interface Knowledge {
+  readonly known: Chain
+  readonly state: ArchiveState
+  readonly source: Source
+}
+
+/**
+ * A link is believed if what it says comes before it is what the database knows, or is believed itself, or is gone and newer than the head: of that
+ * what comes after it is all that is left.
+ */
+function* unbelieved(found: readonly Found[], { known, state, source }: Knowledge, gaps: Link[]): Generator<Unbelieved> {
+  const believed = new Map<string, string>(known.links.map(({ manifest, sha256: sum }) => [manifest.manifest, sum]))
+  const unread = new Set<string>(found.map(({ manifest }) => manifest.manifest))
+  for (const { manifest: link } of found)
+    for (const { manifest, sha256: sum } of [...(link.joined ?? []), ...(link.setAside ?? [])])
+      if (!believed.has(manifest)) believed.set(manifest, sum)
+  for (const { manifest: link, sha256: sum } of found) {
+    const { manifest, previous } = link
+    unread.delete(manifest)
+    const why = ((): string | undefined => {
+      if (link.source.engine !== source.engine || (state.head === null && link.source.database !== source.database))
+        return `was written for the database ${link.source.database} (${link.source.engine}), and this one is ${source.database} (${source.engine})`
+      if (previous === null) return state.head === null ? undefined : 'begins a chain of its own'
+      const expected = believed.get(previous.manifest)
+      if (expected === previous.sha256) return undefined
+      if (expected !== undefined) return `does not follow from ${previous.manifest} as it is: one of the two was altered`
+      if (unread.has(previous.manifest)) return `follows from ${previous.manifest}, which is newer`
+      if (state.head !== null && positionOf(previous.manifest) <= positionOf(state.head.manifest))
+        return 'follows from nothing that this database knows'
+      gaps.push(previous)
+      believed.set(previous.manifest, previous.sha256)
+      return undefined
+    })()
+    if (why === undefined) believed.set(manifest, sum)
+    else yield { manifest, why }
+  }
+}
+
+interface RemovalNotCarriedOut {
+  readonly manifest: ArchivePath
+  readonly files: readonly ArchivePath[]
+}
+
+/** Anybody who can write to the folder can say that files had their time: only a removal that has been carried out is taken in, and none is carried out here. */
+function removalsNotCarriedOut(found: readonly Found[], present: ReadonlySet<ArchivePath>): readonly RemovalNotCarriedOut[] {
+  return found.flatMap((link) => {
+    const files = [...removedBy([link])].map(rowsOf).filter((path) => present.has(path))
+    return files.length === 0 ? [] : [{ manifest: link.manifest.manifest, files }]
+  })
+}
+
+function isForked(found: readonly Found[]): boolean {
+  const before = found.flatMap(({ manifest: { file, previous } }) => (file === undefined ? [] : [previous?.manifest]))
+  return new Set(before).size < before.length
+}

@@ -1,0 +1,110 @@
+import { join } from 'node:path'
+import { MaintenanceError } from '../../errors.ts'
+import type { Archive } from '../archive.ts'
+import type { RowsFile } from '../format.ts'
+import { heldRows } from '../held-rows.ts'
+import { judgeInHand } from '../in-hand.ts'
+import { onlyCopiesIn } from '../only-copies.ts'
+import { countOf } from '../ranges.ts'
+import { pathsInHand } from '../read/look.ts'
+import { settle } from '../settle.ts'
+import type { ArchiveState } from '../state.ts'
+import { pathsOf } from '../step.ts'
+import type { ArchiveFolder } from '../store/folder.ts'
+import { positionOf, type ArchivePath } from '../store/path.ts'
+import { readAhead, type Ahead, type AheadLink } from './ahead.ts'
+import { beginStep, type Planned, type Reconciled } from './reconciled-step.ts'
+
+/*
+ * A database that was restored from a backup, or a replica that was promoted late, is older than its archive: the folder holds files that it knows
+ * nothing of, and rows that they hold are in it again, or not. Every purge stops then. This is the way on:
+ *
+ *   files ahead ──▶ believed?  each follows from the head or from one before it, and is what its manifest says   ──no──▶ refused, nothing is changed
+ *        │
+ *        ▼
+ *   its rows, looked up in the database one by one
+ *        │  all there ──▶ set aside: they are archived again when they are purged again
+ *        │  none there ─▶ joins the chain as it is
+ *        └─ some there ─▶ those that are not are written to a new file, and this one is set aside
+ *        ▼
+ *   files and a manifest that names what joins and what is set aside, complete under temporary names
+ *        ▼  one transaction: the step in hand, in the place of the one that the database had
+ *   settle: files to their places, what is set aside to `reconciled/`, head = that manifest
+ *
+ * No file is deleted. Cut off before the transaction nothing has changed; behind it, whoever comes next, a purge or this, brings the step to its end.
+ */
+
+export interface Reconciliation {
+  readonly files: readonly Reconciled[]
+  /** Links without rows, removals among them, that join the chain. */
+  readonly otherLinks: number
+  /** What is nowhere, and stays missing: each begins with its path. */
+  readonly missing: readonly string[]
+  /** Whether what the database said of files in hand is dropped, since no run has noted it. */
+  readonly dropsStep: boolean
+}
+
+/** Rejects with `ARCHIVE_DAMAGED`, and has changed nothing, where something beyond the head is not believed. */
+export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun: boolean }): Promise<Reconciliation> {
+  const { folder, record, source, options } = archive
+  const { database, stopping } = options
+  await database.durable()
+  const state = await record.load(database)
+  const inHand = await judgeInHand(folder, state)
+  const onlyCopies = inHand.problems.length > 0 ? [] : await onlyCopiesIn(archive, state, inHand.manifests)
+  // What waits to be moved to its place is taken in like what lies there.
+  if (onlyCopies.length > 0 && !dryRun) await publishWaiting(folder, state)
+  const ahead = await readAhead(folder, state, source, stopping)
+  if (ahead.position === state.position && onlyCopies.length === 0 && !inHand.isForged && !hasUnknown(ahead, state)) {
+    // What a run, or this, has left in hand is settled by whoever comes first.
+    if (state.step?.reconciled !== undefined && !dryRun) await settle(archive)
+    return { files: [], otherLinks: 0, missing: [], dropsStep: false }
+  }
+  if (ahead.problems.length > 0) throw refused(folder.root, ahead.problems)
+
+  const files = ahead.links.flatMap(({ file }) => (file === undefined ? [] : [file]))
+  const column = { table: source.table, column: source.timeColumn }
+  const held = await heldRows({ database, folder, column, overlapping: ahead.forked, stopping }, files)
+  const plan = ahead.links.map((link) => planOf(link, held))
+  if (!dryRun && !stopping.aborted) {
+    await folder.publish(ahead.halfMoved)
+    await beginStep(archive, ahead, plan)
+    await settle(archive)
+  }
+  return {
+    files: plan.flatMap(({ reconciled }) => (reconciled === undefined ? [] : [reconciled])),
+    otherLinks: plan.filter(({ reconciled }) => reconciled === undefined).length,
+    missing: ahead.missing,
+    dropsStep: inHand.isForged,
+  }
+}
+
+/** Whether files lie beyond the head that are not in hand. */
+function hasUnknown({ present }: Ahead, state: ArchiveState): boolean {
+  const inHand = pathsInHand(state)
+  const head = state.head === null ? 0 : positionOf(state.head.manifest)
+  return [...present].some((path) => positionOf(path) > head && !inHand.has(path))
+}
+
+async function publishWaiting(folder: ArchiveFolder, { step }: ArchiveState): Promise<void> {
+  const waiting: ArchivePath[] = []
+  for (const path of step?.files.flatMap(pathsOf) ?? []) if (await folder.isWaiting(path, step?.drafts)) waiting.push(path)
+  await folder.publish(waiting, step?.drafts)
+}
+
+function planOf(link: AheadLink, held: ReadonlyMap<RowsFile, Uint8Array>): Planned {
+  const { file } = link
+  if (file === undefined) return { link, held: new Uint8Array(), reconciled: undefined }
+  const marks = held.get(file)!
+  const count = countOf(marks)
+  const becomes = count === file.rows ? 'set aside' : count === 0 ? 'joined' : 'rewritten'
+  return { link, held: marks, reconciled: { path: file.path, rows: file.rows, held: count, becomes } }
+}
+
+function refused(root: string, problems: readonly string[]): MaintenanceError {
+  return new MaintenanceError('ARCHIVE_DAMAGED', [
+    ...problems.map((problem) => `the archive: ${join(root, problem)}`),
+    'Nothing was changed. Bring these files back from their backup, or, where there is none or they are of another database, move each with its ' +
+      'manifest out of the folder, keep them, and reconcile again: what is left of the chain is taken in, and what is missing is named',
+  ])
+}

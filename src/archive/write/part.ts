@@ -1,0 +1,54 @@
+import { DIGEST_BYTES, type StoredRows } from '../../database/exporting.ts'
+import { Digests, viewOf } from '../digests.ts'
+import type { Step } from '../step.ts'
+import type { Placed } from './day-files.ts'
+
+/** Rows that were archived and are to be deleted: each is known by its digest. */
+export class Part {
+  readonly step: Step
+  readonly rows: number
+  /** Something in it is not as it was: it must be settled and written again. */
+  spoiled = false
+  readonly #places: Places
+
+  constructor(step: Step, places: Places) {
+    this.step = step
+    this.rows = step.files.reduce((sum, file) => sum + file.rows, 0)
+    this.#places = places
+    places.number(step.files.map((file) => file.rows))
+  }
+
+  /** The number, among all rows of the part, of one with the digest that stands there and that is not in `removed` yet. */
+  numberOf(digests: DataView, offset: number, removed: Uint8Array): number | undefined {
+    return this.#places.find(digests, offset, removed)
+  }
+}
+
+/** In which file, and at which line of it, a row was written. */
+export class Places {
+  readonly #digests = new Digests()
+  #bases: readonly number[] = []
+
+  add({ digests }: StoredRows, { from, to, file, line }: Placed): void {
+    const view = viewOf(digests)
+    for (let index = from; index < to; index += 1) this.#digests.add(view, index * DIGEST_BYTES, file * FILE + line + index - from)
+  }
+
+  /** Numbers run through all files, one after the other. */
+  number(rows: readonly number[]): void {
+    let base = 0
+    this.#bases = rows.map((count) => (base += count) - count)
+  }
+
+  find(digests: DataView, offset: number, removed: Uint8Array): number | undefined {
+    const place = this.#digests.find(digests, offset, (each) => removed[this.#numberAt(each)] === 0)
+    return place === undefined ? undefined : this.#numberAt(place)
+  }
+
+  #numberAt(place: number): number {
+    return this.#bases[Math.floor(place / FILE)]! + (place % FILE)
+  }
+}
+
+/** More rows than a part ever has. */
+const FILE = 2 ** 24

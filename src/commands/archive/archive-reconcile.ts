@@ -1,0 +1,92 @@
+import { Archive } from '../../archive/archive.ts'
+import { NO_RUN } from '../../archive/format.ts'
+import { reconcile, type Reconciliation } from '../../archive/reconcile/reconcile.ts'
+import type { Reconciled } from '../../archive/reconcile/reconciled-step.ts'
+import { draftsOf } from '../../archive/write/draft-names.ts'
+import { MaintenanceError, type ExitCode } from '../../errors.ts'
+import { jsonDocument, visible } from '../../observe/control-characters.ts'
+import { archivePlanOf, type Program } from '../../program.ts'
+import { HeldLease } from '../../runs/held-lease.ts'
+import { claimLease, holderOf } from '../../runs/lease.ts'
+import { LEASES } from '../../runs/run-records.ts'
+import type { OpenedArchive } from './open-archive.ts'
+
+/** Takes what the database does not know into the chain, or sets it aside; 1 where files stay missing. */
+export async function reconcileArchive(
+  program: Program,
+  opened: OpenedArchive,
+  { dryRun, json }: { readonly dryRun: boolean; readonly json: boolean },
+): Promise<ExitCode> {
+  const { host, events, shutdown } = program
+  const found = await (dryRun ? reconciled(program, opened, undefined) : underLease(program, opened))
+  if (shutdown.stopping.aborted) return 1
+  if (json) host.print(jsonDocument({ dryRun, ...found }))
+  else for (const line of linesOf(found, dryRun)) host.print(`${visible(line)}\n`)
+  if (found.missing.length > 0)
+    events.warning(`of the archive there is missing, and archive verify will go on naming it until it is back: ${found.missing.join('; ')}`)
+  return found.missing.length > 0 ? 1 : 0
+}
+
+/** The job's own: no purge may work on the archive meanwhile, nor another reconciliation. */
+async function underLease(program: Program, opened: OpenedArchive): Promise<Reconciliation> {
+  const { host, database } = program
+  const leases = database.named(LEASES)
+  const { name: job } = opened.job
+  const lease = await database.transaction((tx) => claimLease(tx, leases, { job, holder: host.worker, again: false }))
+  if (lease === undefined) {
+    const holder = (await holderOf(database, leases, job, await database.now())) ?? 'another worker'
+    throw new MaintenanceError(
+      'ARCHIVE_FAILED',
+      `the archive: ${holder} is working on it. Nothing was changed; try again when that has ended`,
+    )
+  }
+  const held = new HeldLease({ database, clock: host.clock, leases, lease })
+  try {
+    return await reconciled(program, opened, held)
+  } finally {
+    await held.end()
+    await database.transaction((tx) => held.release(tx)).catch(() => undefined)
+  }
+}
+
+async function reconciled(program: Program, { job }: OpenedArchive, held: HeldLease | undefined): Promise<Reconciliation> {
+  const { host, database, shutdown } = program
+  const { directory } = archivePlanOf(program)
+  const now = await database.now()
+  const archive = new Archive({
+    database,
+    directory,
+    uid: host.uid,
+    drafts: await draftsOf(database),
+    table: job.table,
+    timeColumn: job.column,
+    run: NO_RUN,
+    program: host.version,
+    now,
+    cutoff: now,
+    retentionMs: 0,
+    underLease: (work) => (held ?? database).transaction(work),
+    stopping: shutdown.stopping,
+  })
+  return reconcile(archive, { dryRun: held === undefined })
+}
+
+function* linesOf({ files, otherLinks, missing, dropsStep }: Reconciliation, dryRun: boolean): Generator<string> {
+  if (files.length === 0 && otherLinks === 0 && missing.length === 0 && !dropsStep)
+    return yield 'nothing to reconcile: the database knows every file of the archive'
+  if (dropsStep) yield 'maintenance_archives.step takes hold of files of the chain: it is dropped, and they stay'
+  for (const file of files) yield `${file.path}: ${sentenceOf(file)}`
+  const count = (becomes: Reconciled['becomes']): number => files.filter((file) => file.becomes === becomes).length
+  yield `${dryRun ? 'would be done' : 'done'}: ${count('joined')} files join the chain, ${count('rewritten')} are written again, ${count('set aside')} are set aside${otherLinks === 0 ? '' : `; ${otherLinks} manifests without rows join it too`}`
+}
+
+function sentenceOf({ rows, held, becomes }: Reconciled): string {
+  switch (becomes) {
+    case 'joined':
+      return `none of its ${rows} rows is in the database: it joins the chain`
+    case 'set aside':
+      return `all of its ${rows} rows are in the database: it is set aside in reconciled/, and they are archived again when they are purged`
+    case 'rewritten':
+      return `${held} of its ${rows} rows are in the database or in a file before it: the other ${rows - held} are written to a new file, and it is set aside in reconciled/`
+  }
+}

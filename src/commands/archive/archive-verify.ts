@@ -1,0 +1,53 @@
+import { verify } from '../../archive/read/verify.ts'
+import type { ArchiveRecord } from '../../archive/state.ts'
+import { DatabaseError } from '../../database/database-error.ts'
+import type { ExitCode } from '../../errors.ts'
+import { jsonDocument, visible } from '../../observe/control-characters.ts'
+import type { Program } from '../../program.ts'
+import { formatDay, type EpochMs } from '../../time/clock.ts'
+import type { Since } from './archive-arguments.ts'
+import type { OpenedArchive } from './open-archive.ts'
+
+/** Every file, and the chain they make; 1 where something is wrong. */
+export async function verifyArchive(
+  program: Program,
+  { folder, record }: OpenedArchive,
+  { since, json }: { readonly since: Since | undefined; readonly json: boolean },
+): Promise<ExitCode> {
+  const { host, database, shutdown } = program
+  const now = await database.now()
+  const day = since === undefined ? undefined : 'day' in since ? since.day : formatDay(now - since.agoMs)
+  const found = await verify({ database, record, folder, since: day, stopping: shutdown.stopping })
+  if (json) host.print(jsonDocument(found))
+  else {
+    for (const problem of found.problems) host.print(`${visible(problem)}\n`)
+    const what = `${found.files} files, ${found.rows} rows, ${found.bytes} bytes in ${visible(folder.root)}`
+    const unread = found.filesRead === found.files ? '' : `; ${found.files - found.filesRead} of days before ${day} were not read`
+    const unvouched =
+      found.unvouchedFiles === 0
+        ? ''
+        : `; ${found.unvouchedFiles} more count for nothing, since what leads to them in the chain is missing or was altered`
+    const removed = found.removedFiles === 0 ? '' : `; ${found.removedFiles} were removed when their time had come`
+    const inHand = found.inHand === 0 ? '' : `; ${found.inHand} are in hand: the run that wrote them goes on, or the next one settles them`
+    host.print(`${found.sound ? 'sound' : problemsText(found.problems.length)}: ${what}${unread}${unvouched}${removed}${inHand}\n`)
+  }
+  // Of a part of it nothing is noted: what was not read may be damaged.
+  if (day === undefined) await noteResult(program, record, now, found.sound ? 'sound' : 'damaged')
+  return found.sound ? 0 : 1
+}
+
+function problemsText(count: number): string {
+  return count === 1 ? '1 problem' : `${count} problems`
+}
+
+/** For `status` and the metrics. What was found was told before, and stands. */
+async function noteResult({ database, events }: Program, record: ArchiveRecord, at: EpochMs, verdict: 'sound' | 'damaged'): Promise<void> {
+  try {
+    await database.transaction((tx) => record.noteVerified(tx, at, verdict))
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error
+    events.warning(
+      `that the archive is ${verdict} could not be noted in the database; status and metrics go on telling of the time before: ${error.message}`,
+    )
+  }
+}

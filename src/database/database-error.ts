@@ -1,0 +1,35 @@
+import { MaintenanceError, type ErrorCode } from '../errors.ts'
+
+/**
+ * `busy`: a lock, a deadlock, a serialisation failure, a timeout: try again. `lost`: the connection broke. `unreachable`: none could be made.
+ * `forbidden`: a privilege is missing. `read-only`: the database takes no writes. `row-refused`: a row's own constraint or trigger refused.
+ * `invalid`: not a database, or one that is damaged. `refused`: password, database name or the server said no.
+ * `failed`: anything else the engine says of a statement.
+ */
+export type ErrorKind = 'busy' | 'lost' | 'unreachable' | 'forbidden' | 'read-only' | 'row-refused' | 'invalid' | 'refused' | 'failed'
+
+const ERROR_CODES = {
+  busy: 'JOB_FAILED',
+  lost: 'DATABASE_UNREACHABLE',
+  unreachable: 'DATABASE_UNREACHABLE',
+  forbidden: 'DATABASE_FORBIDDEN',
+  'read-only': 'DATABASE_READ_ONLY',
+  'row-refused': 'JOB_FAILED',
+  invalid: 'DATABASE_INVALID',
+  refused: 'DATABASE_REFUSED',
+  failed: 'JOB_FAILED',
+} as const satisfies Record<ErrorKind, ErrorCode>
+
+/** Every error that crosses the boundary. `cause` is the driver's. */
+export class DatabaseError extends MaintenanceError {
+  override readonly name = 'DatabaseError'
+  readonly kind: ErrorKind
+  /** Where in the statement's text the engine points, counted in code points from 1. */
+  readonly position: number | undefined
+
+  constructor(kind: ErrorKind, problems: string | readonly string[], options?: ErrorOptions & { position?: number }) {
+    super(ERROR_CODES[kind], problems, options)
+    this.kind = kind
+    this.position = options?.position
+  }
+}

@@ -1,0 +1,85 @@
+import type { EpochMs } from '../../time/clock.ts'
+import type { StoredRows } from '../exporting.ts'
+import { DigestList } from './digest-list.ts'
+
+const FIRST_ROWS = 128
+const FIRST_BYTES = 2 ** 17
+
+/** What is written lies side by side; it grows, and is used again. */
+export class LineBuffer {
+  bytes = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  length = 0
+
+  /** So many more will fit. */
+  reserve(more: number): void {
+    const wanted = this.length + more
+    if (wanted <= this.bytes.length) return
+    const larger = Buffer.allocUnsafeSlow(Math.max(wanted, 2 * this.bytes.length))
+    this.bytes.copy(larger, 0, 0, this.length)
+    this.bytes = larger
+  }
+}
+
+/** Short rows, gathered to be handed over together: an object for each, and a buffer for each of its values, takes longer than all the rest. */
+export class RowBlock implements StoredRows {
+  readonly buffer = new LineBuffer()
+  readonly idOf: (index: number) => string
+  #at = new Float64Array(FIRST_ROWS)
+  #ends = new Float64Array(FIRST_ROWS)
+  readonly #digests = new DigestList()
+
+  constructor(idOf: (index: number) => string) {
+    this.idOf = idOf
+  }
+
+  get count(): number {
+    return this.#digests.count
+  }
+
+  get bytes(): number {
+    return this.buffer.length
+  }
+
+  get at(): Float64Array {
+    return this.#at
+  }
+
+  get ends(): Float64Array {
+    return this.#ends
+  }
+
+  get lines(): Buffer {
+    return this.buffer.bytes
+  }
+
+  get digests(): Buffer {
+    return this.#digests.bytes
+  }
+
+  /** A row whose line has been written to the buffer. `digest`: a character a byte. */
+  add(at: EpochMs, digest: string): void {
+    const { buffer, count } = this
+    if (count === this.#at.length) this.#grow()
+    buffer.reserve(1)
+    buffer.bytes[buffer.length++] = LINE_FEED
+    this.#digests.add(digest)
+    this.#at[count] = at
+    this.#ends[count] = buffer.length
+  }
+
+  clear(): void {
+    this.#digests.clear()
+    this.buffer.length = 0
+  }
+
+  #grow(): void {
+    const room = 2 * this.#at.length
+    const [at, ends] = [new Float64Array(room), new Float64Array(room)]
+    at.set(this.#at)
+    ends.set(this.#ends)
+    this.#at = at
+    this.#ends = ends
+  }
+}
+
+const LINE_FEED = 0x0a

@@ -1,0 +1,104 @@
+import { SECOND } from '../../../time/clock.ts'
+import type { ErrorKind } from '../../database-error.ts'
+import type { Driver } from './driver.ts'
+
+/** What a server says of itself, each time it is connected to. */
+export interface ServerFacts {
+  /** In its own words: `PostgreSQL 18.0 on x86_64-pc-linux-gnu, …`. */
+  readonly version: string
+  /** `180000` for 18.0. */
+  readonly number: number
+  /** It replays what a primary writes. */
+  readonly standby: boolean
+  /** The session's default, which the role, the database or the whole server may have. */
+  readonly readOnly: boolean
+}
+
+/** It answers, and is not worked with. */
+export class UnsuitableServer extends Error {
+  override readonly name = 'UnsuitableServer'
+  readonly kind: Extract<ErrorKind, 'read-only' | 'refused'>
+  /** Whether it is waited for as one that does not answer is: after a switchover the same address leads to the primary. */
+  readonly passing: boolean
+  readonly advice: string
+
+  constructor(message: string, { kind, passing, advice }: Pick<UnsuitableServer, 'kind' | 'passing' | 'advice'>) {
+    super(message)
+    this.kind = kind
+    this.passing = passing
+    this.advice = advice
+  }
+}
+
+export const OLDEST_MAJOR = 13
+export const NEWEST_MAJOR = 18
+
+/** What there is to know of a server that suits. Throws an `UnsuitableServer`. */
+export function checkServer({ version, number, standby, readOnly }: ServerFacts, access: 'write' | 'read'): readonly string[] {
+  const product = otherProduct(version)
+  if (product !== undefined)
+    throw new UnsuitableServer(`is ${product}, which speaks PostgreSQL's protocol and is not PostgreSQL`, {
+      kind: 'refused',
+      passing: false,
+      advice: `What the purge relies on is known of PostgreSQL ${OLDEST_MAJOR} to ${NEWEST_MAJOR} alone.`,
+    })
+  const major = Math.floor(number / 10_000)
+  if (!(major >= OLDEST_MAJOR))
+    throw new UnsuitableServer(`is version ${versionText(version)}, and ${OLDEST_MAJOR} is the oldest that is supported`, {
+      kind: 'refused',
+      passing: false,
+      advice: `Upgrade the server to one of PostgreSQL ${OLDEST_MAJOR} to ${NEWEST_MAJOR}.`,
+    })
+  if (access === 'write' && standby)
+    throw new UnsuitableServer('is a standby and takes no writes', {
+      kind: 'read-only',
+      passing: true,
+      advice: 'Point DATABASE_URL at the primary.',
+    })
+  if (access === 'write' && readOnly)
+    throw new UnsuitableServer('is read-only for this role (default_transaction_read_only)', {
+      kind: 'read-only',
+      passing: false,
+      advice: 'Connect as a role that may write.',
+    })
+  return [
+    ...(major > NEWEST_MAJOR
+      ? [`PostgreSQL ${major} is newer than those this version was tested with (${OLDEST_MAJOR} to ${NEWEST_MAJOR})`]
+      : []),
+    ...(standby ? ['connected to a standby: what is read may be older than what the primary holds'] : []),
+  ]
+}
+
+/** Rejects as the driver does. */
+export async function serverFacts(driver: Driver): Promise<ServerFacts> {
+  const row = (await driver.run<FactsRow>(FACTS, undefined, ANSWER_MS)).at(-1)?.rows[0]
+  return {
+    version: row?.version ?? '',
+    number: Number(row?.number),
+    standby: row?.standby === true,
+    readOnly: row?.read_only === 'on',
+  }
+}
+
+interface FactsRow {
+  readonly version: string
+  readonly number: string
+  readonly standby: boolean
+  readonly read_only: string
+}
+
+/** No operator and no cast: nothing in a schema can change what it means. */
+const FACTS = `SELECT pg_catalog.version() AS version, pg_catalog.current_setting('server_version_num') AS number,
+  pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('default_transaction_read_only') AS read_only`
+const ANSWER_MS = 10 * SECOND
+
+/** Some of them give the number of a version of PostgreSQL that they resemble. */
+function otherProduct(version: string): string | undefined {
+  if (!/^(?:PostgreSQL|EnterpriseDB) \d/.test(version)) return version.split(' ', 1)[0] || 'a server without a version'
+  return /-YB-|\b(?:Redshift|Greenplum|Materialize)\b/.exec(version)?.[0].replaceAll('-', '').replace(/^YB$/, 'YugabyteDB')
+}
+
+/** `12.22` */
+function versionText(version: string): string {
+  return /\d[\w.]*/.exec(version)?.[0] ?? version
+}

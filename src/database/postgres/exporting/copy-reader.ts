@@ -1,0 +1,158 @@
+import { hash } from 'node:crypto'
+import type { StoredRows } from '../../exporting.ts'
+import { escapedPieces, LONG_BYTES } from '../../exporting/json-text.ts'
+import { longRow } from '../../exporting/long-row.ts'
+import { LineBuffer, RowBlock } from '../../exporting/row-block.ts'
+import { integerText } from './binary-values.ts'
+import { BYTES_CLOSING, BYTES_OPENING, JsonWriter, MOST_AROUND, QUOTES } from './json-writer.ts'
+import type { RecordColumn } from './stored-rows.ts'
+
+/** Reads the binary form of COPY, whose rows are a float8 (the instant) and a bytea (the record), as it arrives. */
+export class CopyReader {
+  readonly #take: (rows: StoredRows) => Promise<void>
+  readonly #columns: readonly RecordColumn[]
+  readonly #openings: readonly Buffer[]
+  /** What a line has at most, besides its values. */
+  readonly #around: number
+  readonly #id: number
+  readonly #records: Buffer[] = []
+  readonly #block = new RowBlock((index) => this.#idOf(this.#records[index]!))
+  readonly #writer = new JsonWriter(this.#block.buffer)
+  /** What is left of the pieces before, less than says how long the row is. */
+  #rest: Buffer = Buffer.alloc(0)
+  /** A row of which a part has come: its place, filled as it comes. */
+  #partial: { readonly bytes: Buffer; filled: number } | undefined
+  #begun = false
+
+  constructor(columns: readonly RecordColumn[], take: (rows: StoredRows) => Promise<void>) {
+    this.#take = take
+    this.#columns = columns
+    this.#openings = columns.map(({ name }, index) => Buffer.from(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`))
+    this.#around = this.#openings.reduce((sum, opening) => sum + opening.length + MOST_AROUND, CLOSING.length)
+    this.#id = columns.findIndex(({ name, form }) => name === 'id' && form !== 'timestamp' && form !== 'timestamptz')
+  }
+
+  /** Hands over the rows that are complete with this piece. */
+  async read(piece: Buffer): Promise<void> {
+    let bytes = piece
+    if (this.#partial !== undefined) {
+      const { bytes: row, filled } = this.#partial
+      const taken = piece.copy(row, filled)
+      this.#partial.filled += taken
+      if (this.#partial.filled < row.length) return
+      this.#partial = undefined
+      bytes = piece.subarray(taken)
+      await this.#row(row, 0, row.length)
+    }
+    if (this.#rest.length > 0) bytes = Buffer.concat([this.#rest, bytes])
+    this.#rest = bytes.subarray(await this.#rows(bytes))
+    await this.#handOver()
+  }
+
+  /** Answers with how far it got. */
+  async #rows(bytes: Buffer): Promise<number> {
+    let at = 0
+    if (!this.#begun && bytes.length >= HEADER_BYTES) {
+      this.#begun = true
+      at = HEADER_BYTES
+    }
+    // The last two bytes are -1: no further row.
+    while (this.#begun && bytes.length - at >= ROW_HEAD_BYTES) {
+      const length = ROW_HEAD_BYTES + bytes.readInt32BE(at + ROW_HEAD_BYTES - 4)
+      if (bytes.length - at < length) {
+        const row = Buffer.allocUnsafe(length)
+        this.#partial = { bytes: row, filled: bytes.copy(row, 0, at) }
+        return bytes.length
+      }
+      const long = this.#row(bytes, at, at + length)
+      if (long !== undefined) await long
+      at += length
+    }
+    return at
+  }
+
+  /** A promise where it is a long one. */
+  #row(bytes: Buffer, from: number, to: number): Promise<void> | undefined {
+    const record = bytes.subarray(from + ROW_HEAD_BYTES, to)
+    const at = bytes.readDoubleBE(from + 6)
+    if (record.length > LONG_BYTES) return this.#longRow(record, at)
+    this.#line(record)
+    this.#records.push(record)
+    this.#block.add(at, hash('sha256', record, 'binary'))
+    return undefined
+  }
+
+  async #longRow(record: Buffer, at: number): Promise<void> {
+    await this.#handOver()
+    const digests = Buffer.from(hash('sha256', record, 'binary'), 'latin1')
+    await this.#take(longRow({ at, id: this.#idOf(record), bytes: record.length, pieces: this.#pieces(record), digests: () => digests }))
+  }
+
+  async #handOver(): Promise<void> {
+    if (this.#block.count > 0) await this.#take(this.#block)
+    this.#block.clear()
+    this.#records.length = 0
+  }
+
+  /** The record: a count, then for each column its type, its length (-1 is NULL) and its bytes. */
+  #line(record: Buffer): void {
+    const writer = this.#writer
+    writer.begin(record.length, this.#around)
+    let from = 4
+    for (let index = 0; index < this.#openings.length; index += 1) {
+      const length = record.readInt32BE(from + 4)
+      from += 8
+      writer.raw(this.#openings[index]!)
+      if (length === -1) writer.raw(NULL)
+      else writer.value(this.#columns[index]!.form, record, from, (from += length))
+    }
+    writer.raw(CLOSING)
+  }
+
+  *#pieces(record: Buffer): Generator<Uint8Array> {
+    const buffer = new LineBuffer()
+    const writer = new JsonWriter(buffer)
+    let from = 4
+    for (const [index, opening] of this.#openings.entries()) {
+      const length = record.readInt32BE(from + 4)
+      const value = record.subarray(from + 8, from + 8 + Math.max(length, 0))
+      from += 8 + value.length
+      const { form } = this.#columns[index]!
+      yield opening
+      if (length === -1) yield NULL
+      else if (length <= LONG_BYTES || form === 'number' || form === 'truth') {
+        buffer.length = 0
+        writer.begin(length, MOST_AROUND)
+        writer.value(form, value, 0, length)
+        yield buffer.bytes.subarray(0, buffer.length)
+      } else {
+        yield form === 'text' ? QUOTES : BYTES_OPENING
+        yield* escapedPieces(value)
+        yield form === 'text' ? QUOTES : BYTES_CLOSING
+      }
+    }
+    yield END
+  }
+
+  #idOf(record: Buffer): string {
+    if (this.#id === -1) return ''
+    let from = 4
+    for (let index = 0; ; index += 1) {
+      const length = record.readInt32BE(from + 4)
+      from += 8
+      if (index === this.#id) {
+        if (length === -1) return ''
+        const to = from + length
+        return this.#columns[index]!.form === 'integer' ? integerText(record, from, to) : record.toString('utf8', from, to)
+      }
+      from += Math.max(length, 0)
+    }
+  }
+}
+
+const NULL = Buffer.from('null')
+const CLOSING = Buffer.from('}')
+const END = Buffer.from('}\n')
+const HEADER_BYTES = 19
+/** A count, a length and eight bytes of the instant, and the length of the record. */
+const ROW_HEAD_BYTES = 2 + 4 + 8 + 4

@@ -1,0 +1,77 @@
+import type { EpochMs } from '../../../time/clock.ts'
+import type { DigestedTally, ExportedRows, ExportedSlice, StoredRows, TooLarge } from '../../exporting.ts'
+import type { TimeColumn } from '../../purging.ts'
+import type { Query, Transaction } from '../../query.ts'
+import type { Copy } from '../connection/connection.ts'
+import { literal } from '../identifiers.ts'
+import { removeRows } from '../purging/removal.ts'
+import { copySql, misfitsSql, type Condition } from '../purging/slice-sql.ts'
+import { PostgresExpiredRows, PostgresSlice, type Expired, type Place, type SliceKind, type SliceOptions } from '../purging/slices.ts'
+import { CopyReader } from './copy-reader.ts'
+import { fitsSql, idSql } from './line-length.ts'
+import { Spool } from './spool.ts'
+import { CANONICAL_TEXT, instantSql, recordColumns, rowRecord, type RowRecord } from './stored-rows.ts'
+
+export interface ExportOptions extends SliceOptions {
+  readonly copy: Copy
+}
+
+/** Of the rows that are too large, so many are told by their names. */
+const MOST_TOLD = 3
+
+/** How the rows of a table are read. */
+interface Export {
+  readonly query: Query
+  readonly copy: Copy
+  readonly record: RowRecord
+}
+
+/** Expired rows whose lines are no longer than `longestBytes`. */
+export class PostgresExportedRows extends PostgresExpiredRows<PostgresExportedSlice> implements ExportedRows {
+  readonly #query: Query
+  #idSql = "''"
+
+  constructor(options: ExportOptions, column: TimeColumn, cutoff: EpochMs, longestBytes: number) {
+    const { query, copy, schema } = options
+    super(options, column, cutoff, async (): Promise<SliceKind<PostgresExportedSlice>> => {
+      const columns = await recordColumns(query, schema, column.table)
+      const rows: Export = { query, copy, record: rowRecord(columns) }
+      this.#idSql = idSql(columns)
+      return { fits: fitsSql(columns, longestBytes), slice: (...parts) => new PostgresExportedSlice(rows, ...parts) }
+    })
+    this.#query = query
+  }
+
+  async tooLarge(among?: number): Promise<TooLarge> {
+    const { expired, kind } = await this.walk()
+    const statement = misfitsSql(expired, kind.fits ?? 'true', this.#idSql, MOST_TOLD)
+    const { rows } = await this.#query.query<{ id: string; rows: number }>(statement, [expired.cutoff, among ?? null])
+    return { rows: rows[0]?.rows ?? 0, ids: rows.map(({ id }) => id) }
+  }
+}
+
+class PostgresExportedSlice extends PostgresSlice implements ExportedSlice {
+  readonly #rows: Export
+
+  constructor(rows: Export, expired: Expired, condition: Condition, mostRows: number, end: Place) {
+    super(expired, condition, mostRows, end)
+    this.#rows = rows
+  }
+
+  async read(take: (rows: StoredRows) => Promise<void>): Promise<void> {
+    const { copy, record } = this.#rows
+    const { column, type, timeZone } = this.expired
+    const reader = new CopyReader(record.columns, take)
+    const text = copySql(this.expired, this.condition, [instantSql(`t.${column}`, type, literal(timeZone)), record.sql])
+    const spool = new Spool((piece) => reader.read(piece))
+    try {
+      await copy(CANONICAL_TEXT, text, (piece) => spool.put(piece))
+    } finally {
+      await spool.emptied()
+    }
+  }
+
+  removeRead(tx: Transaction): Promise<DigestedTally> {
+    return removeRows(tx, this.expired, this.condition, this.mostRows, { sql: this.#rows.record.digestSql, settings: CANONICAL_TEXT })
+  }
+}

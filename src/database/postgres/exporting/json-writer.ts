@@ -1,0 +1,99 @@
+import { TAGS } from '../../exporting.ts'
+import { MOST_ESCAPED } from '../../exporting/json-text.ts'
+import type { LineBuffer } from '../../exporting/row-block.ts'
+import { TimeWriter, writeInteger } from './binary-values.ts'
+import type { Form } from './stored-rows.ts'
+
+/**
+ * Writes values, which come as UTF-8, as JSON in UTF-8, byte for byte: to make strings of them first, and bytes of those, takes several times
+ * as long.
+ */
+export class JsonWriter {
+  readonly #buffer: LineBuffer
+  readonly #times = new TimeWriter()
+
+  constructor(buffer: LineBuffer) {
+    this.#buffer = buffer
+  }
+
+  /** So many bytes of values, and `more` that are written as they are, will fit. */
+  begin(bytes: number, more: number): void {
+    this.#buffer.reserve(MOST_ESCAPED * bytes + more)
+  }
+
+  raw(from: Uint8Array, start = 0, end = from.length): void {
+    const { bytes } = this.#buffer
+    let { length } = this.#buffer
+    for (let at = start; at < end; at += 1) bytes[length++] = from[at]!
+    this.#buffer.length = length
+  }
+
+  /** Of the characters that JSON wants escaped, none has more than one byte. */
+  text(from: Uint8Array, start: number, end: number): void {
+    const { bytes } = this.#buffer
+    let { length } = this.#buffer
+    bytes[length++] = QUOTE
+    for (let at = start; at < end; at += 1) {
+      const byte = from[at]!
+      // What JSON in a text is full of comes first.
+      if (byte === QUOTE || byte === BACKSLASH) {
+        bytes[length] = BACKSLASH
+        bytes[length + 1] = byte
+        length += 2
+      } else if (byte >= 0x20) {
+        bytes[length] = byte
+        length += 1
+      } else {
+        const escape = ESCAPES[byte]!
+        for (let each = 0; each < escape.length; each += 1) bytes[length++] = escape[each]!
+      }
+    }
+    bytes[length++] = QUOTE
+    this.#buffer.length = length
+  }
+
+  value(form: Form, from: Buffer, start: number, end: number): void {
+    switch (form) {
+      case 'integer':
+        writeInteger(this.#buffer, from, start, end)
+        break
+      case 'timestamp':
+      case 'timestamptz':
+        this.raw(QUOTES)
+        this.#times.write(this.#buffer, form, from, start)
+        this.raw(QUOTES)
+        break
+      case 'number':
+        // NaN and the infinities are no numbers in JSON.
+        if (isDigit(from[start]!) || (from[start] === MINUS && isDigit(from[start + 1]!))) this.raw(from, start, end)
+        else this.text(from, start, end)
+        break
+      case 'truth':
+        this.raw(from, start, end)
+        break
+      case 'text':
+        this.text(from, start, end)
+        break
+      case 'bytes':
+        this.raw(BYTES_OPENING)
+        this.raw(from, start, end)
+        this.raw(BYTES_CLOSING)
+    }
+  }
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+export const QUOTES = Buffer.from('"')
+const MINUS = 0x2d
+export const BYTES_OPENING = Buffer.from(`{"${TAGS.bytes}":"`)
+export const BYTES_CLOSING = Buffer.from('"}')
+/** What a value has at most besides six times its own bytes; those of numbers and times are eight. */
+export const MOST_AROUND = BYTES_OPENING.length + BYTES_CLOSING.length
+
+/** Of control characters. */
+const ESCAPES = Array.from({ length: 0x20 }, (_, byte) => Buffer.from(JSON.stringify(String.fromCharCode(byte)).slice(1, -1)))
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39
+}

@@ -1,0 +1,72 @@
+import { MOST_ESCAPED } from '../../exporting/json-text.ts'
+import { EQ, GT, LE, PLUS, textOf, TIMES } from '../exact.ts'
+import { valueText, type RecordColumn } from '../exporting/stored-rows.ts'
+import { quoted } from '../identifiers.ts'
+
+/** What a value has at most around its bytes, or as a whole, where it is a whole number, a time or a truth. */
+const AROUND_BYTES = 64
+
+/**
+ * Whether the line of a row of the alias `t` has at most so many bytes, as a condition that goes with each statement on a slice. Nearly every row is
+ * told by how many bytes its values have, for which the server unpacks none of the large ones; only of a row that comes near the bound what is escaped in
+ * it is counted, by the server's own JSON, which escapes as ours does. A line may be taken for longer than it is by as much as stands around its values.
+ */
+export function fitsSql(columns: readonly RecordColumn[], longestBytes: number): string {
+  const around = columns.reduce((sum, { name }) => sum + Buffer.byteLength(JSON.stringify(name)) + AROUND_BYTES, 0)
+  const lengths = columns.flatMap(lengthOf)
+  if (lengths.length === 0) return 'true'
+  const bytes = sumOf(lengths.map(({ bytes: each }) => each))
+  const written = sumOf(lengths.map(({ written: each }) => each))
+  const most = whole(longestBytes - around)
+  return `CASE WHEN (${bytes} ${TIMES} ${whole(MOST_ESCAPED)}) ${LE} ${most} THEN true WHEN ${bytes} ${GT} ${most} THEN false ELSE ${written} ${LE} ${most} END`
+}
+
+/** The first few letters of a row's `id`, for people; empty where its table has none. */
+export function idSql(columns: readonly RecordColumn[]): string {
+  const id = columns.find(({ name }) => name === 'id')
+  if (id === undefined) return "''::pg_catalog.text"
+  return `pg_catalog."left"(coalesce(${valueText(id.base, `t.${quoted(id.name)}`)}, ''::pg_catalog.text), ${MOST_SHOWN})`
+}
+
+const MOST_SHOWN = 64
+
+interface Length {
+  /** The least that it takes in a line. */
+  readonly bytes: string
+  /** What it takes. */
+  readonly written: string
+}
+
+function lengthOf({ name, form, base, sql }: RecordColumn): Length[] {
+  const value = `t.${quoted(name)}`
+  switch (form) {
+    case 'integer':
+    case 'timestamp':
+    case 'timestamptz':
+    case 'truth':
+      return []
+    case 'number':
+      return [{ bytes: octets(sql), written: octets(sql) }]
+    case 'bytes': {
+      const hexadecimal = `(${octets(value)} ${TIMES} ${whole(2)})`
+      return [{ bytes: hexadecimal, written: hexadecimal }]
+    }
+    case 'text': {
+      const text = valueText(base, value)
+      const json = `CASE WHEN ${octets(text)} ${EQ} ${whole(0)} THEN ${whole(0)} ELSE ${octets(textOf(`pg_catalog.to_json(${text})`))} END`
+      return [{ bytes: octets(text), written: json }]
+    }
+  }
+}
+
+function octets(value: string): string {
+  return `coalesce(pg_catalog.octet_length(${value})::pg_catalog.int8, ${whole(0)})`
+}
+
+function sumOf(numbers: readonly string[]): string {
+  return `(${numbers.join(` ${PLUS} `)})`
+}
+
+function whole(number: number): string {
+  return `'${number}'::pg_catalog.int8`
+}

@@ -1,0 +1,211 @@
+import { DatabaseError } from '../../database-error.ts'
+import { TAGS, type Restored, type Restoring, type StoredColumn } from '../../exporting.ts'
+import { mustBeRestorable, mustBeRow, notThere, parsedLine, type NameRules } from '../../exporting/archived-columns.ts'
+import { bytesOf, cutLine, type CutLine, type LongString } from '../../exporting/json-line.ts'
+import type { Query, Transaction } from '../../query.ts'
+import { builtInType } from '../declared-types.ts'
+import { builtIn, EQ, LT } from '../exact.ts'
+import { literal, qualified, quoted } from '../identifiers.ts'
+import { mustBeTrusted } from '../owners.ts'
+import { cutoffText, timeTypeOf } from '../times.ts'
+import { recordColumns, valueText, type RecordColumn } from './stored-rows.ts'
+
+const RULES: NameRules = { nameBytes: 63, columns: 1_600, folded: (name) => name }
+
+/**
+ * Columns as those of the source, without its constraints: what was archived over years may hold one key twice. Their types are taken from the source
+ * as they are; where it is gone, what a file says of a type is believed only where it is one of the server's own.
+ */
+export async function makeRestoreTable(
+  query: Query,
+  schema: string,
+  restoring: Restoring,
+  columns: readonly StoredColumn[],
+): Promise<readonly string[]> {
+  mustBeRestorable(restoring, columns, RULES)
+  const { source, into } = restoring
+  const table = qualified(schema, into)
+  const trusted = await mustBeTrusted(query, schema, [source, into])
+  const before = trusted.has(into) ? await recordColumns(query, schema, into) : []
+  const own = trusted.has(source) ? await recordColumns(query, schema, source) : []
+  const made = own.length > 0 ? own : columns
+  if (own.length > 0) {
+    const names = own.map(({ name }) => quoted(name)).join(', ')
+    await query.query(`CREATE TABLE IF NOT EXISTS ${table} AS SELECT ${names} FROM ${qualified(schema, source)} WITH NO DATA`)
+  } else {
+    const list = columns.map(({ name, type }) => `${quoted(name)} ${builtInType(type) ?? TEXT}`)
+    await query.query(`CREATE TABLE IF NOT EXISTS ${table} (${list.join(', ')})`)
+  }
+  // IF NOT EXISTS takes what somebody else made meanwhile.
+  await mustBeTrusted(query, schema, [into])
+  const target = await recordColumns(query, schema, into)
+  if (target.length === 0)
+    throw new DatabaseError('failed', `${schema}.${into} is not a table that rows can be restored into. Nothing was restored.`)
+  const key = made.filter((column) => column.key).map(({ name }) => quoted(name))
+  if (key.length > 0 && target.every((column) => !column.key))
+    await query.query(`CREATE INDEX IF NOT EXISTS ${quoted(`idx_${into}_key`)} ON ${table} (${key.join(', ')})`)
+  if (own.length > 0 || before.length > 0) return []
+  return columns
+    .filter(({ type }) => builtInType(type) === undefined)
+    .map(
+      ({ name }) =>
+        `the column ${quoted(name)} of ${schema}.${into} is text: the archive names a type for it that this server does not have of its own`,
+    )
+}
+
+const TEXT = 'pg_catalog.text'
+
+export interface Place {
+  readonly tx: Transaction
+  readonly schema: string
+  readonly timeZone: string
+}
+
+export async function restore(
+  { tx, schema, timeZone }: Place,
+  restoring: Restoring,
+  given: readonly StoredColumn[],
+  lines: readonly Buffer[],
+): Promise<Restored> {
+  mustBeRestorable(restoring, given, RULES)
+  const { into, cutoff, timeColumn } = restoring
+  const target = await recordColumns(tx, schema, into)
+  const columns = given.map(({ name }) => {
+    const found = target.find((column) => column.name === name)
+    if (found === undefined)
+      throw new DatabaseError(
+        'failed',
+        `Table ${schema}.${into} has no column ${quoted(name)}, which the archive has. Nothing of this batch was restored.`,
+      )
+    return found
+  })
+  const long: CutLine[] = []
+  const short: string[] = []
+  for (const line of lines) {
+    const cut = cutLine(line)
+    const goes = [...cut.long].every(([name, value]) => canGoApart(columns, name, value))
+    const text = goes ? cut.text : line.toString()
+    mustBeRow(parsedLine(text), given)
+    mustBeReadable(columns, text, `${schema}.${into}`)
+    if (goes && cut.long.size > 0) long.push(cut)
+    else short.push(text)
+  }
+  const time = columns.find(({ name }) => name === timeColumn)
+  const type = timeTypeOf(time?.type ?? '')
+  const late =
+    cutoff === undefined || type === undefined
+      ? 'false'
+      : `g.${quoted(timeColumn)} ${LT} ${literal(cutoffText(cutoff, type, timeZone))}::pg_catalog.${type}`
+  const key = columns.filter(({ name }) => given.some((column) => column.key && column.name === name))
+  const sum = { inserted: 0, present: 0, conflicting: 0, expired: 0 }
+  const put = async (text: string, apart: CutLine['long']): Promise<void> => {
+    const sql = restoreSql({ table: qualified(schema, into), columns, key, late, apart: [...apart.keys()] })
+    const values = [`[${text}]`, ...[...apart.values()].map(bytesOf)]
+    const { rows } = await tx.query<Restored & { readonly chosen: number }>(sql.insertion, values)
+    const restored = rows[0]!
+    const { rows: after } = await tx.query<{ readonly there: number }>(sql.there, values)
+    const missing = Math.max(restored.chosen - restored.inserted, restored.chosen + restored.present - after[0]!.there)
+    if (missing > 0) throw notThere(`${schema}.${into}`, missing)
+    for (const count of COUNTS) sum[count] += restored[count]
+  }
+  if (short.length > 0) await put(short.join(','), new Map())
+  for (const { text, long: apart } of long) await put(text, apart)
+  return sum
+}
+
+const COUNTS = ['inserted', 'present', 'conflicting', 'expired'] as const
+
+/** Values that go as bytes beside the JSON, since the type's own input function, or a cast that is built in, makes them of those. */
+function canGoApart(columns: readonly RecordColumn[], column: string, { tag }: LongString): boolean {
+  const { form, base } = columns.find(({ name }) => name === column) ?? {}
+  return form === 'bytes' ? tag === TAGS.bytes : tag === undefined && base !== undefined && APART.has(base)
+}
+
+const APART: ReadonlySet<string> = new Set(['text', 'varchar', 'bpchar', 'json', 'jsonb'])
+
+interface RestoreStatement {
+  readonly table: string
+  readonly columns: readonly RecordColumn[]
+  /** By what a row is looked up, of the source; an index on it serves. */
+  readonly key: readonly RecordColumn[]
+  readonly late: string
+  /** Columns whose values are `$2`, `$3`, … */
+  readonly apart: readonly string[]
+}
+
+function restoreSql({ table, columns, key, late, apart }: RestoreStatement) {
+  const names = columns.map(({ name }) => quoted(name))
+  const values = columns.map((column) => {
+    const place = apart.indexOf(column.name)
+    return `${place === -1 ? valueSql(column) : apartSql(column, `$${place + 2}`)} AS ${quoted(column.name)}`
+  })
+  const scalars = columns.filter(isScalar).map(({ name, exactType }) => `${quoted(name)} ${exactType}`)
+  const read = scalars.length === 0 ? '' : ` CROSS JOIN LATERAL pg_catalog.json_to_record(j) AS v (${scalars.join(', ')})`
+  const same = [...key.map(sameKey), ...columns.map(sameValue)].join(' AND ')
+  // Only where the table itself takes a key but once is another row of that key in the way.
+  const own = columns.filter((column) => column.key).map(sameKey)
+  const taken = own.length === 0 ? 'false' : `EXISTS (SELECT FROM ${table} AS t WHERE ${own.join(' AND ')})`
+  const given = `WITH given AS MATERIALIZED (
+  SELECT ${values.join(', ')} FROM pg_catalog.json_array_elements($1::pg_catalog.json) AS row(j)${read}
+)`
+  const isThere = `EXISTS (SELECT FROM ${table} AS t WHERE ${same})`
+  const insertion = `${given}, judged AS MATERIALIZED (
+  SELECT g.*, CASE WHEN ${late} THEN 'expired' WHEN ${isThere} THEN 'present' WHEN ${taken} THEN 'conflicting' ELSE 'new' END AS "restored as"
+  FROM given AS g
+), done AS (
+  INSERT INTO ${table} (${names.join(', ')}) OVERRIDING SYSTEM VALUE SELECT ${names.join(', ')} FROM judged WHERE "restored as" ${EQ} 'new' RETURNING 1
+)
+SELECT (SELECT pg_catalog.count(*) FROM done) AS inserted, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'new') AS chosen, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'present') AS present,
+  pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'conflicting') AS conflicting, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'expired') AS expired
+FROM judged`
+  // What a statement has inserted, and what its triggers did, only the next one sees.
+  const there = `${given} SELECT pg_catalog.count(*) FILTER (WHERE CASE WHEN ${late} THEN false ELSE ${isThere} END) AS there FROM given AS g`
+  return { insertion, there }
+}
+
+/** Of a type of the server's own by that type's equality, which its index knows; of any other by its text. */
+function sameKey(column: RecordColumn): string {
+  const name = quoted(column.name)
+  return column.base === '' ? sameValue(column) : `t.${name} ${EQ} g.${name}`
+}
+
+/** NULL is the same as NULL. */
+function sameValue({ name, base }: RecordColumn): string {
+  const [there, given] = [valueText(base, `t.${quoted(name)}`), valueText(base, `g.${quoted(name)}`)]
+  return `(CASE WHEN ${there} IS NULL OR ${given} IS NULL THEN ${there} IS NULL AND ${given} IS NULL ELSE ${there} ${EQ} ${given} END)`
+}
+
+const DOCUMENTS: ReadonlySet<string> = new Set(['json', 'jsonb'])
+
+/** Read by the type's own input function: a cast from text could be somebody's function. */
+function isScalar({ form, base }: RecordColumn): boolean {
+  return form !== 'bytes' && base !== '' && !DOCUMENTS.has(base)
+}
+
+function valueSql(column: RecordColumn): string {
+  const { name, form, base, exactType } = column
+  const key = `${literal(name)}::pg_catalog.text`
+  if (form === 'bytes')
+    return `pg_catalog.decode(j ${builtIn('->')} ${key} ${builtIn('->>')} ${literal(TAGS.bytes)}::pg_catalog.text, 'hex'::pg_catalog.text)`
+  if (isScalar(column)) return `v.${quoted(name)}`
+  const text = `(j ${builtIn('->>')} ${key})`
+  return DOCUMENTS.has(base) ? `pg_catalog.${base}_in(pg_catalog.textout(${text}))` : `${text}::${exactType}`
+}
+
+function apartSql({ form, base }: RecordColumn, parameter: string): string {
+  if (form === 'bytes') return `${parameter}::pg_catalog.bytea`
+  const text = `${parameter}::pg_catalog.text`
+  return DOCUMENTS.has(base) ? `pg_catalog.${base}_in(pg_catalog.textout(${text}))` : text
+}
+
+/** Inside a string the quotation marks are escaped, so this is found only where a value begins. */
+const TAGGED = /:\{"\$(?:bytes|text|real)":(?:"|null)/
+
+/** What SQLite holds and PostgreSQL has no type for must not become text that looks like it. */
+function mustBeReadable(columns: readonly RecordColumn[], line: string, title: string): void {
+  if (columns.some(({ form }) => form === 'bytes') || !TAGGED.test(line)) return
+  throw new DatabaseError(
+    'failed',
+    `A row holds bytes where ${title} has text: it can only be restored into SQLite. Nothing of this batch was restored.`,
+  )
+}

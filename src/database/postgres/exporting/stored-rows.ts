@@ -1,0 +1,125 @@
+import type { EpochMs } from '../../../time/clock.ts'
+import { wallInstant } from '../../../time/zones.ts'
+import type { StoredColumn } from '../../exporting.ts'
+import type { Query } from '../../query.ts'
+import { EQ, GT, nameIn, textOf, TIMES } from '../exact.ts'
+import { quoted } from '../identifiers.ts'
+import type { TimeType } from '../times.ts'
+
+/**
+ * How the values of a type are written in JSON. In the record whole numbers and times travel in the server's binary form, which costs it least; all
+ * others as text.
+ */
+export type Form = 'integer' | 'timestamp' | 'timestamptz' | 'number' | 'truth' | 'text' | 'bytes'
+
+export interface RecordColumn extends StoredColumn {
+  readonly form: Form
+  /** Of the alias `t`, as it travels. */
+  readonly sql: string
+  /** Its type as SQL names it whatever the path: qualified, quoted, without a length. */
+  readonly exactType: string
+  /** What the type is, or is made of; empty where that is none of the server's own. */
+  readonly base: string
+}
+
+/** The whole row as one value, by which it is read, compared and written. */
+export interface RowRecord {
+  readonly columns: readonly RecordColumn[]
+  /** bytea: the row in the server's binary form, of which the digest is taken. */
+  readonly sql: string
+  /** bytea: SHA-256 of that. */
+  readonly digestSql: string
+}
+
+/** So that text says the same whatever the session is set to; for types that are not written by rules of our own. */
+export const CANONICAL_TEXT =
+  "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL extra_float_digits = 1; SET LOCAL timezone = 'UTC'"
+
+interface ColumnRow {
+  readonly name: string
+  readonly type: string
+  readonly exact_type: string
+  readonly base: string | null
+  readonly key: boolean
+}
+
+export async function recordColumns(query: Query, schema: string, table: string): Promise<readonly RecordColumn[]> {
+  const { rows } = await query.query<ColumnRow>(COLUMNS, [schema, table])
+  return rows.map(({ name, type, exact_type: exactType, base, key }) => {
+    const known = base ?? ''
+    return { name, type, exactType, base: known, key, ...written(known, `t.${quoted(name)}`) }
+  })
+}
+
+/**
+ * Computed columns have nothing of their own. A domain is written as the type it is made of. Only the server's own types are known by their names:
+ * anybody may call one of his `int8`.
+ */
+const COLUMNS = `SELECT a.attname::pg_catalog.text AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
+  pg_catalog.format('%I.%I'::pg_catalog.text, m.nspname, y.typname) AS exact_type, b.typname::pg_catalog.text AS base,
+  coalesce(a.attnum ${EQ} ANY (i.indkey), false) AS key
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid ${EQ} a.attrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
+JOIN pg_catalog.pg_type AS y ON y.oid ${EQ} a.atttypid
+JOIN pg_catalog.pg_namespace AS m ON m.oid ${EQ} y.typnamespace
+LEFT JOIN pg_catalog.pg_type AS b
+  ON b.oid ${EQ} (CASE WHEN y.typtype ${EQ} 'd' THEN y.typbasetype ELSE y.oid END) AND b.typnamespace ${EQ} 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid
+LEFT JOIN pg_catalog.pg_index AS i ON i.indrelid ${EQ} c.oid AND i.indisprimary
+WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relname ${EQ} $2::pg_catalog.name AND ${nameIn('c.relkind', ['r', 'p'], '"char"')}
+  AND a.attnum ${GT} 0 AND NOT a.attisdropped AND a.attgenerated ${EQ} ''
+ORDER BY a.attnum`
+
+function written(base: string, value: string): { form: Form; sql: string } {
+  switch (base) {
+    case 'int2':
+    case 'int4':
+    case 'int8':
+      return { form: 'integer', sql: value }
+    case 'float4':
+    case 'float8':
+    case 'numeric':
+      return { form: 'number', sql: valueText(base, value) }
+    case 'bool':
+      return { form: 'truth', sql: valueText(base, value) }
+    case 'timestamp':
+    case 'timestamptz':
+      return { form: base, sql: value }
+    case 'bytea':
+      return { form: 'bytes', sql: `pg_catalog.encode(${value}, 'hex'::pg_catalog.text)` }
+    default:
+      return { form: 'text', sql: valueText(base, value) }
+  }
+}
+
+/** Those whose cast to text is built in, so that nobody else can make one; it costs less than the output function. */
+const CAST_TO_TEXT: ReadonlySet<string> = new Set(['text', 'varchar', 'bpchar', 'name', 'bool'])
+
+/** NULL stays NULL. */
+export function valueText(base: string, value: string): string {
+  if (CAST_TO_TEXT.has(base)) return `${value}::pg_catalog.text`
+  // Whether it is NULL as a whole: IS NULL says the same of a row of NULLs.
+  return `CASE WHEN pg_catalog.num_nulls(${value}) ${EQ} 0 THEN ${textOf(value)} END`
+}
+
+export function rowRecord(columns: readonly RecordColumn[]): RowRecord {
+  const sql = `pg_catalog.record_send(ROW(${columns.map((column) => column.sql).join(', ')}))`
+  return { columns, sql, digestSql: `pg_catalog.sha256(${sql})` }
+}
+
+/** Milliseconds since 1970 of a time column, as a number; `infinity` stays one. */
+export function instantSql(column: string, type: TimeType, zoneLiteral: string): string {
+  const instant = type === 'timestamptz' || zoneLiteral === "'UTC'" ? column : `(${column} AT TIME ZONE ${zoneLiteral}::pg_catalog.text)`
+  return `pg_catalog.floor(pg_catalog.date_part('epoch'::pg_catalog.text, ${instant}) ${TIMES} '1000'::pg_catalog.float8)`
+}
+
+/** Of the text that `written` gives a time. */
+export function instantOf(timeZone: string): (value: unknown) => EpochMs {
+  const instantAt = wallInstant(timeZone)
+  return (value) => {
+    if (typeof value !== 'string') return NaN
+    const zoned = value.endsWith('Z')
+    const reading = Date.parse(zoned ? value : `${value}Z`)
+    return zoned ? reading : instantAt(reading)
+  }
+}

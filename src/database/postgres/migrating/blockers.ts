@@ -1,0 +1,83 @@
+import { SECOND } from '../../../time/clock.ts'
+import { DatabaseError } from '../../database-error.ts'
+import { connectPatiently, type Target } from '../connection/connect.ts'
+import { EQ } from '../exact.ts'
+import { describeSession, SESSION_COLUMNS, type SessionRow } from './sessions.ts'
+
+export interface Watched {
+  readonly target: Target
+  /** The server process that may be kept waiting. */
+  readonly pid: number
+  /** Told whenever it is seen to wait. */
+  readonly told?: (by: string, waitedMs: number) => void
+}
+
+interface BlockerWatch extends Disposable {
+  /** Who kept the process waiting when that was last seen, if that is not long ago. */
+  seen(): string | undefined
+}
+
+/** Work that is over sooner costs no second connection. */
+const LOOK_EVERY_MS = SECOND
+/** A lock is waited for three seconds: what was seen earlier was another wait. */
+const RECENT_MS = 3 * SECOND
+const ANSWER_MS = 5 * SECOND
+const MOST_NAMED = 3
+
+/** While the work goes on who keeps it waiting is told; what fails because of somebody's lock says whose it was. */
+export async function namingBlockers<T>(watched: Watched, work: () => Promise<T>): Promise<T> {
+  using watch = watchBlockers(watched)
+  try {
+    return await work()
+  } catch (error) {
+    const by = watch.seen()
+    if (!(error instanceof DatabaseError) || error.kind !== 'busy' || by === undefined) throw error
+    const place = error.position === undefined ? {} : { position: error.position }
+    throw new DatabaseError('busy', `${error.message}, held up by ${by}`, { cause: error, ...place })
+  }
+}
+
+/**
+ * Who blocks is known to the server only while it blocks, and a session that waits cannot ask: so a second connection looks, once a second, until
+ * the watch is disposed of. Where none can be had nobody is named; it is for messages alone.
+ */
+function watchBlockers({ target, pid, told }: Watched): BlockerWatch {
+  const { clock } = target
+  const over = new AbortController()
+  let last: { readonly by: string; readonly atMs: number } | undefined
+  void (async () => {
+    const beganMs = clock.monotonicMs()
+    await clock.sleep(LOOK_EVERY_MS, over.signal)
+    if (over.signal.aborted) return
+    const driver = await connectPatiently(target, { timeoutMs: 0, signal: over.signal, giveUpOnRefusal: true })
+    const cut = (): void => driver.destroy()
+    over.signal.addEventListener('abort', cut, { once: true })
+    try {
+      while (!over.signal.aborted) {
+        const rows = (await driver.run<SessionRow>(BLOCKERS, [pid], ANSWER_MS)).at(-1)?.rows ?? []
+        const atMs = clock.monotonicMs()
+        if (rows.length > 0) {
+          last = { by: describeSessions(rows), atMs }
+          if (!over.signal.aborted) told?.(last.by, atMs - beganMs)
+        }
+        await clock.sleep(LOOK_EVERY_MS, over.signal)
+      }
+    } finally {
+      driver.destroy()
+    }
+  })().catch(() => undefined)
+  return {
+    seen: () => (last !== undefined && clock.monotonicMs() - last.atMs <= RECENT_MS ? last.by : undefined),
+    [Symbol.dispose]: () => over.abort(),
+  }
+}
+
+export function describeSessions(rows: readonly SessionRow[]): string {
+  const more = rows.length - MOST_NAMED
+  return [...rows.slice(0, MOST_NAMED).map(describeSession), ...(more > 0 ? [`${more} more`] : [])].join(' and ')
+}
+
+/** Also those ahead in the queue for the lock, who would have it first. */
+const BLOCKERS = `SELECT b.pid, ${SESSION_COLUMNS}
+FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.pg_blocking_pids($1::pg_catalog.int4)) AS pid) AS b
+LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid ${EQ} b.pid ORDER BY a.xact_start NULLS LAST`

@@ -1,0 +1,78 @@
+import type { Column, Relation, TypeFamily } from '../../migrating.ts'
+import type { Query } from '../../query.ts'
+import { EQ, GT, nameIn } from '../exact.ts'
+import { qualified } from '../identifiers.ts'
+import { mustBeTrusted, OWN_TABLES } from '../owners.ts'
+import { plannedRows } from '../purging/estimate.ts'
+
+/** Tables and views of one schema, by name; partitioned and foreign tables are tables, materialized views views. */
+export async function relations(query: Query, schema: string): Promise<ReadonlyMap<string, Relation>> {
+  // What was not there when the database was opened may be there by now, and what comes after this is not there yet.
+  const trusted = await mustBeTrusted(query, schema, OWN_TABLES)
+  const { rows } = await query.query<Row>(RELATIONS, [schema])
+  const found = new Map<string, { kind: 'table' | 'view'; columns: Map<string, Column> }>()
+  for (const { relation, relkind, column, type, base_type: base, mandatory } of rows) {
+    if (OWN_TABLES.includes(relation) && !trusted.has(relation)) continue
+    let known = found.get(relation)
+    if (known === undefined) {
+      known = { kind: relkind === 'v' || relkind === 'm' ? 'view' : 'table', columns: new Map() }
+      found.set(relation, known)
+    }
+    if (column !== null && type !== null) known.columns.set(column, { family: FAMILIES[base ?? ''] ?? 'other', type, mandatory })
+  }
+  return found
+}
+
+export async function approximateRows(query: Query, schema: string, table: string): Promise<number> {
+  await mustBeTrusted(query, schema, [table])
+  return plannedRows(query, `SELECT FROM ${qualified(schema, table)}`)
+}
+
+/** Who may not see how far another role's build is sees no build: then an index that is not finished is invalid. */
+export async function indexState(query: Query, schema: string, name: string): Promise<'missing' | 'valid' | 'invalid'> {
+  const { rows } = await query.query<{ valid: boolean }>(
+    `SELECT coalesce(i.indisvalid AND i.indisready AND i.indislive, true)
+       OR EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index AS p WHERE p.index_relid ${EQ} c.oid) AS valid
+     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
+     LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid ${EQ} c.oid
+     WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relname ${EQ} $2::pg_catalog.name AND ${nameIn('c.relkind', ['i', 'I'], '"char"')}`,
+    [schema, name],
+  )
+  if (rows[0] === undefined) return 'missing'
+  return rows[0].valid ? 'valid' : 'invalid'
+}
+
+interface Row {
+  readonly relation: string
+  readonly relkind: string
+  readonly column: string | null
+  readonly type: string | null
+  readonly base_type: string | null
+  readonly mandatory: boolean
+}
+
+/** A domain counts as the type it is made of, and brings its default along. A type that somebody gave the name of a built-in one is none of them. */
+const RELATIONS = `SELECT c.relname::pg_catalog.text AS relation, c.relkind::pg_catalog.text AS relkind, a.attname::pg_catalog.text AS "column",
+  pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, b.typname::pg_catalog.text AS base_type,
+  coalesce((a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND a.attidentity ${EQ} '' AND a.attgenerated ${EQ} '' AND t.typdefault IS NULL, false) AS mandatory
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid ${EQ} c.oid AND a.attnum ${GT} 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_type AS t ON t.oid ${EQ} a.atttypid
+LEFT JOIN pg_catalog.pg_type AS b
+  ON b.oid ${EQ} (CASE WHEN t.typtype ${EQ} 'd' THEN t.typbasetype ELSE t.oid END) AND b.typnamespace ${EQ} 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid
+WHERE n.nspname ${EQ} $1::pg_catalog.name AND ${nameIn('c.relkind', ['r', 'p', 'f', 'v', 'm'], '"char"')}
+ORDER BY c.relname, a.attnum`
+
+const FAMILIES: Readonly<Record<string, TypeFamily>> = {
+  int2: 'whole',
+  int4: 'whole',
+  int8: 'whole',
+  text: 'text',
+  varchar: 'text',
+  bpchar: 'text',
+  name: 'text',
+  bool: 'truth',
+  timestamp: 'time',
+  timestamptz: 'time',
+}

@@ -1,0 +1,43 @@
+import { HOUR, MINUTE, SECOND, formatDuration } from '../../../time/clock.ts'
+import { MINUS, secondsOf } from '../exact.ts'
+
+/** A row about a session of the server. Of another role's a plain role sees little: what it may not see is null. Never its query, which may hold a secret. */
+export interface SessionRow {
+  /** 0: a prepared transaction, which has none. */
+  readonly pid: number
+  readonly role: string | null
+  readonly application_name: string | null
+  readonly client: string | null
+  /** What sort of process it is, an autovacuum worker for example. */
+  readonly backend_type: string | null
+  readonly state: string | null
+  readonly connected_s: number | null
+  readonly transaction_s: number | null
+}
+
+/** What is asked of pg_stat_activity, known as `a`, beside the process id. */
+export const SESSION_COLUMNS = `a.usename::pg_catalog.text AS role, a.application_name, pg_catalog.host(a.client_addr) AS client, a.backend_type, a.state,
+  ${secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} a.backend_start)`)} AS connected_s,
+  ${secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} a.xact_start)`)} AS transaction_s`
+
+/** `server process 812 (billing-api from 10.1.2.3 as billing, idle in transaction, begun 41m ago)` */
+export function describeSession(session: SessionRow): string {
+  const { pid, role, application_name: application, client, backend_type: type, state, connected_s, transaction_s } = session
+  if (pid === 0) return 'a prepared transaction (see pg_prepared_xacts)'
+  const name = type !== null && type !== 'client backend' ? type : application === null || application === '' ? 'unnamed' : application
+  const who = [name, ...(client === null ? [] : [`from ${client}`]), ...(role === null ? [] : [`as ${role}`])].join(' ')
+  const since = [
+    ...(connected_s === null ? [] : [`connected for ${roughly(connected_s)}`]),
+    ...(state === null ? [] : [state]),
+    ...(transaction_s === null ? [] : [`in a transaction begun ${roughly(transaction_s)} ago`]),
+  ]
+  return `server process ${pid} (${[who, ...since].join(', ')})`
+}
+
+/** In the unit a person would use: 41 minutes, not 2461 seconds. */
+function roughly(seconds: number): string {
+  const ms = Math.max(0, seconds * SECOND)
+  const unit = ms >= 2 * HOUR ? HOUR : ms >= 2 * MINUTE ? MINUTE : SECOND
+  const whole = Math.round(ms / unit) * unit
+  return whole === 0 ? '0s' : formatDuration(whole)
+}

@@ -1,0 +1,135 @@
+import type { Database, OpenOptions } from '../database.ts'
+import type { Query, Session } from '../query.ts'
+import type { PostgresUrl } from '../url/url-types.ts'
+import { connectPatiently, postgresLabel, tellingOnce, type Target } from './connection/connect.ts'
+import { Connection, type Copy } from './connection/connection.ts'
+import { chooseSchema, schemaFacts, type SchemaChoice } from './connection/schema-choice.ts'
+import { checkServer, serverFacts } from './connection/server-check.ts'
+import {
+  EPOCH_MS,
+  lookTransaction,
+  plainTransaction,
+  readingTransaction,
+  restoringTransaction,
+  shortTransaction,
+} from './connection/transactions.ts'
+import { PostgresExportedRows } from './exporting/exported-rows.ts'
+import { makeRestoreTable, restore } from './exporting/restoring.ts'
+import { instantOf, recordColumns } from './exporting/stored-rows.ts'
+import { qualified } from './identifiers.ts'
+import { isPooled, withMigrationLock } from './migrating/migration-lock.ts'
+import { approximateRows, indexState, relations } from './migrating/relations.ts'
+import { mustBeTrusted, OWN_TABLES } from './owners.ts'
+import { inspect } from './purging/inspect.ts'
+import { PACING, pressureGauge } from './purging/pressure.ts'
+import { expiredRows } from './purging/slices.ts'
+
+/** Waits for a server that does not answer yet; rejects with a `DatabaseError` when it cannot be reached or used. */
+export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
+  const { url, timeZone, clock, listener, signal } = options
+  // A server has databases, and makes none when it is connected to.
+  const access = options.access === 'read' ? 'read' : 'write'
+  const told = new Set<string>()
+  const target: Target = {
+    url,
+    applicationName: options.applicationName,
+    schema: options.schema,
+    clock,
+    writes: access === 'write',
+    async check(connected) {
+      for (const note of checkServer(await serverFacts(connected), access)) {
+        if (!told.has(note)) listener.note(note)
+        told.add(note)
+      }
+    },
+  }
+  const driver = await connectPatiently(target, {
+    timeoutMs: options.connectTimeoutMs,
+    signal,
+    giveUpOnRefusal: true,
+    failed: tellingOnce((place, reason) => listener.awaiting(place, reason)),
+  })
+  const connection = new Connection(target, listener, driver, options.reconnectTimeoutMs)
+  const label = postgresLabel(url)
+  const { schema, warnings } = await schemaOf(connection, options.schema, `${label.place}/${label.name}`).catch(async (error: unknown) => {
+    await connection.close()
+    throw error
+  })
+  for (const warning of warnings) listener.warning(warning)
+
+  const short = shortTransaction(schema, access)
+  const glance = lookTransaction(schema)
+  const look: Session['transaction'] = (work) => connection.transaction(glance, work)
+  const transaction: Session['transaction'] = (work) => connection.transaction(short, work)
+  const plain = access === 'read' ? short : plainTransaction(schema)
+  const query: Query['query'] = (sql, values) => connection.transaction(plain, (tx) => tx.query(sql, values))
+  // Statements of this room name everything exactly: a single one needs no transaction, but where it must not write.
+  const queries: Query = access === 'read' ? { query } : connection
+  const now = async (): Promise<number> => (await queries.query<{ now: number }>(`SELECT ${EPOCH_MS} AS now`)).rows[0]?.now ?? NaN
+  const lockBackoff = { held: false }
+  // Of a worker before this one.
+  const unflushed = { any: true }
+  const reading = readingTransaction(schema)
+  const copy: Copy = (...asked) => connection.copy(reading, ...asked)
+  const slicing = { query: queries, copy, look, schema, timeZone, lockBackoff, unflushed }
+
+  return {
+    label,
+    query,
+    transaction,
+    now,
+    reconnected: (giveUp) => connection.reconnected(giveUp),
+    named: (table) => qualified(schema, table),
+
+    pacing: PACING,
+    inspect: (column) => inspect({ query: queries, schema, timeZone, now }, column),
+    expired: (...asked) => expiredRows(slicing, ...asked),
+    pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
+    // Nothing: dead rows are autovacuum's work, which knows the load and the table's settings better than a worker that has just deleted.
+    afterBatch: async () => undefined,
+    // What vacuum has made reusable is known only to extensions such as pg_freespacemap.
+    reusableBytes: async () => undefined,
+    // The worker makes no database on a server: whoever made this one knows it.
+    gatewayHasWritten: () => Promise.resolve(true),
+    sizeBytes: async () =>
+      (await queries.query<{ bytes: number }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database()) AS bytes')).rows[0]
+        ?.bytes ?? 0,
+
+    worksElsewhere: true,
+    // COMMIT waits for the disk, whatever the server's default, but for batches; one that has something to write waits for those too.
+    durable: async () => {
+      if (!unflushed.any) return
+      unflushed.any = false
+      try {
+        await transaction((tx) => tx.query(FLUSHED))
+      } catch (error) {
+        unflushed.any = true
+        throw error
+      }
+    },
+    exported: (...asked) => new PostgresExportedRows(slicing, ...asked),
+    instantOf: instantOf(timeZone),
+    columnsOf: (table) => recordColumns(queries, schema, table),
+    namesOneTable: (a, b) => a === b,
+    makeRestoreTable: (restoring, columns) => makeRestoreTable({ query }, schema, restoring, columns),
+    restore: (...asked) => connection.transaction(restoringTransaction(schema), (tx) => restore({ tx, schema, timeZone }, ...asked)),
+
+    migrationFiles: /^\d+_[a-z0-9_]*(?<!_sqlite)\.sql$/,
+    relations: () => relations(queries, schema),
+    approximateRows: (table) => approximateRows(queries, schema, table),
+    indexState: (name) => indexState(queries, schema, name),
+    pooled: () => isPooled(connection),
+    withMigrationLock: (lock, work) => withMigrationLock({ ...lock, connection, target, clock, schema }, work),
+
+    [Symbol.asyncDispose]: () => connection.close(),
+  }
+}
+
+/** A message in the log that nobody reads. */
+const FLUSHED = `SELECT pg_catalog.pg_logical_emit_message(true, 'mcp-gateway-maintenance'::pg_catalog.text, ''::pg_catalog.text)`
+
+async function schemaOf(query: Query, chosen: string | undefined, database: string): Promise<SchemaChoice> {
+  const choice = chooseSchema(chosen, await schemaFacts(query, chosen), database)
+  await mustBeTrusted(query, choice.schema, OWN_TABLES)
+  return choice
+}

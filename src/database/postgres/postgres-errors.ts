@@ -1,0 +1,129 @@
+import { messageOf } from '../../errors.ts'
+import { foreignText } from '../../secrets/foreign-text.ts'
+import { DatabaseError, type ErrorKind } from '../database-error.ts'
+
+/**
+ * What the driver throws, as far as it is read here: a server's error has a SQLSTATE, a socket's a code of the system, some have none. Its texts
+ * hold no secret, and but for `where` are one line; what a row holds (the server's `detail`) is not among them.
+ */
+export interface DriverError {
+  readonly message: string
+  readonly code?: string | undefined
+  readonly hint?: string | undefined
+  /** Counted in code points from 1. */
+  readonly position?: string | undefined
+  /** The functions and statements that the error came through, a line each, the innermost first. */
+  readonly where?: string | undefined
+  /** Of a host with several addresses: one error each. */
+  readonly errors?: readonly unknown[] | undefined
+}
+
+/** By SQLSTATE where it decides alone; see PostgreSQL's appendix A. */
+const BY_STATE: Readonly<Record<string, ErrorKind>> = {
+  '55P03': 'busy', // lock_not_available: a lock_timeout, or NOWAIT
+  '57014': 'busy', // query_canceled: a statement_timeout, or somebody's pg_cancel_backend
+  '40P01': 'busy', // deadlock_detected
+  '40001': 'busy', // serialization_failure
+  '25P03': 'lost', // idle_in_transaction_session_timeout
+  '25P04': 'lost', // transaction_timeout
+  '57P01': 'lost', // admin_shutdown
+  '57P02': 'lost', // crash_shutdown
+  '57P05': 'lost', // idle_session_timeout
+  '57P03': 'unreachable', // cannot_connect_now
+  '53300': 'unreachable', // too_many_connections
+  '42501': 'forbidden', // insufficient_privilege
+  '25006': 'read-only', // read_only_sql_transaction
+  '3D000': 'refused', // invalid_catalog_name: no such database
+  P0001: 'row-refused', // RAISE in a function
+}
+
+const BY_CLASS: Readonly<Record<string, ErrorKind>> = {
+  '08': 'lost', // connection exceptions
+  '23': 'row-refused', // integrity constraints
+  '28': 'refused', // invalid authorization
+}
+
+/** Codes of the system and of TLS. */
+const BY_SYSTEM_CODE: Readonly<Record<string, ErrorKind>> = {
+  ECONNREFUSED: 'unreachable',
+  ENOTFOUND: 'unreachable',
+  EAI_AGAIN: 'unreachable',
+  ETIMEDOUT: 'unreachable',
+  EHOSTUNREACH: 'unreachable',
+  ENETUNREACH: 'unreachable',
+  ENOENT: 'unreachable', // a Unix socket whose server is not started yet
+  ECONNRESET: 'lost',
+  ECONNABORTED: 'lost',
+  EPIPE: 'lost',
+}
+
+/** The driver gives these no code: what it says when the socket is gone, or when an answer has not come in time. */
+const LOST_MESSAGE =
+  /^(Connection terminated|Query read timeout|Client has encountered a connection error|Client was closed|timeout expired)/
+
+/** PgBouncer says everything with 08P01, also what will not pass by itself. */
+const POOLER_REFUSAL = /authentication failed|unsupported startup parameter|no such (database|user)/i
+
+export function errorKindOf(error: DriverError): ErrorKind {
+  const { code } = error
+  if (code === undefined) return LOST_MESSAGE.test(error.message) ? 'lost' : 'failed'
+  if (code === '08P01' && POOLER_REFUSAL.test(error.message)) return 'refused'
+  const known = BY_STATE[code] ?? BY_SYSTEM_CODE[code] ?? BY_CLASS[SQLSTATE.test(code) ? code.slice(0, 2) : '']
+  if (known !== undefined) return known
+  // Whatever a trigger raises in the course of a statement is the row's own refusal.
+  return SQLSTATE.test(code) && TRIGGER_CONTEXT.test(error.where ?? '') ? 'row-refused' : 'failed'
+}
+
+const SQLSTATE = /^[0-9A-Z]{5}$/
+const TRIGGER_CONTEXT = /\bfunction\b/
+
+export function databaseError(thrown: unknown): DatabaseError {
+  if (thrown instanceof DatabaseError) return thrown
+  const error = asDriverError(thrown)
+  const state = error.code === undefined ? '' : ` [${error.code}]`
+  const hint = error.hint === undefined ? '' : ` (${error.hint})`
+  const place = error.where === undefined ? '' : `, in ${error.where.split('\n', 1)[0]}`
+  const text = `${explanation(error)}${hint}${place}${state}`
+  const position = Number(error.position)
+  return new DatabaseError(errorKindOf(error), text, { cause: thrown, ...(position > 0 ? { position } : {}) })
+}
+
+/** The SQLSTATE or system code below a `DatabaseError`, or of the driver's error itself. */
+export function codeOf(error: unknown): string | undefined {
+  if (error instanceof DatabaseError) return codeOf(error.cause)
+  return asDriverError(error).code
+}
+
+/** In words; of a host with several addresses, each of them. */
+export function explanation(error: DriverError): string {
+  return error.message === '' && error.errors !== undefined ? error.errors.map(messageOf).join(', ') : error.message
+}
+
+/** A trigger's function may stand behind the statement that failed in it; a recursion can make a line of context each time. */
+const MOST_CONTEXT_LINES = 20
+
+/** What `pg` throws, as it may be passed on. `secrets` are those of the connection. */
+export function driverError(thrown: unknown, secrets: readonly string[]): Error & DriverError {
+  const given: DriverError = thrown instanceof Error ? thrown : { message: String(thrown) }
+  const { code, hint, position, where, errors } = given
+  const error = new Error(foreignText(given.message, secrets))
+  return Object.assign(error, {
+    ...(code === undefined ? {} : { code }),
+    ...(hint === undefined ? {} : { hint: foreignText(hint, secrets) }),
+    ...(position === undefined ? {} : { position }),
+    ...(where === undefined
+      ? {}
+      : {
+          where: where
+            .split('\n')
+            .slice(0, MOST_CONTEXT_LINES)
+            .map((line) => foreignText(line, secrets))
+            .join('\n'),
+        }),
+    ...(errors === undefined ? {} : { errors: errors.map((each) => driverError(each, secrets)) }),
+  })
+}
+
+export function asDriverError(thrown: unknown): DriverError {
+  return thrown instanceof Error ? thrown : { message: String(thrown) }
+}

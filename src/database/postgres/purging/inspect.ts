@@ -1,0 +1,109 @@
+import type { EpochMs } from '../../../time/clock.ts'
+import { DatabaseError } from '../../database-error.ts'
+import type { Inspection, TimeColumn } from '../../purging.ts'
+import type { Query } from '../../query.ts'
+import { EQ, GT, nameIn } from '../exact.ts'
+import { qualified, quoted } from '../identifiers.ts'
+import { mustBeTrusted } from '../owners.ts'
+import { timeTypeOf } from '../times.ts'
+import { zoneWarning } from './zone-warning.ts'
+
+export interface InspectOptions {
+  readonly query: Query
+  readonly schema: string
+  readonly timeZone: string
+  readonly now: () => Promise<EpochMs>
+}
+
+/** A table of fewer rows may be read as a whole: that takes milliseconds. */
+const SCANNABLE_ROWS = 50_000
+
+/** What could make a purge fail, or end with nothing found that is not true, said before anything is deleted. */
+export async function inspect(options: InspectOptions, column: TimeColumn): Promise<Inspection> {
+  const { query, schema } = options
+  const title = `${schema}.${column.table}`
+  const facts = (await query.query<Facts>(FACTS, [schema, column.table, column.column])).rows[0]
+  const trusted = await mustBeTrusted(query, schema, [column.table])
+  if (facts === undefined || !trusted.has(column.table)) return { kind: 'absent', reason: `table ${title} does not exist` }
+
+  if (!TABLES.has(facts.relkind))
+    throw impossible(
+      `${title} is ${KINDS[facts.relkind] ?? 'no table'}: rows can only be deleted from a table. Put a table of that name in its place, or switch the job off`,
+    )
+  if (facts.type === null)
+    throw impossible(
+      `table ${title} has no column ${quoted(column.column)}. Look at what made the table; the migrations give it that column. Or switch the job off`,
+    )
+  const type = timeTypeOf(facts.type)
+  if (type === undefined) {
+    throw impossible(
+      `column ${quoted(column.column)} of ${title} is of type ${facts.type}, and only timestamp and timestamptz can be compared: change the type, or switch the job off`,
+    )
+  }
+  const missing = [...(facts.may_select ? [] : ['SELECT']), ...(facts.may_delete ? [] : ['DELETE'])]
+  const grants = [
+    ...(facts.may_use ? [] : [`GRANT USAGE ON SCHEMA ${quoted(schema)} TO ${quoted(facts.role)}`]),
+    ...(missing.length === 0 ? [] : [`GRANT ${missing.join(', ')} ON ${qualified(schema, column.table)} TO ${quoted(facts.role)}`]),
+  ]
+  if (grants.length > 0) {
+    throw new DatabaseError('forbidden', `Role ${facts.role} may not purge ${title}; nothing was deleted. Run: ${grants.join('; ')}`)
+  }
+  if (facts.hides_rows) {
+    throw new DatabaseError(
+      'forbidden',
+      `Row-level security hides rows of ${title} from role ${facts.role}: what it cannot see it cannot delete, and "nothing expired" would not be true. ` +
+        `Nothing was deleted. Connect as the table's owner or as a role with BYPASSRLS (ALTER ROLE ${quoted(facts.role)} BYPASSRLS).`,
+    )
+  }
+  if (!facts.indexed && (await isLarge(query, qualified(schema, column.table)))) {
+    throw impossible(
+      `table ${title} has more than ${SCANNABLE_ROWS} rows and no index that begins with ${quoted(column.column)}, so that every batch would read the whole table. ` +
+        `Run: CREATE INDEX CONCURRENTLY ON ${qualified(schema, column.table)} (${quoted(column.column)})`,
+    )
+  }
+  const warning = facts.indexed && column.retention !== undefined ? await zoneWarning(options, column, type) : undefined
+  return { kind: 'ready', warnings: warning === undefined ? [] : [warning] }
+}
+
+interface Facts {
+  readonly relkind: string
+  readonly type: string | null
+  readonly role: string
+  readonly may_use: boolean
+  readonly may_select: boolean
+  readonly may_delete: boolean
+  readonly hides_rows: boolean
+  readonly indexed: boolean
+}
+
+const FACTS = `SELECT c.relkind::pg_catalog.text AS relkind, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, current_user::pg_catalog.text AS role,
+  pg_catalog.has_schema_privilege(n.oid, 'USAGE'::pg_catalog.text) AS may_use,
+  pg_catalog.has_table_privilege(c.oid, 'SELECT'::pg_catalog.text) AS may_select,
+  pg_catalog.has_table_privilege(c.oid, 'DELETE'::pg_catalog.text) AS may_delete,
+  pg_catalog.row_security_active(c.oid) AS hides_rows,
+  EXISTS (
+    SELECT FROM pg_catalog.pg_index AS i
+    JOIN pg_catalog.pg_class AS x ON x.oid ${EQ} i.indexrelid
+    JOIN pg_catalog.pg_am AS m ON m.oid ${EQ} x.relam
+    WHERE i.indrelid ${EQ} c.oid AND m.amname ${EQ} 'btree' AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] ${EQ} a.attnum
+  ) AS indexed
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute AS a
+  ON a.attrelid ${EQ} c.oid AND a.attname ${EQ} $3::pg_catalog.name AND a.attnum ${GT} 0 AND NOT a.attisdropped
+WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relname ${EQ} $2::pg_catalog.name AND ${nameIn('c.relkind', ['r', 'p', 'v', 'm', 'f'], '"char"')}`
+
+const TABLES: ReadonlySet<string> = new Set(['r', 'p'])
+const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialized view', f: 'a foreign table' }
+
+/** Counted, not estimated: a statistic that lags behind would pass a large table. */
+async function isLarge(query: Query, table: string): Promise<boolean> {
+  const { rows } = await query.query<{ rows: number }>(
+    `SELECT pg_catalog.count(*) AS rows FROM (SELECT FROM ${table} LIMIT ${SCANNABLE_ROWS + 1}) AS t`,
+  )
+  return (rows[0]?.rows ?? 0) > SCANNABLE_ROWS
+}
+
+function impossible(problem: string): DatabaseError {
+  return new DatabaseError('failed', `${problem[0]?.toUpperCase()}${problem.slice(1)}. Nothing was deleted.`)
+}

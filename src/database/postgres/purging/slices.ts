@@ -1,0 +1,259 @@
+import type { EpochMs } from '../../../time/clock.ts'
+import { DayCounts } from '../../../time/day-counts.ts'
+import { DatabaseError } from '../../database-error.ts'
+import type { Census, Estimate, ExpiredRows, Slice, Tally, TimeColumn } from '../../purging.ts'
+import type { Query, Transaction } from '../../query.ts'
+import { qualified, quoted } from '../identifiers.ts'
+import { mustBeTrusted } from '../owners.ts'
+import { cutoffText, timeTypeOf } from '../times.ts'
+import { estimate, type Look } from './estimate.ts'
+import { daysSince, keptUntil } from './look-ups.ts'
+import { removeRows, type LockBackoff, type RemovalTable, type Unflushed } from './removal.ts'
+import * as sql from './slice-sql.ts'
+
+export interface SliceOptions {
+  readonly query: Query
+  readonly look: Look
+  readonly schema: string
+  readonly timeZone: string
+  readonly lockBackoff: LockBackoff
+  readonly unflushed: Unflushed
+}
+
+/** What a walk is of. */
+export interface Expired extends RemovalTable {
+  readonly query: Query
+  readonly cutoff: string
+  readonly timeZone: string
+}
+
+/** Makes the slices of a walk; the purge's own know nothing of what else can be done with rows. */
+export interface SliceKind<S extends PostgresSlice> {
+  /** What a row of the alias `t` must be besides, to lie in a slice, as a condition without values; `undefined`: nothing. */
+  readonly fits: string | undefined
+  slice(expired: Expired, condition: sql.Condition, mostRows: number, end: Place): S
+}
+
+/**
+ * Expired rows in the order of their time, cut by time. Each slice begins where the one before ended, whatever became of its rows: dead rows
+ * and rows that stay are never met twice. Where more rows than a slice holds bear one time, that time is cut by place in the heap.
+ */
+export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implements ExpiredRows {
+  readonly #options: SliceOptions
+  readonly #column: TimeColumn
+  readonly #cutoff: EpochMs
+  readonly #kindOf: (expired: Expired) => Promise<SliceKind<S>>
+  #known: Promise<Walk<S>> | undefined
+
+  constructor(options: SliceOptions, column: TimeColumn, cutoff: EpochMs, kindOf: (expired: Expired) => Promise<SliceKind<S>>) {
+    this.#options = options
+    this.#column = column
+    this.#cutoff = cutoff
+    this.#kindOf = kindOf
+  }
+
+  async next(size: number, after: Slice | undefined): Promise<S | undefined> {
+    return nextSlice(await this.walk(), size, after === undefined ? BEGINNING : endOf(after))
+  }
+
+  async estimate(): Promise<Estimate> {
+    const { expired } = await this.walk()
+    return estimate({ ...this.#options, timed: expired, cutoff: expired.cutoff })
+  }
+
+  async census(): Promise<Census> {
+    return census((await this.walk()).expired)
+  }
+
+  async keptUntil(until: EpochMs, most: number): Promise<number> {
+    return keptUntil((await this.walk()).expired, until, most)
+  }
+
+  async daysSince(from: EpochMs, most: number): Promise<number> {
+    return daysSince((await this.walk()).expired, from, most)
+  }
+
+  protected walk(): Promise<Walk<S>> {
+    // A look-up that failed is not remembered: the connection may be back when it is asked again.
+    this.#known ??= this.#lookedUp().catch((error: unknown) => {
+      this.#known = undefined
+      throw error
+    })
+    return this.#known
+  }
+
+  async #lookedUp(): Promise<Walk<S>> {
+    const { query, schema, timeZone, lockBackoff, unflushed } = this.#options
+    const { table, column } = this.#column
+    const { rows } = await query.query<{ type: string; may_lock: boolean }>(sql.TIME_COLUMN, [schema, table, column])
+    const trusted = await mustBeTrusted(query, schema, [table])
+    const title = `${schema}.${table}`
+    const type = timeTypeOf(rows[0]?.type ?? '')
+    if (rows[0] === undefined || type === undefined || !trusted.has(table)) {
+      throw new DatabaseError(
+        'failed',
+        `Column "${column}" of table ${title} holds no times. No row of it was deleted. Make it a timestamp or timestamptz, or switch its job off.`,
+      )
+    }
+    const expired: Expired = {
+      table: qualified(schema, table),
+      title,
+      column: quoted(column),
+      type,
+      query,
+      lockBackoff,
+      unflushed,
+      timeZone,
+      cutoff: cutoffText(this.#cutoff, type, timeZone),
+      mayLock: rows[0].may_lock,
+    }
+    return { expired, kind: await this.#kindOf(expired) }
+  }
+}
+
+/** Rows that go without anybody reading them. */
+export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: EpochMs): ExpiredRows {
+  return new PostgresExpiredRows(options, column, cutoff, async () => PLAIN)
+}
+
+interface Walk<S extends PostgresSlice> {
+  readonly expired: Expired
+  readonly kind: SliceKind<S>
+}
+
+/** Where the next slice begins. */
+export type Place = { readonly kind: 'time'; readonly from: string; readonly inclusive: boolean } | EqualTimes
+
+/** In the midst of the rows that bear one time: what is left of them. */
+interface EqualTimes {
+  readonly kind: 'equal-times'
+  readonly time: string
+  readonly ranges: readonly sql.HeapRange[]
+  /** At most so many rows lie in a range. */
+  readonly rangeRows: number
+}
+
+/** -infinity is no time: it is kept, and counted in the census. */
+const BEGINNING: Place = { kind: 'time', from: '-infinity', inclusive: false }
+
+export class PostgresSlice implements Slice {
+  readonly end: Place
+  protected readonly expired: Expired
+  protected readonly condition: sql.Condition
+  /** It held at most so many rows when it was chosen. */
+  protected readonly mostRows: number
+
+  constructor(expired: Expired, condition: sql.Condition, mostRows: number, end: Place) {
+    this.expired = expired
+    this.condition = condition
+    this.mostRows = mostRows
+    this.end = end
+  }
+
+  count(): Promise<number> {
+    return countRows(this.expired.query, sql.countSql(this.expired, this.condition), this.condition)
+  }
+
+  async countByDay(): Promise<ReadonlyMap<EpochMs, number>> {
+    const { query, type, timeZone } = this.expired
+    const zoned = type === 'timestamptz' || timeZone === 'UTC'
+    const statement = sql.countByTimeSql(this.expired, zoned, this.condition)
+    const { rows } = await query.query<{ reading: number; rows: number }>(statement, this.condition.values)
+    const days = new DayCounts(timeZone)
+    for (const each of rows) {
+      if (zoned) days.addInstant(each.reading, each.rows)
+      else days.addReading(each.reading, each.rows)
+    }
+    return days.days
+  }
+
+  async remove(tx: Transaction): Promise<Tally> {
+    const { affected, locked } = await removeRows(tx, this.expired, this.condition, this.mostRows)
+    return { affected, locked }
+  }
+}
+
+const PLAIN: SliceKind<PostgresSlice> = {
+  fits: undefined,
+  slice: (...parts) => new PostgresSlice(...parts),
+}
+
+function sliceOf<S extends PostgresSlice>({ expired, kind }: Walk<S>, condition: sql.Condition, mostRows: number, end: Place): S {
+  return kind.slice(expired, sql.narrowed(condition, kind.fits), mostRows, end)
+}
+
+function endOf(slice: Slice): Place {
+  if (slice instanceof PostgresSlice) return slice.end
+  throw new TypeError('a slice of another engine')
+}
+
+async function nextSlice<S extends PostgresSlice>(walk: Walk<S>, size: number, place: Place): Promise<S | undefined> {
+  const { expired } = walk
+  if (place.kind === 'equal-times')
+    return place.ranges.length === 0 ? nextSlice(walk, size, behind(place.time)) : equalTimesSlice(walk, size, place)
+  const { first, bound } = await edges(expired, size, place)
+  if (first === null) return undefined
+  if (first === bound) return nextSlice(walk, size, await equalTimesAt(expired, first, size))
+  const to = bound ?? expired.cutoff
+  return sliceOf(walk, sql.rangeCondition(expired, expired.cutoff, first, to), size, {
+    kind: 'time',
+    from: to,
+    inclusive: true,
+  })
+}
+
+function behind(time: string): Place {
+  return { kind: 'time', from: time, inclusive: false }
+}
+
+interface Edges {
+  readonly first: string | null
+  readonly bound: string | null
+}
+
+async function edges({ query, cutoff, ...timed }: Expired, size: number, from: Place & { kind: 'time' }): Promise<Edges> {
+  const { rows } = await query.query<Edges>(sql.edgesSql(timed, from.inclusive), [cutoff, from.from, size])
+  return rows[0] ?? { first: null, bound: null }
+}
+
+/** Shorter ranges would make a long list where many rows bear one time. */
+const LEAST_RANGE_ROWS = 500
+const HEAP_START = '(0,0)'
+
+async function equalTimesAt({ query, ...timed }: Expired, time: string, size: number): Promise<EqualTimes> {
+  const rangeRows = Math.max(size, LEAST_RANGE_ROWS)
+  const { rows } = await query.query<{ relation: number; to: string }>(sql.heapRangesSql(timed), [time, rangeRows])
+  const ranges = rows.map(({ relation, to }, index) => {
+    const before = rows[index - 1]
+    return { relation, from: before?.relation === relation ? before.to : HEAP_START, to }
+  })
+  return { kind: 'equal-times', time, ranges, rangeRows }
+}
+
+async function equalTimesSlice<S extends PostgresSlice>(walk: Walk<S>, size: number, tie: EqualTimes): Promise<S> {
+  const { expired } = walk
+  const [range, ...others] = tie.ranges
+  if (range === undefined) throw new RangeError('rows of one time, and none is left')
+  const condition = sql.equalTimesCondition(expired, expired.cutoff, tie.time, range)
+  const whole = sliceOf(walk, condition, tie.rangeRows, { ...tie, ranges: others })
+  if (size >= tie.rangeRows) return whole
+  const { rows } = await expired.query.query<{ place: string }>(sql.placeSql(expired, condition), [...condition.values, size - 1])
+  const to = rows[0]?.place
+  if (to === undefined || to === range.to) return sliceOf(walk, condition, size, whole.end)
+  const rest = [{ ...range, from: to }, ...others]
+  return sliceOf(walk, sql.equalTimesCondition(expired, expired.cutoff, tie.time, { ...range, to }), size, {
+    ...tie,
+    ranges: rest,
+  })
+}
+
+async function census({ query, ...timed }: Expired): Promise<Census> {
+  const undated = await countRows(query, sql.undatedSql(timed))
+  const unreadable = await countRows(query, sql.minusInfinitySql(timed))
+  return { undated, unreadable, shapes: unreadable > 0 ? ['-infinity'] : [] }
+}
+
+async function countRows(query: Query, text: string, condition?: sql.Condition): Promise<number> {
+  const { rows } = await query.query<{ rows: number }>(text, condition?.values)
+  return rows[0]?.rows ?? 0
+}

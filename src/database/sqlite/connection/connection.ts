@@ -1,0 +1,211 @@
+import type BetterSqlite3 from 'better-sqlite3'
+import type { Clock } from '../../../time/clock.ts'
+import { DatabaseError } from '../../database-error.ts'
+import type { Result, Value } from '../../query.ts'
+import { databaseError } from '../sqlite-errors.ts'
+import type { StoredValue } from '../stored-value.ts'
+import type { StoredTime } from '../times.ts'
+
+/** How long SQLite itself waits for a lock: it blocks the event loop meanwhile, so the real waiting is done outside, in `patiently`. */
+export const BUSY_TIMEOUT_MS = 20
+const RETRY_MS = 5
+const MOST_STATEMENTS = 100
+
+export interface Patience {
+  readonly limitMs: number
+  readonly signal?: AbortSignal
+  /** Told each time the lock was not to be had. */
+  readonly waiting?: (waitedMs: number) => void
+}
+
+/** `[the stored time, its row]`, exact: a whole number that a number does not hold is a bigint. */
+export type TimeRow = readonly [value: StoredTime, rowid: number | bigint]
+
+/**
+ * One open file: statements kept prepared, errors told as ours, waiting for locks without blocking the event loop. SQLite runs each call to
+ * its end; that calls of two tasks do not interleave within a transaction is for `Session` to see to.
+ */
+export class Connection {
+  /** With no link in it. */
+  readonly file: string
+  /** As it was named. */
+  readonly alias: string
+  readonly clock: Clock
+  readonly #database: BetterSqlite3.Database
+  readonly #statements = new Map<string, BetterSqlite3.Statement>()
+  #met = false
+  #directChanges = 0
+
+  constructor(database: BetterSqlite3.Database, file: string, clock: Clock, alias = file) {
+    this.alias = alias
+    this.#database = database
+    this.file = file
+    this.clock = clock
+  }
+
+  /** Whether a lock of somebody else was met since this was last asked. */
+  takeContention(): boolean {
+    const met = this.#met
+    this.#met = false
+    return met
+  }
+
+  get inTransaction(): boolean {
+    return this.#database.inTransaction
+  }
+
+  run<Row>(sql: string, values: readonly Value[] = []): Result<Row> {
+    return this.#guarded(() => {
+      const statement = this.#prepared(sql)
+      if (statement === undefined) return this.#script(sql)
+      if (!statement.reader) return { rows: [], changed: this.#changed(statement.run(...bound(values)).changes) }
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what a query answers is known to whoever wrote it
+      const rows = statement.all(...bound(values)) as Row[]
+      return { rows, changed: statement.readonly ? 0 : this.#changed(rows.length) }
+    })
+  }
+
+  /** The one number of the one row that is asked for; 0 where there is none. */
+  figure(sql: string, values: readonly Value[] = []): number {
+    const row = this.run<Record<string, number | null>>(sql, values).rows[0]
+    return (row === undefined ? undefined : Object.values(row)[0]) ?? 0
+  }
+
+  /**
+   * How many rows were changed, added and removed by triggers and references of this connection's statements, and by scripts. Only good to be compared:
+   * what was rolled back is counted too.
+   */
+  indirectChanges(): number {
+    return this.figure('SELECT total_changes()') - this.#directChanges
+  }
+
+  /** Of a query of a time and its rowid. Numbers are several times faster than bigints and nearly always enough. */
+  timeRows(sql: string, values: readonly (Value | Uint8Array)[]): TimeRow[] {
+    return this.#guarded(() => {
+      const read = (key: string, exact: boolean): TimeRow[] => {
+        const statement = this.#kept(key, () => this.#database.prepare(sql).raw(true).safeIntegers(exact))
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+        return statement.all(...bound(values)) as TimeRow[]
+      }
+      const rows = read(`times ${sql}`, false)
+      return rows.some(([value, rowid]) => isRounded(value) || isRounded(rowid)) ? read(`exact times ${sql}`, true) : rows
+    })
+  }
+
+  /**
+   * Row by row, until `each` answers false: the columns as they are stored, the last of them a row number that `values` is without. No other statement
+   * may run before the last one.
+   */
+  rows(sql: string, values: readonly Value[], each: (rowid: bigint, values: StoredValue[]) => boolean): void {
+    const statement = this.#guarded(() => this.#kept(`rows ${sql}`, () => this.#database.prepare(sql).raw(true).safeIntegers(true)))
+    this.#guarded(() => {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+      for (const row of statement.iterate(...bound(values)) as Iterable<StoredValue[]>) {
+        const rowid = row.pop()
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+        if (!each(rowid as bigint, row)) return
+      }
+    })
+  }
+
+  /** With values bound as what they are: a bigint is INTEGER, a number REAL. Answers with how many rows it found or changed. */
+  exactly(sql: string, values: readonly (bigint | number | string | Uint8Array | null)[]): number {
+    return this.#guarded(() => {
+      const statement = this.#kept(sql, () => this.#database.prepare(sql))
+      const named = Object.fromEntries(values.map((value, index) => [index + 1, value]))
+      return statement.reader ? statement.all(named).length : this.#changed(statement.run(named).changes)
+    })
+  }
+
+  /** Statements that `prepare` takes only one of, and pragmas that work in steps. */
+  execute(sql: string): void {
+    this.#guarded(() => this.#database.exec(sql))
+  }
+
+  /** Does `attempt` again while somebody else's lock is in its way; each time nothing of it must remain. */
+  async patiently<T>(attempt: () => T, { limitMs, signal, waiting }: Patience): Promise<T> {
+    const began = this.clock.monotonicMs()
+    for (;;) {
+      try {
+        return attempt()
+      } catch (error) {
+        if (!(error instanceof DatabaseError) || error.kind !== 'busy') throw error
+        const waitedMs = this.clock.monotonicMs() - began
+        if (waitedMs >= limitMs || signal?.aborted === true) throw givenUp(this.file, waitedMs, error)
+        waiting?.(waitedMs)
+      }
+      await this.clock.sleep(RETRY_MS, signal)
+    }
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.#database.close()
+  }
+
+  #changed(rows: number): number {
+    this.#directChanges += rows
+    return rows
+  }
+
+  #guarded<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      throw this.#told(error)
+    }
+  }
+
+  #told(error: unknown): unknown {
+    const told = databaseError(error, this.file)
+    if (told instanceof DatabaseError && told.kind === 'busy') this.#met = true
+    return told
+  }
+
+  /** `undefined`: not one statement but none, or several. */
+  #prepared(sql: string): BetterSqlite3.Statement | undefined {
+    try {
+      return this.#kept(sql, () => this.#database.prepare(sql))
+    } catch (error) {
+      if (error instanceof RangeError) return undefined
+      throw error
+    }
+  }
+
+  /** The least recently used goes. */
+  #kept(key: string, prepare: () => BetterSqlite3.Statement): BetterSqlite3.Statement {
+    const statement = this.#statements.get(key) ?? prepare()
+    this.#statements.delete(key)
+    this.#statements.set(key, statement)
+    if (this.#statements.size > MOST_STATEMENTS) this.#statements.delete(this.#statements.keys().next().value!)
+    return statement
+  }
+
+  #script(sql: string): Result<never> {
+    this.#database.exec(sql)
+    this.#statements.clear()
+    return { rows: [], changed: 0 }
+  }
+}
+
+/** `$1` is the name `1`. A whole number is bound as one: the driver binds every number as REAL, which a TEXT column would store as `5.0`. */
+function bound(values: readonly (Value | Uint8Array)[]): [] | [Record<string, Value | Uint8Array>] {
+  if (values.length === 0) return []
+  const named: Record<string, Value | Uint8Array> = {}
+  for (const [index, value] of values.entries()) {
+    named[index + 1] = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value
+  }
+  return [named]
+}
+
+function isRounded(value: StoredTime): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)
+}
+
+function givenUp(file: string, waitedMs: number, cause: DatabaseError): DatabaseError {
+  return new DatabaseError(
+    'busy',
+    `${file}: another process has held its lock for ${Math.round(waitedMs)} ms; nothing was changed. If that lasts, find who keeps a transaction open`,
+    { cause },
+  )
+}

@@ -1,0 +1,27 @@
+import { BUILT_IN, folded, MAIN, named } from '../names.ts'
+import type { Connection } from './connection.ts'
+import { GATEWAY_TABLES } from './unopened-file.ts'
+
+/** Whether a table of the gateway's holds a row, or has ever numbered one. Where there is none of its tables, that cannot be told, and nobody asks. */
+export function gatewayHasWritten(connection: Connection): boolean {
+  const tables = namesOf(connection, "'table'")
+  const own = tables.filter((name) => GATEWAY_TABLES.has(folded(name)))
+  if (own.length === 0 || own.some((name) => connection.figure(`SELECT EXISTS (SELECT 1 FROM ${named(name)})`) === 1)) return true
+  if (!tables.includes(NUMBERS)) return false
+  const { rows } = connection.run<{ name: string }>(`SELECT name FROM ${MAIN}.${NUMBERS} WHERE seq > 0`)
+  return rows.some(({ name }) => GATEWAY_TABLES.has(folded(name)))
+}
+
+/** A file of another program's: its tables, where it has some and none has a name of the gateway's. */
+export function foreignTables(connection: Connection): readonly string[] {
+  const tables = namesOf(connection, "'table', 'virtual'").filter((name) => !folded(name).startsWith('sqlite_'))
+  return tables.some((name) => GATEWAY_TABLES.has(folded(name))) ? [] : tables
+}
+
+function namesOf(connection: Connection, types: string): readonly string[] {
+  const sql = `SELECT name FROM ${BUILT_IN.tables} WHERE schema = '${MAIN}' AND type IN (${types}) ORDER BY name`
+  return connection.run<{ name: string }>(sql).rows.map(({ name }) => name)
+}
+
+/** What AUTOINCREMENT counts by; it outlasts the rows. */
+const NUMBERS = 'sqlite_sequence'

@@ -1,0 +1,71 @@
+import type { DigestedTally, ExportedRows, ExportedSlice, StoredRows, TooLarge } from '../../exporting.ts'
+import type { Transaction } from '../../query.ts'
+import { RowSlice, type SliceOptions } from '../purging/row-slice.ts'
+import { SqliteExpiredRows, type ExpiredOptions } from '../purging/slices.ts'
+import { RowReader } from './stored-rows.ts'
+
+/** Rows whose lengths are looked at before the event loop gets its turn. */
+const MOST_JUDGED = 1_000
+/** Of the rows that are too large, so many are told by their names. */
+const MOST_TOLD = 3
+/** Rows that are asked for at once; then as many as were read, and a few more. */
+const FIRST_LISTED = 500
+
+/** Expired rows whose lines are no longer than `longestBytes`. */
+export class SqliteExportedRows extends SqliteExpiredRows<ExportedRowSlice> implements ExportedRows {
+  #reader: RowReader | undefined
+
+  constructor(options: ExpiredOptions, longestBytes: number) {
+    super(options, (table) => {
+      const { column, timeZone } = options
+      const reader = new RowReader({ ...table, column, longestBytes, timeZone })
+      this.#reader = reader
+      return { lengths: reader, slice: (parts) => new ExportedRowSlice(reader, parts) }
+    })
+  }
+
+  async tooLarge(among = Infinity): Promise<TooLarge> {
+    const found: (number | bigint)[] = []
+    for await (const rowids of this.expiredAmong(among, MOST_JUDGED)) {
+      const tooLong = await this.session.read(() => this.#reader!.tooLong(rowids))
+      for (const rowid of rowids) if (tooLong.has(rowid)) found.push(rowid)
+    }
+    return { rows: found.length, ids: await this.session.read(() => found.slice(0, MOST_TOLD).map((rowid) => this.#reader!.idOf(rowid))) }
+  }
+}
+
+class ExportedRowSlice extends RowSlice implements ExportedSlice {
+  readonly #reader: RowReader
+
+  constructor(reader: RowReader, options: SliceOptions) {
+    super(options)
+    this.#reader = reader
+  }
+
+  async read(take: (rows: StoredRows) => Promise<void>): Promise<void> {
+    const { session, cutoff } = this.options
+    // Of a list that is too long the rest would be taken apart again with each of its pieces.
+    let most = FIRST_LISTED
+    for (let left = this.options.rowids; left.length > 0;) {
+      const some = left.slice(0, most)
+      const { rows, next } = await session.read(() => this.#reader.read(some, cutoff))
+      for (const each of rows) await take(each)
+      left = left.slice(next)
+      most = next === some.length ? 2 * most : next + Math.ceil(next / 8)
+    }
+  }
+
+  /** Under the write lock a row that is read is the row that is deleted. */
+  async removeRead(tx: Transaction): Promise<DigestedTally> {
+    const { cutoff } = this.options
+    const gone: Uint8Array[] = []
+    const affected = this.removeEach(tx, (rowids) => {
+      const { rowids: expired, digests } = this.#reader.digests(rowids, cutoff)
+      const removed = this.removeAll(expired, rowids)
+      // Rows that are there are deleted, all or, where a trigger swallows some, none of the batch.
+      if (removed === expired.length && removed > 0) gone.push(digests.bytes)
+      return removed
+    })
+    return { affected, locked: 0, digests: gone.length === 1 ? gone[0]! : Buffer.concat(gone) }
+  }
+}

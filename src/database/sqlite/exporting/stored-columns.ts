@@ -1,0 +1,14 @@
+import type { StoredColumn } from '../../exporting.ts'
+import type { Connection } from '../connection/connection.ts'
+import { BUILT_IN, MAIN } from '../names.ts'
+
+/** Columns that are computed hold nothing of their own. `table` as it is spelled. */
+export function storedColumns(connection: Connection, table: string): readonly StoredColumn[] {
+  return connection
+    .run<{ name: string; type: string; pk: number; hidden: number }>(
+      `SELECT name, type, pk, hidden FROM ${BUILT_IN.columns}($1, '${MAIN}')`,
+      [table],
+    )
+    .rows.filter(({ hidden }) => hidden === 0)
+    .map(({ name, type, pk }) => ({ name, type, key: pk > 0 }))
+}

@@ -1,0 +1,240 @@
+import { hash } from 'node:crypto'
+import type { EpochMs } from '../../../time/clock.ts'
+import type { StoredColumn, StoredRows } from '../../exporting.ts'
+import { LONG_BYTES, MOST_ESCAPED } from '../../exporting/json-text.ts'
+import { longRow } from '../../exporting/long-row.ts'
+import { RowBlock } from '../../exporting/row-block.ts'
+import type { TimeColumn } from '../../purging.ts'
+import type { Connection } from '../connection/connection.ts'
+import { listed } from '../listed.ts'
+import { BUILT_IN, folded, quoted } from '../names.ts'
+import type { Lengths } from '../purging/row-slice.ts'
+import type { Table } from '../purging/slices.ts'
+import type { StoredValue } from '../stored-value.ts'
+import { instantIn, type Cutoff } from '../times.ts'
+import { LongValue } from './long-value.ts'
+import { ReadDigests, type NotedDigests } from './read-digests.ts'
+import { isLong, json, plainRow, TextBytes, WalkedRow, type PlainRow, type JsonValue } from './row-json.ts'
+import { storedColumns } from './stored-columns.ts'
+
+/** Rows handed over together hold about so many bytes, and one row at least: the event loop waits as long. */
+const READ_BYTES = 2 ** 20
+/** What a value has at most around its bytes, or as a whole, where it is a number. */
+const AROUND_BYTES = 32
+/** Bytes that a unit of UTF-16 takes in UTF-8. */
+const MOST_UTF8 = 3
+
+export interface ReaderOptions extends Table {
+  readonly column: TimeColumn
+  /** Rows with longer lines are passed over. */
+  readonly longestBytes: number
+  readonly timeZone: string
+}
+
+/** Reads rows by their numbers as they are stored, if they have expired. */
+export class RowReader implements Lengths {
+  readonly columns: readonly StoredColumn[]
+  readonly #connection: Connection
+  readonly #table: string
+  readonly #rowid: string
+  readonly #select: string
+  /** Of rows that are long in all, with what is long by itself left out. */
+  readonly #selectLong: string
+  /** Rows of more bytes than `$2`, with how many. */
+  readonly #sizes: string
+  readonly #longestBytes: number
+  /** A row of no more bytes has no line that is too long. */
+  readonly #surelyFits: number
+  readonly #digests: ReadDigests
+  readonly #ids: (JsonValue | undefined)[] = []
+  readonly #block = new RowBlock((index) => idText(this.#ids[index]))
+  readonly #openings: readonly string[]
+  readonly #plain: PlainRow | undefined
+  readonly #time: number
+  readonly #id: number
+  readonly #instant: (value: unknown) => EpochMs
+
+  constructor({ connection, column: { table, column }, layout, entanglement, longestBytes, timeZone }: ReaderOptions) {
+    const { rowid, table: named } = layout
+    this.columns = storedColumns(connection, table)
+    this.#connection = connection
+    this.#table = named
+    this.#rowid = rowid
+    const names = this.columns.map(({ name }) => `row.${quoted(name)}`)
+    const size = names.map((name) => `ifnull(octet_length(${name}), 0)`).join(' + ')
+    const chosen = `FROM ${BUILT_IN.each}($1) AS chosen CROSS JOIN ${named} AS row WHERE row.${rowid} = chosen.value`
+    const short = names.map((name) => `iif(octet_length(${name}) > ${LONG_BYTES}, NULL, ${name})`)
+    this.#select = `SELECT ${names.join(', ')}, row.${rowid} ${chosen} AND ${size} <= ${LONG_BYTES}`
+    this.#selectLong = `SELECT ${short.join(', ')}, row.${rowid} ${chosen} AND ${size} > ${LONG_BYTES}`
+    this.#sizes = `SELECT ${size}, row.${rowid} ${chosen} AND ${size} > $2`
+    this.#openings = this.columns.map(({ name }, index) => `${index === 0 ? '{' : ','}${JSON.stringify(name)}:`)
+    this.#longestBytes = longestBytes
+    const around = this.#openings.reduce((sum, opening) => sum + Buffer.byteLength(opening) + AROUND_BYTES, 1)
+    this.#surelyFits = (longestBytes - around) / MOST_ESCAPED
+    this.#plain = plainRow(this.columns.map(({ name }) => name))
+    this.#time = this.columns.findIndex(({ name }) => folded(name) === folded(column))
+    this.#id = this.columns.findIndex(({ name }) => folded(name) === 'id')
+    this.#instant = instantIn(timeZone)
+    this.#digests = new ReadDigests(connection, entanglement)
+  }
+
+  /** In the given order, as far as it gets; `next`: how many of the numbers that was. */
+  read(rowids: readonly (number | bigint)[], cutoff: Cutoff): { readonly rows: readonly StoredRows[]; readonly next: number } {
+    const block = this.#block
+    block.clear()
+    this.#ids.length = 0
+    const long: StoredRows[] = []
+    this.#digests.begin()
+    const next = this.#walk(rowids, cutoff, (rowid, values, inOrder) => {
+      const at = this.#instant(values[this.#time] ?? null)
+      const id = values[this.#id]
+      if (!inOrder && values.some(isLong)) {
+        // What is read while it is walked is read again.
+        const row = new WalkedRow(this.#openings, values)
+        long.push(longRow({ at, id: idText(id), bytes: row.bytes, pieces: row.pieces(), digests: () => row.digest() }))
+        return true
+      }
+      const digest = this.#write(this.#line(values))
+      this.#ids.push(id)
+      block.add(at, digest)
+      if (inOrder) this.#digests.note(rowid, digest)
+      return block.bytes < READ_BYTES
+    })
+    return { rows: block.count > 0 ? [block, ...long] : long, next }
+  }
+
+  /** Those that are there and have expired, each with its digest, as they are under the write lock. */
+  digests(rowids: readonly (number | bigint)[], cutoff: Cutoff): NotedDigests {
+    const known = this.#digests.take(rowids)
+    if (known.left.length > 0)
+      this.#walk(known.left, cutoff, (rowid, values) => {
+        known.rowids.push(rowid)
+        known.digests.add(this.#digest(values))
+        return true
+      })
+    return known
+  }
+
+  /** Those of the rows whose lines are too long. What is longer than that by its size alone is not read. */
+  tooLong(rowids: readonly (number | bigint)[]): ReadonlySet<number | bigint> {
+    if (rowids.length === 0) return NONE
+    const sizes = this.#connection.timeRows(this.#sizes, [listed(rowids), Math.max(0, Math.floor(this.#surelyFits))])
+    const most = this.#longestBytes
+    const found = sizes.filter(([bytes, rowid]) => Number(bytes) > most || this.#lineBytes(BigInt(rowid)) > most)
+    // They are asked for as they come from either statement.
+    return new Set(found.flatMap(([, rowid]) => [rowid, BigInt(rowid)]))
+  }
+
+  /** The first few letters of its `id`, for people; empty where the table has none. */
+  idOf(rowid: number | bigint): string {
+    const id = this.columns[this.#id]
+    if (id === undefined) return ''
+    const sql = `SELECT substr(CAST(${quoted(id.name)} AS TEXT), 1, ${MOST_SHOWN}) AS id FROM ${this.#table} WHERE ${this.#rowid} = $1`
+    return this.#connection.run<{ id: string | null }>(sql, [rowid]).rows[0]?.id ?? ''
+  }
+
+  /** Until `each` answers false; `inOrder`: of the numbers. Answers with how many of these were dealt with. */
+  #walk(
+    rowids: readonly (number | bigint)[],
+    cutoff: Cutoff,
+    each: (rowid: bigint, values: readonly JsonValue[], inOrder: boolean) => boolean,
+  ): number {
+    // While a statement is walked, the connection takes no other: what needs a second look, long rows among it, is kept for afterwards.
+    const doubtful: [rowid: bigint, values: readonly StoredValue[]][] = []
+    const tooLong = this.#surelyFits < LONG_BYTES ? this.tooLong(rowids) : NONE
+    let next = rowids.length
+    let met = 0
+    const isExpired = (values: readonly StoredValue[]): boolean => cutoff.judge(values[this.#time] ?? null) === 'expired'
+    this.#connection.rows(this.#select, [listed(rowids)], (rowid, values) => {
+      met += 1
+      if (!isExpired(values) || tooLong.has(rowid)) return true
+      if (values.some(isDoubtful)) doubtful.push([rowid, values])
+      else if (!each(rowid, values, true)) {
+        next = 1 + rowids.findIndex((number) => BigInt(number) === rowid)
+        return false
+      }
+      return true
+    })
+    if (met < next) this.#connection.rows(this.#selectLong, [listed(rowids.slice(0, next))], (...row) => doubtful.push(row) > 0)
+    const longAfterAll = this.tooLong(doubtful.map(([rowid]) => rowid))
+    for (const [rowid, values] of doubtful)
+      if (isExpired(values) && !longAfterAll.has(rowid)) each(rowid, this.#exactValues(rowid, values), false)
+    return next
+  }
+
+  #exactValues(rowid: bigint, values: readonly StoredValue[]): readonly JsonValue[] {
+    return values.map((value, index) =>
+      value === null ? this.#long(rowid, index) : isDoubtful(value) ? this.#exactly(rowid, index, value) : value,
+    )
+  }
+
+  /** By what it would write; nearly always its size tells. */
+  #lineBytes(rowid: bigint): number {
+    let found: readonly StoredValue[] = []
+    for (const sql of [this.#select, this.#selectLong])
+      this.#connection.rows(sql, [listed([rowid])], (_, values) => (found = values).length === 0)
+    let bytes = -1
+    for (const piece of new WalkedRow(this.#openings, this.#exactValues(rowid, found)).pieces()) bytes += piece.length
+    return bytes
+  }
+
+  /** What was left out because it is long. */
+  #long(row: bigint, index: number): LongValue | null {
+    const column = quoted(this.columns[index]!.name)
+    const sql = `SELECT typeof(${column}) AS kind, octet_length(${column}) AS bytes FROM ${this.#table} WHERE ${this.#rowid} = $1`
+    const found = this.#connection.run<{ kind: 'text' | 'blob' | 'null'; bytes: number }>(sql, [row]).rows[0]
+    if (found === undefined || found.kind === 'null') return null
+    return new LongValue({
+      connection: this.#connection,
+      table: this.#table,
+      rowid: this.#rowid,
+      column,
+      row,
+      bytes: found.bytes,
+      kind: found.kind,
+    })
+  }
+
+  /** Bytes that are no UTF-8 come back as U+FFFD; so does U+FFFD itself. */
+  #exactly(rowid: bigint, index: number, text: string): JsonValue {
+    const column = quoted(this.columns[index]!.name)
+    const sql = `SELECT CAST(${column} AS BLOB) AS bytes FROM ${this.#table} WHERE ${this.#rowid} = $1`
+    const bytes = this.#connection.run<{ bytes: Uint8Array }>(sql, [rowid]).rows[0]?.bytes
+    return bytes === undefined || Buffer.from(text).equals(bytes) ? text : new TextBytes(bytes)
+  }
+
+  /** Answers with the digest of what it wrote. */
+  #write(line: string): string {
+    const { buffer } = this.#block
+    buffer.reserve(MOST_UTF8 * line.length)
+    const from = buffer.length
+    buffer.length += buffer.bytes.write(line, from, 'utf8')
+    return hash('sha256', buffer.bytes.subarray(from, buffer.length), 'binary')
+  }
+
+  #digest(values: readonly JsonValue[]): string {
+    if (!values.some(isLong)) return hash('sha256', this.#line(values), 'binary')
+    const row = new WalkedRow(this.#openings, values)
+    for (const _ of row.pieces());
+    return row.digest().toString('latin1')
+  }
+
+  #line(values: readonly JsonValue[]): string {
+    const row = this.#plain?.holding(values)
+    if (row !== undefined) return JSON.stringify(row)
+    let line = ''
+    for (const [index, value] of values.entries()) line += this.#openings[index]! + json(value)
+    return `${line}}`
+  }
+}
+
+const NONE: ReadonlySet<number | bigint> = new Set()
+const MOST_SHOWN = 64
+
+function idText(id: JsonValue | undefined): string {
+  return typeof id === 'bigint' || typeof id === 'number' || typeof id === 'string' ? String(id) : ''
+}
+
+function isDoubtful(value: StoredValue): value is string {
+  return typeof value === 'string' && value.includes('\u{FFFD}')
+}

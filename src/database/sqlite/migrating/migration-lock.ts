@@ -1,0 +1,26 @@
+import { SECOND } from '../../../time/clock.ts'
+import type { ApplyOutside, ApplyTransaction, MigrationLockOptions } from '../../migrating.ts'
+import type { SqliteSession } from '../connection/session.ts'
+
+const TELL_EVERY_MS = 10 * SECOND
+
+/**
+ * SQLite lets one transaction write at a time and keeps the others waiting from BEGIN IMMEDIATE on, so that each `apply` sees what the ones before
+ * it did: no further lock is needed, and none could outlive a crash. The lock says nothing of who holds it.
+ */
+export function withMigrationLock<T>(
+  session: SqliteSession,
+  { timeoutMs, signal, waiting }: MigrationLockOptions,
+  work: (apply: ApplyTransaction, outside: ApplyOutside) => Promise<T>,
+): Promise<T> {
+  const apply: ApplyTransaction = (transaction) => {
+    let nextMs = 0
+    const tell = (waitedMs: number): void => {
+      if (waitedMs < nextMs) return
+      nextMs = waitedMs + TELL_EVERY_MS
+      waiting('another process that holds the write lock', waitedMs)
+    }
+    return session.patientTransaction({ limitMs: timeoutMs, signal, waiting: tell }, transaction)
+  }
+  return work(apply, () => Promise.reject(new Error('there is nothing that SQLite does only outside a transaction')))
+}

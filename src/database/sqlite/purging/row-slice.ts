@@ -1,0 +1,132 @@
+import type { EpochMs } from '../../../time/clock.ts'
+import { DayCounts } from '../../../time/day-counts.ts'
+import { DatabaseError } from '../../database-error.ts'
+import type { Slice, Tally } from '../../purging.ts'
+import type { Transaction } from '../../query.ts'
+import type { TimeRow } from '../connection/connection.ts'
+import { rowsVersion } from '../connection/data-version.ts'
+import type { SqliteSession } from '../connection/session.ts'
+import { listed } from '../listed.ts'
+import { readTime, type Cutoff } from '../times.ts'
+import type { Entanglement } from './entanglement.ts'
+import type { Position, Walk } from './walk.ts'
+
+/** Judges rows by the length of their lines. */
+export interface Lengths {
+  /** Those of the rows whose lines are too long. */
+  tooLong(rowids: readonly (number | bigint)[]): ReadonlySet<number | bigint>
+}
+
+export interface SliceOptions {
+  readonly session: SqliteSession
+  readonly walk: Walk
+  /** `undefined`: no row is too long for whoever takes it. */
+  readonly lengths: Lengths | undefined
+  readonly entanglement: Entanglement
+  /** For messages. */
+  readonly table: string
+  /** In the order of their time. */
+  readonly rowids: readonly (number | bigint)[]
+  /** Of the rows, before the first of them was looked at. */
+  readonly version: string
+  readonly cutoff: Cutoff
+  readonly timeZone: string
+  /** Behind the last row that was looked at for it. */
+  readonly end: Position
+}
+
+/** Rows by their numbers, chosen without a lock: whatever is done to one asks again whether it has expired. */
+export class RowSlice implements Slice {
+  readonly end: Position
+  protected readonly options: SliceOptions
+
+  constructor(options: SliceOptions) {
+    this.end = options.end
+    this.options = options
+  }
+
+  count(): Promise<number> {
+    return this.options.session.read(() => this.#stillExpired().length)
+  }
+
+  countByDay(): Promise<ReadonlyMap<EpochMs, number>> {
+    return this.options.session.read(() => this.#byDay())
+  }
+
+  async remove(tx: Transaction): Promise<Tally> {
+    return { affected: this.removeEach(tx, (rowids) => this.#removeJudged(rowids)), locked: 0 }
+  }
+
+  /** `remove` answers with how many rows it deleted. Rows that may be changed by another one's deletion are handed to it one by one. */
+  protected removeEach(tx: Transaction, remove: (rowids: readonly (number | bigint)[]) => number): number {
+    const { session, rowids, entanglement } = this.options
+    session.mustOwn(tx)
+    const together = entanglement.found ? rowids.map((rowid) => [rowid]) : [rowids]
+    let affected = 0
+    for (const some of together) affected += remove(some)
+    if (entanglement.found || affected < rowids.length) this.#mustBeGone()
+    return affected
+  }
+
+  /** Under the write lock: what nobody has changed since it was chosen is still what was chosen, and need not be read again. */
+  #removeJudged(rowids: readonly (number | bigint)[]): number {
+    const { session, lengths, version } = this.options
+    const unchanged = rowsVersion(session.connection) === version && lengths === undefined
+    return this.removeAll(unchanged ? rowids : this.#stillExpired(rowids).map(([, rowid]) => rowid), rowids)
+  }
+
+  /** Deletes rows that were judged under the write lock. A trigger may swallow them: then none of `chosen` that has expired may still be there. */
+  protected removeAll(judged: readonly (number | bigint)[], chosen: readonly (number | bigint)[]): number {
+    const affected = this.#delete(judged)
+    if (affected < judged.length) this.#mustBeGone(chosen)
+    return affected
+  }
+
+  #delete(unordered: readonly (number | bigint)[]): number {
+    const rowids = inTableOrder(unordered)
+    const { session, walk } = this.options
+    const { one, bounds, ...many } = walk.removal
+    if (many.listedIsSearch && rowids.length > 1) return session.connection.run(many.listed, [listed(rowids), ...bounds]).changed
+    return rowids.reduce((sum: number, rowid) => sum + session.connection.run(one, [rowid, ...bounds]).changed, 0)
+  }
+
+  /** Judged here and not by a function within the statement: that costs half as much again as the deleting. */
+  #stillExpired(rowids = this.options.rowids): readonly TimeRow[] {
+    const { session, walk, lengths, cutoff } = this.options
+    const expired = session.connection
+      .timeRows(walk.statements.reread, [listed(inTableOrder(rowids))])
+      .filter(([value]) => cutoff.judge(value) === 'expired')
+    if (lengths === undefined) return expired
+    const tooLong = lengths.tooLong(expired.map(([, rowid]) => rowid))
+    return expired.filter(([, rowid]) => !tooLong.has(rowid))
+  }
+
+  #byDay(): ReadonlyMap<EpochMs, number> {
+    const days = new DayCounts(this.options.timeZone)
+    for (const [value] of this.#stillExpired()) {
+      const time = readTime(value)
+      if (time === undefined) continue
+      if (time.zoned) days.addInstant(time.instant, 1)
+      else days.addReading(time.instant, 1)
+    }
+    return days.days
+  }
+
+  /** Fewer may be gone than were chosen, if others were renewed or deleted since. But none that has expired may still be there. */
+  #mustBeGone(rowids = this.options.rowids): void {
+    const left = this.#stillExpired(rowids).length
+    if (left === 0) return
+    throw new DatabaseError(
+      'row-refused',
+      `${left} expired ${left === 1 ? 'row' : 'rows'} of ${this.options.table} are still there after a delete that reported no error: a trigger of that ` +
+        'table swallows it (RAISE(IGNORE)) or puts it back; change the trigger, or disable the job',
+    )
+  }
+}
+
+/** So that deleting comes to each page of the table once. */
+function inTableOrder(rowids: readonly (number | bigint)[]): readonly (number | bigint)[] {
+  // Numbers sort many times faster; a row number that is none is rare.
+  if (rowids.every((rowid) => typeof rowid === 'number')) return [...Float64Array.from(rowids).toSorted()]
+  return rowids.toSorted((a, b) => (a < b ? -1 : 1))
+}

@@ -1,0 +1,221 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import type { EpochMs } from '../../../time/clock.ts'
+import { DatabaseError } from '../../database-error.ts'
+import type { Census, Estimate, ExpiredRows, Slice, TimeColumn } from '../../purging.ts'
+import type { Connection } from '../connection/connection.ts'
+import { rowsVersion } from '../connection/data-version.ts'
+import type { SqliteSession } from '../connection/session.ts'
+import { Cutoff } from '../times.ts'
+import { Entanglement } from './entanglement.ts'
+import { estimate } from './estimate.ts'
+import { layoutOf, type Layout } from './layout.ts'
+import { daysBetween, keptUntil } from './look-ups.ts'
+import { RowSlice, type Lengths, type SliceOptions } from './row-slice.ts'
+import { UnreadableRows } from './unreadable-rows.ts'
+import { START, walkOf, type Path, type Position, type Chunk, type Walk } from './walk.ts'
+
+/** Rows read before the event loop gets its turn. */
+const MOST_READ = 10_000
+/** Where fewer rows than this are to be kept, the census reads them too. */
+const SMALL_TABLE_ROWS = 100_000
+
+/** How the rows of a table are reached. */
+export interface TableAccess<S extends RowSlice> {
+  readonly walk: Walk
+  readonly entanglement: Entanglement
+  readonly kind: SliceKind<S>
+}
+
+/** Makes the slices of a walk; the purge's own know nothing of what else can be done with rows. */
+export interface SliceKind<S extends RowSlice> {
+  readonly lengths: Lengths | undefined
+  slice(options: SliceOptions): S
+}
+
+/** Where the rows lie, for whoever reads more of them than their time. */
+export interface Table {
+  readonly connection: Connection
+  readonly layout: Layout
+  readonly entanglement: Entanglement
+}
+
+export interface ExpiredOptions {
+  readonly session: SqliteSession
+  readonly column: TimeColumn
+  readonly cutoff: EpochMs
+  readonly timeZone: string
+}
+
+/** Rows that go without anybody reading them. */
+export function expiredRows(options: ExpiredOptions): ExpiredRows {
+  return new SqliteExpiredRows(options, () => PLAIN)
+}
+
+const PLAIN: SliceKind<RowSlice> = { lengths: undefined, slice: (options) => new RowSlice(options) }
+
+/**
+ * SQLite's DELETE carries no cutoff. One column holds several formats of time, so rows are chosen and judged here (`Cutoff.judge`), and the statement
+ * names them by their row numbers. What vouches for them in the write transaction that deletes them is `data_version` and the count of changes that
+ * triggers made on this connection: where either has moved since the rows were chosen, each is read and judged again before it goes (`RowSlice`).
+ *
+ * Walks the index forwards through every range where an expired row can lie, and takes the rows that have expired. What it passes over
+ * because it is no time is counted on the way, so that a run reads no row twice.
+ */
+export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements ExpiredRows {
+  protected readonly session: SqliteSession
+  readonly #column: TimeColumn
+  readonly #cutoff: Cutoff
+  readonly #kindOf: (table: Table) => SliceKind<S>
+  readonly #found = new UnreadableRows()
+  /** From the start to here, without a gap, everything is in `#found`. */
+  #counted: Position = START
+  #known: TableAccess<S> | undefined
+  readonly #timeZone: string
+
+  constructor({ session, column, cutoff, timeZone }: ExpiredOptions, kindOf: (table: Table) => SliceKind<S>) {
+    this.session = session
+    this.#kindOf = kindOf
+    this.#column = column
+    this.#cutoff = Cutoff.at(cutoff, timeZone)
+    this.#timeZone = timeZone
+  }
+
+  async next(size: number, after: Slice | undefined): Promise<S | undefined> {
+    const { walk, entanglement, kind } = await this.access()
+    const version = await this.session.read(rowsVersion)
+    const rowids: (number | bigint)[] = []
+    let from = after instanceof RowSlice ? after.end : START
+    let most = size
+    for (;;) {
+      const chunk = await this.#read(walk.expired, from, most)
+      if (chunk === undefined) break
+      const taken = rowids.length
+      from = this.#take(chunk, from, size, rowids)
+      if (rowids.length === size) break
+      // Where few of the rows have expired, more are looked at together.
+      const passedOver = chunk.rows.length - (rowids.length - taken)
+      most = passedOver > 0 ? Math.min(2 * Math.max(most, 500), MOST_READ) : size - rowids.length
+      if (passedOver > 0) await turn()
+    }
+    if (rowids.length === 0) return undefined
+    return kind.slice({
+      session: this.session,
+      walk,
+      lengths: kind.lengths,
+      entanglement,
+      table: this.#column.table,
+      rowids,
+      version,
+      cutoff: this.#cutoff,
+      timeZone: this.#timeZone,
+      end: from,
+    })
+  }
+
+  async estimate(): Promise<Estimate> {
+    return estimate({ session: this.session, walk: await this.#walked(), cutoff: this.#cutoff, timeZone: this.#timeZone })
+  }
+
+  async census(thorough: boolean): Promise<Census> {
+    const walk = await this.#walked()
+    for (;;) {
+      const chunk = await this.#read(walk.expired, this.#counted, MOST_READ)
+      if (chunk === undefined) break
+      this.#take(chunk, this.#counted, Infinity, [])
+      await turn()
+    }
+    const found = new UnreadableRows()
+    for (const path of [walk.strange, ...(thorough || (await this.#isSmall(walk)) ? [walk.kept] : [])]) await this.#search(path, found)
+    const { unreadable, shapes, undated } = this.#found.with(found)
+    return { undated: walk.indexed ? await this.#undated(walk) : undated, unreadable, shapes }
+  }
+
+  async keptUntil(until: EpochMs, most: number): Promise<number> {
+    const walk = await this.#walked()
+    return this.session.read((connection) => keptUntil(connection, walk, this.#cutoff, Cutoff.at(until, this.#timeZone), most))
+  }
+
+  async daysSince(from: EpochMs, most: number): Promise<number> {
+    const walk = await this.#walked()
+    return this.session.read((connection) => daysBetween(connection, walk, from, this.#cutoff.instant, most))
+  }
+
+  /** Of the earliest rows, no more than `most`, those that have expired; a piece at a time. */
+  protected async *expiredAmong(most: number, size: number): AsyncGenerator<readonly (number | bigint)[]> {
+    const { walk } = await this.access()
+    let looked = 0
+    for (let from = START; looked < most;) {
+      const chunk = await this.#read(walk.expired, from, Math.min(size, most - looked))
+      if (chunk === undefined) return
+      yield chunk.rows.flatMap(([value, rowid]) => (this.#cutoff.judge(value) === 'expired' ? [rowid] : []))
+      looked += chunk.rows.length
+      from = chunk.end
+      await turn()
+    }
+  }
+
+  /** Adds the expired rows of a chunk until there are `size`, and answers with where that was. */
+  #take(chunk: Chunk, from: Position, size: number, rowids: (number | bigint)[]): Position {
+    const counts = from === this.#counted
+    let end = chunk.end
+    for (const [index, row] of chunk.rows.entries()) {
+      const [value, rowid] = row
+      const verdict = this.#cutoff.judge(value)
+      if (verdict === 'expired') rowids.push(rowid)
+      else if (counts && verdict !== 'kept') this.#found.add(value)
+      if (rowids.length === size && index < chunk.rows.length - 1) {
+        end = { range: from.range, row }
+        break
+      }
+    }
+    if (counts) this.#counted = end
+    return end
+  }
+
+  async #search(path: Path, found: UnreadableRows): Promise<void> {
+    let from = START
+    for (;;) {
+      const chunk = await this.#read(path, from, MOST_READ)
+      if (chunk === undefined) return
+      for (const [value] of chunk.rows) {
+        if (this.#cutoff.judge(value) === 'unreadable') found.add(value)
+      }
+      from = chunk.end
+      await turn()
+    }
+  }
+
+  #read(path: Path, from: Position, size: number): Promise<Chunk | undefined> {
+    return this.session.read((connection) => path.read(connection, from, size))
+  }
+
+  #isSmall(walk: Walk): Promise<boolean> {
+    return this.session.read((connection) => walk.kept.atMost(connection, SMALL_TABLE_ROWS) < SMALL_TABLE_ROWS)
+  }
+
+  async #undated({ statements: { undated } }: Walk): Promise<number> {
+    return undated === undefined ? 0 : this.session.read((connection) => connection.figure(undated))
+  }
+
+  async #walked(): Promise<Walk> {
+    return (await this.access()).walk
+  }
+
+  protected async access(): Promise<TableAccess<S>> {
+    this.#known ??= await this.session.read((connection) => {
+      const layout = layoutOf(connection, this.#column)
+      if (layout === undefined)
+        throw new DatabaseError(
+          'failed',
+          `${connection.file}: the table ${this.#column.table} is gone since the run began; what is deleted by then stays deleted. Run again once it is back`,
+        )
+      const entanglement = new Entanglement(connection, this.#column, layout)
+      return {
+        walk: walkOf(connection, layout, this.#cutoff.instant),
+        entanglement,
+        kind: this.#kindOf({ connection, layout, entanglement }),
+      }
+    })
+    return this.#known
+  }
+}

@@ -1,0 +1,82 @@
+import type { Connection } from '../connection/connection.ts'
+import { BUILT_IN } from '../names.ts'
+import type { Range } from './index-ranges.ts'
+import type { Layout } from './layout.ts'
+
+/** Every statement over a time column. With an index each is a search of it, without one a walk by row number. */
+export interface Statements {
+  /** Time and row number of the first rows of a range: from `$1`, below `$2`, at most `$3`. */
+  first(range: Range): string
+  /** Of the rows behind `$1`, below `$2`, at most `$3`. */
+  behind(range: Range): string
+  /** Of the rows with the time `$1` behind the row `$2`, at most `$3`. */
+  ties(range: Range): string
+  /** Without an index: of the rows behind the row `$1`, at most `$2`. */
+  readonly walk: string
+  /** Time and row number of the rows numbered in the JSON list `$1`, as they are now. */
+  readonly reread: string
+  /** `undefined`: the column takes no NULL. */
+  readonly undated: string | undefined
+  /** The last row of a range: from `$1`, below `$2`. */
+  last(range: Range): string
+  /** How many rows a range has, counted no further than `$3`. */
+  bounded(range: Range): string
+  /** How many rows the table has, counted no further than `$1`. */
+  readonly size: string
+  /** The newest `$3` of the text from `$1` and below `$2`. */
+  readonly newest: string
+  /** The bytes of the text in row `$1`. */
+  readonly bytes: string
+}
+
+/**
+ * No statistic, however old, can turn one of them into a scan: `INDEXED BY` fails where the index is gone, `CROSS JOIN` keeps the order. Only of
+ * the one that removes many rows statistics from when the table was small make one: `isSearch` tells, and then rows are removed one by one, which takes a
+ * fifth longer.
+ *
+ * Rows come in index order, forwards in time: those of one time are in the order of their numbers, which in a descending index, walked
+ * backwards, descends. Text is bound through a CAST, so that bytes that are no UTF-8 can be bound too.
+ */
+export function statementsFor({ table, column, rowid, nullable, index }: Layout): Statements {
+  const indexed = index === undefined ? table : `${table} INDEXED BY ${index.name}`
+  const row = `SELECT ${column}, ${rowid} FROM ${indexed}`
+  const [onwards, order] = index?.descending === true ? ['<', 'DESC'] : ['>', 'ASC']
+  const forwards = `ORDER BY ${column}, ${rowid} ${order}`
+  const below = (range: Range): string => {
+    if (range.kind === 'blob') return 'TRUE'
+    if (range.below !== undefined) return `${column} < ${bound(range, '$2')}`
+    // Text is greater than every number and '' the least text; blobs are greater than text.
+    return range.kind === 'number' ? `${column} < ''` : `${column} < x''`
+  }
+  return {
+    first: (range) => `${row} WHERE ${column} >= ${start(range)} AND ${below(range)} ${forwards} LIMIT $3`,
+    behind: (range) => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${below(range)} ${forwards} LIMIT $3`,
+    ties: (range) => `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2 ORDER BY ${rowid} ${order} LIMIT $3`,
+    walk: `SELECT ${column}, ${rowid} FROM ${table} WHERE ${rowid} > $1 ORDER BY ${rowid} LIMIT $2`,
+    reread: `SELECT row.${column}, row.${rowid} FROM ${BUILT_IN.each}($1) AS chosen CROSS JOIN ${table} AS row WHERE row.${rowid} = chosen.value`,
+    undated: nullable ? `SELECT count(*) FROM ${indexed} WHERE ${column} IS NULL` : undefined,
+    last: (range) => `${row} WHERE ${column} >= ${start(range)} AND ${below(range)} ORDER BY ${column} DESC LIMIT 1`,
+    bounded: (range) => `SELECT count(*) FROM (SELECT 1 FROM ${indexed} WHERE ${column} >= ${start(range)} AND ${below(range)} LIMIT $3)`,
+    size: `SELECT count(*) FROM (SELECT 1 FROM ${table} NOT INDEXED WHERE ${rowid} > -9e999 LIMIT $1)`,
+    newest: `SELECT ${column}, ${rowid} FROM ${indexed} WHERE ${column} >= CAST($1 AS TEXT) AND ${column} < CAST($2 AS TEXT) ORDER BY ${column} DESC LIMIT $3`,
+    bytes: `SELECT CAST(${column} AS BLOB) AS bytes FROM ${table} WHERE ${rowid} = $1`,
+  }
+}
+
+/** Whether SQLite, as it stands, looks up each row that a statement names. */
+export function isSearch(connection: Connection, sql: string): boolean {
+  const parameters = new Set(sql.match(/\$\d+/g)).size
+  const [first] = connection.run<{ detail: string }>(
+    `EXPLAIN QUERY PLAN ${sql}`,
+    Array.from({ length: parameters }, () => null),
+  ).rows
+  return first?.detail.startsWith('SEARCH') === true
+}
+
+function start(range: Range): string {
+  return range.kind === 'blob' ? "x''" : bound(range, '$1')
+}
+
+function bound({ kind }: Range, name: string): string {
+  return kind === 'text' ? `CAST(${name} AS TEXT)` : name
+}

@@ -1,0 +1,71 @@
+import { splitStatements, type Statement } from '../sql/statements.ts'
+import { keyword, nameOf, type Token } from '../sql/tokens.ts'
+
+/** What a statement of a file without a transaction does to an index. */
+export interface IndexStep {
+  readonly does: 'create' | 'drop'
+  readonly index: string
+  /** What is locked: the table that gets the index, or the index that goes. */
+  readonly relation: string
+  /** The statement with that name as SQL names it anywhere: no transaction holds it, so nothing has set the path for it. */
+  sqlOn(qualified: string): string
+}
+
+/**
+ * `CREATE [UNIQUE] INDEX CONCURRENTLY IF NOT EXISTS name ON …` and `DROP INDEX CONCURRENTLY IF EXISTS name`; of anything else why it may not stand
+ * there. Other statements would need locks that hold the gateway up, and what an attempt that died has left of them cannot be told.
+ */
+export function indexStep({ sql, start, tokens }: Statement): IndexStep | { readonly refusal: string } {
+  const rest = [...tokens]
+  const takes = (...words: readonly string[]): boolean => {
+    if (!words.every((word, at) => keyword(rest[at]) === word)) return false
+    rest.splice(0, words.length)
+    return true
+  }
+  const does = takes('CREATE') ? 'create' : takes('DROP') ? 'drop' : undefined
+  if (does === 'create') takes('UNIQUE')
+  if (does === undefined || !takes('INDEX', 'CONCURRENTLY')) return { refusal: ONLY_INDEXES }
+  const repeatable = does === 'create' ? takes('IF', 'NOT', 'EXISTS') : takes('IF', 'EXISTS')
+  if (does === 'create' && keyword(rest[0]) === 'ON') {
+    return { refusal: 'the index must have a name: by it the worker knows what an attempt that died has left' }
+  }
+  if (!repeatable) {
+    const missing = does === 'create' ? 'IF NOT EXISTS' : 'IF EXISTS'
+    return { refusal: `${missing} is missing: after an attempt that died the file runs again from its beginning` }
+  }
+  const name = rest.shift()
+  const relation = does === 'drop' ? name : takes('ON', 'ONLY') || takes('ON') ? rest.shift() : undefined
+  if (!isName(name) || !isName(relation) || rest[0]?.text === '.' || (does === 'drop' && !isEnd(rest[0]))) return { refusal: ONLY_INDEXES }
+  const index = nameOf(name)
+  if (Buffer.byteLength(index) > LONGEST_NAME_BYTES) {
+    return { refusal: `the name of the index is longer than ${LONGEST_NAME_BYTES} bytes: the database would shorten it` }
+  }
+  const [from, to] = [relation.start - start, relation.start - start + relation.text.length]
+  return { does, index, relation: nameOf(relation), sqlOn: (qualified) => `${sql.slice(0, from)}${qualified}${sql.slice(to)}` }
+}
+
+/** The indexes that are there when the file has run. */
+export function indexesMade(text: string): readonly string[] {
+  const made = new Set<string>()
+  for (const statement of splitStatements(text).statements) {
+    const step = indexStep(statement)
+    if ('refusal' in step) continue
+    if (step.does === 'create') made.add(step.index)
+    else made.delete(step.index)
+  }
+  return [...made]
+}
+
+const ONLY_INDEXES =
+  'a file without a transaction holds CREATE INDEX CONCURRENTLY IF NOT EXISTS and DROP INDEX CONCURRENTLY IF EXISTS alone: ' +
+  'put the rest into a migration of its own, and qualify no name'
+
+const LONGEST_NAME_BYTES = 63
+
+function isName(token: Token | undefined): token is Token {
+  return token?.kind === 'word' || token?.kind === 'quoted'
+}
+
+function isEnd(token: Token | undefined): boolean {
+  return token === undefined || token.text === ';' || keyword(token) === 'RESTRICT'
+}

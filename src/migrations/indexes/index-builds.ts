@@ -1,0 +1,68 @@
+import { DatabaseError } from '../../database/database-error.ts'
+import type { Migratable } from '../../database/migrating.ts'
+import { splitStatements } from '../sql/statements.ts'
+import { keyword, nameOf } from '../sql/tokens.ts'
+
+export interface IndexBuild {
+  readonly index: string
+  readonly table: string
+}
+
+export interface SlowTable {
+  readonly table: string
+  /** Approximate. */
+  readonly rows: number
+  readonly message: string
+}
+
+/** Tables at least this large are named before they get an index. */
+export const LARGE_TABLE_ROWS = 100_000
+/** A rough figure for one index over short text on ordinary storage. */
+const SECONDS_PER_MILLION_ROWS = 2
+
+/** The large tables that this file's missing indexes will lock against writes while they are built, and for about how long. */
+export async function slowTables(database: Migratable, sql: string): Promise<readonly SlowTable[]> {
+  const relations = await database.relations()
+  const missing: IndexBuild[] = []
+  for (const build of indexBuilds(sql)) {
+    if (relations.get(build.table)?.kind === 'table' && (await database.indexState(build.index)) === 'missing') missing.push(build)
+  }
+  const slow: SlowTable[] = []
+  for (const [table, builds] of Map.groupBy(missing, (build) => build.table)) {
+    const rows = await rowsOf(database, table)
+    if (rows > LARGE_TABLE_ROWS) slow.push({ table, rows, message: warning(table, rows, builds) })
+  }
+  return slow
+}
+
+/** Who may not read the table may not index it either: the migration itself will say so, and where. */
+async function rowsOf(database: Migratable, table: string): Promise<number> {
+  try {
+    return await database.approximateRows(table)
+  } catch (error) {
+    if (error instanceof DatabaseError && error.kind === 'forbidden') return 0
+    throw error
+  }
+}
+
+function warning(table: string, rows: number, builds: readonly IndexBuild[]): string {
+  const seconds = Math.max(1, Math.round((rows / 1_000_000) * builds.length * SECONDS_PER_MILLION_ROWS))
+  const indexes = builds.length === 1 ? '1 index' : `${builds.length} indexes`
+  return (
+    `${table} has about ${rows.toLocaleString('en-US')} rows and gets ${indexes}: writing to it may have to wait about ${seconds} s ` +
+    `(an estimate, at ${SECONDS_PER_MILLION_ROWS} s for a million rows and index)`
+  )
+}
+
+/** `CREATE [UNIQUE] INDEX [IF NOT EXISTS] name ON [ONLY] table`: those that lock the table. */
+export function indexBuilds(sql: string): readonly IndexBuild[] {
+  return splitStatements(sql).statements.flatMap(({ tokens }) => {
+    const rest = tokens.slice(0, 12).filter((token) => !NOISE.has(keyword(token)))
+    const [create, what, index, on, table] = rest
+    if (create === undefined || keyword(create) !== 'CREATE' || what === undefined || keyword(what) !== 'INDEX') return []
+    if (index === undefined || on === undefined || keyword(on) !== 'ON' || table === undefined) return []
+    return [{ index: nameOf(index), table: nameOf(table) }]
+  })
+}
+
+const NOISE: ReadonlySet<string> = new Set(['UNIQUE', 'IF', 'NOT', 'EXISTS', 'ONLY'])

@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MaintenanceError, messageOf } from '../errors.ts'
+import { readGiven } from '../files.ts'
+import { parseFileName, seriesProblems, SQLITE, type FileName } from './file-names.ts'
+import { NO_TRANSACTION, runsOutsideTransaction } from './sql/directives.ts'
+import { statementProblems } from './sql/statement-rules.ts'
+
+export interface MigrationFile extends FileName {
+  /** As it is shown to a person: `migrations/001_initial_schema.sql`. */
+  readonly path: string
+  /** Canonical: no byte order mark, lines end in one line feed. This is what is hashed and what runs. */
+  readonly text: string
+  /** SHA-256 of the canonical text, in hexadecimal. */
+  readonly checksum: string
+}
+
+/**
+ * Every file in the package's `migrations/`, of both engines, by number. Checked before any connection is made: a bad folder is refused whichever engine is used, with
+ * `MIGRATION_FILES_INVALID` and all its problems at once.
+ */
+export async function readMigrationFiles(packageRoot: string): Promise<readonly MigrationFile[]> {
+  const folder = join(packageRoot, FOLDER)
+  const problems: string[] = []
+  const files: MigrationFile[] = []
+  for (const fileName of await sqlFilesIn(folder)) {
+    const path = `${FOLDER}/${fileName}`
+    const parsed = parseFileName(fileName)
+    if (parsed === undefined) {
+      problems.push(`${path} is not named as a migration is: NNN_name.sql or NNN_name_sqlite.sql, in lower-case letters, digits and _`)
+      continue
+    }
+    const text = canonicalText(bytesOf(join(folder, fileName), path))
+    if (text === undefined) {
+      problems.push(`${path} is not UTF-8`)
+      continue
+    }
+    problems.push(...statementProblems(text).map((problem) => `${path}:${problem}`))
+    if (parsed.suffix === SQLITE && runsOutsideTransaction(text)) problems.push(`${path} ${NOT_FOR_SQLITE}`)
+    files.push({ ...parsed, path, text, checksum: checksumOf(text) })
+  }
+  problems.push(...seriesProblems(files, FOLDER))
+  if (problems.length > 0) throw new MaintenanceError('MIGRATION_FILES_INVALID', problems)
+  return files.toSorted((a, b) => a.version - b.version)
+}
+
+const FOLDER = 'migrations'
+
+const NOT_FOR_SQLITE = `must not be @${NO_TRANSACTION}: that is for PostgreSQL, SQLite builds every index in a transaction; write CREATE INDEX here`
+
+/** `undefined`: not UTF-8. A checkout with other line endings, or an editor's byte order mark, changes nothing of it. */
+export function canonicalText(bytes: Uint8Array): string | undefined {
+  try {
+    // The decoder drops one leading byte order mark.
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return `${text.replaceAll(/\r\n?/g, '\n').trimEnd()}\n`
+  } catch {
+    return undefined
+  }
+}
+
+export function checksumOf(canonical: string): string {
+  return createHash('sha256').update(canonical).digest('hex')
+}
+
+async function sqlFilesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).filter((name) => /\.sql$/i.test(name)).toSorted()
+  } catch (error) {
+    throw new MaintenanceError(
+      'MIGRATION_FILES_INVALID',
+      `the migrations cannot be read: ${messageOf(error)}; nothing was opened. Install the package anew, or let this user read its folder`,
+      { cause: error },
+    )
+  }
+}
+
+function bytesOf(file: string, path: string): Uint8Array {
+  try {
+    return readGiven(file)
+  } catch (error) {
+    throw new MaintenanceError(
+      'MIGRATION_FILES_INVALID',
+      `${path} cannot be read: ${messageOf(error)}; nothing was opened. Let this user read it`,
+      { cause: error },
+    )
+  }
+}

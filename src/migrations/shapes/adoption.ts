@@ -1,0 +1,86 @@
+import type { Column, Relation, TypeFamily } from '../../database/migrating.ts'
+
+/** What a migration makes: tables and views by name. */
+export type Shape = Readonly<Record<string, RelationShape>>
+
+export interface RelationShape {
+  readonly kind: Relation['kind']
+  readonly columns: Readonly<Record<string, TypeFamily>>
+}
+
+/**
+ * How the tables and views that are there differ from what a migration makes, one line a difference. What is missing is no difference: the
+ * migration makes it. Neither is length, NULL, a default, the width of a number, an additional column that may stay empty.
+ */
+export function shapeDifferences(existing: ReadonlyMap<string, Relation>, shape: Shape): readonly string[] {
+  return Object.entries(shape).flatMap(([name, wanted]) => {
+    const relation = existing.get(name)
+    if (relation === undefined) return []
+    if (relation.kind !== wanted.kind) return [`${name} is a ${relation.kind}; the worker's is a ${wanted.kind}`]
+    const differences = columnDifferences(name, relation, wanted)
+    return wanted.kind === 'table'
+      ? [...differences, ...mandatoryColumns(name, relation, wanted)]
+      : [...differences, ...viewDifferences(name, relation, wanted)]
+  })
+}
+
+/** History tables of other tools, for the message: whoever owns them has to decide about the schema. */
+export function otherHistories(existing: ReadonlyMap<string, Relation>): readonly string[] {
+  return [...existing.keys()].flatMap((table) => {
+    const tool = HISTORY_TABLES[table.toLowerCase()]
+    return tool === undefined ? [] : [`${table} (${tool})`]
+  })
+}
+
+/** In lower case. */
+const HISTORY_TABLES: Readonly<Record<string, string | undefined>> = {
+  flyway_schema_history: 'Flyway',
+  alembic_version: 'Alembic',
+  databasechangelog: 'Liquibase',
+  schema_migrations: 'Rails, dbmate or golang-migrate',
+  django_migrations: 'Django',
+  knex_migrations: 'Knex',
+  _prisma_migrations: 'Prisma',
+  sequelizemeta: 'Sequelize',
+  goose_db_version: 'goose',
+}
+
+const FAMILY_NAMES: Readonly<Record<TypeFamily, string>> = {
+  whole: 'a whole number',
+  text: 'text',
+  truth: 'a truth value',
+  time: 'a time',
+  other: 'another type',
+}
+
+function columnDifferences(name: string, relation: Relation, wanted: RelationShape): string[] {
+  return Object.entries(wanted.columns).flatMap(([column, family]) => {
+    const found = relation.columns.get(column)
+    if (found === undefined) return [`${name} has no column ${column}`]
+    return fits(found, family) ? [] : [`${name}.${column} is ${found.type}; the worker's is ${FAMILY_NAMES[family]}`]
+  })
+}
+
+/** `other` is a computed column of a view, which may be any number. */
+function fits(found: Column, family: TypeFamily): boolean {
+  return found.family === undefined || found.family === family || family === 'other'
+}
+
+function mandatoryColumns(name: string, relation: Relation, wanted: RelationShape): string[] {
+  return additional(relation, wanted).flatMap(([column, { mandatory, type }]) =>
+    mandatory ? [`${name} has an additional column ${column} (${type}) that is NOT NULL without a default`] : [],
+  )
+}
+
+/** A view can be replaced only by one with the same columns in the same order. */
+function viewDifferences(name: string, relation: Relation, wanted: RelationShape): string[] {
+  const more = additional(relation, wanted).map(([column]) => `the view ${name} has an additional column ${column}`)
+  if (more.length > 0) return more
+  const [found, expected] = [[...relation.columns.keys()], Object.keys(wanted.columns)]
+  const shuffled = found.length === expected.length && found.some((column, index) => column !== expected[index])
+  return shuffled ? [`the view ${name} has its columns in another order: ${found.join(', ')}; the worker's: ${expected.join(', ')}`] : []
+}
+
+function additional(relation: Relation, wanted: RelationShape): [string, Column][] {
+  return [...relation.columns].filter(([column]) => !Object.hasOwn(wanted.columns, column))
+}

@@ -1,0 +1,75 @@
+import { indexStep } from '../indexes/concurrent-indexes.ts'
+import { directives, NO_TRANSACTION, runsOutsideTransaction } from './directives.ts'
+import { splitStatements, words, type Statement } from './statements.ts'
+
+export interface Place {
+  /** From 1; columns count code points. */
+  readonly line: number
+  readonly column: number
+}
+
+/** Why a file may not run, one line a problem, each beginning with `line:column`. */
+export function statementProblems(text: string): readonly string[] {
+  const { statements, open } = splitStatements(text)
+  const rule = runsOutsideTransaction(text) ? refusalOutside : refusal
+  const problems = [...directives(text).flatMap(directiveProblem), ...statements.flatMap((statement) => problemsOf(statement, rule))]
+  if (open !== undefined) problems.push({ at: open.start, problem: `this ${open.what} never ends` })
+  return problems.map(({ at, problem }) => {
+    const { line, column } = placeOf(text, at)
+    return `${line}:${column} ${problem}`
+  })
+}
+
+/** `offset` in UTF-16 units. */
+export function placeOf(text: string, offset: number): Place {
+  const lines = text.slice(0, offset).split('\n')
+  return { line: lines.length, column: Array.from(lines.at(-1) ?? '').length + 1 }
+}
+
+const TRANSACTION_WORDS: ReadonlySet<string> = new Set(['BEGIN', 'START', 'COMMIT', 'END', 'ROLLBACK', 'ABORT', 'SAVEPOINT', 'RELEASE'])
+
+interface Problem {
+  readonly at: number
+  readonly problem: string
+}
+
+function directiveProblem({ name, at }: { readonly name: string; readonly at: number }): Problem[] {
+  return name === NO_TRANSACTION ? [] : [{ at, problem: `@${name} is no directive: the only one is @${NO_TRANSACTION}` }]
+}
+
+function problemsOf(statement: Statement, rule: (statement: Statement) => string | undefined): Problem[] {
+  const backslash = statement.tokens.find(({ kind, text }) => kind === 'symbol' && text === '\\')
+  if (backslash !== undefined) return [{ at: backslash.start, problem: 'a psql command is not allowed here: a migration is SQL alone' }]
+  const problem = rule(statement)
+  return problem === undefined ? [] : [{ at: statement.start, problem }]
+}
+
+function refusal(statement: Statement): string | undefined {
+  const spoken = words(statement)
+  const [first = '', second = ''] = spoken
+  if (TRANSACTION_WORDS.has(first))
+    return `${first} is not allowed: the whole file runs in one transaction, which the worker opens and ends`
+  if (first === 'PREPARE' && second === 'TRANSACTION') return 'PREPARE TRANSACTION is not allowed: the worker ends the transaction'
+  if (first === 'COPY' && spoken.some((word, index) => word === 'FROM' && spoken[index + 1] === 'STDIN')) {
+    return 'COPY … FROM stdin is not allowed: write INSERT statements'
+  }
+  if (first === 'VACUUM') return 'VACUUM is not allowed: it cannot run in the transaction that holds the whole file'
+  if (spoken.slice(0, 4).includes('CONCURRENTLY')) {
+    return `CONCURRENTLY is not allowed in the transaction that holds the whole file: give it a file that begins with -- @${NO_TRANSACTION}`
+  }
+  if (setsSearchPath(statement, spoken)) return 'search_path is set by the worker, to the schema it was given: do not set it here'
+  return undefined
+}
+
+function refusalOutside(statement: Statement): string | undefined {
+  const step = indexStep(statement)
+  return 'refusal' in step ? step.refusal : undefined
+}
+
+function setsSearchPath(statement: Statement, spoken: readonly string[]): boolean {
+  const [first = '', second = '', third = ''] = spoken
+  if (first === 'SET') return second === 'SEARCH_PATH' || ((second === 'LOCAL' || second === 'SESSION') && third === 'SEARCH_PATH')
+  if (first === 'RESET') return second === 'SEARCH_PATH' || second === 'ALL'
+  if (first === 'DISCARD') return second === 'ALL'
+  return spoken.includes('SET_CONFIG') && statement.tokens.some(({ text }) => text.toLowerCase() === "'search_path'")
+}

@@ -1,0 +1,34 @@
+import type { Tally } from '../database/purging.ts'
+import type { Transaction } from '../database/query.ts'
+import type { Clock, EpochMs } from '../time/clock.ts'
+import type { Dispose } from './purge.ts'
+
+/** Counts and changes nothing. */
+export const countSlice: Dispose = async (slice) => ({ affected: await slice.count(), locked: 0 })
+
+/** The same, and adds the rows of each UTC day to `days`. */
+export function countSliceByDay(days: Map<EpochMs, number>): Dispose {
+  return async (slice) => {
+    let affected = 0
+    for (const [day, rows] of await slice.countByDay()) {
+      days.set(day, (days.get(day) ?? 0) + rows)
+      affected += rows
+    }
+    return { affected, locked: 0 }
+  }
+}
+
+/** Deletes each slice in one short transaction, which the bracket opens and ends. */
+export function deleteSlice(bracket: (work: (tx: Transaction) => Promise<Tally>) => Promise<Tally>): Dispose {
+  return (slice) => bracket((tx) => slice.remove(tx))
+}
+
+/** The same; `done` is told of each slice what it came to and how long that took, in milliseconds. */
+export function timed(dispose: Dispose, clock: Clock, done: (tally: Tally, durationMs: number) => void): Dispose {
+  return async (slice) => {
+    const startedMs = clock.monotonicMs()
+    const tally = await dispose(slice)
+    done(tally, clock.monotonicMs() - startedMs)
+    return tally
+  }
+}

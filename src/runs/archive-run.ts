@@ -1,0 +1,179 @@
+import type { AcceptedRetention, RetentionRecord } from '../archive/archive-retention.ts'
+import { LONGEST_ROW_BYTES } from '../archive/format.ts'
+import { NO_GROWTH } from '../archive/step.ts'
+import type { ExportedRows } from '../database/exporting.ts'
+import type { Relation } from '../database/migrating.ts'
+import type { Slices } from '../database/purging.ts'
+import { MaintenanceError } from '../errors.ts'
+import type { EpochMs } from '../time/clock.ts'
+import type { ArchivedByRun } from './result.ts'
+import type { ArchiveTarget, RunContext, RunRequest } from './run-context.ts'
+import { RUNS } from './run-records.ts'
+import type { Run } from './run.ts'
+import { withRetry } from './with-retry.ts'
+
+/** To be disposed of however the run ends: the next rows may be on their way into files. */
+export interface ArchivedRun extends AsyncDisposable {
+  /** The run's rows, in the archive before they are handed out. */
+  readonly rows: Slices
+  /** After the last batch: brings the archive to its end, and removes what has expired in it. Answers with why nothing may be removed. */
+  readonly finish: () => Promise<MaintenanceError | undefined>
+  /** What it came to, and how far the archive is behind by then. */
+  readonly archived: () => Promise<ArchivedByRun>
+}
+
+/** The rows of a run that go through the archive, none longer than it carries; `undefined`: they are not archived. */
+export function exportedRowsOf({ archive, database }: RunContext, { job }: RunRequest, cutoff: EpochMs): ExportedRows | undefined {
+  return archive !== undefined && job.archived === true ? database.exported(job, cutoff, LONGEST_ROW_BYTES) : undefined
+}
+
+/** Rejects, before anything is deleted, where rows should be archived and cannot. */
+export async function openArchiving(
+  context: RunContext & { readonly archive: ArchiveTarget },
+  { job, retentionMs = 0, stopping, accepted }: RunRequest,
+  run: Run,
+  cutoff: EpochMs,
+  expired: ExportedRows,
+): Promise<ArchivedRun> {
+  const { archive: target, database, clock, version } = context
+  // Loaded by who archives, and by nobody else.
+  const [
+    { Archive },
+    { Archiving },
+    { openArchive },
+    { draftsOf },
+    { expireFiles },
+    { settle },
+    retentions,
+    { ARCHIVED, ARCHIVES },
+    { lagOf, readSummary },
+  ] = await Promise.all([
+    import('../archive/archive.ts'),
+    import('../archive/archiving.ts'),
+    import('../archive/check.ts'),
+    import('../archive/write/draft-names.ts'),
+    import('../archive/expiry.ts'),
+    import('../archive/settle.ts'),
+    import('../archive/archive-retention.ts'),
+    import('../archive/state.ts'),
+    import('../archive/archive-summary.ts'),
+  ])
+  const { id } = run
+  const relations = await database.relations()
+  if (id === undefined || ![ARCHIVES, ARCHIVED].every((table) => relations.has(table)))
+    throw new MaintenanceError(
+      'ARCHIVE_FAILED',
+      'the archive: its tables are missing, which migration 005 makes. Nothing was deleted. Apply the migrations (where they are disabled, run its files 002 and 005 by hand), or set ARCHIVE_ENABLED=false',
+    )
+  const archive = new Archive({
+    database,
+    directory: target.directory,
+    uid: target.uid,
+    drafts: await draftsOf(database),
+    table: job.table,
+    timeColumn: job.column,
+    run: id,
+    program: version,
+    now: run.now,
+    cutoff,
+    retentionMs,
+    underLease: (work) => run.underLease(work),
+    stopping,
+  })
+  const warning = await archive.folder.warning()
+  if (warning !== undefined) context.listener.jobWarning(job.name, warning)
+  const persistence = { database, clock, stopping }
+  await withRetry(persistence, () => openArchive(archive))
+  const { keptMs } = target
+  const retention = await openRetention(context, job.table, relations)
+  const accept = (wanted: AcceptedRetention): Promise<void> => run.underLease(async (tx) => retention?.accept(tx, wanted, id))
+  await withRetry(persistence, async () => {
+    if (retention === undefined || (await archive.record.load(database)).position > 0) return
+    // Of an archive that holds nothing yet, the settings are the word.
+    const before = await retention.load(database)
+    if (before === undefined || before.keptMs !== keptMs) await accept(retentions.startOf(keptMs, run.now))
+  })
+  const removeExpired = async (): Promise<MaintenanceError | undefined> => {
+    if (retention === undefined || stopping.aborted) return undefined
+    await settle(archive)
+    const { head } = await archive.record.load(database)
+    const shorter = accepted.has('shorter-archive-retention')
+    const expiry = { job: job.name, table: job.table, folder: archive.folder, head, now: run.now, keptMs, shorter }
+    const verdict = await retentions.judgeExpiry({ ...expiry, accepted: await retention.load(database) })
+    if (verdict.kind === 'stop') return new MaintenanceError('SAFETY_STOP', verdict.message)
+    if (verdict.accept !== undefined) await accept(verdict.accept)
+    if (keptMs !== undefined) await expireFiles(archive, retention, keptMs)
+    return undefined
+  }
+  const rows = new Archiving(archive, expired)
+  return {
+    rows,
+    async finish() {
+      await withRetry(persistence, () => rows.finish())
+      const stop = await withRetry(persistence, removeExpired)
+      await withRetry(persistence, () =>
+        run.underLease(async (tx) => {
+          await archive.record.forgetRuns(tx, database.named(RUNS))
+          await retention?.forgetRuns(tx, database.named(RUNS))
+        }),
+      )
+      if (retention === undefined && keptMs !== undefined) context.listener.jobWarning(job.name, WITHOUT_RECORD)
+      return stop
+    },
+    [Symbol.asyncDispose]: () => archive.dropDraft(),
+    async archived() {
+      const { verification } = await readSummary(database, database.named(ARCHIVES), job.table)
+      // Who is told to stop does not count rows.
+      const lagMs = stopping.aborted ? undefined : lagOf(await expired.estimate(), cutoff)
+      const removed = (await retention?.removedBy(database, id)) ?? NO_GROWTH
+      return { ...(await archive.record.ofRun(database, id)), removed, lagMs, verification }
+    },
+  }
+}
+
+const WITHOUT_RECORD =
+  'no file was removed from the archive: the tables are missing in which it is recorded how long files are kept, and what goes. Migration 006 makes them; where migrations are disabled, run its file by hand'
+
+/** Where its tables are missing, nothing is removed: what was kept until now could not be told from what is configured now. */
+async function openRetention(
+  { database }: Pick<RunContext, 'database'>,
+  table: string,
+  relations: ReadonlyMap<string, Relation>,
+): Promise<RetentionRecord | undefined> {
+  const { REMOVED, RetentionRecord, RETENTIONS } = await import('../archive/archive-retention.ts')
+  if (![RETENTIONS, REMOVED].every((name) => relations.get(name)?.kind === 'table')) return undefined
+  return new RetentionRecord((name) => database.named(name), table)
+}
+
+/** What a run at this moment would remove from the archive; `undefined`: the job's rows are not archived. */
+export interface ArchiveForecast {
+  readonly files: number
+  readonly expired: number
+  /** Why it would not; `undefined`: it would. */
+  readonly stop: string | undefined
+}
+
+/** Changes nothing. Rows that the run itself would archive are not in it. */
+export async function forecastArchive(context: RunContext, { job }: RunRequest, now: EpochMs): Promise<ArchiveForecast | undefined> {
+  const { archive: target, database } = context
+  if (target === undefined || job.archived !== true) return undefined
+  const relations = await database.relations()
+  const [{ ArchiveFolder }, { firstKeptDay, holdingsOf }, { judgeExpiry }, { ArchiveRecord, ARCHIVES }] = await Promise.all([
+    import('../archive/store/folder.ts'),
+    import('../archive/holdings.ts'),
+    import('../archive/archive-retention.ts'),
+    import('../archive/state.ts'),
+  ])
+  if (!relations.has(ARCHIVES)) return undefined
+  const { keptMs, directory, uid } = target
+  const folder = new ArchiveFolder(directory, job.table, uid)
+  const { head } = await new ArchiveRecord((name) => database.named(name), job.table).load(database)
+  const { there } = await holdingsOf(folder, head)
+  const before = keptMs === undefined ? undefined : firstKeptDay(now, keptMs)
+  const counts = { files: there.length, expired: before === undefined ? 0 : there.filter(({ day }) => day < before).length }
+  const retention = await openRetention(context, job.table, relations)
+  if (retention === undefined) return { ...counts, stop: undefined }
+  const accepted = await retention.load(database)
+  const verdict = await judgeExpiry({ job: job.name, table: job.table, folder, head, now, keptMs, accepted, shorter: false })
+  return { ...counts, stop: verdict.kind === 'stop' ? verdict.message : undefined }
+}

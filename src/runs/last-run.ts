@@ -1,0 +1,23 @@
+import type { Database } from '../database/database.ts'
+import { orNothing, storedTime } from '../database/stored-values.ts'
+import { LEDGER } from '../migrations/ledger.ts'
+import { DAY, type Clock, type EpochMs } from '../time/clock.ts'
+import { SLOT_TOLERANCE_MS } from './recorded-run.ts'
+import { lastRunAt, RUNS } from './run-records.ts'
+
+/** Longer ago nobody asks about. */
+const MOST_AGO_MS = 400 * DAY
+
+/**
+ * Up to when the slots of a job are done, on the host's clock: when its last run began or, without one, when the database was first migrated.
+ * `undefined`: neither is on record. `at` is the database's clock, where it was just asked.
+ */
+export async function doneUntil(database: Database, clock: Clock, job: string, at?: EpochMs): Promise<EpochMs | undefined> {
+  const now = at ?? (await database.now())
+  const clockSkewMs = clock.now() - now
+  const last = await lastRunAt(database, database.named(RUNS), job, now - MOST_AGO_MS, now)
+  if (last !== undefined) return last + clockSkewMs + SLOT_TOLERANCE_MS
+  const { rows } = await database.query<{ first: number | null }>(`SELECT min(applied_at) AS first FROM ${database.named(LEDGER)}`)
+  const first = orNothing(storedTime, rows[0]?.first, `${LEDGER}.applied_at`)
+  return first === undefined ? undefined : first + clockSkewMs
+}

@@ -1,0 +1,137 @@
+import { tooLargeSentence } from '../archive/too-large.ts'
+import type { Job } from '../catalogue.ts'
+import type { Census } from '../database/purging.ts'
+import { MaintenanceError, messageOf } from '../errors.ts'
+import { cutoffOf } from '../purge/cutoff.ts'
+import { countSlice, countSliceByDay, deleteSlice, timed } from '../purge/dispose.ts'
+import { adaptivePacer, countingPacer, type PauseReason } from '../purge/pacer.ts'
+import { purge, type Dispose, type Progress } from '../purge/purge.ts'
+import type { EpochMs } from '../time/clock.ts'
+import { exportedRowsOf, forecastArchive, openArchiving } from './archive-run.ts'
+import type { ArchivedByRun, Outcome } from './result.ts'
+import type { RunContext, RunRequest } from './run-context.ts'
+import { deleteOldRuns, HISTORY_MS, RUNS } from './run-records.ts'
+import type { Run } from './run.ts'
+import { checkSafety } from './safety-check.ts'
+import { withRetry } from './with-retry.ts'
+
+/** How the work of a run ended. */
+export interface Ending {
+  readonly outcome: Outcome
+  readonly reason?: string
+  readonly error?: unknown
+}
+
+/** What the work has come to so far. It is kept up while the work goes on, since a run that fails in the midst of it has done that much. */
+export interface Account {
+  progress: Progress
+  cutoff: EpochMs | undefined
+  /** Rows that stay for their time's sake. */
+  census: Pick<Census, 'undated' | 'unreadable'>
+  /** Rows that were kept because the archive does not take them. */
+  tooLarge: number
+  /** Of a dry run that counts by day. */
+  readonly days: Map<EpochMs, number> | undefined
+  /** Asks what the run added to the archive; `undefined`: its rows are not archived. */
+  archived: (() => Promise<ArchivedByRun>) | undefined
+}
+
+/** The work of one purge: look at the table, judge whether it is safe, walk the rows, count what stays. Rejects with what went wrong. */
+export async function purgeWork(context: RunContext, request: RunRequest, run: Run, account: Account): Promise<Ending> {
+  const { database, clock, listener } = context
+  const { job, retentionMs, dryRun, stopping } = request
+  const warn = (message: string): void => listener.jobWarning(job.name, message)
+  const cutoff = cutoffOf(retentionMs, run.now)
+  account.cutoff = cutoff
+  const inspection = await database.inspect(job)
+  if (inspection.kind === 'absent') return { outcome: 'skipped', reason: inspection.reason }
+  for (const warning of inspection.warnings) warn(warning)
+
+  const exported = exportedRowsOf(context, request, cutoff)
+  const expired = exported ?? database.expired(job, cutoff)
+  await judged(context, request, run, expired)
+  if (stopping.aborted) return { outcome: 'interrupted' }
+  run.accept(cutoff, retentionMs)
+
+  const { archive } = context
+  await using archiving =
+    dryRun || exported === undefined || archive === undefined
+      ? undefined
+      : await openArchiving({ ...context, archive }, request, run, cutoff, exported)
+  account.archived = archiving?.archived
+  const told = timed(disposeOf(request, run, account), clock, ({ affected }, durationMs) =>
+    listener.jobBatch(job.name, { affected, total: account.progress.affected + affected, durationMs }),
+  )
+  const paused = (ms: number, reason: PauseReason): void => listener.jobPaused(job.name, ms, reason)
+  const pacer = await (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused)
+  await purge(archiving?.rows ?? expired, told, pacer, (progress) => void (account.progress = progress), stopping)
+  const archiveStop = await archiving?.finish()
+  if (account.progress.affected > 0) await database.afterBatch(true)
+  if (stopping.aborted) return { outcome: 'interrupted' }
+
+  const census = await expired.census(dryRun)
+  account.census = census
+  if (census.unreadable > 0) warn(unreadableWarning(job, census))
+  const tooLarge = await exported?.tooLarge()
+  account.tooLarge = tooLarge?.rows ?? 0
+  if (tooLarge !== undefined && tooLarge.rows > 0) warn(tooLargeSentence(job.table, tooLarge))
+  // Only the job that keeps the audit logs within bounds does the same for the worker's own record.
+  if (context.recorded && !dryRun && job.retention !== undefined) {
+    const runs = database.named(RUNS)
+    await withRetry({ database, clock, stopping }, () => run.underLease((tx) => deleteOldRuns(tx, runs, run.now - HISTORY_MS)))
+  }
+  if (stopping.aborted) return { outcome: 'interrupted' }
+  const refused = refusedRows(job, account.progress)
+  if (archiveStop !== undefined) return { outcome: 'stopped', error: together(archiveStop, refused) }
+  return refused === undefined ? { outcome: 'succeeded' } : { outcome: 'failed', error: refused }
+}
+
+/** Rejects with a safety stop; a dry run warns of it, and goes on. */
+async function judged(
+  context: RunContext,
+  request: RunRequest,
+  run: Run,
+  expired: Parameters<typeof checkSafety>[0]['expired'],
+): Promise<void> {
+  const { job, retentionMs, accepted, dryRun, stopping } = request
+  const { database, clock, listener } = context
+  const warn = (message: string): void => listener.jobWarning(job.name, message)
+  const forecast = (): ReturnType<typeof forecastArchive> => forecastArchive(context, request, run.now)
+  const safety = checkSafety({ database, clock, run, job, expired, retentionMs, accepted, forecast, warn, stopping })
+  if (!dryRun) return safety
+  await safety.catch((error: unknown) => {
+    if (!isSafetyStop(error)) throw error
+    warnOfStop(messageOf(error), warn)
+  })
+  warnOfStop((await forecast())?.stop ?? '', warn)
+}
+
+function warnOfStop(message: string, warn: (message: string) => void): void {
+  for (const line of message.split('\n')) if (line !== '') warn(`a run would be stopped: ${line}`)
+}
+
+export function isSafetyStop(error: unknown): boolean {
+  return error instanceof MaintenanceError && error.code === 'SAFETY_STOP'
+}
+
+function disposeOf({ dryRun }: RunRequest, run: Run, { days }: Account): Dispose {
+  if (!dryRun) return deleteSlice(run.batch)
+  return days === undefined ? countSlice : countSliceByDay(days)
+}
+
+function together(stop: MaintenanceError, other: MaintenanceError | undefined): MaintenanceError {
+  return other === undefined ? stop : new MaintenanceError(stop.code, [...stop.lines, ...other.lines], { cause: other })
+}
+
+function unreadableWarning(job: Job, census: Census): string {
+  const shapes = census.shapes.map((shape) => JSON.stringify(shape)).join(', ')
+  return `${census.unreadable} rows of ${job.table} are kept because "${job.column}" cannot be read as a time (shapes: ${shapes})`
+}
+
+function refusedRows(job: Job, progress: Progress): MaintenanceError | undefined {
+  if (progress.refused === 0) return undefined
+  return new MaintenanceError(
+    'JOB_FAILED',
+    `${progress.refused} expired rows of ${job.table} refuse to be deleted and were left, all others are gone; mend what refuses, and the next run takes them. The first said: ${progress.refusal}`,
+  )
+}

@@ -1,0 +1,165 @@
+import { DatabaseError } from '../database/database-error.ts'
+import type { Session, Transaction } from '../database/query.ts'
+import { JUMP_MS } from '../purge/safety.ts'
+import { formatTime, type Clock, type EpochMs } from '../time/clock.ts'
+import { HeldLease } from './held-lease.ts'
+import { claimLease, holderOf, releaseLease, type Lease } from './lease.ts'
+import type { Trigger } from './result.ts'
+import {
+  acceptRun,
+  addToRun,
+  closeDeadRuns,
+  finishRun,
+  forgetOwnRun,
+  lastRunAt,
+  LEASES,
+  openRun,
+  precedentOf,
+  RUNS,
+  type Precedent,
+} from './run-records.ts'
+import type { Bracket, Run } from './run.ts'
+import { withRetry, type RetryOptions } from './with-retry.ts'
+
+export interface ClaimOptions {
+  readonly database: Session
+  readonly clock: Clock
+  /** `host:process`, for people and for the lease. */
+  readonly worker: string
+  readonly version: string
+}
+
+export interface ClaimRequest {
+  readonly job: string
+  readonly trigger: Trigger
+  /** The point in the schedule that the run is for, on the host's clock. */
+  readonly slot: EpochMs | undefined
+  readonly stopping: AbortSignal
+}
+
+export type Claim =
+  | { readonly kind: 'run'; readonly run: Run }
+  /** Why not, in a sentence. */
+  | { readonly kind: 'skipped'; readonly reason: string }
+
+type Claimed = Extract<Claim, { kind: 'skipped' }> | ({ readonly kind: 'opened' } & Opened)
+
+interface Opened {
+  readonly lease: Lease
+  readonly id: number
+  readonly now: EpochMs
+  readonly clockSkewMs: number
+}
+
+/** Clocks of hosts differ by a little: a run of the same slot may seem to have begun as much before it. */
+export const SLOT_TOLERANCE_MS = 500
+
+/** Takes the job's lease and opens the run's row, unless another worker is at it or has done the slot. */
+export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<Claim> {
+  const { database, clock, worker } = options
+  const persistence = { database, clock, stopping: request.stopping }
+  const tables = { runs: database.named(RUNS), leases: database.named(LEASES) }
+  return withRetry(persistence, async (again) => {
+    try {
+      const claimed = await database.transaction(async (tx): Promise<Claimed> => {
+        const clockSkewMs = clock.now() - tx.now
+        const lease = await claimLease(tx, tables.leases, { job: request.job, holder: worker, again })
+        if (lease === undefined) return await heldByAnother(tx, tables.leases, request.job, tx.now)
+        if (again) await forgetOwnRun(tx, tables.runs, request.job, worker)
+        await closeDeadRuns(tx, tables.runs, request.job, worker)
+        const done = request.slot === undefined ? undefined : await doneSlot(tx, tables.runs, request.job, request.slot - clockSkewMs)
+        if (done !== undefined) {
+          await releaseLease(tx, tables.leases, lease)
+          return { kind: 'skipped', reason: `a run that began at ${formatTime(done)} has done this slot` }
+        }
+        const id = await openRun(tx, tables.runs, { ...request, ...options })
+        return { kind: 'opened', lease, id, now: tx.now, clockSkewMs }
+      })
+      // Not before COMMIT: a run that is there keeps its lease alive.
+      return claimed.kind === 'skipped' ? claimed : { kind: 'run', run: new RecordedRun({ ...persistence, ...tables, ...claimed }) }
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || error.kind !== 'busy') throw error
+      // The holder locks its lease during a batch, and a batch may last longer than we wait for a lock.
+      const holder = await holderOf(database, tables.leases, request.job, await database.now())
+      if (holder === undefined) throw error
+      return { kind: 'skipped', reason: runningElsewhere(holder) }
+    }
+  })
+}
+
+async function heldByAnother(tx: Transaction, leases: string, job: string, now: EpochMs): Promise<Claimed> {
+  return { kind: 'skipped', reason: runningElsewhere((await holderOf(tx, leases, job, now)) ?? 'another worker') }
+}
+
+function runningElsewhere(holder: string): string {
+  return `${holder} is running it`
+}
+
+function doneSlot(tx: Transaction, runs: string, job: string, slot: EpochMs): Promise<EpochMs | undefined> {
+  return lastRunAt(tx, runs, job, slot - SLOT_TOLERANCE_MS, tx.now)
+}
+
+interface Recorded extends RetryOptions, Opened {
+  readonly runs: string
+  readonly leases: string
+}
+
+/** Holds the lease from its making to `finish`. */
+class RecordedRun implements Run {
+  readonly id: number
+  readonly now: EpochMs
+  readonly clockSkewMs: number
+  readonly #recorded: Recorded
+  readonly #lease: HeldLease
+  /** What the run was allowed, until it stands in its row. */
+  #acceptance: { readonly cutoff: EpochMs; readonly retentionMs: number | undefined } | undefined
+
+  constructor(recorded: Recorded) {
+    this.id = recorded.id
+    this.now = recorded.now
+    this.clockSkewMs = recorded.clockSkewMs
+    this.#recorded = recorded
+    this.#lease = new HeldLease(recorded)
+  }
+
+  readonly batch: Bracket = async (work) => {
+    const tally = await this.#lease.transaction(async (tx) => {
+      await this.#noteAcceptance(tx)
+      const done = await work(tx)
+      await addToRun(tx, this.#recorded.runs, this.#recorded.id, done)
+      return done
+    })
+    this.#acceptance = undefined
+    return tally
+  }
+
+  readonly underLease: Run['underLease'] = (work) => this.#lease.transaction(work)
+
+  precedent(): Promise<Precedent | undefined> {
+    const { database, runs, lease } = this.#recorded
+    return precedentOf(database, runs, lease.job, this.now, JUMP_MS)
+  }
+
+  /** Noted with the first batch, or at the end: a run that deleted nothing before it was killed need not count as accepted. */
+  accept: Run['accept'] = (cutoff, retentionMs) => {
+    this.#acceptance = { cutoff, retentionMs }
+  }
+
+  finish: Run['finish'] = async (finished) => {
+    const { database, runs, id } = this.#recorded
+    await this.#lease.end()
+    return withRetry(this.#recorded, () =>
+      database.transaction(async (tx) => {
+        await this.#noteAcceptance(tx)
+        const counts = await finishRun(tx, runs, id, finished)
+        await this.#lease.release(tx)
+        return counts
+      }),
+    )
+  }
+
+  async #noteAcceptance(tx: Transaction): Promise<void> {
+    const { runs, id } = this.#recorded
+    if (this.#acceptance !== undefined) await acceptRun(tx, runs, id, this.#acceptance.cutoff, this.#acceptance.retentionMs)
+  }
+}

@@ -1,0 +1,98 @@
+import type { DatabaseError } from '../database/database-error.ts'
+import { exitCodeOf, messageOf } from '../errors.ts'
+import { beginRun } from './begin-run.ts'
+import { isSafetyStop, purgeWork, type Account, type Ending } from './purge-work.ts'
+import type { ArchivedByRun, RunResult } from './result.ts'
+import type { RunContext, RunRequest } from './run-context.ts'
+import type { RunCounts } from './run-records.ts'
+import type { Run } from './run.ts'
+
+/**
+ * The bracket around the work of one job: takes the lease and opens the run's row, has the work done, closes the row and gives the lease back.
+ * Never rejects: a failure is a result.
+ */
+export async function runJob(context: RunContext, request: RunRequest): Promise<RunResult> {
+  const { clock, listener } = context
+  const { job, trigger, dryRun } = request
+  const startedMs = clock.monotonicMs()
+  const account: Account = {
+    progress: { batches: 0, affected: 0, locked: 0, refused: 0, refusal: undefined },
+    cutoff: undefined,
+    census: { undated: 0, unreadable: 0 },
+    tooLarge: 0,
+    days: dryRun && request.byDay === true ? new Map() : undefined,
+    archived: undefined,
+  }
+  const result = (ending: Ending, onRecord: OnRecord = {}): RunResult =>
+    resultOf(context, request, account, { ...ending, ...onRecord, durationMs: Math.round(clock.monotonicMs() - startedMs) })
+
+  let run: Run
+  try {
+    const begun = await beginRun(context, request)
+    if (begun.kind === 'skipped') return result({ outcome: 'skipped', reason: begun.reason })
+    run = begun.run
+    listener.jobStarted(job.name, { trigger, dryRun })
+  } catch (error) {
+    return result(endingOf(error, request))
+  }
+
+  const ending = await purgeWork(context, request, run, account).catch((error: unknown) => endingOf(error, request))
+  let archived: ArchivedByRun | undefined
+  try {
+    archived = await account.archived?.().catch(() => undefined)
+    const { census, cutoff, progress } = account
+    const { undated, unreadable } = census
+    const error = ending.error === undefined ? ending.reason : messageOf(ending.error)
+    const counts = await run.finish({ outcome: ending.outcome, cutoff, undated, unreadable, locked: progress.locked, error })
+    return result(ending, { archived, counts })
+  } catch (error) {
+    // The next holder of the lease closes what is left open in the history.
+    return result(ending.outcome === 'succeeded' ? endingOf(error, request) : ending, { archived })
+  }
+}
+
+interface OnRecord {
+  readonly archived?: ArchivedByRun | undefined
+  readonly counts?: RunCounts | undefined
+}
+
+function resultOf(
+  { recorded }: RunContext,
+  { job, trigger, dryRun }: RunRequest,
+  { progress, census, tooLarge, cutoff, days }: Account,
+  { outcome, reason, error, archived, counts, durationMs }: Ending & OnRecord & { readonly durationMs: number },
+): RunResult {
+  return {
+    job: job.name,
+    trigger,
+    dryRun,
+    outcome,
+    reason,
+    error,
+    recorded: recorded && !dryRun && counts !== undefined,
+    exitCode: error === undefined ? 0 : exitCodeOf(error),
+    deleted: dryRun ? 0 : (counts?.deleted ?? progress.affected),
+    expired: dryRun ? progress.affected : undefined,
+    expiredByDay: days,
+    batches: counts?.batches ?? progress.batches,
+    undated: census.undated,
+    unreadable: census.unreadable,
+    locked: progress.locked,
+    tooLarge,
+    cutoff,
+    archived,
+    durationMs,
+  }
+}
+
+function endingOf(error: unknown, { stopping }: RunRequest): Ending {
+  // A connection that was cut because the program is ending is the ending, not a failure.
+  if (stopping.aborted && isLoss(error)) return { outcome: 'interrupted' }
+  return { outcome: isSafetyStop(error) ? 'stopped' : 'failed', error }
+}
+
+const LOSSES: ReadonlySet<string> = new Set(['lost', 'unreachable'])
+
+function isLoss(error: unknown): boolean {
+  return LOSSES.has((error as DatabaseError).kind)
+}

@@ -1,0 +1,120 @@
+import type { Job } from '../catalogue.ts'
+import type { Database } from '../database/database.ts'
+import type { ExpiredRows } from '../database/purging.ts'
+import { MaintenanceError } from '../errors.ts'
+import { countSlice } from '../purge/dispose.ts'
+import { countingPacer } from '../purge/pacer.ts'
+import { purge } from '../purge/purge.ts'
+import {
+  emptyingMessage,
+  filesLost,
+  FUTURE_ROW_MS,
+  judgeClocks,
+  jumpMessage,
+  LEAST_NEWEST_KEPT,
+  MOST_ROWS_EMPTIED,
+  rowsLost,
+  shrinkingMessage,
+  smallPartOf,
+  suspectGap,
+  type Accepted,
+  type SuspectGap,
+} from '../purge/safety.ts'
+import type { Clock } from '../time/clock.ts'
+import type { Precedent } from './run-records.ts'
+import type { Run } from './run.ts'
+
+export interface SafetyOptions {
+  readonly database: Database
+  readonly clock: Clock
+  readonly run: Run
+  readonly job: Job
+  /** The rows of the run. */
+  readonly expired: ExpiredRows
+  /** As the run would go by it; `undefined`: the job has none. */
+  readonly retentionMs: number | undefined
+  readonly accepted: Accepted
+  /** Of the job's archive, how many files a run would remove; `undefined`: it has none. */
+  readonly forecast: () => Promise<{ readonly files: number; readonly expired: number } | undefined>
+  readonly warn: (message: string) => void
+  readonly stopping: AbortSignal
+}
+
+/** Before anything is deleted. Rejects with `SAFETY_STOP`, every reason a line. */
+export async function checkSafety(options: SafetyOptions): Promise<void> {
+  const { run, accepted, retentionMs, warn } = options
+  const clocks = judgeClocks(run.clockSkewMs)
+  if (clocks.kind === 'stop') throw new MaintenanceError('SAFETY_STOP', clocks.message)
+  if (clocks.kind === 'warning') warn(clocks.message)
+  if (retentionMs === undefined) return
+
+  const precedent = await run.precedent()
+  const reasons = [
+    ...(accepted.has('shorter-retention') || precedent === undefined ? [] : await shrinking(options, retentionMs, precedent)),
+    ...(accepted.has('clock') || precedent === undefined ? [] : await jumping(options, precedent)),
+    ...(accepted.has('empty-table') ? [] : await emptying(options)),
+  ]
+  if (reasons.length > 0) throw new MaintenanceError('SAFETY_STOP', reasons)
+}
+
+async function shrinking(options: SafetyOptions, retentionMs: number, precedent: Precedent): Promise<string[]> {
+  const { job, database } = options
+  const lastAcceptedMs = precedent.retentionMs
+  if (retentionMs >= lastAcceptedMs) return []
+  const rows = await rowsOf(database, job.table)
+  if (!(await expireMoreThan(options, smallPartOf(rows)))) return []
+  return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, rows })]
+}
+
+/** A week and more without a run, hardly a row of that time, and much would go: somebody set the clock. */
+async function jumping(options: SafetyOptions, { gaps }: Precedent): Promise<string[]> {
+  const { job, database } = options
+  const jump = await firstJump(options, gaps.map(suspectGap))
+  if (jump === undefined) return []
+  const rows = await rowsOf(database, job.table)
+  const archive = await options.forecast()
+  const losses = [
+    ...((await expireMoreThan(options, smallPartOf(rows))) ? [rowsLost(rows, job.table)] : []),
+    ...(archive !== undefined && archive.expired > smallPartOf(archive.files) ? [filesLost(archive.files, job.table)] : []),
+  ]
+  return losses.length === 0 ? [] : [jumpMessage({ ...jump, job: job.name, table: job.table, losses })]
+}
+
+async function firstJump({ database, job }: SafetyOptions, gaps: readonly (SuspectGap | undefined)[]): Promise<SuspectGap | undefined> {
+  for (const gap of gaps) {
+    if (gap === undefined) continue
+    const { daysFrom, daysTo, leastDaysWithRows } = gap
+    if ((await database.expired(job, daysTo).daysSince(daysFrom, leastDaysWithRows)) < leastDaysWithRows) return gap
+  }
+  return undefined
+}
+
+async function emptying(options: SafetyOptions): Promise<string[]> {
+  const { expired, job, run } = options
+  const kept = await expired.keptUntil(run.now + FUTURE_ROW_MS, LEAST_NEWEST_KEPT)
+  if (kept >= LEAST_NEWEST_KEPT) return []
+  return (await expireMoreThan(options, MOST_ROWS_EMPTIED)) ? [emptyingMessage(job.name, job.table)] : []
+}
+
+/** Beyond this an exact count would take long, and the estimate is good: a table of this size is analyzed. */
+const EXACT_ROWS = 5_000_000
+
+async function rowsOf(database: Database, table: string): Promise<number> {
+  const about = await database.approximateRows(table)
+  if (about > EXACT_ROWS) return about
+  const { rows } = await database.query<{ n: number }>(`SELECT count(*) AS n FROM ${database.named(table)}`)
+  return rows[0]?.n ?? 0
+}
+
+/** Counts no further than it must. */
+async function expireMoreThan({ database, clock, expired: rows, stopping }: SafetyOptions, most: number): Promise<boolean> {
+  const enough = new AbortController()
+  const signal = AbortSignal.any([stopping, enough.signal])
+  let expired = 0
+  const report = ({ affected }: { readonly affected: number }): void => {
+    expired = affected
+    if (affected > most) enough.abort()
+  }
+  await purge(rows, countSlice, await countingPacer(database, clock, signal), report, signal)
+  return expired > most
+}

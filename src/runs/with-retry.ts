@@ -1,0 +1,32 @@
+import { DatabaseError } from '../database/database-error.ts'
+import type { Session } from '../database/query.ts'
+import type { Clock } from '../time/clock.ts'
+
+const MOST_TRIES = 5
+const FIRST_PAUSE_MS = 50
+
+export interface RetryOptions {
+  readonly database: Session
+  readonly clock: Clock
+  readonly stopping: AbortSignal
+}
+
+/**
+ * Does small work of our own again while a lock is in its way or the connection is lost, which is waited for. `work` must be right also when it
+ * was done before and only the answer was lost: then `again` is true. Rejects with the last error.
+ */
+export async function withRetry<T>({ database, clock, stopping }: RetryOptions, work: (again: boolean) => Promise<T>): Promise<T> {
+  let again = false
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work(again)
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || tries === MOST_TRIES) throw error
+      if (error.kind === 'lost' || error.kind === 'unreachable') {
+        again ||= error.kind === 'lost'
+        await database.reconnected(stopping)
+      } else if (error.kind === 'busy') await clock.sleep(FIRST_PAUSE_MS * 2 ** tries, stopping)
+      else throw error
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import { DatabaseError } from '../database/database-error.ts'
+import type { Database, Label } from '../database/database.ts'
+import { messageOf } from '../errors.ts'
+import { LEDGER } from '../migrations/ledger.ts'
+import type { MigrationFile } from '../migrations/migration-files.ts'
+import { runTables, type RunTables } from '../runs/past-runs.ts'
+import { LEASES } from '../runs/run-records.ts'
+import type { Clock, EpochMs } from '../time/clock.ts'
+import { archiveWithout, readArchive, type ArchivePlan, type ArchiveStatus } from './archive-status.ts'
+import { readDeletedByDay, type ReadDeletions } from './deleted-by-day.ts'
+import { readJob, scheduleOf, type JobPlan, type JobStatus } from './job-status.ts'
+import { readMigrations, type MigrationsStatus } from './migrations-status.ts'
+import type { ObservedFailure } from './observed.ts'
+import { asked } from './question.ts'
+
+/** Everything that a person, a page or a gauge wants to know at a glance. */
+export interface Status {
+  /** The database's clock where it answers, the host's where it does not. */
+  readonly at: EpochMs
+  /** Of the program. */
+  readonly version: string
+  readonly database: DatabaseStatus
+  /** `undefined`: the database does not answer. */
+  readonly migrations: MigrationsStatus | undefined
+  /** IANA name. */
+  readonly scheduleTimeZone: string
+  /** In catalogue order. */
+  readonly jobs: readonly JobStatus[]
+  /** `undefined`: no run is on record, or the record cannot be read. */
+  readonly deletedByDay: ReadDeletions | undefined
+  readonly archive: ArchiveStatus
+  /** What the process that shows this saw fail itself; none for who only asks. */
+  readonly observed: readonly ObservedFailure[]
+}
+
+export interface DatabaseStatus extends Label {
+  readonly reachable: boolean
+  readonly sizeBytes: number | undefined
+  /** Why it cannot be reached, why its size is not known, or that no gateway has ever written to it. */
+  readonly problem: string | undefined
+}
+
+/** What does not depend on whether the database answers. */
+export interface StatusContext {
+  readonly version: string
+  readonly migrationsEnabled: boolean
+  /** Of both engines. */
+  readonly files: readonly MigrationFile[]
+  readonly jobs: readonly JobPlan[]
+  readonly archive: ArchivePlan
+  readonly scheduleTimeZone: string
+  readonly clock: Clock
+}
+
+const NEVER_WRITTEN =
+  'the gateway has never written to this database: its tables are as the worker made them; where a gateway is at work, DATABASE_URL names another database than its'
+
+const DAYS_OF_DELETIONS = 90
+
+/**
+ * Reads all of it, and changes nothing. What the database refuses to tell (a table that is not there yet, a right that is missing) is a problem
+ * told in its place; a database that does not answer is a status too. Never waits for one that is lost. What changes no more since `before`, an
+ * earlier status of the same database, is taken from there. Rejects with what nobody foresaw.
+ */
+export async function readStatus(database: Database, context: StatusContext, before?: Status): Promise<Status> {
+  try {
+    const at = await database.now()
+    const relations = await database.relations()
+    const size = await asked(() => database.sizeBytes())
+    const made = relations.get(LEDGER)?.kind === 'table'
+    const written = made ? await asked(() => database.gatewayHasWritten()) : undefined
+    const jobs: JobStatus[] = []
+    const tables = relations.get(LEASES)?.kind === 'table' ? runTables(database, relations) : undefined
+    for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, tables }))
+    const deleted = tables === undefined ? undefined : await asked(() => readDeletions(database, tables, at, before))
+    const archived = jobs.find(({ job }) => job.archived === true)
+    return {
+      at,
+      version: context.version,
+      database: {
+        ...database.label,
+        reachable: true,
+        sizeBytes: size.answer,
+        problem: size.problem ?? (written?.answer === false ? NEVER_WRITTEN : undefined),
+      },
+      migrations: await readMigrations(database, context.files, context.migrationsEnabled),
+      scheduleTimeZone: context.scheduleTimeZone,
+      jobs,
+      deletedByDay: deleted?.answer,
+      archive:
+        archived === undefined
+          ? archiveWithout(context.archive)
+          : await readArchive(database, context.archive, { at, relations, job: archived }),
+      observed: [],
+    }
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error
+    return statusWithout(database.label, error, context)
+  }
+}
+
+function readDeletions(database: Database, { runs }: RunTables, now: EpochMs, before: Status | undefined): Promise<ReadDeletions> {
+  return readDeletedByDay(database, runs, { now, days: DAYS_OF_DELETIONS, before: before?.deletedByDay })
+}
+
+/** Where there is no database to ask: what the configuration alone says. */
+export function statusWithout(
+  label: Label,
+  error: unknown,
+  context: Pick<StatusContext, 'version' | 'scheduleTimeZone' | 'clock' | 'jobs' | 'archive'>,
+): Status {
+  const { version, scheduleTimeZone, clock, jobs, archive } = context
+  return {
+    at: clock.now(),
+    version,
+    database: { ...label, reachable: false, sizeBytes: undefined, problem: messageOf(error) },
+    migrations: undefined,
+    scheduleTimeZone,
+    jobs: jobs.map((plan) => ({
+      ...scheduleOf(plan, context),
+      lastRun: undefined,
+      lastSuccessAt: undefined,
+      recentRuns: [],
+      running: undefined,
+      overdueSlot: undefined,
+      backlog: undefined,
+      problems: [],
+    })),
+    deletedByDay: undefined,
+    archive: archiveWithout(archive),
+    observed: [],
+  }
+}

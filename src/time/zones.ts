@@ -1,0 +1,129 @@
+import { DAY, HOUR, MINUTE, type EpochMs } from './clock.ts'
+
+/**
+ * The earliest wall-clock reading that must be kept, given as if the reading were UTC: a time stored without a zone has expired
+ * exactly if its reading, taken as UTC milliseconds, is smaller.
+ *
+ * A reading that occurs twice (clocks went back) is kept if either of its instants is at or after `cutoff`. A reading that never occurred
+ * (clocks went forward) means what it would mean had they not: the later instant. One threshold cannot keep it and drop the readings
+ * just after the gap, so for the length of a gap after it those are kept too: at most an hour, and never a row too many gone.
+ *
+ * Rejects a name that is no IANA zone with the `RangeError` of `Intl`.
+ */
+export function wallClockThreshold(cutoff: EpochMs, timeZone: string): EpochMs {
+  if (timeZone === 'UTC') return cutoff
+  const readingAt = wallClock(timeZone)
+  const offsetAt = (instant: EpochMs): number => readingAt(Math.floor(instant)) - Math.floor(instant)
+  if (Math.abs(cutoff) > CALENDAR_MS) return cutoff - REACH_MS
+
+  const offset = offsetAt(cutoff)
+  let threshold = cutoff + offset
+  for (const { at, before, after } of transitions(offsetAt, cutoff - REACH_MS, cutoff + REACH_MS)) {
+    if (at > cutoff) threshold = Math.min(threshold, at + after)
+    else if (cutoff + before < at + after) threshold = Math.min(threshold, cutoff + before)
+  }
+  return threshold
+}
+
+/** What the clocks of a zone show at an instant, given as if the reading were UTC. */
+export function wallClock(timeZone: string): (instant: EpochMs) => EpochMs {
+  if (timeZone === 'UTC') return (instant) => instant
+  const format = new Intl.DateTimeFormat('en-US', {
+    timeZone,
+    calendar: 'gregory',
+    numberingSystem: 'latn',
+    hourCycle: 'h23',
+    era: 'short',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  })
+  return (instant) => {
+    const second = Math.floor(instant / 1000) * 1000
+    const shown = new Map(format.formatToParts(second).map(({ type, value }) => [type, value]))
+    const part = (name: Intl.DateTimeFormatPartTypes): number => Number(shown.get(name))
+    const year = shown.get('era')?.startsWith('B') ? 1 - part('year') : part('year')
+    const reading = new Date(0)
+    reading.setUTCFullYear(year, part('month') - 1, part('day'))
+    reading.setUTCHours(part('hour'), part('minute'), part('second'))
+    return reading.getTime() + instant - second
+  }
+}
+
+const STEP_MS = 15 * MINUTE
+const MOST_REMEMBERED = 1_000
+
+/** The instant at which a zone's clocks show a reading, given as if it were UTC; of two, either. */
+export function wallInstant(timeZone: string): (reading: EpochMs) => EpochMs {
+  if (timeZone === 'UTC') return (reading) => reading
+  const readingAt = wallClock(timeZone)
+  // Asking a zone takes microseconds, and the readings of a quarter of an hour share the answer.
+  const offsets = new Map<number, number>()
+  return (reading) => {
+    const step = Math.floor(reading / STEP_MS)
+    let offset = offsets.get(step)
+    if (offset === undefined) {
+      const near = reading - (readingAt(reading) - reading)
+      offset = readingAt(near) - near
+      if (offsets.size >= MOST_REMEMBERED) offsets.clear()
+      offsets.set(step, offset)
+    }
+    return reading - offset
+  }
+}
+
+/** The latest instant at which the clocks of a zone show a reading, given as `wallClock` gives it; `undefined`: they skip it. */
+export function lastInstantShowing(reading: EpochMs, wall: (instant: EpochMs) => EpochMs): EpochMs | undefined {
+  const offsets = [-DAY, DAY].map((reach) => wall(reading + reach) - (reading + reach))
+  const instants = offsets.map((offset) => reading - offset).filter((instant) => wall(instant) === reading)
+  return instants.length === 0 ? undefined : Math.max(...instants)
+}
+
+/** The instants that stored readings mean in a zone, for people: to the hour where clocks were put back or forward. */
+export function instantsIn(timeZone: string): (reading: EpochMs) => EpochMs {
+  if (timeZone === 'UTC') return (reading) => reading
+  const wall = wallClock(timeZone)
+  return (reading) => {
+    if (Math.abs(reading) > CALENDAR_MS) return reading
+    return lastInstantShowing(reading, wall) ?? reading - (wall(reading) - reading)
+  }
+}
+
+/** Zones lie between UTC-12 and UTC+14: no change of the clock moves a reading further than 26 hours. */
+const REACH_MS = 36 * HOUR
+
+/** What `Intl` can show, less the reach. */
+const CALENDAR_MS = 8.64e15 - 2 * DAY
+
+interface Transition {
+  /** The first instant of the new offset. */
+  readonly at: EpochMs
+  readonly before: number
+  readonly after: number
+}
+
+/** No zone changes its offset twice within an hour, so one look an hour misses none. */
+function transitions(offsetAt: (instant: EpochMs) => number, from: EpochMs, to: EpochMs): Transition[] {
+  const found: Transition[] = []
+  let before = offsetAt(from)
+  for (let look = from + HOUR; look <= to; look += HOUR) {
+    const after = offsetAt(look)
+    if (after !== before) found.push({ at: firstInstant(offsetAt, after, look - HOUR, look), before, after })
+    before = after
+  }
+  return found
+}
+
+function firstInstant(offsetAt: (instant: EpochMs) => number, offset: number, before: EpochMs, from: EpochMs): EpochMs {
+  let low = Math.floor(before)
+  let high = Math.ceil(from)
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if (offsetAt(middle) === offset) high = middle
+    else low = middle
+  }
+  return high
+}
