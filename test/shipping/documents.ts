@@ -4,6 +4,8 @@ import { CHECKOUT } from './checkout.ts'
 export const DOCUMENTS = [
   'README.md',
   'CONTRIBUTING.md',
+  'docs/glossary.md',
+  'test/README.md',
   'SECURITY.md',
   'deploy/README.md',
   'migrations/README.md',

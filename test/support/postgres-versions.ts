@@ -33,7 +33,7 @@ const RUN = fileURLToPath(new URL('run.ts', import.meta.url))
 const CORE = [
   'test/database/postgres/*.test.ts',
   'test/migrations/*.test.ts',
-  'test/jobs/*.test.ts',
+  'test/runs/*.test.ts',
   'test/status/*.test.ts',
   'test/archive/purge.test.ts',
   'test/archive/round-trip.test.ts',
