@@ -14,6 +14,21 @@ import { Draft, firstReadSize, MOST_ROWS } from './write/draft.ts'
 import { Part } from './write/part.ts'
 import { mustBeInPlace } from './write/published.ts'
 
+/*
+ * The life of a file of rows, with one name for each state:
+ *
+ *   draft         being written under a temporary name, and of no account (`Draft`, `DayFiles`)
+ *     │           its part is complete and on the disk; the database notes its files as the step in hand, under the lease (`ArchiveRecord.begin`)
+ *   in hand       on the way to its place or there, while its rows are deleted (`Step`, `Part`)
+ *     │           the last row of the part is deleted; the same transaction makes it a link (`ArchiveRecord.close`)
+ *   in the chain  the next link and the database vouch for it (`Manifest`)
+ *     │           its day ended longer ago than the archive is kept (`expireFiles`)
+ *   removed       its manifest stays, and a removal in the chain names it
+ *
+ * A crash leaves files in hand to the next run (`settle`). Where no row of them is deleted they are discarded; where all are, they become links; where
+ * some are, they are written again with these rows alone, and what was written is in hand in their place.
+ */
+
 /** Where the engine works beside us it has something to delete the sooner the smaller the first part is. */
 const FIRST_PART_ROWS = 12_500
 const PART_GROWTH = 2

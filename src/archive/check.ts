@@ -22,7 +22,7 @@ export async function openArchive(archive: Archive): Promise<void> {
   await settle(archive)
   if (state.step !== undefined) await mustKnow(archive, await record.load(options.database))
   // Not before: a removal that was cut off may have taken it.
-  if (newest?.file !== undefined && (await isStillNewest(archive, newest))) await mustHoldRows(archive, newest.file)
+  if (newest?.kind === 'rows' && (await isStillNewest(archive, newest))) await mustHoldRows(archive, newest.file)
   // Of this moment the lease is certain: nobody else writes here.
   await options.underLease(() => Promise.resolve())
   await folder.clean('')

@@ -3,10 +3,10 @@ import { formatDay, formatTime } from '../time/clock.ts'
 import type { RetentionRecord } from './archive-retention.ts'
 import type { Archive } from './archive.ts'
 import { damaged } from './damage.ts'
-import { MOST_LINKS, FORMAT, sha256, type Link, type Manifest } from './format.ts'
+import { fileIn, MOST_LINKS, FORMAT, sha256, type RowsFile, type Link, type Manifest } from './format.ts'
 import { firstKeptDay, oldestDay } from './holdings.ts'
 import { manifestText } from './manifest.ts'
-import { readChain, removedBy, type Found } from './read/chain.ts'
+import { readChain, removedBy } from './read/chain.ts'
 import { alterationOf } from './read/read-rows.ts'
 import { settle } from './settle.ts'
 import type { Step } from './step.ts'
@@ -25,9 +25,9 @@ export async function expireFiles(archive: Archive, retention: RetentionRecord, 
     const state = await record.load(options.database)
     const expired = await expiredLinks(folder, state.head, before)
     if (expired.length === 0) return
-    const removed: Link[] = expired.map(({ manifest: { manifest }, sha256: sum }) => ({ manifest, sha256: sum }))
-    const rows = expired.reduce((sum, { manifest }) => sum + manifest.file!.rows, 0)
-    const bytes = expired.reduce((sum, { manifest }) => sum + manifest.file!.fileBytes, 0)
+    const removed = expired.map(({ link }) => link)
+    const rows = expired.reduce((sum, { file }) => sum + file.rows, 0)
+    const bytes = expired.reduce((sum, { file }) => sum + file.fileBytes, 0)
     const { run, program, now } = options
     const position = state.position + 1
     const manifest: Manifest = {
@@ -63,18 +63,24 @@ export async function expireFiles(archive: Archive, retention: RetentionRecord, 
   }
 }
 
+interface Expired {
+  readonly link: Link
+  readonly file: RowsFile
+}
+
 /** The oldest first. */
-async function expiredLinks(folder: ArchiveFolder, head: Link | null, before: string): Promise<readonly Found[]> {
+async function expiredLinks(folder: ArchiveFolder, head: Link | null, before: string): Promise<readonly Expired[]> {
   const { links } = await readChain(folder, await folder.list(), head)
   const gone = removedBy(links)
-  const expired: Found[] = []
-  for (const link of links.toReversed()) {
-    const { file, manifest } = link.manifest
+  const expired: Expired[] = []
+  for (const { manifest: kept, sha256: sum } of links.toReversed()) {
+    const { manifest } = kept
+    const file = fileIn(kept)
     if (expired.length === MOST_LINKS) break
     if (file === undefined || file.day >= before || gone.has(manifest) || !(await folder.exists(file.path))) continue
     const problem = await alterationOf(folder, file)
     if (problem !== undefined) throw damaged(`${join(folder.root, problem)}; its time had come, and it was not removed`)
-    expired.push(link)
+    expired.push({ link: { manifest, sha256: sum }, file })
   }
   return expired
 }

@@ -37,13 +37,11 @@ export const LONGEST = {
  * What stands beside each file of rows, and is a link of the chain: it holds the SHA-256 of the manifest before it, so that a file that is
  * taken away, or changed with its manifest, is missed by the next one, and the newest by the database.
  */
-export interface Manifest {
+export type Manifest = RowsManifest | RemovalManifest | ReconciledManifest
+
+/** What every manifest says. */
+interface ManifestHead {
   readonly format: number
-  /**
-   * `rows`: a file of rows. `removal`: files of rows that were removed when their time had come; their manifests stay. `reconciled`: files that an earlier
-   * state of the database knew nothing of, and what became of them.
-   */
-  readonly kind: 'rows' | 'removal' | 'reconciled'
   /** Its own place. */
   readonly manifest: ArchivePath
   /** One more with each; where numbers are missing, a run was interrupted and wrote its file again. */
@@ -55,12 +53,27 @@ export interface Manifest {
   readonly program: string
   /** ISO 8601, by the database's clock. */
   readonly written: string
-  readonly file?: DescribedFile
-  readonly removed?: readonly Link[]
+}
+
+/** A file of rows. */
+export interface RowsManifest extends ManifestHead {
+  readonly kind: 'rows'
+  readonly file: DescribedFile
+}
+
+/** Files of rows that were removed when their time had come; their manifests stay. */
+export interface RemovalManifest extends ManifestHead {
+  readonly kind: 'removal'
+  readonly removed: readonly Link[]
+}
+
+/** Files that an earlier state of the database knew nothing of, and what became of them. */
+export interface ReconciledManifest extends ManifestHead {
+  readonly kind: 'reconciled'
   /** Links of the chain as they are, in the place of what they say comes before them. */
-  readonly joined?: readonly Link[]
+  readonly joined: readonly Link[]
   /** No links any more: their files are in `reconciled/`. */
-  readonly setAside?: readonly Link[]
+  readonly setAside: readonly Link[]
 }
 
 /** What is written for no run of a job. */
@@ -104,7 +117,26 @@ export interface DescribedFile extends RowsFile {
 }
 
 /** What is kept of a manifest: there may be thousands, and columns and digests are most of one. `columnsOf` reads the columns again. */
-export type Kept = Omit<Manifest, 'file' | 'removed'> & { readonly file?: RowsFile; readonly removed?: readonly ArchivePath[] }
+export type Kept = KeptRows | KeptRemoval | ReconciledManifest
+type KeptRows = Omit<RowsManifest, 'file'> & { readonly file: RowsFile }
+type KeptRemoval = Omit<RemovalManifest, 'removed'> & { readonly removed: readonly ArchivePath[] }
+
+export function fileIn(manifest: Kept): RowsFile | undefined {
+  return manifest.kind === 'rows' ? manifest.file : undefined
+}
+
+/** The manifests of what it removed. */
+export function removedIn(manifest: Kept): readonly ArchivePath[] {
+  return manifest.kind === 'removal' ? manifest.removed : []
+}
+
+export function joinedIn(manifest: Kept): readonly Link[] {
+  return manifest.kind === 'reconciled' ? manifest.joined : []
+}
+
+export function setAsideIn(manifest: Kept): readonly Link[] {
+  return manifest.kind === 'reconciled' ? manifest.setAside : []
+}
 
 /** Of the row with the earliest or the latest time in a file. */
 export interface Place {

@@ -1,5 +1,5 @@
 import { formatDay, type EpochMs } from '../time/clock.ts'
-import type { Link } from './format.ts'
+import { fileIn, type Link } from './format.ts'
 import { readChain, removedBy } from './read/chain.ts'
 import type { ArchiveFolder } from './store/folder.ts'
 import { dayOf, holdsRows } from './store/path.ts'
@@ -22,7 +22,8 @@ export async function holdingsOf(folder: ArchiveFolder, head: Link | null): Prom
   const there: Dated[] = []
   const gone: Dated[] = []
   for (const { manifest } of links) {
-    if (manifest.file !== undefined) (removed.has(manifest.manifest) ? gone : there).push({ day: manifest.file.day })
+    const file = fileIn(manifest)
+    if (file !== undefined) (removed.has(manifest.manifest) ? gone : there).push({ day: file.day })
   }
   return { there, gone }
 }

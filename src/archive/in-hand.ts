@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { MaintenanceError } from '../errors.ts'
 import { damaged, SHARED } from './damage.ts'
-import { sha256, type Kept } from './format.ts'
+import { setAsideIn, removedIn, fileIn, sha256, type Kept } from './format.ts'
 import { kept, parseManifest } from './manifest.ts'
 import { alterationOf } from './read/read-rows.ts'
 import type { ArchiveState } from './state.ts'
@@ -40,8 +40,9 @@ export async function judgeInHand(folder: ArchiveFolder, state: ArchiveState): P
     if (typeof read !== 'object') problems.push(...(read === 'missing' && !mustBeThere ? [] : [`${file.manifest}: ${sentenceOf(read)}`]))
     else {
       manifests.push(read)
-      const problem = read.file === undefined ? undefined : await alterationOf(shelf, read.file)
-      if (problem !== undefined && (mustBeThere || problem !== `${read.file!.path}: is missing`)) problems.push(problem)
+      const written = fileIn(read)
+      const problem = written === undefined ? undefined : await alterationOf(shelf, written)
+      if (problem !== undefined && (mustBeThere || problem !== `${written!.path}: is missing`)) problems.push(problem)
     }
   }
   const unlawful = [...unlawfullyObsolete(step, state, manifests)]
@@ -83,7 +84,9 @@ async function readInHand(
   if (bytes === undefined) return 'missing'
   const manifest = sha256(bytes) === sum ? parseManifest(bytes, path) : undefined
   if (manifest === undefined) return 'altered'
-  return manifest.file?.path === rows && (manifest.file?.rows ?? 0) === count ? kept(manifest) : 'other'
+  const written = kept(manifest)
+  const described = fileIn(written)
+  return described?.path === rows && (described?.rows ?? 0) === count ? written : 'other'
 }
 
 function sentenceOf(read: Exclude<Read, Kept>): string {
@@ -106,11 +109,11 @@ function* misplacedIn({ files }: Step, { head, position }: ArchiveState): Genera
 
 /** Only what a removal in hand names, or what was written since the head and is replaced, may go. */
 function* unlawfullyObsolete({ obsolete, reconciled }: Step, { head }: ArchiveState, manifests: readonly Kept[]): Generator<string> {
-  const removed = new Set<ArchivePath>(manifests.flatMap((manifest) => manifest.removed ?? []).map(rowsOf))
+  const removed = new Set<ArchivePath>(manifests.flatMap(removedIn).map(rowsOf))
   for (const path of obsolete)
     if (!removed.has(path) && !isNewerThan(path, head))
       yield `${path}: is obsolete by maintenance_archives.step, and stands in the chain without a removal`
-  const setAside = new Set<ArchivePath>(manifests.flatMap((manifest) => manifest.setAside ?? []).map((link) => link.manifest))
+  const setAside = new Set<ArchivePath>(manifests.flatMap(setAsideIn).map((link) => link.manifest))
   for (const path of reconciled?.setAside ?? [])
     if (!setAside.has(manifestOf(path))) yield `${path}: is set aside by maintenance_archives.step, and by no manifest`
 }

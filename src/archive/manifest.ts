@@ -43,11 +43,17 @@ export function manifestText(manifest: Manifest): string {
   return text
 }
 
-export function kept({ file: described, removed, ...manifest }: Manifest): Kept {
-  if (removed !== undefined) return { ...manifest, removed: removed.map((link) => link.manifest) }
-  if (described === undefined) return manifest
-  const { columns: _, ...file } = described
-  return { ...manifest, file }
+export function kept(manifest: Manifest): Kept {
+  switch (manifest.kind) {
+    case 'rows': {
+      const { columns: _, ...file } = manifest.file
+      return { ...manifest, file }
+    }
+    case 'removal':
+      return { ...manifest, removed: manifest.removed.map((link) => link.manifest) }
+    case 'reconciled':
+      return manifest
+  }
 }
 
 /** Of the file that a link of the chain describes. */
@@ -56,9 +62,9 @@ export async function columnsOf(
   { manifest: path, sha256: sum }: Link,
 ): Promise<readonly StoredColumn[]> {
   const bytes = await folder.read(path)
-  const file = bytes === undefined || sha256(bytes) !== sum ? undefined : parseManifest(bytes, path)?.file
-  if (file === undefined) throw damaged(`${folder.root}/${path} was altered while it was read`)
-  return file.columns
+  const manifest = bytes === undefined || sha256(bytes) !== sum ? undefined : parseManifest(bytes, path)
+  if (manifest?.kind !== 'rows') throw damaged(`${folder.root}/${path} was altered while it was read`)
+  return manifest.file.columns
 }
 
 function manifestOf(given: Fields, at: ArchivePath): Manifest {

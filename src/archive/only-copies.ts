@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { MaintenanceError } from '../errors.ts'
 import type { Archive } from './archive.ts'
-import type { Kept, RowsFile } from './format.ts'
+import { removedIn, type Kept, type RowsFile } from './format.ts'
 import { heldRows } from './held-rows.ts'
 import { parseManifest } from './manifest.ts'
 import { countOf, readRanges } from './ranges.ts'
@@ -35,7 +35,9 @@ export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manife
     state.removed,
     step.files.reduce((sum, { rows }) => sum + rows, 0),
   )
-  const described = new Map(manifests.flatMap(({ file }) => (file === undefined ? [] : [[file.path, file] as const])))
+  const described = new Map(
+    manifests.flatMap((manifest) => (manifest.kind === 'rows' ? [[manifest.file.path, manifest.file] as const] : [])),
+  )
   const isOfNoUse = countOf(removed) < removed.length
 
   const leaving: { readonly file: RowsFile; readonly removed: Uint8Array }[] = []
@@ -49,14 +51,14 @@ export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manife
   }
   await report(leaving, [])
 
-  const lawful = new Set<ArchivePath>(manifests.flatMap((manifest) => manifest.removed ?? []).map(rowsOf))
+  const lawful = new Set<ArchivePath>(manifests.flatMap(removedIn).map(rowsOf))
   const replaced: typeof leaving = []
   for (const path of step.obsolete) {
     if (!holdsRows(path) || lawful.has(path) || !(await isSomewhere(archive, path))) continue
     const bytes = await archive.folder.inHand().read(manifestOf(path))
-    const file = bytes === undefined ? undefined : parseManifest(bytes, manifestOf(path))?.file
-    if (file === undefined) problems.push(`${path}: has no manifest, so that its rows cannot be looked up`)
-    else replaced.push({ file, removed: new Uint8Array(file.rows) })
+    const manifest = bytes === undefined ? undefined : parseManifest(bytes, manifestOf(path))
+    if (manifest?.kind !== 'rows') problems.push(`${path}: has no manifest, so that its rows cannot be looked up`)
+    else replaced.push({ file: manifest.file, removed: new Uint8Array(manifest.file.rows) })
   }
   await report(replaced, isOfNoUse ? [] : [...described.values()])
   return problems

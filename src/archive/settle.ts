@@ -56,8 +56,11 @@ async function rewrite(
   { manifests, removed }: { readonly manifests: readonly Kept[]; readonly removed: Uint8Array },
 ): Promise<void> {
   const { folder, source, options } = archive
-  const [{ file, program, run }] = manifests as readonly [Kept]
-  const { cutoff, retention } = file!
+  const written = manifests.filter((manifest) => manifest.kind === 'rows')
+  const [first] = written
+  if (first === undefined) throw new TypeError('a step whose rows are deleted in part has files of rows')
+  const { program, run } = first
+  const { cutoff, retention } = first.file
   const columns = await columnsOf(folder, step.files[0]!)
   const files = new DayFiles({
     ...state,
@@ -73,9 +76,9 @@ async function rewrite(
   try {
     await folder.clean(`${run}-`)
     let base = 0
-    for (const { file: kept } of manifests) {
-      const { day, rows } = kept!
-      await readRows(folder, kept!, async (line, index) => {
+    for (const { file } of written) {
+      const { day, rows } = file
+      await readRows(folder, file, async (line, index) => {
         if (removed[base + index] === 1) await files.add(lineOf(line, source.timeColumn, options.database.instantOf), 0, day)
       })
       base += rows

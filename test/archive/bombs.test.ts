@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { test } from 'node:test'
 import { constants, createZstdCompress } from 'node:zlib'
-import { sha256, textOf, type Manifest } from '../../src/archive/format.ts'
+import { sha256, textOf, type RowsManifest } from '../../src/archive/format.ts'
 import { command, type Ended } from '../support/command.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
 import { filesIn, freshFolder } from './support.ts'
@@ -93,10 +93,10 @@ async function makeBomb(
 }
 
 /** Whoever can write to the archive and to the database agrees with himself. */
-async function forged({ archive, outside, file }: Bombed, changes: Partial<Manifest['file']>): Promise<void> {
+async function forged({ archive, outside, file }: Bombed, changes: Partial<RowsManifest['file']>): Promise<void> {
   const path = join(archive, file.replace('.ndjson.zst', '.json'))
-  const manifest = JSON.parse(await readFile(path, 'utf8')) as Manifest
-  const text = textOf({ ...manifest, file: { ...manifest.file!, ...changes } })
+  const manifest = JSON.parse(await readFile(path, 'utf8')) as RowsManifest
+  const text = textOf({ ...manifest, file: { ...manifest.file, ...changes } })
   await writeFile(path, text)
   await outside.sql(`UPDATE maintenance_archives SET head = '${sha256(text)}'`)
 }
@@ -184,10 +184,10 @@ test('a manifest of two gigabytes is not read', async () => {
 
 test('manifests that somebody fills with what they can hold, or cannot, take little memory', async (context) => {
   await using it = await archivedOnce(FEW)
-  const like = JSON.parse(await readFile(join(it.archive, it.file.replace('.ndjson.zst', '.json')), 'utf8')) as Manifest
+  const like = JSON.parse(await readFile(join(it.archive, it.file.replace('.ndjson.zst', '.json')), 'utf8')) as RowsManifest
   const long = 'x'.repeat(1_000_000)
   const columns = Array.from({ length: 1_600 }, (_, index) => ({ name: `${index}`.padEnd(63, 'x'), type: 'y'.repeat(100), key: false }))
-  const file = like.file!
+  const file = like.file
   for (const [what, changes] of [
     ['texts', { program: long }],
     ['ids', { file: { ...file, first: { ...file.first, id: long } } }],

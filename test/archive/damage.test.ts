@@ -4,7 +4,7 @@ import { chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import type { Manifest } from '../../src/archive/format.ts'
+import type { RowsManifest } from '../../src/archive/format.ts'
 import { auditLogs, count, migrated, type Fixture } from '../runs/support.ts'
 import { command } from '../support/command.ts'
 import { ENGINES, sqliteDatabase } from '../support/engines.ts'
@@ -86,8 +86,8 @@ for (const engine of ENGINES) {
     for (const file of [archived.files[1]!, archived.files.at(-1)!]) {
       const path = join(archived.folder.path, manifestOf(file))
       const text = await readFile(path, 'utf8')
-      const manifest = JSON.parse(text) as Manifest
-      await writeFile(path, `${JSON.stringify({ ...manifest, file: { ...manifest.file, rows: manifest.file!.rows + 1 } }, null, 2)}\n`)
+      const manifest = JSON.parse(text) as RowsManifest
+      await writeFile(path, `${JSON.stringify({ ...manifest, file: { ...manifest.file, rows: manifest.file.rows + 1 } }, null, 2)}\n`)
       assert.ok((await problemsOf(archived)).includes(`${manifestOf(file)}: was altered after it was written`))
       await writeFile(path, text)
       assert.deepEqual(await problemsOf(archived), [])

@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import type { Manifest } from '../../src/archive/format.ts'
+import type { RowsManifest } from '../../src/archive/format.ts'
 
 export function manifestOf(rows: string): string {
   return rows.replace('.ndjson.zst', '.json')
 }
 
-export async function manifestAt(directory: string, path: string): Promise<Manifest> {
-  return JSON.parse(await readFile(join(directory, path), 'utf8')) as Manifest
+export async function manifestAt(directory: string, path: string): Promise<RowsManifest> {
+  return JSON.parse(await readFile(join(directory, path), 'utf8')) as RowsManifest
 }
 
 export function sumOf(bytes: Uint8Array | string): string {
@@ -28,8 +28,8 @@ export async function forgedRows(file: string): Promise<{ readonly bytes: Buffer
 export async function plant(
   directory: string,
   rows: string,
-  { lines, like, ...changes }: Partial<Manifest> & { readonly lines: string; readonly like: Manifest },
-): Promise<Manifest> {
+  { lines, like, ...changes }: Partial<RowsManifest> & { readonly lines: string; readonly like: RowsManifest },
+): Promise<RowsManifest> {
   const bytes = zstdCompressSync(lines)
   const path = manifestOf(rows)
   const manifest = {
@@ -38,7 +38,7 @@ export async function plant(
     ...changes,
     manifest: path,
     file: {
-      ...like.file!,
+      ...like.file,
       path: rows,
       day: rows.slice('audit_logs/'.length, 'audit_logs/2026/01/01'.length).replaceAll('/', '-'),
       rows: lines.split('\n').length - 1,
@@ -47,7 +47,7 @@ export async function plant(
       fileBytes: bytes.length,
       fileSha256: sumOf(bytes),
     },
-  } as unknown as Manifest
+  } as unknown as RowsManifest
   await mkdir(join(directory, dirname(rows)), { recursive: true })
   await writeFile(join(directory, rows), bytes)
   await writeFile(join(directory, path), `${JSON.stringify(manifest, null, 2)}\n`)

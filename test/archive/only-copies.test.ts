@@ -52,7 +52,7 @@ async function stepFile({ folder }: Stage, path: string): Promise<StepFile> {
     path,
     manifest,
     sha256: sumOf(await readFile(join(folder.path, manifest))),
-    rows: (await manifestAt(folder.path, manifest)).file!.rows,
+    rows: (await manifestAt(folder.path, manifest)).file.rows,
   }
 }
 

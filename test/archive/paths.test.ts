@@ -197,6 +197,7 @@ test('a manifest that names a file elsewhere, or lies about its own place, is no
   const place = join(folder.path, head!.manifest)
   const honest = await readFile(place)
   const manifest = parseManifest(honest, head!.manifest)!
+  assert.ok(manifest.kind === 'rows')
   const { file } = manifest
   const lies = [
     { ...manifest, manifest: 'audit_logs/2026/01/01/1-1.json' },

@@ -24,7 +24,7 @@ for (const engine of ENGINES) {
     const result = await purged(database, folder.path)
     assert.deepEqual([result.outcome, result.deleted], ['succeeded', 2], String(result.error))
     const [file] = await filesIn(folder.path)
-    assert.equal((await manifestAt(folder.path, manifestOf(file!))).file!.columns.length, columns)
+    assert.equal((await manifestAt(folder.path, manifestOf(file!))).file.columns.length, columns)
     assert.deepEqual((await verified(database, folder.path)).problems, [])
     assert.equal((await restored(database, folder.path)).inserted, 2)
     assert.deepEqual(await contents(outside, 'audit_logs_restored'), before)
@@ -41,7 +41,7 @@ for (const engine of ENGINES) {
     const result = await purged(database, folder.path)
     assert.deepEqual([result.outcome, result.deleted], ['succeeded', 1], String(result.error))
     const [file] = await filesIn(folder.path)
-    const { first, last } = (await manifestAt(folder.path, manifestOf(file!))).file!
+    const { first, last } = (await manifestAt(folder.path, manifestOf(file!))).file
     assert.deepEqual(new Set([first.id, last.id]), new Set(['ä'.repeat(200)]))
     assert.deepEqual((await verified(database, folder.path)).problems, [])
     assert.equal((await restored(database, folder.path)).inserted, 1)

@@ -1,4 +1,4 @@
-import { sha256, type Kept, type Link } from '../format.ts'
+import { removedIn, joinedIn, sha256, type Kept, type Link } from '../format.ts'
 import { kept, parseManifest } from '../manifest.ts'
 import type { ArchiveFolder } from '../store/folder.ts'
 import { refusedIn } from '../store/guarded-tree.ts'
@@ -53,7 +53,7 @@ export async function readChain(folder: ArchiveFolder, paths: readonly ArchivePa
     const next = take(link)
     vouched &&= next !== undefined
     // They stand here, whatever they say comes before them.
-    for (const joined of next?.manifest.joined ?? []) take(joined)
+    for (const joined of next === undefined ? [] : joinedIn(next.manifest)) take(joined)
     // What an altered one says of the one before it is not to be trusted.
     link = next === undefined ? takenUp(left, positionOf(link.manifest)) : next.manifest.previous
   }
@@ -81,10 +81,14 @@ async function readManifests(folder: ArchiveFolder, paths: readonly ArchivePath[
     }
     const manifest = parseManifest(bytes, path)
     if (manifest === undefined) unfit.set(path, { why: 'is not in the chain', sha256: sha256(bytes) })
-    // What was set aside is out of the folder, and out of the chain.
-    else found.set(path, { manifest: { ...kept(manifest), setAside: [] }, sha256: sha256(bytes) })
+    else found.set(path, { manifest: inChain(kept(manifest)), sha256: sha256(bytes) })
   }
   return { found, unfit }
+}
+
+/** What was set aside is out of the folder, and out of the chain. */
+function inChain(manifest: Kept): Kept {
+  return manifest.kind === 'reconciled' ? { ...manifest, setAside: [] } : manifest
 }
 
 function newestFirst(a: Found, b: Found): number {
@@ -103,5 +107,5 @@ function takenUp(left: ReadonlyMap<ArchivePath, Found>, below: number): Link | n
 
 /** The manifests of files whose time had come. */
 export function removedBy(links: readonly Found[]): ReadonlySet<ArchivePath> {
-  return new Set(links.flatMap(({ manifest }) => manifest.removed ?? []))
+  return new Set(links.flatMap(({ manifest }) => removedIn(manifest)))
 }

@@ -1,5 +1,5 @@
 import type { Query } from '../../database/query.ts'
-import type { RowsFile } from '../format.ts'
+import { fileIn, type RowsFile } from '../format.ts'
 import { judgeInHand } from '../in-hand.ts'
 import type { ArchiveRecord, ArchiveState } from '../state.ts'
 import { pathsOf } from '../step.ts'
@@ -54,7 +54,10 @@ async function lookOnce({ database, record, folder }: LookOptions): Promise<Look
   const problems = [...misplaced, ...chain.problems, ...chain.strays]
   const expired = removedBy(chain.links)
   const filesOf = (links: readonly Found[], lawful: ReadonlySet<ArchivePath>): RowsFile[] => {
-    const files = links.flatMap(({ manifest: { file } }) => (file === undefined || inHand.has(file.path) ? [] : [file]))
+    const files = links.flatMap(({ manifest }) => {
+      const file = fileIn(manifest)
+      return file === undefined || inHand.has(file.path) ? [] : [file]
+    })
     for (const { path } of files) if (!present.has(path) && !lawful.has(manifestOf(path))) problems.push(`${path}: is missing`)
     return files.filter(({ path }) => present.has(path))
   }

@@ -130,11 +130,9 @@ async function chosenFiles({ database, record, folder, files, from, to }: Restor
   const settled = isKnown ? paths.filter((path) => !inHand.has(path) && positionOf(path) <= state.position) : paths
   const chain = await readChain(folder, settled, isKnown ? state.head : 'newest')
   const expired = removedBy(chain.links)
-  const all = chain.links.flatMap(({ manifest: { file, ...rest }, sha256 }): WithRows[] =>
-    file === undefined ? [] : [{ ...rest, file, sha256 }],
-  )
-  const unvouched = chain.unvouched.flatMap(({ manifest: { file, manifest } }) =>
-    file === undefined ? [] : [{ manifest, file, problem: `${manifest}: ${UNVOUCHED}` }],
+  const all = chain.links.flatMap(({ manifest, sha256 }): WithRows[] => (manifest.kind === 'rows' ? [{ ...manifest, sha256 }] : []))
+  const unvouched = chain.unvouched.flatMap(({ manifest: kept }) =>
+    kept.kind === 'rows' ? [{ manifest: kept.manifest, file: kept.file, problem: `${kept.manifest}: ${UNVOUCHED}` }] : [],
   )
   const named = files.map((name) => {
     const isNamed = (each: { readonly file: RowsFile; readonly manifest: string }): boolean =>

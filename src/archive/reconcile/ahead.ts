@@ -1,5 +1,5 @@
 import { damaged } from '../damage.ts'
-import { sha256, type Link, type RowsFile, type Source } from '../format.ts'
+import { setAsideIn, joinedIn, fileIn, sha256, type Link, type RowsFile, type Source } from '../format.ts'
 import { kept, parseManifest } from '../manifest.ts'
 import { readChain, removedBy, type Chain, type Found } from '../read/chain.ts'
 import { alterationOf } from '../read/read-rows.ts'
@@ -67,7 +67,7 @@ export async function readAhead(folder: ArchiveFolder, state: ArchiveState, sour
   const removed = removedBy(found)
   const links: AheadLink[] = []
   for (const link of found) {
-    const { file } = link.manifest
+    const file = fileIn(link.manifest)
     const problem =
       file === undefined || removed.has(link.manifest.manifest) ? undefined : await alterationOf(folder.inHand(), file, stopping)
     const isMissing = problem === `${file?.path}: is missing`
@@ -108,7 +108,7 @@ function* unbelieved(found: readonly Found[], { known, state, source }: Knowledg
   const believed = new Map<string, string>(known.links.map(({ manifest, sha256: sum }) => [manifest.manifest, sum]))
   const unread = new Set<string>(found.map(({ manifest }) => manifest.manifest))
   for (const { manifest: link } of found)
-    for (const { manifest, sha256: sum } of [...(link.joined ?? []), ...(link.setAside ?? [])])
+    for (const { manifest, sha256: sum } of [...joinedIn(link), ...setAsideIn(link)])
       if (!believed.has(manifest)) believed.set(manifest, sum)
   for (const { manifest: link, sha256: sum } of found) {
     const { manifest, previous } = link
@@ -146,6 +146,6 @@ function removalsNotCarriedOut(found: readonly Found[], present: ReadonlySet<Arc
 }
 
 function isForked(found: readonly Found[]): boolean {
-  const before = found.flatMap(({ manifest: { file, previous } }) => (file === undefined ? [] : [previous?.manifest]))
+  const before = found.flatMap(({ manifest: { kind, previous } }) => (kind === 'rows' ? [previous?.manifest] : []))
   return new Set(before).size < before.length
 }

@@ -1,7 +1,7 @@
 import { formatDay, formatTime, type EpochMs } from '../../time/clock.ts'
 import { readSummary } from '../archive-summary.ts'
 import type { Archive } from '../archive.ts'
-import { MOST_LINKS, FORMAT, NO_RUN, sha256, type Link, type Manifest, type RowsFile } from '../format.ts'
+import { fileIn, MOST_LINKS, FORMAT, NO_RUN, sha256, type ReconciledManifest, type Link, type RowsFile } from '../format.ts'
 import { columnsOf, manifestText } from '../manifest.ts'
 import { rangesText } from '../ranges.ts'
 import { removedBy } from '../read/chain.ts'
@@ -122,8 +122,8 @@ async function rewritten(
 
 function reconciledManifest(
   { source, options }: Archive,
-  links: Pick<Manifest, 'position' | 'previous' | 'joined' | 'setAside'>,
-): Manifest {
+  links: Pick<ReconciledManifest, 'position' | 'previous' | 'joined' | 'setAside'>,
+): ReconciledManifest {
   const { program, now } = options
   return {
     format: FORMAT,
@@ -151,9 +151,10 @@ async function growthTo(
   const { database } = options
   const before = await readSummary(database, database.named(ARCHIVES), source.table)
   const removed = removedBy([...known.links, ...links])
-  const kept = known.links.flatMap(({ manifest: { file, manifest } }) =>
-    file === undefined || removed.has(manifest) || !present.has(file.path) ? [] : [file],
-  )
+  const kept = known.links.flatMap(({ manifest }) => {
+    const file = fileIn(manifest)
+    return file === undefined || removed.has(manifest.manifest) || !present.has(file.path) ? [] : [file]
+  })
   const all = [...kept, ...joined]
   return {
     rows: all.reduce((sum, file) => sum + file.rows, written.rows) - before.rows,

@@ -1,7 +1,7 @@
 import type { RowLines, StoredColumn } from '../../database/exporting.ts'
 import { DAY, formatDay, formatTime, type EpochMs } from '../../time/clock.ts'
 import { concurrently } from '../concurrently.ts'
-import { FORMAT, sha256, type DescribedFile, type Link, type Manifest, type Source } from '../format.ts'
+import { FORMAT, sha256, type DescribedFile, type Link, type RowsManifest, type Source } from '../format.ts'
 import { manifestText } from '../manifest.ts'
 import type { Step, StepFile } from '../step.ts'
 import type { ArchiveFolder } from '../store/folder.ts'
@@ -99,7 +99,7 @@ export class DayFiles {
       const text = manifestText(manifest)
       texts.push([manifest.manifest, text])
       previous = { manifest: manifest.manifest, sha256: sha256(text) }
-      files.push({ ...previous, path: manifest.file!.path, rows: manifest.file!.rows })
+      files.push({ ...previous, path: manifest.file.path, rows: manifest.file.rows })
     }
     await concurrently(MOST_ENDING, texts, ([path, text]) => folder.write(path, text))
     await folder.syncWriting()
@@ -152,7 +152,7 @@ export class DayFiles {
     file.written = await file.writer.finish()
   }
 
-  #manifestOf({ index, day, path, written }: DayFile, previous: Link | null): Manifest {
+  #manifestOf({ index, day, path, written }: DayFile, previous: Link | null): RowsManifest {
     const { source, run, program, columns, cutoff, retentionMs, now, position } = this.#options
     const file: DescribedFile = {
       path,

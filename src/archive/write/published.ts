@@ -25,8 +25,10 @@ async function compare(folder: ArchiveFolder, { files }: Step): Promise<void> {
     const bytes = await folder.read(path)
     if (bytes === undefined) throw archiveFailed(`${folder.absolute(path)} was written, and is gone`)
     if (sha256(bytes) !== sum) throw damaged(`${folder.absolute(path)} is not what was just put there. ${SHARED}`)
-    const file = parseManifest(bytes, path)?.file
-    if (file?.path !== rows) throw damaged(`${folder.absolute(path)} does not describe the file that the database says`)
+    const manifest = parseManifest(bytes, path)
+    const file = manifest?.kind === 'rows' ? manifest.file : undefined
+    if (manifest === undefined || file?.path !== rows)
+      throw damaged(`${folder.absolute(path)} does not describe the file that the database says`)
     const problem = file === undefined ? undefined : await alterationOf(folder, file)
     if (problem !== undefined) throw damaged(`${join(folder.root, problem)}, and was just put there. ${SHARED}`)
   }

@@ -18,9 +18,9 @@ export async function listArchive(
   const { links } = await readChain(folder, paths, position > 0 ? head : 'newest')
   const files = links
     .flatMap(({ manifest }) =>
-      manifest.file === undefined || !paths.includes(manifest.file.path)
-        ? []
-        : [{ ...manifest.file, run: manifest.run, written: manifest.written }],
+      manifest.kind === 'rows' && paths.includes(manifest.file.path)
+        ? [{ ...manifest.file, run: manifest.run, written: manifest.written }]
+        : [],
     )
     .toReversed()
   if (json) host.print(jsonDocument({ directory: folder.root, files }))
