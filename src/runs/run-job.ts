@@ -1,11 +1,14 @@
 import type { DatabaseError } from '../database/database-error.ts'
 import { exitCodeOf, messageOf } from '../errors.ts'
-import { beginRun } from './begin-run.ts'
+import { JUMP_MS } from '../purge/safety.ts'
+import type { EpochMs } from '../time/clock.ts'
 import { isSafetyStop, purgeWork, type Account, type Ending } from './purge-work.ts'
+import { claimRun, type Claim } from './recorded-run.ts'
 import type { ArchivedByRun, RunResult } from './result.ts'
 import type { RunContext, RunRequest } from './run-context.ts'
-import type { RunCounts } from './run-records.ts'
-import type { Run } from './run.ts'
+import { RUNS, precedentOf, type Precedent, type RunCounts } from './run-records.ts'
+import { unrecordedRun, type Run } from './run.ts'
+import { withRetry } from './with-retry.ts'
 
 /**
  * The bracket around the work of one job: takes the lease and opens the run's row, has the work done, closes the row and gives the lease back.
@@ -49,6 +52,17 @@ export async function runJob(context: RunContext, request: RunRequest): Promise<
     // The next holder of the lease closes what is left open in the history.
     return result(ending.outcome === 'succeeded' ? endingOf(error, request) : ending, { archived })
   }
+}
+
+/** A dry run takes no lease and leaves no trace, and neither does a run where there are no tables for that. */
+async function beginRun(context: RunContext, request: RunRequest): Promise<Claim> {
+  const { database, clock, recorded } = context
+  const { job, trigger, slot, stopping, dryRun } = request
+  if (recorded && !dryRun) return claimRun(context, { job: job.name, trigger, slot, stopping })
+  const precedent = async (now: EpochMs): Promise<Precedent | undefined> =>
+    recorded ? precedentOf(database, database.named(RUNS), job.name, now, JUMP_MS) : undefined
+  const run = await withRetry({ database, clock, stopping }, () => unrecordedRun(database, clock, precedent))
+  return { kind: 'run', run }
 }
 
 interface OnRecord {

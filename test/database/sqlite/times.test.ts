@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import * as fc from 'fast-check'
-import { shapeOf } from '../../../src/database/sqlite/shape.ts'
+import { shapeOf } from '../../../src/database/sqlite/purging/unreadable-rows.ts'
 import { Cutoff, readText, type StoredTime } from '../../../src/database/sqlite/times.ts'
 
 const NOON = Date.parse('2026-08-25T12:00:00Z')

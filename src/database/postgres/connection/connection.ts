@@ -2,9 +2,9 @@ import { SECOND } from '../../../time/clock.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { DatabaseListener } from '../../database.ts'
 import type { Query, Result, Transaction, Value } from '../../query.ts'
+import { EQ } from '../exact.ts'
 import { codeOf, databaseError } from '../postgres-errors.ts'
 import { connectPatiently, tellingOnce, type FailedTry, type Target } from './connect.ts'
-import { contentionSql, type Contention } from './contention.ts'
 import type { Driver, DriverResult } from './driver.ts'
 
 export interface TransactionStyle {
@@ -103,7 +103,7 @@ export class Connection implements Query {
           query: async <Row>(sql: string, values?: readonly Value[]) => resultOf(await run<Row>(sql, values)),
         })
         const look = style.watched && clock.monotonicMs() - startedMs > WORTH_A_LOOK_MS
-        const ended = await run<Contention>(look ? `${contentionSql}; COMMIT` : 'COMMIT')
+        const ended = await run<Contention>(look ? `${CONTENTION}; COMMIT` : 'COMMIT')
         waitedFor = look && ended[0]?.rows[0]?.waited_for === true
         // The server answers COMMIT with ROLLBACK, and no error, where a statement has failed before.
         if (ended.at(-1)?.command === 'ROLLBACK')
@@ -249,4 +249,17 @@ const ROLLBACK_MS = 5 * SECOND
 function resultOf<Row>(results: readonly DriverResult<Row>[]): Result<Row> {
   const last = results.at(-1)
   return { rows: last?.rows ?? [], changed: last?.rowCount ?? 0 }
+}
+
+/**
+ * Whether another session waits for a lock of ours: asked within the transaction, since afterwards nobody does. Only sessions that wait for some
+ * lock are looked at closely; sessions of other roles are seen only by members of pg_read_all_stats.
+ */
+const CONTENTION = `SELECT EXISTS (
+  SELECT FROM pg_catalog.pg_stat_activity AS other
+  WHERE other.wait_event_type ${EQ} 'Lock' AND pg_catalog.pg_backend_pid() ${EQ} ANY (pg_catalog.pg_blocking_pids(other.pid))
+) AS waited_for`
+
+interface Contention {
+  readonly waited_for: boolean
 }

@@ -1,7 +1,7 @@
-import { shapeOf } from '../shape.ts'
 import type { StoredTime } from '../times.ts'
 
 const MOST_SHAPES = 3
+const LONGEST_SHAPE = 30
 
 /** Counts what is kept because it is not a time. */
 export class UnreadableRows {
@@ -29,4 +29,13 @@ export class UnreadableRows {
     for (const shape of [...this.shapes, ...other.shapes].slice(0, MOST_SHAPES)) sum.#shapes.add(shape)
     return sum
   }
+}
+
+/** What an unreadable time looks like, without its content: digits as 9, letters as a. */
+export function shapeOf(value: StoredTime): string {
+  if (value instanceof Uint8Array) return 'a BLOB'
+  if (value === '') return 'empty text'
+  const text = String(value)
+  const shape = text.slice(0, LONGEST_SHAPE).replace(/\p{L}/gu, 'a').replace(/\p{N}/gu, '9')
+  return text.length > LONGEST_SHAPE ? `${shape}…` : shape
 }
