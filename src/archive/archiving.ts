@@ -28,8 +28,8 @@ export class Archiving implements Slices {
   async next(size: number, after: Slice | undefined): Promise<Slice | undefined> {
     const before = after instanceof ArchivedSlice ? after : undefined
     let left = before?.part === this.#part ? (before?.left ?? this.#part?.rows ?? 0) : (this.#part?.rows ?? 0)
-    if (this.#part === undefined || this.#part.spoiled || left <= 0) {
-      this.#part = undefined
+    if (this.#part === undefined || this.#part.state === 'spoiled' || left <= 0) {
+      this.#close()
       await settle(this.#archive)
       this.#part = await this.#archive.writePart(this.#rows, before?.slice)
       if (this.#part === undefined) return undefined
@@ -37,14 +37,19 @@ export class Archiving implements Slices {
     }
     // No further than the part goes: so many rows of it lie behind `after`.
     const slice = await this.#rows.next(Math.min(size, left), before?.slice)
-    return slice === undefined ? undefined : new ArchivedSlice(this.#archive, this.#part, () => this.#part, slice, left)
+    return slice === undefined ? undefined : new ArchivedSlice(this.#archive, this.#part, slice, left)
   }
 
   /** What is in the archive then is exactly what was deleted. */
   async finish(): Promise<void> {
-    this.#part = undefined
+    this.#close()
     await this.#archive.dropDraft()
     await settle(this.#archive)
+  }
+
+  #close(): void {
+    if (this.#part !== undefined) this.#part.state = 'closed'
+    this.#part = undefined
   }
 }
 
@@ -52,15 +57,13 @@ class ArchivedSlice implements Slice {
   readonly part: Part
   readonly slice: ExportedSlice
   readonly #archive: Archive
-  readonly #inHand: () => Part | undefined
   /** Of the part, when this slice was chosen. */
   readonly #leftBefore: number
   #tally: Tally | undefined
 
-  constructor(archive: Archive, part: Part, inHand: () => Part | undefined, slice: ExportedSlice, leftBefore: number) {
+  constructor(archive: Archive, part: Part, slice: ExportedSlice, leftBefore: number) {
     this.#archive = archive
     this.part = part
-    this.#inHand = inHand
     this.slice = slice
     this.#leftBefore = leftBefore
   }
@@ -82,7 +85,7 @@ class ArchivedSlice implements Slice {
     const { part } = this
     const { record } = this.#archive
     // A second try at rows that were locked comes when their part is settled: they wait for the next run.
-    if (this.#inHand() !== part) return { affected: 0, locked: this.#tally?.locked ?? 0 }
+    if (part.state === 'closed') return { affected: 0, locked: this.#tally?.locked ?? 0 }
     const [{ step, removed: text }] = await Promise.all([record.load(tx), this.#mustBeThere()])
     if (step?.files[0]?.manifest !== part.step.files[0]?.manifest) throw this.#spoiled('the files in hand are no longer those of this run')
     const removed = readRanges(text, part.rows)
@@ -115,7 +118,7 @@ class ArchivedSlice implements Slice {
   }
 
   #spoiled(why: string): DatabaseError {
-    this.part.spoiled = true
+    this.part.state = 'spoiled'
     return new DatabaseError('busy', `${why}; nothing of this batch was deleted, and it is archived and tried again`)
   }
 }

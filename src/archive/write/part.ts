@@ -7,8 +7,8 @@ import type { Placed } from './day-files.ts'
 export class Part {
   readonly step: Step
   readonly rows: number
-  /** Something in it is not as it was: it must be settled and written again. */
-  spoiled = false
+  /** `spoiled`: something in it is not as it was, so that it must be settled and written again. `closed`: no row of it is deleted any more. */
+  state: 'open' | 'spoiled' | 'closed' = 'open'
   readonly #places: Places
 
   constructor(step: Step, places: Places) {
