@@ -3,13 +3,13 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { auditLogs, count, intercepted, migrated, opened } from '../runs/support.ts'
-import { ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES } from '../support/engines.ts'
 import { filesIn, freshFolder, purged, restored, verified } from './support.ts'
 
 /** Rows a minute apart: of four days. */
 const ROWS = 5_000
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: whoever verifies or restores while a run archives, or after it died, finds nothing wrong`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import type { RowsManifest } from '../../src/archive/format.ts'
 import { auditLogs, count, migrated, type Fixture } from '../runs/support.ts'
 import { command } from '../support/command.ts'
-import { ENGINES, sqliteDatabase } from '../support/engines.ts'
+import { BOTH_ENGINES, ENGINES, sqliteDatabase } from '../support/engines.ts'
 import { filesIn, freshFolder, purged, recordOf, restored, verified, type Folder } from './support.ts'
 
 interface Archived extends AsyncDisposable {
@@ -54,7 +54,7 @@ function manifestOf(file: string): string {
   return file.replace('.ndjson.zst', '.json')
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: a byte flipped in a file is named, and the file is not restored`, async () => {
     await using archived = await archivedDays(engine)
     const file = archived.files[1]!

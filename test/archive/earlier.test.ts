@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { zstdDecompressSync } from 'node:zlib'
 import { count, opened } from '../runs/support.ts'
 import { command, events } from '../support/command.ts'
-import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { BOTH_ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { archivedOnce, freshFolder } from './support.ts'
 
 /**
@@ -23,7 +23,7 @@ interface Earlier {
 
 const ROWS = 2_400
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   for (const state of ['whole', 'crashed'] as const) {
     test(`${engine.name}: a database and an archive of before, ${state}, are taken up by status, a run, verify and restore`, async () => {
       await using outside = await engine.fresh()

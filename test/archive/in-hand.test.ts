@@ -6,7 +6,7 @@ import { zstdDecompressSync } from 'node:zlib'
 import { MaintenanceError } from '../../src/errors.ts'
 import { DAY } from '../../src/time/clock.ts'
 import { auditLogs, intercepted, migrated, type Fixture } from '../runs/support.ts'
-import { ENGINES, type TestEngine } from '../support/engines.ts'
+import { BOTH_ENGINES, type TestEngine } from '../support/engines.ts'
 import { forgedRows, manifestAt, manifestOf, plant } from './forge.ts'
 import { reconciled } from './restorable.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
@@ -86,7 +86,7 @@ async function goesOn({ fixture: { database, outside }, folder, ids }: CutOff): 
   await archivedOnce(database, outside, folder.path, ids)
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: a file in hand that is exchanged after a crash is not built on: rows that are deleted are in no other`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const [path = ''] = crashed.paths

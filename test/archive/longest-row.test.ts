@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LONGEST_ROW_BYTES } from '../../src/archive/format.ts'
 import { command } from '../support/command.ts'
-import { ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES } from '../support/engines.ts'
 import { contents, filesIn, freshFolder } from './support.ts'
 
 /** What the documented container of an archive has. */
@@ -23,7 +23,7 @@ const CONTENTS = [
   { what: 'control characters', prefix: '', character: '\u0001', bytes: 6 },
 ] as const
 
-for (const engine of ENGINES.filter(({ name }) => name === 'sqlite' || name.endsWith('18'))) {
+for (const engine of BOTH_ENGINES.filter(({ name }) => name === 'sqlite' || name.endsWith('18'))) {
   for (const { what, prefix, character, bytes } of CONTENTS) {
     const title = `${engine.name}: the longest row, of ${what}, is archived, verified and restored in the documented container`
     test(title, { skip: process.platform === 'linux' ? false : 'memory is told by /proc' }, async (context) => {

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import type { Step } from '../../src/archive/step.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import { auditLogs, intercepted, migrated, type Fixture } from '../runs/support.ts'
-import { ENGINES, type TestEngine } from '../support/engines.ts'
+import { BOTH_ENGINES, type TestEngine } from '../support/engines.ts'
 import { manifestAt, manifestOf, sumOf } from './forge.ts'
 import { reconciled } from './restorable.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
@@ -97,7 +97,7 @@ async function stopsAndReconciles(stage: Stage, told: RegExp): Promise<void> {
 
 const NO_HEAD = { head: null, head_file: null }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: a step that says of every file of the chain that none of its rows is deleted removes no file`, async () => {
     await using stage = await archived(engine)
     const files = await Promise.all(stage.files.map((path) => stepFile(stage, path)))

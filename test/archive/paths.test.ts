@@ -7,7 +7,7 @@ import { parseManifest } from '../../src/archive/manifest.ts'
 import { dayOf, manifestOf, parsePath, pathOf, positionOf, ROWS_SUFFIX, rowsOf } from '../../src/archive/store/path.ts'
 import { parseStep } from '../../src/archive/stored-step.ts'
 import { auditLogs, count, migrated } from '../runs/support.ts'
-import { ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES, ENGINES } from '../support/engines.ts'
 import { filesIn, freshFolder, purged, recordOf, restored, verified } from './support.ts'
 
 /** Each is the place of no file of `audit_logs`, whatever it looks like. */
@@ -142,7 +142,7 @@ test('a step that is none is refused, whatever it is instead', () => {
   assert.throws(() => parseStep('{', 'audit_logs'), { code: 'ARCHIVE_DAMAGED' })
 })
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: files in hand that lie outside the archive are left alone, and the run says so and deletes nothing`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()

@@ -7,7 +7,7 @@ import type { Database } from '../../src/database/database.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import { DAY } from '../../src/time/clock.ts'
 import { auditLogs, count, intercepted } from '../runs/support.ts'
-import { ENGINES, type TestEngine } from '../support/engines.ts'
+import { BOTH_ENGINES, type TestEngine } from '../support/engines.ts'
 import { forgedRows, manifestAt, manifestOf, plant } from './forge.ts'
 import { reconciled, restorable, type Restorable } from './restorable.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
@@ -103,7 +103,7 @@ async function goesOn(stage: Stage, keptMs?: number): Promise<void> {
   await stage.base.with((database) => archivedOnce(database, stage.base.outside, stage.folder.path, stage.ids))
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: a database that is restored from before: files whose rows are all there again are set aside`, async () => {
     await using stage = await staged(engine)
     await stage.add(40, 104)

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { auditLogs, count, migrated } from '../runs/support.ts'
-import { ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES } from '../support/engines.ts'
 import { freshFolder, purged, restored } from './support.ts'
 
 const INTO = 'audit_logs_restored'
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   for (const when of ['BEFORE INSERT', 'AFTER INSERT'] as const)
     test(`${engine.name}: rows that a trigger ${when} takes away are not said to be restored`, async () => {
       await using fixture = await migrated(engine)
@@ -36,7 +36,7 @@ for (const engine of ENGINES) {
   })
 }
 
-for (const engine of ENGINES.filter(({ name }) => name === 'sqlite'))
+for (const engine of BOTH_ENGINES.filter(({ name }) => name === 'sqlite'))
   for (const conflict of ['REPLACE', 'IGNORE'])
     test(`${engine.name}: where a constraint of the table says ON CONFLICT ${conflict}, no other row goes, and none is said to be restored`, async () => {
       await using fixture = await migrated(engine)

@@ -7,7 +7,7 @@ import type { Acceptance } from '../../src/purge/safety.ts'
 import { DAY } from '../../src/time/clock.ts'
 import { ahead, auditLogs, count, migrated, opened, type Fixture, type Told } from '../runs/support.ts'
 import { CHECKOUT } from '../shipping/checkout.ts'
-import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { BOTH_ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { filesIn, freshFolder, purged, verified } from './support.ts'
 
 const YEAR = 365 * DAY
@@ -44,7 +44,7 @@ async function files(directory: string): Promise<number> {
   return (await filesIn(directory)).length
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: an archive retention lowered from 365d to 91d stops the removal of files alone, until a person accepts it`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()

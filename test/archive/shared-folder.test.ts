@@ -8,7 +8,7 @@ import { pathOf } from '../../src/archive/store/path.ts'
 import { moveTo } from '../../src/archive/store/place.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import { auditLogs, count, intercepted, migrated } from '../runs/support.ts'
-import { ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES } from '../support/engines.ts'
 import { archivedOnce, archivedRows, freshFolder, idsOf, purged, recordOf } from './support.ts'
 
 const UID = process.getuid?.()
@@ -19,7 +19,7 @@ function noLinks(): Promise<never> {
   return Promise.reject(Object.assign(new Error('EPERM: operation not permitted, link'), { code: 'EPERM' }))
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: two databases that purge into one folder at the same moment: neither loses a row, and one says that they share it`, async () => {
     await using a = await migrated(engine)
     await using b = await migrated(engine)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { command, type Ended } from '../support/command.ts'
-import { ENGINES, type TestDatabase } from '../support/engines.ts'
+import { BOTH_ENGINES, ENGINES, type TestDatabase } from '../support/engines.ts'
 import { freshFolder } from './support.ts'
 
 type Engine = (typeof ENGINES)[number]
@@ -53,7 +53,7 @@ function longText({ name }: Engine, unit: string, bytes = LONG_BYTES): string {
   return name === 'sqlite' ? `replace(hex(zeroblob(${times})), '00', '${unit}')` : `repeat('${unit}', ${times})`
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: maintenance_runs.error of 32 MiB in each row is told as too long by history and status, in bounded memory`, async () => {
     await using worked = await archived(engine)
     await worked.outside.sql(`UPDATE maintenance_runs SET error = ${longText(engine, 'ee')}, worker = ${longText(engine, 'ww')}`)

@@ -4,7 +4,7 @@ import { RetentionRecord } from '../../src/archive/archive-retention.ts'
 import { NO_RUN } from '../../src/archive/format.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import { auditLogs, count, migrated } from '../runs/support.ts'
-import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { BOTH_ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { archivedOnce, freshFolder, idsOf, purged, recordOf } from './support.ts'
 
 interface Planted {
@@ -66,7 +66,7 @@ const BENT: readonly Planted[] = [
   },
 ]
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   for (const planted of BENT) {
     const { table, when, does = 'nothing is written', only = 'any' } = planted
     test(`${engine.name}: ${when} on ${table} (${only}): ${does}: no row is deleted, and the next run has them all once`, async () => {
@@ -115,7 +115,7 @@ for (const engine of ENGINES) {
   })
 }
 
-for (const engine of ENGINES.filter(({ name }) => name !== 'sqlite'))
+for (const engine of BOTH_ENGINES.filter(({ name }) => name !== 'sqlite'))
   test(`${engine.name}: a rule that does nothing instead of what is written is found too`, async () => {
     for (const [table, event] of [
       [ARCHIVES, 'UPDATE'],

@@ -8,11 +8,11 @@ import { readArchive } from '../../src/status/archive-status.ts'
 import { readJob } from '../../src/status/job-status.ts'
 import { DAY, hostClock } from '../../src/time/clock.ts'
 import { AUDIT_LOGS, auditLogs, intercepted, migrated, opened, run, type Fixture } from '../runs/support.ts'
-import { ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES } from '../support/engines.ts'
 import { insertWith, many } from './large-rows.ts'
 import { archivedOnce, filesIn, freshFolder, idsOf, purged, restored, verified } from './support.ts'
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: a row that the archive does not take is kept, counted and named, and all others go`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { command, start } from '../support/command.ts'
-import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { BOTH_ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { onTerminal, WITHOUT_TERMINAL } from '../support/terminal.ts'
 import { freshFolder } from '../archive/support.ts'
 
@@ -65,7 +65,7 @@ async function hostileDatabase(engine: TestEngine): Promise<TestDatabase> {
   return database
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   describe(`texts of a hostile database, with ${engine.name}`, () => {
     it('move nothing on a terminal and begin no line', { skip: WITHOUT_TERMINAL }, async () => {
       await using database = await hostileDatabase(engine)

@@ -5,9 +5,9 @@ import { test } from 'node:test'
 import { filesIn, freshFolder } from '../archive/support.ts'
 import { auditLogs, count } from '../runs/support.ts'
 import { command, events } from '../support/command.ts'
-import { ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES, ENGINES } from '../support/engines.ts'
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: archive, verify, list and restore from the command line`, async () => {
     await using outside = await engine.fresh()
     await using folder = await freshFolder()

@@ -9,7 +9,7 @@ import { JOBS } from '../../src/catalogue.ts'
 import { METRICS } from '../../src/observe/metric-definitions.ts'
 import { freshFolder } from '../archive/support.ts'
 import { command, start, type Line, type Running } from '../support/command.ts'
-import { ENGINES, sqliteDatabase } from '../support/engines.ts'
+import { BOTH_ENGINES, sqliteDatabase } from '../support/engines.ts'
 import { samplesOf, total } from '../support/exposition.ts'
 
 const PROMTOOL = spawnSync('promtool', ['--version']).error === undefined
@@ -35,7 +35,7 @@ interface StatusJson {
   readonly archive: { readonly enabled: boolean; readonly rows: number; readonly verification: { readonly sound: boolean } | null }
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: after a run every metric is there, and the counters say what the log and the record say`, async (t) => {
     await using database = await engine.fresh()
     const every = Object.fromEntries(JOBS.map((job) => [`${job.environment}_SCHEDULE`, '* * * * * *']))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'node:test'
 import { command, start, type Running } from '../support/command.ts'
-import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { BOTH_ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 
 /** `npm run test:long` has a million. */
 const ROWS = Number(process.env['INTERRUPTED_ROWS'] ?? 150_000)
@@ -40,7 +40,7 @@ async function inTheMiddle(database: TestDatabase, running: Running): Promise<nu
   }
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: --run-now told to stop in the middle exits 143 within two seconds, and the next run finishes the work`, async () => {
     await using database = await withBacklog(engine, ROWS)
     const running = start(['--run-now', '--job', 'purge-audit-logs'], { env: { DATABASE_URL: database.url } })

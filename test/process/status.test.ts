@@ -7,7 +7,7 @@ import { freshFolder } from '../archive/support.ts'
 import { auditLogs } from '../runs/support.ts'
 import { command, events, type Ended } from '../support/command.ts'
 import { freshSqliteFile } from '../support/databases.ts'
-import { ENGINES, type TestDatabase } from '../support/engines.ts'
+import { BOTH_ENGINES, type TestDatabase } from '../support/engines.ts'
 
 const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true })
 const validStatus = ajv.compile(await schema('status'))
@@ -62,7 +62,7 @@ interface Status {
   }
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: status and history answer as their schemas say, before the first run, after it, and after a failure`, async () => {
     await using database = await engine.fresh()
     const before = statusIn(await ask(database, 'status --json'))
@@ -122,7 +122,7 @@ for (const engine of ENGINES) {
   })
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: status and history tell of the archive, as their schemas say and for people`, async () => {
     await using database = await engine.fresh()
     await using folder = await freshFolder()

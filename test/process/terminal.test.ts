@@ -4,7 +4,7 @@ import { JOBS } from '../../src/catalogue.ts'
 import { freshFolder } from '../archive/support.ts'
 import { auditLogs, expiredSessions } from '../runs/support.ts'
 import { command } from '../support/command.ts'
-import { ENGINES, sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { BOTH_ENGINES, ENGINES, sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { onTerminal, WITHOUT_TERMINAL, type Shown, type TerminalOptions } from '../support/terminal.ts'
 
 // oxlint-disable-next-line no-control-regex
@@ -32,7 +32,7 @@ function plain({ sent }: Shown): string {
   return sent.replaceAll('\r\n', '\n')
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   describe(`--run-now on a terminal, with ${engine.name}`, AT, () => {
     for (const columns of [40, 80, 120]) {
       it(`shows a bar for each job and a table, in ${columns} columns`, async () => {
@@ -171,7 +171,7 @@ describe('--run-now on a terminal', AT, () => {
 const CHARTS = /expired rows that wait|rows deleted a day|by day/
 const BLOCKS = /[\u2581-\u2590]/
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   describe(`charts, with ${engine.name}`, AT, () => {
     for (const columns of [50, 80, 120]) {
       it(`of what waits and of what was deleted fit in ${columns} columns`, async () => {

@@ -6,14 +6,14 @@ import { test } from 'node:test'
 import { METRICS } from '../../src/observe/metric-definitions.ts'
 import { auditLogs } from '../runs/support.ts'
 import { command, events, start } from '../support/command.ts'
-import { ENGINES, sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { BOTH_ENGINES, sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { samplesOf, total } from '../support/exposition.ts'
 
 async function expire(database: TestDatabase, engine: TestEngine, token: string): Promise<void> {
   await database.sql(`INSERT INTO sessions (session_token, user_identifier, expires_at) VALUES ($1, 'u', ${engine.moment(-60)})`, [token])
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: one run after the other leaves its metrics in the textfile, and counters go on`, async () => {
     await using folder = await sqliteDatabase()
     await using database = await engine.fresh()
@@ -47,7 +47,7 @@ for (const engine of ENGINES) {
   })
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: what runs archived goes on in the textfile, and the archive's levels are of the end`, async () => {
     await using folder = await sqliteDatabase()
     await using database = await engine.fresh()

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { doneUntil } from '../../src/runs/last-run.ts'
 import { DAY, hostClock } from '../../src/time/clock.ts'
-import { ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES } from '../support/engines.ts'
 import { AUDIT_LOGS, auditLogs, count, expiredSessions, intercepted, migrated, opened, run, SESSIONS, stored } from './support.ts'
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: every run is on record with what it did, also one that deleted nothing`, async () => {
     await using fixture = await migrated(engine)
     await auditLogs(fixture.outside, engine, 5, 91)

@@ -5,7 +5,7 @@ import type { Database } from '../../src/database/database.ts'
 import type { Pressure } from '../../src/database/purging.ts'
 import type { JobBatch, JobStart, RunListener } from '../../src/runs/run-context.ts'
 import { hostClock, SECOND, type Clock } from '../../src/time/clock.ts'
-import { ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES } from '../support/engines.ts'
 import { expiredSessions, intercepted, migrated, run } from './support.ts'
 
 const ROWS = 1_200
@@ -56,7 +56,7 @@ function pressed(database: Database, looks: readonly Partial<Pressure>[]): Datab
   return new Proxy(database, { get: (target, name) => (name === 'pressure' ? pressure : Reflect.get(target, name)) as unknown })
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: a run tells of its start, of every batch and of every pause`, async () => {
     await using fixture = await migrated(engine)
     await expiredSessions(fixture.outside, engine, ROWS)

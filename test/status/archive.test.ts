@@ -10,7 +10,7 @@ import { readStatus, statusWithout, type Status, type StatusContext } from '../.
 import { DAY, hostClock } from '../../src/time/clock.ts'
 import { filesIn, freshFolder, purged, recordOf } from '../archive/support.ts'
 import { AUDIT_LOGS, auditLogs, expiredSessions, migrated, run } from '../runs/support.ts'
-import { ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES } from '../support/engines.ts'
 
 function statusOf(database: Database, archive: Partial<StatusContext['archive']>, auditLogsEnabled = true): Promise<Status> {
   return readStatus(database, {
@@ -29,7 +29,7 @@ function statusOf(database: Database, archive: Partial<StatusContext['archive']>
   })
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   describe(`the archive's status on ${engine.name}`, () => {
     it('tells what it holds, how far it is behind and when it was verified', async () => {
       await using fixture = await migrated(engine)

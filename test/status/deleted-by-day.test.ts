@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { deletedByDay, deletedByDaySql, MOST_RUNS, readDeletedByDay, type ReadDeletions } from '../../src/status/deleted-by-day.ts'
 import { DAY, HOUR } from '../../src/time/clock.ts'
 import { migrated } from '../runs/support.ts'
-import { ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES } from '../support/engines.ts'
 import { pastRuns } from './past-runs.ts'
 
 const MIDNIGHT = 20_000 * DAY
@@ -27,7 +27,7 @@ describe('rows deleted by day', () => {
     })
   })
 
-  for (const engine of ENGINES) {
+  for (const engine of BOTH_ENGINES) {
     it(`are read on ${engine.name} as they are on record, also beyond 32 bits`, async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture

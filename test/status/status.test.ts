@@ -11,7 +11,7 @@ import { readStatus, type Status, type StatusContext } from '../../src/status/re
 import { DAY, HOUR, hostClock, MINUTE, SECOND, type Clock } from '../../src/time/clock.ts'
 import { AUDIT_LOGS, auditLogs, expiredSessions, migrated, opened, run, SESSIONS } from '../runs/support.ts'
 import { freshPostgres, freshSqliteFile, POSTGRES_MAJORS } from '../support/databases.ts'
-import { ENGINES, type TestDatabase } from '../support/engines.ts'
+import { BOTH_ENGINES, ENGINES, type TestDatabase } from '../support/engines.ts'
 
 const files = await readMigrationFiles(fileURLToPath(new URL('../..', import.meta.url)))
 
@@ -32,7 +32,7 @@ function jobIn(status: Status, name: string): JobStatus {
   return status.jobs.find(({ job }) => job.name === name)!
 }
 
-for (const engine of ENGINES) {
+for (const engine of BOTH_ENGINES) {
   describe(`the status of a database on ${engine.name}`, () => {
     it('passes over runs of the future, which a clock that was set back has left', async () => {
       await using fixture = await migrated(engine)

@@ -35,6 +35,9 @@ export const ENGINES: readonly TestEngine[] = [
   })),
 ]
 
+/** SQLite and the newest PostgreSQL: for what is the program's own business, and asks nothing of the server that its versions do differently. */
+export const BOTH_ENGINES: readonly TestEngine[] = [ENGINES[0]!, ENGINES.at(-1)!]
+
 /** A new SQLite file, or a copy of one of the gateway's. */
 export async function sqliteDatabase(copied?: string): Promise<TestDatabase & { readonly file: string; readonly folder: string }> {
   const fresh = await freshSqliteFile()
