@@ -11,7 +11,7 @@ import { ENVIRONMENT, HTTP_PORT } from './offered.ts'
 const FOLDER = `${CHECKOUT}deploy/kubernetes/`
 const { version }: { version: string } = JSON.parse(await readFile(`${CHECKOUT}package.json`, 'utf8'))
 /** The pages by path. */
-const served = await readFile(`${CHECKOUT}src/http/site.ts`, 'utf8')
+const served = await readFile(`${CHECKOUT}src/http/routes.ts`, 'utf8')
 const texts = new Map<string, string>()
 for (const file of (await readdir(FOLDER)).toSorted()) texts.set(file, await readFile(`${FOLDER}${file}`, 'utf8'))
 const VOLUME = 'archive-volume.yaml'
