@@ -60,6 +60,11 @@ export function linesOf(error: unknown): readonly string[] {
   return error instanceof MaintenanceError ? error.lines : [messageOf(error)]
 }
 
+/** What the system, a driver or a library calls an error that it threw: foreign errors are told apart by that, never by their words. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
 /** What went wrong, in words. Whoever else wrote them, a driver or the system, gives no password away and brings no lines of its own. */
 export function messageOf(error: unknown): string {
   if (error instanceof MaintenanceError) return error.message

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from 'node:fs'
 import { lstat, open, type FileHandle } from 'node:fs/promises'
+import { codeOf } from './errors.ts'
 
 /** Of a file of settings, a secret, certificates or a migration: far more than any has. */
 export const MOST_GIVEN_BYTES = 2 ** 20
@@ -75,6 +76,6 @@ export function kindOf(found: Kind): string {
 }
 
 function missing(error: unknown): undefined {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+  if (codeOf(error) === 'ENOENT') return undefined
   throw error
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { constants, createZstdDecompress } from 'node:zlib'
 import { LONG_BYTES } from '../../database/exporting/json-text.ts'
-import { messageOf } from '../../errors.ts'
+import { codeOf, messageOf } from '../../errors.ts'
 import { damaged } from '../damage.ts'
 import { LONGEST_ROW, LONGEST_ROW_BYTES, type RowsFile } from '../format.ts'
 import type { ArchiveFolder } from '../store/folder.ts'
@@ -215,5 +215,5 @@ const LINE_FEED = 0x0a
 
 /** What it says of bytes that it cannot unpack. */
 function isOfZstd(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && /^(?:ZSTD_|Z_|ERR_ZSTD)/.test(error.code)
+  return /^(?:ZSTD_|Z_|ERR_ZSTD)/.test(codeOf(error) ?? '')
 }

@@ -1,6 +1,7 @@
 import { constants, type Dirent, type Stats } from 'node:fs'
 import { lstat, mkdir, open, readdir, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { codeOf } from '../../errors.ts'
 import { refusal } from './refusal.ts'
 
 export const FOLDER_MODE = 0o700
@@ -138,7 +139,7 @@ function present(error: unknown): undefined {
 }
 
 export function isCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.some((code) => code === error.code)
+  return codes.some((code) => code === codeOf(error))
 }
 
 export async function syncFolder(folder: string): Promise<void> {

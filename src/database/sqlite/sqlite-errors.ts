@@ -1,3 +1,4 @@
+import { codeOf } from '../../errors.ts'
 import { foreignText } from '../../secrets/foreign-text.ts'
 import { DatabaseError, type ErrorKind } from '../database-error.ts'
 
@@ -11,7 +12,7 @@ export function databaseError(error: unknown, file: string): unknown {
     return new DatabaseError('lost', `${file}: the connection was closed`, { cause: error })
   }
   const code = codeOf(error)
-  if (code === undefined) return error
+  if (code?.startsWith('SQLITE_') !== true) return error
   const { kind, advice } = RULES.find(({ starts }) => code.startsWith(starts)) ?? UNKNOWN
   const said = `${file}: ${foreignText(error.message)}`
   return new DatabaseError(kind, advice === undefined ? said : `${said}: ${advice}`, { cause: error })
@@ -63,8 +64,3 @@ const RULES: readonly Rule[] = [
   { starts: 'SQLITE_IOERR_DELETE', kind: 'read-only', advice: READ_ONLY },
   { starts: 'SQLITE_IOERR', kind: 'failed', advice: 'the disk that holds the database failed, or is full' },
 ]
-
-function codeOf(error: Error): string | undefined {
-  const code = 'code' in error ? error.code : undefined
-  return typeof code === 'string' && code.startsWith('SQLITE_') ? code : undefined
-}

@@ -1,7 +1,7 @@
 import { constants, type Stats } from 'node:fs'
 import { access, lstat, open, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { messageOf } from '../../../errors.ts'
+import { codeOf, messageOf } from '../../../errors.ts'
 import { DatabaseError, type ErrorKind } from '../../database-error.ts'
 import type { Label, OpenOptions } from '../../database.ts'
 import { BESIDE_A_DATABASE, neighboursOf } from './neighbours.ts'
@@ -147,8 +147,4 @@ function fileRefusal(file: string, what: string, error: unknown): DatabaseError 
 
 function refusal(kind: ErrorKind, file: string, what: string): DatabaseError {
   return new DatabaseError(kind, `${file} ${what}; nothing was opened`)
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { open, realpath, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { codeOf } from '../../../errors.ts'
 
 /**
  * What is known of a file that SQLite does not open: it would take locks and make files beside it. `unclear`: it is a database, or has the right to
@@ -23,7 +24,7 @@ export async function holdingOf(path: string, uid: number | undefined): Promise<
     }
     return whole ? 'something else' : 'unclear'
   } catch (error) {
-    return error instanceof Error && 'code' in error && GONE.has(error.code) ? 'something else' : 'unclear'
+    return GONE.has(codeOf(error)) ? 'something else' : 'unclear'
   }
 }
 
@@ -76,7 +77,7 @@ async function* beginningOf(file: string, owners: readonly number[] | undefined)
     yield (await bytesOf(handle, 0, Math.min(stats.size, MOST_BYTES))).toString('latin1')
     if (stats.size > MOST_BYTES) yield undefined
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && GONE.has(error.code))) throw error
+    if (!GONE.has(codeOf(error))) throw error
   }
 }
 
