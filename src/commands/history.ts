@@ -4,9 +4,9 @@ import { withProgram, type ProgramOptions } from '../program.ts'
 import { runsSince, runTables, type PastRun } from '../runs/past-runs.ts'
 import { RUNS } from '../runs/run-records.ts'
 import { historyDocument } from '../status/document.ts'
-import { durationText } from '../status/sentences.ts'
 import { historyText } from '../terminal/history-text.ts'
 import { styleOf } from '../terminal/style.ts'
+import { durationText } from '../time/time-text.ts'
 
 export interface HistoryRequest {
   /** Names from the catalogue; empty: all. */

@@ -45,6 +45,11 @@ function twinProblems(files: readonly FileName[], folder: string): string[] {
   return [`${folder}/${only.fileName} has no twin for the other engine: ${missing} is missing`]
 }
 
+/** What both files of a migration begin with: `001_initial_schema`. */
+export function stemOf({ version, name }: Pick<FileName, 'version' | 'name'>): string {
+  return `${padded(version)}_${name}`
+}
+
 /** As numbers stand in file names: `001`. */
 export function padded(version: number): string {
   return String(version).padStart(3, '0')

@@ -2,6 +2,7 @@ import type { DatabaseError } from '../database/database-error.ts'
 import type { DatabaseListener, Label } from '../database/database.ts'
 import { linesOf, MaintenanceError, messageOf } from '../errors.ts'
 import type { MigrationListener } from '../migrations/apply-migrations.ts'
+import { plural } from '../number-text.ts'
 import type { RunResult } from '../runs/result.ts'
 import type { RunListener } from '../runs/run-context.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
@@ -120,7 +121,7 @@ function sentenceOf({ job, outcome, dryRun, deleted, expired, archived, reason, 
   switch (outcome) {
     case 'succeeded':
       if (dryRun) return `${job}: ${expired} rows would be deleted`
-      return `${job}: ${deleted} rows deleted${archived === undefined ? '' : `, ${archived.rows} archived in ${archived.files} ${archived.files === 1 ? 'file' : 'files'}`}`
+      return `${job}: ${deleted} rows deleted${archived === undefined ? '' : `, ${archived.rows} archived in ${archived.files} ${plural(archived.files, 'file')}`}`
     case 'skipped':
       return `${job}: skipped, ${reason}`
     case 'interrupted':

@@ -1,4 +1,6 @@
-import { DAY, formatDuration, formatTime, HOUR, MINUTE, SECOND, type EpochMs } from '../time/clock.ts'
+import { countText } from '../number-text.ts'
+import { DAY, formatDuration, formatTime, HOUR, MINUTE, type EpochMs } from '../time/clock.ts'
+import { durationText } from '../time/time-text.ts'
 
 /** Clocks further apart than this: one of them is wrong, and nobody knows which. */
 const CLOCKS_STOP_MS = HOUR
@@ -33,7 +35,7 @@ export type ClockVerdict = { readonly kind: 'fine' } | { readonly kind: 'warning
 export function judgeClocks(clockSkewMs: number): ClockVerdict {
   const apartMs = Math.abs(clockSkewMs)
   if (apartMs <= CLOCKS_WARN_MS) return { kind: 'fine' }
-  const told = `the clock of this host is ${roughly(apartMs)} ${clockSkewMs > 0 ? 'ahead of' : 'behind'} the database's`
+  const told = `the clock of this host is ${durationText(apartMs)} ${clockSkewMs > 0 ? 'ahead of' : 'behind'} the database's`
   if (apartMs <= CLOCKS_STOP_MS) return { kind: 'warning', message: `${told}; rows are purged by the database's clock` }
   return { kind: 'stop', message: `${told}: one of them is wrong, and with it what has expired. Nothing was deleted; correct the clock` }
 }
@@ -56,7 +58,7 @@ export function shrinkingMessage({ job, table, retentionMs, lastAcceptedMs, rows
 
 export function emptyingMessage(job: string, table: string): string {
   return (
-    `more than ${MOST_ROWS_EMPTIED.toLocaleString('en-US')} rows of ${table} would go, and of the newest ${NEWEST_ROWS} whose time is not in the future fewer than ` +
+    `more than ${countText(MOST_ROWS_EMPTIED)} rows of ${table} would go, and of the newest ${NEWEST_ROWS} whose time is not in the future fewer than ` +
     `${LEAST_NEWEST_KEPT} would stay: the clock is wrong, or next to nothing has been written for as long as the retention. Nothing was deleted. ` +
     `Look at the clock and at the newest rows; if they are right, run once --run-now --job ${job} --accept-empty-table`
   )
@@ -98,7 +100,7 @@ export interface Jump extends Gap {
 export function jumpMessage({ from, to, job, table, losses }: Jump): string {
   return (
     `the clock has gone from ${formatTime(from)} to ${formatTime(to)} between two runs of ${job}, and ${table} has rows of hardly any day between: the clock jumped, ` +
-    `or nothing was written for ${roughly(to - from)}. ${losses.join(' and ')} would go. Nothing was deleted. If the clock is wrong, correct it, on the database's ` +
+    `or nothing was written for ${durationText(to - from)}. ${losses.join(' and ')} would go. Nothing was deleted. If the clock is wrong, correct it, on the database's ` +
     `host too; if it is right, run once --run-now --job ${job} --accept-clock`
   )
 }
@@ -116,7 +118,7 @@ export interface ArchiveShrinking {
 export function archiveShrinkingMessage({ job, table, keptMs, accepted, going, files }: ArchiveShrinking): string {
   return (
     `the archive of ${table} is to be kept for ${keptText(keptMs)}, and ${accepted === undefined ? 'nothing is on record of how long it was kept before' : `${keptText(accepted.keptMs)} was accepted before`}: ` +
-    `${going.toLocaleString('en-US')} of ${files.toLocaleString('en-US')} files would go, more than a tenth with those that went by it before, and with them the last copy of their rows. No file was removed; ` +
+    `${countText(going)} of ${countText(files)} files would go, more than a tenth with those that went by it before, and with them the last copy of their rows. No file was removed; ` +
     `the purge went on. If that is meant, run once --run-now --job ${job} --accept-shorter-archive-retention with the same settings; if not, set ARCHIVE_RETENTION as it was, for every worker on this database`
   )
 }
@@ -126,25 +128,14 @@ function keptText(keptMs: number | undefined): string {
 }
 
 export function filesLost(files: number, table: string): string {
-  return `more than a tenth of the ${files.toLocaleString('en-US')} files of the archive of ${table}`
+  return `more than a tenth of the ${countText(files)} files of the archive of ${table}`
 }
 
 export function rowsLost(rows: number, table: string): string {
-  return `more than a tenth of the ${rows.toLocaleString('en-US')} rows of ${table}`
+  return `more than a tenth of the ${countText(rows)} rows of ${table}`
 }
 
 /** Whether so few of the rows would go that nobody needs to be asked: that many may. */
 export function smallPartOf(rows: number): number {
   return Math.floor(rows * SMALL_PART)
 }
-
-function roughly(ms: number): string {
-  const [unit, name] = UNITS.find(([size]) => ms >= 1.5 * size) ?? [SECOND, 'seconds']
-  return `${Math.round(ms / unit)} ${name}`
-}
-
-const UNITS = [
-  [DAY, 'days'],
-  [HOUR, 'hours'],
-  [MINUTE, 'minutes'],
-] as const

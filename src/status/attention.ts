@@ -1,9 +1,10 @@
+import { stemOf } from '../migrations/file-names.ts'
+import { minuteText } from '../time/time-text.ts'
 import type { ArchiveStatus } from './archive-status.ts'
 import type { JobStatus } from './job-status.ts'
 import type { MigrationsStatus } from './migrations-status.ts'
 import { unrecorded } from './observed.ts'
 import type { Status } from './read-status.ts'
-import { minuteText } from './sentences.ts'
 
 /** What a person should look at, a sentence each; none: all is well. What is disabled is meant to be as it is. */
 export function attentionOf({
@@ -27,7 +28,7 @@ export function attentionOf({
 
 function ofMigrations({ pending, problem }: MigrationsStatus): string[] {
   if (problem !== undefined) return [problem]
-  const names = pending.map(({ version, name }) => `${String(version).padStart(3, '0')}_${name}`)
+  const names = pending.map(stemOf)
   return names.length === 0 ? [] : [`not applied yet: ${names.join(', ')}`]
 }
 

@@ -1,8 +1,8 @@
 import { messageOf } from '../errors.ts'
 import type { RunResult } from '../runs/result.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
+import { minuteText } from '../time/time-text.ts'
 import type { JobStatus } from './job-status.ts'
-import { minuteText } from './sentences.ts'
 
 /** A run of this process that failed, while the database has no word of it. */
 export interface ObservedFailure {

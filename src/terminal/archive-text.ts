@@ -1,7 +1,8 @@
 import type { ArchiveSummary, Verdict } from '../archive/archive-summary.ts'
+import { counted, sizeText } from '../number-text.ts'
 import type { ArchiveStatus } from '../status/archive-status.ts'
-import { agoText, countText, durationText, rowsText, sizeText, zonedText } from '../status/sentences.ts'
 import { formatDuration, type EpochMs } from '../time/clock.ts'
+import { agoText, durationText, zonedText } from '../time/time-text.ts'
 import { ink, red, type Part, type Style } from './style.ts'
 import type { Row } from './table.ts'
 
@@ -26,8 +27,10 @@ export function archiveRows({ enabled, directory, keptMs, held, lagMs, expiredBe
 function heldRows({ rows, files, bytes, newestAt, head, filesInHand, verification }: ArchiveSummary, at: EpochMs, style: Style): Row[] {
   const until = newestAt === undefined ? '' : `, up to ${zonedText(newestAt)}`
   return [
-    ['holds', `${rowsText(rows)} in ${filesText(files)}, ${sizeText(bytes)}${until}`],
-    ...(filesInHand === 0 ? [] : [['in hand', `${filesText(filesInHand)}: of a run that goes on, or that the next one settles`] as const]),
+    ['holds', `${counted(rows, 'row')} in ${counted(files, 'file')}, ${sizeText(bytes)}${until}`],
+    ...(filesInHand === 0
+      ? []
+      : [['in hand', `${counted(filesInHand, 'file')}: of a run that goes on, or that the next one settles`] as const]),
     ...(head === null
       ? []
       : ([
@@ -41,8 +44,4 @@ function verifiedText(verification: Verdict | undefined, at: EpochMs, style: Sty
   if (verification === undefined) return 'never: run archive verify'
   const when = `${agoText(at - verification.at)} (${zonedText(verification.at)})`
   return verification.sound ? `sound ${when}` : ink`${red('damaged', style)} ${when}: archive verify says what is wrong`
-}
-
-function filesText(files: number): string {
-  return `${countText(files)} ${files === 1 ? 'file' : 'files'}`
 }

@@ -1,7 +1,7 @@
 import { JOBS } from '../catalogue.ts'
+import { counted, countText } from '../number-text.ts'
 import { visible } from '../observe/control-characters.ts'
 import type { DeletedByDay } from '../status/deleted-by-day.ts'
-import { countText, rowsText } from '../status/sentences.ts'
 import { DAY, formatDay } from '../time/clock.ts'
 import { strokesOf, uprightBars } from './chart.ts'
 import { bold, type Style } from './style.ts'
@@ -23,7 +23,7 @@ export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): stri
   const lines = charts.flatMap(({ job, values, total }) => {
     if (total === 0) return [`${bold(job, style).text}  nothing`]
     const most = Math.max(...values)
-    const sum = rowsText(total)
+    const sum = counted(total, 'row')
     const begin = Math.max(first, last - ((slots - values.indexOf(most)) * span - 1) * DAY)
     const drawn = uprightBars(values, HEIGHT, strokes.upwards).map((row) => stretched(row, pitch))
     const figures = fitting(style.columns - visible(job).length - 2, [

@@ -1,4 +1,4 @@
-import { countText } from '../status/sentences.ts'
+import { counted, countText } from '../number-text.ts'
 import { DAY, formatDay, type EpochMs } from '../time/clock.ts'
 import { barChartText } from './bar-chart.ts'
 import type { Style } from './style.ts'
@@ -15,7 +15,9 @@ export function histogramText(title: string, days: ReadonlyMap<EpochMs, number>,
   const shown = Array.from({ length: (last - first) / DAY + 1 }, (_, at) => first + at * DAY)
   const before = present.filter((day) => day < first)
   const rows = [
-    ...(before.length === 0 ? [] : [{ name: 'earlier', figure: countText(sum(before, days)), value: `on ${daysText(before.length)}` }]),
+    ...(before.length === 0
+      ? []
+      : [{ name: 'earlier', figure: countText(sum(before, days)), value: `on ${counted(before.length, 'day')}` }]),
     ...shown.map((day) => ({ name: formatDay(day), figure: countText(days.get(day) ?? 0), value: days.get(day) ?? 0 })),
   ]
   return barChartText(title, rows, style)
@@ -23,8 +25,4 @@ export function histogramText(title: string, days: ReadonlyMap<EpochMs, number>,
 
 function sum(some: readonly EpochMs[], days: ReadonlyMap<EpochMs, number>): number {
   return some.reduce((total, day) => total + (days.get(day) ?? 0), 0)
-}
-
-function daysText(count: number): string {
-  return `${countText(count)} ${count === 1 ? 'day' : 'days'}`
 }

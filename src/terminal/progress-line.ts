@@ -1,6 +1,7 @@
 import { JOBS } from '../catalogue.ts'
-import { countText, durationText, estimateText } from '../status/sentences.ts'
+import { countText, estimateText } from '../number-text.ts'
 import { SECOND } from '../time/clock.ts'
+import { durationText } from '../time/time-text.ts'
 import type { Style } from './style.ts'
 
 /** Where a job stands. */

@@ -1,8 +1,10 @@
 import type { Estimate } from '../database/purging.ts'
+import { stemOf } from '../migrations/file-names.ts'
+import { estimateText, plural } from '../number-text.ts'
 import { visible } from '../observe/control-characters.ts'
 import type { View } from '../observe/view.ts'
 import type { Host } from '../program.ts'
-import { durationText, estimateText } from '../status/sentences.ts'
+import { durationText } from '../time/time-text.ts'
 import { openBars, type Bar } from './bars.ts'
 import { histogramText } from './histogram.ts'
 import { progressLine } from './progress-line.ts'
@@ -50,8 +52,7 @@ export function openRunView(host: Host, dryRun: boolean): View {
       note: line,
       created: (file) => line(`made the database file ${file}`),
       regained: (afterMs) => line(`connected again after ${durationText(afterMs)}`),
-      applied: ({ version, name, durationMs }) =>
-        line(`applied migration ${String(version).padStart(3, '0')}_${name} in ${durationText(durationMs)}`),
+      applied: (file) => line(`applied migration ${stemOf(file)} in ${durationText(file.durationMs)}`),
       waiting: (holder, waitedMs) => line(`waiting for ${holder}, who is migrating, for ${durationText(waitedMs)}`),
       blocked: (path, reason) => line(`${path} waits for a lock and is tried again: ${reason}`),
       jobStarted(job) {
@@ -79,7 +80,7 @@ export function openRunView(host: Host, dryRun: boolean): View {
       },
     },
     log: (text) => bars.print(text),
-    pending: (names) => line(`${names.length} ${names.length === 1 ? 'migration is' : 'migrations are'} pending: ${names.join(', ')}`),
+    pending: (names) => line(`${names.length} ${plural(names.length, 'migration is', 'migrations are')} pending: ${names.join(', ')}`),
     expect: (job, estimate) => void expected.set(job, estimate),
     summarize(results) {
       bars[Symbol.dispose]()

@@ -1,8 +1,10 @@
+import { stemOf } from '../migrations/file-names.ts'
+import { countText, estimateText, plural, sizeText } from '../number-text.ts'
 import type { JobStatus } from '../status/job-status.ts'
 import type { MigrationsStatus } from '../status/migrations-status.ts'
 import type { Status } from '../status/read-status.ts'
-import { agoText, countText, durationText, estimateText, sizeText, zonedText } from '../status/sentences.ts'
 import { formatDuration, type EpochMs } from '../time/clock.ts'
+import { agoText, durationText, zonedText } from '../time/time-text.ts'
 import { archiveRows, isShown } from './archive-text.ts'
 import { barChartText } from './bar-chart.ts'
 import { bold, ink, red, type Ink, type Style } from './style.ts'
@@ -40,7 +42,7 @@ function backlogChart(jobs: readonly JobStatus[], style: Style): string {
 function migrationRows(migrations: MigrationsStatus | undefined, style: Style): Row[] {
   if (migrations === undefined) return []
   const { applied, pending, enabled, problem } = migrations
-  const names = pending.map(({ version, name }) => `${String(version).padStart(3, '0')}_${name}`)
+  const names = pending.map(stemOf)
   const waiting = names.length === 0 ? 'none pending' : `${names.length} pending: ${names.join(', ')}`
   return [
     ['migrations', `${applied.length} applied, ${waiting}${enabled ? '' : '; disabled by migrations.enabled'}`],
@@ -85,7 +87,7 @@ function backlogText({ rows, exact, oldest, cutoff }: NonNullable<JobStatus['bac
   if (rows === 0) return 'nothing'
   const age =
     oldest === null ? '' : `; the oldest is ${durationText(at - oldest)} old, ${durationText(Math.max(0, cutoff - oldest))} past its time`
-  return `${estimateText(rows, exact)} expired ${rows === 1 ? 'row' : 'rows'}${age}`
+  return `${estimateText(rows, exact)} expired ${plural(rows, 'row')}${age}`
 }
 
 function problemRows(problems: readonly string[], style: Style): Row[] {

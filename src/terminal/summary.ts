@@ -1,6 +1,7 @@
 import { linesOf } from '../errors.ts'
+import { countText } from '../number-text.ts'
 import type { RunResult } from '../runs/result.ts'
-import { countText, durationText, minuteText } from '../status/sentences.ts'
+import { durationText, minuteText } from '../time/time-text.ts'
 import { bold, ink, red, type Part, type Style } from './style.ts'
 import { tableText } from './table.ts'
 

@@ -5,7 +5,7 @@ import { readSourceFiles, sourceFile, type SourceFile } from './source-files.ts'
 
 /** From the top: a file imports its own room and rooms above it. Those on one line are siblings and never import each other. */
 const ROOMS: readonly (readonly string[])[] = [
-  ['errors.ts', 'files.ts', 'edit-distance.ts', 'secrets', 'time'],
+  ['errors.ts', 'files.ts', 'edit-distance.ts', 'number-text.ts', 'secrets', 'time'],
   ['catalogue.ts'],
   ['database'],
   ['migrations', 'schedule', 'purge'],

@@ -106,7 +106,7 @@ for (const major of POSTGRES_MAJORS) {
       const files = building('CREATE INDEX CONCURRENTLY IF NOT EXISTS by_a ON things (a);')
       const error = await failureOf(migrated(test.url, files, { lockTimeoutMs: SECOND }))
       assert.equal(exitCodeOf(error), 4)
-      const named = `waited 1s for a lock on things, held up by server process ${working.pid} \\(the gateway from `
+      const named = `waited 1(?:\\.\\d)? s for a lock on things, held up by server process ${working.pid} \\(the gateway from `
       assert.match(messageOf(error), new RegExp(`^migrations/001_indexes\\.sql:2:1 \\(statement 1\\) ${named}`))
       assert.match(
         messageOf(error),

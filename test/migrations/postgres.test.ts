@@ -79,7 +79,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(told.events, ['blocked migrations/001_busy.sql', 'applied 1', 'current 1/1'])
       assert.match(
         told.messages[0] ?? '',
-        /lock timeout \[55P03\], held up by server process \d+ \(unnamed from 127\.0\.0\.1 as postgres, connected for \d+s, idle in transaction, in a transaction begun \d+s ago\); tried again in 500ms$/,
+        /lock timeout \[55P03\], held up by server process \d+ \(unnamed from 127\.0\.0\.1 as postgres, connected for [\d.]+ m?s, idle in transaction, in a transaction begun [\d.]+ m?s ago\); tried again in 500ms$/,
       )
     })
 
@@ -112,7 +112,7 @@ for (const major of POSTGRES_MAJORS) {
       await test.admin.query(`GRANT pg_read_all_stats TO ${role.name}`)
       await test.admin.query("BEGIN; LOCK TABLE busy; SELECT 'a secret'")
       const more = await failureOf(migrated(role.url, made('001_busy', 'ALTER TABLE busy ADD b INTEGER;'), { lockTimeoutMs: SECOND }))
-      assert.match(messageOf(more), /held up by server process \d+ \(gateway-api from .* as postgres, .* begun \d+s ago\)\n/)
+      assert.match(messageOf(more), /held up by server process \d+ \(gateway-api from .* as postgres, .* begun [\d.]+ m?s ago\)\n/)
       assert.doesNotMatch(messageOf(more), /secret/)
       await test.admin.query('ROLLBACK')
     })

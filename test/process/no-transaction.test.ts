@@ -33,7 +33,7 @@ for (const major of POSTGRES_MAJORS) {
         String(blocked['msg']),
         new RegExp(
           `${STEM}\\.sql waits for a lock: held up by server process ${gateway.pid} ` +
-            String.raw`\(gateway-api from 127\.0\.0\.1 as postgres, connected for \d+s, idle in transaction, in a transaction begun \d+s ago\)$`,
+            String.raw`\(gateway-api from 127\.0\.0\.1 as postgres, connected for [\d.]+ m?s, idle in transaction, in a transaction begun [\d.]+ m?s ago\)$`,
         ),
       )
       assert.deepEqual(await indexes(database), [{ name: 'idx_output', valid: false }])

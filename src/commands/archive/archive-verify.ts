@@ -2,6 +2,7 @@ import { verify } from '../../archive/read/verify.ts'
 import type { ArchiveRecord } from '../../archive/state.ts'
 import { DatabaseError } from '../../database/database-error.ts'
 import type { ExitCode } from '../../errors.ts'
+import { counted } from '../../number-text.ts'
 import { jsonDocument, visible } from '../../observe/control-characters.ts'
 import type { Program } from '../../program.ts'
 import { formatDay, type EpochMs } from '../../time/clock.ts'
@@ -37,7 +38,7 @@ export async function verifyArchive(
 }
 
 function problemsText(count: number): string {
-  return count === 1 ? '1 problem' : `${count} problems`
+  return counted(count, 'problem')
 }
 
 /** For `status` and the metrics. What was found was told before, and stands. */

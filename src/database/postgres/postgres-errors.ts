@@ -1,4 +1,4 @@
-import { messageOf } from '../../errors.ts'
+import { codeOf, messageOf } from '../../errors.ts'
 import { foreignText } from '../../secrets/foreign-text.ts'
 import { DatabaseError, type ErrorKind } from '../database-error.ts'
 
@@ -89,9 +89,8 @@ export function databaseError(thrown: unknown): DatabaseError {
 }
 
 /** The SQLSTATE or system code below a `DatabaseError`, or of the driver's error itself. */
-export function codeOf(error: unknown): string | undefined {
-  if (error instanceof DatabaseError) return codeOf(error.cause)
-  return asDriverError(error).code
+export function stateOf(error: unknown): string | undefined {
+  return error instanceof DatabaseError ? stateOf(error.cause) : codeOf(error)
 }
 
 /** In words; of a host with several addresses, each of them. */

@@ -1,5 +1,5 @@
+import { countText } from '../../number-text.ts'
 import type { StatusDocument } from '../../status/document.ts'
-import { countText } from '../../status/sentences.ts'
 import { html, type Html } from './html.ts'
 
 /** All in pixels. */

@@ -1,5 +1,7 @@
+import { stemOf } from '../../migrations/file-names.ts'
+import { counted, sizeText } from '../../number-text.ts'
 import type { StatusDocument } from '../../status/document.ts'
-import { countText, durationText, sizeText } from '../../status/sentences.ts'
+import { durationText } from '../../time/time-text.ts'
 import { html, type Html, type Part } from './html.ts'
 import { ago, at } from './moments.ts'
 import { cut } from './texts.ts'
@@ -14,12 +16,8 @@ export function migrationsSection({ migrations }: StatusDocument): Html | undefi
       pending${enabled ? undefined : '; disabled by migrations.enabled'}
     </p>
     ${problem === null ? undefined : html`<p>${cut(problem)}</p>`}
-    ${list([...pending.map((each): Fact => [path(each), 'pending']), ...applied.toReversed().map((each): Fact => [path(each), at(each.appliedAt)])])}
+    ${list([...pending.map((each): Fact => [stemOf(each), 'pending']), ...applied.toReversed().map((each): Fact => [stemOf(each), at(each.appliedAt)])])}
   </section>`
-}
-
-function path({ version, name }: { readonly version: number; readonly name: string }): string {
-  return `${String(version).padStart(3, '0')}_${name}`
 }
 
 export function archiveSection({ at: now, archive }: StatusDocument): Html | undefined {
@@ -30,7 +28,7 @@ export function archiveSection({ at: now, archive }: StatusDocument): Html | und
     <p>${enabled ? 'Audit logs are archived before they are deleted' : 'disabled by archive.enabled'}</p>
     ${list([
       ['directory', directory],
-      ['holds', rows === null ? 'not known' : `${countText(rows)} rows in ${countText(files ?? 0)} files, ${sizeText(bytes ?? 0)}`],
+      ['holds', rows === null ? 'not known' : `${counted(rows, 'row')} in ${counted(files ?? 0, 'file')}, ${sizeText(bytes ?? 0)}`],
       ['kept', retention ?? 'for ever'],
       ['newest row', newestAt === null ? 'none' : at(newestAt)],
       ['behind', lagMs === null ? 'not known' : lagMs === 0 ? 'nothing waits' : durationText(lagMs)],

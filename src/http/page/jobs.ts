@@ -1,5 +1,6 @@
+import { countText, estimateText, plural } from '../../number-text.ts'
 import type { JobDocument, StatusDocument } from '../../status/document.ts'
-import { countText, durationText, estimateText } from '../../status/sentences.ts'
+import { durationText } from '../../time/time-text.ts'
 import { html, type Html } from './html.ts'
 import { ago, ahead, at, msBetween } from './moments.ts'
 import { cut, outcomeText, twoLines } from './texts.ts'
@@ -62,6 +63,6 @@ function nextRun({ nextRunAt }: JobDocument, now: string): Html {
 function waiting({ backlog, problems }: JobDocument): Html {
   if (backlog === null) return twoLines('not known', problems[0] === undefined ? undefined : cut(problems[0]))
   if (backlog.rows === 0) return html`nothing`
-  const rows = `${estimateText(backlog.rows, backlog.exact)} ${backlog.rows === 1 ? 'row' : 'rows'}`
+  const rows = `${estimateText(backlog.rows, backlog.exact)} ${plural(backlog.rows, 'row')}`
   return twoLines(rows, backlog.overdueMs === null ? undefined : `oldest ${durationText(backlog.overdueMs)} past its time`)
 }

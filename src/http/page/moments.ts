@@ -1,5 +1,5 @@
-import { agoText, durationText, minuteText } from '../../status/sentences.ts'
 import { MINUTE } from '../../time/clock.ts'
+import { agoText, durationText, minuteText } from '../../time/time-text.ts'
 import { html, type Html } from './html.ts'
 
 /** Times come as ISO 8601, as the document has them. All are shown in UTC; whoever looks is somewhere else than the server. */

@@ -1,5 +1,5 @@
+import { sizeText } from '../../number-text.ts'
 import type { StatusDocument } from '../../status/document.ts'
-import { sizeText } from '../../status/sentences.ts'
 import { deletedSection } from './deleted-chart.ts'
 import { archiveSection, migrationsSection } from './facts.ts'
 import { html, type Html } from './html.ts'

@@ -1,5 +1,6 @@
+import { countText } from '../../number-text.ts'
 import type { RunDocument, StatusDocument } from '../../status/document.ts'
-import { countText, durationText } from '../../status/sentences.ts'
+import { durationText } from '../../time/time-text.ts'
 import { html, type Html } from './html.ts'
 import { shortly } from './moments.ts'
 import { cut, outcomeText } from './texts.ts'

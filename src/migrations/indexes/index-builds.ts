@@ -1,5 +1,6 @@
 import { DatabaseError } from '../../database/database-error.ts'
 import type { Migratable } from '../../database/migrating.ts'
+import { counted, countText } from '../../number-text.ts'
 import { splitStatements } from '../sql/statements.ts'
 import { keyword, nameOf } from '../sql/tokens.ts'
 
@@ -47,9 +48,8 @@ async function rowsOf(database: Migratable, table: string): Promise<number> {
 
 function warning(table: string, rows: number, builds: readonly IndexBuild[]): string {
   const seconds = Math.max(1, Math.round((rows / 1_000_000) * builds.length * SECONDS_PER_MILLION_ROWS))
-  const indexes = builds.length === 1 ? '1 index' : `${builds.length} indexes`
   return (
-    `${table} has about ${rows.toLocaleString('en-US')} rows and gets ${indexes}: writing to it may have to wait about ${seconds} s ` +
+    `${table} has about ${countText(rows)} rows and gets ${counted(builds.length, 'index', 'indexes')}: writing to it may have to wait about ${seconds} s ` +
     `(an estimate, at ${SECONDS_PER_MILLION_ROWS} s for a million rows and index)`
   )
 }

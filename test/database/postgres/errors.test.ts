@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { ErrorKind } from '../../../src/database/database-error.ts'
-import { codeOf, databaseError, driverError, errorKindOf, type DriverError } from '../../../src/database/postgres/postgres-errors.ts'
+import { databaseError, driverError, errorKindOf, stateOf, type DriverError } from '../../../src/database/postgres/postgres-errors.ts'
 
 const TABLE: readonly (readonly [ErrorKind, Partial<DriverError>])[] = [
   ['busy', { code: '55P03' }],
@@ -59,7 +59,7 @@ void describe('errors of PostgreSQL', () => {
     assert.equal(error.message, 'no *** for *** (ask), in PL/pgSQL function keep() line 3 at RAISE [P0001]')
     assert.equal(error.position, 12)
     assert.equal(error.cause, thrown)
-    assert.equal(codeOf(error), 'P0001')
+    assert.equal(stateOf(error), 'P0001')
     assert.equal(databaseError(error), error)
   })
 

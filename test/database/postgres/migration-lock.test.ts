@@ -52,7 +52,7 @@ for (const major of POSTGRES_MAJORS) {
         })
       })
       assert.equal(told.length, 1)
-      assert.match(told[0] ?? '', /server process \d+ \(maintenance-test from 127\.0\.0\.1 as postgres, connected for \d+m?s, idle\)/)
+      assert.match(told[0] ?? '', /server process \d+ \(maintenance-test from 127\.0\.0\.1 as postgres, connected for [\d.]+ m?s, idle\)/)
     })
 
     void test('stops waiting when told to', async () => {

@@ -1,8 +1,9 @@
-import { formatDuration, SECOND, type Clock } from '../../../time/clock.ts'
+import { SECOND, type Clock } from '../../../time/clock.ts'
+import { durationText } from '../../../time/time-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Label } from '../../database.ts'
 import type { PostgresUrl } from '../../url/url-types.ts'
-import { asDriverError, codeOf, explanation, errorKindOf } from '../postgres-errors.ts'
+import { asDriverError, stateOf, explanation, errorKindOf } from '../postgres-errors.ts'
 import { newDriver, type Driver } from './driver.ts'
 import { UnsuitableServer } from './server-check.ts'
 import { encryptions, mayDowngrade } from './tls.ts'
@@ -141,7 +142,7 @@ interface Waited {
 function givenUp({ url }: Target, failure: unknown, { tries, waitedMs, begun }: Waited): DatabaseError {
   const stands = begun ? 'What was committed before the connection was lost stays, the rest was not done.' : 'Nothing was changed.'
   const { place, name } = placeOf(url)
-  const often = tries === 1 ? 'tried once' : `tried ${tries} times in ${formatDuration(Math.round(waitedMs / SECOND) * SECOND)}`
+  const often = tries === 1 ? 'tried once' : `tried ${tries} times in ${durationText(waitedMs)}`
   if (failure instanceof UnsuitableServer) {
     const waited = failure.passing ? ` (${often})` : ''
     const message = `PostgreSQL at ${place}/${name} ${failure.message}${waited}. ${stands} ${failure.advice}`
@@ -149,7 +150,7 @@ function givenUp({ url }: Target, failure: unknown, { tries, waitedMs, begun }: 
   }
   const error = asDriverError(failure)
   const said = explanation(error)
-  const code = codeOf(failure)
+  const code = stateOf(failure)
   const kind = errorKindOf(error)
   if (kind === 'unreachable' || kind === 'lost') {
     return new DatabaseError(

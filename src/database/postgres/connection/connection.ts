@@ -3,7 +3,7 @@ import { DatabaseError } from '../../database-error.ts'
 import type { DatabaseListener } from '../../database.ts'
 import type { Query, Result, Transaction, Value } from '../../query.ts'
 import { EQ } from '../exact.ts'
-import { codeOf, databaseError } from '../postgres-errors.ts'
+import { databaseError, stateOf } from '../postgres-errors.ts'
 import { connectPatiently, tellingOnce, type FailedTry, type Target } from './connect.ts'
 import type { Driver, DriverResult } from './driver.ts'
 
@@ -90,7 +90,7 @@ export class Connection implements Query {
         try {
           return await this.#run<Row>(driver, sql, values, style)
         } catch (error) {
-          metLock ||= LOCK_STATES.has(codeOf(error) ?? '')
+          metLock ||= LOCK_STATES.has(stateOf(error) ?? '')
           throw error
         }
       }

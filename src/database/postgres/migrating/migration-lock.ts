@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
-import { SECOND, formatDuration, type Clock } from '../../../time/clock.ts'
+import { SECOND, type Clock } from '../../../time/clock.ts'
+import { everyTenSeconds } from '../../../time/every-ten-seconds.ts'
+import { durationText } from '../../../time/time-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { ApplyOutside, ApplyTransaction, MigrationLockOptions } from '../../migrating.ts'
 import type { Query } from '../../query.ts'
@@ -22,7 +24,6 @@ export interface LockOptions extends MigrationLockOptions {
 
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = SECOND
-const TELL_EVERY_MS = 10 * SECOND
 
 /**
  * One migrating worker at a time. On a direct connection a session lock is held all the while. Behind a transaction pooler a session lock would
@@ -103,21 +104,18 @@ async function tried(query: Query, lock: string): Promise<{ readonly taken: bool
 /** Resolves when it is time for another try; tells who holds the lock at once and then every ten seconds; rejects at the end of the time. */
 function patience({ connection, clock, timeoutMs, signal, waiting }: LockOptions, key: string): () => Promise<void> {
   let startedMs: number | undefined
-  let toldMs = -Infinity
+  const isDue = everyTenSeconds()
   let pauseMs = FIRST_PAUSE_MS
   return async () => {
     const nowMs = clock.monotonicMs()
     startedMs ??= nowMs
     const waitedMs = nowMs - startedMs
-    if (nowMs - toldMs >= TELL_EVERY_MS) {
-      toldMs = nowMs
-      waiting(await holder(connection, key), waitedMs)
-    }
+    if (isDue(waitedMs)) waiting(await holder(connection, key), waitedMs)
     if (signal.aborted) throw new DatabaseError('busy', `Told to stop while waiting for the migration lock. Nothing was changed.`)
     if (waitedMs >= timeoutMs) {
       throw new DatabaseError(
         'busy',
-        `Gave up after ${formatDuration(Math.round(waitedMs / SECOND) * SECOND)} waiting for another worker that is migrating: ${await holder(connection, key)}. ` +
+        `Gave up after ${durationText(waitedMs)} waiting for another worker that is migrating: ${await holder(connection, key)}. ` +
           'Nothing was changed. Wait for it to finish, or raise MIGRATIONS_LOCK_TIMEOUT.',
       )
     }

@@ -1,4 +1,6 @@
-import { formatDuration, SECOND } from '../../../time/clock.ts'
+import { SECOND } from '../../../time/clock.ts'
+import { everyTenSeconds } from '../../../time/every-ten-seconds.ts'
+import { durationText } from '../../../time/time-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { ApplyOutside } from '../../migrating.ts'
 import type { Target } from '../connection/connect.ts'
@@ -23,7 +25,6 @@ export interface OutsideOptions {
  * reads and writes the table passes a concurrent build that waits.
  */
 const LIMITS = ['lock_timeout', 'statement_timeout', 'transaction_timeout'] as const
-const TELL_EVERY_MS = 10 * SECOND
 const LOOK_EVERY_MS = SECOND / 2
 
 type Told = (by: string, waitedMs: number) => void
@@ -34,8 +35,8 @@ export function outsideTransactions(options: OutsideOptions): ApplyOutside {
     try {
       for (const limit of LIMITS) await liftLimit(connection, limit)
       const run = async (sql: string, relation: string): Promise<void> => {
-        await undisturbed(options, relation, everyTenSeconds(blocked))
-        const watched = { target, pid: connection.processId() ?? 0, told: everyTenSeconds(blocked) }
+        await undisturbed(options, relation, nowAndThen(blocked))
+        const watched = { target, pid: connection.processId() ?? 0, told: nowAndThen(blocked) }
         await namingBlockers(watched, () => connection.statement(sql))
       }
       return await work({ run, dropIndex: (name) => run(`DROP INDEX CONCURRENTLY IF EXISTS ${qualified(schema, name)}`, name) })
@@ -62,10 +63,7 @@ async function undisturbed(
     const by = describeSessions(rows)
     const waitedMs = clock.monotonicMs() - startedMs
     if (waitedMs >= timeoutMs || signal.aborted) {
-      throw new DatabaseError(
-        'busy',
-        `waited ${formatDuration(Math.round(waitedMs / SECOND) * SECOND)} for a lock on ${relation}, held up by ${by}`,
-      )
+      throw new DatabaseError('busy', `waited ${durationText(waitedMs)} for a lock on ${relation}, held up by ${by}`)
     }
     told(by, waitedMs)
     await clock.sleep(Math.min(LOOK_EVERY_MS, timeoutMs - waitedMs), signal)
@@ -96,11 +94,9 @@ async function liftLimit(connection: Connection, name: string): Promise<void> {
   if (rows.length > 0) await connection.statement(`SET ${name} = 0`)
 }
 
-function everyTenSeconds(blocked: Told): Told {
-  let nextMs = 0
+function nowAndThen(blocked: Told): Told {
+  const isDue = everyTenSeconds()
   return (by, waitedMs) => {
-    if (waitedMs < nextMs) return
-    nextMs = waitedMs + TELL_EVERY_MS
-    blocked(by, waitedMs)
+    if (isDue(waitedMs)) blocked(by, waitedMs)
   }
 }

@@ -1,4 +1,5 @@
-import { HOUR, MINUTE, SECOND, formatDuration } from '../../../time/clock.ts'
+import { SECOND } from '../../../time/clock.ts'
+import { durationText } from '../../../time/time-text.ts'
 import { MINUS, secondsOf } from '../exact.ts'
 
 /** A row about a session of the server. Of another role's a plain role sees little: what it may not see is null. Never its query, which may hold a secret. */
@@ -20,24 +21,16 @@ export const SESSION_COLUMNS = `a.usename::pg_catalog.text AS role, a.applicatio
   ${secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} a.backend_start)`)} AS connected_s,
   ${secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} a.xact_start)`)} AS transaction_s`
 
-/** `server process 812 (billing-api from 10.1.2.3 as billing, idle in transaction, begun 41m ago)` */
+/** `server process 812 (billing-api from 10.1.2.3 as billing, idle in transaction, begun 41 min ago)` */
 export function describeSession(session: SessionRow): string {
   const { pid, role, application_name: application, client, backend_type: type, state, connected_s, transaction_s } = session
   if (pid === 0) return 'a prepared transaction (see pg_prepared_xacts)'
   const name = type !== null && type !== 'client backend' ? type : application === null || application === '' ? 'unnamed' : application
   const who = [name, ...(client === null ? [] : [`from ${client}`]), ...(role === null ? [] : [`as ${role}`])].join(' ')
   const since = [
-    ...(connected_s === null ? [] : [`connected for ${roughly(connected_s)}`]),
+    ...(connected_s === null ? [] : [`connected for ${durationText(Math.max(0, connected_s * SECOND))}`]),
     ...(state === null ? [] : [state]),
-    ...(transaction_s === null ? [] : [`in a transaction begun ${roughly(transaction_s)} ago`]),
+    ...(transaction_s === null ? [] : [`in a transaction begun ${durationText(Math.max(0, transaction_s * SECOND))} ago`]),
   ]
   return `server process ${pid} (${[who, ...since].join(', ')})`
-}
-
-/** In the unit a person would use: 41 minutes, not 2461 seconds. */
-function roughly(seconds: number): string {
-  const ms = Math.max(0, seconds * SECOND)
-  const unit = ms >= 2 * HOUR ? HOUR : ms >= 2 * MINUTE ? MINUTE : SECOND
-  const whole = Math.round(ms / unit) * unit
-  return whole === 0 ? '0s' : formatDuration(whole)
 }

@@ -1,7 +1,8 @@
+import { plural } from '../../../number-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Tally } from '../../purging.ts'
 import type { Transaction } from '../../query.ts'
-import { codeOf } from '../postgres-errors.ts'
+import { stateOf } from '../postgres-errors.ts'
 import { countSql, deleteFreeSql, deleteSql, deleteDigestedSql, type Condition, type TimedTable } from './slice-sql.ts'
 
 /** After a batch that met a held row the next ones pass over held rows from the start, until one meets none: waiting holds rows too. */
@@ -59,7 +60,7 @@ export async function removeRows(
   try {
     return await removeAll(tx, from, condition, mostRows, digest)
   } catch (error) {
-    if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error
+    if (stateOf(error) !== LOCK_NOT_AVAILABLE) throw error
   }
   lockBackoff.held = true
   await tx.query('ROLLBACK TO SAVEPOINT batch')
@@ -134,7 +135,7 @@ async function rowsLeft(tx: Transaction, timed: TimedTable, condition: Condition
 function keptInSilence({ title }: TimedTable, rows: number): DatabaseError {
   return new DatabaseError(
     'row-refused',
-    `A trigger or rule on ${title} keeps ${rows === 1 ? 'an expired row' : `${rows} expired rows`} from being deleted without an error; nothing of that batch was kept. ` +
+    `A trigger or rule on ${title} keeps ${plural(rows, 'an expired row', `${rows} expired rows`)} from being deleted without an error; nothing of that batch was kept. ` +
       'Change the trigger or rule, or switch the job off.',
   )
 }

@@ -1,8 +1,6 @@
-import { SECOND } from '../../../time/clock.ts'
+import { everyTenSeconds } from '../../../time/every-ten-seconds.ts'
 import type { ApplyOutside, ApplyTransaction, MigrationLockOptions } from '../../migrating.ts'
 import type { SqliteSession } from '../connection/session.ts'
-
-const TELL_EVERY_MS = 10 * SECOND
 
 /**
  * SQLite lets one transaction write at a time and keeps the others waiting from BEGIN IMMEDIATE on, so that each `apply` sees what the ones before
@@ -14,11 +12,9 @@ export function withMigrationLock<T>(
   work: (apply: ApplyTransaction, outside: ApplyOutside) => Promise<T>,
 ): Promise<T> {
   const apply: ApplyTransaction = (transaction) => {
-    let nextMs = 0
+    const isDue = everyTenSeconds()
     const tell = (waitedMs: number): void => {
-      if (waitedMs < nextMs) return
-      nextMs = waitedMs + TELL_EVERY_MS
-      waiting('another process that holds the write lock', waitedMs)
+      if (isDue(waitedMs)) waiting('another process that holds the write lock', waitedMs)
     }
     return session.patientTransaction({ limitMs: timeoutMs, signal, waiting: tell }, transaction)
   }

@@ -1,3 +1,4 @@
+import { plural } from '../../../number-text.ts'
 import type { EpochMs } from '../../../time/clock.ts'
 import { DayCounts } from '../../../time/day-counts.ts'
 import { DatabaseError } from '../../database-error.ts'
@@ -118,7 +119,7 @@ export class RowSlice implements Slice {
     if (left === 0) return
     throw new DatabaseError(
       'row-refused',
-      `${left} expired ${left === 1 ? 'row' : 'rows'} of ${this.options.table} are still there after a delete that reported no error: a trigger of that ` +
+      `${left} expired ${plural(left, 'row')} of ${this.options.table} are still there after a delete that reported no error: a trigger of that ` +
         'table swallows it (RAISE(IGNORE)) or puts it back; change the trigger, or disable the job',
     )
   }

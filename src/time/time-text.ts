@@ -1,22 +1,6 @@
-import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from '../time/clock.ts'
+import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from './clock.ts'
 
-/** `1,234,567` */
-export function countText(count: number): string {
-  return count.toLocaleString('en-US')
-}
-
-/** `1,234`, or `~1,200,000` of what was not counted. */
-export function estimateText(rows: number, exact: boolean): string {
-  if (exact) return countText(rows)
-  const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(rows, 1))) - 1)
-  return `~${countText(Math.round(rows / step) * step)}`
-}
-
-export function rowsText(rows: number): string {
-  return `${countText(rows)} ${rows === 1 ? 'row' : 'rows'}`
-}
-
-/** `12 ms`, `3.4 s`, `2 min 5 s`, `3 h 12 min`, `5 d 3 h`: as much as a person takes in. */
+/** `12 ms`, `3.4 s`, `2 min 5 s`, `3 h 12 min`, `5 d 3 h`: as much as a person takes in. Settings and JSON have `formatDuration`. */
 export function durationText(ms: number): string {
   if (ms < SECOND) return `${Math.round(ms)} ms`
   if (ms < 10 * SECOND) return `${(ms / SECOND).toFixed(1).replace('.0', '')} s`
@@ -33,16 +17,6 @@ export function agoText(ms: number): string {
 }
 
 const UNIT_NAMES: Readonly<Record<number, string>> = { [SECOND]: 's', [MINUTE]: 'min', [HOUR]: 'h', [DAY]: 'd' }
-
-/** `512 bytes`, `12.3 MB`. */
-export function sizeText(bytes: number): string {
-  if (bytes < 1_000) return `${bytes} bytes`
-  const power = Math.min(Math.floor(Math.log10(bytes) / 3), SIZE_NAMES.length - 1)
-  const value = bytes / 1_000 ** power
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${SIZE_NAMES[power]}`
-}
-
-const SIZE_NAMES = ['bytes', 'kB', 'MB', 'GB', 'TB']
 
 /** `2026-11-24 03:00`, in UTC. */
 export function minuteText(time: EpochMs): string {
