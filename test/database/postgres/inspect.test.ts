@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { DatabaseError, type ErrorKind } from '../../../src/database/database-error.ts'
-import { zoneSuspicion } from '../../../src/database/postgres/purging/zone-warning.ts'
 import type { Inspection } from '../../../src/database/purging.ts'
-import { HOUR, MINUTE } from '../../../src/time/clock.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../../support/databases.ts'
 import { opened } from './fixture.ts'
 
@@ -137,15 +135,3 @@ for (const major of POSTGRES_MAJORS) {
     })
   })
 }
-
-void test('a zone is suspected ahead, and behind only by a multiple of fifteen minutes on a busy table', () => {
-  assert.equal(zoneSuspicion(16 * MINUTE, false), 'ahead of')
-  assert.equal(zoneSuspicion(14 * MINUTE, true), undefined)
-  assert.equal(zoneSuspicion(-5 * HOUR, true), 'behind')
-  assert.equal(zoneSuspicion(-5 * HOUR - 5_000, true), 'behind')
-  assert.equal(zoneSuspicion(-5 * HOUR, false), undefined)
-  assert.equal(zoneSuspicion(-5 * HOUR - 5 * MINUTE, true), undefined)
-  assert.equal(zoneSuspicion(-5_000, true), undefined)
-  assert.equal(zoneSuspicion(-48 * HOUR, true), undefined)
-  assert.equal(zoneSuspicion(Number.NaN, true), undefined)
-})

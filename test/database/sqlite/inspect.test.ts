@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Database } from '../../../src/database/database.ts'
-import { localTimeWarning } from '../../../src/database/sqlite/purging/inspect.ts'
-import { hostClock, MINUTE, SECOND } from '../../../src/time/clock.ts'
+import { hostClock } from '../../../src/time/clock.ts'
 import { freshSqliteFile } from '../../support/databases.ts'
 import { NOON, opened, slicesOf } from './opening.ts'
 
@@ -78,38 +77,12 @@ describe('inspecting a SQLite table', () => {
     assert.equal(inspection.kind, 'ready')
     assert.match(
       'warnings' in inspection ? inspection.warnings.join() : '',
-      /^sessions\.expires_at: .* 540 minutes ahead .* not to be in UTC.*DATABASE_TIME_ZONE/,
+      /^The newest row of sessions is 9 h ahead of the clock when "expires_at" is read in time zone UTC: .*DATABASE_TIME_ZONE/,
     )
     await using tokyo = await opened(fresh.file, { clock, timeZone: 'Asia/Tokyo' })
     assert.deepEqual(await tokyo.database.inspect(audited), READY)
   })
 })
-
-describe('local time gives itself away', () => {
-  it('ahead of the clock', () => {
-    assert.equal(localTimeWarning([], NOON, 'UTC'), undefined)
-    assert.equal(localTimeWarning([NOON + 15 * MINUTE], NOON, 'UTC'), undefined)
-    assert.match(localTimeWarning([NOON + 15 * MINUTE + 1], NOON, 'UTC') ?? '', /15 minutes ahead/)
-    assert.equal(localTimeWarning([NOON + 120 * MINUTE], NOON, 'Europe/Helsinki'), undefined)
-  })
-
-  it('behind it by a multiple of a quarter of an hour, on a busy table', () => {
-    assert.equal(localTimeWarning(busy(0), NOON, 'UTC'), undefined)
-    assert.match(localTimeWarning(busy(5 * 60 * MINUTE + 3 * SECOND), NOON, 'UTC') ?? '', /300 minutes behind/)
-    assert.match(localTimeWarning(busy(45 * MINUTE), NOON, 'UTC') ?? '', /45 minutes behind/)
-    assert.equal(localTimeWarning(busy(5 * 60 * MINUTE), NOON, 'America/New_York'), undefined)
-    // The gateway may have stopped at any moment; few rows or old ones say nothing.
-    assert.equal(localTimeWarning(busy(52 * MINUTE), NOON, 'UTC'), undefined)
-    assert.equal(localTimeWarning(busy(60 * MINUTE, 60 * MINUTE), NOON, 'UTC'), undefined)
-    assert.equal(localTimeWarning(busy(60 * MINUTE).slice(0, 19), NOON, 'UTC'), undefined)
-    assert.equal(localTimeWarning(busy(15 * 60 * MINUTE), NOON, 'UTC'), undefined)
-  })
-})
-
-/** The newest rows of a busy table, the last of them so far behind the clock. */
-function busy(behindMs: number, spanMs = MINUTE): number[] {
-  return Array.from({ length: 20 }, (_, at) => NOON - behindMs - (at * spanMs) / 19)
-}
 
 async function fill(database: Database, rows: number): Promise<void> {
   await database.query(

@@ -1,12 +1,12 @@
 import type { EpochMs } from '../../../time/clock.ts'
+import { BUSY_ROWS, zoneSuspicion, type NewestRows } from '../../../time/zone-suspicion.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Inspection, TimeColumn } from '../../purging.ts'
 import type { Query } from '../../query.ts'
-import { EQ, GT, nameIn } from '../exact.ts'
+import { EQ, GT, LT, nameIn } from '../exact.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
-import { timeTypeOf } from '../times.ts'
-import { zoneWarning } from './zone-warning.ts'
+import { asText, timeTypeOf } from '../times.ts'
 
 export interface InspectOptions {
   readonly query: Query
@@ -61,8 +61,20 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
         `Run: CREATE INDEX CONCURRENTLY ON ${qualified(schema, column.table)} (${quoted(column.column)})`,
     )
   }
-  const warning = facts.indexed && column.retention !== undefined ? await zoneWarning(options, column, type) : undefined
+  const judged = facts.indexed && column.retention !== undefined && type === 'timestamp'
+  const warning = judged ? zoneSuspicion(await newestRows(options, column), await options.now(), options.timeZone) : undefined
   return { kind: 'ready', warnings: warning === undefined ? [] : [warning] }
+}
+
+/** Of a column without a zone. */
+async function newestRows({ query, schema }: InspectOptions, { table, column }: TimeColumn): Promise<NewestRows> {
+  const time = `t.${quoted(column)}`
+  const newestFirst = `SELECT ${time} AS at FROM ${qualified(schema, table)} AS t WHERE ${time} ${LT} 'infinity'::pg_catalog.timestamp ORDER BY ${time} DESC`
+  const { rows } = await query.query<{ newest: string | null; earlier: string | null }>(
+    `SELECT (SELECT ${asText('n.at')} FROM (${newestFirst} LIMIT 1) AS n) AS newest, (SELECT ${asText('e.at')} FROM (${newestFirst} OFFSET ${BUSY_ROWS - 1} LIMIT 1) AS e) AS earlier`,
+  )
+  const newest = Date.parse(`${rows[0]?.newest}Z`)
+  return { table: `${schema}.${table}`, column, newest, spanMs: newest - Date.parse(`${rows[0]?.earlier}Z`) }
 }
 
 interface Facts {
