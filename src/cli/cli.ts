@@ -14,7 +14,7 @@ export type Command =
   | { readonly kind: 'help' | 'version' }
   | ArchiveCommand
   | { readonly kind: 'config'; readonly json: boolean; readonly configFile: string | undefined }
-  | { readonly kind: 'status'; readonly json: boolean; readonly configFile: string | undefined }
+  | { readonly kind: 'status'; readonly json: boolean; readonly check: boolean; readonly configFile: string | undefined }
   | ({ readonly kind: 'history'; readonly configFile: string | undefined } & HistoryRequest)
   | { readonly kind: 'worker'; readonly configFile: string | undefined }
   | { readonly kind: 'migrate'; readonly dryRun: boolean; readonly configFile: string | undefined }
@@ -61,7 +61,7 @@ async function answer(host: Host, command: Answered): Promise<number> {
   const options = { host, shutdown, configFile: command.configFile }
   const code =
     command.kind === 'status'
-      ? await (await import('../commands/status.ts')).showStatus(options, command.json)
+      ? await (await import('../commands/status.ts')).showStatus(options, command)
       : await (await import('../commands/history.ts')).showHistory(options, command)
   return shutdown.exitCode ?? code
 }
@@ -140,6 +140,7 @@ const OPTIONS = {
   quiet: { type: 'boolean' },
   since: { type: 'string' },
   json: { type: 'boolean' },
+  check: { type: 'boolean' },
   config: { type: 'string' },
   help: { type: 'boolean' },
   version: { type: 'boolean' },
@@ -157,6 +158,7 @@ const GOES_WITH: readonly (readonly [option: keyof typeof OPTIONS, ...forms: rea
   ...ACCEPTANCES.map((each) => [acceptOption(each), RUN_NOW] as const),
   ['since', 'history'],
   ['json', 'status', 'history', 'config'],
+  ['check', 'status'],
 ]
 
 const DEFAULT_SINCE = '30d'
@@ -201,8 +203,9 @@ export function parseCommand(words: readonly string[]): Command {
   if (runsNow) return { kind: 'run-now', jobs, dryRun, quiet: values.quiet === true, accepted, configFile }
   switch (command) {
     case 'config':
-    case 'status':
       return { kind: command, json, configFile }
+    case 'status':
+      return { kind: command, json, check: values.check === true, configFile }
     case 'history':
       return { kind: command, jobs, sinceMs: sinceMs ?? 0, json, configFile }
     case 'migrate':

@@ -20,7 +20,8 @@ Usage
       --quiet                            the log alone: neither progress nor table, no colour
 ${acceptances}
   mcp-gateway-maintenance migrate        apply pending migrations, exit            [--dry-run]
-  mcp-gateway-maintenance status         database, migrations, jobs, last and next runs, what waits   [--json]
+  mcp-gateway-maintenance status         whether all is well; database, migrations, jobs, last and next runs, what waits   [--json]
+      --check                            exit code 1 where something does not work
   mcp-gateway-maintenance history        past runs: when, what was deleted, how it ended   [--json]
       --job NAME  --since 30d            of this job (may be repeated); of the last 30 days, the default
   mcp-gateway-maintenance archive verify [--since DAY|30d] [--json]     every file of the archive, and the chain they make

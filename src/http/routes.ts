@@ -3,7 +3,7 @@ import { jsonDocument, visible } from '../observe/control-characters.ts'
 import type { Events } from '../observe/events.ts'
 import type { Listener } from '../observe/fan-out.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import { statusDocument, type StatusDocument } from '../status/document.ts'
+import { statusDocument } from '../status/document.ts'
 import type { LatestStatus, Patience } from '../status/latest.ts'
 import { openObserved } from '../status/observed.ts'
 import type { Status } from '../status/read-status.ts'
@@ -39,18 +39,18 @@ export function openSite({ metrics, clock, without }: SiteOptions): Site {
   const readiness = openReadiness()
   const observed = openObserved(clock)
   let latest: LatestStatus | undefined
-  const look = async (patience: Patience): Promise<{ readonly status: number; readonly document: StatusDocument }> => {
+  const look = async (patience: Patience): Promise<{ readonly status: number; readonly seen: Status }> => {
     const known = await latest?.within(patience)
     const [status, told] =
       known?.status === undefined
         ? [503, without(readiness.reason ?? UNANSWERED)]
         : [200, known.current ? known.status : unanswered(known.status)]
-    return { status, document: statusDocument({ ...told, observed: observed.failures() }) }
+    return { status, seen: { ...told, observed: observed.failures() } }
   }
   const routes: Routes = {
     '/': shown(async () => {
-      const { status, document } = await look(GLANCE)
-      return { status, type: 'text/html; charset=utf-8', body: pageOf(document), securityPolicy: CONTENT_SECURITY_POLICY }
+      const { status, seen } = await look(GLANCE)
+      return { status, type: 'text/html; charset=utf-8', body: pageOf(seen), securityPolicy: CONTENT_SECURITY_POLICY }
     }),
     '/metrics': collected(async () => {
       const known = await latest?.within(SCRAPE)
@@ -61,8 +61,8 @@ export function openSite({ metrics, clock, without }: SiteOptions): Site {
     '/healthz': probe(() => plain(200, 'ok')),
     '/readyz': probe(() => (readiness.reason === undefined ? plain(200, 'ok') : plain(503, visible(readiness.reason)))),
     '/status': shown(async () => {
-      const { status, document } = await look(LOOK)
-      return { status, type: 'application/json', body: jsonDocument(document) }
+      const { status, seen } = await look(LOOK)
+      return { status, type: 'application/json', body: jsonDocument(statusDocument(seen)) }
     }),
   }
   return {

@@ -3,7 +3,7 @@ import type { DatabaseListener, Label } from '../database/database.ts'
 import { linesOf, MaintenanceError, messageOf } from '../errors.ts'
 import type { MigrationListener } from '../migrations/apply-migrations.ts'
 import { plural } from '../number-text.ts'
-import type { RunResult } from '../runs/result.ts'
+import { isBad, type RunResult } from '../runs/result.ts'
 import type { RunListener } from '../runs/run-context.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
 import { formatTime } from '../time/clock.ts'
@@ -66,7 +66,7 @@ export function openEvents(log: Log): Events {
 }
 
 function levelOf({ outcome }: RunResult): 'info' | 'error' {
-  return outcome === 'failed' || outcome === 'stopped' ? 'error' : 'info'
+  return isBad(outcome) ? 'error' : 'info'
 }
 
 function fieldsOf(result: RunResult): Record<string, unknown> {

@@ -50,3 +50,8 @@ export interface ArchivedByRun extends Growth {
   /** The last one of the whole archive, by `archive verify`. */
   readonly verification: Verdict | undefined
 }
+
+/** Of a run that a person should look at; `outcome` may be another version's. */
+export function isBad(outcome: string): boolean {
+  return outcome === 'failed' || outcome === 'stopped'
+}

@@ -30,6 +30,8 @@ export interface ArchiveStatus extends ArchivePlan {
   readonly expiredBefore: string | undefined
   /** Why something above is not known, or why a run would fail; each says what to do. */
   readonly problems: readonly string[]
+  /** What runs leave behind, and go on. */
+  readonly warnings: readonly string[]
 }
 
 export interface ReadArchiveOptions {
@@ -59,9 +61,10 @@ export async function readArchive(
       ...(plan.enabled && !recorded
         ? [`there is no table ${ARCHIVES} yet: migration 005 makes it, and without it runs fail before they delete anything`]
         : []),
-      ...[summary?.problem, large?.problem, large?.answer].filter((problem) => problem !== undefined),
+      ...[summary?.problem, large?.problem].filter((problem) => problem !== undefined),
       ...(plan.enabled && held !== undefined && held.head !== null ? await missingHead(plan, table, held.head) : []),
     ],
+    warnings: large?.answer === undefined ? [] : [large.answer],
   }
 }
 
@@ -76,7 +79,7 @@ async function tooLargeOf(database: Database, { job, backlog }: JobStatus): Prom
 
 /** Where there is no database to ask. */
 export function archiveWithout(plan: ArchivePlan): ArchiveStatus {
-  return { ...plan, held: undefined, lagMs: undefined, expiredBefore: undefined, problems: [] }
+  return { ...plan, held: undefined, lagMs: undefined, expiredBefore: undefined, problems: [], warnings: [] }
 }
 
 async function missingHead({ directory, uid }: ArchivePlan, table: string, head: Link): Promise<string[]> {

@@ -2,8 +2,8 @@ import type { Growth } from '../archive/step.ts'
 import type { PastRun } from '../runs/past-runs.ts'
 import { formatDay, formatDuration, formatTime, type EpochMs } from '../time/clock.ts'
 import type { ArchiveStatus } from './archive-status.ts'
-import { attentionOf } from './attention.ts'
 import type { DeletedByDay } from './deleted-by-day.ts'
+import { findingsOf } from './findings.ts'
 import type { JobStatus } from './job-status.ts'
 import type { Status } from './read-status.ts'
 
@@ -11,10 +11,12 @@ import type { Status } from './read-status.ts'
 export function statusDocument(status: Status) {
   const { at, version, database, migrations, scheduleTimeZone, jobs, deletedByDay, archive } = status
   const { engine, place, name, reachable, sizeBytes, problem } = database
+  const findings = findingsOf(status)
   return {
     at: formatTime(at),
     version,
-    attention: attentionOf(status),
+    attention: findings.map(({ sentence }) => sentence),
+    findings: findings.map(({ code, level, sentence, action }) => ({ code, level, sentence, action: orNull(action) })),
     database: { engine, place, name, reachable, sizeBytes: orNull(sizeBytes), problem: orNull(problem) },
     migrations:
       migrations === undefined
@@ -32,12 +34,8 @@ export function statusDocument(status: Status) {
   }
 }
 
-export type StatusDocument = ReturnType<typeof statusDocument>
-export type JobDocument = StatusDocument['jobs'][number]
-export type RunDocument = ReturnType<typeof runDocument>
-
 function jobDocument(status: JobStatus, at: EpochMs) {
-  const { job, enabled, schedule, scheduleInWords, retentionMs, lastRun, running, backlog, problems, recentRuns } = status
+  const { job, enabled, schedule, scheduleInWords, retentionMs, lastRun, running, backlog, problems, warnings, recentRuns } = status
   return {
     job: job.name,
     table: job.table,
@@ -62,7 +60,7 @@ function jobDocument(status: JobStatus, at: EpochMs) {
             oldestAgeMs: backlog.oldest === null ? null : at - backlog.oldest,
             overdueMs: backlog.oldest === null ? null : Math.max(0, backlog.cutoff - backlog.oldest),
           },
-    problems,
+    problems: [...problems, ...warnings],
     recentRuns: recentRuns.map(runDocument),
   }
 }
@@ -74,7 +72,7 @@ function deletedByDayDocument({ days, jobs }: DeletedByDay) {
   }
 }
 
-function archiveDocument({ enabled, directory, keptMs, held, lagMs, expiredBefore, problems }: ArchiveStatus) {
+function archiveDocument({ enabled, directory, keptMs, held, lagMs, expiredBefore, problems, warnings }: ArchiveStatus) {
   return {
     enabled,
     directory,
@@ -88,7 +86,7 @@ function archiveDocument({ enabled, directory, keptMs, held, lagMs, expiredBefor
     expiredBefore: orNull(expiredBefore),
     lagMs: orNull(lagMs),
     verification: held?.verification === undefined ? null : { at: formatTime(held.verification.at), sound: held.verification.sound },
-    problems,
+    problems: [...problems, ...warnings],
   }
 }
 

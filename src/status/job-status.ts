@@ -41,6 +41,8 @@ export interface JobStatus extends JobSchedule {
   readonly backlog: Backlog | undefined
   /** Why something above is not known, or why a run would fail; each says what to do. */
   readonly problems: readonly string[]
+  /** What may not be meant: its runs go well, or are skipped. */
+  readonly warnings: readonly string[]
 }
 
 export interface Backlog extends Estimate {
@@ -83,12 +85,9 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
     running: record?.answer?.running,
     overdueSlot: done?.answer === undefined ? undefined : overdueSlot(schedule, scheduleTimeZone, done.answer, clock.now() - LATE_MS),
     backlog: estimate?.answer === undefined ? undefined : { ...estimate.answer, cutoff },
-    problems: [
-      ...[record?.problem, inspection.problem, estimate?.problem].filter((problem) => problem !== undefined),
-      ...(inspection.answer?.kind === 'absent'
-        ? [`${inspection.answer.reason}: its runs are skipped`]
-        : (inspection.answer?.warnings ?? [])),
-    ],
+    problems: [record?.problem, inspection.problem, estimate?.problem].filter((problem) => problem !== undefined),
+    warnings:
+      inspection.answer?.kind === 'absent' ? [`${inspection.answer.reason}: its runs are skipped`] : (inspection.answer?.warnings ?? []),
   }
 }
 

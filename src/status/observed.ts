@@ -1,8 +1,6 @@
 import { messageOf } from '../errors.ts'
 import type { RunResult } from '../runs/result.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
-import { minuteText } from '../time/time-text.ts'
-import type { JobStatus } from './job-status.ts'
 
 /** A run of this process that failed, while the database has no word of it. */
 export interface ObservedFailure {
@@ -32,18 +30,4 @@ export function openObserved(clock: Clock): Observed {
     },
     failures: () => [...failures.values()],
   }
-}
-
-/** A sentence each, but for those of jobs that another worker has run since. */
-export function unrecorded(
-  failures: readonly ObservedFailure[],
-  jobs: readonly Pick<JobStatus, 'job' | 'enabled' | 'lastRun'>[],
-): readonly string[] {
-  return failures.flatMap(({ job, outcome, at, error }) => {
-    const { enabled, lastRun } = jobs.find((each) => each.job.name === job) ?? {}
-    if (enabled !== true || (lastRun?.finishedAt ?? -Infinity) > at) return []
-    return [
-      `a run of ${job} ${outcome === 'failed' ? 'failed' : 'was stopped'} at ${minuteText(at)} UTC and could not be recorded: ${error}`,
-    ]
-  })
 }

@@ -125,6 +125,7 @@ export function statusWithout(
       overdueSlot: undefined,
       backlog: undefined,
       problems: [],
+      warnings: [],
     })),
     deletedByDay: undefined,
     archive: archiveWithout(archive),

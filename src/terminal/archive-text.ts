@@ -1,8 +1,9 @@
 import type { ArchiveSummary, Verdict } from '../archive/archive-summary.ts'
-import { counted, sizeText } from '../number-text.ts'
+import { counted } from '../number-text.ts'
 import type { ArchiveStatus } from '../status/archive-status.ts'
-import { formatDuration, type EpochMs } from '../time/clock.ts'
-import { agoText, durationText, zonedText } from '../time/time-text.ts'
+import { holdsText, keptText, lagText, NEVER_VERIFIED } from '../status/sentences.ts'
+import type { EpochMs } from '../time/clock.ts'
+import { agoText, zonedText } from '../time/time-text.ts'
 import { ink, red, type Part, type Style } from './style.ts'
 import type { Row } from './table.ts'
 
@@ -13,21 +14,19 @@ export function isShown({ enabled, held }: ArchiveStatus): boolean {
 
 /** What is wrong with it is not among them. */
 export function archiveRows({ enabled, directory, keptMs, held, lagMs, expiredBefore }: ArchiveStatus, at: EpochMs, style: Style): Row[] {
-  const kept = keptMs === undefined ? 'for ever' : `for ${formatDuration(keptMs)}`
   return [
-    ['folder', `${directory}, files are kept ${kept}${enabled ? '' : '; disabled by archive.enabled'}`],
+    ['folder', `${directory}, files are kept ${keptText(keptMs)}${enabled ? '' : '; disabled by archive.enabled'}`],
     ...(held === undefined ? [] : heldRows(held, at, style)),
-    ...(lagMs === undefined
-      ? []
-      : [['lag', lagMs === 0 ? 'none' : `${durationText(lagMs)}, by the oldest row that is not in it yet`] as const]),
+    ...(lagMs === undefined ? [] : [['lag', lagText(lagMs)] as const]),
     ...(expiredBefore === undefined ? [] : [['expired', `files of days before ${expiredBefore}`] as const]),
   ]
 }
 
-function heldRows({ rows, files, bytes, newestAt, head, filesInHand, verification }: ArchiveSummary, at: EpochMs, style: Style): Row[] {
+function heldRows(held: ArchiveSummary, at: EpochMs, style: Style): Row[] {
+  const { newestAt, head, filesInHand, verification } = held
   const until = newestAt === undefined ? '' : `, up to ${zonedText(newestAt)}`
   return [
-    ['holds', `${counted(rows, 'row')} in ${counted(files, 'file')}, ${sizeText(bytes)}${until}`],
+    ['holds', `${holdsText(held)}${until}`],
     ...(filesInHand === 0
       ? []
       : [['in hand', `${counted(filesInHand, 'file')}: of a run that goes on, or that the next one settles`] as const]),
@@ -41,7 +40,7 @@ function heldRows({ rows, files, bytes, newestAt, head, filesInHand, verificatio
 }
 
 function verifiedText(verification: Verdict | undefined, at: EpochMs, style: Style): Part {
-  if (verification === undefined) return 'never: run archive verify'
+  if (verification === undefined) return NEVER_VERIFIED
   const when = `${agoText(at - verification.at)} (${zonedText(verification.at)})`
   return verification.sound ? `sound ${when}` : ink`${red('damaged', style)} ${when}: archive verify says what is wrong`
 }

@@ -1,8 +1,10 @@
 import { countText } from '../number-text.ts'
 import type { PastRun } from '../runs/past-runs.ts'
+import { isBad } from '../runs/result.ts'
 import { deletedByDay, type DeletedByDay } from '../status/deleted-by-day.ts'
+import { spanText } from '../status/sentences.ts'
 import { DAY, type EpochMs } from '../time/clock.ts'
-import { durationText, minuteText } from '../time/time-text.ts'
+import { minuteText } from '../time/time-text.ts'
 import { dayColumnsText } from './day-columns.ts'
 import { red, type Part, type Style } from './style.ts'
 import { tableText, type Column } from './table.ts'
@@ -47,15 +49,14 @@ function daysOf(runs: readonly PastRun[], now: EpochMs): DeletedByDay {
 }
 
 function cellsOf({ startedAt, job, trigger, outcome, deleted, archived, finishedAt, worker, error }: PastRun, style: Style): Part[] {
-  const failed = outcome === 'failed' || outcome === 'stopped'
   return [
     minuteText(startedAt),
     job,
     trigger,
-    outcome === undefined ? 'not ended' : failed ? red(outcome, style) : outcome,
+    outcome === undefined ? 'not ended' : isBad(outcome) ? red(outcome, style) : outcome,
     countText(deleted),
     countOf(archived),
-    finishedAt === undefined ? '' : durationText(Math.max(0, finishedAt - startedAt)),
+    finishedAt === undefined ? '' : spanText(startedAt, finishedAt),
     worker,
     error?.replaceAll(/\s+/g, ' ') ?? '',
   ]

@@ -1,22 +1,34 @@
 import { stemOf } from '../migrations/file-names.ts'
-import { countText, estimateText, plural, sizeText } from '../number-text.ts'
+import { countText, estimateText, sizeText } from '../number-text.ts'
+import { isBad } from '../runs/result.ts'
+import { findingsOf } from '../status/findings.ts'
 import type { JobStatus } from '../status/job-status.ts'
 import type { MigrationsStatus } from '../status/migrations-status.ts'
 import type { Status } from '../status/read-status.ts'
-import { formatDuration, type EpochMs } from '../time/clock.ts'
-import { agoText, durationText, zonedText } from '../time/time-text.ts'
+import {
+  findingText,
+  migrationsText,
+  overdueText,
+  placeText,
+  removesText,
+  spanText,
+  tookText,
+  verdictText,
+  waitingText,
+} from '../status/sentences.ts'
+import type { EpochMs } from '../time/clock.ts'
+import { agoText, zonedText } from '../time/time-text.ts'
 import { archiveRows, isShown } from './archive-text.ts'
 import { barChartText } from './bar-chart.ts'
 import { bold, ink, red, type Ink, type Style } from './style.ts'
 import { listText, type Row } from './table.ts'
 
-/** A status for people. */
+/** A status for people: the verdict first. */
 export function statusText(status: Status, style: Style): string {
   const { database, migrations, version, jobs, archive } = status
-  const { engine, place, name, sizeBytes, problem } = database
-  const where = place.endsWith(name) ? place : `${place}/${name}`
+  const { engine, sizeBytes, problem } = database
   const head: Row[] = [
-    ['database', `${engine} ${where}${sizeBytes === undefined ? '' : `, ${sizeText(sizeBytes)}`}`],
+    ['database', `${engine} ${placeText(database)}${sizeBytes === undefined ? '' : `, ${sizeText(sizeBytes)}`}`],
     ...problemRows(problem === undefined ? [] : [problem], style),
     ...migrationRows(migrations, style),
     ['version', version],
@@ -24,11 +36,27 @@ export function statusText(status: Status, style: Style): string {
   const blocks = [
     ...jobs.map((job) => [job.job.name, jobRows(job, status, style)] as const),
     ...(isShown(archive)
-      ? [['archive', [...archiveRows(archive, status.at, style), ...problemRows(archive.problems, style)]] as const]
+      ? [
+          [
+            'archive',
+            [...archiveRows(archive, status.at, style), ...problemRows([...archive.problems, ...archive.warnings], style)],
+          ] as const,
+        ]
       : []),
   ].map(([title, rows]) => `${bold(title, style).text}\n${indented(listText(rows, narrower(style)))}`)
   const chart = backlogChart(jobs, style)
-  return `${[listText(head, style), ...blocks].join('\n\n')}\n${chart === '' ? '' : `\n${chart}`}`
+  return `${[verdict(status, style), listText(head, style), ...blocks].join('\n\n')}\n${chart === '' ? '' : `\n${chart}`}`
+}
+
+function verdict(status: Status, style: Style): string {
+  const findings = findingsOf(status)
+  const title = bold(verdictText(status, findings), style).text
+  if (findings.length === 0) return title
+  const rows = findings.map((finding): Row => [
+    finding.level,
+    finding.level === 'fault' ? red(findingText(finding), style) : findingText(finding),
+  ])
+  return `${title}\n${indented(listText(rows, narrower(style)))}`
 }
 
 /** What waits, each job's beside the others'; nothing where nothing does. */
@@ -41,53 +69,51 @@ function backlogChart(jobs: readonly JobStatus[], style: Style): string {
 
 function migrationRows(migrations: MigrationsStatus | undefined, style: Style): Row[] {
   if (migrations === undefined) return []
-  const { applied, pending, enabled, problem } = migrations
-  const names = pending.map(stemOf)
-  const waiting = names.length === 0 ? 'none pending' : `${names.length} pending: ${names.join(', ')}`
+  const { pending, problem } = migrations
   return [
-    ['migrations', `${applied.length} applied, ${waiting}${enabled ? '' : '; disabled by migrations.enabled'}`],
+    ['migrations', migrationsText(migrations)],
+    ...(pending.length === 0 ? [] : [['pending', pending.map(stemOf).join(', ')] as const]),
     ...problemRows(problem === undefined ? [] : [problem], style),
   ]
 }
 
 function jobRows(status: JobStatus, { at, database: { reachable }, scheduleTimeZone }: Status, style: Style): Row[] {
-  const { job, enabled, retentionMs, schedule, scheduleInWords, nextRunAt, running, overdueSlot, backlog, problems } = status
+  const { job, enabled, schedule, scheduleInWords, nextRunAt, running, overdueSlot, backlog, problems, warnings } = status
   return [
-    ['removes', `${job.table}${retentionMs === undefined ? ' that have expired' : ` older than ${formatDuration(retentionMs)}`}`],
+    ['removes', removesText(status)],
     ['schedule', enabled ? `${scheduleInWords} (${schedule}, ${scheduleTimeZone})` : `disabled by jobs.${job.settings}.enabled`],
-    ...(nextRunAt === undefined ? [] : [['next run', `${zonedText(nextRunAt)}, in ${durationText(Math.max(0, nextRunAt - at))}`] as const]),
+    ...(nextRunAt === undefined ? [] : [['next run', `${zonedText(nextRunAt)}, in ${spanText(at, nextRunAt)}`] as const]),
     ...(reachable ? [['last run', lastRunText(status, at, style)] as const] : []),
     ...(running === undefined ? [] : [['running', runningText(running, at)] as const]),
-    ...(backlog === undefined ? [] : [['waiting', backlogText(backlog, at)] as const]),
+    ...(backlog === undefined ? [] : [['waiting', listed([waitingText(backlog), overdueText(backlog)])] as const]),
     ...(overdueSlot === undefined ? [] : [['late', red(`no run since the slot of ${zonedText(overdueSlot)}`, style)] as const]),
-    ...problemRows(problems, style),
+    ...problemRows([...problems, ...warnings], style),
   ]
 }
 
 function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, style: Style): Ink {
   if (lastRun === undefined) return ink`none on record`
-  const { outcome = '', startedAt, finishedAt, deleted, archived, trigger, error } = lastRun
-  const failed = outcome === 'failed' || outcome === 'stopped'
-  const took = finishedAt === undefined ? '' : `, took ${durationText(Math.max(0, finishedAt - startedAt))}`
-  const kept = archived === undefined ? '' : `, archived ${countText(archived.rows)}`
-  const success = !failed
+  const { outcome = '', startedAt, deleted, archived, trigger, error } = lastRun
+  const did = listed([
+    tookText(lastRun),
+    `deleted ${countText(deleted)}`,
+    archived === undefined ? undefined : `archived ${countText(archived.rows)}`,
+  ])
+  const success = !isBad(outcome)
     ? ''
     : lastSuccessAt === undefined
       ? '; none on record succeeded'
       : `; the last that succeeded ended ${agoText(at - lastSuccessAt)}`
   const why = error === undefined ? '' : `: ${onOneLine(error)}`
-  return ink`${failed ? red(outcome, style) : outcome} ${agoText(at - startedAt)} (${zonedText(startedAt)}, ${trigger})${took}, deleted ${countText(deleted)}${kept}${success}${why}`
+  return ink`${isBad(outcome) ? red(outcome, style) : outcome} ${agoText(at - startedAt)} (${zonedText(startedAt)}, ${trigger}), ${did}${success}${why}`
 }
 
 function runningText({ worker, since }: NonNullable<JobStatus['running']>, at: EpochMs): string {
-  return `now, by ${worker}${since === undefined ? '' : `, for ${durationText(Math.max(0, at - since))}`}`
+  return listed(['now', `by ${worker}`, since === undefined ? undefined : `for ${spanText(since, at)}`])
 }
 
-function backlogText({ rows, exact, oldest, cutoff }: NonNullable<JobStatus['backlog']>, at: EpochMs): string {
-  if (rows === 0) return 'nothing'
-  const age =
-    oldest === null ? '' : `; the oldest is ${durationText(at - oldest)} old, ${durationText(Math.max(0, cutoff - oldest))} past its time`
-  return `${estimateText(rows, exact)} expired ${plural(rows, 'row')}${age}`
+function listed(parts: readonly (string | undefined)[]): string {
+  return parts.filter((part) => part !== undefined).join(', ')
 }
 
 function problemRows(problems: readonly string[], style: Style): Row[] {

@@ -1,6 +1,6 @@
 import { linesOf } from '../errors.ts'
 import { countText } from '../number-text.ts'
-import type { RunResult } from '../runs/result.ts'
+import { isBad, type RunResult } from '../runs/result.ts'
 import { durationText, minuteText } from '../time/time-text.ts'
 import { bold, ink, red, type Part, type Style } from './style.ts'
 import { tableText } from './table.ts'
@@ -36,7 +36,7 @@ function cellsOf(result: RunResult, style: Style): Part[] {
     archived === undefined ? '' : countText(archived.rows),
     countText(keptOf(result)),
     durationText(durationMs),
-    outcome === 'failed' || outcome === 'stopped' ? red(outcome, style) : outcome,
+    isBad(outcome) ? red(outcome, style) : outcome,
   ]
 }
 

@@ -43,6 +43,8 @@ interface History {
 }
 
 interface Status {
+  readonly attention: readonly string[]
+  readonly findings: readonly { readonly code: string; readonly level: string; readonly sentence: string }[]
   readonly database: { readonly reachable: boolean; readonly problem: string | null }
   readonly migrations: { readonly applied: readonly object[]; readonly pending: readonly object[] } | null
   readonly jobs: readonly {
@@ -67,6 +69,7 @@ for (const engine of BOTH_ENGINES) {
     await using database = await engine.fresh()
     const before = statusIn(await ask(database, 'status --json'))
     assert.ok(before.migrations!.pending.length > 0)
+    assert.equal((await ask(database, 'status --check')).code, 1)
     const nothing = await ask(database, 'history --json')
     assert.deepEqual(runsIn(nothing), [])
     assert.match(nothing.stderr, /migration 002/)
@@ -90,6 +93,19 @@ for (const engine of BOTH_ENGINES) {
     assert.equal(decisions.lastRun?.outcome, 'failed')
     assert.match(decisions.lastRun?.error ?? '', /expires_at/)
     assert.match(decisions.problems.join(), /expires_at/)
+    assert.deepEqual(
+      failing.findings.map(({ code, level }) => [code, level]),
+      [
+        ['job-failed', 'fault'],
+        ['job-hindered', 'fault'],
+        ['job-hindered', 'fault'],
+      ],
+    )
+    assert.deepEqual(
+      failing.attention,
+      failing.findings.map(({ sentence }) => sentence),
+    )
+    assert.deepEqual([(await ask(database, 'status')).code, (await ask(database, 'status --check')).code], [0, 1])
 
     const history = runsIn(await ask(database, 'history --json --job purge-sessions'))
     assert.deepEqual(
@@ -109,6 +125,13 @@ for (const engine of BOTH_ENGINES) {
     const env = { LANG: 'C', TZ: 'Asia/Tokyo' }
     const status = await ask(database, 'status', env)
     assert.equal(status.code, 0)
+    assert.match(
+      status.stdout,
+      engine.name === 'sqlite'
+        ? /^One thing needs a look\n {2}advice {2}the gateway has never written to this database.*\n\ndatabase /
+        : /^All is well\n\ndatabase /,
+    )
+    assert.equal((await ask(database, 'status --check', env)).code, 0)
     assert.match(status.stdout, /^migrations +\d applied, none pending$/m)
     assert.match(status.stdout, /^purge-audit-logs\n(?: {2}.*\n)*? {2}schedule +At 03:00 \(0 3 \* \* \*, UTC\)$/m)
     assert.match(status.stdout, /^ {2}next run +\S+ 03:00 UTC, 12:00 GMT\+9, in /m)

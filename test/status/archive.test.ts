@@ -151,5 +151,5 @@ it('of a database that does not answer is as it is configured', () => {
   const plan = { enabled: true, directory: '/a', uid: 0, keptMs: undefined }
   const context = { version: '1', migrationsEnabled: true, files: [], jobs: [], archive: plan, scheduleTimeZone: 'UTC', clock: hostClock() }
   const { archive } = statusWithout({ engine: 'e', place: 'p', name: 'n' }, new Error('gone'), context)
-  assert.deepEqual(archive, { ...plan, held: undefined, lagMs: undefined, expiredBefore: undefined, problems: [] })
+  assert.deepEqual(archive, { ...plan, held: undefined, lagMs: undefined, expiredBefore: undefined, problems: [], warnings: [] })
 })

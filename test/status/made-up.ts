@@ -18,6 +18,7 @@ export function jobStatus(job: Job, changes: Partial<JobStatus> = {}): JobStatus
     overdueSlot: undefined,
     backlog: undefined,
     problems: [],
+    warnings: [],
     ...changes,
   }
 }
@@ -33,6 +34,7 @@ export function archiveStatus(changes: Partial<ArchiveStatus>): ArchiveStatus {
     lagMs: undefined,
     expiredBefore: undefined,
     problems: [],
+    warnings: [],
     ...changes,
   }
 }

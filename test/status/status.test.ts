@@ -127,7 +127,7 @@ for (const engine of BOTH_ENGINES) {
       assert.equal(status.migrations?.pending.length, new Set(files.map(({ version }) => version)).size)
       for (const job of status.jobs) {
         assert.deepEqual([job.lastRun, job.backlog, job.overdueSlot], [undefined, undefined, undefined])
-        assert.match(job.problems.join(), /its runs are skipped/)
+        assert.match(job.warnings.join(), /its runs are skipped/)
       }
       assert.equal((await database.relations()).size, 0)
     })

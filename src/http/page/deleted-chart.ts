@@ -1,5 +1,7 @@
 import { countText } from '../../number-text.ts'
-import type { StatusDocument } from '../../status/document.ts'
+import type { DeletedByDay } from '../../status/deleted-by-day.ts'
+import type { Status } from '../../status/read-status.ts'
+import { formatDay } from '../../time/clock.ts'
 import { html, type Html } from './html.ts'
 
 /** All in pixels. */
@@ -22,11 +24,11 @@ interface Strip {
  * A strip for each job, each on its own scale: nights of a million audit logs would leave nothing to see of the sessions. Bars stretch with the page, texts
  * do not. The picture is one to a screen reader; its numbers are in the table behind it, which the keyboard opens.
  */
-export function deletedSection({ deletedByDay, jobs }: StatusDocument): Html | undefined {
-  if (deletedByDay === null || deletedByDay.days.length === 0) return undefined
-  const { days } = deletedByDay
+export function deletedSection({ deletedByDay, jobs }: Status): Html | undefined {
+  if (deletedByDay === undefined || deletedByDay.days.length === 0) return undefined
+  const days = deletedByDay.days.map(formatDay)
   const strips = stripsOf(
-    jobs.map(({ job }) => job),
+    jobs.map(({ job }) => job.name),
     deletedByDay,
   )
   const height = strips.length * STRIP
@@ -48,10 +50,9 @@ export function deletedSection({ deletedByDay, jobs }: StatusDocument): Html | u
 }
 
 /** Every job that is configured, then those of which there are runs alone. */
-function stripsOf(configured: readonly string[], { days, jobs }: NonNullable<StatusDocument['deletedByDay']>): Strip[] {
+function stripsOf(configured: readonly string[], { days, jobs }: DeletedByDay): Strip[] {
   const none = days.map(() => 0)
-  const known = configured.map((job) => jobs.find((each) => each.job === job) ?? { job, rows: none })
-  return [...known, ...jobs.filter(({ job }) => !configured.includes(job))]
+  return [...new Set([...configured, ...jobs.keys()])].map((job) => ({ job, rows: jobs.get(job) ?? none }))
 }
 
 function titles({ job, rows }: Strip, days: readonly string[], index: number): Html {

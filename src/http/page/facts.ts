@@ -1,45 +1,43 @@
+import type { Verdict } from '../../archive/archive-summary.ts'
 import { stemOf } from '../../migrations/file-names.ts'
-import { counted, sizeText } from '../../number-text.ts'
-import type { StatusDocument } from '../../status/document.ts'
-import { durationText } from '../../time/time-text.ts'
+import type { Status } from '../../status/read-status.ts'
+import { holdsText, keptText, lagText, migrationsText, NEVER_VERIFIED } from '../../status/sentences.ts'
+import type { EpochMs } from '../../time/clock.ts'
 import { html, type Html, type Part } from './html.ts'
 import { ago, at } from './moments.ts'
 import { cut } from './texts.ts'
 
-export function migrationsSection({ migrations }: StatusDocument): Html | undefined {
-  if (migrations === null) return undefined
-  const { applied, pending, enabled, problem } = migrations
+export function migrationsSection({ migrations }: Status): Html | undefined {
+  if (migrations === undefined) return undefined
+  const { applied, pending, problem } = migrations
   return html`<section aria-labelledby="migrations">
     <h2 id="migrations">Migrations</h2>
-    <p>
-      ${applied.length} applied, ${pending.length === 0 ? 'none' : pending.length}
-      pending${enabled ? undefined : '; disabled by migrations.enabled'}
-    </p>
-    ${problem === null ? undefined : html`<p>${cut(problem)}</p>`}
+    <p>${migrationsText(migrations)}</p>
+    ${problem === undefined ? undefined : html`<p>${cut(problem)}</p>`}
     ${list([...pending.map((each): Fact => [stemOf(each), 'pending']), ...applied.toReversed().map((each): Fact => [stemOf(each), at(each.appliedAt)])])}
   </section>`
 }
 
-export function archiveSection({ at: now, archive }: StatusDocument): Html | undefined {
-  if (!archive.enabled && !archive.rows) return undefined
-  const { enabled, directory, retention, rows, bytes, files, newestAt, lagMs, verification } = archive
+export function archiveSection({ at: now, archive }: Status): Html | undefined {
+  const { enabled, directory, keptMs, held, lagMs } = archive
+  if (!enabled && !held?.rows) return undefined
   return html`<section aria-labelledby="archive">
     <h2 id="archive">Archive</h2>
     <p>${enabled ? 'Audit logs are archived before they are deleted' : 'disabled by archive.enabled'}</p>
     ${list([
       ['directory', directory],
-      ['holds', rows === null ? 'not known' : `${counted(rows, 'row')} in ${counted(files ?? 0, 'file')}, ${sizeText(bytes ?? 0)}`],
-      ['kept', retention ?? 'for ever'],
-      ['newest row', newestAt === null ? 'none' : at(newestAt)],
-      ['behind', lagMs === null ? 'not known' : lagMs === 0 ? 'nothing waits' : durationText(lagMs)],
-      [
-        'verified',
-        verification === null
-          ? 'never'
-          : html`${verification.sound ? 'sound' : html`<b class="bad">✕ damaged</b>`}, ${ago(verification.at, now)}`,
-      ],
+      ['holds', held === undefined ? 'not known' : holdsText(held)],
+      ['kept', keptText(keptMs)],
+      ['newest row', held?.newestAt === undefined ? 'none' : at(held.newestAt)],
+      ['lag', lagMs === undefined ? 'not known' : lagText(lagMs)],
+      ['verified', verified(held?.verification, now)],
     ])}
   </section>`
+}
+
+function verified(verification: Verdict | undefined, now: EpochMs): Part {
+  if (verification === undefined) return NEVER_VERIFIED
+  return html`${verification.sound ? 'sound' : html`<b class="bad">✕ damaged</b>`}, ${ago(verification.at, now)}`
 }
 
 type Fact = readonly [name: string, text: Part]

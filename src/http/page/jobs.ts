@@ -1,12 +1,14 @@
-import { countText, estimateText, plural } from '../../number-text.ts'
-import type { JobDocument, StatusDocument } from '../../status/document.ts'
-import { durationText } from '../../time/time-text.ts'
+import { countText } from '../../number-text.ts'
+import type { JobStatus } from '../../status/job-status.ts'
+import type { Status } from '../../status/read-status.ts'
+import { overdueText, removesText, spanText, tookText, waitingText } from '../../status/sentences.ts'
+import type { EpochMs } from '../../time/clock.ts'
 import { html, type Html } from './html.ts'
-import { ago, ahead, at, msBetween } from './moments.ts'
+import { ago, ahead, at } from './moments.ts'
 import { cut, outcomeText, twoLines } from './texts.ts'
 
 /** What each job is, when it ran and runs, and what waits for it. */
-export function jobsSection(status: StatusDocument): Html {
+export function jobsSection(status: Status): Html {
   return html`<section aria-labelledby="jobs">
     <h2 id="jobs">Jobs</h2>
     <table class="jobs" role="table">
@@ -22,7 +24,7 @@ export function jobsSection(status: StatusDocument): Html {
   </section>`
 }
 
-function row(job: JobDocument, status: StatusDocument): Html {
+function row(job: JobStatus, status: Status): Html {
   const cells: readonly (readonly [string, Html])[] = [
     ['Schedule', schedule(job, status.scheduleTimeZone)],
     ['Last run', lastRun(job, status)],
@@ -30,39 +32,37 @@ function row(job: JobDocument, status: StatusDocument): Html {
     ['Waiting', waiting(job)],
   ]
   return html`<tr role="row" ${job.enabled ? undefined : html` class="off"`}>
-    <th role="rowheader" scope="row">
-      ${twoLines(job.job, html`${job.table} ${job.retention === null ? 'that have expired' : `older than ${job.retention}`}`)}
-    </th>
+    <th role="rowheader" scope="row">${twoLines(job.job.name, removesText(job))}</th>
     ${cells.map(([title, cell]) => html`<td role="cell" data-title="${title}"><div>${cell}</div></td> `)}
   </tr>`
 }
 
-function schedule({ enabled, schedule: expression, scheduleInWords }: JobDocument, timeZone: string): Html {
+function schedule({ enabled, schedule: expression, scheduleInWords }: JobStatus, timeZone: string): Html {
   if (!enabled) return html`disabled`
   return twoLines(scheduleInWords, html`<code>${expression}</code> in ${timeZone}`)
 }
 
-function lastRun({ lastRun: run, running, late }: JobDocument, { at: now, database }: StatusDocument): Html {
-  const lateness = late ? html`<b class="bad">✕ late</b>, ` : undefined
-  if (running !== null)
+function lastRun({ lastRun: run, running, overdueSlot }: JobStatus, { at: now, database }: Status): Html {
+  const lateness = overdueSlot !== undefined ? html`<b class="bad">✕ late</b>, ` : undefined
+  if (running !== undefined)
     return twoLines(
-      html`${lateness}<b class="open"
-          >running${running.since === null ? '' : ` for ${durationText(Math.max(0, msBetween(running.since, now)))}`}</b
-        >`,
+      html`${lateness}<b class="open">running${running.since === undefined ? '' : ` for ${spanText(running.since, now)}`}</b>`,
       running.worker,
     )
-  if (run === null) return html`${lateness}${database.reachable ? 'none on record' : 'not known'}`
-  const took = run.durationMs === null ? '' : `, took ${durationText(Math.max(0, run.durationMs))}`
-  return twoLines(html`${lateness}${outcomeText(run.outcome)} ${ago(run.startedAt, now)}`, `deleted ${countText(run.deleted)}${took}`)
+  if (run === undefined) return html`${lateness}${database.reachable ? 'none on record' : 'not known'}`
+  const took = tookText(run)
+  return twoLines(
+    html`${lateness}${outcomeText(run.outcome)} ${ago(run.startedAt, now)}`,
+    `deleted ${countText(run.deleted)}${took === undefined ? '' : `, ${took}`}`,
+  )
 }
 
-function nextRun({ nextRunAt }: JobDocument, now: string): Html {
-  return nextRunAt === null ? html`none` : twoLines(ahead(nextRunAt, now), at(nextRunAt))
+function nextRun({ nextRunAt }: JobStatus, now: EpochMs): Html {
+  return nextRunAt === undefined ? html`none` : twoLines(ahead(nextRunAt, now), at(nextRunAt))
 }
 
-function waiting({ backlog, problems }: JobDocument): Html {
-  if (backlog === null) return twoLines('not known', problems[0] === undefined ? undefined : cut(problems[0]))
-  if (backlog.rows === 0) return html`nothing`
-  const rows = `${estimateText(backlog.rows, backlog.exact)} ${plural(backlog.rows, 'row')}`
-  return twoLines(rows, backlog.overdueMs === null ? undefined : `oldest ${durationText(backlog.overdueMs)} past its time`)
+function waiting({ backlog, problems, warnings }: JobStatus): Html {
+  if (backlog !== undefined) return twoLines(waitingText(backlog), overdueText(backlog))
+  const [why] = [...problems, ...warnings]
+  return twoLines('not known', why === undefined ? undefined : cut(why))
 }

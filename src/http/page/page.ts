@@ -1,5 +1,8 @@
 import { sizeText } from '../../number-text.ts'
-import type { StatusDocument } from '../../status/document.ts'
+import { findingsOf } from '../../status/findings.ts'
+import type { Status } from '../../status/read-status.ts'
+import { findingText, placeText, verdictText } from '../../status/sentences.ts'
+import { formatTime } from '../../time/clock.ts'
 import { deletedSection } from './deleted-chart.ts'
 import { archiveSection, migrationsSection } from './facts.ts'
 import { html, type Html } from './html.ts'
@@ -18,12 +21,14 @@ export const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** A page for people, of what `status --json` says: everything in it is in that document. Works without scripts and has none. */
-export function pageOf(status: StatusDocument): string {
-  const { attention, database, version } = status
-  const { engine, place, name, sizeBytes } = database
-  const where = place.endsWith(name) ? place : `${place}/${name}`
-  const verdict = verdictOf(status)
+/** A page for people: everything in it is in `status --json` too. Works without scripts and has none. */
+export function pageOf(status: Status): string {
+  const { database, version } = status
+  const { engine, name, sizeBytes } = database
+  const asOf = formatTime(status.at)
+  const findings = findingsOf(status)
+  const isWell = findings.length === 0
+  const verdict = verdictText(status, findings)
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -31,21 +36,23 @@ export function pageOf(status: StatusDocument): string {
         <meta name="viewport" content="width=device-width" />
         <meta name="color-scheme" content="light dark" />
         <title>${verdict}: maintenance of ${name}</title>
-        <link rel="icon" href="${icon(attention.length === 0)}" />
+        <link rel="icon" href="${icon(isWell)}" />
         ${STYLE_ELEMENT}
       </head>
       <body>
         <header>
           <p class="product">mcp-gateway-maintenance ${version}</p>
-          <h1 class="${attention.length === 0 ? 'well' : 'unwell'}">${mark(attention.length === 0)}${verdict}</h1>
+          <h1 class="${isWell ? 'well' : 'unwell'}">${mark(isWell)}${verdict}</h1>
           ${
-            attention.length === 0
+            isWell
               ? undefined
               : html`<ul class="attention">
-                  ${attention.map((each) => html`<li>${cut(each)}</li> `)}
+                  ${findings.map((each) => html`<li>${cut(findingText(each))}</li> `)}
                 </ul>`
           }
-          <p class="where">${engine} <code>${where}</code>${sizeBytes === null ? undefined : `, ${sizeText(sizeBytes)}`}</p>
+          <p class="where">
+            ${engine} <code>${placeText(database)}</code>${sizeBytes === undefined ? undefined : `, ${sizeText(sizeBytes)}`}
+          </p>
         </header>
         <main>
           ${jobsSection(status)} ${deletedSection(status)} ${runsSection(status)}
@@ -53,19 +60,12 @@ export function pageOf(status: StatusDocument): string {
         </main>
         <footer>
           <p>
-            As of <time datetime="${status.at}">${status.at.slice(0, 19).replace('T', ' ')}</time>; all times are UTC. The same as JSON:
+            As of <time datetime="${asOf}">${asOf.slice(0, 19).replace('T', ' ')}</time>; all times are UTC. The same as JSON:
             <a href="/status">/status</a>, for Prometheus: <a href="/metrics">/metrics</a>.
           </p>
         </footer>
       </body>
     </html> `.text
-}
-
-/** Whether all is well, in one line. */
-function verdictOf({ attention, database }: StatusDocument): string {
-  if (!database.reachable) return 'The database cannot be reached'
-  if (attention.length === 0) return 'All is well'
-  return attention.length === 1 ? 'One thing needs a look' : `${attention.length} things need a look`
 }
 
 function mark(well: boolean): Html {

@@ -1,15 +1,14 @@
 import { countText } from '../../number-text.ts'
-import type { RunDocument, StatusDocument } from '../../status/document.ts'
-import { durationText } from '../../time/time-text.ts'
+import type { PastRun } from '../../runs/past-runs.ts'
+import type { Status } from '../../status/read-status.ts'
+import { spanText } from '../../status/sentences.ts'
 import { html, type Html } from './html.ts'
 import { shortly } from './moments.ts'
 import { cut, outcomeText } from './texts.ts'
 
 /** The last runs of all jobs, newest first. */
-export function runsSection({ jobs }: StatusDocument): Html | undefined {
-  const runs = jobs
-    .flatMap(({ recentRuns }) => recentRuns)
-    .toSorted((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt) || b.id - a.id)
+export function runsSection({ jobs }: Status): Html | undefined {
+  const runs = jobs.flatMap(({ recentRuns }) => recentRuns).toSorted((a, b) => b.startedAt - a.startedAt || b.id - a.id)
   if (runs.length === 0) return undefined
   return html`<section aria-labelledby="runs">
     <h2 id="runs">Recent runs</h2>
@@ -32,18 +31,18 @@ export function runsSection({ jobs }: StatusDocument): Html | undefined {
   </section>`
 }
 
-function row({ startedAt, job, outcome, deleted, durationMs, trigger, worker, error }: RunDocument): Html {
+function row({ startedAt, job, finishedAt, outcome, deleted, trigger, worker, error }: PastRun): Html {
   return html`<tr>
       <td>${shortly(startedAt)}</td>
       <td>${job}</td>
       <td>${outcomeText(outcome)}</td>
       <td>${countText(deleted)}</td>
-      <td>${durationMs === null ? '' : durationText(Math.max(0, durationMs))}</td>
+      <td>${finishedAt === undefined ? '' : spanText(startedAt, finishedAt)}</td>
       <td>${trigger}</td>
       <td>${worker}</td>
     </tr>
     ${
-      error === null
+      error === undefined
         ? undefined
         : html`<tr class="why">
             <td></td>

@@ -1,3 +1,4 @@
+import { isBad } from '../../runs/result.ts'
 import { html, type Html, type Part } from './html.ts'
 
 /** An error may be as long as its author liked; all of it is in /status and in the log. */
@@ -9,12 +10,11 @@ export function cut(text: string): string {
 
 /** What is said first, and below it, smaller, what is said besides. */
 export function twoLines(first: Part, second: Part): Html {
-  return second === undefined || second === null ? html`${first}` : html`${first}<small>${second}</small>`
+  return second === undefined ? html`${first}` : html`${first}<small>${second}</small>`
 }
 
 /** Outcomes that a person should look at are told apart by a mark, not by colour alone. */
-export function outcomeText(outcome: string | null): Html {
-  if (outcome === null) return html`<b class="open">not ended</b>`
-  const bad = outcome === 'failed' || outcome === 'stopped'
-  return bad ? html`<b class="bad">✕ ${outcome}</b>` : html`${outcome}`
+export function outcomeText(outcome: string | undefined): Html {
+  if (outcome === undefined) return html`<b class="open">not ended</b>`
+  return isBad(outcome) ? html`<b class="bad">✕ ${outcome}</b>` : html`${outcome}`
 }

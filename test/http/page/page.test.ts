@@ -3,9 +3,10 @@ import { test } from 'node:test'
 import { JOBS } from '../../../src/catalogue.ts'
 import { CONTENT_SECURITY_POLICY, pageOf } from '../../../src/http/page/page.ts'
 import type { PastRun } from '../../../src/runs/past-runs.ts'
-import { statusDocument, type StatusDocument } from '../../../src/status/document.ts'
+import type { ArchiveStatus } from '../../../src/status/archive-status.ts'
 import { statusWithout, type Status } from '../../../src/status/read-status.ts'
 import { DAY, hostClock, HOUR, MINUTE } from '../../../src/time/clock.ts'
+import { archiveStatus } from '../../status/made-up.ts'
 
 const NOW = 20_000 * DAY + 12 * HOUR
 const LABEL = { engine: 'e', place: 'db.example:5432', name: 'mcp_gateway' }
@@ -61,22 +62,18 @@ function pastRun(run: Partial<PastRun>): PastRun {
   }
 }
 
-function page(of: Status, changes: Partial<StatusDocument> = {}): string {
-  return pageOf({ ...statusDocument(of), ...changes })
-}
-
 function textOf(html: string): string {
   return html.replaceAll(/<(style|title)[^]*?<\/\1>|<[^>]*>/g, ' ').replaceAll(/\s+/g, ' ')
 }
 
 test('it says in one line whether all is well', () => {
-  assert.match(textOf(page(status(5))), /All is well e db\.example:5432\/mcp_gateway , 3\.0 MB/)
-  assert.match(textOf(page(status(5, { outcome: 'failed' }))), /4 things need a look the last run of purge-audit-logs failed/)
-  assert.match(textOf(page(WITHOUT)), /The database cannot be reached db\.example:5432 does not answer/)
+  assert.match(textOf(pageOf(status(5))), /All is well e db\.example:5432\/mcp_gateway , 3\.0 MB/)
+  assert.match(textOf(pageOf(status(5, { outcome: 'failed' }))), /4 things need a look the last run of purge-audit-logs failed/)
+  assert.match(textOf(pageOf(WITHOUT)), /The database cannot be reached db\.example:5432 does not answer/)
 })
 
 test('it tells each job: schedule in words, last run, next run, what waits', () => {
-  const text = textOf(page(status(1_234)))
+  const text = textOf(pageOf(status(1_234)))
   assert.match(
     text,
     /purge-audit-logs audit_logs older than 90d At 03:00 0 3 \* \* \* in UTC succeeded just now deleted 1,234, took 1 min in .* 1,234 rows oldest 10 d past its time/,
@@ -87,42 +84,41 @@ test('it tells each job: schedule in words, last run, next run, what waits', () 
 })
 
 test('of what is not known it says so, and a part that is not there is left out', () => {
-  const html = page(WITHOUT)
+  const html = pageOf(WITHOUT)
   assert.match(textOf(html), /purge-sessions .* not known/)
   assert.doesNotMatch(html, /Recent runs|Rows deleted|Migrations|Archive|undefined|NaN|null/)
-  assert.doesNotMatch(page({ ...status(1), deletedByDay: { days: [], jobs: new Map(), settledUntil: NOW } }), /Rows deleted a day|NaN/)
+  assert.doesNotMatch(pageOf({ ...status(1), deletedByDay: { days: [], jobs: new Map(), settledUntil: NOW } }), /Rows deleted a day|NaN/)
 })
 
 test('an archive is shown where there is one', () => {
   const archive = {
     enabled: true,
     directory: '/srv/archive',
-    retention: null,
+    lagMs: 0,
+  }
+  const held = {
     head: null,
     rows: 1_200,
     bytes: 34_000,
     files: 3,
     filesInHand: 0,
-    newestAt: '2024-07-06T11:00:00.000Z',
-    expiredBefore: null,
-    lagMs: 0,
-    verification: { at: '2024-10-04T10:00:00.000Z', sound: true },
-    problems: [],
+    newestAt: Date.parse('2024-07-06T11:00:00.000Z'),
+    verification: { at: Date.parse('2024-10-04T10:00:00.000Z'), sound: true },
   }
-  const shown = (changes: Partial<typeof archive>): string =>
-    textOf(pageOf({ ...statusDocument(status(5)), archive: { ...archive, ...changes } }))
+  const shown = (changes: Partial<ArchiveStatus>): string =>
+    textOf(pageOf({ ...status(5), archive: archiveStatus({ ...archive, held, ...changes }) }))
   assert.match(
     shown({}),
-    /Archive .* \/srv\/archive holds 1,200 rows in 3 files, 34 kB kept for ever newest row 2024-07-06 11:00 behind nothing waits verified sound, 2 h ago/,
+    /Archive .* \/srv\/archive holds 1,200 rows in 3 files, 34 kB kept for ever newest row 2024-07-06 11:00 lag none verified sound, 2 h ago/,
   )
-  assert.match(shown({ verification: { ...archive.verification, sound: false } }), /✕ damaged/)
-  assert.doesNotMatch(shown({ enabled: false, rows: 0 }), /Archive/)
+  assert.match(shown({ held: { ...held, verification: { ...held.verification, sound: false } } }), /✕ damaged/)
+  assert.doesNotMatch(shown({ enabled: false, held: { ...held, rows: 0 } }), /Archive/)
 })
 
 /** Of the first job's bars, in pixels. */
 function heights(rows: readonly number[]): readonly number[] {
   const of = status(1)
-  const told = page({ ...of, deletedByDay: { ...of.deletedByDay!, jobs: new Map([[JOBS[0]!.name, rows]]) } })
+  const told = pageOf({ ...of, deletedByDay: { ...of.deletedByDay!, jobs: new Map([[JOBS[0]!.name, rows]]) } })
   const path = /<path d="(M[^"]*)"/.exec(told.slice(told.indexOf('class="chart"')))?.[1] ?? ''
   return [...path.matchAll(/v-([\d.]+)h/g)].map(([, height]) => Number(height))
 }
@@ -143,7 +139,8 @@ test('a day far above the others does not make them vanish', () => {
 
 test('it weighs less than 60 KB, also when every day had millions and every run a long error', () => {
   const error = `"${'0123456789 '.repeat(180)}"`
-  const full = page(status(12_345_678, { outcome: 'failed', error }), { attention: Array.from({ length: 12 }, () => error) })
+  const failed = status(12_345_678, { outcome: 'failed', error })
+  const full = pageOf({ ...failed, jobs: failed.jobs.map((job) => ({ ...job, problems: [error, error, error] })) })
   assert.ok(full.length > 30_000)
   assert.ok(Buffer.byteLength(full) < 60_000, `${Buffer.byteLength(full)} bytes`)
 })
@@ -153,5 +150,5 @@ test('nothing of it may be run, fetched, framed or sent', () => {
     CONTENT_SECURITY_POLICY,
     /^default-src 'none'; style-src 'sha256-[\w+/]{43}='; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/,
   )
-  assert.doesNotMatch(page(status(1)), /<script|javascript:|\bon\w+=|\bstyle=|https?:(?!\/\/www\.w3\.org\/2000\/svg)/)
+  assert.doesNotMatch(pageOf(status(1)), /<script|javascript:|\bon\w+=|\bstyle=|https?:(?!\/\/www\.w3\.org\/2000\/svg)/)
 })

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { JOBS } from '../../src/catalogue.ts'
 import type { PastRun } from '../../src/runs/past-runs.ts'
 import type { RunResult } from '../../src/runs/result.ts'
-import { attentionOf } from '../../src/status/attention.ts'
+import { findingsOf, type Finding } from '../../src/status/findings.ts'
 import type { JobStatus } from '../../src/status/job-status.ts'
 import { openObserved } from '../../src/status/observed.ts'
 import type { Status } from '../../src/status/read-status.ts'
@@ -12,20 +12,32 @@ import { archiveStatus, jobStatus } from './made-up.ts'
 
 const job = JOBS[0]!
 
-function told(changes: {
+interface Changes {
   database?: Partial<Status['database']>
   migrations?: Partial<Status['migrations']>
   job?: Partial<JobStatus>
   archive?: Partial<Status['archive']>
   observed?: Status['observed']
-}): string {
-  return attentionOf({
+}
+
+function found(changes: Changes): readonly Finding[] {
+  return findingsOf({
     database: { engine: 'e', place: 'p', name: 'n', reachable: true, sizeBytes: 1, problem: undefined, ...changes.database },
     migrations: { enabled: true, applied: [], pending: [], problem: undefined, ...changes.migrations },
     jobs: [jobStatus(job, changes.job)],
     archive: archiveStatus(changes.archive ?? {}),
     observed: changes.observed ?? [],
-  }).join('\n')
+  })
+}
+
+function told(changes: Changes): string {
+  return found(changes)
+    .map(({ sentence }) => sentence)
+    .join('\n')
+}
+
+function judged(changes: Changes): readonly string[] {
+  return found(changes).map(({ code, level, action = '' }) => `${level} ${code} ${action}`.trim())
 }
 
 function ended(outcome: string, error?: string): Partial<JobStatus> {
@@ -122,4 +134,27 @@ test('of what a process saw fail it keeps the last failure of a job that the dat
   observed.listener.jobFinished(result)
   observed.listener.jobFinished({ ...result, outcome: 'succeeded' })
   assert.deepEqual(observed.failures(), [])
+})
+
+test('what does not work is a fault, what may not be meant is advice; where the sentence does not say what to do the action does', () => {
+  assert.deepEqual(judged({ database: { reachable: false, problem: 'it is gone' } }), ['fault database-unreachable'])
+  assert.deepEqual(judged({ database: { problem: 'no gateway ever wrote to it' } }), ['advice database-in-doubt'])
+  assert.deepEqual(judged({ migrations: { pending: [{ version: 12, name: 'a' }] } }), [
+    'fault migrations-pending start the worker, or run migrate',
+  ])
+  assert.deepEqual(judged({ migrations: { problem: 'of another shape' } }), ['fault migrations-refused'])
+  assert.deepEqual(judged({ job: { ...ended('failed'), overdueSlot: 5, problems: ['no index'], warnings: ['another zone'] } }), [
+    'fault job-late see that a worker is running',
+    'fault job-failed',
+    'fault job-hindered',
+    'advice job-in-doubt',
+  ])
+  assert.deepEqual(judged({ job: ended('stopped') }), ['fault job-stopped'])
+  assert.deepEqual(judged({ observed: [{ job: job.name, outcome: 'stopped', at: 1, error: 'why' }] }), ['fault run-unrecorded'])
+  const held = { head: null, rows: 0, bytes: 0, files: 0, filesInHand: 0, newestAt: undefined, verification: { at: 0, sound: false } }
+  assert.deepEqual(judged({ archive: { enabled: true, held, problems: ['the folder is full'], warnings: ['a row is too long'] } }), [
+    'fault archive-damaged run archive verify',
+    'fault archive-hindered',
+    'advice archive-in-doubt',
+  ])
 })

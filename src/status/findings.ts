@@ -1,0 +1,95 @@
+import { stemOf } from '../migrations/file-names.ts'
+import { minuteText } from '../time/time-text.ts'
+import type { ArchiveStatus } from './archive-status.ts'
+import type { JobStatus } from './job-status.ts'
+import type { MigrationsStatus } from './migrations-status.ts'
+import type { Status } from './read-status.ts'
+
+/** Something that a person should look at. */
+export interface Finding {
+  /** For programs: a code once given stays. */
+  readonly code: FindingCode
+  /** `fault`: something does not work, or will not. `advice`: all works, and may not be what is meant. */
+  readonly level: 'fault' | 'advice'
+  readonly sentence: string
+  /** What to do, where the sentence does not say it. */
+  readonly action: string | undefined
+}
+
+export type FindingCode =
+  | 'database-unreachable'
+  | 'database-in-doubt'
+  | 'migrations-pending'
+  | 'migrations-refused'
+  | 'job-late'
+  | 'job-failed'
+  | 'job-stopped'
+  | 'job-hindered'
+  | 'job-in-doubt'
+  | 'run-unrecorded'
+  | 'archive-damaged'
+  | 'archive-hindered'
+  | 'archive-in-doubt'
+
+/** All of them, in the order in which they are shown; none: all is well. What is disabled is meant to be as it is. */
+export function findingsOf(status: Pick<Status, 'database' | 'migrations' | 'jobs' | 'archive' | 'observed'>): readonly Finding[] {
+  const { database, migrations, jobs, archive } = status
+  const { reachable, problem } = database
+  // What else is known may be of a time when it answered.
+  if (!reachable) return [fault('database-unreachable', problem ?? 'the database cannot be reached'), ...unrecorded(status)]
+  return [
+    ...(problem === undefined ? [] : [advice('database-in-doubt', problem)]),
+    ...(migrations?.enabled === true ? ofMigrations(migrations) : []),
+    ...jobs.filter(({ enabled }) => enabled).flatMap(ofJob),
+    ...unrecorded(status),
+    ...(archive.enabled ? ofArchive(archive) : []),
+  ]
+}
+
+function fault(code: FindingCode, sentence: string, action?: string): Finding {
+  return { code, level: 'fault', sentence, action }
+}
+
+function advice(code: FindingCode, sentence: string): Finding {
+  return { code, level: 'advice', sentence, action: undefined }
+}
+
+function ofMigrations({ pending, problem }: MigrationsStatus): Finding[] {
+  if (problem !== undefined) return [fault('migrations-refused', problem)]
+  if (pending.length === 0) return []
+  return [fault('migrations-pending', `not applied yet: ${pending.map(stemOf).join(', ')}`, 'start the worker, or run migrate')]
+}
+
+function ofJob({ job: { name }, lastRun, overdueSlot, problems, warnings }: JobStatus): Finding[] {
+  const { outcome, error } = lastRun ?? {}
+  const why = error === undefined ? '' : `: ${error}`
+  return [
+    ...(overdueSlot === undefined
+      ? []
+      : [fault('job-late', `${name} is late: no run since the slot of ${minuteText(overdueSlot)} UTC`, 'see that a worker is running')]),
+    ...(outcome === 'failed' ? [fault('job-failed', `the last run of ${name} failed${why}`)] : []),
+    ...(outcome === 'stopped' ? [fault('job-stopped', `the last run of ${name} was stopped${why}`)] : []),
+    ...problems.map((problem) => fault('job-hindered', `${name}: ${problem}`)),
+    ...warnings.map((warning) => advice('job-in-doubt', `${name}: ${warning}`)),
+  ]
+}
+
+/** But for failures of jobs that another worker has run since. */
+function unrecorded({ observed, jobs }: Pick<Status, 'observed' | 'jobs'>): Finding[] {
+  return observed.flatMap(({ job, outcome, at, error }) => {
+    const { enabled, lastRun } = jobs.find((each) => each.job.name === job) ?? {}
+    if (enabled !== true || (lastRun?.finishedAt ?? -Infinity) > at) return []
+    const ended = outcome === 'failed' ? 'failed' : 'was stopped'
+    return [fault('run-unrecorded', `a run of ${job} ${ended} at ${minuteText(at)} UTC and could not be recorded: ${error}`)]
+  })
+}
+
+function ofArchive({ held, problems, warnings }: ArchiveStatus): Finding[] {
+  return [
+    ...(held?.verification?.sound === false
+      ? [fault('archive-damaged', 'the archive was found damaged when all of it was last read', 'run archive verify')]
+      : []),
+    ...problems.map((problem) => fault('archive-hindered', problem)),
+    ...warnings.map((warning) => advice('archive-in-doubt', warning)),
+  ]
+}

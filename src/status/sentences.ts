@@ -1,0 +1,69 @@
+import type { ArchiveSummary } from '../archive/archive-summary.ts'
+import type { Label } from '../database/database.ts'
+import { counted, estimateText, plural, sizeText } from '../number-text.ts'
+import type { PastRun } from '../runs/past-runs.ts'
+import { formatDuration, type EpochMs } from '../time/clock.ts'
+import { durationText } from '../time/time-text.ts'
+import type { Finding } from './findings.ts'
+import type { Backlog, JobPlan } from './job-status.ts'
+import type { MigrationsStatus } from './migrations-status.ts'
+import type { Status } from './read-status.ts'
+
+/** What a status says to people. The terminal and the page lay it out. */
+
+/** Whether all is well, in one line. */
+export function verdictText({ database }: Pick<Status, 'database'>, findings: readonly Finding[]): string {
+  if (!database.reachable) return 'The database cannot be reached'
+  if (findings.length === 0) return 'All is well'
+  return plural(findings.length, 'One thing needs a look', `${findings.length} things need a look`)
+}
+
+export function findingText({ sentence, action }: Finding): string {
+  return action === undefined ? sentence : `${sentence}: ${action}`
+}
+
+/** Where the database is; of a file its path ends with the name. */
+export function placeText({ place, name }: Label): string {
+  return place.endsWith(name) ? place : `${place}/${name}`
+}
+
+export function migrationsText({ applied, pending, enabled }: MigrationsStatus): string {
+  return `${applied.length} applied, ${pending.length === 0 ? 'none' : pending.length} pending${enabled ? '' : '; disabled by migrations.enabled'}`
+}
+
+export function removesText({ job, retentionMs }: JobPlan): string {
+  return `${job.table} ${retentionMs === undefined ? 'that have expired' : `older than ${formatDuration(retentionMs)}`}`
+}
+
+/** `took 1 min 5 s`; of a run that has not ended there is nothing to say. */
+export function tookText({ startedAt, finishedAt }: Pick<PastRun, 'startedAt' | 'finishedAt'>): string | undefined {
+  return finishedAt === undefined ? undefined : `took ${spanText(startedAt, finishedAt)}`
+}
+
+export function waitingText({ rows, exact }: Backlog): string {
+  return rows === 0 ? 'nothing' : `${estimateText(rows, exact)} ${plural(rows, 'row')}`
+}
+
+/** `undefined`: there is no oldest one, or it is not known. */
+export function overdueText({ rows, oldest, cutoff }: Backlog): string | undefined {
+  return rows === 0 || oldest === null ? undefined : `oldest ${spanText(oldest, cutoff)} past its time`
+}
+
+/** Clocks differ: what seems to end before it began takes no time. */
+export function spanText(from: EpochMs, to: EpochMs): string {
+  return durationText(Math.max(0, to - from))
+}
+
+export function holdsText({ rows, files, bytes }: ArchiveSummary): string {
+  return `${counted(rows, 'row')} in ${counted(files, 'file')}, ${sizeText(bytes)}`
+}
+
+export function keptText(keptMs: number | undefined): string {
+  return keptMs === undefined ? 'for ever' : `for ${formatDuration(keptMs)}`
+}
+
+export const NEVER_VERIFIED = 'never: run archive verify'
+
+export function lagText(lagMs: number): string {
+  return lagMs === 0 ? 'none' : `${durationText(lagMs)}, by the oldest row that is not in it yet`
+}
