@@ -20,8 +20,6 @@ export interface Purgeable {
   pressure(): Promise<Pressure>
   /** Between batches and after the last, outside any lock: what the engine wants done after deleting. Cheap when there is nothing to do. */
   afterBatch(last: boolean): Promise<void>
-  /** Bytes inside the database that freed rows leave for new ones; what cannot be told cheaply is `undefined`. */
-  reusableBytes(): Promise<number | undefined>
   /** False where it is certain that no gateway ever wrote to this database: it may be another than the gateway's. */
   gatewayHasWritten(): Promise<boolean>
   /** Bytes that the whole database takes. */

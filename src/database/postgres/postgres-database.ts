@@ -87,8 +87,6 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Nothing: dead rows are autovacuum's work, which knows the load and the table's settings better than a worker that has just deleted.
     afterBatch: async () => undefined,
-    // What vacuum has made reusable is known only to extensions such as pg_freespacemap.
-    reusableBytes: async () => undefined,
     // The worker makes no database on a server: whoever made this one knows it.
     gatewayHasWritten: () => Promise.resolve(true),
     sizeBytes: async () =>

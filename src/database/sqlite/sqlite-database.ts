@@ -109,7 +109,6 @@ function databaseOf(
     expired: (column, cutoff) => expiredRows({ session, column, cutoff, timeZone }),
     pressure: () => housekeeping.pressure(),
     afterBatch: (last) => (access === 'read' ? Promise.resolve() : housekeeping.afterBatch(last)),
-    reusableBytes: () => housekeeping.reusableBytes(),
     gatewayHasWritten: () => session.read(gatewayHasWritten),
     sizeBytes: () => session.read(() => connection.figure('PRAGMA page_count') * connection.figure('PRAGMA page_size')),
 

@@ -1,5 +1,4 @@
 import type { Pressure } from '../../purging.ts'
-import type { Connection } from './connection.ts'
 import { dataVersion } from './data-version.ts'
 import { checkpointBytes, LISTEN_MS } from './pacing.ts'
 import type { SqliteSession } from './session.ts'
@@ -21,7 +20,6 @@ const PAUSE_MS = 12
 export class Housekeeping {
   readonly #session: SqliteSession
   readonly #log: WriteAheadLog
-  readonly #pageBytes: number
   readonly #aloneBytes: number
   /** In SQLite's full or incremental mode the file can give pages back. */
   readonly #givesBack: boolean
@@ -33,7 +31,6 @@ export class Housekeeping {
     this.#session = session
     this.#log = log
     this.#aloneBytes = checkpointBytes(longestBlockMs)
-    this.#pageBytes = connection.figure('PRAGMA page_size')
     this.#givesBack = connection.figure('PRAGMA auto_vacuum') === INCREMENTAL
     this.#version = dataVersion(connection)
     this.#aloneFromMs = connection.clock.monotonicMs() + LISTEN_MS
@@ -65,7 +62,7 @@ export class Housekeeping {
     for (let step = 0; step < MOST_VACUUM_STEPS; step++) {
       const left = await this.#session.read(() => {
         connection.execute(`PRAGMA incremental_vacuum(${VACUUM_STEP_PAGES})`)
-        return freePages(connection)
+        return connection.figure('PRAGMA freelist_count')
       })
       if (left === 0) return
       await connection.clock.sleep(this.#alone ? 0 : PAUSE_MS)
@@ -75,10 +72,6 @@ export class Housekeeping {
   async #moveLog(): Promise<void> {
     const done = (): Promise<boolean> => this.#session.read(() => this.#log.between(this.#alone ? this.#aloneBytes : 1))
     for (let tries = 1; !(await done()) && tries < MOST_TRIES; tries++) await this.#session.connection.clock.sleep(RETRY_MS)
-  }
-
-  async reusableBytes(): Promise<number> {
-    return this.#pageBytes * (await this.#session.read(freePages))
   }
 
   get #alone(): boolean {
@@ -93,7 +86,3 @@ export class Housekeeping {
 }
 
 const INCREMENTAL = 2
-
-function freePages(connection: Connection): number {
-  return connection.figure('PRAGMA freelist_count')
-}
