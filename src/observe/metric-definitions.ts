@@ -3,15 +3,12 @@ import { PAUSE_REASONS } from '../purge/pacer.ts'
 import { OUTCOMES } from '../runs/result.ts'
 
 /** One metric, as data: what is served, written and documented follows from it. */
-export interface MetricDefinition {
+export type MetricDefinition = {
   readonly name: string
-  readonly kind: 'counter' | 'gauge' | 'histogram'
   readonly help: string
   /** Every value a label takes: few, and none that comes from a row. */
   readonly labels: Readonly<Record<string, readonly string[]>>
-  /** Upper bounds, of a histogram. */
-  readonly buckets?: readonly number[]
-}
+} & ({ readonly kind: 'counter' | 'gauge' } | { readonly kind: 'histogram'; /** Upper bounds. */ readonly buckets: readonly number[] })
 
 const JOB = JOBS.map(({ name }) => name)
 const ARCHIVED = JOBS.flatMap(({ name, archived }) => (archived === true ? [name] : []))

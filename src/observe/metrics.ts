@@ -26,38 +26,13 @@ export interface MetricsOptions {
 /** The one door to prom-client; loaded only where somebody reads the metrics. */
 export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions): Metrics {
   const registry = new Registry()
-  const registers = [registry]
-  const rowsDeleted = new Counter({ ...described(METRICS.rowsDeleted), registers })
-  const runs = new Counter({ ...described(METRICS.runs), registers })
-  const runDuration = new Histogram({ ...described(METRICS.runDuration), buckets: [...METRICS.runDuration.buckets], registers })
-  const lastSuccess = new Gauge({ ...described(METRICS.lastSuccess), registers })
-  const running = new Gauge({ ...described(METRICS.running), registers })
-  const expiredRows = new Gauge({ ...described(METRICS.expiredRows), registers })
-  const oldestExpiredAge = new Gauge({ ...described(METRICS.oldestExpiredAge), registers })
-  const rowsKept = new Counter({ ...described(METRICS.rowsKept), registers })
-  const batchDuration = new Histogram({ ...described(METRICS.batchDuration), buckets: [...METRICS.batchDuration.buckets], registers })
-  const paused = new Counter({ ...described(METRICS.paused), registers })
-  const archived = {
-    rows: new Counter({ ...described(METRICS.archivedRows), registers }),
-    bytes: new Counter({ ...described(METRICS.archivedBytes), registers }),
-    files: new Counter({ ...described(METRICS.archivedFiles), registers }),
-  }
-  const removed = {
-    rows: new Counter({ ...described(METRICS.archiveRemovedRows), registers }),
-    bytes: new Counter({ ...described(METRICS.archiveRemovedBytes), registers }),
-    files: new Counter({ ...described(METRICS.archiveRemovedFiles), registers }),
-  }
-  const held = {
-    rows: new Gauge({ ...described(METRICS.archiveRows), registers }),
-    bytes: new Gauge({ ...described(METRICS.archiveBytes), registers }),
-    files: new Gauge({ ...described(METRICS.archiveFiles), registers }),
-  }
-  const archiveLag = new Gauge({ ...described(METRICS.archiveLag), registers })
-  const archiveVerifiedAt = new Gauge({ ...described(METRICS.archiveVerifiedAt), registers })
-  const archiveSound = new Gauge({ ...described(METRICS.archiveSound), registers })
-  const databaseConnected = new Gauge({ ...described(METRICS.databaseConnected), registers })
-  const migrations = new Gauge({ ...described(METRICS.migrations), registers })
-  new Gauge({ ...described(METRICS.buildInfo), registers }).set({ version }, 1)
+  const made = instrumentsIn(registry)
+  const { rowsDeleted, runs, runDuration, lastSuccess, running, expiredRows, oldestExpiredAge, rowsKept, batchDuration, paused } = made
+  const { archiveLag, archiveVerifiedAt, archiveSound, databaseConnected, migrations } = made
+  const archived = { rows: made.archivedRows, bytes: made.archivedBytes, files: made.archivedFiles }
+  const removed = { rows: made.archiveRemovedRows, bytes: made.archiveRemovedBytes, files: made.archiveRemovedFiles }
+  const held = { rows: made.archiveRows, bytes: made.archiveBytes, files: made.archiveFiles }
+  made.buildInfo.set({ version }, 1)
 
   for (const job of jobs) {
     rowsDeleted.inc({ job }, 0)
@@ -142,7 +117,31 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
 
 const GROWTH = ['rows', 'bytes', 'files'] as const
 
-function described<Definition extends MetricDefinition>({ name, help, labels }: Definition) {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `Object.keys` forgets the names
-  return { name, help, labelNames: Object.keys(labels) as (keyof Definition['labels'] & string)[] }
+type Labels<Definition extends MetricDefinition> = keyof Definition['labels'] & string
+
+type Instrument<Definition extends MetricDefinition> = {
+  readonly counter: Counter<Labels<Definition>>
+  readonly gauge: Gauge<Labels<Definition>>
+  readonly histogram: Histogram<Labels<Definition>>
+}[Definition['kind']]
+
+type Instruments = { readonly [Name in keyof typeof METRICS]: Instrument<(typeof METRICS)[Name]> }
+
+function instrumentsIn(registry: Registry): Instruments {
+  const made = Object.entries<MetricDefinition>(METRICS).map(([key, definition]) => [key, instrumentOf(definition, registry)] as const)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `Object.fromEntries` forgets which is which
+  return Object.fromEntries(made) as unknown as Instruments
+}
+
+function instrumentOf(definition: MetricDefinition, registry: Registry): Counter | Gauge | Histogram {
+  const { name, help, labels } = definition
+  const described = { name, help, labelNames: Object.keys(labels), registers: [registry] }
+  switch (definition.kind) {
+    case 'counter':
+      return new Counter(described)
+    case 'gauge':
+      return new Gauge(described)
+    case 'histogram':
+      return new Histogram({ ...described, buckets: [...definition.buckets] })
+  }
 }
