@@ -1,7 +1,7 @@
 import type { ExitCode } from '../errors.ts'
 import { jsonDocument } from '../observe/control-characters.ts'
 import { withProgram, type ProgramOptions } from '../program.ts'
-import { runsSince, runTables, type PastRun } from '../runs/past-runs.ts'
+import { RUN_TABLES, runsSince, runTables, type PastRun } from '../runs/past-runs.ts'
 import { RUNS } from '../runs/run-records.ts'
 import { historyDocument } from '../status/document.ts'
 import { historyText } from '../terminal/history-text.ts'
@@ -23,7 +23,7 @@ export function showHistory(
   return withProgram({ ...options, access: 'read', lasting: false, answer: {} }, async ({ host, database, events }) => {
     const now = await database.now()
     const since = now - sinceMs
-    const tables = runTables(database, await database.relations())
+    const tables = runTables(database, await database.tablesAmong(RUN_TABLES))
     if (tables === undefined) events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)
     const runs: readonly PastRun[] = tables === undefined ? [] : await runsSince(database, tables, since, jobs)
     if (json) host.print(jsonDocument(historyDocument(runs, since)))

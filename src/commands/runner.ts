@@ -8,7 +8,8 @@ import { DAY, formatDuration } from '../time/clock.ts'
 /** What runs have in common. Once migrations are done: whether the tables are there that runs are recorded in is looked up here, once. */
 export async function openRunner(program: Program): Promise<RunContext> {
   const { host, settings, events, database, shutdown } = program
-  const recorded = await withRetry({ database, clock: host.clock, stopping: shutdown.stopping }, () => hasTables(program))
+  const tables = await withRetry({ database, clock: host.clock, stopping: shutdown.stopping }, () => database.tablesAmong([RUNS, LEASES]))
+  const recorded = tables.size === 2
   if (!recorded)
     events.warning(
       `${RUNS} and ${LEASES} are missing: runs are not recorded, other workers are not kept from the same job, and missed runs are not made up for after a restart`,
@@ -44,9 +45,4 @@ function retentionNotice({ archive, jobs }: Settings): string | undefined {
     `${short.job.table} older than ${formatDuration(short.retentionMs!)} are deleted for good: archiving is off. Where they must be kept longer ` +
     '(PCI DSS asks for 12 months), set ARCHIVE_ENABLED=true'
   )
-}
-
-async function hasTables({ database }: Program): Promise<boolean> {
-  const relations = await database.relations()
-  return [RUNS, LEASES].every((table) => relations.get(table)?.kind === 'table')
 }

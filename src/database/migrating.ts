@@ -3,7 +3,9 @@ import type { Transaction } from './query.ts'
 export interface Migratable {
   /** Matches the file names in `migrations/` that are for this engine. */
   readonly migrationFiles: RegExp
-  /** Tables and views by name. */
+  /** Which of these are tables: one look at the catalogue. A view of such a name is none. */
+  tablesAmong(names: readonly string[]): Promise<ReadonlySet<string>>
+  /** All tables and views by name, with their columns. */
   relations(): Promise<ReadonlyMap<string, Relation>>
   /** Rows by the planner's or a bounded count: for the warning before a long index build. */
   approximateRows(table: string): Promise<number>

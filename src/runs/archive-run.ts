@@ -1,8 +1,8 @@
 import type { AcceptedRetention, RetentionRecord } from '../archive/archive-retention.ts'
 import { LONGEST_ROW_BYTES } from '../archive/format.ts'
 import { NO_GROWTH } from '../archive/step.ts'
+import type { Database } from '../database/database.ts'
 import type { ExportedRows } from '../database/exporting.ts'
-import type { Relation } from '../database/migrating.ts'
 import type { Slices } from '../database/purging.ts'
 import { MaintenanceError } from '../errors.ts'
 import type { EpochMs } from '../time/clock.ts'
@@ -59,8 +59,8 @@ export async function openArchiving(
     import('../archive/archive-summary.ts'),
   ])
   const { id } = run
-  const relations = await database.relations()
-  if (id === undefined || ![ARCHIVES, ARCHIVED].every((table) => relations.has(table)))
+  const { size } = await database.tablesAmong([ARCHIVES, ARCHIVED])
+  if (id === undefined || size < 2)
     throw new MaintenanceError(
       'ARCHIVE_FAILED',
       'the archive: its tables are missing, which migration 005 makes. Nothing was deleted. Apply the migrations (where they are disabled, run its files 002 and 005 by hand), or set ARCHIVE_ENABLED=false',
@@ -85,7 +85,7 @@ export async function openArchiving(
   const persistence = { database, clock, stopping }
   await withRetry(persistence, () => openArchive(archive))
   const { keptMs } = target
-  const retention = await openRetention(context, job.table, relations)
+  const retention = await openRetention(database, job.table)
   const accept = (wanted: AcceptedRetention): Promise<void> => run.underLease(async (tx) => retention?.accept(tx, wanted, id))
   await withRetry(persistence, async () => {
     if (retention === undefined || (await archive.record.load(database)).position > 0) return
@@ -135,13 +135,9 @@ const WITHOUT_RECORD =
   'no file was removed from the archive: the tables are missing in which it is recorded how long files are kept, and what goes. Migration 006 makes them; where migrations are disabled, run its file by hand'
 
 /** Where its tables are missing, nothing is removed: what was kept until now could not be told from what is configured now. */
-async function openRetention(
-  { database }: Pick<RunContext, 'database'>,
-  table: string,
-  relations: ReadonlyMap<string, Relation>,
-): Promise<RetentionRecord | undefined> {
+async function openRetention(database: Database, table: string): Promise<RetentionRecord | undefined> {
   const { REMOVED, RetentionRecord, RETENTIONS } = await import('../archive/archive-retention.ts')
-  if (![RETENTIONS, REMOVED].every((name) => relations.get(name)?.kind === 'table')) return undefined
+  if ((await database.tablesAmong([RETENTIONS, REMOVED])).size < 2) return undefined
   return new RetentionRecord((name) => database.named(name), table)
 }
 
@@ -157,21 +153,20 @@ export interface ArchiveForecast {
 export async function forecastArchive(context: RunContext, { job }: RunRequest, now: EpochMs): Promise<ArchiveForecast | undefined> {
   const { archive: target, database } = context
   if (target === undefined || job.archived !== true) return undefined
-  const relations = await database.relations()
   const [{ ArchiveFolder }, { firstKeptDay, holdingsOf }, { judgeExpiry }, { ArchiveRecord, ARCHIVES }] = await Promise.all([
     import('../archive/store/folder.ts'),
     import('../archive/holdings.ts'),
     import('../archive/archive-retention.ts'),
     import('../archive/state.ts'),
   ])
-  if (!relations.has(ARCHIVES)) return undefined
+  if (!(await database.tablesAmong([ARCHIVES])).has(ARCHIVES)) return undefined
   const { keptMs, directory, uid } = target
   const folder = new ArchiveFolder(directory, job.table, uid)
   const { head } = await new ArchiveRecord((name) => database.named(name), job.table).load(database)
   const { there } = await holdingsOf(folder, head)
   const before = keptMs === undefined ? undefined : firstKeptDay(now, keptMs)
   const counts = { files: there.length, expired: before === undefined ? 0 : there.filter(({ day }) => day < before).length }
-  const retention = await openRetention(context, job.table, relations)
+  const retention = await openRetention(database, job.table)
   if (retention === undefined) return { ...counts, stop: undefined }
   const accepted = await retention.load(database)
   const verdict = await judgeExpiry({ job: job.name, table: job.table, folder, head, now, keptMs, accepted, shorter: false })

@@ -1,7 +1,6 @@
 import { REMOVED } from '../archive/archive-retention.ts'
 import { ARCHIVED } from '../archive/state.ts'
 import type { Growth } from '../archive/step.ts'
-import type { Relation } from '../database/migrating.ts'
 import type { Query, Session } from '../database/query.ts'
 import { boundedText, orNothing, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
 import type { EpochMs } from '../time/clock.ts'
@@ -43,9 +42,11 @@ export interface RunTables {
   readonly removed: string | undefined
 }
 
-/** `undefined`: no run is on record here. */
-export function runTables(database: Pick<Session, 'named'>, relations: ReadonlyMap<string, Relation>): RunTables | undefined {
-  const named = (table: string): string | undefined => (relations.get(table)?.kind === 'table' ? database.named(table) : undefined)
+export const RUN_TABLES = [RUNS, ARCHIVED, REMOVED] as const
+
+/** From which of them are there. `undefined`: no run is on record here. */
+export function runTables(database: Pick<Session, 'named'>, found: ReadonlySet<string>): RunTables | undefined {
+  const named = (table: string): string | undefined => (found.has(table) ? database.named(table) : undefined)
   const runs = named(RUNS)
   return runs === undefined ? undefined : { runs, archived: named(ARCHIVED), removed: named(REMOVED) }
 }

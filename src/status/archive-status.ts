@@ -4,7 +4,6 @@ import { ARCHIVES } from '../archive/state.ts'
 import { ArchiveFolder } from '../archive/store/folder.ts'
 import { tooLargeSentence } from '../archive/too-large.ts'
 import type { Database } from '../database/database.ts'
-import type { Relation } from '../database/migrating.ts'
 import { messageOf } from '../errors.ts'
 import { formatDay, type EpochMs } from '../time/clock.ts'
 import type { JobStatus } from './job-status.ts'
@@ -36,7 +35,8 @@ export interface ArchiveStatus extends ArchivePlan {
 
 export interface ReadArchiveOptions {
   readonly at: EpochMs
-  readonly relations: ReadonlyMap<string, Relation>
+  /** Whether there is a record of it in the database. */
+  readonly recorded: boolean
   /** Of the job whose rows are archived. */
   readonly job: JobStatus
 }
@@ -45,10 +45,9 @@ export interface ReadArchiveOptions {
 export async function readArchive(
   database: Database,
   plan: ArchivePlan,
-  { at, relations, job }: ReadArchiveOptions,
+  { at, recorded, job }: ReadArchiveOptions,
 ): Promise<ArchiveStatus> {
   const { table } = job.job
-  const recorded = relations.get(ARCHIVES)?.kind === 'table'
   const summary = recorded ? await asked(() => readSummary(database, database.named(ARCHIVES), table)) : undefined
   const held = summary?.answer
   const large = plan.enabled && job.enabled ? await asked(() => tooLargeOf(database, job)) : undefined

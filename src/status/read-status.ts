@@ -1,9 +1,10 @@
+import { ARCHIVES } from '../archive/state.ts'
 import { DatabaseError } from '../database/database-error.ts'
 import type { Database, Label } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
 import { LEDGER } from '../migrations/ledger.ts'
 import type { MigrationFile } from '../migrations/migration-files.ts'
-import { runTables, type RunTables } from '../runs/past-runs.ts'
+import { RUN_TABLES, runTables, type RunTables } from '../runs/past-runs.ts'
 import { LEASES } from '../runs/run-records.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
 import { archiveWithout, readArchive, type ArchivePlan, type ArchiveStatus } from './archive-status.ts'
@@ -65,12 +66,11 @@ const DAYS_OF_DELETIONS = 90
 export async function readStatus(database: Database, context: StatusContext, before?: Status): Promise<Status> {
   try {
     const at = await database.now()
-    const relations = await database.relations()
+    const found = await database.tablesAmong([LEDGER, LEASES, ARCHIVES, ...RUN_TABLES])
     const size = await asked(() => database.sizeBytes())
-    const made = relations.get(LEDGER)?.kind === 'table'
-    const written = made ? await asked(() => database.gatewayHasWritten()) : undefined
+    const written = found.has(LEDGER) ? await asked(() => database.gatewayHasWritten()) : undefined
     const jobs: JobStatus[] = []
-    const tables = relations.get(LEASES)?.kind === 'table' ? runTables(database, relations) : undefined
+    const tables = found.has(LEASES) ? runTables(database, found) : undefined
     for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, tables }))
     const deleted = tables === undefined ? undefined : await asked(() => readDeletions(database, tables, at, before))
     const archived = jobs.find(({ job }) => job.archived === true)
@@ -90,7 +90,7 @@ export async function readStatus(database: Database, context: StatusContext, bef
       archive:
         archived === undefined
           ? archiveWithout(context.archive)
-          : await readArchive(database, context.archive, { at, relations, job: archived }),
+          : await readArchive(database, context.archive, { at, recorded: found.has(ARCHIVES), job: archived }),
       observed: [],
     }
   } catch (error) {

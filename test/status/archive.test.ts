@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import { NO_GROWTH } from '../../src/archive/step.ts'
 import { JOBS } from '../../src/catalogue.ts'
 import type { Database } from '../../src/database/database.ts'
-import { runsSince, runTables } from '../../src/runs/past-runs.ts'
+import { RUN_TABLES, runsSince, runTables } from '../../src/runs/past-runs.ts'
 import { readStatus, statusWithout, type Status, type StatusContext } from '../../src/status/read-status.ts'
 import { DAY, hostClock } from '../../src/time/clock.ts'
 import { filesIn, freshFolder, purged, recordOf } from '../archive/support.ts'
@@ -111,7 +111,7 @@ for (const engine of BOTH_ENGINES) {
       const result = await purged(database, folder.path)
       const { rows, bytes, files } = result.archived!
       const archived = { rows, bytes, files }
-      const tables = runTables(database, await database.relations())!
+      const tables = runTables(database, await database.tablesAmong(RUN_TABLES))!
       const runs = await runsSince(database, tables, 0, [])
       assert.deepEqual(
         runs.map((each) => [each.job, each.deleted, each.archived]),

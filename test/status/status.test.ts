@@ -211,7 +211,7 @@ async function roleOf(outside: TestDatabase, grant: string): Promise<string> {
 /** Every question from the one with this number on finds no database any more. */
 function losing(database: Database, number: number): Database {
   let questions = 0
-  const asks = new Set(['query', 'now', 'inspect', 'relations', 'sizeBytes'])
+  const asks = new Set(['query', 'now', 'inspect', 'tablesAmong', 'sizeBytes'])
   return new Proxy(database, {
     get(target, name) {
       const own = Reflect.get(target, name) as unknown

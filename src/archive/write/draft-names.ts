@@ -14,7 +14,7 @@ export async function draftsOf(database: Database): Promise<string> {
 
 /** Where the migrations are applied by hand there is none on record. */
 async function firstMigrationOf(database: Database): Promise<object | undefined> {
-  if (!(await database.relations()).has(LEDGER)) return undefined
+  if (!(await database.tablesAmong([LEDGER])).has(LEDGER)) return undefined
   const { rows } = await database.query<object>(`SELECT applied_at, duration_ms FROM ${database.named(LEDGER)} ORDER BY version LIMIT 1`)
   return rows[0]
 }

@@ -15,7 +15,7 @@ export interface OpenedArchive {
 export async function openArchive(program: Program): Promise<OpenedArchive> {
   const { database } = program
   const job = JOBS.find((each) => each.archived === true)!
-  if ((await database.relations()).get(ARCHIVES)?.kind !== 'table')
+  if (!(await database.tablesAmong([ARCHIVES])).has(ARCHIVES))
     throw new MaintenanceError(
       'ARCHIVE_FAILED',
       `there is no table ${ARCHIVES} in this database, so nothing was archived from it: migration 005 makes it`,

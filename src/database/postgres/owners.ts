@@ -48,14 +48,14 @@ export interface Holding {
 }
 
 /**
- * Which of these are there, all of them to be trusted; rejects with `refused` where one is not. From the catalogue alone. What is not among them must not
+ * Which of these are there, with their `pg_class.relkind`, all of them to be trusted; rejects with `refused` where one is not. From the catalogue alone. What is not among them must not
  * be touched, though it be there a moment later: nobody has looked at its owner.
  */
-export async function mustBeTrusted(query: Query, schema: string, names: readonly string[]): Promise<ReadonlySet<string>> {
+export async function mustBeTrusted(query: Query, schema: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const { rows } = await query.query<Holding & { role: string }>(holdingsSql(names), [schema])
   const problems = strangers(rows, new Set(names), { schema, role: rows[0]?.role ?? '' })
   if (problems.length > 0) throw new DatabaseError('refused', problems)
-  return new Set(rows.map(({ relation }) => relation))
+  return new Map(rows.map(({ relation, kind }) => [relation, kind]))
 }
 
 /** Why what these names stand for is not touched, a line each. `holdings` has the gateway's tables too, whatever is asked. */

@@ -18,7 +18,7 @@ import { makeRestoreTable, restore } from './exporting/restoring.ts'
 import { instantOf, recordColumns } from './exporting/stored-rows.ts'
 import { qualified } from './identifiers.ts'
 import { isPooled, withMigrationLock } from './migrating/migration-lock.ts'
-import { approximateRows, indexState, relations } from './migrating/relations.ts'
+import { approximateRows, indexState, relations, tablesAmong } from './migrating/relations.ts'
 import { mustBeTrusted, OWN_TABLES } from './owners.ts'
 import { inspect } from './purging/inspect.ts'
 import { PACING, pressureGauge } from './purging/pressure.ts'
@@ -113,6 +113,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     restore: (...asked) => connection.transaction(restoringTransaction(schema), (tx) => restore({ tx, schema, timeZone }, ...asked)),
 
     migrationFiles: /^\d+_[a-z0-9_]*(?<!_sqlite)\.sql$/,
+    tablesAmong: (names) => tablesAmong(queries, schema, names),
     relations: () => relations(queries, schema),
     approximateRows: (table) => approximateRows(queries, schema, table),
     indexState: (name) => indexState(queries, schema, name),

@@ -14,7 +14,7 @@ import { SqliteExportedRows } from './exporting/exported-rows.ts'
 import { makeRestoreTable, restore } from './exporting/restoring.ts'
 import { storedColumns } from './exporting/stored-columns.ts'
 import { withMigrationLock } from './migrating/migration-lock.ts'
-import { approximateRows, indexState, relations } from './migrating/relations.ts'
+import { approximateRows, indexState, relations, tablesAmong } from './migrating/relations.ts'
 import { folded } from './names.ts'
 import { inspect } from './purging/inspect.ts'
 import { expiredRows } from './purging/slices.ts'
@@ -122,6 +122,7 @@ function databaseOf(
     restore: (...asked) => session.transaction(async (tx) => restore(session, tx, timeZone, ...asked)),
 
     migrationFiles: /^\d+_\w+_sqlite\.sql$/,
+    tablesAmong: (names) => session.read(() => tablesAmong(connection, names)),
     relations: () => session.read(() => relations(connection)),
     approximateRows: (table) => session.read(() => approximateRows(connection, table)),
     indexState: (name) => session.read(() => indexState(connection, name)),

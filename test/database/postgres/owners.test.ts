@@ -187,7 +187,8 @@ for (const major of POSTGRES_MAJORS) {
       cast(major, async ({ fresh, as, app, worker, hostile }) => {
         await using database = await opened(Object.assign(new URL(fresh.url), { username: worker }).href)
         await as(hostile, RUNS)
-        await assert.rejects(database.relations(), /maintenance_runs is a table of role hostile/)
+        for (const look of [() => database.relations(), () => database.tablesAmong(['maintenance_leases'])])
+          await assert.rejects(look(), /maintenance_runs is a table of role hostile/, String(look))
         await fresh.admin.query('DROP TABLE maintenance_runs')
         await as(app, 'CREATE TABLE public.tools (id int)')
         await as(hostile, AUDIT)

@@ -48,6 +48,8 @@ for (const major of POSTGRES_MAJORS) {
         'amount: other (numeric(10,2))',
         'sum: whole (integer)',
       ])
+      const names = [...found.keys(), 'elsewhere', 'things_at', 'missing', "odd 'name\\"]
+      assert.deepEqual([...(await database.tablesAmong(names))], ['nothing', 'parts', 'things'])
       assert.equal(await database.indexState('things_at'), 'valid')
       assert.equal(await database.indexState('things'), 'missing')
       assert.equal(await database.indexState('things_by'), 'missing')

@@ -32,6 +32,10 @@ describe('what a SQLite database consists of', () => {
     assert.equal(relations.get('names')?.kind, 'view')
     assert.deepEqual([...relations.get('names')!.columns.keys()], ['label'])
     assert.equal(relations.get('broken')?.columns.size, 0)
+    assert.deepEqual(
+      [...(await database.tablesAmong([...relations.keys(), 'PAIRS', 'idx_tools_note', 'missing', "odd 'name"]))].toSorted(),
+      ['PAIRS', 'pairs', 'tools'],
+    )
     assert.deepEqual([await database.indexState('IDX_TOOLS_NOTE'), await database.indexState('tools')], ['valid', 'missing'])
   })
 

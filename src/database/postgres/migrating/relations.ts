@@ -23,6 +23,12 @@ export async function relations(query: Query, schema: string): Promise<ReadonlyM
   return found
 }
 
+/** From the look that says whose they are: nothing but ordinary and partitioned tables counts. */
+export async function tablesAmong(query: Query, schema: string, names: readonly string[]): Promise<ReadonlySet<string>> {
+  const kinds = await mustBeTrusted(query, schema, [...OWN_TABLES, ...names])
+  return new Set(names.filter((name) => ['r', 'p'].includes(kinds.get(name) ?? '')))
+}
+
 export async function approximateRows(query: Query, schema: string, table: string): Promise<number> {
   await mustBeTrusted(query, schema, [table])
   return plannedRows(query, `SELECT FROM ${qualified(schema, table)}`)

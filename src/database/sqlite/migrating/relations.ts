@@ -11,6 +11,15 @@ export function relations(connection: Connection): ReadonlyMap<string, Relation>
   return new Map(rows.map(({ name, type }) => [folded(name), { kind: type, columns: columnsOf(connection, name) }]))
 }
 
+export function tablesAmong(connection: Connection, names: readonly string[]): ReadonlySet<string> {
+  const { rows } = connection.run<{ name: string }>(
+    `SELECT name FROM ${MAIN}.sqlite_schema WHERE type = 'table' AND name COLLATE NOCASE IN (${names.map((_, at) => `$${at + 1}`).join(', ')})`,
+    names,
+  )
+  const found = new Set(rows.map(({ name }) => folded(name)))
+  return new Set(names.filter((name) => found.has(folded(name))))
+}
+
 interface ColumnRow {
   readonly name: string
   readonly type: string
