@@ -4,9 +4,13 @@ import { parseSync } from 'oxc-parser'
 
 /** Lines of the files below a folder that are neither empty, nor of a comment, nor of an import; the whole first, then the ten longest files. */
 function main(folder = 'src'): void {
-  const files = globSync('**/*.ts', { cwd: folder }).map((path) => ({ path, lines: linesOf(readFileSync(join(folder, path), 'utf8'), path) }))
+  const files = globSync('**/*.ts', { cwd: folder }).map((path) => ({
+    path,
+    lines: linesOf(readFileSync(join(folder, path), 'utf8'), path),
+  }))
   console.log(`${String(files.reduce((sum, { lines }) => sum + lines, 0)).padStart(6)} lines in ${files.length} files of ${folder}`)
-  for (const { path, lines } of files.toSorted((a, b) => b.lines - a.lines).slice(0, 10)) console.log(`${String(lines).padStart(6)} ${path}`)
+  for (const { path, lines } of files.toSorted((a, b) => b.lines - a.lines).slice(0, 10))
+    console.log(`${String(lines).padStart(6)} ${path}`)
 }
 
 function linesOf(text: string, path: string): number {

@@ -27,7 +27,7 @@ export class DatabaseError extends MaintenanceError {
   /** Where in the statement's text the engine points, counted in code points from 1. */
   readonly position: number | undefined
 
-  constructor(kind: ErrorKind, problems: string | readonly string[], options?: ErrorOptions & { position?: number }) {
+  constructor(kind: ErrorKind, problems: string | readonly string[], options?: ErrorOptions & { readonly position?: number | undefined }) {
     super(ERROR_CODES[kind], problems, options)
     this.kind = kind
     this.position = options?.position

@@ -26,16 +26,27 @@ export type Ledger = readonly LedgerRow[] | undefined
 
 /** Needs no right but to read it. The catalogue is asked first: it says whether the table is ours, before anything is read from it. */
 export async function readLedger(database: Database): Promise<Ledger> {
-  const relation = (await database.relations()).get(LEDGER)
-  if (relation === undefined) return undefined
-  if (COLUMNS.some((column) => !relation.columns.has(column))) throw foreignLedger(relation)
+  if (!(await database.tablesAmong([LEDGER])).has(LEDGER)) return undefined
   try {
     const { rows } = await database.query<StoredRow>(`SELECT ${SELECTED} FROM ${database.named(LEDGER)} ORDER BY version`)
     return rows.map(ledgerRow)
   } catch (error) {
-    if (!(error instanceof DatabaseError) || error.kind !== 'forbidden') throw error
+    if (!(error instanceof DatabaseError)) throw error
+    if (error.kind === 'failed') refuseForeignLedger(await database.relations())
+    if (error.kind !== 'forbidden') throw error
     throw new DatabaseError('forbidden', [...error.lines, GRANT], { cause: error })
   }
+}
+
+/** What has the ledger's name may be somebody else's. */
+export function refuseForeignLedger(existing: ReadonlyMap<string, Relation>): void {
+  const there = existing.get(LEDGER)
+  if (there === undefined || (there.kind === 'table' && COLUMNS.every((column) => there.columns.has(column)))) return
+  const columns = [...there.columns.keys()].join(', ')
+  throw new MaintenanceError('MIGRATION_REFUSED', [
+    `the ${there.kind} ${LEDGER} is not the worker's record of its migrations: it has the columns ${columns}`,
+    'nothing was changed; rename it, or set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are',
+  ])
 }
 
 /** Inside a transaction that holds the migration lock. */
@@ -99,12 +110,4 @@ function ledgerRow(stored: StoredRow): LedgerRow {
     durationMs: storedCount(stored.duration_ms, `${LEDGER}.duration_ms`),
     appVersion: text('app_version'),
   }
-}
-
-function foreignLedger(relation: Relation): MaintenanceError {
-  const columns = [...relation.columns.keys()].join(', ')
-  return new MaintenanceError('MIGRATION_REFUSED', [
-    `the ${relation.kind} ${LEDGER} is not the worker's record of its migrations: it has the columns ${columns}`,
-    'nothing was changed; rename it, or set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are',
-  ])
 }

@@ -2,19 +2,28 @@ import { DatabaseError, type ErrorKind } from '../database/database-error.ts'
 import { MaintenanceError } from '../errors.ts'
 import { padded } from './file-names.ts'
 import type { MigrationFile } from './migration-files.ts'
-import { runsOutsideTransaction } from './sql/directives.ts'
-import { placeOf } from './sql/statement-rules.ts'
-import { splitStatements, type Statement } from './sql/statements.ts'
+import { placeOf } from './sql/script.ts'
+import type { Statement } from './sql/statements.ts'
+
+/** What the database says of a statement carries the statement from here on. */
+export async function atStatement(statement: Statement, run: () => Promise<unknown>): Promise<void> {
+  try {
+    await run()
+  } catch (error) {
+    throw error instanceof DatabaseError ? new StatementError(statement, error) : error
+  }
+}
 
 /**
  * What is told when a file did not go through: where, with the line and a caret, and where the database stands now. What a person has to mend
  * outside the migrations (a privilege, the connection, a read-only database) keeps its kind and exit code.
  */
-export function migrationFailure(file: MigrationFile, statement: Statement | undefined, error: unknown): unknown {
+export function migrationFailure(file: MigrationFile, error: unknown): unknown {
   if (error instanceof MaintenanceError && !(error instanceof DatabaseError)) {
-    return new MaintenanceError(error.code, [...after(`${file.path}:`, error), whatStands(file, statement)], { cause: error })
+    return new MaintenanceError(error.code, [...after(`${file.path}:`, error), whatStands(file)], { cause: error })
   }
   if (!(error instanceof DatabaseError)) return error
+  const statement = statementOf(error)
   const lines = [...after(where(file, statement, error), error), ...excerpt(file, statement, error)]
   // Whether a lost COMMIT took effect is not known yet.
   if (error.kind !== 'lost') lines.push(whatStands(file, statement))
@@ -24,6 +33,21 @@ export function migrationFailure(file: MigrationFile, statement: Statement | und
     : new MaintenanceError('MIGRATION_FAILED', problems, { cause: error })
 }
 
+class StatementError extends DatabaseError {
+  readonly statement: Statement
+
+  constructor(statement: Statement, error: DatabaseError) {
+    super(error.kind, error.lines, { cause: error, position: error.position })
+    this.statement = statement
+  }
+}
+
+/** Whoever holds a lock may have been named since, in an error of its own. */
+function statementOf(error: unknown): Statement | undefined {
+  if (error instanceof StatementError) return error.statement
+  return error instanceof Error ? statementOf(error.cause) : undefined
+}
+
 function after(place: string, { lines: [first = '', ...more] }: MaintenanceError): readonly string[] {
   return [`${place} ${first}`, ...more]
 }
@@ -31,9 +55,9 @@ function after(place: string, { lines: [first = '', ...more] }: MaintenanceError
 /** After a failure, for whoever has to decide what to do. */
 export function whatStands(file: MigrationFile, statement?: Statement): string {
   const at = file.version === 1 ? 'without any migration' : `at ${padded(file.version - 1)}`
-  if (!runsOutsideTransaction(file.text)) return `rolled back; the database is still ${at}`
-  const count = splitStatements(file.text).statements.length
-  const done = statement === undefined ? '' : `${statement.number - 1} of its ${count} statements have run; `
+  const { outside, statements } = file.script
+  if (outside === undefined) return `rolled back; the database is still ${at}`
+  const done = statement === undefined ? '' : `${statement.number - 1} of its ${statements.length} statements have run; `
   return `${done}the database still counts as ${at}: the next start runs this file again, which is safe`
 }
 

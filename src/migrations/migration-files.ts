@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { MaintenanceError, messageOf } from '../errors.ts'
 import { readGiven } from '../files.ts'
 import { parseFileName, seriesProblems, SQLITE, type FileName } from './file-names.ts'
-import { NO_TRANSACTION, runsOutsideTransaction } from './sql/directives.ts'
-import { statementProblems } from './sql/statement-rules.ts'
+import { NO_TRANSACTION } from './sql/directives.ts'
+import { parseScript, type Script } from './sql/script.ts'
 
 export interface MigrationFile extends FileName {
   /** As it is shown to a person: `migrations/001_initial_schema.sql`. */
@@ -14,11 +14,26 @@ export interface MigrationFile extends FileName {
   readonly text: string
   /** SHA-256 of the canonical text, in hexadecimal. */
   readonly checksum: string
+  /** What the text says, read when it is first needed: of a file that was applied long ago never. */
+  readonly script: Script
+}
+
+export function migrationFile(name: FileName, text: string): MigrationFile {
+  let script: Script | undefined
+  return {
+    ...name,
+    path: `${FOLDER}/${name.fileName}`,
+    text,
+    checksum: checksumOf(text),
+    get script() {
+      return (script ??= parseScript(text))
+    },
+  }
 }
 
 /**
- * Every file in the package's `migrations/`, of both engines, by number. Checked before any connection is made: a bad folder is refused whichever engine is used, with
- * `MIGRATION_FILES_INVALID` and all its problems at once.
+ * Every file in the package's `migrations/`, of both engines, by number. A bad folder is refused before any connection is made and whichever engine is used, with
+ * `MIGRATION_FILES_INVALID` and all its problems at once; what is wrong within a file that is to run is for `refuseBadFiles`.
  */
 export async function readMigrationFiles(packageRoot: string): Promise<readonly MigrationFile[]> {
   const folder = join(packageRoot, FOLDER)
@@ -36,13 +51,20 @@ export async function readMigrationFiles(packageRoot: string): Promise<readonly 
       problems.push(`${path} is not UTF-8`)
       continue
     }
-    problems.push(...statementProblems(text).map((problem) => `${path}:${problem}`))
-    if (parsed.suffix === SQLITE && runsOutsideTransaction(text)) problems.push(`${path} ${NOT_FOR_SQLITE}`)
-    files.push({ ...parsed, path, text, checksum: checksumOf(text) })
+    files.push(migrationFile(parsed, text))
   }
   problems.push(...seriesProblems(files, FOLDER))
   if (problems.length > 0) throw new MaintenanceError('MIGRATION_FILES_INVALID', problems)
   return files.toSorted((a, b) => a.version - b.version)
+}
+
+/** Before the first statement. Files that have run need no second look, and reading their SQL would be a good part of each start. */
+export function refuseBadFiles(files: readonly MigrationFile[]): void {
+  const problems = files.flatMap(({ path, suffix, script }) => [
+    ...script.problems.map((problem) => `${path}:${problem}`),
+    ...(suffix === SQLITE && script.outside !== undefined ? [`${path} ${NOT_FOR_SQLITE}`] : []),
+  ])
+  if (problems.length > 0) throw new MaintenanceError('MIGRATION_FILES_INVALID', problems)
 }
 
 const FOLDER = 'migrations'

@@ -1,7 +1,7 @@
 import type { DatabaseError } from '../database/database-error.ts'
 import type { DatabaseListener, Label } from '../database/database.ts'
 import { linesOf, MaintenanceError, messageOf } from '../errors.ts'
-import type { MigrationListener } from '../migrations/apply-migrations.ts'
+import type { MigrationListener } from '../migrations/migrate-options.ts'
 import { plural } from '../number-text.ts'
 import { isBad, type RunResult } from '../runs/result.ts'
 import type { RunListener } from '../runs/run-context.ts'

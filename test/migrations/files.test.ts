@@ -5,14 +5,14 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { MaintenanceError } from '../../src/errors.ts'
-import { canonicalText, readMigrationFiles } from '../../src/migrations/migration-files.ts'
+import { canonicalText, readMigrationFiles, refuseBadFiles } from '../../src/migrations/migration-files.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 async function problemsOf(files: Record<string, string | Uint8Array>): Promise<string[]> {
   await using root = await folderWith(files)
   try {
-    await readMigrationFiles(root.path)
+    refuseBadFiles(await readMigrationFiles(root.path))
     return []
   } catch (error) {
     assert.ok(error instanceof MaintenanceError && error.code === 'MIGRATION_FILES_INVALID', String(error))
@@ -72,11 +72,21 @@ describe('a folder of migration files', () => {
     ],
     [
       'tells every problem at once, with line and column',
-      { ...GOOD, '001_a.sql': '-- first\n  COMMIT;\nSELECT 1;\n\\echo x\n', 'x.sql': '' },
+      { ...GOOD, '001_a.sql': '-- first\n  COMMIT;\nSELECT 1;\n\\echo x\n', '001_a_sqlite.sql': 'VACUUM' },
       [
         /^migrations\/001_a\.sql:2:3 COMMIT is not allowed/,
         /^migrations\/001_a\.sql:4:1 a psql command/,
+        /^migrations\/001_a_sqlite\.sql:1:1 VACUUM is not allowed/,
+      ],
+    ],
+    [
+      'tells every problem of its names at once',
+      { ...GOOD, 'x.sql': '', 'y.sql': '', '003_b.sql': '' },
+      [
         /^migrations\/x\.sql is not named/,
+        /^migrations\/y\.sql is not named/,
+        /^migrations has no migration 002/,
+        /^migrations\/003_b\.sql has no twin/,
       ],
     ],
   ]
@@ -111,6 +121,7 @@ describe('a folder of migration files', () => {
 
   it('of the project itself is in order', async () => {
     const files = await readMigrationFiles(fileURLToPath(new URL('../..', import.meta.url)))
+    refuseBadFiles(files)
     assert.deepEqual(
       files.slice(0, 2).map(({ version, name, stem, path }) => ({ version, name, stem, path })),
       [

@@ -86,7 +86,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(await pictureOf(test), picture)
     })
 
-    it('that are current are one look at the catalogue and one SELECT', async () => {
+    it('that are current are one look for the history and one SELECT, and their SQL is not read', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, initial)
       await using database = await opened(test.url)
@@ -94,15 +94,36 @@ for (const engine of ENGINES) {
       const watched: Database = {
         ...database,
         query: (sql, values) => (asked.push(sql), database.query(sql, values)),
-        relations: () => (asked.push('the catalogue'), database.relations()),
+        tablesAmong: (names) => (asked.push(...names), database.tablesAmong(names)),
+        relations: notAsked,
         transaction: notAsked,
         withMigrationLock: notAsked,
       }
-      await migrate(optionsFor(watched, initial))
+      const unread = initial.map((file) => Object.defineProperty({ ...file }, 'script', { get: notAsked }))
+      await migrate(optionsFor(watched, unread))
       assert.deepEqual(
         asked.map((sql) => sql.slice(0, 13)),
-        ['the catalogue', 'SELECT versio'],
+        ['maintenance_m', 'SELECT versio'],
       )
+    })
+
+    it('read history and catalogue once before the lock and once under it, however many files are pending', async () => {
+      await using test = await engine.fresh()
+      await using database = await opened(test.url)
+      const asked: string[] = []
+      const watched: Database = {
+        ...database,
+        query: (sql, values) => (asked.push(/FROM \S+/.exec(sql)?.[0] ?? ''), database.query(sql, values)),
+        tablesAmong: (names) => (asked.push('tables'), database.tablesAmong(names)),
+        relations: () => (asked.push('catalogue'), database.relations()),
+        withMigrationLock: (lock, work) => database.withMigrationLock(lock, (...given) => (asked.push('locked'), work(...given))),
+      }
+      await migrate(optionsFor(watched, initial))
+      assert.deepEqual(asked, ['tables', 'catalogue', 'locked', 'tables', 'catalogue'])
+      asked.length = 0
+      await migrate(optionsFor(watched, three))
+      const read = ['tables', `FROM ${database.named('maintenance_migrations')}`, 'catalogue']
+      assert.deepEqual(asked, [...read, 'locked', ...read])
     })
 
     it('may run again over their own result without changing it', async () => {
@@ -183,14 +204,44 @@ for (const engine of ENGINES) {
       assert.match(error.message, /maintenance_migrations is not the worker's record .* columns id, dirty\n/)
     })
 
+    it('refuse a view of the history’s name', async () => {
+      await using test = await engine.fresh()
+      await migrated(test.url, initial)
+      await test.sql('ALTER TABLE maintenance_migrations RENAME TO elsewhere')
+      await test.sql('CREATE VIEW maintenance_migrations AS SELECT * FROM elsewhere')
+      const error = await refusal(migrated(test.url, initial))
+      assert.match(error.message, /maintenance_migrations is (a view, where|not the worker's record)/)
+      assert.deepEqual((await test.sql('SELECT version FROM elsewhere')).length, 1)
+    })
+
+    it('that may not run as they are written are refused before the first of them, with all that is wrong', async () => {
+      await using test = await engine.fresh()
+      const bad = [...made('002_bad', 'COMMIT;'), ...made('003_worse', "SELECT 1;\nSELECT 'x;")]
+      for (const attempt of [
+        () => migrated(test.url, [...initial, ...bad]),
+        async () => {
+          await using database = await opened(test.url, { access: 'read' })
+          await pendingMigrations({ database, files: [...initial, ...bad] })
+        },
+      ]) {
+        const error = await refusal(attempt())
+        assert.deepEqual([error.code, error.exitCode], ['MIGRATION_FILES_INVALID', 2])
+        assert.match(
+          error.message,
+          /^migrations\/002_bad(_sqlite)?\.sql:1:1 COMMIT .*\nmigrations\/003_worse(_sqlite)?\.sql:2:8 this quote never ends$/,
+        )
+      }
+      assert.deepEqual(await pictureOf(test), [])
+    })
+
     it('are read again where another worker made the history just after it was missed', async () => {
       await using test = await engine.fresh()
       await using database = await opened(test.url)
-      const relations = database.relations.bind(database)
-      database.relations = async () => {
-        database.relations = relations
+      const tablesAmong = database.tablesAmong.bind(database)
+      database.tablesAmong = async (names) => {
+        database.tablesAmong = tablesAmong
         await migrated(test.url, initial)
-        return await database.relations()
+        return await database.tablesAmong(names)
       }
       assert.deepEqual(await pendingMigrations({ database, files: initial }), [])
     })
@@ -358,6 +409,16 @@ for (const engine of ENGINES) {
         told.messages[0] ?? '',
         /^big has about 100,001 rows and gets 1 index: writing to it may have to wait about 1 s \(an estimate/,
       )
+    })
+
+    it('may make a table anew that was there, and index it', async () => {
+      await using test = await engine.fresh()
+      await test.sql('CREATE TABLE old (a INTEGER)')
+      const files = [
+        ...made('001_drop', 'DROP TABLE old;'),
+        ...made('002_make', 'CREATE TABLE old (a INTEGER); CREATE INDEX old_a ON old (a);'),
+      ]
+      assert.equal((await migrated(test.url, files)).length, 2)
     })
   })
 }

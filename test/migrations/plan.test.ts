@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { parseFileName } from '../../src/migrations/file-names.ts'
 import type { LedgerRow } from '../../src/migrations/ledger.ts'
-import { checksumOf, type MigrationFile } from '../../src/migrations/migration-files.ts'
+import { checksumOf, migrationFile, type MigrationFile } from '../../src/migrations/migration-files.ts'
 import { planMigrations } from '../../src/migrations/plan.ts'
 
 function file(version: number, name: string, text = `-- ${name}\n`): MigrationFile {
-  const stem = `${String(version).padStart(3, '0')}_${name}`
-  return { version, name, stem, suffix: '', fileName: `${stem}.sql`, path: `migrations/${stem}.sql`, text, checksum: checksumOf(text) }
+  return migrationFile(parseFileName(`${String(version).padStart(3, '0')}_${name}.sql`)!, text)
 }
 
 function row(version: number, name: string, text = `-- ${name}\n`): LedgerRow {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import * as fc from 'fast-check'
 import { indexesMade } from '../../src/migrations/indexes/concurrent-indexes.ts'
 import { indexBuilds } from '../../src/migrations/indexes/index-builds.ts'
-import { statementProblems } from '../../src/migrations/sql/statement-rules.ts'
+import { parseScript } from '../../src/migrations/sql/script.ts'
 import { splitStatements } from '../../src/migrations/sql/statements.ts'
 import { tokenize } from '../../src/migrations/sql/tokens.ts'
 
@@ -159,7 +159,7 @@ describe('a migration is refused that', () => {
   ]
   for (const [name, sql, expected] of refused) {
     it(name, () => {
-      const problems = statementProblems(sql)
+      const { problems } = parseScript(sql)
       assert.equal(problems.length, 1, problems.join('\n'))
       assert.match(problems[0] ?? '', expected)
     })
@@ -170,7 +170,7 @@ describe('a migration is refused that', () => {
       SELECT 'COMMIT;', "begin"; PREPARE p AS SELECT 1; COPY t TO stdout; SET LOCAL lock_timeout = 0;
       CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$ BEGIN COMMIT; END $$;
       SELECT '\\';`
-    assert.deepEqual(statementProblems(sql), [])
+    assert.deepEqual(parseScript(sql).problems, [])
   })
 })
 
@@ -197,7 +197,7 @@ describe('a migration without a transaction', () => {
   ]
   for (const [name, sql, expected] of refused) {
     it(name, () => {
-      const problems = statementProblems(`-- @no-transaction\n${sql}`)
+      const { problems } = parseScript(`-- @no-transaction\n${sql}`)
       assert.equal(problems.length, 1, problems.join('\n'))
       assert.match(problems[0] ?? '', expected)
     })
@@ -213,8 +213,9 @@ describe('a migration without a transaction', () => {
       CREATE INDEX CONCURRENTLY IF NOT EXISTS c ON t (z);
       DROP INDEX CONCURRENTLY IF EXISTS c;;
       DROP INDEX CONCURRENTLY IF EXISTS d RESTRICT`
-    assert.deepEqual(statementProblems(sql), [])
-    assert.deepEqual(indexesMade(sql), ['a', 'The "B"'])
+    const { problems, outside } = parseScript(sql)
+    assert.deepEqual(problems, [])
+    assert.deepEqual(indexesMade(outside!), ['a', 'The "B"'])
   })
 })
 
@@ -222,7 +223,7 @@ it('index builds are read from the statements, whatever their spelling', () => {
   const sql = `create unique index if not exists A on only T (x); CREATE INDEX b ON "My""Table" USING btree (y);
     CREATE INDEX ON t (z); CREATE TABLE index_on (a int); -- CREATE INDEX c ON t (z);
     CREATE INDEX d ON u (a) WHERE b IS NOT NULL;`
-  assert.deepEqual(indexBuilds(sql), [
+  assert.deepEqual(indexBuilds(splitStatements(sql).statements), [
     { index: 'a', table: 't' },
     { index: 'b', table: 'My"Table' },
     { index: 'd', table: 'u' },

@@ -2,9 +2,10 @@ import { fileURLToPath } from 'node:url'
 import type { Database, OpenOptions } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
 import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
-import { migrate, type AppliedMigration, type MigrateOptions, type MigrationListener } from '../../src/migrations/apply-migrations.ts'
+import { migrate } from '../../src/migrations/apply-migrations.ts'
 import { parseFileName } from '../../src/migrations/file-names.ts'
-import { canonicalText, checksumOf, readMigrationFiles, type MigrationFile } from '../../src/migrations/migration-files.ts'
+import type { AppliedMigration, MigrateOptions, MigrationListener } from '../../src/migrations/migrate-options.ts'
+import { canonicalText, migrationFile, readMigrationFiles, type MigrationFile } from '../../src/migrations/migration-files.ts'
 import { hostClock, SECOND } from '../../src/time/clock.ts'
 import type { TestDatabase } from '../support/engines.ts'
 
@@ -21,7 +22,7 @@ export function made(stem: string, sql: string): MigrationFile[] {
     const parsed = parseFileName(fileName)
     const text = canonicalText(new TextEncoder().encode(sql))
     if (parsed === undefined || text === undefined) throw new Error(`${fileName} is no migration`)
-    return { ...parsed, path: `migrations/${fileName}`, text, checksum: checksumOf(text) }
+    return migrationFile(parsed, text)
   })
 }
 

@@ -2,43 +2,31 @@ import { DatabaseError } from '../../database/database-error.ts'
 import type { Database } from '../../database/database.ts'
 import type { ApplyOutside, OutsideTransaction } from '../../database/migrating.ts'
 import { MaintenanceError } from '../../errors.ts'
-import type { MigrationFile } from '../migration-files.ts'
-import { splitStatements, type Statement } from '../sql/statements.ts'
-import { indexesMade, indexStep } from './concurrent-indexes.ts'
+import type { MigrateOptions } from '../migrate-options.ts'
+import { atStatement } from '../migration-failure.ts'
+import { indexesMade, type IndexStep } from './concurrent-indexes.ts'
 
-export interface IndexBuilding {
-  readonly file: MigrationFile
-  readonly database: Database
+export interface IndexBuilding extends Pick<MigrateOptions, 'database' | 'listener'> {
   readonly outside: ApplyOutside
-  readonly blocked: (reason: string, waitedMs: number) => void
-  readonly healed: (index: string) => void
 }
 
 /**
  * The statements of a file without a transaction. A build that was cut leaves an index that every write keeps up and no query uses, and over which
  * IF NOT EXISTS passes in silence: such are taken away before the first statement, and after a failure. At the end every index is there and valid.
  */
-export function buildIndexes(
-  { file, database, outside, blocked, healed }: IndexBuilding,
-  at: (statement: Statement | undefined) => void,
-): Promise<void> {
-  const indexes = indexesMade(file.text)
-  const heldUp = (by: string, waitedMs: number): void => blocked(`held up by ${by}`, waitedMs)
+export function buildIndexes({ database, outside, listener }: IndexBuilding, path: string, steps: readonly IndexStep[]): Promise<void> {
+  const indexes = indexesMade(steps)
+  const heldUp = (by: string, waitedMs: number): void => listener.blocked(path, `held up by ${by}`, waitedMs)
   return outside(heldUp, async (session) => {
-    for (const index of await dropInvalid(database, session, indexes)) healed(index)
+    for (const index of await dropInvalid(database, session, indexes)) listener.healed(path, index)
     try {
-      for (const statement of splitStatements(file.text).statements) {
-        at(statement)
-        const step = indexStep(statement)
-        if ('refusal' in step) throw new MaintenanceError('MIGRATION_FILES_INVALID', step.refusal)
-        await session.run(step.sqlOn(database.named(step.relation)), step.relation)
-      }
+      for (const { statement, relation, sqlOn } of steps)
+        await atStatement(statement, () => session.run(sqlOn(database.named(relation)), relation))
     } catch (error) {
       // What cannot be taken away now is at the next start; the failure itself is what is told.
       if (!isLoss(error)) await dropInvalid(database, session, indexes).catch(() => undefined)
       throw error
     }
-    at(undefined)
     for (const index of indexes) {
       const state = await database.indexState(index)
       if (state !== 'valid') throw unfinished(index, state)

@@ -1,21 +1,23 @@
-import { splitStatements, type Statement } from '../sql/statements.ts'
+import type { Statement } from '../sql/statements.ts'
 import { keyword, nameOf, type Token } from '../sql/tokens.ts'
 
 /** What a statement of a file without a transaction does to an index. */
 export interface IndexStep {
+  readonly statement: Statement
   readonly does: 'create' | 'drop'
   readonly index: string
   /** What is locked: the table that gets the index, or the index that goes. */
   readonly relation: string
   /** The statement with that name as SQL names it anywhere: no transaction holds it, so nothing has set the path for it. */
-  sqlOn(qualified: string): string
+  readonly sqlOn: (qualified: string) => string
 }
 
 /**
  * `CREATE [UNIQUE] INDEX CONCURRENTLY IF NOT EXISTS name ON …` and `DROP INDEX CONCURRENTLY IF EXISTS name`; of anything else why it may not stand
  * there. Other statements would need locks that hold the gateway up, and what an attempt that died has left of them cannot be told.
  */
-export function indexStep({ sql, start, tokens }: Statement): IndexStep | { readonly refusal: string } {
+export function indexStep(statement: Statement): IndexStep | { readonly refusal: string } {
+  const { sql, start, tokens } = statement
   const rest = [...tokens]
   const takes = (...words: readonly string[]): boolean => {
     if (!words.every((word, at) => keyword(rest[at]) === word)) return false
@@ -41,17 +43,16 @@ export function indexStep({ sql, start, tokens }: Statement): IndexStep | { read
     return { refusal: `the name of the index is longer than ${LONGEST_NAME_BYTES} bytes: the database would shorten it` }
   }
   const [from, to] = [relation.start - start, relation.start - start + relation.text.length]
-  return { does, index, relation: nameOf(relation), sqlOn: (qualified) => `${sql.slice(0, from)}${qualified}${sql.slice(to)}` }
+  const sqlOn = (qualified: string): string => `${sql.slice(0, from)}${qualified}${sql.slice(to)}`
+  return { statement, does, index, relation: nameOf(relation), sqlOn }
 }
 
-/** The indexes that are there when the file has run. */
-export function indexesMade(text: string): readonly string[] {
+/** The indexes that are there when these steps are done. */
+export function indexesMade(steps: readonly IndexStep[]): readonly string[] {
   const made = new Set<string>()
-  for (const statement of splitStatements(text).statements) {
-    const step = indexStep(statement)
-    if ('refusal' in step) continue
-    if (step.does === 'create') made.add(step.index)
-    else made.delete(step.index)
+  for (const { does, index } of steps) {
+    if (does === 'create') made.add(index)
+    else made.delete(index)
   }
   return [...made]
 }

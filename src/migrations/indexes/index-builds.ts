@@ -1,7 +1,7 @@
 import { DatabaseError } from '../../database/database-error.ts'
-import type { Migratable } from '../../database/migrating.ts'
+import type { Migratable, Relation } from '../../database/migrating.ts'
 import { counted, countText } from '../../number-text.ts'
-import { splitStatements } from '../sql/statements.ts'
+import { type Statement } from '../sql/statements.ts'
 import { keyword, nameOf } from '../sql/tokens.ts'
 
 export interface IndexBuild {
@@ -21,12 +21,18 @@ export const LARGE_TABLE_ROWS = 100_000
 /** A rough figure for one index over short text on ordinary storage. */
 const SECONDS_PER_MILLION_ROWS = 2
 
-/** The large tables that this file's missing indexes will lock against writes while they are built, and for about how long. */
-export async function slowTables(database: Migratable, sql: string): Promise<readonly SlowTable[]> {
-  const relations = await database.relations()
+/**
+ * Of the tables that are there, the large ones that these statements' missing indexes will lock against writes while they are built, and for about how
+ * long.
+ */
+export async function slowTables(
+  database: Migratable,
+  existing: ReadonlyMap<string, Relation>,
+  statements: readonly Statement[],
+): Promise<readonly SlowTable[]> {
   const missing: IndexBuild[] = []
-  for (const build of indexBuilds(sql)) {
-    if (relations.get(build.table)?.kind === 'table' && (await database.indexState(build.index)) === 'missing') missing.push(build)
+  for (const build of indexBuilds(statements)) {
+    if (existing.get(build.table)?.kind === 'table' && (await database.indexState(build.index)) === 'missing') missing.push(build)
   }
   const slow: SlowTable[] = []
   for (const [table, builds] of Map.groupBy(missing, (build) => build.table)) {
@@ -36,12 +42,12 @@ export async function slowTables(database: Migratable, sql: string): Promise<rea
   return slow
 }
 
-/** Who may not read the table may not index it either: the migration itself will say so, and where. */
+/** Who may not read the table may not index it either, and a file before may have dropped it: the migration itself will say so, and where. */
 async function rowsOf(database: Migratable, table: string): Promise<number> {
   try {
     return await database.approximateRows(table)
   } catch (error) {
-    if (error instanceof DatabaseError && error.kind === 'forbidden') return 0
+    if (error instanceof DatabaseError && (error.kind === 'forbidden' || error.kind === 'failed')) return 0
     throw error
   }
 }
@@ -55,8 +61,8 @@ function warning(table: string, rows: number, builds: readonly IndexBuild[]): st
 }
 
 /** `CREATE [UNIQUE] INDEX [IF NOT EXISTS] name ON [ONLY] table`: those that lock the table. */
-export function indexBuilds(sql: string): readonly IndexBuild[] {
-  return splitStatements(sql).statements.flatMap(({ tokens }) => {
+export function indexBuilds(statements: readonly Statement[]): readonly IndexBuild[] {
+  return statements.flatMap(({ tokens }) => {
     const rest = tokens.slice(0, 12).filter((token) => !NOISE.has(keyword(token)))
     const [create, what, index, on, table] = rest
     if (create === undefined || keyword(create) !== 'CREATE' || what === undefined || keyword(what) !== 'INDEX') return []

@@ -6,8 +6,8 @@ import { tableShapes } from './table-shapes.ts'
 import { VIEW_SHAPES } from './view-shapes.ts'
 
 /** What a migration makes, where tables and views of these names may already stand when it first runs. */
-export function shapeOf({ version, text }: Pick<MigrationFile, 'version' | 'text'>): Shape {
-  return { ...tableShapes(text), ...VIEW_SHAPES.get(version) }
+export function shapeOf({ version, script }: Pick<MigrationFile, 'version' | 'script'>): Shape {
+  return { ...tableShapes(script.statements), ...VIEW_SHAPES.get(version) }
 }
 
 /**

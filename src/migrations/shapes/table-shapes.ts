@@ -1,11 +1,11 @@
 import type { TypeFamily } from '../../database/migrating.ts'
-import { splitStatements, type Statement } from '../sql/statements.ts'
+import type { Statement } from '../sql/statements.ts'
 import { keyword, nameOf, type Token } from '../sql/tokens.ts'
 import type { RelationShape, Shape } from './adoption.ts'
 
 /** The tables that a migration makes, read from its `CREATE TABLE` statements. */
-export function tableShapes(sql: string): Shape {
-  return Object.fromEntries(splitStatements(sql).statements.flatMap(tableShape))
+export function tableShapes(statements: readonly Statement[]): Shape {
+  return Object.fromEntries(statements.flatMap(tableShape))
 }
 
 const NOISE: ReadonlySet<string> = new Set(['IF', 'NOT', 'EXISTS'])

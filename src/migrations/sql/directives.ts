@@ -20,7 +20,3 @@ export function directives(text: string): readonly Directive[] {
   }
   return found
 }
-
-export function runsOutsideTransaction(text: string): boolean {
-  return directives(text).some(({ name }) => name === NO_TRANSACTION)
-}

@@ -1,48 +1,22 @@
 import { indexStep } from '../indexes/concurrent-indexes.ts'
-import { directives, NO_TRANSACTION, runsOutsideTransaction } from './directives.ts'
-import { splitStatements, words, type Statement } from './statements.ts'
+import { NO_TRANSACTION } from './directives.ts'
+import { words, type Statement } from './statements.ts'
 
-export interface Place {
-  /** From 1; columns count code points. */
-  readonly line: number
-  readonly column: number
-}
-
-/** Why a file may not run, one line a problem, each beginning with `line:column`. */
-export function statementProblems(text: string): readonly string[] {
-  const { statements, open } = splitStatements(text)
-  const rule = runsOutsideTransaction(text) ? refusalOutside : refusal
-  const problems = [...directives(text).flatMap(directiveProblem), ...statements.flatMap((statement) => problemsOf(statement, rule))]
-  if (open !== undefined) problems.push({ at: open.start, problem: `this ${open.what} never ends` })
-  return problems.map(({ at, problem }) => {
-    const { line, column } = placeOf(text, at)
-    return `${line}:${column} ${problem}`
-  })
-}
-
-/** `offset` in UTF-16 units. */
-export function placeOf(text: string, offset: number): Place {
-  const lines = text.slice(0, offset).split('\n')
-  return { line: lines.length, column: Array.from(lines.at(-1) ?? '').length + 1 }
-}
-
-const TRANSACTION_WORDS: ReadonlySet<string> = new Set(['BEGIN', 'START', 'COMMIT', 'END', 'ROLLBACK', 'ABORT', 'SAVEPOINT', 'RELEASE'])
-
-interface Problem {
+export interface Problem {
+  /** UTF-16 offset in the file. */
   readonly at: number
   readonly problem: string
 }
 
-function directiveProblem({ name, at }: { readonly name: string; readonly at: number }): Problem[] {
-  return name === NO_TRANSACTION ? [] : [{ at, problem: `@${name} is no directive: the only one is @${NO_TRANSACTION}` }]
-}
-
-function problemsOf(statement: Statement, rule: (statement: Statement) => string | undefined): Problem[] {
+/** Why a statement may not run in the transaction that holds the file, or where each runs `outside` one for itself. */
+export function problemsIn(statement: Statement, outside: boolean): readonly Problem[] {
   const backslash = statement.tokens.find(({ kind, text }) => kind === 'symbol' && text === '\\')
   if (backslash !== undefined) return [{ at: backslash.start, problem: 'a psql command is not allowed here: a migration is SQL alone' }]
-  const problem = rule(statement)
+  const problem = outside ? refusalOutside(statement) : refusal(statement)
   return problem === undefined ? [] : [{ at: statement.start, problem }]
 }
+
+const TRANSACTION_WORDS: ReadonlySet<string> = new Set(['BEGIN', 'START', 'COMMIT', 'END', 'ROLLBACK', 'ABORT', 'SAVEPOINT', 'RELEASE'])
 
 function refusal(statement: Statement): string | undefined {
   const spoken = words(statement)

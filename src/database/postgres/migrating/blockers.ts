@@ -32,8 +32,7 @@ export async function namingBlockers<T>(watched: Watched, work: () => Promise<T>
   } catch (error) {
     const by = watch.seen()
     if (!(error instanceof DatabaseError) || error.kind !== 'busy' || by === undefined) throw error
-    const place = error.position === undefined ? {} : { position: error.position }
-    throw new DatabaseError('busy', `${error.message}, held up by ${by}`, { cause: error, ...place })
+    throw new DatabaseError('busy', `${error.message}, held up by ${by}`, { cause: error, position: error.position })
   }
 }
 

@@ -1,0 +1,46 @@
+import { indexStep, type IndexStep } from '../indexes/concurrent-indexes.ts'
+import { directives, NO_TRANSACTION } from './directives.ts'
+import { problemsIn, type Problem } from './statement-rules.ts'
+import { splitStatements, type Statement } from './statements.ts'
+
+/** What the text of a migration says. */
+export interface Script {
+  readonly statements: readonly Statement[]
+  /** What its statements do, where each runs for itself; `undefined`: one transaction holds them all. */
+  readonly outside: readonly IndexStep[] | undefined
+  /** Why it may not run, one line a problem, each beginning with `line:column`. */
+  readonly problems: readonly string[]
+}
+
+export interface Place {
+  /** From 1; columns count code points. */
+  readonly line: number
+  readonly column: number
+}
+
+export function parseScript(text: string): Script {
+  const { statements, open } = splitStatements(text)
+  const asked = directives(text)
+  const outside = asked.some(({ name }) => name === NO_TRANSACTION)
+  const problems: Problem[] = [
+    ...asked.flatMap(({ name, at }) =>
+      name === NO_TRANSACTION ? [] : [{ at, problem: `@${name} is no directive: the only one is @${NO_TRANSACTION}` }],
+    ),
+    ...statements.flatMap((statement) => problemsIn(statement, outside)),
+    ...(open === undefined ? [] : [{ at: open.start, problem: `this ${open.what} never ends` }]),
+  ]
+  return {
+    statements,
+    outside: outside ? statements.map(indexStep).filter((step): step is IndexStep => !('refusal' in step)) : undefined,
+    problems: problems.map(({ at, problem }) => {
+      const { line, column } = placeOf(text, at)
+      return `${line}:${column} ${problem}`
+    }),
+  }
+}
+
+/** `offset` in UTF-16 units. */
+export function placeOf(text: string, offset: number): Place {
+  const lines = text.slice(0, offset).split('\n')
+  return { line: lines.length, column: Array.from(lines.at(-1) ?? '').length + 1 }
+}
