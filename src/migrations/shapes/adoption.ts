@@ -1,6 +1,6 @@
 import type { Column, Relation, TypeFamily } from '../../database/migrating.ts'
 
-/** What a migration makes: tables and views by name. */
+/** What a migration makes, where tables and views of these names may be there before it first runs. */
 export type Shape = Readonly<Record<string, RelationShape>>
 
 export interface RelationShape {

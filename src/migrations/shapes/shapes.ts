@@ -1,20 +1,14 @@
 import type { Relation } from '../../database/migrating.ts'
 import { MaintenanceError } from '../../errors.ts'
 import type { MigrationFile } from '../migration-files.ts'
-import { otherHistories, shapeDifferences, type Shape } from './adoption.ts'
-import { tableShapes } from './table-shapes.ts'
-import { VIEW_SHAPES } from './view-shapes.ts'
-
-/** What a migration makes, where tables and views of these names may already stand when it first runs. */
-export function shapeOf({ version, script }: Pick<MigrationFile, 'version' | 'script'>): Shape {
-  return { ...tableShapes(script.statements), ...VIEW_SHAPES.get(version) }
-}
+import { otherHistories, shapeDifferences } from './adoption.ts'
+import { SHAPES } from './migration-shapes.ts'
 
 /**
  * Before the first statement: refuses a database whose tables or views are another program's idea of the same names, and says all of it at once.
  */
 export function refuseOtherShapes(existing: ReadonlyMap<string, Relation>, pending: readonly MigrationFile[]): void {
-  const differences = pending.flatMap((file) => shapeDifferences(existing, shapeOf(file)))
+  const differences = pending.flatMap(({ stem }) => shapeDifferences(existing, SHAPES[stem] ?? {}))
   if (differences.length === 0) return
   const others = otherHistories(existing)
   const lines = [
