@@ -25,7 +25,7 @@ export type ApplyTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Pro
 
 /**
  * For statements that no transaction may hold, while the migration lock is held; not with a pooler between, nor on an engine that has none.
- * `blocked` is told who keeps a statement waiting, soon and then every ten seconds: each takes as long as it needs.
+ * `blocked` gets to know who keeps a statement waiting, soon and then every ten seconds: each takes as long as it needs.
  */
 export type ApplyOutside = <T>(
   blocked: (by: string, waitedMs: number) => void,
@@ -45,7 +45,7 @@ export interface OutsideTransaction {
 export interface MigrationLockOptions {
   readonly timeoutMs: number
   readonly signal: AbortSignal
-  /** Told at once and then every ten seconds. */
+  /** Called at once and then every ten seconds. */
   readonly waiting: (holder: string, waitedMs: number) => void
 }
 

@@ -2,10 +2,10 @@ import { DatabaseError } from '../database/database-error.ts'
 import type { Relation } from '../database/migrating.ts'
 import { MaintenanceError } from '../errors.ts'
 import { applyFile } from './apply-file.ts'
-import { slowTables } from './indexes/index-builds.ts'
+import { slowTables } from './indexes/slow-tables.ts'
 import { readLedger, refuseForeignLedger, type Ledger } from './ledger.ts'
 import type { AppliedMigration, MigrateOptions } from './migrate-options.ts'
-import { whatStands } from './migration-failure.ts'
+import { stateAfter } from './migration-failure.ts'
 import { refuseBadFiles, type MigrationFile } from './migration-files.ts'
 import { planMigrations } from './plan.ts'
 import { refuseOtherShapes } from './shapes/shapes.ts'
@@ -122,7 +122,7 @@ async function noteWhatSurvived(
   const recorded = new Map((await readLedger(database))?.map((row) => [row.version, row]))
   const survived = pending.filter(({ version }) => recorded.has(version) && !known.has(version))
   if (survived.length === 0) {
-    const problems = [...loss.lines, ...(current === undefined ? [] : [`connected again: ${whatStands(current)}`])]
+    const problems = [...loss.lines, ...(current === undefined ? [] : [`connected again: ${stateAfter(current)}`])]
     throw new DatabaseError('lost', problems, { cause: loss })
   }
   for (const { version, name } of survived) note({ version, name, durationMs: recorded.get(version)?.durationMs ?? 0 })

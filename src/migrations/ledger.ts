@@ -24,7 +24,7 @@ export interface LedgerRow {
 /** `undefined`: there is no ledger yet. */
 export type Ledger = readonly LedgerRow[] | undefined
 
-/** Needs no right but to read it. The catalogue is asked first: it says whether the table is ours, before anything is read from it. */
+/** Needs no right but to read it. The catalogue says first whether the table is ours, before anything is read from it. */
 export async function readLedger(database: Database): Promise<Ledger> {
   if (!(await database.tablesAmong([LEDGER])).has(LEDGER)) return undefined
   try {

@@ -5,7 +5,7 @@ import type { MigrationFile } from './migration-files.ts'
 import { placeOf } from './sql/script.ts'
 import type { Statement } from './sql/statements.ts'
 
-/** What the database says of a statement carries the statement from here on. */
+/** Runs a statement of a file; the database's error then carries the statement. */
 export async function atStatement(statement: Statement, run: () => Promise<unknown>): Promise<void> {
   try {
     await run()
@@ -15,20 +15,20 @@ export async function atStatement(statement: Statement, run: () => Promise<unkno
 }
 
 /**
- * What is told when a file did not go through: where, with the line and a caret, and where the database stands now. What a person has to mend
- * outside the migrations (a privilege, the connection, a read-only database) keeps its kind and exit code.
+ * The message when a file failed: where, with the line and a caret, and what state the database is in. What a person has to put right outside the
+ * migrations (a privilege, the connection, a read-only database) keeps its kind and exit code.
  */
 export function migrationFailure(file: MigrationFile, error: unknown): unknown {
   if (error instanceof MaintenanceError && !(error instanceof DatabaseError)) {
-    return new MaintenanceError(error.code, [...after(`${file.path}:`, error), whatStands(file)], { cause: error })
+    return new MaintenanceError(error.code, [...after(`${file.path}:`, error), stateAfter(file)], { cause: error })
   }
   if (!(error instanceof DatabaseError)) return error
   const statement = statementOf(error)
   const lines = [...after(where(file, statement, error), error), ...excerpt(file, statement, error)]
   // Whether a lost COMMIT took effect is not known yet.
-  if (error.kind !== 'lost') lines.push(whatStands(file, statement))
+  if (error.kind !== 'lost') lines.push(stateAfter(file, statement))
   const problems = [...lines, ...advice(error)]
-  return MENDED_OUTSIDE.has(error.kind)
+  return FIXED_OUTSIDE.has(error.kind)
     ? new DatabaseError(error.kind, problems, { cause: error })
     : new MaintenanceError('MIGRATION_FAILED', problems, { cause: error })
 }
@@ -42,7 +42,7 @@ class StatementError extends DatabaseError {
   }
 }
 
-/** Whoever holds a lock may have been named since, in an error of its own. */
+/** In the causes too: an error that names who held a lock was made later. */
 function statementOf(error: unknown): Statement | undefined {
   if (error instanceof StatementError) return error.statement
   return error instanceof Error ? statementOf(error.cause) : undefined
@@ -52,8 +52,8 @@ function after(place: string, { lines: [first = '', ...more] }: MaintenanceError
   return [`${place} ${first}`, ...more]
 }
 
-/** After a failure, for whoever has to decide what to do. */
-export function whatStands(file: MigrationFile, statement?: Statement): string {
+/** The state after a failure, for the person who has to decide what to do. */
+export function stateAfter(file: MigrationFile, statement?: Statement): string {
   const at = file.version === 1 ? 'without any migration' : `at ${padded(file.version - 1)}`
   const { outside, statements } = file.script
   if (outside === undefined) return `rolled back; the database is still ${at}`
@@ -61,7 +61,7 @@ export function whatStands(file: MigrationFile, statement?: Statement): string {
   return `${done}the database still counts as ${at}: the next start runs this file again, which is safe`
 }
 
-const MENDED_OUTSIDE: ReadonlySet<ErrorKind> = new Set<ErrorKind>(['forbidden', 'read-only', 'lost', 'unreachable', 'invalid', 'refused'])
+const FIXED_OUTSIDE: ReadonlySet<ErrorKind> = new Set<ErrorKind>(['forbidden', 'read-only', 'lost', 'unreachable', 'invalid', 'refused'])
 
 function where(file: MigrationFile, statement: Statement | undefined, error: DatabaseError): string {
   if (statement === undefined) return `${file.path}:`

@@ -12,7 +12,7 @@ export interface IndexBuilding extends Pick<MigrateOptions, 'database' | 'listen
 
 /**
  * The statements of a file without a transaction. A build that was cut leaves an index that every write keeps up and no query uses, and over which
- * IF NOT EXISTS passes in silence: such are taken away before the first statement, and after a failure. At the end every index is there and valid.
+ * IF NOT EXISTS passes in silence: such indexes are dropped before the first statement, and after a failure. At the end every index is there and valid.
  */
 export function buildIndexes({ database, outside, listener }: IndexBuilding, path: string, steps: readonly IndexStep[]): Promise<void> {
   const indexes = indexesMade(steps)
@@ -23,7 +23,7 @@ export function buildIndexes({ database, outside, listener }: IndexBuilding, pat
       for (const { statement, relation, sqlOn } of steps)
         await atStatement(statement, () => session.run(sqlOn(database.named(relation)), relation))
     } catch (error) {
-      // What cannot be taken away now is at the next start; the failure itself is what is told.
+      // What cannot be dropped now is dropped at the next start; the failure itself is what counts.
       if (!isLoss(error)) await dropInvalid(database, session, indexes).catch(() => undefined)
       throw error
     }

@@ -13,8 +13,8 @@ export interface IndexStep {
 }
 
 /**
- * `CREATE [UNIQUE] INDEX CONCURRENTLY IF NOT EXISTS name ON …` and `DROP INDEX CONCURRENTLY IF EXISTS name`; of anything else why it may not stand
- * there. Other statements would need locks that hold the gateway up, and what an attempt that died has left of them cannot be told.
+ * `CREATE [UNIQUE] INDEX CONCURRENTLY IF NOT EXISTS name ON …` and `DROP INDEX CONCURRENTLY IF EXISTS name`; of any other statement, why it is not
+ * allowed. It would need locks that hold the gateway up, and what an attempt that died has left of it cannot be recognised.
  */
 export function indexStep(statement: Statement): IndexStep | { readonly refusal: string } {
   const { sql, start, tokens } = statement

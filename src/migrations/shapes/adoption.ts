@@ -24,7 +24,7 @@ export function shapeDifferences(existing: ReadonlyMap<string, Relation>, shape:
   })
 }
 
-/** History tables of other tools, for the message: whoever owns them has to decide about the schema. */
+/** History tables of other tools, for the message: the people who use such a tool decide about the schema. */
 export function otherHistories(existing: ReadonlyMap<string, Relation>): readonly string[] {
   return [...existing.keys()].flatMap((table) => {
     const tool = HISTORY_TABLES[table.toLowerCase()]

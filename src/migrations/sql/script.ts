@@ -20,10 +20,10 @@ export interface Place {
 
 export function parseScript(text: string): Script {
   const { statements, open } = splitStatements(text)
-  const asked = directives(text)
-  const outside = asked.some(({ name }) => name === NO_TRANSACTION)
+  const found = directives(text)
+  const outside = found.some(({ name }) => name === NO_TRANSACTION)
   const problems: Problem[] = [
-    ...asked.flatMap(({ name, at }) =>
+    ...found.flatMap(({ name, at }) =>
       name === NO_TRANSACTION ? [] : [{ at, problem: `@${name} is no directive: the only one is @${NO_TRANSACTION}` }],
     ),
     ...statements.flatMap((statement) => problemsIn(statement, outside)),

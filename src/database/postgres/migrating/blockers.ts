@@ -8,8 +8,8 @@ export interface Watched {
   readonly target: Target
   /** The server process that may be kept waiting. */
   readonly pid: number
-  /** Told whenever it is seen to wait. */
-  readonly told?: (by: string, waitedMs: number) => void
+  /** Called whenever it is seen to wait. */
+  readonly report?: (by: string, waitedMs: number) => void
 }
 
 interface BlockerWatch extends Disposable {
@@ -24,7 +24,7 @@ const RECENT_MS = 3 * SECOND
 const ANSWER_MS = 5 * SECOND
 const MOST_NAMED = 3
 
-/** While the work goes on who keeps it waiting is told; what fails because of somebody's lock says whose it was. */
+/** While the work goes on, who keeps it waiting is reported; what fails because of somebody's lock says whose it was. */
 export async function namingBlockers<T>(watched: Watched, work: () => Promise<T>): Promise<T> {
   using watch = watchBlockers(watched)
   try {
@@ -40,7 +40,7 @@ export async function namingBlockers<T>(watched: Watched, work: () => Promise<T>
  * Who blocks is known to the server only while it blocks, and a session that waits cannot ask: so a second connection looks, once a second, until
  * the watch is disposed of. Where none can be had nobody is named; it is for messages alone.
  */
-function watchBlockers({ target, pid, told }: Watched): BlockerWatch {
+function watchBlockers({ target, pid, report }: Watched): BlockerWatch {
   const { clock } = target
   const over = new AbortController()
   let last: { readonly by: string; readonly atMs: number } | undefined
@@ -57,7 +57,7 @@ function watchBlockers({ target, pid, told }: Watched): BlockerWatch {
         const atMs = clock.monotonicMs()
         if (rows.length > 0) {
           last = { by: describeSessions(rows), atMs }
-          if (!over.signal.aborted) told?.(last.by, atMs - beganMs)
+          if (!over.signal.aborted) report?.(last.by, atMs - beganMs)
         }
         await clock.sleep(LOOK_EVERY_MS, over.signal)
       }

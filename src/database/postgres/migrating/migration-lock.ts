@@ -39,7 +39,7 @@ export async function withMigrationLock<T>(
   const key = lockKey(schema)
   const wait = patience(options, key)
   const style = migrationTransaction(schema)
-  // Here too, so that it is told as what it is and not as the failure of a file.
+  // Here too, so that it is reported as what it is and not as the failure of a file.
   await mustBeTrusted(connection, schema, MIGRATED)
   const apply: ApplyTransaction = async (body) => {
     for (;;) {
@@ -101,16 +101,16 @@ async function tried(query: Query, lock: string): Promise<{ readonly taken: bool
   return rows[0] ?? { taken: false, pid: 0 }
 }
 
-/** Resolves when it is time for another try; tells who holds the lock at once and then every ten seconds; rejects at the end of the time. */
+/** Resolves when it is time for another try; reports who holds the lock at once and then every ten seconds; rejects at the end of the time. */
 function patience({ connection, clock, timeoutMs, signal, waiting }: LockOptions, key: string): () => Promise<void> {
   let startedMs: number | undefined
-  const isDue = everyTenSeconds()
+  const due = everyTenSeconds()
   let pauseMs = FIRST_PAUSE_MS
   return async () => {
     const nowMs = clock.monotonicMs()
     startedMs ??= nowMs
     const waitedMs = nowMs - startedMs
-    if (isDue(waitedMs)) waiting(await holder(connection, key), waitedMs)
+    if (due(waitedMs)) waiting(await holder(connection, key), waitedMs)
     if (signal.aborted) throw new DatabaseError('busy', `Told to stop while waiting for the migration lock. Nothing was changed.`)
     if (waitedMs >= timeoutMs) {
       throw new DatabaseError(

@@ -27,7 +27,7 @@ export interface OutsideOptions {
 const LIMITS = ['lock_timeout', 'statement_timeout', 'transaction_timeout'] as const
 const LOOK_EVERY_MS = SECOND / 2
 
-type Told = (by: string, waitedMs: number) => void
+type Report = (by: string, waitedMs: number) => void
 
 export function outsideTransactions(options: OutsideOptions): ApplyOutside {
   const { connection, target, schema } = options
@@ -35,8 +35,8 @@ export function outsideTransactions(options: OutsideOptions): ApplyOutside {
     try {
       for (const limit of LIMITS) await liftLimit(connection, limit)
       const run = async (sql: string, relation: string): Promise<void> => {
-        await undisturbed(options, relation, nowAndThen(blocked))
-        const watched = { target, pid: connection.processId() ?? 0, told: nowAndThen(blocked) }
+        await undisturbed(options, relation, sparingly(blocked))
+        const watched = { target, pid: connection.processId() ?? 0, report: sparingly(blocked) }
         await namingBlockers(watched, () => connection.statement(sql))
       }
       return await work({ run, dropIndex: (name) => run(`DROP INDEX CONCURRENTLY IF EXISTS ${qualified(schema, name)}`, name) })
@@ -54,7 +54,7 @@ export function outsideTransactions(options: OutsideOptions): ApplyOutside {
 async function undisturbed(
   { connection, target: { clock }, schema, timeoutMs, signal }: OutsideOptions,
   relation: string,
-  told: Told,
+  report: Report,
 ): Promise<void> {
   const startedMs = clock.monotonicMs()
   for (;;) {
@@ -65,7 +65,7 @@ async function undisturbed(
     if (waitedMs >= timeoutMs || signal.aborted) {
       throw new DatabaseError('busy', `waited ${durationText(waitedMs)} for a lock on ${relation}, held up by ${by}`)
     }
-    told(by, waitedMs)
+    report(by, waitedMs)
     await clock.sleep(Math.min(LOOK_EVERY_MS, timeoutMs - waitedMs), signal)
   }
 }
@@ -94,9 +94,9 @@ async function liftLimit(connection: Connection, name: string): Promise<void> {
   if (rows.length > 0) await connection.statement(`SET ${name} = 0`)
 }
 
-function nowAndThen(blocked: Told): Told {
-  const isDue = everyTenSeconds()
+function sparingly(report: Report): Report {
+  const due = everyTenSeconds()
   return (by, waitedMs) => {
-    if (isDue(waitedMs)) blocked(by, waitedMs)
+    if (due(waitedMs)) report(by, waitedMs)
   }
 }

@@ -16,7 +16,7 @@ export interface SessionRow {
   readonly transaction_s: number | null
 }
 
-/** What is asked of pg_stat_activity, known as `a`, beside the process id. */
+/** The columns of pg_stat_activity, under the alias `a`, beside the process id. */
 export const SESSION_COLUMNS = `a.usename::pg_catalog.text AS role, a.application_name, pg_catalog.host(a.client_addr) AS client, a.backend_type, a.state,
   ${secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} a.backend_start)`)} AS connected_s,
   ${secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} a.xact_start)`)} AS transaction_s`

@@ -12,11 +12,11 @@ export function withMigrationLock<T>(
   work: (apply: ApplyTransaction, outside: ApplyOutside) => Promise<T>,
 ): Promise<T> {
   const apply: ApplyTransaction = (transaction) => {
-    const isDue = everyTenSeconds()
-    const tell = (waitedMs: number): void => {
-      if (isDue(waitedMs)) waiting('another process that holds the write lock', waitedMs)
+    const due = everyTenSeconds()
+    const report = (waitedMs: number): void => {
+      if (due(waitedMs)) waiting('another process that holds the write lock', waitedMs)
     }
-    return session.patientTransaction({ limitMs: timeoutMs, signal, waiting: tell }, transaction)
+    return session.patientTransaction({ limitMs: timeoutMs, signal, waiting: report }, transaction)
   }
   return work(apply, () => Promise.reject(new Error('there is nothing that SQLite does only outside a transaction')))
 }

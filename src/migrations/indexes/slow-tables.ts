@@ -42,7 +42,7 @@ export async function slowTables(
   return slow
 }
 
-/** Who may not read the table may not index it either, and a file before may have dropped it: the migration itself will say so, and where. */
+/** A role that may not read the table may not index it either, and an earlier file may have dropped it: the migration itself will say so, and where. */
 async function rowsOf(database: Migratable, table: string): Promise<number> {
   try {
     return await database.approximateRows(table)
