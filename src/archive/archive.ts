@@ -17,19 +17,19 @@ import { mustBeInPlace } from './write/published.ts'
 /*
  * The life of a file of rows, with one name for each state:
  *
- *   draft         being written under a temporary name, and of no account (`Draft`, `DayFiles`)
+ *   draft         being written under a temporary name, ignored by readers (`Draft`, `DayFiles`)
  *     │           its part is complete and on the disk; the database notes its files as the step in hand, under the lease (`ArchiveRecord.begin`)
- *   in hand       on the way to its place or there, while its rows are deleted (`Step`, `Part`)
- *     │           the last row of the part is deleted; the same transaction makes it a link (`ArchiveRecord.close`)
+ *   in hand       being published, or published, while its rows are deleted (`Step`, `Part`)
+ *     │           the last row of the part is deleted; in that transaction it joins the chain (`ArchiveRecord.close`)
  *   in the chain  the next link and the database vouch for it (`Manifest`)
  *     │           its day ended longer ago than the archive is kept (`expireFiles`)
  *   removed       its manifest stays, and a removal in the chain names it
  *
- * A crash leaves files in hand to the next run (`settle`). Where no row of them is deleted they are discarded; where all are, they become links; where
- * some are, they are written again with these rows alone, and what was written is in hand in their place.
+ * A crash leaves files in hand to the next run (`settle`). If no row of them is deleted, they are discarded; if all are, they join the chain; if some
+ * are, the files are rewritten with only the deleted rows, and the rewritten files become the ones in hand.
  */
 
-/** Where the engine works beside us it has something to delete the sooner the smaller the first part is. */
+/** If the engine runs in another process, a small first part lets deleting start earlier. */
 const FIRST_PART_ROWS = 12_500
 const PART_GROWTH = 2
 
@@ -65,7 +65,7 @@ export class Archive {
   #begun: ArchivePath | undefined
   readonly #readSize = firstReadSize()
   #mostRows: number
-  /** Of the part behind the one in hand; `copied` never rejects. */
+  /** The draft of the part after the one in hand; `copied` never rejects. */
   #next: { readonly draft: Draft; readonly copied: Promise<boolean> } | undefined
 
   constructor(options: ArchiveOptions) {
@@ -77,18 +77,18 @@ export class Archive {
     this.source = { table, timeColumn, engine: database.label.engine, database: database.label.name }
   }
 
-  /** From here on a crash finishes the step. */
+  /** Once this is committed, recovery after a crash completes the step. */
   async begin(step: Step, position: number, removed: string): Promise<void> {
     await this.options.underLease((tx) => this.record.begin(tx, step, position, removed))
     this.#begun = step.files[0]?.manifest
   }
 
-  /** Whether this run wrote the step's files, and so knows by itself what became of their rows. */
+  /** Whether this run wrote the step's files, and so knows which of their rows it deleted. */
   hasBegun({ files }: Step): boolean {
     return files.length > 0 && files[0]!.manifest === this.#begun
   }
 
-  /** Copies the next rows behind `after` to files that are complete and in their places when it resolves. `undefined`: there are none. */
+  /** Writes the rows after `after`; resolves once their files are complete and published. `undefined`: there are none. */
   async writePart(rows: ExportedRows, after: Slice | undefined): Promise<Part | undefined> {
     const { database, stopping } = this.options
     const state = await this.record.load(database)
@@ -112,7 +112,7 @@ export class Archive {
     }
   }
 
-  /** What was written ahead goes. Never rejects. */
+  /** Discards the draft that was written ahead. Never rejects. */
   async dropDraft(): Promise<void> {
     const next = this.#next
     this.#next = undefined
@@ -120,11 +120,11 @@ export class Archive {
     next.draft.giveUp()
     await next.copied
     await next.draft.abandon()
-    // Where the folder cannot be cleaned, whatever comes next says so.
+    // If cleaning fails, the next operation on the folder reports it.
     await this.folder.clean(`${this.options.run}-`).catch(() => undefined)
   }
 
-  /** The rows behind this part are copied while the engine deletes its own: whatever comes of it is looked at when they are wanted. */
+  /** Copies the rows after this part while the engine deletes it; an error surfaces when the draft is used. */
   async #draftNext(rows: ExportedRows, after: Slice | undefined, position: number): Promise<void> {
     const draft = await this.#draft(position)
     const copied = draft.copy(rows, after).then(
@@ -135,8 +135,8 @@ export class Archive {
   }
 
   /**
-   * What was written ahead, if it is what comes next: the part before it went as a whole, and nobody has given numbers to files since. What failed is
-   * done again, and then says why.
+   * Reuses the draft that was written ahead, if the part before it was deleted as a whole and no file numbers were allocated since. One that failed is
+   * written again, which surfaces the error.
    */
   async #drafted({ step, position }: ArchiveState): Promise<Draft | undefined> {
     const next = this.#next
@@ -161,7 +161,7 @@ export class Archive {
     return new Draft({ files, position, mostRows, size: this.#readSize, stopping: options.stopping })
   }
 
-  /** Who was stopped for longer than the lease lasts comes too late: another worker has taken these files for discarded, and then nobody else removes them. */
+  /** If we were suspended past the lease, another worker has already discarded this step and nobody else will remove these files, so we do. */
   async #publish(paths: readonly ArchivePath[]): Promise<void> {
     await this.folder.publish(paths)
     try {

@@ -12,18 +12,18 @@ import { DayFiles } from './write/day-files.ts'
 import { mustBeInPlace } from './write/published.ts'
 
 /**
- * Brings the files in hand to their end, after a crash as after a part of which some rows stayed: what is left in the archive is exactly what
- * was deleted from the database. Each step of it can be interrupted and begun again.
+ * Brings the files in hand to their end, after a crash or after a part that was only partly deleted: what is left in the archive is exactly what
+ * was deleted from the database. It can be interrupted anywhere and started again.
  */
 export async function settle(archive: Archive): Promise<void> {
   const { record, folder, options } = archive
   for (;;) {
-    // What is read is on the disk: a server that crashes, perhaps behind a pooler and unnoticed, takes nothing of it back.
+    // Flush first: otherwise a server crash that a pooler hides from us could undo what is read here.
     await options.database.durable()
     const state = await record.load(options.database)
     const { step } = state
     if (step === undefined) return
-    // Its files bear the numbers that are given out here.
+    // A draft that was written ahead has file numbers that may be given out again here.
     await archive.dropDraft()
     const manifests = await inHandAsWritten(folder, state)
     await mustBeElsewhere(archive, state, manifests)
@@ -48,7 +48,7 @@ export async function settle(archive: Archive): Promise<void> {
   }
 }
 
-/** The files once more, with only the rows that were deleted; then they are the files in hand, and nothing of them is left to be done. */
+/** Rewrites the files with only the deleted rows, and puts these in hand as fully deleted. */
 async function rewrite(
   archive: Archive,
   state: ArchiveState,
@@ -58,7 +58,7 @@ async function rewrite(
   const { folder, source, options } = archive
   const written = manifests.filter((manifest) => manifest.kind === 'rows')
   const [first] = written
-  if (first === undefined) throw new TypeError('a step whose rows are deleted in part has files of rows')
+  if (first === undefined) throw new TypeError('a partly deleted step has no file of rows')
   const { program, run } = first
   const { cutoff, retention } = first.file
   const columns = await columnsOf(folder, step.files[0]!)

@@ -6,8 +6,8 @@ import type { Transaction } from './query.ts'
 export const DIGEST_BYTES = 32
 
 /**
- * Rows as JSON, an object a line, in UTF-8. Whole numbers have all their digits, whatever their size; a number with a point or an exponent was stored
- * as a floating one. What JSON cannot hold is an object with one tag: see `TAGS`.
+ * Rows as JSON, an object a line, in UTF-8. Integers are written in full, whatever their size; a decimal point or an
+ * exponent means that the number was stored as floating point. What JSON cannot hold is an object with one tag: see `TAGS`.
  */
 export interface RowLines {
   readonly count: number
@@ -19,11 +19,11 @@ export interface RowLines {
   readonly lines: Uint8Array
   /** Where in `lines` each ends. */
   readonly ends: ArrayLike<number>
-  /** In the place of `lines` where the one row has a very long value; to be walked once. */
+  /** Used instead of `lines` if the batch is a single row with a very long value; iterate once. */
   readonly pieces?: Iterable<Uint8Array>
 }
 
-/** Rows as they are stored. What is handed over is good until whoever takes it is done with it. */
+/** Rows as they are stored. The buffers are valid only until `take` resolves. */
 export interface StoredRows extends RowLines {
   /** About how many bytes the lines have. */
   readonly bytes: number
@@ -81,7 +81,7 @@ export interface Restoring {
   /** The table that the rows came from: where there is no `into`, it is made with the same columns. */
   readonly source: string
   readonly into: string
-  /** The column that says a row's time. */
+  /** The time column. */
   readonly timeColumn: string
   /** Rows before it are left out; `undefined`: none. */
   readonly cutoff: EpochMs | undefined
@@ -98,24 +98,24 @@ export interface Restored {
 }
 
 export interface Archivable {
-  /** Whether statements are worked on outside this process: then the next rows are read and written while rows are deleted. */
+  /** Whether the engine runs in another process, so that reading ahead can overlap deleting. */
   readonly worksElsewhere: boolean
   /**
-   * What was committed is on the disk when it resolves: a file may be moved or removed by what the database says then, since no crash of the machine
-   * makes it say something older.
+   * Resolves once everything committed is on disk. Call it before moving or removing files according to the database: a crash can then no longer roll
+   * that state back.
    */
   durable(): Promise<void>
   /** `longestBytes`: a row whose line, as `RowLines` has it, is longer lies in no slice; `tooLarge` tells of it. The line feed does not count. */
   exported(column: TimeColumn, cutoff: EpochMs, longestBytes: number): ExportedRows
   /** What a time in a line of `RowLines`, as JSON has it, says as an instant; NaN: it is none. */
   readonly instantOf: (value: unknown) => EpochMs
-  /** Whether this engine takes two names for one table's. */
+  /** Whether this engine treats two names as the same table. */
   readonly namesOneTable: (a: string, b: string) => boolean
   /** The columns of a table that hold something of their own: computed ones are left out. Empty where there is no such table. */
   columnsOf(table: string): Promise<readonly StoredColumn[]>
   /**
-   * Makes the table that rows are restored into, unless it is there. What a file says of columns is not believed: rejects, before anything is made,
-   * where it can be no table, and answers with what had to be made otherwise, a sentence each.
+   * Makes the table that rows are restored into, if it is missing. Column definitions from a file are untrusted: rejects before creating anything if
+   * they are not a valid table. Returns a sentence for each column that had to differ.
    */
   makeRestoreTable(restoring: Restoring, columns: readonly StoredColumn[]): Promise<readonly string[]>
   /**

@@ -4,23 +4,23 @@ import type { Transaction } from './query.ts'
 export interface TimeColumn {
   readonly table: string
   readonly column: string
-  /** Present where the column says when a row was written: then the newest row tells in which zone that is done. */
+  /** Present if the column is the time at which a row was written; the newest row then shows which zone the writer uses. */
   readonly retention?: object
 }
 
 export interface Purgeable {
   readonly pacing: Pacing
   /**
-   * Looks before anything is deleted: table, column and its type, an index, rights, rows hidden by a policy. What makes the job impossible
-   * is thrown, saying what to do.
+   * Before anything is deleted: table, column and its type, an index, rights, rows hidden by a policy. A missing table is returned as `absent`; if the
+   * job cannot run for another reason, rejects and says what to do.
    */
   inspect(column: TimeColumn): Promise<Inspection>
   expired(column: TimeColumn, cutoff: EpochMs): ExpiredRows
-  /** Who else works on this database, who waits on us, and what the last transaction took. */
+  /** Who else is active on this database, who waits for us, and how long the last transaction held its locks. */
   pressure(): Promise<Pressure>
-  /** Between batches and after the last, outside any lock: what the engine wants done after deleting. Cheap when there is nothing to do. */
+  /** Between batches and after the last, outside any lock: the engine's own housekeeping after deleting. Cheap when there is nothing to do. */
   afterBatch(last: boolean): Promise<void>
-  /** False where it is certain that no gateway ever wrote to this database: it may be another than the gateway's. */
+  /** False only if it is certain that no gateway ever wrote to this database, so that it may be the wrong one. */
   gatewayHasWritten(): Promise<boolean>
   /** Bytes that the whole database takes. */
   sizeBytes(): Promise<number>
@@ -30,26 +30,26 @@ export type Inspection =
   | { readonly kind: 'absent'; readonly reason: string }
   | { readonly kind: 'ready'; readonly warnings: readonly string[] }
 
-/** What the loop walks. Keeps no position: asking again after the same slice, smaller, is the retry. */
+/** What the loop walks. Stateless: to retry, call `next` with the same `after` and a smaller size. */
 export interface Slices {
   /**
-   * The next slice of at most `size` rows behind `after`, forwards, whether or not earlier ones were removed; chosen without a lock.
-   * A slice asked for with size 1 holds one row. `undefined`: none is left.
+   * The next slice of at most `size` rows after `after`, whether or not earlier ones were removed; chosen without a lock. With size 1 it has
+   * one row. `undefined`: none is left.
    */
   next(size: number, after: Slice | undefined): Promise<Slice | undefined>
 }
 
 /** Rows whose time is before the cutoff. */
 export interface ExpiredRows extends Slices {
-  /** How many there are, for people and gauges: counted up to a bound of rows and time, beyond it estimated. Changes and locks nothing. */
+  /** How many there are, for people and gauges: counted up to a limit of rows and time, estimated beyond it. Changes and locks nothing. */
   estimate(): Promise<Estimate>
-  /** What is kept for its time's sake. Asked at the end of a run; `thorough` reads also where rows still to be kept lie. */
+  /** Rows whose time is NULL or cannot be read, at the end of a run; `thorough` also scans the rows that have not expired. */
   census(thorough: boolean): Promise<Census>
-  /** How many rows stay because their time lies between the cutoff and `until`, counted no further than `most`: a look-up. */
+  /** How many rows have a time between the cutoff and `until`, and so are kept; counted up to `most`, by the index. */
   keptUntil(until: EpochMs, most: number): Promise<number>
   /**
-   * On how many days in UTC lie rows whose time is at `from` or later, and before the cutoff; counted no further than `most`, by a look-up a day.
-   * Both are the beginning of a day.
+   * How many UTC days from `from` (the beginning of a day) to the cutoff have rows; counted up to `most`, one index look-up a day. The cutoff must be
+   * the beginning of a day, too.
    */
   daysSince(from: EpochMs, most: number): Promise<number>
 }
@@ -58,7 +58,7 @@ export interface Estimate {
   readonly rows: number
   /** Whether they were counted. */
   readonly exact: boolean
-  /** The earliest time among them, exact to the day; `null`: there is none, or it could not be told in time. */
+  /** The earliest time among them, exact to the day; `null`: there is none, or finding it would have taken too long. */
   readonly oldest: EpochMs | null
 }
 
@@ -72,40 +72,40 @@ export interface Census {
 }
 
 export interface Slice {
-  /** How many of its rows have expired, now. */
+  /** How many of its rows have expired by now. */
   count(): Promise<number>
-  /** The same by the UTC day in which they lie, which is named by its beginning. */
+  /** The same by UTC day, whose key is its beginning. */
   countByDay(): Promise<ReadonlyMap<EpochMs, number>>
   /**
-   * Deletes its rows, repeating the whole condition, so that a row renewed since it was chosen stays.
-   * `row-refused`: a constraint or trigger of one of its rows said no; nothing of the slice is gone once the transaction is rolled back.
+   * Deletes its rows. One that was renewed since it was chosen stays: each is judged again in this transaction, or is known not to have changed.
+   * Rejects with `row-refused` if a constraint or trigger refuses one of its rows; once the transaction is rolled back nothing of the slice is deleted.
    */
   remove(tx: Transaction): Promise<Tally>
 }
 
 export interface Tally {
   readonly affected: number
-  /** Rows another transaction holds: they were passed over. */
+  /** Rows that were skipped because another transaction holds them. */
   readonly locked: number
 }
 
-/** What holding and pausing mean on this engine: facts of the engine, used by the controller. */
+/** Batch sizes, lock times and pauses that suit this engine; used by the pacer. */
 export interface Pacing {
   readonly firstRows: number
   readonly leastRows: number
   readonly mostRows: number
-  /** How long a run must work before the pressure it read tells whether somebody else does; 0: the first reading tells. */
+  /** How long a run must observe before `Pressure.others` is reliable; 0: from the start. */
   readonly listenMs: number
-  /** Nobody else works on the database. */
-  readonly alone: Pace
-  /** Somebody does. */
-  readonly polite: Pace
+  /** While nobody else is active on the database. */
+  readonly alone: BatchAim
+  /** While somebody is. */
+  readonly polite: BatchAim
 }
 
-export interface Pace {
+export interface BatchAim {
   /** A batch should hold its locks about this long. */
   readonly holdMs: number
-  /** Pause after a batch: the larger of this and `share` times the batch's hold. */
+  /** Pause after a batch: the larger of this and `pauseShare` times the time its locks were held. */
   readonly pauseMs: number
   readonly pauseShare: number
 }
@@ -113,10 +113,10 @@ export interface Pace {
 export interface Pressure {
   /** From getting the write lock (or BEGIN) to the end of COMMIT of the last transaction. */
   readonly heldMs: number
-  /** Another client changed data, or is active, since the last look. */
+  /** Another client has changed data, or is active, since the last call. */
   readonly others: boolean
-  /** Somebody waits on a lock of ours, or we had to wait for one: give way at once. */
+  /** Somebody waits for a lock of ours, or we had to wait for one: give way at once. */
   readonly contended: boolean
-  /** A reason to wait longer before the next batch, in a few words: a WAL that cannot be checkpointed, a replica that lags. */
-  readonly hold: string | undefined
+  /** Why to wait longer before the next batch, in a few words: a WAL that cannot be checkpointed, a lagging replica. */
+  readonly backpressure: string | undefined
 }

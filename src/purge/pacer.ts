@@ -7,29 +7,33 @@ import { paceAfterBatch, paceAfterFailure, firstPace, type Pace } from './pace.t
 /** Decides how many rows a batch takes and waits between batches. */
 export interface Pacer {
   readonly rows: number
-  /** Called after each batch of so many rows; resolves when the next one may begin, at once when the run is told to stop. */
+  /** Called after each batch, with its size; resolves when the next one may begin, at once if the run is to stop. */
   pause(rows: number): Promise<void>
   /** Called when a batch failed; resolves when it may be tried again, or rejects with the error when it should not. */
   retry(error: unknown): Promise<void>
 }
 
 /**
- * Why a purge waits. `polite`: between batches, so that others get their turn; `contended`: the same, after somebody was in the way; `hold`: the
- * database asks for it; `retry`: after a batch that failed; `reconnect`: for a lost connection.
+ * Why a purge waits.
+ * - `polite`: between batches, while others are active
+ * - `contended`: the same, after a lock of ours was in somebody's way
+ * - `hold`: backpressure of the database (a label of a metric, so its name stays)
+ * - `retry`: after a batch that failed
+ * - `reconnect`: for a lost connection
  */
 export const PAUSE_REASONS = ['polite', 'contended', 'hold', 'retry', 'reconnect'] as const
 export type PauseReason = (typeof PAUSE_REASONS)[number]
 
-/** Told when a wait is over. */
+/** Called when a wait is over. */
 export type Paused = (ms: number, reason: PauseReason) => void
 
-/** What may pass by itself. */
-const PASSING: ReadonlySet<ErrorKind> = new Set(['busy', 'lost', 'unreachable'])
-/** How long one hold (a WAL that a reader keeps from being checkpointed, a lagging replica) may delay the next batch before it is tried anyway. */
-const LONGEST_HOLD_MS = 30 * SECOND
-const HOLD_STEP_MS = 250
+/** Errors that may pass by themselves. */
+const TRANSIENT: ReadonlySet<ErrorKind> = new Set(['busy', 'lost', 'unreachable'])
+/** Longest that backpressure (a WAL that cannot be checkpointed, a lagging replica) may delay a batch. */
+const LONGEST_BACKPRESSURE_MS = 30 * SECOND
+const BACKPRESSURE_STEP_MS = 250
 
-/** Moves between a small hold with pauses and large batches without, by what the database says of others. */
+/** Switches between short batches with pauses, while others are active, and long ones without, while we are alone, by `pressure()`. */
 export async function adaptivePacer(
   database: Purgeable & Session,
   clock: Clock,
@@ -55,16 +59,20 @@ export async function adaptivePacer(
       let pressure = await database.pressure()
       const step = paceAfterBatch(pace, pacing, { rows, endedAtMs }, pressure)
       pace = step.pace
-      // Tidying and looking hold no lock: others have had their turn meanwhile.
+      // What the engine does after a batch holds no lock, so its time counts towards the pause.
       await sleep(step.pauseMs - (clock.monotonicMs() - endedAtMs), pressure.contended ? 'contended' : 'polite')
-      for (let held = 0; pressure.hold !== undefined && held < LONGEST_HOLD_MS && !stopping.aborted; held += HOLD_STEP_MS) {
-        await sleep(HOLD_STEP_MS, 'hold')
+      for (
+        let waited = 0;
+        pressure.backpressure !== undefined && waited < LONGEST_BACKPRESSURE_MS && !stopping.aborted;
+        waited += BACKPRESSURE_STEP_MS
+      ) {
+        await sleep(BACKPRESSURE_STEP_MS, 'hold')
         await database.afterBatch(false)
         pressure = await database.pressure()
       }
     },
     async retry(error) {
-      if (!(error instanceof DatabaseError) || !PASSING.has(error.kind)) throw error
+      if (!(error instanceof DatabaseError) || !TRANSIENT.has(error.kind)) throw error
       const step = paceAfterFailure(pace, pacing, clock.monotonicMs())
       if (step === undefined) throw error
       pace = step.pace
@@ -74,7 +82,7 @@ export async function adaptivePacer(
   }
 }
 
-/** For a run that only counts: it holds nothing, so it takes large slices and only lets the event loop breathe. */
+/** For a run that only counts: it locks nothing, so it takes large slices and only yields to the event loop. */
 export async function countingPacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal, paused?: Paused): Promise<Pacer> {
   const pacer = await adaptivePacer(database, clock, stopping, paused)
   return { rows: database.pacing.mostRows, pause: () => clock.sleep(0, stopping), retry: (error) => pacer.retry(error) }

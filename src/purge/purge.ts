@@ -3,42 +3,42 @@ import type { Slice, Slices, Tally } from '../database/purging.ts'
 import { MaintenanceError, messageOf } from '../errors.ts'
 import type { Pacer } from './pacer.ts'
 
-/** What is done to a slice; chosen once, outside the loop, which never asks. */
+/** What is done to a slice. The caller picks it: the loop does not know whether it deletes or counts. */
 export type Dispose = (slice: Slice) => Promise<Tally>
 
-/** Told after every batch. */
+/** Called after every batch. */
 export type Report = (progress: Progress) => void
 
 export interface Progress {
   readonly batches: number
   readonly affected: number
-  /** Rows another transaction held to the end. */
+  /** Rows that were skipped because another transaction holds them; final once `purge` resolves. */
   readonly locked: number
-  /** Rows that a constraint or trigger of their own kept, and what it said of the first. */
+  /** Rows that a constraint or trigger refused to delete, and the first error. */
   readonly refused: number
   readonly refusal: string | undefined
 }
 
-/** More rows than this that refuse to go, and the cause is not a row's. */
+/** Beyond this many refused rows the cause is not a single row, and the run gives up. */
 const MOST_REFUSED = 100
-/** Slices with locked rows that are remembered for a second try; of any beyond, the locked rows wait for the next run. */
+/** Slices with locked rows that are retried at the end; the locked rows of any beyond wait for the next run. */
 const MOST_REVISITED = 1_000
 
 /**
- * The one loop: next slice, dispose, report, pause, until no slice is left or `stopping` aborts. A slice that a row of its own refuses is
- * halved until the row stands alone and is set aside. Trouble that may pass is tried again, smaller, as the pacer says.
- * Rejects when the pacer gives up or too many rows refuse; `report` was told of everything done before.
+ * The one loop: next slice, dispose, report, pause, until no slice is left or `stopping` aborts. If a row cannot be deleted, its slice is halved
+ * until that row is alone, and it is skipped. Transient errors are retried with a smaller slice, as the pacer says. Slices with locked rows get one
+ * more try at the end. Rejects when the pacer gives up or too many rows are refused; by then `report` has seen everything that was done.
  */
 export async function purge(rows: Slices, dispose: Dispose, pacer: Pacer, report: Report, stopping: AbortSignal): Promise<void> {
   let progress: Progress = { batches: 0, affected: 0, locked: 0, refused: 0, refusal: undefined }
   const revisit: { slice: Slice; locked: number }[] = []
-  const tell = (change: Partial<Progress>): void => {
+  const update = (change: Partial<Progress>): void => {
     progress = { ...progress, ...change }
     report(progress)
   }
 
   let after: Slice | undefined
-  // Below the pacer's size while a row that refuses is being singled out; grows back by doubling.
+  // Below the pacer's size while a refused row is being isolated; grows back by doubling.
   let narrow = Infinity
   while (!stopping.aborted) {
     const size = Math.min(pacer.rows, narrow)
@@ -50,7 +50,7 @@ export async function purge(rows: Slices, dispose: Dispose, pacer: Pacer, report
       if (tally.locked > 0 && revisit.length < MOST_REVISITED) revisit.push({ slice, locked: tally.locked })
       after = slice
       narrow = wider(narrow, pacer.rows)
-      tell({ batches: progress.batches + 1, affected: progress.affected + tally.affected, locked: progress.locked + tally.locked })
+      update({ batches: progress.batches + 1, affected: progress.affected + tally.affected, locked: progress.locked + tally.locked })
       await pacer.pause(tally.affected)
     } catch (error) {
       if (slice === undefined || !(error instanceof DatabaseError) || error.kind !== 'row-refused') {
@@ -60,7 +60,7 @@ export async function purge(rows: Slices, dispose: Dispose, pacer: Pacer, report
       } else {
         after = slice
         narrow = 2
-        tell({ refused: progress.refused + 1, refusal: progress.refusal ?? messageOf(error) })
+        update({ refused: progress.refused + 1, refusal: progress.refusal ?? messageOf(error) })
         if (progress.refused > MOST_REFUSED) throw tooManyRefused(progress, error)
       }
     }
@@ -70,10 +70,12 @@ export async function purge(rows: Slices, dispose: Dispose, pacer: Pacer, report
     if (stopping.aborted) return
     try {
       const tally = await dispose(slice)
-      tell({ affected: progress.affected + tally.affected, locked: progress.locked - locked + tally.locked })
+      update({ affected: progress.affected + tally.affected, locked: progress.locked - locked + tally.locked })
     } catch (error) {
-      // They were counted as locked, and so they stay for the next run.
-      await pacer.retry(error)
+      if (error instanceof DatabaseError && error.kind === 'row-refused')
+        update({ locked: progress.locked - locked, refused: progress.refused + locked, refusal: progress.refusal ?? messageOf(error) })
+      // After a transient error they stay counted as locked, for the next run.
+      else await pacer.retry(error)
     }
   }
 }
@@ -85,7 +87,7 @@ function wider(narrow: number, rows: number): number {
 function tooManyRefused(progress: Progress, cause: unknown): MaintenanceError {
   return new MaintenanceError(
     'JOB_FAILED',
-    `more than ${MOST_REFUSED} rows refuse to be deleted, so the run stopped after ${progress.affected} rows; the first said: ${progress.refusal}`,
+    `more than ${MOST_REFUSED} rows could not be deleted, because a constraint or trigger refused, so the run stopped after ${progress.affected} rows. The first error: ${progress.refusal}`,
     { cause },
   )
 }

@@ -2,6 +2,7 @@ import { tooLargeSentence } from '../archive/too-large.ts'
 import type { Job } from '../catalogue.ts'
 import type { Census } from '../database/purging.ts'
 import { MaintenanceError, messageOf } from '../errors.ts'
+import { counted } from '../number-text.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
 import { countSlice, countSliceByDay, deleteSlice, timed } from '../purge/dispose.ts'
 import { adaptivePacer, countingPacer, type PauseReason } from '../purge/pacer.ts'
@@ -22,17 +23,17 @@ export interface Ending {
   readonly error?: unknown
 }
 
-/** What the work has come to so far. It is kept up while the work goes on, since a run that fails in the midst of it has done that much. */
+/** What the run has done so far. Updated as it proceeds, so that a failed run still reports it. */
 export interface Account {
   progress: Progress
   cutoff: EpochMs | undefined
-  /** Rows that stay for their time's sake. */
+  /** Rows that are kept because their time is NULL or cannot be read. */
   census: Pick<Census, 'undated' | 'unreadable'>
-  /** Rows that were kept because the archive does not take them. */
+  /** Rows that are kept because they are too large for the archive. */
   tooLarge: number
-  /** Of a dry run that counts by day. */
+  /** Rows by day; only of a dry run that counts by day. */
   readonly days: Map<EpochMs, number> | undefined
-  /** Asks what the run added to the archive; `undefined`: its rows are not archived. */
+  /** Asks what the run added to the archive; set once the archive is open. */
   archived: (() => Promise<ArchivedByRun>) | undefined
 }
 
@@ -49,7 +50,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
 
   const exported = exportedRowsOf(context, request, cutoff)
   const expired = exported ?? database.expired(job, cutoff)
-  await judged(context, request, run, expired)
+  await checkSafetyOrWarn(context, request, run, expired)
   if (stopping.aborted) return { outcome: 'interrupted' }
   run.accept(cutoff, retentionMs)
 
@@ -75,7 +76,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   const tooLarge = await exported?.tooLarge()
   account.tooLarge = tooLarge?.rows ?? 0
   if (tooLarge !== undefined && tooLarge.rows > 0) warn(tooLargeSentence(job.table, tooLarge))
-  // Only the job that keeps the audit logs within bounds does the same for the worker's own record.
+  // The job with a retention prunes the record of runs as well.
   if (context.recorded && !dryRun && job.retention !== undefined) {
     const runs = database.named(RUNS)
     await withRetry({ database, clock, stopping }, () => run.underLease((tx) => deleteOldRuns(tx, runs, run.now - HISTORY_MS)))
@@ -86,8 +87,8 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   return refused === undefined ? { outcome: 'succeeded' } : { outcome: 'failed', error: refused }
 }
 
-/** Rejects with a safety stop; a dry run warns of it, and goes on. */
-async function judged(
+/** Rejects with a safety stop. A dry run only warns of it. */
+async function checkSafetyOrWarn(
   context: RunContext,
   request: RunRequest,
   run: Run,
@@ -132,6 +133,6 @@ function refusedRows(job: Job, progress: Progress): MaintenanceError | undefined
   if (progress.refused === 0) return undefined
   return new MaintenanceError(
     'JOB_FAILED',
-    `${progress.refused} expired rows of ${job.table} refuse to be deleted and were left, all others are gone; mend what refuses, and the next run takes them. The first said: ${progress.refusal}`,
+    `${counted(progress.refused, 'expired row')} of ${job.table} could not be deleted: a constraint or trigger refused. Fix the cause, and the next run deletes them. The first error: ${progress.refusal}`,
   )
 }

@@ -51,10 +51,10 @@ interface Opened {
   readonly clockSkewMs: number
 }
 
-/** Clocks of hosts differ by a little: a run of the same slot may seem to have begun as much before it. */
+/** Host clocks differ slightly: a run for this slot may appear to have started up to this long before it. */
 export const SLOT_TOLERANCE_MS = 500
 
-/** Takes the job's lease and opens the run's row, unless another worker is at it or has done the slot. */
+/** Takes the job's lease and inserts the run's row, unless another worker is running the job or has already run this slot. */
 export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<Claim> {
   const { database, clock, worker } = options
   const persistence = { database, clock, stopping: request.stopping }
@@ -75,7 +75,7 @@ export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<
         const id = await openRun(tx, tables.runs, { ...request, ...options })
         return { kind: 'opened', lease, id, now: tx.now, clockSkewMs }
       })
-      // Not before COMMIT: a run that is there keeps its lease alive.
+      // Only after COMMIT: constructing it starts the lease's heartbeat.
       return claimed.kind === 'skipped' ? claimed : { kind: 'run', run: new RecordedRun({ ...persistence, ...tables, ...claimed }) }
     } catch (error) {
       if (!(error instanceof DatabaseError) || error.kind !== 'busy') throw error
@@ -104,14 +104,14 @@ interface Recorded extends RetryOptions, Opened {
   readonly leases: string
 }
 
-/** Holds the lease from its making to `finish`. */
+/** Holds the lease from construction until `finish`. */
 class RecordedRun implements Run {
   readonly id: number
   readonly now: EpochMs
   readonly clockSkewMs: number
   readonly #recorded: Recorded
   readonly #lease: HeldLease
-  /** What the run was allowed, until it stands in its row. */
+  /** The accepted cutoff and retention, until they are written to the run's row. */
   #acceptance: { readonly cutoff: EpochMs; readonly retentionMs: number | undefined } | undefined
 
   constructor(recorded: Recorded) {
@@ -140,7 +140,7 @@ class RecordedRun implements Run {
     return precedentOf(database, runs, lease.job, this.now, JUMP_MS)
   }
 
-  /** Noted with the first batch, or at the end: a run that deleted nothing before it was killed need not count as accepted. */
+  /** Written with the first batch, or at the end, so that a run that is killed before it deletes anything sets no precedent. */
   accept: Run['accept'] = (cutoff, retentionMs) => {
     this.#acceptance = { cutoff, retentionMs }
   }

@@ -11,8 +11,8 @@ import { unrecordedRun, type Run } from './run.ts'
 import { withRetry } from './with-retry.ts'
 
 /**
- * The bracket around the work of one job: takes the lease and opens the run's row, has the work done, closes the row and gives the lease back.
- * Never rejects: a failure is a result.
+ * Runs one job: takes the lease and inserts the run's row, purges, then closes the row and releases the lease. Never rejects: a failure is a
+ * result.
  */
 export async function runJob(context: RunContext, request: RunRequest): Promise<RunResult> {
   const { clock, listener } = context
@@ -49,12 +49,12 @@ export async function runJob(context: RunContext, request: RunRequest): Promise<
     const counts = await run.finish({ outcome: ending.outcome, cutoff, undated, unreadable, locked: progress.locked, error })
     return result(ending, { archived, counts })
   } catch (error) {
-    // The next holder of the lease closes what is left open in the history.
+    // The row stays open: the next worker that takes the lease marks it as interrupted.
     return result(ending.outcome === 'succeeded' ? endingOf(error, request) : ending, { archived })
   }
 }
 
-/** A dry run takes no lease and leaves no trace, and neither does a run where there are no tables for that. */
+/** A dry run, and a run on a database without the maintenance tables, takes no lease and writes no record. */
 async function beginRun(context: RunContext, request: RunRequest): Promise<Claim> {
   const { database, clock, recorded } = context
   const { job, trigger, slot, stopping, dryRun } = request
@@ -100,7 +100,7 @@ function resultOf(
 }
 
 function endingOf(error: unknown, { stopping }: RunRequest): Ending {
-  // A connection that was cut because the program is ending is the ending, not a failure.
+  // Losing the connection during shutdown is an interruption, not a failure.
   if (stopping.aborted && isLoss(error)) return { outcome: 'interrupted' }
   return { outcome: isSafetyStop(error) ? 'stopped' : 'failed', error }
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { freshFolder } from '../archive/support.ts'
 import { command, start } from '../support/command.ts'
 import { BOTH_ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { onTerminal, WITHOUT_TERMINAL } from '../support/terminal.ts'
-import { freshFolder } from '../archive/support.ts'
 
 /** Sets a title, hides what follows, begins a line that could be ours, turns the direction of writing, colours by a C1 character, says more than is seen. */
 const HOSTILE = 'x\u001B]0;pwned\u0007\u001B[8m\r\nFORGED\u2028FORGED\u202E\u009B31m\u200B\u{E0041}y'
@@ -143,7 +143,7 @@ for (const engine of BOTH_ENGINES) {
       const json = await command(['--run-now'], { env })
       const lines = json.stdout.trimEnd().split('\n')
       assert.equal(json.lines.length, lines.length, json.stdout)
-      assert.match(json.stdout, /refuse to be deleted/)
+      assert.match(json.stdout, /could not be deleted/)
     })
   })
 }

@@ -11,7 +11,7 @@ const PACING: Pacing = {
   alone: { holdMs: 40, pauseMs: 0, pauseShare: 0 },
   polite: { holdMs: 15, pauseMs: 10, pauseShare: 1 },
 }
-const CALM: Pressure = { heldMs: 15, others: false, contended: false, hold: undefined }
+const CALM: Pressure = { heldMs: 15, others: false, contended: false, backpressure: undefined }
 
 /** Lets the controller run against a database that deletes `rowsPerMs`. */
 function settle(

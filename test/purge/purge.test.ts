@@ -91,7 +91,7 @@ test('a row that refuses is singled out and set aside, and every other row goes'
 test('more than a hundred rows that refuse end the run, with the first reason', async () => {
   const rows = numbered(1_000)
   const { dispose } = removal(rows, () => rethrow(failure('row-refused', 'trigger says no')))
-  await assert.rejects(outcome(rows, dispose, steady(10)), /more than 100 rows refuse.*trigger says no/)
+  await assert.rejects(outcome(rows, dispose, steady(10)), /more than 100 rows could not be deleted.*trigger says no/)
 })
 
 test('locked rows are tried once more at the end, and only those still held are counted', async () => {
@@ -104,6 +104,18 @@ test('locked rows are tried once more at the end, and only those still held are 
   })
   const last = await outcome(rows, dispose, steady(10))
   assert.deepEqual({ affected: last.affected, locked: last.locked, batches: last.batches }, { affected: 95, locked: 5, batches: 10 })
+})
+
+test('a row that was locked and then refuses is counted as refused, and does not end the run', async () => {
+  const rows = numbered(30)
+  let visits = 0
+  const { dispose } = removal(rows, (from, to) => {
+    visits += 1
+    if (visits === 2) return { affected: to - from - 1, locked: 1 }
+    return visits > 3 ? rethrow(failure('row-refused', 'trigger says no')) : { affected: to - from, locked: 0 }
+  })
+  const last = await outcome(rows, dispose, steady(10))
+  assert.deepEqual([last.affected, last.locked, last.refused, last.refusal], [29, 0, 1, 'trigger says no'])
 })
 
 test('trouble that passes is tried again from the same place', async () => {

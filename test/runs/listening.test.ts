@@ -50,7 +50,7 @@ function pressed(database: Database, looks: readonly Partial<Pressure>[]): Datab
     ...(await database.pressure()),
     others: false,
     contended: false,
-    hold: undefined,
+    backpressure: undefined,
     ...looks[look++],
   })
   return new Proxy(database, { get: (target, name) => (name === 'pressure' ? pressure : Reflect.get(target, name)) as unknown })
@@ -61,7 +61,7 @@ for (const engine of BOTH_ENGINES) {
     await using fixture = await migrated(engine)
     await expiredSessions(fixture.outside, engine, ROWS)
     const heard = listening()
-    const database = pressed(fixture.database, [{}, { others: true }, { contended: true }, { hold: 'a replica lags' }])
+    const database = pressed(fixture.database, [{}, { others: true }, { contended: true }, { backpressure: 'a replica lags' }])
     const result = await run(database, { trigger: 'schedule' }, { listener: heard, clock: resting() })
     assert.deepEqual(heard.starts, [['purge-sessions', { trigger: 'schedule', dryRun: false }]])
     assert.equal(heard.batches.length, result.batches)

@@ -69,7 +69,7 @@ for (const major of POSTGRES_MAJORS) {
     void test('without replicas nothing is a reason to wait, and there is nothing to tidy', async () => {
       await using fresh = await freshPostgres(major)
       await using database = await opened(fresh.url)
-      assert.equal((await database.pressure()).hold, undefined)
+      assert.equal((await database.pressure()).backpressure, undefined)
       await database.afterBatch(false)
     })
   })

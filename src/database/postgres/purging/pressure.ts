@@ -48,8 +48,8 @@ export function pressureGauge({ query, clock, last, transactions }: Observed): (
       seen = { atMs, transactions: transactions(), look }
     }
     const lag = seen.look.lag_s
-    const hold = lag !== null && lag > MOST_LAG_S ? `a replica is ${Math.round(lag)} s behind` : undefined
-    return { ...last(), others, hold }
+    const backpressure = lag !== null && lag > MOST_LAG_S ? `a replica is ${Math.round(lag)} s behind` : undefined
+    return { ...last(), others, backpressure }
   }
 }
 

@@ -20,23 +20,23 @@ export interface SliceOptions {
   readonly unflushed: Unflushed
 }
 
-/** What a walk is of. */
+/** The table, column and cutoff that are walked. */
 export interface Expired extends RemovalTable {
   readonly query: Query
   readonly cutoff: string
   readonly timeZone: string
 }
 
-/** Makes the slices of a walk; the purge's own know nothing of what else can be done with rows. */
+/** Makes the slices of a walk: those of a plain purge count and delete, those of an export also read. */
 export interface SliceKind<S extends PostgresSlice> {
-  /** What a row of the alias `t` must be besides, to lie in a slice, as a condition without values; `undefined`: nothing. */
+  /** An extra condition on a row of the alias `t`, without values; `undefined`: none. */
   readonly fits: string | undefined
   slice(expired: Expired, condition: sql.Condition, mostRows: number, end: Place): S
 }
 
 /**
  * Expired rows in the order of their time, cut by time. Each slice begins where the one before ended, whatever became of its rows: dead rows
- * and rows that stay are never met twice. Where more rows than a slice holds bear one time, that time is cut by place in the heap.
+ * and rows that stay are never met twice. If more rows than fit into a slice have the same time, they are split by their place in the heap (ctid).
  */
 export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implements ExpiredRows {
   readonly #options: SliceOptions
@@ -111,7 +111,7 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
   }
 }
 
-/** Rows that go without anybody reading them. */
+/** For a purge without an archive. */
 export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: EpochMs): ExpiredRows {
   return new PostgresExpiredRows(options, column, cutoff, async () => PLAIN)
 }
@@ -124,7 +124,7 @@ interface Walk<S extends PostgresSlice> {
 /** Where the next slice begins. */
 export type Place = { readonly kind: 'time'; readonly from: string; readonly inclusive: boolean } | EqualTimes
 
-/** In the midst of the rows that bear one time: what is left of them. */
+/** Part-way through rows of the same time: the ranges of the heap that are left. */
 interface EqualTimes {
   readonly kind: 'equal-times'
   readonly time: string
@@ -140,7 +140,7 @@ export class PostgresSlice implements Slice {
   readonly end: Place
   protected readonly expired: Expired
   protected readonly condition: sql.Condition
-  /** It held at most so many rows when it was chosen. */
+  /** Upper bound of its rows when it was chosen. */
   protected readonly mostRows: number
 
   constructor(expired: Expired, condition: sql.Condition, mostRows: number, end: Place) {
@@ -216,7 +216,7 @@ async function edges({ query, cutoff, ...timed }: Expired, size: number, from: P
   return rows[0] ?? { first: null, bound: null }
 }
 
-/** Shorter ranges would make a long list where many rows bear one time. */
+/** Shorter ranges would make too long a list. */
 const LEAST_RANGE_ROWS = 500
 const HEAP_START = '(0,0)'
 
@@ -233,7 +233,7 @@ async function equalTimesAt({ query, ...timed }: Expired, time: string, size: nu
 async function equalTimesSlice<S extends PostgresSlice>(walk: Walk<S>, size: number, tie: EqualTimes): Promise<S> {
   const { expired } = walk
   const [range, ...others] = tie.ranges
-  if (range === undefined) throw new RangeError('rows of one time, and none is left')
+  if (range === undefined) throw new RangeError('no range of the heap is left')
   const condition = sql.equalTimesCondition(expired, expired.cutoff, tie.time, range)
   const whole = sliceOf(walk, condition, tie.rangeRows, { ...tie, ranges: others })
   if (size >= tie.rangeRows) return whole

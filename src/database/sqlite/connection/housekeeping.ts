@@ -46,7 +46,12 @@ export class Housekeeping {
         this.#aloneFromMs = connection.clock.monotonicMs() + BESIDE_MS
         this.#log.seenOthers()
       }
-      return { heldMs: this.#session.heldMs, others, contended: connection.takeContention(), hold: this.#hold(connection.file) }
+      return {
+        heldMs: this.#session.heldMs,
+        others,
+        contended: connection.takeContention(),
+        backpressure: this.#backpressure(connection.file),
+      }
     })
   }
 
@@ -78,7 +83,7 @@ export class Housekeeping {
     return this.#session.connection.clock.monotonicMs() >= this.#aloneFromMs
   }
 
-  #hold(file: string): string | undefined {
+  #backpressure(file: string): string | undefined {
     if (this.#log.stuckBytes <= MOST_WAL_BYTES) return undefined
     const megabytes = Math.round(this.#log.stuckBytes / 2 ** 20)
     return `${megabytes} MB of ${file}-wal wait to be moved into the main file: somebody reads for a long time, or replication lags`

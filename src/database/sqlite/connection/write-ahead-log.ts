@@ -52,7 +52,7 @@ export class WriteAheadLog {
   /** Before a transaction of ours begins. */
   beginning(): void {
     if (!this.#guards) return
-    if (this.#snapshot.held || this.#isShort() || this.#move() === 'moved') this.#hold()
+    if (this.#snapshot.held || this.#isShort() || this.#move() === 'moved') this.#backpressure()
   }
 
   /** Right after COMMIT. What fails here is met again between the batches, where it does not look as if COMMIT had failed. */
@@ -121,7 +121,7 @@ export class WriteAheadLog {
     return (checkpoint(this.#connection, 'NOOP')?.waiting ?? 0) * this.#pageBytes
   }
 
-  #hold(): void {
+  #backpressure(): void {
     this.#renewedMs = this.#now()
     if (this.#snapshot.held || !this.#snapshot.take()) return
     // The few pages before the snapshot would be moved by somebody's commit, which would first wait for all of ours to be on the disk.

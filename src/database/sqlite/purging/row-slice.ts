@@ -12,23 +12,23 @@ import { readTime, type Cutoff } from '../times.ts'
 import type { Entanglement } from './entanglement.ts'
 import type { Position, Walk } from './walk.ts'
 
-/** Judges rows by the length of their lines. */
+/** Finds rows whose exported line would be too long. */
 export interface Lengths {
-  /** Those of the rows whose lines are too long. */
+  /** The ones among these that are too long. */
   tooLong(rowids: readonly (number | bigint)[]): ReadonlySet<number | bigint>
 }
 
 export interface SliceOptions {
   readonly session: SqliteSession
   readonly walk: Walk
-  /** `undefined`: no row is too long for whoever takes it. */
+  /** `undefined`: there is no limit. */
   readonly lengths: Lengths | undefined
   readonly entanglement: Entanglement
   /** For messages. */
   readonly table: string
   /** In the order of their time. */
   readonly rowids: readonly (number | bigint)[]
-  /** Of the rows, before the first of them was looked at. */
+  /** `rowsVersion` before the first of the rows was read. */
   readonly version: string
   readonly cutoff: Cutoff
   readonly timeZone: string
@@ -36,7 +36,7 @@ export interface SliceOptions {
   readonly end: Position
 }
 
-/** Rows by their numbers, chosen without a lock: whatever is done to one asks again whether it has expired. */
+/** Rows by their numbers, chosen without a lock: before anything is done to one it is judged again, or known not to have changed. */
 export class RowSlice implements Slice {
   readonly end: Position
   protected readonly options: SliceOptions
@@ -58,7 +58,7 @@ export class RowSlice implements Slice {
     return { affected: this.removeEach(tx, (rowids) => this.#removeJudged(rowids)), locked: 0 }
   }
 
-  /** `remove` answers with how many rows it deleted. Rows that may be changed by another one's deletion are handed to it one by one. */
+  /** `remove` returns how many rows it deleted. If deleting one row can affect another, they are passed to it one at a time. */
   protected removeEach(tx: Transaction, remove: (rowids: readonly (number | bigint)[]) => number): number {
     const { session, rowids, entanglement } = this.options
     session.mustOwn(tx)
@@ -69,14 +69,14 @@ export class RowSlice implements Slice {
     return affected
   }
 
-  /** Under the write lock: what nobody has changed since it was chosen is still what was chosen, and need not be read again. */
+  /** Under the write lock: if the version is unchanged, the rows need not be read again. */
   #removeJudged(rowids: readonly (number | bigint)[]): number {
     const { session, lengths, version } = this.options
     const unchanged = rowsVersion(session.connection) === version && lengths === undefined
     return this.removeAll(unchanged ? rowids : this.#stillExpired(rowids).map(([, rowid]) => rowid), rowids)
   }
 
-  /** Deletes rows that were judged under the write lock. A trigger may swallow them: then none of `chosen` that has expired may still be there. */
+  /** Deletes rows that were judged under the write lock. If fewer were deleted, a trigger may have swallowed some: throws if one of `chosen` is still expired. */
   protected removeAll(judged: readonly (number | bigint)[], chosen: readonly (number | bigint)[]): number {
     const affected = this.#delete(judged)
     if (affected < judged.length) this.#mustBeGone(chosen)
@@ -127,7 +127,7 @@ export class RowSlice implements Slice {
 
 /** So that deleting comes to each page of the table once. */
 function inTableOrder(rowids: readonly (number | bigint)[]): readonly (number | bigint)[] {
-  // Numbers sort many times faster; a row number that is none is rare.
+  // Numbers sort many times faster; row numbers that are too large for one are rare.
   if (rowids.every((rowid) => typeof rowid === 'number')) return [...Float64Array.from(rowids).toSorted()]
   return rowids.toSorted((a, b) => (a < b ? -1 : 1))
 }

@@ -16,7 +16,7 @@ import { START, walkOf, type Path, type Position, type Chunk, type Walk } from '
 
 /** Rows read before the event loop gets its turn. */
 const MOST_READ = 10_000
-/** Where fewer rows than this are to be kept, the census reads them too. */
+/** If fewer rows than this have not expired, the census scans them too. */
 const SMALL_TABLE_ROWS = 100_000
 
 /** How the rows of a table are reached. */
@@ -26,7 +26,7 @@ export interface TableAccess<S extends RowSlice> {
   readonly kind: SliceKind<S>
 }
 
-/** Makes the slices of a walk; the purge's own know nothing of what else can be done with rows. */
+/** Makes the slices of a walk: those of a plain purge count and delete, those of an export also read. */
 export interface SliceKind<S extends RowSlice> {
   readonly lengths: Lengths | undefined
   slice(options: SliceOptions): S
@@ -46,7 +46,7 @@ export interface ExpiredOptions {
   readonly timeZone: string
 }
 
-/** Rows that go without anybody reading them. */
+/** For a purge without an archive. */
 export function expiredRows(options: ExpiredOptions): ExpiredRows {
   return new SqliteExpiredRows(options, () => PLAIN)
 }
@@ -54,9 +54,10 @@ export function expiredRows(options: ExpiredOptions): ExpiredRows {
 const PLAIN: SliceKind<RowSlice> = { lengths: undefined, slice: (options) => new RowSlice(options) }
 
 /**
- * SQLite's DELETE carries no cutoff. One column holds several formats of time, so rows are chosen and judged here (`Cutoff.judge`), and the statement
- * names them by their row numbers. What vouches for them in the write transaction that deletes them is `data_version` and the count of changes that
- * triggers made on this connection: where either has moved since the rows were chosen, each is read and judged again before it goes (`RowSlice`).
+ * One column can hold several formats of time, so the exact decision is made here, row by row (`Cutoff.judge`). SQLite's DELETE names the rows by
+ * their row numbers, and carries only coarse bounds derived from the cutoff (`removal.ts`). In the write transaction that deletes them, rows need not be
+ * read again if `data_version` and the count of changes by triggers on this connection are what they were when the rows were chosen; otherwise, and
+ * whenever their length matters, each is read and judged again first (`RowSlice`).
  *
  * Walks the index forwards through every range where an expired row can lie, and takes the rows that have expired. What it passes over
  * because it is no time is counted on the way, so that a run reads no row twice.
@@ -67,7 +68,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
   readonly #cutoff: Cutoff
   readonly #kindOf: (table: Table) => SliceKind<S>
   readonly #found = new UnreadableRows()
-  /** From the start to here, without a gap, everything is in `#found`. */
+  /** Everything before this position is counted in `#found`. */
   #counted: Position = START
   #known: TableAccess<S> | undefined
   readonly #timeZone: string
@@ -140,7 +141,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
     return this.session.read((connection) => daysBetween(connection, walk, from, this.#cutoff.instant, most))
   }
 
-  /** Of the earliest rows, no more than `most`, those that have expired; a piece at a time. */
+  /** Yields, chunk by chunk, the expired rows among the `most` earliest ones. */
   protected async *expiredAmong(most: number, size: number): AsyncGenerator<readonly (number | bigint)[]> {
     const { walk } = await this.access()
     let looked = 0
@@ -154,7 +155,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
     }
   }
 
-  /** Adds the expired rows of a chunk until there are `size`, and answers with where that was. */
+  /** Adds the expired rows of a chunk until there are `size`, and returns the position reached. */
   #take(chunk: Chunk, from: Position, size: number, rowids: (number | bigint)[]): Position {
     const counts = from === this.#counted
     let end = chunk.end
