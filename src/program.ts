@@ -81,7 +81,7 @@ const MOST_CONNECT_MS = 5 * SECOND
 /** The composition root: configuration → log → metrics → HTTP → migration files → database, given back in reverse whatever happens. */
 export async function withProgram(options: ProgramOptions, work: (program: Program) => Promise<ExitCode>): Promise<ExitCode> {
   const { host, shutdown, access, lasting, answer } = options
-  const settings = settingsOf(host, options.configFile)
+  const settings = await settingsOf(host, options.configFile)
   using view = await options.view?.(settings)
   const logged = openEvents(
     await openLog({
@@ -171,7 +171,7 @@ export function archivePlanOf({ host, settings: { archive } }: Pick<Program, 'ho
   }
 }
 
-export function settingsOf(host: Host, configFile: string | undefined): Settings {
+export function settingsOf(host: Host, configFile: string | undefined): Promise<Settings> {
   const { packageRoot, workingDirectory, env } = host
-  return loadSettings({ packageRoot, workingDirectory, env, ...(configFile === undefined ? {} : { configFile }) })
+  return loadSettings({ packageRoot, workingDirectory, env, configFile })
 }

@@ -14,7 +14,7 @@ const folder = process.argv[2] ?? join(root, 'dist')
 const tsc = join(createRequire(import.meta.url).resolve('typescript/package.json'), '../bin/tsc')
 execFileSync(process.execPath, [tsc, '--project', root], { stdio: 'inherit' })
 
-/** Needed at every start, and many files. */
+/** Needed by every start that reads a file of settings, and many files. */
 const CARRIED_INSIDE: ReadonlySet<string> = new Set(['yaml'])
 
 rmSync(folder, { recursive: true, force: true })

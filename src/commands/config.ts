@@ -3,8 +3,8 @@ import { jsonDocument, visible } from '../observe/control-characters.ts'
 import { settingsOf, type Host } from '../program.ts'
 
 /** `config`: every setting with its value, secrets masked, and where it came from. Needs no database. */
-export function showConfig(host: Host, configFile: string | undefined, json: boolean): ExitCode {
-  const { entries, warnings } = settingsOf(host, configFile)
+export async function showConfig(host: Host, configFile: string | undefined, json: boolean): Promise<ExitCode> {
+  const { entries, warnings } = await settingsOf(host, configFile)
   for (const warning of warnings) host.printError(`${visible(warning)}\n`)
   if (json) {
     host.print(jsonDocument(Object.fromEntries(entries.map(({ key, value, source }) => [key, { value, source }]))))

@@ -10,7 +10,7 @@ import { DATABASE_URL_FILE, SETTINGS, type Setting } from './schema.ts'
 export function readEnvironment(env: Environment, workingDirectory: string): Layer {
   const given = SETTINGS.flatMap((setting) => {
     const text = env[setting.env] ?? ''
-    return text === '' || isOfPlatform(setting, text) ? [] : [givenText(setting, text, setting.env)]
+    return text === '' || isOfPlatform(setting, text) ? [] : [givenText(setting, text)]
   })
   const file = env[DATABASE_URL_FILE] ?? ''
   const fromFile = file === '' ? NOTHING : readUrlFile(resolve(workingDirectory, file), (env['DATABASE_URL'] ?? '') !== '')
@@ -29,9 +29,9 @@ function platformNotes(env: Environment): readonly string[] {
   )
 }
 
-/** A value written as text, where nothing but text can be written. */
-export function givenText(setting: Setting, text: string, source: string): Given {
-  return { key: setting.key, value: FORMATS[setting.format].fromText?.(text) ?? text, source, where: source }
+/** A value written as text, since nothing but text can be written there. */
+function givenText({ key, env, format }: Setting, text: string): Given {
+  return { key, value: FORMATS[format].fromText?.(text) ?? text, source: env, where: env }
 }
 
 const NOTHING: Layer = { given: [], problems: [], notes: [] }

@@ -30,7 +30,7 @@ export interface Limits {
 interface Format {
   /** What is wrong with a value, as a file holds it, or `undefined`. */
   check(value: unknown, limits: Limits): string | undefined
-  /** The value that an environment variable or an argument stands for; what cannot be read stays text, for `check` to refuse. */
+  /** The value that an environment variable stands for; what cannot be read stays text, for `check` to refuse. */
   fromText?(text: string): unknown
 }
 

@@ -4,7 +4,7 @@ import { parseDatabaseUrl } from '../database/url/database-url.ts'
 import { MaintenanceError } from '../errors.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
 import { parseDuration } from '../time/clock.ts'
-import { CONFIG_FILE, givenText, readEnvironment } from './environment.ts'
+import { CONFIG_FILE, readEnvironment } from './environment.ts'
 import type { Environment, Layer } from './layer.ts'
 import { createConfig, settingProblem, SETTINGS, type Values } from './schema.ts'
 import { readFile } from './settings-file.ts'
@@ -19,23 +19,19 @@ export interface Sources {
   readonly workingDirectory: string
   readonly env: Environment
   /** Named on the command line; without it `MAINTENANCE_CONFIG` is asked. */
-  readonly configFile?: string
-  /** Settings given on the command line, written as in the environment. */
-  readonly overrides?: Readonly<Record<string, string>>
+  readonly configFile: string | undefined
 }
 
 /**
- * Reads all sources, weakest first, and checks every value of each, also of those that a stronger one overrides. Throws `CONFIG_INVALID` with
+ * Reads all sources, weakest first, and checks every value of each, also of those that a stronger one overrides. Rejects with `CONFIG_INVALID`:
  * every problem, one a line, each with its key and where it came from; never a secret.
  */
-export function loadSettings(sources: Sources): Settings {
-  const { packageRoot, workingDirectory, env, configFile, overrides = {} } = sources
+export async function loadSettings({ packageRoot, workingDirectory, env, configFile }: Sources): Promise<Settings> {
   const named = configFile ?? env[CONFIG_FILE] ?? ''
   const layers = [
-    readFile(join(packageRoot, SHIPPED), SHIPPED),
-    ...(named === '' ? [] : [readFile(resolve(workingDirectory, named), withoutCredentials(named))]),
+    await readFile(join(packageRoot, SHIPPED), SHIPPED),
+    ...(named === '' ? [] : [await readFile(resolve(workingDirectory, named), withoutCredentials(named))]),
     readEnvironment(env, workingDirectory),
-    readOverrides(overrides),
   ]
 
   const config = createConfig()
@@ -78,17 +74,6 @@ export function loadSettings(sources: Sources): Settings {
 const SHIPPED = 'config/default.yaml'
 const SCHEMA_KEY = 'database.schema'
 const IN_URL = 'schema in the database URL'
-
-function readOverrides(overrides: Readonly<Record<string, string>>): Layer {
-  const given = SETTINGS.flatMap((setting) => {
-    const text = overrides[setting.key]
-    return text === undefined ? [] : [givenText(setting, text, 'command line')]
-  })
-  const problems = Object.keys(overrides)
-    .filter((key) => !SETTINGS.some((setting) => setting.key === key))
-    .map((key) => `${key} (command line): there is no such setting`)
-  return { given, problems, notes: [] }
-}
 
 /** Values that are well by themselves and not together. */
 function contradictions(values: Values): readonly string[] {

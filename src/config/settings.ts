@@ -66,7 +66,7 @@ export interface Resolved {
   readonly sources: ReadonlyMap<string, string>
   readonly notes: readonly string[]
   readonly warnings: readonly string[]
-  /** Keys that somebody set: in a file of their own, in the environment or on the command line. */
+  /** Keys that somebody set: in a file of their own, in the environment or in the database URL. */
   readonly chosen: ReadonlySet<string>
 }
 

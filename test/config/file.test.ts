@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Given } from '../../src/config/layer.ts'
-import { readSettings } from '../../src/config/settings-file.ts'
+import { readSettings } from '../../src/config/settings-yaml.ts'
 
 function given(text: string): readonly Pick<Given, 'key' | 'value' | 'where'>[] {
   const layer = readSettings(text, 'x.yaml')

@@ -13,8 +13,8 @@ import { freshPlace, hugeFile, NO_FILES, socketAt } from '../support/unusual-fil
 
 const PACKAGE_ROOT = join(import.meta.dirname, '../..')
 
-function load(workingDirectory: string, env: Readonly<Record<string, string>>, configFile?: string): Settings {
-  return loadSettings({ packageRoot: PACKAGE_ROOT, workingDirectory, env, ...(configFile === undefined ? {} : { configFile }) })
+function load(workingDirectory: string, env: Readonly<Record<string, string>>, configFile?: string): Promise<Settings> {
+  return loadSettings({ packageRoot: PACKAGE_ROOT, workingDirectory, env, configFile })
 }
 
 /** Each way in which an operator names a file, and what is said where it cannot be read. */
@@ -39,8 +39,8 @@ for (const [name, read, says] of READERS) {
     for (const { name: kind, make } of NO_FILES) {
       await using place = await freshPlace()
       await make(join(place.path, 'given'))
-      assert.throws(
-        () => read(place.path, 'given'),
+      await assert.rejects(
+        async () => read(place.path, 'given'),
         (error) => {
           assert.match(messageOf(error), says, kind)
           assert.match(messageOf(error), /is a (?:folder|named pipe|device), and a regular file is needed/)
@@ -54,10 +54,10 @@ for (const [name, read, says] of READERS) {
     await using place = await freshPlace()
     await hugeFile(join(place.path, 'given'))
     const before = process.resourceUsage().maxRSS
-    assert.throws(() => read(place.path, 'given'), /given has more than 1048576 bytes, the most that is read of it/)
+    await assert.rejects(async () => read(place.path, 'given'), /given has more than 1048576 bytes, the most that is read of it/)
     assert.ok(process.resourceUsage().maxRSS - before < 64 * 1024)
     await using socket = await socketAt(join(place.path, 'socket'))
-    assert.throws(() => read(place.path, 'socket'), /is a socket, and a regular file is needed/)
+    await assert.rejects(async () => read(place.path, 'socket'), /is a socket, and a regular file is needed/)
     assert.ok(socket)
   })
 }
@@ -70,18 +70,18 @@ test('settings and secrets are read through links, as Kubernetes mounts them', a
   await writeFile(mount('..2026_11_29_04_00_00.1/url'), 'sqlite:///first.db\n')
   await symlink('..2026_11_29_04_00_00.1', mount('..data'))
   for (const name of ['config.yaml', 'url']) await symlink(`..data/${name}`, mount(name))
-  const read = (): readonly unknown[] => {
-    const settings = load(place.path, { DATABASE_URL_FILE: 'url' }, 'config.yaml')
+  const read = async (): Promise<readonly unknown[]> => {
+    const settings = await load(place.path, { DATABASE_URL_FILE: 'url' }, 'config.yaml')
     return [settings.log.level, settings.entries.find(({ key }) => key === 'database.url')?.value]
   }
-  assert.deepEqual(read(), ['warn', 'sqlite:///first.db'])
+  assert.deepEqual(await read(), ['warn', 'sqlite:///first.db'])
   // As the kubelet exchanges them.
   await mkdir(mount('..2026_11_29_05_00_00.2'))
   await writeFile(mount('..2026_11_29_05_00_00.2/config.yaml'), 'log:\n  level: error\n')
   await writeFile(mount('..2026_11_29_05_00_00.2/url'), 'sqlite:///second.db\n')
   await symlink('..2026_11_29_05_00_00.2', mount('..data_tmp'))
   await rename(mount('..data_tmp'), mount('..data'))
-  assert.deepEqual(read(), ['error', 'sqlite:///second.db'])
+  assert.deepEqual(await read(), ['error', 'sqlite:///second.db'])
 })
 
 test('a file as large as the bound is read, one byte more is not, and a size that is not told is no matter', async () => {

@@ -19,13 +19,13 @@ function write(name: string, text: string): string {
   return name
 }
 
-function load(sources: Partial<Sources> = {}): Settings {
-  return loadSettings({ packageRoot, workingDirectory: folder, env: {}, ...sources })
+function load(sources: Partial<Sources> = {}): Promise<Settings> {
+  return loadSettings({ packageRoot, workingDirectory: folder, env: {}, configFile: undefined, ...sources })
 }
 
-function problems(sources: Partial<Sources>): readonly string[] {
+async function problems(sources: Partial<Sources>): Promise<readonly string[]> {
   try {
-    load(sources)
+    await load(sources)
   } catch (error) {
     assert.ok(error instanceof MaintenanceError)
     assert.equal(error.code, 'CONFIG_INVALID')
@@ -35,8 +35,8 @@ function problems(sources: Partial<Sources>): readonly string[] {
   return []
 }
 
-function only(sources: Partial<Sources>): string {
-  const found = problems(sources)
+async function only(sources: Partial<Sources>): Promise<string> {
+  const found = await problems(sources)
   assert.equal(found.length, 1, found.join('\n'))
   return found[0]!
 }
@@ -46,8 +46,8 @@ function entry(settings: Settings, key: string): readonly [value: unknown, sourc
   return [found.value, found.source]
 }
 
-test('with nothing given the settings are the documented defaults', () => {
-  const { entries, notes, warnings, ...settings } = load()
+test('with nothing given the settings are the documented defaults', async () => {
+  const { entries, notes, warnings, ...settings } = await load()
   assert.deepEqual(settings, {
     database: {
       url: { engine: 'sqlite', file: 'secure_mcp_gateway.db', notes: [] },
@@ -73,7 +73,7 @@ test('with nothing given the settings are the documented defaults', () => {
   assert.deepEqual([notes, warnings], [[], []])
 })
 
-test('every problem of every source is told at once, one a line, with its key and where it came from', () => {
+test('every problem of every source is told at once, one a line, with its key and where it came from', async () => {
   const configFile = write('bad.yaml', 'log:\n  levle: info\n  format: yaml\njobs:\n  purgeAuditLogs:\n    retention: 90\nhealth: yes\n')
   const env = {
     DATABASE_URL: 'mysql://u:key@h/db',
@@ -81,8 +81,9 @@ test('every problem of every source is told at once, one a line, with its key an
     PURGE_SESSIONS_SCHEDULE: '61 * * * *',
     SCHEDULE_TIME_ZONE: 'BST',
     AUDIT_LOGS_RETENTION: '-5d',
+    LOG_LEVEL: 'loud',
   }
-  assert.deepEqual(problems({ configFile, env, overrides: { 'log.level': 'loud' } }), [
+  assert.deepEqual(await problems({ configFile, env }), [
     'log.levle (bad.yaml:2): there is no such setting; did you mean log.level?',
     'health (bad.yaml:7): a section is expected, of file',
     'log.format (bad.yaml:3): "yaml" is not one of auto, json, pretty',
@@ -92,106 +93,103 @@ test('every problem of every source is told at once, one a line, with its key an
     'jobs.purgeAuditLogs.retention (AUDIT_LOGS_RETENTION): "-5d" is not a duration; write a whole number with its unit (ms, s, m, h, d), such as 90d',
     'jobs.purgeSessions.schedule (PURGE_SESSIONS_SCHEDULE): "61 * * * *" is not a schedule: minute "61" is not within 0 to 59',
     'schedule.timeZone (SCHEDULE_TIME_ZONE): "BST" is not a time zone; write UTC or a name such as Europe/Berlin',
-    'log.level (command line): "loud" is not one of trace, debug, info, warn, error, fatal, silent',
+    'log.level (LOG_LEVEL): "loud" is not one of trace, debug, info, warn, error, fatal, silent',
   ])
 })
 
-test('a bad value is refused also where a stronger source overrides it', () => {
+test('a bad value is refused also where a stronger source overrides it', async () => {
   const configFile = write('overridden.yaml', 'jobs: { purgeAuditLogs: { retention: 90 } }')
-  assert.match(only({ configFile, env: { AUDIT_LOGS_RETENTION: '30d' } }), /overridden\.yaml:1/)
+  assert.match(await only({ configFile, env: { AUDIT_LOGS_RETENTION: '30d' } }), /overridden\.yaml:1/)
 })
 
 describe('the order of the sources, weakest first', () => {
   const configFile = write('order.yaml', 'log:\n  level: warn\n  format: json\njobs:\n  purgeAuditLogs:\n    retention: 30d\n')
 
-  test('a named file wins over the shipped one', () => {
-    assert.deepEqual(entry(load({ configFile }), 'log.level'), ['warn', 'order.yaml'])
-    assert.deepEqual(entry(load({ configFile }), 'migrations.lockTimeout'), ['10m', 'config/default.yaml'])
+  test('a named file wins over the shipped one', async () => {
+    assert.deepEqual(entry(await load({ configFile }), 'log.level'), ['warn', 'order.yaml'])
+    assert.deepEqual(entry(await load({ configFile }), 'migrations.lockTimeout'), ['10m', 'config/default.yaml'])
   })
-  test('the environment wins over files', () => {
-    const settings = load({ configFile, env: { LOG_LEVEL: 'ERROR', AUDIT_LOGS_RETENTION: '365d' } })
+  test('the environment wins over files', async () => {
+    const settings = await load({ configFile, env: { LOG_LEVEL: 'ERROR', AUDIT_LOGS_RETENTION: '365d' } })
     assert.deepEqual(entry(settings, 'log.level'), ['error', 'LOG_LEVEL'])
     assert.deepEqual(entry(settings, 'log.format'), ['json', 'order.yaml'])
     assert.deepEqual(entry(settings, 'jobs.purgeAuditLogs.retention'), ['365d', 'AUDIT_LOGS_RETENTION'])
     assert.equal(settings.jobs[0]!.retentionMs, 365 * DAY)
   })
-  test('the command line wins over everything', () => {
-    assert.deepEqual(entry(load({ configFile, env: { LOG_LEVEL: 'error' }, overrides: { 'log.level': 'debug' } }), 'log.level'), [
-      'debug',
-      'command line',
-    ])
-  })
-  test('an empty environment variable counts as not set', () => {
-    assert.deepEqual(entry(load({ configFile, env: { LOG_LEVEL: '', DATABASE_URL: '', DATABASE_URL_FILE: '' } }), 'log.level'), [
+  test('an empty environment variable counts as not set', async () => {
+    assert.deepEqual(entry(await load({ configFile, env: { LOG_LEVEL: '', DATABASE_URL: '', DATABASE_URL_FILE: '' } }), 'log.level'), [
       'warn',
       'order.yaml',
     ])
   })
-  test('MAINTENANCE_CONFIG names a file, and --config wins over it', () => {
+  test('MAINTENANCE_CONFIG names a file, and --config wins over it', async () => {
     write('other.json', '{\n\t"log": { "level": "fatal" }\n}')
     const env = { MAINTENANCE_CONFIG: 'other.json' }
-    assert.deepEqual(entry(load({ env }), 'log.level'), ['fatal', 'other.json'])
-    assert.deepEqual(entry(load({ env, configFile }), 'log.level'), ['warn', 'order.yaml'])
-    assert.equal(load({ env: { MAINTENANCE_CONFIG: '' } }).log.level, 'info')
+    assert.deepEqual(entry(await load({ env }), 'log.level'), ['fatal', 'other.json'])
+    assert.deepEqual(entry(await load({ env, configFile }), 'log.level'), ['warn', 'order.yaml'])
+    assert.equal((await load({ env: { MAINTENANCE_CONFIG: '' } })).log.level, 'info')
   })
 })
 
 describe('DATABASE_URL and DATABASE_URL_FILE', () => {
-  test('a file holds the URL; its last line break is no part of it', () => {
+  test('a file holds the URL; its last line break is no part of it', async () => {
     for (const [name, end] of [
       ['lf', '\n'],
       ['crlf', '\r\n'],
       ['none', ''],
     ]) {
       write(`url-${name}`, `postgresql://u:key@h/db${end}`)
-      const settings = load({ env: { DATABASE_URL_FILE: `url-${name}` } })
+      const settings = await load({ env: { DATABASE_URL_FILE: `url-${name}` } })
       assert.deepEqual(entry(settings, 'database.url'), ['postgresql://u:***@h/db', 'DATABASE_URL_FILE'])
     }
   })
-  test('both are refused', () => {
+  test('both are refused', async () => {
     const env = { DATABASE_URL: 'sqlite:///x.db', DATABASE_URL_FILE: write('both', 'sqlite:///x.db') }
-    assert.equal(only({ env }), 'database.url (DATABASE_URL_FILE): DATABASE_URL is set too; keep one of them')
+    assert.equal(await only({ env }), 'database.url (DATABASE_URL_FILE): DATABASE_URL is set too; keep one of them')
   })
-  test('a file that cannot be read, is empty or holds two lines is refused, and shows nothing of what it holds', () => {
-    assert.match(only({ env: { DATABASE_URL_FILE: 'missing' } }), /^database\.url \(DATABASE_URL_FILE\): the file cannot be read: ENOENT/)
-    assert.match(only({ env: { DATABASE_URL_FILE: '.' } }), /EISDIR/)
-    assert.match(only({ env: { DATABASE_URL_FILE: write('empty', '\n') } }), /empty/)
-    assert.match(only({ env: { DATABASE_URL_FILE: write('two', 'postgresql://u:key@h/db\n\n') } }), /line break/)
+  test('a file that cannot be read, is empty or holds two lines is refused, and shows nothing of what it holds', async () => {
+    assert.match(
+      await only({ env: { DATABASE_URL_FILE: 'missing' } }),
+      /^database\.url \(DATABASE_URL_FILE\): the file cannot be read: ENOENT/,
+    )
+    assert.match(await only({ env: { DATABASE_URL_FILE: '.' } }), /EISDIR/)
+    assert.match(await only({ env: { DATABASE_URL_FILE: write('empty', '\n') } }), /empty/)
+    assert.match(await only({ env: { DATABASE_URL_FILE: write('two', 'postgresql://u:key@h/db\n\n') } }), /line break/)
   })
-  test('the password, the values of options and those of unknown parameters are nowhere but where they are used', () => {
+  test('the password, the values of options and those of unknown parameters are nowhere but where they are used', async () => {
     const DATABASE_URL = 'postgresql://u:s%65cr3t%2f@h/db?options=-c%20app.key%3Dcr3t&key=cr3t'
-    const settings = load({ env: { DATABASE_URL, PGPASSWORD: 'fallback' } })
+    const settings = await load({ env: { DATABASE_URL, PGPASSWORD: 'fallback' } })
     assert.deepEqual(settings.notes, ['key in the database URL is ignored'])
     const { database, ...shown } = settings
     assert.equal(database.url.engine === 'postgres' && database.url.password, 'secr3t/')
     assert.deepEqual(entry(settings, 'database.url'), ['postgresql://u:***@h/db?options=***', 'DATABASE_URL'])
     assert.doesNotMatch(JSON.stringify(shown), /cr3t|fallback/)
   })
-  test('a URL in the place of another value, of a file or of its own file shows no password', () => {
+  test('a URL in the place of another value, of a file or of its own file shows no password', async () => {
     const url = 'postgresql://u:cr3t@h/db'
     const variables = ['DATABASE_SCHEMA', 'LOG_LEVEL', 'HTTP_PORT', 'SCHEDULE_TIME_ZONE', 'ARCHIVE_DIRECTORY', 'HEALTH_FILE', 'HTTP_HOST']
     for (const name of [...variables, 'AUDIT_LOGS_RETENTION', 'PURGE_SESSIONS_SCHEDULE', 'PURGE_SESSIONS_ENABLED', 'DATABASE_URL_FILE']) {
-      const problem = only({ env: { [name]: name === 'LOG_LEVEL' ? `${url}${'x'.repeat(80)}` : url } })
+      const problem = await only({ env: { [name]: name === 'LOG_LEVEL' ? `${url}${'x'.repeat(80)}` : url } })
       assert.match(problem, /\/u:\*\*\*@h\/db/, name)
       assert.doesNotMatch(problem, /cr3t/, name)
     }
-    assert.match(only({ configFile: url }), /^postgresql:\/\/u:\*\*\*@h\/db: the configuration file cannot be read/)
-    assert.doesNotMatch(only({ configFile: url }), /cr3t/)
+    assert.match(await only({ configFile: url }), /^postgresql:\/\/u:\*\*\*@h\/db: the configuration file cannot be read/)
+    assert.doesNotMatch(await only({ configFile: url }), /cr3t/)
   })
-  test('a URL that looks in another schema than the configured one is refused', () => {
+  test('a URL that looks in another schema than the configured one is refused', async () => {
     const DATABASE_URL = 'jdbc:postgresql://h/db?currentSchema=gateway'
-    assert.match(only({ env: { DATABASE_URL } }), /^database\.schema: .*"public".*"gateway"/)
-    assert.equal(load({ env: { DATABASE_URL, DATABASE_SCHEMA: 'gateway' } }).database.schema, 'gateway')
+    assert.match(await only({ env: { DATABASE_URL } }), /^database\.schema: .*"public".*"gateway"/)
+    assert.equal((await load({ env: { DATABASE_URL, DATABASE_SCHEMA: 'gateway' } })).database.schema, 'gateway')
   })
-  test('Prisma’s schema in a URL is the setting, and one that is set beside it must be the same', () => {
+  test('Prisma’s schema in a URL is the setting, and one that is set beside it must be the same', async () => {
     const DATABASE_URL = 'postgresql://u@h/db?schema=My%20gateway'
-    const settings = load({ env: { DATABASE_URL } })
+    const settings = await load({ env: { DATABASE_URL } })
     assert.equal(settings.database.schema, 'My gateway')
     assert.deepEqual(entry(settings, 'database.schema'), ['My gateway', 'schema in the database URL'])
     assert.deepEqual(settings.notes, [])
-    assert.equal(load({ env: { DATABASE_URL, DATABASE_SCHEMA: 'My gateway' } }).database.schema, 'My gateway')
-    assert.match(only({ env: { DATABASE_URL, DATABASE_SCHEMA: 'public' } }), /^database\.schema: .*"public".*"My gateway"/)
-    assert.match(only({ env: { DATABASE_URL: `${DATABASE_URL}&options=-csearch_path%3Dother` } }), /"My gateway".*"other"/)
+    assert.equal((await load({ env: { DATABASE_URL, DATABASE_SCHEMA: 'My gateway' } })).database.schema, 'My gateway')
+    assert.match(await only({ env: { DATABASE_URL, DATABASE_SCHEMA: 'public' } }), /^database\.schema: .*"public".*"My gateway"/)
+    assert.match(await only({ env: { DATABASE_URL: `${DATABASE_URL}&options=-csearch_path%3Dother` } }), /"My gateway".*"other"/)
   })
   for (const [written, problem] of [
     ['%20x%20', /^database\.schema \(schema in the database URL\): " x " begins or ends with a blank$/],
@@ -200,23 +198,23 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
     ['x'.repeat(64), /^database\.schema \(schema in the database URL\): .* is longer than 63 bytes/],
     ['sqlite:%2F%2Fu:cr3t%40h%2Fd', /^database\.schema \(schema in the database URL\): "sqlite:\/\/u:\*\*\*@h\/d" holds a password/],
   ] as const)
-    test(`what could not be set as the schema is not taken from the URL either: ${written.slice(0, 20)}`, () => {
-      assert.match(only({ env: { DATABASE_URL: `postgresql://u@h/db?schema=${written}` } }), problem)
+    test(`what could not be set as the schema is not taken from the URL either: ${written.slice(0, 20)}`, async () => {
+      assert.match(await only({ env: { DATABASE_URL: `postgresql://u@h/db?schema=${written}` } }), problem)
     })
-  test('a schema of the server itself is refused by name, wherever it is set', () => {
+  test('a schema of the server itself is refused by name, wherever it is set', async () => {
     for (const name of ['information_schema', 'pg_catalog', 'pg_temp', 'pg_toast', 'pg_x'])
       assert.match(
-        only({ env: { DATABASE_URL: 'postgresql://h/db', DATABASE_SCHEMA: name } }),
+        await only({ env: { DATABASE_URL: 'postgresql://h/db', DATABASE_SCHEMA: name } }),
         new RegExp(`^database\\.schema \\(DATABASE_SCHEMA\\): "${name}" is a schema of the server itself`),
       )
   })
-  test('a schema that is only the shipped default is nobody’s choice, and public that is set is one', () => {
-    assert.equal(load({ env: { DATABASE_URL: 'postgresql://h/db' } }).database.schema, undefined)
-    assert.equal(load({ env: { DATABASE_URL: 'postgresql://h/db', DATABASE_SCHEMA: 'public' } }).database.schema, 'public')
+  test('a schema that is only the shipped default is nobody’s choice, and public that is set is one', async () => {
+    assert.equal((await load({ env: { DATABASE_URL: 'postgresql://h/db' } })).database.schema, undefined)
+    assert.equal((await load({ env: { DATABASE_URL: 'postgresql://h/db', DATABASE_SCHEMA: 'public' } })).database.schema, 'public')
   })
 })
 
-test('every setting can be given by its documented environment variable', () => {
+test('every setting can be given by its documented environment variable', async () => {
   const env = {
     DATABASE_URL: 'sqlite:////x.db',
     DATABASE_SCHEMA: 'gateway',
@@ -247,7 +245,7 @@ test('every setting can be given by its documented environment variable', () => 
     HTTP_ALLOWED_HOSTS: 'maintenance.example.com, *.internal',
     METRICS_TEXTFILE: '/var/lib/x.prom',
   }
-  const { entries, notes, warnings, ...settings } = load({ env })
+  const { entries, notes, warnings, ...settings } = await load({ env })
   assert.deepEqual(settings, {
     database: { url: { engine: 'sqlite', file: '/x.db', notes: [] }, schema: 'gateway', timeZone: 'Europe/Berlin', connectTimeoutMs: 500 },
     migrations: { enabled: false, lockTimeoutMs: 60 * MINUTE },
@@ -271,18 +269,18 @@ test('every setting can be given by its documented environment variable', () => 
   assert.deepEqual([notes, warnings], [[], []])
 })
 
-test('settings cannot be changed, however deep', () => {
-  const settings = load()
+test('settings cannot be changed, however deep', async () => {
+  const settings = await load()
   assert.throws(() => Object.assign(settings.database, { schema: 'other' }), TypeError)
   assert.throws(() => Object.assign(settings.jobs[0]!, { enabled: false }), TypeError)
 })
 
 /** What is said of these variables, by their names. */
-function said(...names: readonly string[]): readonly string[] {
-  return load({ env: Object.fromEntries(names.map((name) => [name, 'key'])) }).warnings
+async function said(...names: readonly string[]): Promise<readonly string[]> {
+  return (await load({ env: Object.fromEntries(names.map((name) => [name, 'key'])) })).warnings
 }
 
-test('a variable that looks like a setting is warned of, without its value', () => {
+test('a variable that looks like a setting is warned of, without its value', async () => {
   const advice: [name: string, advice: string][] = [
     ['PURGE_AUDIT_LOG_ENABLED', 'did you mean PURGE_AUDIT_LOGS_ENABLED?'],
     [
@@ -309,61 +307,64 @@ test('a variable that looks like a setting is warned of, without its value', () 
     ['DATABASE_CONNECT_TIMEOUT_MS', 'DATABASE_CONNECT_TIMEOUT takes a number with its unit, such as 90d or 30s'],
   ]
   for (const [name, text] of advice)
-    assert.deepEqual(said(name), [`the environment variable ${name} is not a setting, and nothing was made of it; ${text}`])
+    assert.deepEqual(await said(name), [`the environment variable ${name} is not a setting, and nothing was made of it; ${text}`])
 })
 
-test('a variable of somebody else is not taken for a misspelt setting', () => {
+test('a variable of somebody else is not taken for a misspelt setting', async () => {
   const others =
     'HTTP_PROXY HTTPS_PROXY http_proxy https_proxy NO_PROXY HTTPS_PORT HTTPS_HOST HTTPS_ENABLED HTTP_SERVICE_HOST HTTP_SERVICE_PORT HTTP_SERVICE_PORT_WEB ' +
     'HTTP_PORT_80_TCP HTTP_PORT_80_TCP_PROTO HTTP_PORT_80_TCP_PORT HTTP_PORT_80_TCP_ADDR HTTP_NAME HTTP_ENV_HTTP_PORTS ARCHIVE_SERVICE_HOST ARCHIVE_PORT ' +
     'MAINTENANCE_PORT MAINTENANCE_SERVICE_HOST DATABASE_HOST DATABASE_PORT DATABASE_NAME DATABASE_USER DATABASE_PASSWORD DATABASE_URL_2 DATABASE_URL2 ' +
     'TEST_DATABASE_URL ASYNC_DATABASE_URL SQLALCHEMY_DATABASE_URI LOG_DIR LOG_FILE LOG_PATH LOGNAME PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE PGSSLMODE ' +
     'HEALTH_PORT SESSION_TIMEOUT AUDIT_LOG_ENABLED AUDIT_LOG_FILE SCHEDULER_ENABLED METRICS_PORT METRICS_ENABLED NODE_ENV NODE_OPTIONS PATH HOME HOSTNAME TZ'
-  assert.deepEqual(said(...others.split(' ')), [])
-  assert.deepEqual(load({ env: { DATABSE_URL: '', HTTP_PORTS: 'tcp://10.0.0.1:80' } }).warnings, [])
+  assert.deepEqual(await said(...others.split(' ')), [])
+  assert.deepEqual((await load({ env: { DATABSE_URL: '', HTTP_PORTS: 'tcp://10.0.0.1:80' } })).warnings, [])
 })
 
-test('however many variables look like settings, few are named, and none that is not a plain name', () => {
+test('however many variables look like settings, few are named, and none that is not a plain name', async () => {
   const many = Array.from({ length: 40 }, (_, at) => `PURGE_SESSIONS_${'ABCDEFGHIJ'[at % 10]}${'ABCD'[at % 4]}${at}`)
-  const lines = said(...many)
+  const lines = await said(...many)
   assert.equal(lines.length, 11)
   assert.equal(lines.at(-1), `${new Set(many).size - 10} more environment variables look like settings and are none`)
-  assert.deepEqual(said('DATABASE_UR\x1b[2J', 'DATABASE_UR\n', ` DATABASE_URL`, `PURGE_SESSIONS_${'X'.repeat(80)}`), [])
+  assert.deepEqual(await said('DATABASE_UR\x1b[2J', 'DATABASE_UR\n', ` DATABASE_URL`, `PURGE_SESSIONS_${'X'.repeat(80)}`), [])
 })
 
-test('a list stands in a file as one, and with commas in the environment', () => {
+test('a list stands in a file as one, and with commas in the environment', async () => {
   const configFile = write('hosts.yaml', "http:\n  allowedHosts: [a.example, '*']\n")
-  assert.deepEqual(load({ configFile }).http.allowedHosts, ['a.example', '*'])
-  assert.deepEqual(entry(load({ env: { HTTP_ALLOWED_HOSTS: 'a.example,[::1]' } }), 'http.allowedHosts'), [
+  assert.deepEqual((await load({ configFile })).http.allowedHosts, ['a.example', '*'])
+  assert.deepEqual(entry(await load({ env: { HTTP_ALLOWED_HOSTS: 'a.example,[::1]' } }), 'http.allowedHosts'), [
     ['a.example', '[::1]'],
     'HTTP_ALLOWED_HOSTS',
   ])
   for (const text of ['a,', ',', 'http://a', 'a:80', 'a b'])
     assert.match(
-      only({ env: { HTTP_ALLOWED_HOSTS: text } }),
+      await only({ env: { HTTP_ALLOWED_HOSTS: text } }),
       /^http\.allowedHosts \(HTTP_ALLOWED_HOSTS\): ".*" is not a host; write a name/,
     )
   assert.match(
-    only({ configFile: write('text.yaml', 'http: { allowedHosts: a.example }') }),
+    await only({ configFile: write('text.yaml', 'http: { allowedHosts: a.example }') }),
     /"a.example" is not a list; write one, such as \[/,
   )
   assert.match(
-    only({ configFile: write('none.yaml', 'http: { allowedHosts: [] }') }),
+    await only({ configFile: write('none.yaml', 'http: { allowedHosts: [] }') }),
     /it lists 0 hosts; list 1 to 100, or leave the setting out/,
   )
-  assert.match(only({ configFile: write('odd.yaml', 'http: { allowedHosts: [1, [a], {}] }') }), /: 1, a list, a section is not a host/)
+  assert.match(
+    await only({ configFile: write('odd.yaml', 'http: { allowedHosts: [1, [a], {}] }') }),
+    /: 1, a list, a section is not a host/,
+  )
 })
 
-test('a textfile that nobody would collect is refused', () => {
+test('a textfile that nobody would collect is refused', async () => {
   assert.equal(
-    only({ env: { METRICS_TEXTFILE: '/var/lib/x.txt' } }),
+    await only({ env: { METRICS_TEXTFILE: '/var/lib/x.txt' } }),
     'metrics.textfile: the name does not end in .prom, and node_exporter passes over any other',
   )
 })
 
-test('an address that the platform sets under the name of a port is left out, and said', () => {
+test('an address that the platform sets under the name of a port is left out, and said', async () => {
   for (const text of ['tcp://10.0.0.1:80', 'udp://10.0.0.1:80', 'sctp://10.0.0.1:80', 'tcp://[fd00::1]:80']) {
-    const settings = load({ env: { HTTP_PORT: text, HTTP_SERVICE_HOST: '10.0.0.1', HTTP_PORT_80_TCP: text } })
+    const settings = await load({ env: { HTTP_PORT: text, HTTP_SERVICE_HOST: '10.0.0.1', HTTP_PORT_80_TCP: text } })
     assert.deepEqual(entry(settings, 'http.port'), [9465, 'config/default.yaml'])
     assert.deepEqual(settings.notes, [
       'HTTP_PORT is left out: it holds the address of a service, as Kubernetes sets it for one of that name, and no port; set http.port in a file, or enableServiceLinks: false',
@@ -371,14 +372,14 @@ test('an address that the platform sets under the name of a port is left out, an
     assert.deepEqual(settings.warnings, [])
   }
   const configFile = write('port.yaml', 'http: { port: 9000 }')
-  assert.equal(load({ configFile, env: { HTTP_PORT: 'tcp://10.0.0.1:80' } }).http.port, 9_000)
+  assert.equal((await load({ configFile, env: { HTTP_PORT: 'tcp://10.0.0.1:80' } })).http.port, 9_000)
 })
 
-test('a port that is none is refused as it was written', () => {
+test('a port that is none is refused as it was written', async () => {
   for (const text of ['94a5', '99999', 'http://10.0.0.1:80', 'tcp:80', 'xtcp://10.0.0.1:80'])
-    assert.match(only({ env: { HTTP_PORT: text } }), /^http\.port \(HTTP_PORT\): .* is not a port/)
+    assert.match(await only({ env: { HTTP_PORT: text } }), /^http\.port \(HTTP_PORT\): .* is not a port/)
   // Only the environment is the platform's.
-  assert.match(only({ configFile: write('tcp.yaml', 'http: { port: tcp://10.0.0.1:80 }') }), /is not a port/)
+  assert.match(await only({ configFile: write('tcp.yaml', 'http: { port: tcp://10.0.0.1:80 }') }), /is not a port/)
 })
 
 test('no other setting has a name that a platform gives to the address of a service', () => {
@@ -389,11 +390,7 @@ test('no other setting has a name that a platform gives to the address of a serv
   )
 })
 
-test('a file that is not there is refused, the shipped one too', () => {
-  assert.match(only({ configFile: 'missing.yaml' }), /^missing\.yaml: the configuration file cannot be read: ENOENT/)
-  assert.match(only({ packageRoot: folder }), /^config\/default\.yaml: the configuration file cannot be read/)
-})
-
-test('an unknown key on the command line is refused', () => {
-  assert.match(only({ overrides: { 'log.levle': 'info' } }), /^log\.levle \(command line\): there is no such setting/)
+test('a file that is not there is refused, the shipped one too', async () => {
+  assert.match(await only({ configFile: 'missing.yaml' }), /^missing\.yaml: the configuration file cannot be read: ENOENT/)
+  assert.match(await only({ packageRoot: folder }), /^config\/default\.yaml: the configuration file cannot be read/)
 })

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { createConfig, describeSettings, settingProblem, SETTINGS } from '../../src/config/schema.ts'
-import { readSettings } from '../../src/config/settings-file.ts'
+import { holdsDefaults } from '../../src/config/settings-file.ts'
+import { readSettings } from '../../src/config/settings-yaml.ts'
 
 function problem(key: string, value: unknown): string {
   return (
@@ -20,6 +21,21 @@ test('the shipped file says what the schema says', () => {
     shipped.given.map(({ key, value }) => [key, value]),
     SETTINGS.map((setting) => [setting.key, setting.default]),
   )
+})
+
+test('the shipped file is known without a parser, and a file that says anything else is not', () => {
+  const shipped = readFileSync(new URL('../../config/default.yaml', import.meta.url), 'utf8')
+  assert.ok(holdsDefaults(shipped))
+  assert.ok(holdsDefaults(shipped.replaceAll(/^ *#.*$/gm, '')))
+  for (const other of [
+    '',
+    shipped.replace('retention: 90d', 'retention: 30d'),
+    shipped.replace('  format: auto\n', ''),
+    shipped.replace(/^# .*$/m, '$&\rx: 1'),
+    shipped.replaceAll('\n', '\r\n'),
+    `${shipped}x: 1\n`,
+  ])
+    assert.equal(holdsDefaults(other), false)
 })
 
 test('the shipped file names the environment variable of every setting above it', () => {

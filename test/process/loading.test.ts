@@ -46,12 +46,12 @@ test('--version and --help load no driver, log, clock or parser', async () => {
 })
 
 test('a run on a file loads its driver, and neither the other, nor the clock, nor text for terminals', async () => {
-  assert.deepEqual(await loaded(['--run-now']), ['better-sqlite3', 'pino', 'yaml'])
+  assert.deepEqual(await loaded(['--run-now']), ['better-sqlite3', 'pino'])
 })
 
 test('a run on a server loads its driver and not the other', async () => {
   const env = { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/nothing', DATABASE_CONNECT_TIMEOUT: '0s' }
-  assert.deepEqual(await loaded(['--run-now'], env), ['pg', 'pino', 'yaml'])
+  assert.deepEqual(await loaded(['--run-now'], env), ['pg', 'pino'])
 })
 
 test('the page and its server are loaded by the worker that serves, alone', async () => {
@@ -67,8 +67,8 @@ test('the page and its server are loaded by the worker that serves, alone', asyn
 })
 
 test('what serves and counts is loaded by who asks for it alone', async () => {
-  assert.deepEqual(await loaded(['--run-now'], { HTTP_ENABLED: 'true' }), ['better-sqlite3', 'pino', 'yaml'])
-  assert.deepEqual(await loaded(['--run-now', '--dry-run'], { METRICS_TEXTFILE: 'x.prom' }), ['better-sqlite3', 'pino', 'yaml'])
+  assert.deepEqual(await loaded(['--run-now'], { HTTP_ENABLED: 'true' }), ['better-sqlite3', 'pino'])
+  assert.deepEqual(await loaded(['--run-now', '--dry-run'], { METRICS_TEXTFILE: 'x.prom' }), ['better-sqlite3', 'pino'])
   const written = await loaded(['--run-now'], { METRICS_TEXTFILE: 'x.prom' })
   assert.ok(written.includes('prom-client'))
 })
