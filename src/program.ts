@@ -1,6 +1,5 @@
 import { resolve } from 'node:path'
-import { loadSettings, type Settings } from './config/load.ts'
-import { DatabaseError } from './database/database-error.ts'
+import type { Settings } from './config/load.ts'
 import type { Access, Database } from './database/database.ts'
 import { labelOf, openDatabase } from './database/open.ts'
 import { exitCodeOf, type ExitCode } from './errors.ts'
@@ -9,7 +8,7 @@ import { readMigrationFiles, type MigrationFile } from './migrations/migration-f
 import { takesControlCharacters } from './observe/control-characters.ts'
 import { openEvents, type Events } from './observe/events.ts'
 import { fanOut } from './observe/fan-out.ts'
-import { openLog } from './observe/log.ts'
+import { openLog, type Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { View } from './observe/view.ts'
 import type { Shutdown } from './shutdown.ts'
@@ -36,66 +35,75 @@ export interface Host {
   printError(text: string): void
 }
 
-export interface Program {
+/** What every command starts from. */
+export interface Start {
   readonly host: Host
   readonly settings: Settings
-  readonly events: Events
-  readonly database: Database
-  readonly migrationFiles: readonly MigrationFile[]
   readonly shutdown: Shutdown
-  /** What a terminal shows; `undefined`: there is none, or nobody wants to see it. */
-  readonly view: View | undefined
-  /** Where somebody reads them. */
+}
+
+/** What is there before there is a database. */
+export interface Foundation extends Start {
+  readonly events: Events
+  readonly migrationFiles: readonly MigrationFile[]
+  /** `undefined`: nobody reads them. */
   readonly metrics: Metrics | undefined
-  /** Where it is served. */
+  /** `undefined`: it is not served. */
   readonly site: Site | undefined
 }
 
-export interface ProgramOptions {
-  readonly host: Host
-  readonly shutdown: Shutdown
-  readonly configFile: string | undefined
+export interface Program extends Foundation {
+  readonly database: Database
+}
+
+export interface FoundationOptions {
+  /**
+   * Where the log goes. `error`: beside an answer, which has standard output for itself. `plain output`: without colours, whatever the terminal takes.
+   * A view writes the log above what it shows.
+   */
+  readonly log: 'output' | 'plain output' | 'error' | View
+  /** How metrics are read, if the settings want them at all. */
+  readonly metrics: 'served' | 'written' | 'none'
+}
+
+export interface DatabaseOptions {
   /** `read`: nothing is changed, whatever is asked. `existing`: no database is made. */
   readonly access: Access
-  /** Whether a database that is lost in mid-work is waited for as long as it takes, or as long as at the start. */
-  readonly lasting: boolean
-  /** Opened before the log, which goes through it. */
-  readonly view?: ((settings: Settings) => Promise<View | undefined>) | undefined
-  /** Neither colours nor cursor movements, whatever the terminal takes. */
-  readonly quiet?: boolean
-  /** Present where a person or a program waits for an answer: standard output carries that alone, the log goes to standard error. */
-  readonly answer?: {
-    /** What there is to say without a database. */
-    readonly withoutDatabase?: (program: Omit<Program, 'database'>, error: DatabaseError) => Promise<ExitCode>
-  }
-  /** How its metrics are read, where the settings ask for it; absent: they are not. */
-  readonly metrics?: 'served' | 'written' | undefined
+  /**
+   * How long to wait for a database that does not answer. `run`: as long as the settings say, at the start and when the connection is lost later.
+   * `worker`: as long as the settings say at the start, then for ever. `answer`: as `run`, but a few seconds at the start, since somebody waits.
+   */
+  readonly patience: 'worker' | 'run' | 'answer'
 }
 
 /** Where the worker is asked for its health it answers in time, also while it purges. */
 const LONGEST_BLOCK_MS = 35
 
-/** Who waits for an answer does not wait as long for the database as a worker. */
+/** How long a command waits for the database at most while somebody waits for its answer. */
 const MOST_CONNECT_MS = 5 * SECOND
 
-/** The composition root: configuration → log → metrics → HTTP → migration files → database, given back in reverse whatever happens. */
-export async function withProgram(options: ProgramOptions, work: (program: Program) => Promise<ExitCode>): Promise<ExitCode> {
-  const { host, shutdown, access, lasting, answer } = options
-  const settings = await settingsOf(host, options.configFile)
-  using view = await options.view?.(settings)
-  const logged = openEvents(
-    await openLog({
-      ...settings.log,
-      view,
-      ...(answer === undefined
-        ? { descriptor: STANDARD_OUTPUT, terminal: host.terminal.output }
-        : { descriptor: STANDARD_ERROR, terminal: host.terminal.error }),
-      coloured: options.quiet !== true && takesControlCharacters(host.env),
-      clock: host.clock,
-    }),
-  )
+/** The composition root: log → metrics → HTTP → migration files → database, given back in reverse whatever happens. */
+export function withProgram(
+  start: Start,
+  options: FoundationOptions & DatabaseOptions,
+  work: (program: Program) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  return withFoundation(start, options, async (foundation) => {
+    await using database = await connect(foundation, options)
+    return await work({ ...foundation, database })
+  })
+}
+
+/** All but the database. What `work` rejects with is logged, and becomes the exit code. */
+export async function withFoundation(
+  { host, settings, shutdown }: Start,
+  options: FoundationOptions,
+  work: (foundation: Foundation) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const logged = openEvents(await logOf(host, settings, options.log))
   const metrics = areRead(options.metrics, settings) ? await metricsOf(host, settings) : undefined
   const site = metrics !== undefined && options.metrics === 'served' ? await siteOf(host, metrics, settings) : undefined
+  const view = viewOf(options.log)
   const events = fanOut(logged, ...[metrics, site, view].flatMap((each) => (each === undefined ? [] : [each.listener])))
   try {
     for (const warning of settings.warnings) events.warning(warning)
@@ -103,32 +111,7 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
     await using server = await site?.serve(settings.http, events)
     if (server !== undefined) events.listening(server.url)
     const migrationFiles = await readMigrationFiles(host.packageRoot)
-    const program = { host, settings, events, migrationFiles, shutdown, view, metrics, site }
-    const { connectTimeoutMs } = settings.database
-    let connected: Database | undefined
-    // Between runs nobody else would connect again, and what the page says would be old news until the next.
-    const regain = (): void => void connected?.reconnected(shutdown.stopping).catch(() => undefined)
-    const opened = await openDatabase({
-      ...settings.database,
-      connectTimeoutMs: answer === undefined ? connectTimeoutMs : Math.min(connectTimeoutMs, MOST_CONNECT_MS),
-      ...(site === undefined ? {} : { longestBlockMs: LONGEST_BLOCK_MS }),
-      ...(lasting ? {} : { reconnectTimeoutMs: settings.database.connectTimeoutMs }),
-      access,
-      applicationName: `mcp-gateway-maintenance ${host.version}`,
-      clock: host.clock,
-      user: { uid: host.uid },
-      listener: lasting ? fanOut(events, { lost: regain }) : events,
-      signal: shutdown.stopping,
-    }).catch((error: unknown) => {
-      if (answer?.withoutDatabase === undefined || !(error instanceof DatabaseError)) throw error
-      return answer.withoutDatabase(program, error)
-    })
-    if (typeof opened === 'number') return opened
-    await using database = opened
-    connected = database
-    const cut = (): void => void database[Symbol.asyncDispose]()
-    shutdown.abandon.addEventListener('abort', cut, { once: true })
-    return await work({ ...program, database })
+    return await work({ host, settings, shutdown, events, migrationFiles, metrics, site })
   } catch (error) {
     // What breaks while the program is told to stop is part of the ending.
     if (shutdown.stopping.aborted) return 0
@@ -137,11 +120,61 @@ export async function withProgram(options: ProgramOptions, work: (program: Progr
   }
 }
 
+/** Rejects with a `DatabaseError`. The connection is cut when the program has to end. */
+export async function connect(
+  { host, settings, shutdown, events, site }: Foundation,
+  { access, patience }: DatabaseOptions,
+): Promise<Database> {
+  const { connectTimeoutMs } = settings.database
+  let connected: Database | undefined
+  // Between runs nobody else would connect again, and what the page says would be old news until the next.
+  const regain = (): void => void connected?.reconnected(shutdown.stopping).catch(() => undefined)
+  const database = await openDatabase({
+    ...settings.database,
+    connectTimeoutMs: patience === 'answer' ? Math.min(connectTimeoutMs, MOST_CONNECT_MS) : connectTimeoutMs,
+    ...(site === undefined ? {} : { longestBlockMs: LONGEST_BLOCK_MS }),
+    ...(patience === 'worker' ? {} : { reconnectTimeoutMs: connectTimeoutMs }),
+    access,
+    applicationName: `mcp-gateway-maintenance ${host.version}`,
+    clock: host.clock,
+    user: { uid: host.uid },
+    listener: patience === 'worker' ? fanOut(events, { lost: regain }) : events,
+    signal: shutdown.stopping,
+  })
+  connected = database
+  const cut = (): void => void database[Symbol.asyncDispose]()
+  shutdown.abandon.addEventListener('abort', cut, { once: true })
+  return database
+}
+
 const STANDARD_OUTPUT = 1
 const STANDARD_ERROR = 2
 
-function areRead(how: ProgramOptions['metrics'], { http, metrics }: Settings): boolean {
-  return how === 'served' ? http.enabled : how === 'written' && metrics.textfile !== undefined
+function logOf({ terminal, env, clock }: Host, settings: Settings, where: FoundationOptions['log']): Promise<Log> {
+  return openLog({
+    ...settings.log,
+    view: viewOf(where),
+    ...(where === 'error'
+      ? { descriptor: STANDARD_ERROR, terminal: terminal.error }
+      : { descriptor: STANDARD_OUTPUT, terminal: terminal.output }),
+    coloured: where !== 'plain output' && takesControlCharacters(env),
+    clock,
+  })
+}
+
+function viewOf(where: FoundationOptions['log']): View | undefined {
+  return typeof where === 'string' ? undefined : where
+}
+
+function areRead(how: FoundationOptions['metrics'], { http, metrics }: Settings): boolean {
+  switch (how) {
+    case 'served':
+      return http.enabled
+    case 'written':
+      return metrics.textfile !== undefined
+    case 'none':
+      return false
+  }
 }
 
 async function metricsOf({ version, clock }: Host, { jobs, archive }: Settings): Promise<Metrics> {
@@ -169,9 +202,4 @@ export function archivePlanOf({ host, settings: { archive } }: Pick<Program, 'ho
     uid: host.uid,
     keptMs: archive.retentionMs,
   }
-}
-
-export function settingsOf(host: Host, configFile: string | undefined): Promise<Settings> {
-  const { packageRoot, workingDirectory, env } = host
-  return loadSettings({ packageRoot, workingDirectory, env, configFile })
 }

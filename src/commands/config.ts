@@ -1,10 +1,9 @@
 import type { ExitCode } from '../errors.ts'
 import { jsonDocument, visible } from '../observe/control-characters.ts'
-import { settingsOf, type Host } from '../program.ts'
+import type { Start } from '../program.ts'
 
 /** `config`: every setting with its value, secrets masked, and where it came from. Needs no database. */
-export async function showConfig(host: Host, configFile: string | undefined, json: boolean): Promise<ExitCode> {
-  const { entries, warnings } = await settingsOf(host, configFile)
+export function showConfig({ host, settings: { entries, warnings } }: Start, json: boolean): ExitCode {
   for (const warning of warnings) host.printError(`${visible(warning)}\n`)
   if (json) {
     host.print(jsonDocument(Object.fromEntries(entries.map(({ key, value, source }) => [key, { value, source }]))))

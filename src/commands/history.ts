@@ -1,6 +1,6 @@
 import type { ExitCode } from '../errors.ts'
 import { jsonDocument } from '../observe/control-characters.ts'
-import { withProgram, type ProgramOptions } from '../program.ts'
+import type { Program } from '../program.ts'
 import { RUN_TABLES, runsSince, runTables, type PastRun } from '../runs/past-runs.ts'
 import { RUNS } from '../runs/run-records.ts'
 import { historyDocument } from '../status/document.ts'
@@ -16,19 +16,14 @@ export interface HistoryRequest {
 }
 
 /** `history`: what is on record of past runs, oldest first. Changes nothing. */
-export function showHistory(
-  options: Omit<ProgramOptions, 'access' | 'lasting'>,
-  { jobs, sinceMs, json }: HistoryRequest,
-): Promise<ExitCode> {
-  return withProgram({ ...options, access: 'read', lasting: false, answer: {} }, async ({ host, database, events }) => {
-    const now = await database.now()
-    const since = now - sinceMs
-    const tables = runTables(database, await database.tablesAmong(RUN_TABLES))
-    if (tables === undefined) events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)
-    const runs: readonly PastRun[] = tables === undefined ? [] : await runsSince(database, tables, since, jobs)
-    if (json) host.print(jsonDocument(historyDocument(runs, since)))
-    else if (runs.length > 0) host.print(historyText(runs, now, styleOf(host)))
-    else host.print(`no run in the last ${durationText(sinceMs)} is on record\n`)
-    return 0
-  })
+export async function showHistory({ host, database, events }: Program, { jobs, sinceMs, json }: HistoryRequest): Promise<ExitCode> {
+  const now = await database.now()
+  const since = now - sinceMs
+  const tables = runTables(database, await database.tablesAmong(RUN_TABLES))
+  if (tables === undefined) events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)
+  const runs: readonly PastRun[] = tables === undefined ? [] : await runsSince(database, tables, since, jobs)
+  if (json) host.print(jsonDocument(historyDocument(runs, since)))
+  else if (runs.length > 0) host.print(historyText(runs, now, styleOf(host)))
+  else host.print(`no run in the last ${durationText(sinceMs)} is on record\n`)
+  return 0
 }

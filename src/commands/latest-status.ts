@@ -1,10 +1,21 @@
-import type { Program } from '../program.ts'
+import { archivePlanOf, type Foundation, type Program } from '../program.ts'
 import { latestStatus, type LatestStatus } from '../status/latest.ts'
-import { readStatus } from '../status/read-status.ts'
-import { statusContextOf } from './status-context.ts'
+import { readStatus, type StatusContext } from '../status/read-status.ts'
 
 /** The status of this program's own database, as its settings have it. */
 export function latestStatusOf(program: Program): LatestStatus {
   const context = statusContextOf(program)
   return latestStatus((before) => readStatus(program.database, context, before), program.host.clock)
+}
+
+export function statusContextOf({ host, settings, migrationFiles }: Foundation): StatusContext {
+  return {
+    version: host.version,
+    migrationsEnabled: settings.migrations.enabled,
+    files: migrationFiles,
+    jobs: settings.jobs,
+    archive: archivePlanOf({ host, settings }),
+    scheduleTimeZone: settings.schedule.timeZone,
+    clock: host.clock,
+  }
 }

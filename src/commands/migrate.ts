@@ -1,7 +1,6 @@
 import type { ExitCode } from '../errors.ts'
-import { pendingMigrations } from '../migrations/apply-migrations.ts'
+import { migrate, pendingMigrations } from '../migrations/apply-migrations.ts'
 import type { Program } from '../program.ts'
-import { applyMigrations } from './migrations.ts'
 
 /** `migrate`: applies pending migrations and ends; with a dry run it names them and changes nothing. */
 export async function runMigrate(program: Program, dryRun: boolean): Promise<ExitCode> {
@@ -15,4 +14,21 @@ export async function tellPending({ database, migrationFiles, events }: Program)
   const pending = await pendingMigrations({ database, files: migrationFiles })
   for (const file of pending) events.note(`migration ${file.fileName} is pending and would be applied`)
   if (pending.length === 0) events.note('no migration is pending')
+}
+
+/** Applies what is pending, unless the settings say that somebody else does. */
+export async function applyMigrations({ host, settings, events, database, migrationFiles, shutdown }: Program): Promise<void> {
+  const { enabled, lockTimeoutMs } = settings.migrations
+  if (enabled)
+    await migrate({
+      database,
+      files: migrationFiles,
+      appVersion: host.version,
+      lockTimeoutMs,
+      signal: shutdown.stopping,
+      clock: host.clock,
+      listener: events,
+    })
+  else events.note('migrations are disabled by migrations.enabled; the database is taken as it stands')
+  events.migrationsEnded()
 }

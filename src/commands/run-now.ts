@@ -1,6 +1,6 @@
 import type { JobSettings } from '../config/load.ts'
 import type { Estimate } from '../database/purging.ts'
-import { gravest, type ExitCode } from '../errors.ts'
+import { gravest, messageOf, type ExitCode } from '../errors.ts'
 import { pendingMigrations } from '../migrations/apply-migrations.ts'
 import type { View } from '../observe/view.ts'
 import type { Program } from '../program.ts'
@@ -8,10 +8,9 @@ import { cutoffOf } from '../purge/cutoff.ts'
 import type { Accepted } from '../purge/safety.ts'
 import type { RunResult } from '../runs/result.ts'
 import { runJob } from '../runs/run-job.ts'
-import { tellPending } from './migrate.ts'
-import { applyMigrations } from './migrations.ts'
+import { SECOND } from '../time/clock.ts'
+import { applyMigrations, tellPending } from './migrate.ts'
 import { openRunner } from './runner.ts'
-import { writeTextfileMetrics } from './textfile-metrics.ts'
 
 export interface RunNowRequest {
   /** Names from the catalogue; empty: all. */
@@ -20,9 +19,12 @@ export interface RunNowRequest {
   readonly accepted: Accepted
 }
 
-/** `--run-now`: migrations, then every job once, in the catalogue's order; one `job.finished` for each. */
-export async function runNow(program: Program, request: RunNowRequest): Promise<ExitCode> {
-  const { settings, events, shutdown, view } = program
+/**
+ * `--run-now`: migrations, then every job once, in the catalogue's order; one `job.finished` for each. `view` is what a terminal shows of it; `undefined`:
+ * the log alone.
+ */
+export async function runNow(program: Program, view: View | undefined, request: RunNowRequest): Promise<ExitCode> {
+  const { settings, events, shutdown } = program
   const { jobs, dryRun, accepted } = request
   if (!dryRun) {
     if (view !== undefined && settings.migrations.enabled) await showPending(program, view)
@@ -34,7 +36,7 @@ export async function runNow(program: Program, request: RunNowRequest): Promise<
   for (const chosen of settings.jobs) {
     if (jobs.length > 0 && !jobs.includes(chosen.job.name)) continue
     const { job, retentionMs, enabled } = chosen
-    if (enabled) view?.expect(job.name, await estimated(program, chosen))
+    if (enabled && view !== undefined) view.expect(job.name, await estimated(program, chosen))
     const byDay = view !== undefined && job.retention !== undefined
     const run = { byDay, job, retentionMs, trigger: 'run-now', slot: undefined, dryRun, accepted, stopping: shutdown.stopping } as const
     const result = enabled ? await runJob(runner, run) : disabled(chosen, dryRun)
@@ -52,8 +54,7 @@ async function showPending({ database, migrationFiles }: Program, view: View): P
 }
 
 /** For people alone: what cannot be told now, the run itself will tell. */
-async function estimated({ database, view }: Program, { job, retentionMs }: JobSettings): Promise<Estimate | undefined> {
-  if (view === undefined) return undefined
+async function estimated({ database }: Program, { job, retentionMs }: JobSettings): Promise<Estimate | undefined> {
   try {
     return await database.expired(job, cutoffOf(retentionMs, await database.now())).estimate()
   } catch {
@@ -82,5 +83,23 @@ function disabled({ job }: JobSettings, dryRun: boolean): RunResult {
     cutoff: undefined,
     archived: undefined,
     durationMs: 0,
+  }
+}
+
+/** What waits is looked at once more at the end. */
+const LONGEST_LOOK_MS = 5 * SECOND
+
+/** Writes the metrics of a run to the textfile, where one is asked for. The run is done whether or not it works. */
+async function writeTextfileMetrics(program: Program): Promise<void> {
+  const { host, settings, events, metrics } = program
+  const { textfile } = settings.metrics
+  if (metrics === undefined || textfile === undefined) return
+  const [{ latestStatusOf }, { writeTextfile }] = await Promise.all([import('./latest-status.ts'), import('../observe/textfile.ts')])
+  try {
+    const { status } = await latestStatusOf(program).within({ freshMs: 0, waitMs: LONGEST_LOOK_MS })
+    if (status !== undefined) metrics.know(status)
+    await writeTextfile(textfile, await metrics.text(), host.worker)
+  } catch (error) {
+    events.warning(`the metrics of this run could not be written to ${textfile}: ${messageOf(error)}`)
   }
 }

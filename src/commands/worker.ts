@@ -8,7 +8,7 @@ import { runJob } from '../runs/run-job.ts'
 import { withRetry } from '../runs/with-retry.ts'
 import { overdueSlot } from '../schedule/catch-up.ts'
 import { startScheduler, type Scheduled } from '../schedule/scheduler.ts'
-import { applyMigrations } from './migrations.ts'
+import { applyMigrations } from './migrate.ts'
 import { openRunner } from './runner.ts'
 
 /** No argument: migrations, then the jobs on their schedules until told to stop. */

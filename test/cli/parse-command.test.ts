@@ -1,62 +1,73 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseCommand } from '../../src/cli/cli.ts'
+import { parseCommand } from '../../src/cli/parse.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import { DAY, HOUR } from '../../src/time/clock.ts'
 
-const configFile = undefined
-const accepted = new Set()
-
-const GOOD: readonly [string, object][] = [
-  ['', { kind: 'worker', configFile }],
-  ['--config c.yaml', { kind: 'worker', configFile: 'c.yaml' }],
-  ['--run-now', { kind: 'run-now', jobs: [], dryRun: false, quiet: false, accepted, configFile }],
-  ['--run-now --dry-run', { kind: 'run-now', jobs: [], dryRun: true, quiet: false, accepted, configFile }],
-  [
-    '--run-now --job purge-sessions --job purge-audit-logs',
-    { kind: 'run-now', jobs: ['purge-sessions', 'purge-audit-logs'], dryRun: false, quiet: false, accepted, configFile },
-  ],
-  [
-    '--run-now --accept-shorter-retention',
-    { kind: 'run-now', jobs: [], dryRun: false, quiet: false, accepted: new Set(['shorter-retention']), configFile },
-  ],
-  [
-    '--run-now --accept-empty-table',
-    { kind: 'run-now', jobs: [], dryRun: false, quiet: false, accepted: new Set(['empty-table']), configFile },
-  ],
-  [
-    '--run-now --job purge-sessions --job purge-audit-logs --accept-clock --accept-empty-table',
-    {
-      kind: 'run-now',
-      jobs: ['purge-sessions', 'purge-audit-logs'],
-      dryRun: false,
-      quiet: false,
-      accepted: new Set(['clock', 'empty-table']),
-      configFile,
-    },
-  ],
-  ['migrate', { kind: 'migrate', dryRun: false, configFile }],
-  ['migrate --dry-run', { kind: 'migrate', dryRun: true, configFile }],
-  ['--run-now --quiet', { kind: 'run-now', jobs: [], dryRun: false, quiet: true, accepted, configFile }],
-  ['status', { kind: 'status', json: false, check: false, configFile }],
-  ['status --check', { kind: 'status', json: false, check: true, configFile }],
-  ['status --json --config c.yaml', { kind: 'status', json: true, check: false, configFile: 'c.yaml' }],
-  ['history', { kind: 'history', jobs: [], sinceMs: 30 * DAY, json: false, configFile }],
-  [
-    'history --job purge-sessions --since 12h --json',
-    { kind: 'history', jobs: ['purge-sessions'], sinceMs: 12 * HOUR, json: true, configFile },
-  ],
-  ['config --json', { kind: 'config', json: true, configFile }],
-  ['--help', { kind: 'help' }],
-  ['migrate --help', { kind: 'help' }],
-  ['--version', { kind: 'version' }],
-]
-
-for (const [line, command] of GOOD) {
-  test(`"${line}" is understood`, () => assert.deepEqual(parseCommand(words(line)), command))
+/** Of `--run-now`, where nothing is said. */
+const RUN = {
+  jobs: [],
+  dryRun: false,
+  quiet: false,
+  'shorter-retention': false,
+  'empty-table': false,
+  clock: false,
+  'shorter-archive-retention': false,
 }
 
-const BAD: readonly [string, RegExp][] = [
+const RESTORE = { files: [], from: undefined, to: undefined, into: undefined, json: false }
+
+const GOOD: readonly [line: string, command: string, values: object, configFile?: string][] = [
+  ['', '', {}],
+  ['--config c.yaml', '', {}, 'c.yaml'],
+  ['--run-now', '--run-now', RUN],
+  ['--run-now --dry-run', '--run-now', { ...RUN, dryRun: true }],
+  ['--run-now --job purge-sessions --job purge-audit-logs', '--run-now', { ...RUN, jobs: ['purge-sessions', 'purge-audit-logs'] }],
+  ['--run-now --accept-shorter-retention', '--run-now', { ...RUN, 'shorter-retention': true }],
+  ['--run-now --accept-empty-table', '--run-now', { ...RUN, 'empty-table': true }],
+  [
+    '--run-now --job purge-sessions --job purge-audit-logs --accept-clock --accept-empty-table',
+    '--run-now',
+    { ...RUN, jobs: ['purge-sessions', 'purge-audit-logs'], clock: true, 'empty-table': true },
+  ],
+  ['migrate', 'migrate', { dryRun: false }],
+  ['migrate --dry-run', 'migrate', { dryRun: true }],
+  ['--run-now --quiet', '--run-now', { ...RUN, quiet: true }],
+  ['status', 'status', { json: false, check: false }],
+  ['status --check', 'status', { json: false, check: true }],
+  ['status --json --config c.yaml', 'status', { json: true, check: false }, 'c.yaml'],
+  ['history', 'history', { jobs: [], sinceMs: 30 * DAY, json: false }],
+  ['history --job purge-sessions --since 12h --json', 'history', { jobs: ['purge-sessions'], sinceMs: 12 * HOUR, json: true }],
+  ['config --json', 'config', { json: true }],
+  ['archive verify', 'archive verify', { since: undefined, json: false }],
+  ['archive verify --since 2026-08-25 --json', 'archive verify', { since: { day: '2026-08-25' }, json: true }],
+  ['--config archive archive verify --since 1d', 'archive verify', { since: { agoMs: DAY }, json: false }, 'archive'],
+  ['archive list', 'archive list', { json: false }],
+  ['archive restore', 'archive restore', RESTORE],
+  ['archive restore a b --into t', 'archive restore', { ...RESTORE, files: ['a', 'b'], into: 't' }],
+  ['archive restore -- --into', 'archive restore', { ...RESTORE, files: ['--into'] }],
+  ['archive restore --from 2026-08-01 --to 2026-08-02', 'archive restore', { ...RESTORE, from: '2026-08-01', to: '2026-08-02' }],
+  ['archive reconcile', 'archive reconcile', { dryRun: false, json: false }],
+  ['archive reconcile --dry-run', 'archive reconcile', { dryRun: true, json: false }],
+]
+
+for (const [line, name, values, configFile] of GOOD) {
+  test(`"${line}" is understood`, () => {
+    const parsed = parseCommand(words(line))
+    assert.ok(parsed.kind === 'command')
+    assert.deepEqual([parsed.command.name, parsed.call.values, parsed.configFile], [name, values, configFile])
+  })
+}
+
+for (const [line, kind] of [
+  ['--help', 'help'],
+  ['migrate --help', 'help'],
+  ['archive --help', 'help'],
+  ['--version', 'version'],
+] as const)
+  test(`"${line}" is understood`, () => assert.deepEqual(parseCommand(words(line)), { kind }))
+
+const BAD: readonly [string, ...RegExp[]][] = [
   ['--frobnicate', /--frobnicate/],
   ['frobnicate', /unknown command "frobnicate"/],
   ['--run-now --job purge-everything', /unknown job "purge-everything"; the jobs are purge-audit-logs/],
@@ -71,7 +82,6 @@ const BAD: readonly [string, RegExp][] = [
   ['--run-now --job purge-sessions --accept-clock', /--accept-clock goes with purge-audit-logs, which --job leaves out/],
   ['--run-now --json', /--json goes with status or history or config/],
   ['migrate --quiet', /--quiet goes with --run-now/],
-  ['--run-now --check', /--check goes with status/],
   ['status --since 3d', /--since goes with history/],
   ['history --since 30', /--since is "30", and needs a length of time/],
   ['history --since 30 --dry-run', /--dry-run goes with --run-now or migrate/],
@@ -79,14 +89,27 @@ const BAD: readonly [string, RegExp][] = [
   ['--run-now=yes', /--run-now/],
   ['--config', /--config/],
   ['--job', /--job/],
+  ['-- --run-now', /unknown command "--run-now"; the commands are migrate, status, history, config, archive, or none/],
+  ['archive', /archive needs verify, list, restore, reconcile/],
+  ['archive purge', /archive has no "purge"; it has verify, list, restore, reconcile/],
+  ['archive reconcile file', /unexpected argument "file"/],
+  ['archive restore --dry-run', /--dry-run goes with --run-now or migrate or archive reconcile/],
+  ['archive verify file', /unexpected argument "file"/],
+  ['archive list --since 1d --into t', /--since goes with history or archive verify/, /--into goes with archive restore/],
+  ['archive restore f --from yesterday', /takes files, or --from and --to/, /--from is "yesterday"/],
+  ['archive restore --into=', /--into needs the name of a table/],
+  ['archive verify --since 12', /--since is "12", and needs a day such as 2026-08-25 or a length of time/],
+  ['archive verify --run-now', /--run-now does not go with archive verify/],
 ]
 
-for (const [line, problem] of BAD) {
+for (const [line, ...problems] of BAD) {
   test(`"${line}" is refused with exit code 2`, () => {
     assert.throws(
       () => parseCommand(words(line)),
       (error) =>
-        error instanceof MaintenanceError && error.exitCode === 2 && problem.test(error.message) && /nothing was done/.test(error.message),
+        error instanceof MaintenanceError &&
+        error.exitCode === 2 &&
+        [...problems, /nothing was done/].every((problem) => problem.test(error.message)),
     )
   })
 }
@@ -95,6 +118,13 @@ test('every problem of a line is named at once', () => {
   assert.throws(
     () => parseCommand(words('frob --job nope --json')),
     /unknown command[\s\S]*--job goes with[\s\S]*--json goes with[\s\S]*unknown job/,
+  )
+})
+
+test('a job with a slip in its name is not said to leave out what is accepted', () => {
+  assert.throws(
+    () => parseCommand(words('--run-now --job purge-audit-log --accept-clock')),
+    (error: Error) => error.message.startsWith('unknown job "purge-audit-log"') && !error.message.includes('leaves out'),
   )
 })
 

@@ -1,11 +1,12 @@
 import { runNow } from '../../src/commands/run-now.ts'
+import { loadSettings } from '../../src/config/load.ts'
 import { withProgram, type Host } from '../../src/program.ts'
 import { NOTHING_ACCEPTED } from '../../src/purge/safety.ts'
 import { hostClock } from '../../src/time/clock.ts'
 import type { Arena } from './arena.ts'
 
 /** `--run-now` as the command does it, in this process, with a clock that is so much ahead. Answers with the exit code. */
-export function runWithClock(arena: Arena, packageRoot: string, shiftMs: number): Promise<number> {
+export async function runWithClock(arena: Arena, packageRoot: string, shiftMs: number): Promise<number> {
   const clock = hostClock()
   const host: Host = {
     arguments: [],
@@ -23,7 +24,8 @@ export function runWithClock(arena: Arena, packageRoot: string, shiftMs: number)
   }
   const never = new AbortController().signal
   const shutdown = { stopping: never, abandon: never, exitCode: undefined, [Symbol.dispose]: () => {} }
-  return withProgram({ host, shutdown, configFile: undefined, access: 'write', lasting: false }, (program) =>
-    runNow(program, { jobs: [], dryRun: false, accepted: NOTHING_ACCEPTED }),
+  const settings = await loadSettings({ ...host, configFile: undefined })
+  return withProgram({ host, settings, shutdown }, { access: 'write', patience: 'run', log: 'output', metrics: 'none' }, (program) =>
+    runNow(program, undefined, { jobs: [], dryRun: false, accepted: NOTHING_ACCEPTED }),
   )
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { JOBS } from '../../src/catalogue.ts'
 import { runWorker } from '../../src/commands/worker.ts'
+import { loadSettings } from '../../src/config/load.ts'
 import { withProgram, type Host } from '../../src/program.ts'
 import { hostClock, MINUTE, type EpochMs } from '../../src/time/clock.ts'
 import { command } from '../support/command.ts'
@@ -42,7 +43,9 @@ function workerAt(t: TestContext, now: EpochMs, database: TestDatabase, env: Rec
   }
   const stopping = new AbortController()
   const shutdown = { stopping: stopping.signal, abandon: new AbortController().signal, exitCode: undefined, [Symbol.dispose]: () => {} }
-  const ended = withProgram({ host, shutdown, configFile: undefined, access: 'write', lasting: true }, runWorker)
+  const ended = loadSettings({ ...host, configFile: undefined }).then((settings) =>
+    withProgram({ host, settings, shutdown }, { access: 'write', patience: 'worker', log: 'output', metrics: 'none' }, runWorker),
+  )
   const stop = (): Promise<number> => {
     stopping.abort('SIGTERM')
     return ended

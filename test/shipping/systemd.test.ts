@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { NODE_OPTIONS } from '../../bench/processes/node-options.ts'
-import { parseCommand } from '../../src/cli/cli.ts'
+import { parseCommand } from '../../src/cli/parse.ts'
 import { CHECKOUT, run, type Done } from './checkout.ts'
 import { ENVIRONMENT } from './offered.ts'
 

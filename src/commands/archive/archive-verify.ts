@@ -6,8 +6,10 @@ import { counted } from '../../number-text.ts'
 import { jsonDocument, visible } from '../../observe/control-characters.ts'
 import type { Program } from '../../program.ts'
 import { formatDay, type EpochMs } from '../../time/clock.ts'
-import type { Since } from './archive-arguments.ts'
 import type { OpenedArchive } from './open-archive.ts'
+
+/** A day such as `2026-08-25`, in UTC, or so long ago. */
+export type Since = { readonly day: string } | { readonly agoMs: number }
 
 /** Every file, and the chain they make; 1 where something is wrong. */
 export async function verifyArchive(

@@ -1,0 +1,167 @@
+import { JOBS } from '../catalogue.ts'
+import type { OpenedArchive } from '../commands/archive/open-archive.ts'
+import type { Access } from '../database/database.ts'
+import type { ExitCode } from '../errors.ts'
+import type { View } from '../observe/view.ts'
+import type { DatabaseOptions, FoundationOptions, Program, Start } from '../program.ts'
+import { ACCEPTABLE, type Acceptance } from '../purge/safety.ts'
+import { command, type Command } from './command.ts'
+import { day, flag, jobNames, operands, sinceAgo, sinceDay, text, type Option } from './options.ts'
+
+/** Of a command whose answer somebody waits for: the log goes beside it. */
+const ANSWER = { log: 'error', metrics: 'none', patience: 'answer' } as const satisfies Partial<FoundationOptions & DatabaseOptions>
+
+const JSON_ANSWER = { json: flag('json') }
+
+export const WORKER = command({
+  name: '',
+  summary: 'the worker: migrate, then run jobs on their schedules until told to stop',
+  options: {},
+  run: (start) =>
+    inProgram(start, { access: 'write', patience: 'worker', log: 'output', metrics: 'served' }, async (program) =>
+      (await import('../commands/worker.ts')).runWorker(program),
+    ),
+})
+
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `Object.keys` forgets the names
+const ACCEPTANCES = Object.keys(ACCEPTABLE) as Acceptance[]
+
+/** Safety stops are theirs alone. */
+const STOPPABLE = JOBS.flatMap(({ name, retention }) => (retention === undefined ? [] : [name]))
+
+/** In the order of the help. */
+export const COMMANDS: readonly Command[] = [
+  WORKER,
+  command({
+    name: '--run-now',
+    summary: 'migrate, run every enabled job once, exit',
+    options: {
+      jobs: jobNames('only this job (may be repeated)'),
+      dryRun: flag('dry-run', 'count what would go; change nothing, not even migrations'),
+      quiet: flag('quiet', 'the log alone: neither progress nor table, no colour'),
+      ...acceptOptions(),
+    },
+    contradictions({ jobs, dryRun, ...given }) {
+      const accepted = ACCEPTANCES.filter((each) => given[each])
+      const leftOut = jobs.length > 0 && jobs.every((name) => JOBS.some((job) => job.name === name && job.retention === undefined))
+      return [
+        ...(dryRun ? accepted.map((each) => `--accept-${each} goes with --run-now, not with --dry-run`) : []),
+        ...(leftOut ? accepted.map((each) => `--accept-${each} goes with ${STOPPABLE.join(' and ')}, which --job leaves out`) : []),
+      ]
+    },
+    async run(start, { jobs, dryRun, quiet, ...given }) {
+      const accepted = new Set(ACCEPTANCES.filter((each) => given[each]))
+      using view = quiet ? undefined : await viewOf(start, dryRun)
+      const log = view ?? (quiet ? 'plain output' : 'output')
+      const changes = dryRun ? ({ access: 'read', metrics: 'none' } as const) : ({ access: 'write', metrics: 'written' } as const)
+      return await inProgram(start, { ...changes, patience: 'run', log }, async (program) =>
+        (await import('../commands/run-now.ts')).runNow(program, view, { jobs, dryRun, accepted }),
+      )
+    },
+  }),
+  command({
+    name: 'migrate',
+    summary: 'apply pending migrations, exit',
+    options: { dryRun: flag('dry-run') },
+    run: (start, { dryRun }) =>
+      inProgram(start, { access: dryRun ? 'read' : 'write', patience: 'run', log: 'output', metrics: 'none' }, async (program) =>
+        (await import('../commands/migrate.ts')).runMigrate(program, dryRun),
+      ),
+  }),
+  command({
+    name: 'status',
+    summary: 'whether all is well; database, migrations, jobs, last and next runs, what waits',
+    options: { ...JSON_ANSWER, check: flag('check', 'exit code 1 where something does not work') },
+    async run(start, request) {
+      const { withFoundation } = await import('../program.ts')
+      return withFoundation(start, ANSWER, async (foundation) => (await import('../commands/status.ts')).showStatus(foundation, request))
+    },
+  }),
+  command({
+    name: 'history',
+    summary: 'past runs: when, what was deleted, how it ended',
+    options: { ...JSON_ANSWER, jobs: jobNames('of this job (may be repeated)'), sinceMs: sinceAgo('of the last 30 days, the default') },
+    run: (start, request) =>
+      inProgram(start, { ...ANSWER, access: 'read' }, async (program) =>
+        (await import('../commands/history.ts')).showHistory(program, request),
+      ),
+  }),
+  command({
+    name: 'config',
+    summary: 'the resolved configuration, secrets masked',
+    options: JSON_ANSWER,
+    run: async (start, { json }) => (await import('../commands/config.ts')).showConfig(start, json),
+  }),
+  command({
+    name: 'archive verify',
+    summary: 'every file of the archive, and the chain they make',
+    options: { since: sinceDay(), ...JSON_ANSWER },
+    run: (start, request) =>
+      inArchive(start, 'existing', async (program, archive) =>
+        (await import('../commands/archive/archive-verify.ts')).verifyArchive(program, archive, request),
+      ),
+  }),
+  command({
+    name: 'archive list',
+    summary: 'what is in it',
+    options: JSON_ANSWER,
+    run: (start, request) =>
+      inArchive(start, 'read', async (program, archive) =>
+        (await import('../commands/archive/archive-list.ts')).listArchive(program, archive, request),
+      ),
+  }),
+  command({
+    name: 'archive restore',
+    summary: 'files, or days, into audit_logs_restored',
+    options: { from: day('from'), to: day('to'), files: operands('FILE …'), into: text('into', 'TABLE', 'table'), ...JSON_ANSWER },
+    contradictions: ({ files, from, to }) =>
+      files.length > 0 && (from !== undefined || to !== undefined) ? ['archive restore takes files, or --from and --to'] : [],
+    run: (start, request) =>
+      inArchive(start, 'existing', async (program, archive) =>
+        (await import('../commands/archive/archive-restore.ts')).restoreArchive(program, archive, request),
+      ),
+  }),
+  command({
+    name: 'archive reconcile',
+    summary: 'after a database was restored or a replica promoted: it is older than its archive',
+    options: { dryRun: flag('dry-run'), ...JSON_ANSWER },
+    run: (start, request) =>
+      inArchive(start, request.dryRun ? 'read' : 'existing', async (program, archive) =>
+        (await import('../commands/archive/archive-reconcile.ts')).reconcileArchive(program, archive, request),
+      ),
+  }),
+]
+
+export const CONFIG_FILE = text('config', 'FILE', 'file', 'YAML or JSON, over the defaults and under the environment')
+export const HELP = flag('help')
+export const VERSION = flag('version')
+
+function acceptOptions(): Readonly<Record<Acceptance, Option<boolean>>> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `Object.fromEntries` forgets the names
+  return Object.fromEntries(ACCEPTANCES.map((each) => [each, flag(`accept-${each}`, ACCEPTABLE[each])])) as Record<
+    Acceptance,
+    Option<boolean>
+  >
+}
+
+async function inProgram(
+  start: Start,
+  options: FoundationOptions & DatabaseOptions,
+  work: (program: Program) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  return (await import('../program.ts')).withProgram(start, options, work)
+}
+
+/** What concerns the archive works with archiving switched off too. */
+function inArchive(start: Start, access: Access, work: (program: Program, archive: OpenedArchive) => Promise<ExitCode>): Promise<ExitCode> {
+  return inProgram(start, { ...ANSWER, access }, async (program) => {
+    const { openArchive } = await import('../commands/archive/open-archive.ts')
+    return work(program, await openArchive(program))
+  })
+}
+
+/** A run that a person watches; a log that is wanted as JSON has the terminal for itself. */
+async function viewOf({ host, settings }: Start, dryRun: boolean): Promise<View | undefined> {
+  if (!host.terminal.output || settings.log.format === 'json') return undefined
+  return (await import('../terminal/run-view.ts')).openRunView(host, dryRun)
+}

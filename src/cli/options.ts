@@ -1,0 +1,101 @@
+import { JOBS } from '../catalogue.ts'
+import type { Since } from '../commands/archive/archive-verify.ts'
+import { withoutCredentials } from '../secrets/foreign-text.ts'
+import { parseDuration } from '../time/clock.ts'
+
+/** One option of a command: how it is written, and what it stands for. */
+export interface Option<Value> {
+  /** Without its dashes; operands have no name. */
+  readonly name: string
+  /** Operands are the words that follow a command. */
+  readonly form: 'flag' | 'value' | 'repeatable' | 'operands'
+  /** What stands in the help for its value. */
+  readonly placeholder: string
+  /** For the help; empty: the option is only named behind what its command does. */
+  readonly summary: string
+  /** What is wrong with one text that it was given. */
+  problemOf(text: string): string | undefined
+  /** What the texts that it was given stand for; there is none where it was left out. */
+  valueOf(texts: readonly string[]): Value
+}
+
+export function flag(name: string, summary = ''): Option<boolean> {
+  return { name, form: 'flag', placeholder: '', summary, problemOf: () => undefined, valueOf: (texts) => texts.length > 0 }
+}
+
+/** A text as it is given; `kind` is what it has to name. */
+export function text(name: string, placeholder: string, kind: string, summary = ''): Option<string | undefined> {
+  const problemOf = (given: string): string | undefined => (given === '' ? `--${name} needs the name of a ${kind}` : undefined)
+  return { name, form: 'value', placeholder, summary, problemOf, valueOf: lastOf }
+}
+
+/** Names from the catalogue; none: all. */
+export function jobNames(summary: string): Option<readonly string[]> {
+  return { name: 'job', form: 'repeatable', placeholder: 'NAME', summary, problemOf: jobProblem, valueOf: (names) => names }
+}
+
+/** `2026-08-25`, in UTC. */
+export function day(name: string): Option<string | undefined> {
+  const problemOf = (given: string): string | undefined =>
+    isDay(given) ? undefined : `--${name} is ${quoted(given)}, and needs a day such as 2026-08-25`
+  return { name, form: 'value', placeholder: 'DAY', summary: '', problemOf, valueOf: lastOf }
+}
+
+const DEFAULT_SINCE = '30d'
+
+/** So many milliseconds ago. */
+export function sinceAgo(summary: string): Option<number> {
+  return {
+    name: 'since',
+    form: 'value',
+    placeholder: DEFAULT_SINCE,
+    summary,
+    problemOf: (given) =>
+      parseDuration(given) === undefined
+        ? `--since is ${quoted(given)}, and needs a length of time with its unit, such as 12h or 30d`
+        : undefined,
+    valueOf: (texts) => parseDuration(lastOf(texts) ?? DEFAULT_SINCE) ?? 0,
+  }
+}
+
+export function sinceDay(): Option<Since | undefined> {
+  return {
+    name: 'since',
+    form: 'value',
+    placeholder: 'DAY|30d',
+    summary: '',
+    problemOf: (given) =>
+      sinceOf(given) === undefined
+        ? `--since is ${quoted(given)}, and needs a day such as 2026-08-25 or a length of time such as 30d`
+        : undefined,
+    valueOf: (texts) => texts.map(sinceOf).at(-1),
+  }
+}
+
+export function operands(placeholder: string): Option<readonly string[]> {
+  return { name: '', form: 'operands', placeholder, summary: '', problemOf: () => undefined, valueOf: (texts) => texts }
+}
+
+/** A database URL may stand in the place of any word. */
+export function quoted(word: string): string {
+  return JSON.stringify(withoutCredentials(word))
+}
+
+function jobProblem(name: string): string | undefined {
+  const names = JOBS.map((job) => job.name)
+  return names.includes(name) ? undefined : `unknown job ${quoted(name)}; the jobs are ${names.join(', ')}`
+}
+
+function sinceOf(given: string): Since | undefined {
+  if (isDay(given)) return { day: given }
+  const agoMs = parseDuration(given)
+  return agoMs === undefined ? undefined : { agoMs }
+}
+
+function isDay(given: string): boolean {
+  return /^\d{4}-\d{2}-\d{2}$/.test(given) && !Number.isNaN(Date.parse(given))
+}
+
+function lastOf(texts: readonly string[]): string | undefined {
+  return texts.at(-1)
+}

@@ -1,0 +1,100 @@
+import { parseArgs } from 'node:util'
+import { MaintenanceError, messageOf } from '../errors.ts'
+import type { Call, Command } from './command.ts'
+import { COMMANDS, CONFIG_FILE, HELP, VERSION, WORKER } from './commands.ts'
+import { quoted, type Option } from './options.ts'
+
+/** What a command line asks for. */
+export type Parsed =
+  | { readonly kind: 'help' | 'version' }
+  | { readonly kind: 'command'; readonly command: Command; readonly call: Call; readonly configFile: string | undefined }
+
+/** Throws `USAGE` with every problem, one a line. */
+export function parseCommand(line: readonly string[]): Parsed {
+  const { given, words } = split(line)
+  if (given.has(HELP.name)) return { kind: 'help' }
+  if (given.has(VERSION.name)) return { kind: 'version' }
+
+  const byOption = BY_OPTION.find(({ name }) => given.has(name.slice(2)))
+  const byWords = BY_WORDS.find(({ name }) => name.split(' ').every((word, at) => word === words[at]))
+  const command = byOption ?? byWords ?? (words.length === 0 ? WORKER : undefined)
+  const rest = words.slice(byWords?.name.split(' ').length ?? (isGroup(words[0]) ? 2 : 1))
+  const takesRest = command?.options.some(({ form }) => form === 'operands') === true
+
+  const textsOf = (option: Option<unknown>): readonly string[] => (option.form === 'operands' ? rest : (given.get(option.name) ?? []))
+  const call = command?.called(textsOf)
+  const problems = [
+    ...(words.length > 0 && byWords === undefined ? [unknownProblem(words)] : []),
+    ...(rest.length > 0 && !takesRest ? [`unexpected argument ${rest.map(quoted).join(' ')}`] : []),
+    ...(byOption !== undefined && byWords !== undefined ? [`${byOption.name} does not go with ${byWords.name}`] : []),
+    ...misplacedProblems(given, command),
+    ...(call?.contradictions ?? []),
+    // The value of a misplaced option is checked as the first command that takes it would.
+    ...[CONFIG_FILE, ...firstOfEachName([...(command?.options ?? []), ...OPTIONS])].flatMap((option) =>
+      (given.get(option.name) ?? []).flatMap((text) => option.problemOf(text) ?? []),
+    ),
+  ]
+  if (problems.length > 0 || command === undefined || call === undefined) throw usage(problems)
+  return { kind: 'command', command, call, configFile: CONFIG_FILE.valueOf(textsOf(CONFIG_FILE)) }
+}
+
+const BY_OPTION = COMMANDS.filter(({ name }) => name.startsWith('--'))
+const BY_WORDS = COMMANDS.filter(({ name }) => /^\w/.test(name))
+
+/** Of all commands, by name. */
+const OPTIONS = firstOfEachName(COMMANDS.flatMap(({ options }) => options)).filter(({ form }) => form !== 'operands')
+
+function firstOfEachName(options: readonly Option<unknown>[]): readonly Option<unknown>[] {
+  return options.filter(({ name }, at) => options.findIndex((each) => each.name === name) === at)
+}
+
+/** The texts that each option was given, by its name, and the words that are no option's. */
+function split(line: readonly string[]): { readonly given: ReadonlyMap<string, readonly string[]>; readonly words: readonly string[] } {
+  const named = [...OPTIONS, CONFIG_FILE, HELP, VERSION].map(
+    ({ name, form }) => [name, { type: form === 'flag' ? 'boolean' : 'string', multiple: form === 'repeatable' }] as const,
+  )
+  const choosing = BY_OPTION.map(({ name }) => [name.slice(2), { type: 'boolean' }] as const)
+  try {
+    const options = Object.fromEntries([...named, ...choosing])
+    const { values, positionals } = parseArgs({ args: [...line], options, allowPositionals: true, strict: true })
+    return { given: new Map(Object.entries(values).map(([name, value]) => [name, [value].flat().map(String)])), words: positionals }
+  } catch (error) {
+    throw usage([firstSentence(messageOf(error))])
+  }
+}
+
+function misplacedProblems(given: ReadonlyMap<string, unknown>, command: Command | undefined): readonly string[] {
+  return OPTIONS.filter(({ name }) => given.has(name) && !takes(command, name)).map(
+    ({ name }) =>
+      `--${name} goes with ${COMMANDS.filter((each) => takes(each, name))
+        .map((each) => each.name)
+        .join(' or ')}`,
+  )
+}
+
+function takes(command: Command | undefined, name: string): boolean {
+  return command?.options.some((option) => option.name === name) === true
+}
+
+function unknownProblem([first = '', second]: readonly string[]): string {
+  if (isGroup(first)) {
+    const names = BY_WORDS.flatMap(({ name }) => (name.startsWith(`${first} `) ? [name.slice(first.length + 1)] : []))
+    return `${first} ${second === undefined ? 'needs' : `has no ${quoted(second)}; it has`} ${names.join(', ')}`
+  }
+  const names = new Set(BY_WORDS.map(({ name }) => name.split(' ')[0]))
+  return `unknown command ${quoted(first)}; the commands are ${[...names].join(', ')}, or none`
+}
+
+/** Whether several commands begin with this word. */
+function isGroup(word: string | undefined): boolean {
+  return BY_WORDS.some(({ name }) => name.startsWith(`${word} `))
+}
+
+/** Node adds advice about `--` that no option of ours needs. */
+function firstSentence(message: string): string {
+  return message.replace(/\. .*$/s, '').replace(/\n/g, ' ')
+}
+
+function usage(problems: readonly string[]): MaintenanceError {
+  return new MaintenanceError('USAGE', [...problems, 'nothing was done; --help shows every form'])
+}
