@@ -22,13 +22,25 @@ const LEAST_BAR = 6
 const FIGURES_COLUMNS = 46
 
 /** One line about a running job, no longer than the terminal is wide: name, bar, share, rows done, rows a second, time left. */
-export function progressLine(standing: Standing, { columns }: Style, draw: (characters: number) => string): string {
+export function progressLine(standing: Standing, { columns, unicode }: Style): string {
   const name = standing.job.padEnd(NAME_COLUMNS)
   const characters = Math.min(MOST_BAR, columns - 1 - NAME_COLUMNS - 4 - FIGURES_COLUMNS)
-  const bar = standing.expected === undefined || characters < LEAST_BAR ? '' : `  ${draw(characters)}`
+  const bar = standing.expected === undefined || characters < LEAST_BAR ? '' : `  ${meter(shareOf(standing), characters, unicode)}`
   const room = columns - 1 - name.length - bar.length - 2
   const figures = variants(standing).find((text) => text.length <= room) ?? ''
   return `${name}${bar}  ${figures}`.slice(0, columns - 1)
+}
+
+/** Of what there was to do; nothing to do is done, and so is what has ended. */
+function shareOf({ done, expected, outcome }: Standing): number {
+  const total = Math.max(done, expected?.rows ?? 0)
+  return outcome !== undefined || total === 0 ? 1 : done / total
+}
+
+function meter(share: number, characters: number, unicode: boolean): string {
+  const [full, empty] = unicode ? ['\u2588', '\u2591'] : ['#', '-']
+  const filled = Math.round(share * characters)
+  return full.repeat(filled) + empty.repeat(characters - filled)
 }
 
 /** The longest first. */
@@ -39,7 +51,7 @@ function variants(standing: Standing): string[] {
   if (outcome !== undefined) return longestFirst([`${countText(done)} ${outcome}`, durationText(elapsedMs), ...speed])
   if (expected === undefined) return longestFirst([`${countText(done)} rows`, ...speed])
   const total = Math.max(expected.rows, done)
-  const share = `${Math.floor(total === 0 ? 100 : (100 * done) / total)}%`.padStart(4)
+  const share = `${Math.floor(100 * shareOf(standing))}%`.padStart(4)
   const counts = `${countText(done)} of ${estimateText(total, expected.exact)}`
   const left = rate === 0 || done === 0 ? [] : [`${durationText(Math.ceil((total - done) / rate) * SECOND)} left`]
   return [[share, counts, ...speed, ...left], [share, counts, ...left], [share, counts], [share]].map((parts) => parts.join('  '))

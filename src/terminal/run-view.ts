@@ -5,8 +5,8 @@ import { visible } from '../observe/control-characters.ts'
 import type { View } from '../observe/view.ts'
 import type { Host } from '../program.ts'
 import { durationText } from '../time/time-text.ts'
-import { openBars, type Bar } from './bars.ts'
 import { histogramText } from './histogram.ts'
+import { openLiveLines } from './live-lines.ts'
 import { progressLine } from './progress-line.ts'
 import { styleOf, type Style } from './style.ts'
 import { summaryText } from './summary.ts'
@@ -15,7 +15,6 @@ import { summaryText } from './summary.ts'
 interface Shown {
   readonly startedMs: number
   readonly estimate: Estimate | undefined
-  bar: Bar | undefined
   done: number
   endedMs: number | undefined
   outcome: string | undefined
@@ -26,26 +25,16 @@ export function openRunView(host: Host, dryRun: boolean): View {
   const { clock } = host
   const style = styleOf(host)
   const columns = (): number => styleOf(host).columns
-  const bars = openBars({ unicode: style.unicode, columns, print: (text) => host.print(text) })
-  const line = (text: string): void => bars.print(`${visible(text)}\n`)
+  const lines = openLiveLines((text) => host.print(text))
+  const line = (text: string): void => lines.print(`${visible(text)}\n`)
   const expected = new Map<string, Estimate | undefined>()
   const shown = new Map<string, Shown>()
 
-  const draw =
-    (job: string, state: Shown) =>
-    (bar: (characters: number) => string): string =>
-      progressLine(
-        {
-          job,
-          done: state.done,
-          expected: state.estimate,
-          elapsedMs: (state.endedMs ?? clock.monotonicMs()) - state.startedMs,
-          outcome: state.outcome,
-        },
-        { ...style, columns: columns() },
-        bar,
-      )
-  const update = ({ bar, done, estimate }: Shown): void => bar?.update(done, Math.max(done, estimate?.rows ?? 0))
+  const draw = (job: string, { done, estimate, startedMs, endedMs, outcome }: Shown): string =>
+    progressLine(
+      { job, done, expected: estimate, elapsedMs: (endedMs ?? clock.monotonicMs()) - startedMs, outcome },
+      { ...style, columns: columns() },
+    )
 
   return {
     listener: {
@@ -57,40 +46,36 @@ export function openRunView(host: Host, dryRun: boolean): View {
       blocked: (path, reason) => line(`${path} waits for a lock and is tried again: ${reason}`),
       jobStarted(job) {
         const estimate = expected.get(job)
-        const state: Shown = { startedMs: clock.monotonicMs(), estimate, bar: undefined, done: 0, endedMs: undefined, outcome: undefined }
+        const state: Shown = { startedMs: clock.monotonicMs(), estimate, done: 0, endedMs: undefined, outcome: undefined }
         shown.set(job, state)
-        if (style.control) state.bar = bars.add(draw(job, state))
+        if (style.control) lines.add(() => draw(job, state))
         else
           line(
             `${job}: ${estimate === undefined ? 'looking for expired rows' : `${estimateText(estimate.rows, estimate.exact)} expired rows`}`,
           )
-        update(state)
       },
       jobBatch(job, { total }) {
         const state = shown.get(job)
-        if (state === undefined) return
-        state.done = total
-        update(state)
+        if (state !== undefined) state.done = total
       },
       jobFinished({ job, outcome, deleted, expired }) {
         const state = shown.get(job)
         if (state === undefined) return
         Object.assign(state, { done: expired ?? deleted, outcome: wordFor(outcome, dryRun), endedMs: clock.monotonicMs() })
-        state.bar?.update(1, 1)
       },
     },
-    log: (text) => bars.print(text),
+    log: (text) => lines.print(text),
     pending: (names) => line(`${names.length} ${plural(names.length, 'migration is', 'migrations are')} pending: ${names.join(', ')}`),
     expect: (job, estimate) => void expected.set(job, estimate),
     summarize(results) {
-      bars[Symbol.dispose]()
+      lines[Symbol.dispose]()
       const now: Style = { ...style, columns: columns() }
       host.print(`\n${summaryText(results, dryRun, now)}`)
       for (const { job, expiredByDay } of results)
         if (expiredByDay !== undefined && expiredByDay.size > 0)
           host.print(`\n${histogramText(`${job} would delete, by day (UTC)`, expiredByDay, now)}`)
     },
-    [Symbol.dispose]: () => bars[Symbol.dispose](),
+    [Symbol.dispose]: () => lines[Symbol.dispose](),
   }
 }
 

@@ -1,5 +1,5 @@
-import Table from 'cli-table3'
 import { bold, inked, type Part, type Style } from './style.ts'
+import { aligned, cutTo, widthOf, wrapped } from './width.ts'
 
 export interface Column {
   readonly title: string
@@ -11,6 +11,7 @@ export interface Column {
 }
 
 const GAP = 2
+const BETWEEN = ' '.repeat(GAP)
 
 /** A table without lines but one below its titles. A column with nothing in it is left out; what has no room on a narrow terminal too, column by column. */
 export function tableText(columns: readonly Column[], rows: readonly (readonly Part[])[], style: Style): string {
@@ -24,44 +25,36 @@ export function tableText(columns: readonly Column[], rows: readonly (readonly P
     if (least.dispensable === undefined) break
     shown = shown.filter((column) => column !== least)
   }
-  const widths = shown.map(({ width }) => width)
-  const cut = total() > style.columns ? narrowed(shown, style.columns) : undefined
-  const table = new Table({
-    ...bare(style),
-    colAligns: shown.map(({ align }) => align ?? 'left'),
-    ...(cut === undefined ? {} : { colWidths: cut.map((width) => width + GAP) }),
-  })
-  table.push(shown.map(({ title }) => bold(title, style).text))
-  table.push((cut ?? widths).map((width) => (style.unicode ? '─' : '-').repeat(width)))
-  for (const at of rows.keys()) table.push(shown.map(({ cells }) => cells[at]!))
-  return trimmed(table.toString())
+  const widths = total() > style.columns ? narrowed(shown, style.columns) : shown.map(({ width }) => width)
+  const line = (texts: readonly string[]): string =>
+    texts
+      .map((text, at) => aligned(cutTo(text, widths[at]!, style.unicode ? '…' : '~'), widths[at]!, shown[at]!.align))
+      .join(BETWEEN)
+      .trimEnd()
+  return [
+    line(shown.map(({ title }) => bold(title, style).text)),
+    line(widths.map((width) => (style.unicode ? '─' : '-').repeat(width))),
+    ...rows.map((_, row) => line(shown.map(({ cells }) => cells[row]!))),
+  ].join('\n')
 }
 
 /** Of a list. */
 export type Row = readonly [name: string, text: Part]
 
 /** Names and what is to say of each, in two columns; long texts go on below themselves. */
-export function listText(rows: readonly Row[], style: Style): string {
-  const names = widest(rows.map(([name]) => name)) + GAP
-  const room = style.columns - names
-  const wraps = Number.isFinite(room) && room >= 20
-  const table = new Table({ ...bare(style), ...(wraps ? { colWidths: [names, room], wordWrap: true } : {}) })
-  for (const [name, text] of rows) table.push([name, inked(text)])
-  return trimmed(table.toString())
+export function listText(rows: readonly Row[], { columns }: Style): string {
+  const names = widest(rows.map(([name]) => name))
+  const room = columns - names - GAP
+  return rows
+    .flatMap(([name, text]) => {
+      const lines = room < LEAST_TEXT ? [inked(text)] : wrapped(inked(text), room)
+      return lines.map((line, at) => `${aligned(at === 0 ? name : '', names)}${BETWEEN}${line}`.trimEnd())
+    })
+    .join('\n')
 }
 
-function bare({ unicode }: Style): Table.TableConstructorOptions {
-  const none = Object.fromEntries(EDGES.map((edge) => [edge, '']))
-  return {
-    chars: { ...none, middle: '' },
-    truncate: unicode ? '…' : '~',
-    style: { 'padding-left': 0, 'padding-right': GAP, head: [], border: [], compact: true },
-  }
-}
-
-const EDGES = 'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid'.split(
-  ' ',
-)
+/** A narrower column of text is worse to read than lines that the terminal breaks. */
+const LEAST_TEXT = 20
 
 /** A character at a time: of the columns that are cut first, down to what still tells names apart, then of the widest, so that figures stay whole. */
 function narrowed(columns: readonly { readonly width: number; readonly cutFirst?: boolean }[], room: number): number[] {
@@ -86,16 +79,6 @@ const LEAST_NAME = 12
 /** Fewer characters say nothing. */
 const LEAST = 4
 
-function trimmed(text: string): string {
-  return text
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n')
-}
-
 function widest(texts: readonly string[]): number {
-  return Math.max(...texts.map((text) => text.replaceAll(CONTROL, '').length))
+  return Math.max(...texts.map(widthOf))
 }
-
-// oxlint-disable-next-line no-control-regex -- what `bold` and `red` put around a text takes no room
-const CONTROL = /\u001B\[\d+m/g

@@ -35,8 +35,6 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   'pg-copy-streams': /^database\/postgres\/connection\/driver\.ts$/,
   'better-sqlite3': /^database\/sqlite\//,
   'node-cron': /^schedule\/cron\.ts$/,
-  'cli-table3': /^terminal\/table\.ts$/,
-  'cli-progress': /^terminal\/bars\.ts$/,
   cronstrue: /^schedule\/in-words\.ts$/,
   convict: /^config\//,
   yaml: /^config\//,

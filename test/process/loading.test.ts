@@ -11,18 +11,7 @@ const SPY = `data:text/javascript,${encodeURIComponent(
 )}`
 
 /** Packages that a start can do without are a third of its time, and memory of the worker's for as long as it runs. */
-const AVOIDABLE = [
-  'better-sqlite3',
-  'cli-progress',
-  'cli-table3',
-  'cronstrue',
-  'node-cron',
-  'pg',
-  'pino',
-  'pino-pretty',
-  'prom-client',
-  'yaml',
-]
+const AVOIDABLE = ['better-sqlite3', 'cronstrue', 'node-cron', 'pg', 'pino', 'pino-pretty', 'prom-client', 'yaml']
 
 async function loaded(words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
   const addresses = await spied(words, env)
@@ -64,6 +53,13 @@ test('the page and its server are loaded by the worker that serves, alone', asyn
   )
   const served = await spied([], { ...env, HTTP_ENABLED: 'true', HTTP_PORT: '0' })
   assert.ok(served.some((address) => address.endsWith('/src/http/page/page.ts')))
+})
+
+test('what a person at a terminal sees is not loaded where there is none', async () => {
+  assert.deepEqual(
+    (await spied(['--run-now'], {})).filter((address) => address.includes('/src/terminal/')),
+    [],
+  )
 })
 
 test('what serves and counts is loaded by who asks for it alone', async () => {

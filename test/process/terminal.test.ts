@@ -149,7 +149,7 @@ describe('--run-now on a terminal', AT, () => {
 
   it('ends in order at Ctrl-C, with what was done until then', async () => {
     await using database = await filled(engine, 200_000)
-    const { code, screen, sent } = await show(database, '--run-now', { type: { after: /purge-audit-logs[^]*%/, keys: '\u0003' } })
+    const { code, screen, sent } = await show(database, '--run-now', { type: { after: /purge-audit-logs.*%.*\/s /, keys: '\u0003' } })
     const text = screen.join('\n')
     assert.equal(code, 130, text)
     assert.match(sent, /purge-audit-logs +█*░+ +\d+% +[\d,]+ of ~?[\d,]+  /)

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { red, type Style } from '../../src/terminal/style.ts'
+import { listText, tableText } from '../../src/terminal/table.ts'
+import { aligned, cutTo, widthOf, wrapped } from '../../src/terminal/width.ts'
+
+const STYLE: Style = { control: true, unicode: true, columns: 40 }
+const RED = red('red', STYLE).text
+
+describe('a line on a terminal', () => {
+  it('takes no room for its styles and for marks above a letter, and two columns for a wide character', () => {
+    assert.equal(widthOf('abc'), 3)
+    assert.equal(widthOf(RED), 3)
+    assert.equal(widthOf('e\u0301'), 1)
+    assert.equal(widthOf('日本'), 4)
+  })
+
+  it('is filled up to its room on the other side, and left as it is where it has none', () => {
+    assert.equal(aligned(RED, 5), `${RED}  `)
+    assert.equal(aligned('日', 4, 'right'), '  日')
+    assert.equal(aligned('abc', 2), 'abc')
+  })
+
+  it('that is too long is cut with a mark, and a style that begins in it ends in it', () => {
+    assert.equal(cutTo('abc', 3, '…'), 'abc')
+    assert.equal(cutTo('abcd', 3, '…'), 'ab…')
+    assert.equal(cutTo(`${RED} and more`, 3, '…'), '\u001B[31mre…\u001B[39m')
+    assert.equal(cutTo('日本語', 4, '~'), '日~')
+  })
+
+  it('that is too long is broken at blanks, and within a word that is too long by itself', () => {
+    assert.deepEqual(wrapped('one two three', 7), ['one two', 'three'])
+    assert.deepEqual(wrapped('a /srv/gateway.db b', 6), ['a', '/srv/g', 'ateway', '.db b'])
+    assert.deepEqual(wrapped('', 6), [''])
+    assert.deepEqual(wrapped('one two', Infinity), ['one two'])
+  })
+})
+
+describe('a table', () => {
+  const columns = [
+    { title: 'job', cutFirst: true },
+    { title: 'rows', align: 'right' },
+    { title: 'worker', dispensable: 1 },
+  ] as const
+
+  it('leaves out what is dispensable, then cuts, and is no wider than the terminal', () => {
+    const rows = [
+      ['purge-policy-decisions', '1,000', 'host-7:1'],
+      ['purge', RED, ''],
+    ]
+    const shown = (width: number): string =>
+      tableText(
+        columns,
+        rows.map((row) => row.map((text) => (text === RED ? red('red', STYLE) : text))),
+        { ...STYLE, columns: width, control: false },
+      )
+    assert.equal(
+      shown(60),
+      'job                      rows  worker\n──────────────────────  ─────  ────────\npurge-policy-decisions  1,000  host-7:1\npurge                     \u001B[31mred\u001B[39m',
+    )
+    assert.match(shown(30), /^job +rows\n/)
+    assert.match(shown(24), /^purge-policy-dec…  1,000$/m)
+  })
+})
+
+describe('a list', () => {
+  it('goes on below its texts', () => {
+    assert.equal(
+      listText(
+        [
+          ['last run', 'succeeded two days ago, deleted 5'],
+          ['late', 'no'],
+        ],
+        { ...STYLE, columns: 32 },
+      ),
+      'last run  succeeded two days\n          ago, deleted 5\nlate      no',
+    )
+  })
+
+  it('is as wide as it is where there is no terminal, or a narrow one', () => {
+    const text = 'succeeded two days ago'
+    for (const columns of [20, Infinity]) assert.equal(listText([['last run', text]], { ...STYLE, columns }), `last run  ${text}`)
+  })
+})
