@@ -2,13 +2,14 @@ import { DAY } from './time/clock.ts'
 
 /** One job of the worker, as data: settings, environment names, help and labels are derived from it. */
 export interface Job {
+  /** Deletes the rows of a table that have expired. */
+  readonly kind: 'purge'
   /** As on the command line, in the log and in the history. */
   readonly name: string
   readonly table: string
   /** The column that says when a row's time has come. */
   readonly column: string
-  /** Rows are kept this long after the column's time; absent: the column itself is the moment of expiry. */
-  readonly retention?: { readonly defaultMs: number; readonly leastMs: number; readonly environment: string }
+  readonly keep: Keep
   /** Its rows are written to the archive before they go, where archiving is on. */
   readonly archived?: true
   /** Its key below `jobs` in the configuration. */
@@ -20,13 +21,29 @@ export interface Job {
   readonly summary: string
 }
 
+/** How long a row is kept: for a retention, from when it was written, or until the moment of expiry that its column holds. */
+export type Keep = Retention | { readonly from: 'expiry' }
+
+export interface Retention {
+  readonly from: 'written'
+  readonly defaultMs: number
+  readonly leastMs: number
+  readonly environment: string
+}
+
+/** `undefined`: its rows hold their own moment of expiry. */
+export function retentionOf({ keep }: Job): Retention | undefined {
+  return keep.from === 'written' ? keep : undefined
+}
+
 /** In the order in which a run of all jobs does and reports them. */
 export const JOBS: readonly Job[] = [
   {
+    kind: 'purge',
     name: 'purge-audit-logs',
     table: 'audit_logs',
     column: 'timestamp',
-    retention: { defaultMs: 90 * DAY, leastMs: DAY, environment: 'AUDIT_LOGS_RETENTION' },
+    keep: { from: 'written', defaultMs: 90 * DAY, leastMs: DAY, environment: 'AUDIT_LOGS_RETENTION' },
     archived: true,
     settings: 'purgeAuditLogs',
     environment: 'PURGE_AUDIT_LOGS',
@@ -34,27 +51,33 @@ export const JOBS: readonly Job[] = [
     summary: 'audit logs older than the retention',
   },
   {
+    kind: 'purge',
     name: 'purge-policy-decisions',
     table: 'policy_decisions',
     column: 'expires_at',
+    keep: { from: 'expiry' },
     settings: 'purgePolicyDecisions',
     environment: 'PURGE_POLICY_DECISIONS',
     schedule: '*/15 * * * *',
     summary: 'policy decisions that have expired',
   },
   {
+    kind: 'purge',
     name: 'purge-sessions',
     table: 'sessions',
     column: 'expires_at',
+    keep: { from: 'expiry' },
     settings: 'purgeSessions',
     environment: 'PURGE_SESSIONS',
     schedule: '*/15 * * * *',
     summary: 'sessions that have expired',
   },
   {
+    kind: 'purge',
     name: 'purge-rate-limits',
     table: 'rate_limits',
     column: 'expires_at',
+    keep: { from: 'expiry' },
     settings: 'purgeRateLimits',
     environment: 'PURGE_RATE_LIMITS',
     schedule: '*/15 * * * *',

@@ -1,4 +1,4 @@
-import { JOBS, type Job } from '../src/catalogue.ts'
+import { retentionOf, JOBS, type Job } from '../src/catalogue.ts'
 import { describeSettings } from '../src/config/schema.ts'
 import { DAY, formatDuration } from '../src/time/clock.ts'
 import { eventRows } from './events-table.ts'
@@ -64,11 +64,13 @@ function jobsTable(): string {
   return table(['job', 'removes', 'by default'], rows)
 }
 
-function removes({ table: from, column, retention }: Job): string {
-  return `\`${from}\` whose \`${column}\` ${retention === undefined ? 'has passed' : 'is older than the retention'}`
+function removes({ table: from, column, keep }: Job): string {
+  return `\`${from}\` whose \`${column}\` ${keep.from === 'expiry' ? 'has passed' : 'is older than the retention'}`
 }
 
-function byDefault({ schedule, retention }: Job): string {
+function byDefault(job: Job): string {
+  const { schedule } = job
+  const retention = retentionOf(job)
   return [...(retention === undefined ? [] : [`older than ${retention.defaultMs / DAY} days`]), inWords(schedule)].join(', ')
 }
 
@@ -81,7 +83,9 @@ function inWords(schedule: string): string {
 
 /** The defaults of every job, as config/default.yaml has them. */
 function jobSettings(): string {
-  return JOBS.map(({ settings, environment, schedule, summary, retention }) => {
+  return JOBS.map((job) => {
+    const { settings, environment, schedule, summary } = job
+    const retention = retentionOf(job)
     const lines = [
       `# ${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`,
       `${settings}:`,

@@ -1,4 +1,4 @@
-import { JOBS } from '../catalogue.ts'
+import { retentionOf, JOBS } from '../catalogue.ts'
 import type { OpenedArchive } from '../commands/archive/open-archive.ts'
 import type { Access } from '../database/database.ts'
 import type { ExitCode } from '../errors.ts'
@@ -27,7 +27,7 @@ export const WORKER = command({
 const ACCEPTANCES = Object.keys(ACCEPTABLE) as Acceptance[]
 
 /** Safety stops are theirs alone. */
-const STOPPABLE = JOBS.flatMap(({ name, retention }) => (retention === undefined ? [] : [name]))
+const STOPPABLE = JOBS.flatMap((job) => (retentionOf(job) === undefined ? [] : [job.name]))
 
 /** In the order of the help. */
 export const COMMANDS: readonly Command[] = [
@@ -43,7 +43,7 @@ export const COMMANDS: readonly Command[] = [
     },
     contradictions({ jobs, dryRun, ...given }) {
       const accepted = ACCEPTANCES.filter((each) => given[each])
-      const leftOut = jobs.length > 0 && jobs.every((name) => JOBS.some((job) => job.name === name && job.retention === undefined))
+      const leftOut = jobs.length > 0 && jobs.every((name) => JOBS.some((job) => job.name === name && retentionOf(job) === undefined))
       return [
         ...(dryRun ? accepted.map((each) => `--accept-${each} goes with --run-now, not with --dry-run`) : []),
         ...(leftOut ? accepted.map((each) => `--accept-${each} goes with ${STOPPABLE.join(' and ')}, which --job leaves out`) : []),

@@ -37,7 +37,7 @@ export async function runNow(program: Program, view: View | undefined, request: 
     if (jobs.length > 0 && !jobs.includes(chosen.job.name)) continue
     const { job, retentionMs, enabled } = chosen
     if (enabled && view !== undefined) view.expect(job.name, await estimated(program, chosen))
-    const byDay = view !== undefined && job.retention !== undefined
+    const byDay = view !== undefined && retentionMs !== undefined
     const run = { byDay, job, retentionMs, trigger: 'run-now', slot: undefined, dryRun, accepted, stopping: shutdown.stopping } as const
     const result = enabled ? await runJob(runner, run) : disabled(chosen, dryRun)
     events.jobFinished(result)

@@ -1,4 +1,4 @@
-import { JOBS } from '../catalogue.ts'
+import { retentionOf, JOBS } from '../catalogue.ts'
 import type { Environment } from './layer.ts'
 import { nearest } from './nearest.ts'
 import { SETTINGS } from './schema.ts'
@@ -42,7 +42,7 @@ function adviceFor(name: string, names: readonly string[]): string | undefined {
   if (meant !== undefined) return withoutDigits(spelt) === withoutDigits(meant) ? undefined : `did you mean ${meant}?`
   const job = JOBS.find(({ environment }) => spelt.startsWith(`${environment}_`))
   if (job === undefined) return undefined
-  const own = names.filter((each) => each.startsWith(`${job.environment}_`) || each === job.retention?.environment)
+  const own = names.filter((each) => each.startsWith(`${job.environment}_`) || each === retentionOf(job)?.environment)
   return `those of ${job.name} are ${own.join(', ')}`
 }
 

@@ -1,5 +1,5 @@
 import convict from 'convict'
-import { JOBS, type Job } from '../catalogue.ts'
+import { retentionOf, JOBS, type Job } from '../catalogue.ts'
 import { DAY, formatDuration } from '../time/clock.ts'
 import { FORMATS, type FormatName, type Limits } from './formats.ts'
 
@@ -152,18 +152,19 @@ const SCHEMA = {
 } satisfies Section
 
 function jobSection(job: Job) {
+  const retention = retentionOf(job)
   return {
     enabled: { doc: `whether ${job.name} runs`, format: 'truth', default: true, env: `${job.environment}_ENABLED` },
     schedule: { doc: `when ${job.name} runs`, format: 'schedule', default: job.schedule, env: `${job.environment}_SCHEDULE` },
-    ...(job.retention === undefined
+    ...(retention === undefined
       ? {}
       : {
           retention: {
             doc: `how long rows of ${job.table} are kept`,
             format: 'retention' as const,
-            default: formatDuration(job.retention.defaultMs),
-            leastMs: job.retention.leastMs,
-            env: job.retention.environment,
+            default: formatDuration(retention.defaultMs),
+            leastMs: retention.leastMs,
+            env: retention.environment,
           },
         }),
   } satisfies Section

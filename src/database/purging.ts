@@ -4,8 +4,8 @@ import type { Transaction } from './query.ts'
 export interface TimeColumn {
   readonly table: string
   readonly column: string
-  /** Present if the column is the time at which a row was written; the newest row then shows which zone the writer uses. */
-  readonly retention?: object
+  /** `written`: the column is the time at which a row was written, so that the newest row shows which zone the writer uses. */
+  readonly keep?: { readonly from: 'written' | 'expiry' }
 }
 
 export interface Purgeable {

@@ -77,7 +77,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   account.tooLarge = tooLarge?.rows ?? 0
   if (tooLarge !== undefined && tooLarge.rows > 0) warn(tooLargeSentence(job.table, tooLarge))
   // The job with a retention prunes the record of runs as well.
-  if (context.recorded && !dryRun && job.retention !== undefined) {
+  if (context.recorded && !dryRun && retentionMs !== undefined) {
     const runs = database.named(RUNS)
     await withRetry({ database, clock, stopping }, () => run.underLease((tx) => deleteOldRuns(tx, runs, run.now - HISTORY_MS)))
   }

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { retentionOf } from '../../src/catalogue.ts'
 import type { Arena } from './arena.ts'
 import { asText, stamp } from './dialect.ts'
 import type { Journal } from './gateway.ts'
@@ -58,7 +59,7 @@ export async function checkJournal({ database, engine }: Arena, journal: Journal
     mustNot('rows deleted that should stay', wronged.length, `of the gateway's in ${table}: ${sample(wronged)}`)
     const changed = written.filter((row) => present.has(row.mark) && present.get(row.mark) !== row.due)
     must(changed.length === 0, `rows of the gateway in ${table} hold another time than it wrote: ${sample(changed)}`)
-    if (job.retention !== undefined) continue
+    if (retentionOf(job) !== undefined) continue
     const left = written.filter((row) => present.has(row.mark) && row.due < settledAt)
     must(left.length === 0, `expired rows of the gateway in ${table} are left: ${sample(left)}`)
   }

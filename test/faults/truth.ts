@@ -1,3 +1,4 @@
+import { retentionOf } from '../../src/catalogue.ts'
 import type { TestDatabase, TestEngine } from '../support/engines.ts'
 import { asText, isSqlite } from './dialect.ts'
 import { insertInto, SUBJECTS, type Subject } from './subjects.ts'
@@ -79,7 +80,7 @@ export class Truth {
     )
     const [gone] = await this.#database.sql<{ n: number; marks: number; go: number; stay: number; early: number }>(
       `SELECT count(*) AS n, count(DISTINCT mark) AS marks, ${counted("mark LIKE 'go-%'")} AS go, ${counted("mark LIKE 'stay-%'")} AS stay,
-       ${counted(job.retention === undefined ? 'due > gone_at' : `due > ${asText(this.#engine, this.#engine.moment(-DAYS_KEPT * 86_400))}`)} AS early
+       ${counted(retentionOf(job) === undefined ? 'due > gone_at' : `due > ${asText(this.#engine, this.#engine.moment(-DAYS_KEPT * 86_400))}`)} AS early
        FROM ${DELETIONS} WHERE tab = $1`,
       [table],
     )

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { JOBS, type Job } from '../../src/catalogue.ts'
+import { retentionOf, JOBS, type Job } from '../../src/catalogue.ts'
 import type { Database, OpenOptions } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
 import type { Transaction } from '../../src/database/query.ts'
@@ -90,7 +90,7 @@ export function run(
     },
     {
       job,
-      retentionMs: job.retention?.defaultMs,
+      retentionMs: retentionOf(job)?.defaultMs,
       trigger: 'run-now',
       slot: undefined,
       dryRun: false,

@@ -3,7 +3,7 @@ import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { NO_GROWTH } from '../../src/archive/step.ts'
-import { JOBS } from '../../src/catalogue.ts'
+import { retentionOf, JOBS } from '../../src/catalogue.ts'
 import type { Database } from '../../src/database/database.ts'
 import { RUN_TABLES, runsSince, runTables } from '../../src/runs/past-runs.ts'
 import { readStatus, statusWithout, type Status, type StatusContext } from '../../src/status/read-status.ts'
@@ -21,7 +21,7 @@ function statusOf(database: Database, archive: Partial<StatusContext['archive']>
       job,
       enabled: auditLogsEnabled || job !== AUDIT_LOGS,
       schedule: job.schedule,
-      retentionMs: job.retention?.defaultMs,
+      retentionMs: retentionOf(job)?.defaultMs,
     })),
     archive: { enabled: true, directory: '/nowhere', uid: process.getuid?.(), keptMs: 365 * DAY, ...archive },
     scheduleTimeZone: 'UTC',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { JOBS } from '../../src/catalogue.ts'
+import { retentionOf, JOBS } from '../../src/catalogue.ts'
 import { DatabaseError } from '../../src/database/database-error.ts'
 import type { Database } from '../../src/database/database.ts'
 import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
@@ -20,7 +20,7 @@ function context(changes: Partial<StatusContext> = {}): StatusContext {
     version: '1.2.3',
     migrationsEnabled: true,
     files,
-    jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: job.retention?.defaultMs })),
+    jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs })),
     archive: { enabled: false, directory: '/nowhere', uid: process.getuid?.(), keptMs: 365 * DAY },
     scheduleTimeZone: 'UTC',
     clock: hostClock(),

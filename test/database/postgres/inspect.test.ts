@@ -5,9 +5,9 @@ import type { Inspection } from '../../../src/database/purging.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../../support/databases.ts'
 import { opened } from './fixture.ts'
 
-async function inspected(url: string, column = 'at', timeZone = 'UTC', retention?: object): Promise<Inspection> {
+async function inspected(url: string, column = 'at', timeZone = 'UTC', keep?: { readonly from: 'written' }): Promise<Inspection> {
   await using database = await opened(url, { timeZone })
-  return await database.inspect({ table: 'rows', column, ...(retention === undefined ? {} : { retention }) })
+  return await database.inspect({ table: 'rows', column, ...(keep === undefined ? {} : { keep }) })
 }
 
 function says(kind: ErrorKind, ...parts: RegExp[]): (error: unknown) => true {
@@ -125,13 +125,13 @@ for (const major of POSTGRES_MAJORS) {
           LATERAL (SELECT (now() AT TIME ZONE 'Asia/Tokyo') - i * interval '1 s' AS t) AS l;
         INSERT INTO rows VALUES ('infinity', 'infinity', 'infinity')`)
       assert.match(
-        JSON.stringify(await inspected(fresh.url, 'at', 'UTC', {})),
+        JSON.stringify(await inspected(fresh.url, 'at', 'UTC', { from: 'written' })),
         /newest row of public\.rows is 9 h ahead of the clock .*DATABASE_TIME_ZONE/,
       )
-      assert.deepEqual(await inspected(fresh.url, 'at', 'Asia/Tokyo', {}), READY)
-      assert.match(JSON.stringify(await inspected(fresh.url, 'at', 'Pacific/Auckland', {})), /behind the clock/)
+      assert.deepEqual(await inspected(fresh.url, 'at', 'Asia/Tokyo', { from: 'written' }), READY)
+      assert.match(JSON.stringify(await inspected(fresh.url, 'at', 'Pacific/Auckland', { from: 'written' })), /behind the clock/)
       assert.deepEqual(await inspected(fresh.url, 'expires'), READY)
-      assert.deepEqual(await inspected(fresh.url, 'zoned', 'UTC', {}), READY)
+      assert.deepEqual(await inspected(fresh.url, 'zoned', 'UTC', { from: 'written' }), READY)
     })
   })
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import BetterSqlite3 from 'better-sqlite3'
-import { JOBS } from '../../../src/catalogue.ts'
+import { retentionOf, JOBS } from '../../../src/catalogue.ts'
 import type { Database } from '../../../src/database/database.ts'
 import { migrate } from '../../../src/migrations/apply-migrations.ts'
 import { readMigrationFiles } from '../../../src/migrations/migration-files.ts'
@@ -88,7 +88,7 @@ async function life(given?: {
       version: '1.2.3',
       migrationsEnabled: true,
       files,
-      jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: job.retention?.defaultMs })),
+      jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs })),
       archive: { enabled: true, directory: folder.path, uid: process.getuid?.(), keptMs: 365 * DAY },
       scheduleTimeZone: 'UTC',
       clock: hostClock(),

@@ -69,7 +69,7 @@ describe('inspecting a SQLite table', () => {
       'CREATE TABLE sessions (id INTEGER PRIMARY KEY, expires_at TIMESTAMP); CREATE INDEX x ON sessions (expires_at DESC)',
     )
     await database.query("INSERT INTO sessions VALUES (1, '2026-11-23T20:59:58Z'), (2, 'zzz'), (3, 4000000000), (4, '2026-11-23 11:00:00')")
-    const audited = { ...SESSIONS, retention: {} }
+    const audited = { ...SESSIONS, keep: { from: 'written' } as const }
     assert.deepEqual(await database.inspect(audited), READY)
     await database.query("INSERT INTO sessions VALUES (5, '2026-11-23 20:59:58.5')")
     assert.deepEqual(await database.inspect(SESSIONS), READY)

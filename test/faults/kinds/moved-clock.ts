@@ -1,3 +1,4 @@
+import { retentionOf } from '../../../src/catalogue.ts'
 import { DAY } from '../../../src/time/clock.ts'
 import { ENGINES, type TestEngine } from '../../support/engines.ts'
 import type { Arena } from '../arena.ts'
@@ -43,7 +44,7 @@ async function underMovedClock(arena: Arena, shiftMs: number, run: () => Promise
     await truth.writeRows(subject, 'go', ROWS, both)
     await truth.writeRows(subject, one.fate, ROWS, one.seconds)
     // Where the moved clock leaves no row alive, the safety stop is what is tested.
-    if (Math.abs(shiftMs) < TEN_YEARS_ON || subject.job.retention === undefined)
+    if (Math.abs(shiftMs) < TEN_YEARS_ON || retentionOf(subject.job) === undefined)
       await truth.writeRows(subject, 'stay', ROWS, `${subject.living} + ${Math.max(0, shiftMs) / 1_000}`)
   }
   const expected = isStopped(engine, shiftMs) ? 5 : 0
@@ -65,7 +66,7 @@ interface Rows {
 }
 
 function rowsFor(engine: TestEngine, subject: Subject, shiftMs: number): Rows {
-  const kept = subject.job.retention !== undefined
+  const kept = retentionOf(subject.job) !== undefined
   if (shiftMs < 0)
     return { both: `${subject.expired} + ${shiftMs / 1_000}`, one: { fate: 'go', seconds: kept ? '- 90.5 * 86400 - n' : subject.expired } }
   const fate = expectedGone(engine, subject, shiftMs) > 0 ? 'go' : 'stay'
@@ -79,6 +80,6 @@ function isStopped(engine: TestEngine, shiftMs: number): boolean {
 function expectedGone(engine: TestEngine, subject: Subject, shiftMs: number): number {
   if (!isSqlite(engine)) return 0
   if (shiftMs < 0) return ROWS
-  if (shiftMs > TEN_YEARS_ON && subject.job.retention !== undefined) return 0
+  if (shiftMs > TEN_YEARS_ON && retentionOf(subject.job) !== undefined) return 0
   return 2 * ROWS
 }

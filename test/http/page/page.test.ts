@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { JOBS } from '../../../src/catalogue.ts'
+import { retentionOf, JOBS } from '../../../src/catalogue.ts'
 import { CONTENT_SECURITY_POLICY, pageOf } from '../../../src/http/page/page.ts'
 import type { PastRun } from '../../../src/runs/past-runs.ts'
 import type { ArchiveStatus } from '../../../src/status/archive-status.ts'
@@ -15,7 +15,7 @@ const WITHOUT = statusWithout(LABEL, 'db.example:5432 does not answer', {
   version: '1.2.3',
   scheduleTimeZone: 'UTC',
   clock: { ...hostClock(), now: () => NOW },
-  jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: job.retention?.defaultMs })),
+  jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs })),
   archive: { enabled: false, directory: '/srv/archive', uid: 0, keptMs: undefined },
 })
 

@@ -61,7 +61,7 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
         `Run: CREATE INDEX CONCURRENTLY ON ${qualified(schema, column.table)} (${quoted(column.column)})`,
     )
   }
-  const judged = facts.indexed && column.retention !== undefined && type === 'timestamp'
+  const judged = facts.indexed && column.keep?.from === 'written' && type === 'timestamp'
   const warning = judged ? zoneSuspicion(await newestRows(options, column), await options.now(), options.timeZone) : undefined
   return { kind: 'ready', warnings: warning === undefined ? [] : [warning] }
 }

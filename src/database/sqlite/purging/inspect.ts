@@ -23,7 +23,7 @@ export function inspect(connection: Connection, column: TimeColumn, timeZone: st
     return { kind: 'ready', warnings: [] }
   }
   const warning =
-    column.retention === undefined ? undefined : zoneSuspicion(newestRows(connection, column, layout), connection.clock.now(), timeZone)
+    column.keep?.from === 'written' ? zoneSuspicion(newestRows(connection, column, layout), connection.clock.now(), timeZone) : undefined
   return { kind: 'ready', warnings: warning === undefined ? [] : [warning] }
 }
 
