@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { messageOf } from '../errors.ts'
 import { readGiven } from '../files.ts'
 import { FORMATS } from './formats.ts'
-import type { Environment, Given, Layer } from './layer.ts'
+import { NOTHING, type Environment, type Given, type Layer } from './layer.ts'
 import { isPlatformAddress, nearMisses } from './near-misses.ts'
 import { DATABASE_URL_FILE, SETTINGS, type Setting } from './schema.ts'
 
@@ -33,8 +33,6 @@ function platformNotes(env: Environment): readonly string[] {
 function givenText({ key, env, format }: Setting, text: string): Given {
   return { key, value: FORMATS[format].fromText?.(text) ?? text, source: env, where: env }
 }
-
-const NOTHING: Layer = { given: [], problems: [], notes: [] }
 
 function readUrlFile(path: string, alsoDirect: boolean): Layer {
   if (alsoDirect) return refusedFile('DATABASE_URL is set too; keep one of them')

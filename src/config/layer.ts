@@ -15,8 +15,10 @@ export interface Layer {
   readonly problems: readonly string[]
   /** What is only worth a line in the log. */
   readonly notes: readonly string[]
-  /** What somebody probably did not mean; absent: nothing. */
-  readonly warnings?: readonly string[]
+  /** What somebody probably did not mean. */
+  readonly warnings: readonly string[]
 }
+
+export const NOTHING: Layer = { given: [], problems: [], notes: [], warnings: [] }
 
 export type Environment = Readonly<Record<string, string | undefined>>

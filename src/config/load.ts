@@ -66,7 +66,7 @@ export async function loadSettings({ packageRoot, workingDirectory, env, configF
     values: config.getProperties(),
     sources: origins,
     notes: layers.flatMap((layer) => layer.notes),
-    warnings: layers.flatMap((layer) => layer.warnings ?? []),
+    warnings: layers.flatMap((layer) => layer.warnings),
     chosen,
   })
 }

@@ -1,6 +1,6 @@
 import { messageOf } from '../errors.ts'
 import { readGiven } from '../files.ts'
-import type { Layer } from './layer.ts'
+import { NOTHING, type Layer } from './layer.ts'
 import { SETTINGS, type Setting } from './schema.ts'
 
 /** Reads a YAML or JSON file of settings. `label` is what people call it. */
@@ -9,11 +9,11 @@ export async function readFile(path: string, label: string): Promise<Layer> {
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(readGiven(path))
   } catch (error) {
-    return { given: [], problems: [`${label}: the configuration file cannot be read: ${messageOf(error)}`], notes: [] }
+    return { ...NOTHING, problems: [`${label}: the configuration file cannot be read: ${messageOf(error)}`] }
   }
-  // The shipped file is read at every start, and nearly always says what the schema says: loading a parser for that takes a tenth of the start.
+  // The shipped file is read at every start, and nearly always says what the schema says: loading a parser for that takes a fifth of the start.
   if (holdsDefaults(text))
-    return { given: SETTINGS.map(({ key, default: value }) => ({ key, value, source: label, where: label })), problems: [], notes: [] }
+    return { ...NOTHING, given: SETTINGS.map(({ key, default: value }) => ({ key, value, source: label, where: label })) }
   return (await import('./settings-yaml.ts')).readSettings(text, label)
 }
 
@@ -36,7 +36,7 @@ function defaultLines({ key, default: value }: Setting, at: number): readonly st
   })
 }
 
-/** In YAML a star or a blank within a text needs quotation marks. */
+/** Of the defaults only schedules need quotation marks: YAML takes a star at the beginning for an alias. */
 function written(value: Setting['default']): string {
   return typeof value === 'string' && /[* ]/.test(value) ? `'${value}'` : String(value)
 }

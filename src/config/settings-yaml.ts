@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type YAMLError } from 'yaml'
-import type { Given, Layer } from './layer.ts'
+import { NOTHING, type Given, type Layer } from './layer.ts'
 import { nearest } from './nearest.ts'
 import { SETTINGS } from './schema.ts'
 
@@ -9,10 +9,10 @@ export function readSettings(text: string, label: string): Layer {
   // Its prettier messages would quote the source, which may hold a password.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const [broken] = [...document.errors, ...document.warnings]
-  if (broken !== undefined) return { given: [], problems: [brokenProblem(broken, lines, text, label)], notes: [] }
+  if (broken !== undefined) return { ...NOTHING, problems: [brokenProblem(broken, lines, text, label)] }
   const reading = { document, lines, label, given: [], problems: [] }
   readNode(reading, '', document.contents)
-  return { given: reading.given, problems: reading.problems, notes: [] }
+  return { ...NOTHING, given: reading.given, problems: reading.problems }
 }
 
 interface Reading {
