@@ -8,6 +8,7 @@ import type { LatestStatus, Patience } from '../status/latest.ts'
 import { openObserved } from '../status/observed.ts'
 import type { Status } from '../status/read-status.ts'
 import { MINUTE, SECOND, type Clock } from '../time/clock.ts'
+import { durationText } from '../time/time-text.ts'
 import { collected, plain, probe, shown, type Routes } from './drawn-pages.ts'
 import { CONTENT_SECURITY_POLICY, pageOf } from './page/page.ts'
 import { openReadiness } from './readiness.ts'
@@ -81,7 +82,7 @@ export function openSite({ metrics, clock, without }: SiteOptions): Site {
   }
 }
 
-const UNANSWERED = `the database has not answered for ${LOOK.waitMs / SECOND} s`
+const UNANSWERED = `the database has not answered for ${durationText(LOOK.waitMs)}`
 
 /** As it was last known. */
 function unanswered(status: Status): Status {

@@ -1,7 +1,8 @@
 import { DatabaseError } from '../database/database-error.ts'
 import type { ApplyOutside, ApplyTransaction } from '../database/migrating.ts'
 import type { Transaction } from '../database/query.ts'
-import { formatDuration, SECOND } from '../time/clock.ts'
+import { SECOND } from '../time/clock.ts'
+import { durationText } from '../time/time-text.ts'
 import { buildIndexes } from './indexes/build-indexes.ts'
 import type { IndexStep } from './indexes/concurrent-indexes.ts'
 import { isRecorded, LEDGER, makeLedger, record } from './ledger.ts'
@@ -36,7 +37,7 @@ export async function applyFile(run: LockedRun, file: MigrationFile): Promise<Ap
       if (busy && signal.aborted) return 'stopped'
       const waitedMs = clock.monotonicMs() - began
       if (!busy || waitedMs + pauseMs > lockTimeoutMs) throw migrationFailure(file, error)
-      listener.blocked(file.path, `${error.message}; tried again in ${formatDuration(pauseMs)}`, waitedMs)
+      listener.blocked(file.path, `${error.message}; tried again in ${durationText(pauseMs)}`, waitedMs)
       await clock.sleep(pauseMs, signal)
       if (signal.aborted) return 'stopped'
     }

@@ -79,7 +79,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(told.events, ['blocked migrations/001_busy.sql', 'applied 1', 'current 1/1'])
       assert.match(
         told.messages[0] ?? '',
-        /lock timeout \[55P03\], held up by server process \d+ \(unnamed from 127\.0\.0\.1 as postgres, connected for [\d.]+ m?s, idle in transaction, in a transaction begun [\d.]+ m?s ago\); tried again in 500ms$/,
+        /lock timeout \[55P03\], held up by server process \d+ \(unnamed from 127\.0\.0\.1 as postgres, connected for [\d.]+ m?s, idle in transaction, in a transaction begun [\d.]+ m?s ago\); tried again in 500 ms$/,
       )
     })
 

@@ -1,6 +1,8 @@
 import { DatabaseError } from '../../database/database-error.ts'
 import type { Migratable, Relation } from '../../database/migrating.ts'
 import { counted, countText } from '../../number-text.ts'
+import { SECOND } from '../../time/clock.ts'
+import { durationText } from '../../time/time-text.ts'
 import { type Statement } from '../sql/statements.ts'
 import { keyword, nameOf } from '../sql/tokens.ts'
 
@@ -55,7 +57,7 @@ async function rowsOf(database: Migratable, table: string): Promise<number> {
 function warning(table: string, rows: number, builds: readonly IndexBuild[]): string {
   const seconds = Math.max(1, Math.round((rows / 1_000_000) * builds.length * SECONDS_PER_MILLION_ROWS))
   return (
-    `${table} has about ${countText(rows)} rows and gets ${counted(builds.length, 'index', 'indexes')}: writing to it may have to wait about ${seconds} s ` +
+    `${table} has about ${countText(rows)} rows and gets ${counted(builds.length, 'index', 'indexes')}: writing to it may have to wait about ${durationText(seconds * SECOND)} ` +
     `(an estimate, at ${SECONDS_PER_MILLION_ROWS} s for a million rows and index)`
   )
 }
