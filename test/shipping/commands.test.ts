@@ -64,7 +64,9 @@ const ITSELF = 'the tests would start themselves'
 const CHANGES_CHECKOUT = 'it would change the checkout that the tests run in'
 
 const RULES: readonly Rule[] = [
-  { like: /^npm start --(?: (.+))?$/, check: (command) => onSqlite(command) },
+  { like: /^npm start --(?! status --check)(?: (.+))?$/, check: (command) => onSqlite(command) },
+  // What it is asked about has to be well.
+  { like: /^npm start -- status --check$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
   {
     like: /^export DATABASE_URL=(\S+)$/,
     instead: 'it sets the database of those that follow',
@@ -89,7 +91,7 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    like: /^npm run (?:check|format|docs(?::terminal)?)$/,
+    like: /^npm run (?:check|format|docs(?::terminal|:shapes)?)$/,
     instead: `${CHANGES_CHECKOUT}; ${tests.ci} runs what they check`,
     check: async (command) => scriptsNamed(command),
   },
