@@ -65,7 +65,7 @@ export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
-/** What went wrong, in words. Whoever else wrote them, a driver or the system, gives no password away and brings no lines of its own. */
+/** What went wrong, in words. Texts of a driver or of the system are stripped of credentials and reduced to one line. */
 export function messageOf(error: unknown): string {
   if (error instanceof MaintenanceError) return error.message
   return foreignText(error instanceof Error ? error.message : String(error))

@@ -37,7 +37,7 @@ export interface ArchiveOptions {
   readonly database: Database
   /** Absolute. */
   readonly directory: string
-  /** Who this process is. */
+  /** The uid of this process. */
   readonly uid: number | undefined
   /** See `draftsOf`. */
   readonly drafts: string

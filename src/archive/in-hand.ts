@@ -30,7 +30,7 @@ export async function judgeInHand(folder: ArchiveFolder, state: ArchiveState): P
   const misplaced = [...misplacedIn(step, state)]
   const problems: string[] = []
   const shelf = folder.inHand(step.drafts)
-  // Who is cut off while the files are taken away has taken some.
+  // An interrupted discard has removed some of the files already.
   const mustBeThere = someAreGone(state) || step.files.every(({ rows }) => rows === 0)
   for (const path of step.files.flatMap(pathsOf))
     if (await folder.isTaken(path, step.drafts))

@@ -3,7 +3,7 @@ import { listenForSignals } from '../shutdown.ts'
 import { WORKER } from './commands.ts'
 import { parseCommand } from './parse.ts'
 
-/** Does what the command line says and answers with the exit code. Rejects with usage and configuration errors only. */
+/** Does what the command line says and returns the exit code. Rejects with usage and configuration errors only. */
 export async function run(host: Host): Promise<number> {
   const parsed = parseCommand(host.arguments)
   switch (parsed.kind) {

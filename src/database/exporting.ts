@@ -54,7 +54,7 @@ export interface ExportedRows extends ExpiredRows {
 export interface ExportedSlice extends Slice {
   /** Its rows that have expired, now, as they are stored: a few megabytes at a time, without a lock. Rejects with what `take` rejects with. */
   read(take: (rows: StoredRows) => Promise<void>): Promise<void>
-  /** `remove`, which answers with the digests of the deleted rows as they were when they were deleted. */
+  /** `remove`, which returns the digests of the deleted rows as they were when they were deleted. */
   removeRead(tx: Transaction): Promise<DigestedTally>
 }
 

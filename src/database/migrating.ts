@@ -9,7 +9,7 @@ export interface Migratable {
   relations(): Promise<ReadonlyMap<string, Relation>>
   /** Rows by the planner's or a bounded count: for the warning before a long index build. */
   approximateRows(table: string): Promise<number>
-  /** `invalid`: a build outside a transaction was interrupted. An index that is being built at this moment counts as valid: whoever needs it waits for it. */
+  /** `invalid`: a build outside a transaction was interrupted. An index that is being built right now counts as valid: a statement that needs it waits. */
   indexState(name: string): Promise<'missing' | 'valid' | 'invalid'>
   /** Whether a pooler stands between: then nothing that outlasts a transaction may be relied on. */
   pooled(): Promise<boolean>

@@ -9,7 +9,7 @@ export interface Bounds {
 
 /**
  * Connections in one state, no more than a number and none for longer than a time. A newcomer always gets in, and the one that has been there
- * longest goes: whoever wants to keep others out has to come anew all the time, and still keeps nobody out whose request comes at once.
+ * longest goes: an attacker has to reconnect all the time, and still keeps out nobody whose request arrives at once.
  */
 export class BoundedConnections {
   readonly #bounds: Bounds

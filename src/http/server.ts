@@ -114,11 +114,11 @@ function accept(socket: Socket, { waiting, sending }: Connections, parser: HttpP
     waiting.delete(socket)
     sending.delete(socket)
   })
-  // Who has asked may close its side and is still answered.
+  // A client may close its side after the request, and still gets the answer.
   socket.once('end', () => {
     if (request?.complete !== true) socket.destroy()
   })
-  // Who is silent costs no parser.
+  // A silent client costs no parser.
   socket.once('data', (first) => {
     request = new SingleRequest(socket, first)
     parser.emit('connection', request)

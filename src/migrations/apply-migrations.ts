@@ -13,7 +13,7 @@ import { refuseOtherShapes } from './shapes/shapes.ts'
 type Applied = (migration: AppliedMigration) => void
 
 /**
- * Applies what is pending, each file once however many workers start together, and answers with what this one applied. An up-to-date database
+ * Applies what is pending, each file once however many workers start together, and returns what this one applied. An up-to-date database
  * is one look for the ledger and one SELECT. Rejects with `MIGRATION_REFUSED` or `MIGRATION_FAILED`, or with the `DatabaseError` of what stood in the
  * way; the database is then where the last good file left it.
  */

@@ -16,7 +16,7 @@ import { withRetry } from './with-retry.ts'
 export interface ArchivedRun extends AsyncDisposable {
   /** The run's rows, in the archive before they are handed out. */
   readonly rows: Slices
-  /** After the last batch: brings the archive to its end, and removes what has expired in it. Answers with why nothing may be removed. */
+  /** After the last batch: brings the archive to its end, and removes what has expired in it. Returns why nothing may be removed. */
   readonly finish: () => Promise<MaintenanceError | undefined>
   /** What it came to, and how far the archive is behind by then. */
   readonly archived: () => Promise<ArchivedByRun>
@@ -123,7 +123,7 @@ export async function openArchiving(
     [Symbol.asyncDispose]: () => archive.dropDraft(),
     async archived() {
       const { verification } = await readSummary(database, database.named(ARCHIVES), job.table)
-      // Who is told to stop does not count rows.
+      // While shutting down no rows are counted.
       const lagMs = stopping.aborted ? undefined : lagOf(await expired.estimate(), cutoff)
       const removed = (await retention?.removedBy(database, id)) ?? NO_GROWTH
       return { ...(await archive.record.ofRun(database, id)), removed, lagMs, verification }

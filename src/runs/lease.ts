@@ -72,7 +72,7 @@ export async function releaseLease(tx: Transaction, table: string, { job, holder
   await tx.query(`UPDATE ${table} SET expires_at = 0 WHERE job = $1 AND holder = $2 AND fence = $3`, [job, holder, fence])
 }
 
-/** Who has the job at this moment. */
+/** The worker that holds the job's lease right now. */
 export async function holderOf(query: Query, table: string, job: string, now: EpochMs): Promise<string | undefined> {
   const { rows } = await query.query<{ holder: string }>(
     `SELECT ${boundedText('holder')} AS holder FROM ${table} WHERE job = $1 AND expires_at > $2 AND expires_at <= $3`,

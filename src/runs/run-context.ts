@@ -60,7 +60,7 @@ export interface RunContext {
 export interface ArchiveTarget {
   /** Absolute. */
   readonly directory: string
-  /** Who this process is. */
+  /** The uid of this process. */
   readonly uid: number | undefined
   /** How long a file is kept, from the time of its rows; `undefined`: for ever. */
   readonly keptMs: number | undefined

@@ -31,7 +31,7 @@ export interface FinishedRun {
 }
 
 /**
- * Answers with the run's number. A claim may have waited for the run before to let go of the lease: then it began when that ended, not when its
+ * Returns the run's number. A claim may have waited for the run before to let go of the lease: then it began when that ended, not when its
  * transaction did. An end far in the future was written under a clock that was set back since.
  */
 export async function openRun(tx: Transaction, table: string, { job, trigger, worker, version }: OpenedRun): Promise<number> {
@@ -47,7 +47,7 @@ export async function openRun(tx: Transaction, table: string, { job, trigger, wo
   return row.id
 }
 
-/** For whoever holds the lease now: a run of the job that is still open has lost its worker. */
+/** Called by the holder of the lease: a run of the job that is still open has lost its worker. */
 export async function closeDeadRuns(tx: Transaction, table: string, job: string, worker: string): Promise<void> {
   await tx.query(
     `UPDATE ${table} SET outcome = 'interrupted', finished_at = $1, error = 'worker ' || ${boundedText('worker')} || ' went away during the run; closed by ' || $2

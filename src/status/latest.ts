@@ -15,7 +15,7 @@ export interface LatestStatus {
 export interface Patience {
   readonly freshMs: number
   readonly waitMs: number
-  /** One that is older is the answer still, and behind it the next one is read: whoever looks again soon need not wait for it. */
+  /** An older one is still the answer, while the next one is read in the background for later requests. */
   readonly renewMs?: number
 }
 

@@ -17,7 +17,7 @@ export interface Chain {
   readonly unvouched: readonly Found[]
   /** What links name and is not as it was. */
   readonly problems: readonly string[]
-  /** What no link names: whoever put it there, it is no part of the archive. */
+  /** Files that no link names: they are no part of the archive. */
   readonly strays: readonly string[]
 }
 
@@ -35,7 +35,7 @@ export async function readChain(folder: ArchiveFolder, paths: readonly ArchivePa
   const problems: string[] = []
   const left = new Map(found)
   let vouched = true
-  /** Answers with the link where it is whole. */
+  /** Returns the link where it is whole. */
   const take = (link: Link): Found | undefined => {
     const next = left.get(link.manifest)
     left.delete(link.manifest)

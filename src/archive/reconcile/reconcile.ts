@@ -31,7 +31,7 @@ import { beginStep, type Planned, type Reconciled } from './reconciled-step.ts'
  *        ▼  one transaction: the step in hand, in the place of the one that the database had
  *   settle: files to their places, what is set aside to `reconciled/`, head = that manifest
  *
- * No file is deleted. Cut off before the transaction nothing has changed; behind it, whoever comes next, a purge or this, brings the step to its end.
+ * No file is deleted. If it is interrupted before the transaction, nothing has changed; after it, the next purge or reconcile completes the step.
  */
 
 export interface Reconciliation {
@@ -56,7 +56,7 @@ export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun:
   if (onlyCopies.length > 0 && !dryRun) await publishWaiting(folder, state)
   const ahead = await readAhead(folder, state, source, stopping)
   if (ahead.position === state.position && onlyCopies.length === 0 && !inHand.isForged && !hasUnknown(ahead, state)) {
-    // What a run, or this, has left in hand is settled by whoever comes first.
+    // Files that a run or an earlier reconcile left in hand are settled first.
     if (state.step?.reconciled !== undefined && !dryRun) await settle(archive)
     return { files: [], otherLinks: 0, missing: [], dropsStep: false }
   }

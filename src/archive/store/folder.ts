@@ -55,7 +55,7 @@ export class ArchiveFolder {
     })
   }
 
-  /** What whoever opens the archive says once; `undefined`: nothing. */
+  /** A warning to log when the archive is opened; `undefined`: none. */
   async warning(): Promise<string | undefined> {
     const stats = await stat(this.root).catch(() => undefined)
     if (stats === undefined || !writableByAll(stats)) return undefined
@@ -183,7 +183,7 @@ export class ArchiveFolder {
     })
   }
 
-  /** Every file of the table that is in its place, the oldest days first, a day at a time. Rejects where something else lies among them. */
+  /** Every published file of the table, the oldest days first, a day at a time. Rejects if anything else lies among them. */
   async *files(): AsyncGenerator<ArchivePath> {
     try {
       for await (const each of walk(this.#tree, this.table)) {

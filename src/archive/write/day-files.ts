@@ -141,7 +141,7 @@ export class DayFiles {
     if (oldest === undefined || started.length <= MOST_STARTED) return
     await this.#ending
     this.#ending = this.#end(oldest[0])
-    // Told to whoever waits for it; until then it must not end the process.
+    // Reported where it is awaited; an unhandled rejection must not end the process before.
     this.#ending.catch(() => undefined)
   }
 

@@ -14,7 +14,7 @@ export async function mustBeInPlace(folder: ArchiveFolder, step: Step, confirmLe
   try {
     await compare(folder, step)
   } catch (error) {
-    // Who was stopped past its lease is told of that: another worker has taken these files for discarded.
+    // If we were suspended past the lease, say that instead: another worker has discarded these files.
     await confirmLease()
     throw error
   }

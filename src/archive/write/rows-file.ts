@@ -168,7 +168,7 @@ export class RowsWriter {
         await writeAll(handle, chunk)
       }
     })
-    // Told to whoever writes or finishes; until then it must not end the process.
+    // Reported by the next write or by finishing; an unhandled rejection must not end the process before.
     piped.catch(() => undefined)
     return (this.#sink = { handle, compress, piped })
   }

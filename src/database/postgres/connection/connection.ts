@@ -8,7 +8,7 @@ import { connectPatiently, tellingOnce, type FailedTry, type Target } from './co
 import type { Driver, DriverResult } from './driver.ts'
 
 export interface TransactionStyle {
-  /** Statements without values; the last answers with the time as `now`. */
+  /** Statements without values; the last returns the time as `now`. */
   readonly begin: string
   /** How long one statement may take before the link is held for dead; 0: as long as it likes. */
   readonly answerMs: number

@@ -49,7 +49,7 @@ export class CopyReader {
     await this.#handOver()
   }
 
-  /** Answers with how far it got. */
+  /** Returns how far it got. */
   async #rows(bytes: Buffer): Promise<number> {
     let at = 0
     if (!this.#begun && bytes.length >= HEADER_BYTES) {

@@ -34,7 +34,7 @@ export async function approximateRows(query: Query, schema: string, table: strin
   return plannedRows(query, `SELECT FROM ${qualified(schema, table)}`)
 }
 
-/** Who may not see how far another role's build is sees no build: then an index that is not finished is invalid. */
+/** A role that may not see another role's progress sees no build, and takes an unfinished index for invalid. */
 export async function indexState(query: Query, schema: string, name: string): Promise<'missing' | 'valid' | 'invalid'> {
   const { rows } = await query.query<{ valid: boolean }>(
     `SELECT coalesce(i.indisvalid AND i.indisready AND i.indislive, true)

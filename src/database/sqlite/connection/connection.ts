@@ -108,7 +108,7 @@ export class Connection {
     })
   }
 
-  /** With values bound as what they are: a bigint is INTEGER, a number REAL. Answers with how many rows it found or changed. */
+  /** With values bound as what they are: a bigint is INTEGER, a number REAL. Returns how many rows it found or changed. */
   exactly(sql: string, values: readonly (bigint | number | string | Uint8Array | null)[]): number {
     return this.#guarded(() => {
       const statement = this.#kept(sql, () => this.#database.prepare(sql))

@@ -133,7 +133,7 @@ export class RowReader implements Lengths {
     return this.#connection.run<{ id: string | null }>(sql, [rowid]).rows[0]?.id ?? ''
   }
 
-  /** Until `each` answers false; `inOrder`: of the numbers. Answers with how many of these were dealt with. */
+  /** Until `each` answers false; `inOrder`: of the numbers. Returns how many of these were dealt with. */
   #walk(
     rowids: readonly (number | bigint)[],
     cutoff: Cutoff,
@@ -203,7 +203,7 @@ export class RowReader implements Lengths {
     return bytes === undefined || Buffer.from(text).equals(bytes) ? text : new TextBytes(bytes)
   }
 
-  /** Answers with the digest of what it wrote. */
+  /** Returns the digest of what it wrote. */
   #write(line: string): string {
     const { buffer } = this.#block
     buffer.reserve(MOST_UTF8 * line.length)
