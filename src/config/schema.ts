@@ -9,7 +9,7 @@ interface Leaf extends Limits {
   readonly format: FormatName
   readonly default: string | number | boolean | null
   readonly env: string
-  /** Never shown. */
+  /** Shown without its secrets only; today that is the database URL alone. */
   readonly sensitive?: boolean
   /** May be null in a file: not set. */
   readonly nullable?: boolean

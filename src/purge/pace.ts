@@ -29,7 +29,6 @@ const SHRINK = 0.1
 /** This many failures in a row at the smallest size end the job. */
 export const FAILURES_TO_GIVE_UP = 5
 const BACKOFF_MS = 100
-const LONGEST_BACKOFF_MS = 5 * SECOND
 
 /** A run begins politely until it knows that it is alone. */
 export function firstPace(pacing: Pacing, pressure: Pressure, atMs: number): Pace {
@@ -52,13 +51,13 @@ export function paceAfterBatch(pace: Pace, pacing: Pacing, batch: Batch, pressur
   }
 }
 
-/** After a batch that met a lock or lost its connection: smaller, after a pause that doubles; `undefined`: give up. */
+/** After a batch that met a lock or lost its connection: smaller, after a pause, which doubles at the smallest size; `undefined`: give up. */
 export function paceAfterFailure(pace: Pace, pacing: Pacing, atMs: number): Step | undefined {
   const failures = pace.rows <= pacing.leastRows ? pace.failures + 1 : 0
   if (failures >= FAILURES_TO_GIVE_UP) return undefined
   return {
     pace: { rows: within(pacing, pace.rows / 2), politeUntilMs: atMs + POLITE_MS, failures },
-    pauseMs: Math.min(BACKOFF_MS * 2 ** failures, LONGEST_BACKOFF_MS),
+    pauseMs: BACKOFF_MS * 2 ** failures,
   }
 }
 

@@ -26,7 +26,7 @@ const MOST_REVISITED = 1_000
 
 /**
  * The one loop: next slice, dispose, report, pause, until no slice is left or `stopping` aborts. If a row cannot be deleted, its slice is halved
- * until that row is alone, and it is skipped. Transient errors are retried with a smaller slice, as the pacer says. Slices with locked rows get one
+ * until that row is alone, and it is skipped. Transient errors are retried as the pacer says: a deleting one takes a smaller slice. Slices with locked rows get one
  * more try at the end. Rejects when the pacer gives up or too many rows are refused; by then `report` has seen everything that was done.
  */
 export async function purge(rows: Slices, dispose: Dispose, pacer: Pacer, report: Report, stopping: AbortSignal): Promise<void> {

@@ -83,7 +83,7 @@ export interface Precedent {
 /**
  * `undefined`: no run of the job was ever allowed to delete. By the order in which runs were opened, not by their times, which a wrong clock may have given. A run
  * that was stopped since is one end of a gap: what is written after it does not fill that gap.
- * The time before is told by max, which has a form for exactly this type; lag has one for any, and somebody's own for this type would fit better.
+ * The time before comes from max, which is built in for exactly this type; of lag, which takes any type, somebody could make one that fits better.
  */
 export async function precedentOf(query: Query, table: string, job: string, now: EpochMs, apartMs: number): Promise<Precedent | undefined> {
   const { rows } = await query.query<{ id: number; retention: number }>(
@@ -139,7 +139,7 @@ export interface RunCounts {
   readonly batches: number
 }
 
-/** A run that was closed by another worker keeps the end it was given, and gets the reason. */
+/** A run that was closed by another worker keeps the time at which that was done. */
 export async function finishRun(tx: Transaction, table: string, id: number, finished: FinishedRun): Promise<RunCounts | undefined> {
   const { outcome, cutoff, undated, unreadable, locked, error } = finished
   const { rows } = await tx.query<{ rows_deleted: number; batches: number }>(

@@ -18,7 +18,7 @@ export interface JobPlan {
   readonly enabled: boolean
   /** Cron expression. */
   readonly schedule: string
-  /** `undefined`: the job has no retention, or goes by the catalogue's. */
+  /** `undefined`: the job has none. */
   readonly retentionMs: number | undefined
 }
 

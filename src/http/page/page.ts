@@ -21,7 +21,7 @@ export const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** A page for people: everything in it is in `status --json` too. Works without scripts and has none. */
+/** A page for people: everything in it is in `/status` too. Works without scripts and has none. */
 export function pageOf(status: Status): string {
   const { database, version } = status
   const { engine, name, sizeBytes } = database

@@ -1,7 +1,7 @@
 import { isBad } from '../../runs/result.ts'
 import { html, type Html, type Part } from './html.ts'
 
-/** An error may be as long as its author liked; all of it is in /status and in the log. */
+/** An error may be very long: what is on record of it is in /status, and all of it in the log. */
 const LONGEST = 200
 
 export function cut(text: string): string {

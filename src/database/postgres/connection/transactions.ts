@@ -3,7 +3,7 @@ import { EQ, millisecondsOf, NE } from '../exact.ts'
 import { literal, quoted } from '../identifiers.ts'
 import type { TransactionStyle } from './connection.ts'
 
-/** The gateway holds row locks for milliseconds; a row that is locked for longer is skipped, and nobody waits for us longer than this. */
+/** How long we wait for a lock. The gateway holds row locks for milliseconds; a row that is locked for longer is skipped. */
 export const LOCK_MS = 100
 /** A batch takes tens of milliseconds; a plan that went wrong must not hold rows for long. */
 const STATEMENT_MS = 5 * SECOND

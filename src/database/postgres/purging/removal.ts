@@ -5,7 +5,7 @@ import type { Transaction } from '../../query.ts'
 import { stateOf } from '../postgres-errors.ts'
 import { countSql, deleteFreeSql, deleteSql, deleteDigestedSql, type Condition, type TimedTable } from './slice-sql.ts'
 
-/** After a batch that met a held row the next ones pass over held rows from the start, until one meets none: waiting holds rows too. */
+/** After a batch that met a held row the next ones skip held rows from the start, until one meets none: waiting holds rows too. */
 export interface LockBackoff {
   held: boolean
 }
@@ -44,7 +44,8 @@ interface FreedRow extends RemovedRow {
 
 /**
  * Deletes what the condition says, in the caller's transaction. A row that somebody holds is waited for no longer than the lock timeout; then
- * the free rows are deleted and the held ones counted. Rejects with `row-refused` where a trigger or rule keeps rows in silence.
+ * the free rows are deleted and the held ones counted, or, without the right to lock rows (UPDATE), the whole batch is left. Rejects with
+ * `row-refused` if a trigger or rule keeps rows without an error.
  */
 export async function removeRows(
   tx: Transaction,

@@ -3,7 +3,9 @@ import { EQ, GE, GT, LE, LT, millisecondsOf, MODULO, textOf } from '../exact.ts'
 import { literal } from '../identifiers.ts'
 import { asText, type TimeType } from '../times.ts'
 
-/** The statements of the purge. Each compares the bare column, so that the index on it serves; tests explain these very texts. */
+/**
+ * A table as the statements of the purge name it. They compare the bare column, so that the index on it serves; tests explain these very texts.
+ */
 export interface TimedTable {
   /** Qualified and quoted. */
   readonly table: string
@@ -106,8 +108,8 @@ export function countSql({ table }: TimedTable, condition: Condition): string {
 }
 
 /**
- * The same by the hour hand: readings, in milliseconds since 1970 as if they were UTC, each with how many rows. `utc` says that readings are UTC, so
- * that whole days will do.
+ * The same by time: times without their zone, in milliseconds since 1970 as if they were UTC, each with how many rows. They are truncated to the day if
+ * they are UTC (`utc`), otherwise to the minute.
  */
 export function countByTimeSql({ table, column, type }: TimedTable, utc: boolean, condition: Condition): string {
   const reading = type === 'timestamptz' ? `t.${column} AT TIME ZONE 'UTC'::pg_catalog.text` : `t.${column}`

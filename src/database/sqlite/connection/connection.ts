@@ -122,7 +122,7 @@ export class Connection {
     this.#guarded(() => this.#database.exec(sql))
   }
 
-  /** Does `attempt` again while somebody else's lock is in its way; each time nothing of it must remain. */
+  /** Repeats `attempt` while somebody else's lock is in its way; it must be safe to repeat. */
   async patiently<T>(attempt: () => T, { limitMs, signal, waiting }: Patience): Promise<T> {
     const began = this.clock.monotonicMs()
     for (;;) {

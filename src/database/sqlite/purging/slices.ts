@@ -60,7 +60,7 @@ const PLAIN: SliceKind<RowSlice> = { lengths: undefined, slice: (options) => new
  * whenever their length matters, each is read and judged again first (`RowSlice`).
  *
  * Walks the index forwards through every range where an expired row can lie, and takes the rows that have expired. What it passes over
- * because it is no time is counted on the way, so that a run reads no row twice.
+ * because it is no time is counted on the way, so that the census need not read these rows again.
  */
 export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements ExpiredRows {
   protected readonly session: SqliteSession

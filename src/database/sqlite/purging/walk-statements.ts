@@ -30,9 +30,8 @@ export interface Statements {
 }
 
 /**
- * No statistic, however old, can turn one of them into a scan: `INDEXED BY` fails where the index is gone, `CROSS JOIN` keeps the order. Only of
- * the one that removes many rows statistics from when the table was small make one: `isSearch` tells, and then rows are removed one by one, which takes a
- * fifth longer.
+ * No statistics, however old, can turn one of them into a scan: `INDEXED BY` fails if the index is gone, `CROSS JOIN` keeps the order. (The DELETE in
+ * `removal.ts` can become one, and is then replaced.)
  *
  * Rows come in index order, forwards in time: those of one time are in the order of their numbers, which in a descending index, walked
  * backwards, descends. Text is bound through a CAST, so that bytes that are no UTF-8 can be bound too.
