@@ -44,13 +44,15 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   const warn = (message: string): void => listener.jobWarning(job.name, message)
   const cutoff = cutoffOf(retentionMs, run.now)
   account.cutoff = cutoff
-  const inspection = await database.inspect(job)
+  // Batches are retried by the pacer; what comes before and after them only reads, and is retried here.
+  const retried = <T>(work: () => Promise<T>): Promise<T> => withRetry({ database, clock, stopping }, work)
+  const inspection = await retried(() => database.inspect(job))
   if (inspection.kind === 'absent') return { outcome: 'skipped', reason: inspection.reason }
   for (const warning of inspection.warnings) warn(warning)
 
   const exported = exportedRowsOf(context, request, cutoff)
   const expired = exported ?? database.expired(job, cutoff)
-  await checkSafetyOrWarn(context, request, run, expired)
+  await retried(() => checkSafetyOrWarn(context, request, run, expired))
   if (stopping.aborted) return { outcome: 'interrupted' }
   run.accept(cutoff, retentionMs)
 
@@ -64,22 +66,22 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
     listener.jobBatch(job.name, { affected, total: account.progress.affected + affected, durationMs }),
   )
   const paused = (ms: number, reason: PauseReason): void => listener.jobPaused(job.name, ms, reason)
-  const pacer = await (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused)
+  const pacer = await retried(() => (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused))
   await purge(archiving?.rows ?? expired, told, pacer, (progress) => void (account.progress = progress), stopping)
   const archiveStop = await archiving?.finish()
   if (account.progress.affected > 0) await database.afterBatch(true)
   if (stopping.aborted) return { outcome: 'interrupted' }
 
-  const census = await expired.census(dryRun)
+  const census = await retried(() => expired.census(dryRun))
   account.census = census
   if (census.unreadable > 0) warn(unreadableWarning(job, census))
-  const tooLarge = await exported?.tooLarge()
+  const tooLarge = exported === undefined ? undefined : await retried(() => exported.tooLarge())
   account.tooLarge = tooLarge?.rows ?? 0
   if (tooLarge !== undefined && tooLarge.rows > 0) warn(tooLargeSentence(job.table, tooLarge))
   // The job with a retention prunes the record of runs as well.
   if (context.recorded && !dryRun && retentionMs !== undefined) {
     const runs = database.named(RUNS)
-    await withRetry({ database, clock, stopping }, () => run.underLease((tx) => deleteOldRuns(tx, runs, run.now - HISTORY_MS)))
+    await retried(() => run.underLease((tx) => deleteOldRuns(tx, runs, run.now - HISTORY_MS)))
   }
   if (stopping.aborted) return { outcome: 'interrupted' }
   const refused = refusedRows(job, account.progress)

@@ -107,3 +107,25 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([...skipped.starts, ...skipped.batches, ...skipped.pauses], [])
   })
 }
+
+for (const what of ['inspect', 'pressure'] as const)
+  test(`sqlite: a connection that is lost in \`${what}\` costs a run nothing`, async () => {
+    const engine = BOTH_ENGINES[0]!
+    await using fixture = await migrated(engine)
+    await expiredSessions(fixture.outside, engine, 20)
+    let calls = 0
+    const breaking = new Proxy(fixture.database, {
+      get(target, name) {
+        const verb: unknown = Reflect.get(target, name)
+        if (name !== what || typeof verb !== 'function') return verb
+        return (...given: unknown[]) => {
+          calls += 1
+          if (calls === 1) return Promise.reject(new DatabaseError('lost', 'the link is gone'))
+          return Reflect.apply(verb, target, given) as unknown
+        }
+      },
+    })
+    const { outcome, deleted, error } = await run(breaking)
+    assert.deepEqual([outcome, deleted, error], ['succeeded', 20, undefined])
+    assert.ok(calls > 1)
+  })
