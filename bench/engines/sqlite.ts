@@ -1,6 +1,6 @@
 import BetterSqlite3 from 'better-sqlite3'
 import { constants } from 'node:fs'
-import { copyFile, open, rm, stat } from 'node:fs/promises'
+import { copyFile, open, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { auditRow, COLUMNS, RETENTION_MS, stored, valuesOf, writtenAt } from '../audit-rows.ts'
@@ -61,6 +61,8 @@ const ROWS_A_TRANSACTION = 50_000
 
 async function filled(file: string, rows: number, tell: (step: string) => void): Promise<string> {
   tell(`making a database of ${rows.toLocaleString('en')} rows`)
+  // An empty file is consent to make a database beside others of nearly its name.
+  await writeFile(file, '')
   await migrated(`sqlite:///${file}`)
   const database = new BetterSqlite3(file)
   try {
