@@ -6,7 +6,7 @@ import type { View } from '../observe/view.ts'
 import type { Program } from '../program.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
 import type { Accepted } from '../purge/safety.ts'
-import type { RunResult } from '../runs/result.ts'
+import { NOTHING_DONE, type RunResult } from '../runs/result.ts'
 import { runJob } from '../runs/run-job.ts'
 import { SECOND } from '../time/clock.ts'
 import { applyMigrations, tellPending } from './migrate.ts'
@@ -64,25 +64,13 @@ async function estimated({ database }: Program, { job, retentionMs }: JobSetting
 
 function disabled({ job }: JobSettings, dryRun: boolean): RunResult {
   return {
+    ...NOTHING_DONE,
     job: job.name,
     trigger: 'run-now',
     dryRun,
     outcome: 'skipped',
     reason: `jobs.${job.settings}.enabled is false`,
-    error: undefined,
-    recorded: false,
-    exitCode: 0,
-    deleted: 0,
     expired: dryRun ? 0 : undefined,
-    expiredByDay: undefined,
-    batches: 0,
-    undated: 0,
-    unreadable: 0,
-    locked: 0,
-    tooLarge: 0,
-    cutoff: undefined,
-    archived: undefined,
-    durationMs: 0,
   }
 }
 

@@ -62,12 +62,12 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
       ? undefined
       : await openArchiving({ ...context, archive }, request, run, cutoff, exported)
   account.archived = archiving?.archived
-  const told = timed(disposeOf(request, run, account), clock, ({ affected }, durationMs) =>
+  const dispose = timed(disposeOf(request, run, account), clock, ({ affected }, durationMs) =>
     listener.jobBatch(job.name, { affected, total: account.progress.affected + affected, durationMs }),
   )
   const paused = (ms: number, reason: PauseReason): void => listener.jobPaused(job.name, ms, reason)
   const pacer = await retried(() => (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused))
-  await purge(archiving?.rows ?? expired, told, pacer, (progress) => void (account.progress = progress), stopping)
+  await purge(archiving?.rows ?? expired, dispose, pacer, (progress) => void (account.progress = progress), stopping)
   const archiveStop = await archiving?.finish()
   if (account.progress.affected > 0) await database.afterBatch(true)
   if (stopping.aborted) return { outcome: 'interrupted' }

@@ -42,6 +42,24 @@ export interface RunResult {
   readonly durationMs: number
 }
 
+/** Of a run that did nothing. */
+export const NOTHING_DONE = {
+  error: undefined,
+  recorded: false,
+  exitCode: 0,
+  deleted: 0,
+  expired: undefined,
+  expiredByDay: undefined,
+  batches: 0,
+  undated: 0,
+  unreadable: 0,
+  locked: 0,
+  tooLarge: 0,
+  cutoff: undefined,
+  archived: undefined,
+  durationMs: 0,
+} as const satisfies Partial<RunResult>
+
 export interface ArchivedByRun extends Growth {
   /** What left the archive, its time having come. */
   readonly removed: Growth

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { JOBS } from '../../src/catalogue.ts'
 import { METRICS } from '../../src/observe/metric-definitions.ts'
 import { openMetrics, type Metrics } from '../../src/observe/metrics.ts'
-import type { RunResult } from '../../src/runs/result.ts'
+import { NOTHING_DONE, type RunResult } from '../../src/runs/result.ts'
 import type { ArchiveStatus } from '../../src/status/archive-status.ts'
 import type { Status } from '../../src/status/read-status.ts'
 import { hostClock } from '../../src/time/clock.ts'
@@ -20,24 +20,14 @@ function opened(clock = { ...hostClock(), now: () => NOW }, archiving: readonly 
 }
 
 const RESULT: RunResult = {
+  ...NOTHING_DONE,
   job: JOB,
   trigger: 'schedule',
   dryRun: false,
   outcome: 'succeeded',
   reason: undefined,
-  error: undefined,
   recorded: true,
-  exitCode: 0,
-  deleted: 0,
-  expired: undefined,
-  expiredByDay: undefined,
-  batches: 0,
-  undated: 0,
-  unreadable: 0,
-  locked: 0,
-  tooLarge: 0,
   cutoff: NOW,
-  archived: undefined,
   durationMs: 40,
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { JOBS } from '../../src/catalogue.ts'
 import type { PastRun } from '../../src/runs/past-runs.ts'
-import type { RunResult } from '../../src/runs/result.ts'
+import { NOTHING_DONE, type RunResult } from '../../src/runs/result.ts'
 import { findingsOf, type Finding } from '../../src/status/findings.ts'
 import type { JobStatus } from '../../src/status/job-status.ts'
 import { openObserved } from '../../src/status/observed.ts'
@@ -105,24 +105,14 @@ test('of what a process saw fail it keeps the last failure of a job that the dat
   const clock = { ...hostClock(), now: () => 5 }
   const observed = openObserved(clock)
   const result: RunResult = {
+    ...NOTHING_DONE,
     job: 'a',
     trigger: 'schedule',
     dryRun: false,
     outcome: 'failed',
     reason: undefined,
     error: new Error('x'),
-    recorded: false,
     exitCode: 1,
-    deleted: 0,
-    expired: undefined,
-    expiredByDay: undefined,
-    batches: 0,
-    undated: 0,
-    unreadable: 0,
-    locked: 0,
-    tooLarge: 0,
-    cutoff: undefined,
-    archived: undefined,
     durationMs: 1,
   }
   observed.listener.jobFinished(result)
