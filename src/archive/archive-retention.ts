@@ -7,7 +7,7 @@ import type { Link } from './format.ts'
 import { firstKeptDay, holdingsOf, oldestDay, type Dated } from './holdings.ts'
 import { RunCounts } from './run-counts.ts'
 import type { Growth } from './step.ts'
-import type { ArchiveFolder } from './store/folder.ts'
+import type { Store } from './store/store.ts'
 
 /** Made by migration 006. */
 export const RETENTIONS = 'maintenance_archive_retention'
@@ -24,7 +24,7 @@ export interface AcceptedRetention {
 export interface Expiry {
   readonly job: string
   readonly table: string
-  readonly folder: ArchiveFolder
+  readonly store: Store
   /** The newest link of its chain. */
   readonly head: Link | null
   readonly now: EpochMs
@@ -45,7 +45,7 @@ export type Verdict =
  * too, so that neither a second worker's settings nor many small steps take more. Such a retention does not become the accepted one by itself.
  */
 export async function judgeExpiry(expiry: Expiry): Promise<Verdict> {
-  const { folder, head, now, keptMs, accepted, table, job, shorter } = expiry
+  const { store, head, now, keptMs, accepted, table, job, shorter } = expiry
   if (accepted !== undefined && !isShorter(keptMs, accepted.keptMs)) {
     return {
       kind: 'remove',
@@ -53,14 +53,14 @@ export async function judgeExpiry(expiry: Expiry): Promise<Verdict> {
     }
   }
   if (accepted !== undefined && shorter) return { kind: 'remove', accept: startOf(keptMs, now) }
-  const oldest = await oldestDay(folder)
+  const oldest = await oldestDay(store)
   const before = keptMs === undefined ? undefined : firstKeptDay(now, keptMs)
   const believed = accepted === undefined ? undefined : believable(accepted, oldest, now)
   const accept =
     accepted === undefined ? firstOf(oldest, keptMs, now) : believed!.completeFrom === accepted.completeFrom ? undefined : believed
   if (shorter || oldest === undefined || before === undefined || oldest >= before) return { kind: 'remove', accept }
 
-  const { there, gone } = await holdingsOf(folder, head)
+  const { there, gone } = await holdingsOf(store, head)
   // Without a record nobody knows by what the files went that are gone.
   const from = believed === undefined ? oldest : formatDay(completeSince(believed, now))
   const ofDays = (files: readonly Dated[], until = '~'): number => files.filter(({ day }) => day >= from && day < until).length

@@ -6,9 +6,10 @@ import type { Transaction } from '../database/query.ts'
 import type { EpochMs } from '../time/clock.ts'
 import type { Source } from './format.ts'
 import { ArchiveRecord, type ArchiveState } from './state.ts'
-import { pathsOf, type Step } from './step.ts'
-import { ArchiveFolder } from './store/folder.ts'
+import { NO_STEP, pathsOf, type Step } from './step.ts'
+import { FolderStore } from './store/folder-store.ts'
 import type { ArchivePath } from './store/path.ts'
+import type { Spool, Store } from './store/store.ts'
 import { DayFiles } from './write/day-files.ts'
 import { Draft, firstReadSize, MOST_ROWS } from './write/draft.ts'
 import { Part } from './write/part.ts'
@@ -54,10 +55,20 @@ export interface ArchiveOptions {
   readonly stopping: AbortSignal
 }
 
+export interface Replacement {
+  /** The highest number that was ever given to a file, those of the step included. */
+  readonly position: number
+  /** See `ArchiveState.removed`. */
+  readonly removed: string
+  /** More to note in the same transaction. */
+  readonly also?: (tx: Transaction) => Promise<void>
+}
+
 /** The archive of one table, as one run works on it. */
 export class Archive {
   readonly options: ArchiveOptions
-  readonly folder: ArchiveFolder
+  readonly store: Store
+  readonly spool: Spool
   readonly record: ArchiveRecord
   readonly source: Source
   #columns: readonly StoredColumn[] | undefined
@@ -72,7 +83,8 @@ export class Archive {
     const { database, directory, uid, table, timeColumn } = options
     this.options = options
     this.#mostRows = database.worksElsewhere ? FIRST_PART_ROWS : MOST_ROWS
-    this.folder = new ArchiveFolder(directory, table, uid, options.drafts)
+    this.store = new FolderStore(directory, table, uid)
+    this.spool = this.store.spool(options.drafts)
     this.record = new ArchiveRecord((name) => database.named(name), table)
     this.source = { table, timeColumn, engine: database.label.engine, database: database.label.name }
   }
@@ -80,6 +92,24 @@ export class Archive {
   /** Once this is committed, recovery after a crash completes the step. */
   async begin(step: Step, position: number, removed: string): Promise<void> {
     await this.options.underLease((tx) => this.record.begin(tx, step, position, removed))
+    this.#begun = step.files[0]?.manifest
+  }
+
+  /**
+   * Puts complete drafts in hand in the place of `before`, whose files they replace or remove. They are noted by name and published first: from the moment
+   * at which they alone vouch for deleted rows they lie in the store, and the spool may be lost.
+   */
+  async replace(before: ArchiveState, step: Step, { position, removed, also }: Replacement): Promise<void> {
+    const { database, underLease } = this.options
+    const paths = step.files.flatMap(pathsOf)
+    const noted: Step = { ...(before.step ?? { ...NO_STEP, run: step.run, drafts: step.drafts }), successors: paths }
+    await underLease((tx) => this.record.begin(tx, noted, position, before.removed ?? ''))
+    await database.durable()
+    await this.#publish(paths)
+    await underLease(async (tx) => {
+      await this.record.begin(tx, step, position, removed)
+      await also?.(tx)
+    })
     this.#begun = step.files[0]?.manifest
   }
 
@@ -103,7 +133,7 @@ export class Archive {
       await this.begin(step, position, '')
       await database.durable()
       await this.#publish(step.files.flatMap(pathsOf))
-      await mustBeInPlace(this.folder, step, () => this.confirmLease())
+      await mustBeInPlace(this.store, step, () => this.confirmLease())
       if (draft.full && database.worksElsewhere) await this.#draftNext(rows, draft.last, position)
       return new Part(step, draft.places)
     } catch (error) {
@@ -121,7 +151,7 @@ export class Archive {
     await next.copied
     await next.draft.abandon()
     // If cleaning fails, the next operation on the folder reports it.
-    await this.folder.clean(`${this.options.run}-`).catch(() => undefined)
+    await this.spool.clean(`${this.options.run}-`).catch(() => undefined)
   }
 
   /** Copies the rows after this part while the engine deletes it; an error surfaces when the draft is used. */
@@ -149,13 +179,13 @@ export class Archive {
   }
 
   async #begin(position: number): Promise<Draft> {
-    await this.folder.clean(`${this.options.run}-`)
+    await this.spool.clean(`${this.options.run}-`)
     return this.#draft(position)
   }
 
   async #draft(position: number): Promise<Draft> {
-    const { folder, source, options } = this
-    const files = new DayFiles({ ...options, position, folder, source, columns: await this.columns() })
+    const { spool, store, source, options } = this
+    const files = new DayFiles({ ...options, position, spool, store, source, columns: await this.columns() })
     const mostRows = this.#mostRows
     this.#mostRows = Math.min(PART_GROWTH * mostRows, MOST_ROWS)
     return new Draft({ files, position, mostRows, size: this.#readSize, stopping: options.stopping })
@@ -163,11 +193,11 @@ export class Archive {
 
   /** If we were suspended past the lease, another worker has already discarded this step and nobody else will remove these files, so we do. */
   async #publish(paths: readonly ArchivePath[]): Promise<void> {
-    await this.folder.publish(paths)
+    await this.spool.publish(paths)
     try {
       await this.confirmLease()
     } catch (error) {
-      if (!(error instanceof DatabaseError)) await this.folder.remove(paths)
+      if (!(error instanceof DatabaseError)) await this.store.remove(paths)
       throw error
     }
   }

@@ -104,10 +104,10 @@ class ArchivedSlice implements Slice {
 
   /** A volume can go at any time. */
   async #mustBeThere(): Promise<void> {
-    const { folder } = this.#archive
+    const { store } = this.#archive
     const [file] = this.part.step.files
-    if (file?.path === undefined || (await folder.exists(file.path))) return
-    throw archiveFailed(`${folder.absolute(file.path)} was written, and is gone`)
+    if (file?.path === undefined || (await store.exists(file.path))) return
+    throw archiveFailed(`${store.absolute(file.path)} was written, and is gone`)
   }
 
   /** The last batch of a part makes it a part of the chain, in its own transaction. */

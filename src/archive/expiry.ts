@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { formatDay, formatTime } from '../time/clock.ts'
 import type { RetentionRecord } from './archive-retention.ts'
 import type { Archive } from './archive.ts'
@@ -10,7 +9,7 @@ import { readChain, removedBy } from './read/chain.ts'
 import { alterationOf } from './read/read-rows.ts'
 import { settle } from './settle.ts'
 import type { Step } from './step.ts'
-import type { ArchiveFolder } from './store/folder.ts'
+import type { Store } from './store/store.ts'
 import { MANIFEST_SUFFIX, pathOf, rowsOf } from './store/path.ts'
 
 /**
@@ -18,12 +17,12 @@ import { MANIFEST_SUFFIX, pathOf, rowsOf } from './store/path.ts'
  * manifests of what went, which stay, so that what is missing lawfully is told from what is missing.
  */
 export async function expireFiles(archive: Archive, retention: RetentionRecord, keptMs: number): Promise<void> {
-  const { folder, record, source, options } = archive
+  const { store, spool, record, source, options } = archive
   const before = firstKeptDay(options.now, keptMs)
   for (;;) {
-    if (options.stopping.aborted || ((await oldestDay(folder)) ?? before) >= before) return
+    if (options.stopping.aborted || ((await oldestDay(store)) ?? before) >= before) return
     const state = await record.load(options.database)
-    const expired = await expiredLinks(folder, state.head, before)
+    const expired = await expiredLinks(store, state.head, before)
     if (expired.length === 0) return
     const removed = expired.map(({ link }) => link)
     const rows = expired.reduce((sum, { file }) => sum + file.rows, 0)
@@ -44,20 +43,21 @@ export async function expireFiles(archive: Archive, retention: RetentionRecord, 
     }
     const text = manifestText(manifest)
     // A try before this one may have written it.
-    await folder.clean(`${run}-`)
-    await folder.write(manifest.manifest, text)
-    await folder.syncWriting()
+    await spool.clean(`${run}-`)
+    await spool.write(manifest.manifest, text)
+    await spool.sync()
     const step: Step = {
       run,
-      drafts: folder.drafts,
+      drafts: spool.prefix,
       files: [{ manifest: manifest.manifest, sha256: sha256(text), rows: 0 }],
       obsolete: removed.map((link) => rowsOf(link.manifest)),
       growth: { rows: -rows, bytes: -bytes, files: -removed.length },
       newestAt: null,
     }
-    await options.underLease(async (tx) => {
-      await record.begin(tx, step, position, '')
-      await retention.noteRemoved(tx, run, { rows, bytes, files: removed.length })
+    await archive.replace(state, step, {
+      position,
+      removed: '',
+      also: (tx) => retention.noteRemoved(tx, run, { rows, bytes, files: removed.length }),
     })
     await settle(archive)
   }
@@ -69,17 +69,17 @@ interface Expired {
 }
 
 /** The oldest first. */
-async function expiredLinks(folder: ArchiveFolder, head: Link | null, before: string): Promise<readonly Expired[]> {
-  const { links } = await readChain(folder, await folder.list(), head)
+async function expiredLinks(store: Store, head: Link | null, before: string): Promise<readonly Expired[]> {
+  const { links } = await readChain(store, await store.list(), head)
   const gone = removedBy(links)
   const expired: Expired[] = []
   for (const { manifest: kept, sha256: sum } of links.toReversed()) {
     const { manifest } = kept
     const file = fileIn(kept)
     if (expired.length === MOST_LINKS) break
-    if (file === undefined || file.day >= before || gone.has(manifest) || !(await folder.exists(file.path))) continue
-    const problem = await alterationOf(folder, file)
-    if (problem !== undefined) throw damaged(`${join(folder.root, problem)}; its time had come, and it was not removed`)
+    if (file === undefined || file.day >= before || gone.has(manifest) || !(await store.exists(file.path))) continue
+    const problem = await alterationOf(store, file)
+    if (problem !== undefined) throw damaged(`${store.absolute(problem)}; its time had come, and it was not removed`)
     expired.push({ link: { manifest, sha256: sum }, file })
   }
   return expired

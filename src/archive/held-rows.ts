@@ -7,7 +7,7 @@ import { Digests, viewOf } from './digests.ts'
 import { LONGEST_ROW_BYTES, type RowsFile } from './format.ts'
 import { lineOf } from './read/file-line.ts'
 import { readRows } from './read/read-rows.ts'
-import type { ArchiveFolder } from './store/folder.ts'
+import type { Shelf } from './store/store.ts'
 
 /** So many rows of files are looked for at a time: their digests take 50 bytes each, and all rows that may be they are read for them. */
 const MOST_SOUGHT = 250_000
@@ -20,7 +20,8 @@ const MARGIN_MS = 2 * DAY
 
 export interface SearchOptions {
   readonly database: Database
-  readonly folder: ArchiveFolder
+  /** Where the files are, which may not be published yet. */
+  readonly shelf: Shelf
   readonly column: TimeColumn
   /** The same row may be in several of the files: of rows that are in no database it counts as found in all but the first. */
   readonly overlapping: boolean
@@ -36,9 +37,8 @@ export async function heldRows(options: SearchOptions, files: readonly RowsFile[
   const held = new Map<RowsFile, Uint8Array>()
   for (const some of options.overlapping ? [files] : portions(files)) {
     const sought = new Sought(options)
-    for (const file of some) await readRows(options.folder.inHand(), file, (line) => sought.add(line), options.stopping)
-    for (const file of options.elsewhere ?? [])
-      await readRows(options.folder.inHand(), file, (line) => sought.markLine(line), options.stopping)
+    for (const file of some) await readRows(options.shelf, file, (line) => sought.add(line), options.stopping)
+    for (const file of options.elsewhere ?? []) await readRows(options.shelf, file, (line) => sought.markLine(line), options.stopping)
     await markStored(options, some, sought)
     if (options.overlapping) sought.markRepeated()
     let from = 0

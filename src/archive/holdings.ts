@@ -1,7 +1,7 @@
 import { formatDay, type EpochMs } from '../time/clock.ts'
 import { fileIn, type Link } from './format.ts'
 import { readChain, removedBy } from './read/chain.ts'
-import type { ArchiveFolder } from './store/folder.ts'
+import type { Store } from './store/store.ts'
 import { dayOf, holdsRows } from './store/path.ts'
 
 /** What whole links say of files of rows: those that should be there, and those whose time had come. */
@@ -16,8 +16,8 @@ export interface Dated {
 }
 
 /** Reads every manifest. What is no part of the chain is nobody's to remove and counts for nothing: `archive verify` names it. */
-export async function holdingsOf(folder: ArchiveFolder, head: Link | null): Promise<Holdings> {
-  const { links } = await readChain(folder, await folder.list(), head)
+export async function holdingsOf(store: Store, head: Link | null): Promise<Holdings> {
+  const { links } = await readChain(store, await store.list(), head)
   const removed = removedBy(links)
   const there: Dated[] = []
   const gone: Dated[] = []
@@ -29,8 +29,8 @@ export async function holdingsOf(folder: ArchiveFolder, head: Link | null): Prom
 }
 
 /** Of which day the oldest file is, by the names alone. */
-export async function oldestDay(folder: ArchiveFolder): Promise<string | undefined> {
-  for await (const path of folder.files()) if (holdsRows(path)) return dayOf(path)
+export async function oldestDay(store: Store): Promise<string | undefined> {
+  for await (const path of store.files()) if (holdsRows(path)) return dayOf(path)
   return undefined
 }
 

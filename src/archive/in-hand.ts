@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { MaintenanceError } from '../errors.ts'
 import { damaged, SHARED } from './damage.ts'
 import { setAsideIn, removedIn, fileIn, sha256, type Kept } from './format.ts'
@@ -6,7 +5,7 @@ import { kept, parseManifest } from './manifest.ts'
 import { alterationOf } from './read/read-rows.ts'
 import type { ArchiveState } from './state.ts'
 import { pathsOf, type Step, type StepFile } from './step.ts'
-import type { ArchiveFolder } from './store/folder.ts'
+import type { Shelf, Store } from './store/store.ts'
 import { manifestOf, positionOf, rowsOf, type ArchivePath } from './store/path.ts'
 
 /** What lies in the folder of the step in hand. */
@@ -23,25 +22,28 @@ export interface InHand {
  * Judges the files in hand by what the database noted when they were complete: the SHA-256 of each manifest, which holds that of its file. Nothing is
  * moved, rewritten or removed before that: between a crash and the next run anybody may have exchanged them.
  */
-export async function judgeInHand(folder: ArchiveFolder, state: ArchiveState): Promise<InHand> {
+export async function judgeInHand(store: Store, state: ArchiveState): Promise<InHand> {
   const { step } = state
   if (step === undefined) return { manifests: [], problems: [], isForged: false }
   const manifests: Kept[] = []
   const misplaced = [...misplacedIn(step, state)]
+  for (const path of step.successors ?? [])
+    if (!step.successors!.includes(rowsOf(path)) && (await store.exists(rowsOf(path))))
+      misplaced.push(`${path}: would be discarded by maintenance_archives.step, and the file that it describes would not`)
   const problems: string[] = []
-  const shelf = folder.inHand(step.drafts)
+  const spool = store.spool(step.drafts)
   // An interrupted discard has removed some of the files already.
   const mustBeThere = someAreGone(state) || step.files.every(({ rows }) => rows === 0)
   for (const path of step.files.flatMap(pathsOf))
-    if (await folder.isTaken(path, step.drafts))
+    if (await spool.collides(path))
       problems.push(`${path}: is there, and another waits to be moved there. ${SHARED}, and take no file of the other away`)
   for (const file of step.files) {
-    const read = await readInHand(shelf, file)
+    const read = await readInHand(spool.shelf, file)
     if (typeof read !== 'object') problems.push(...(read === 'missing' && !mustBeThere ? [] : [`${file.manifest}: ${sentenceOf(read)}`]))
     else {
       manifests.push(read)
       const written = fileIn(read)
-      const problem = written === undefined ? undefined : await alterationOf(shelf, written)
+      const problem = written === undefined ? undefined : await alterationOf(spool.shelf, written)
       if (problem !== undefined && (mustBeThere || problem !== `${written!.path}: is missing`)) problems.push(problem)
     }
   }
@@ -52,10 +54,10 @@ export async function judgeInHand(folder: ArchiveFolder, state: ArchiveState): P
 }
 
 /** Rejects where something in hand is not what was written. */
-export async function inHandAsWritten(folder: ArchiveFolder, state: ArchiveState): Promise<readonly Kept[]> {
-  const { manifests, problems, isForged } = await judgeInHand(folder, state)
+export async function inHandAsWritten(store: Store, state: ArchiveState): Promise<readonly Kept[]> {
+  const { manifests, problems, isForged } = await judgeInHand(store, state)
   if (problems.length === 0) return manifests
-  const listed = problems.map((problem) => join(folder.root, problem)).join('; ')
+  const listed = problems.map((problem) => store.absolute(problem)).join('; ')
   if (isForged)
     throw new MaintenanceError(
       'ARCHIVE_DAMAGED',
@@ -76,10 +78,7 @@ function someAreGone({ removed }: ArchiveState): boolean {
 
 type Read = Kept | 'missing' | 'altered' | 'other'
 
-async function readInHand(
-  shelf: Pick<ArchiveFolder, 'read'>,
-  { manifest: path, sha256: sum, path: rows, rows: count }: StepFile,
-): Promise<Read> {
+async function readInHand(shelf: Shelf, { manifest: path, sha256: sum, path: rows, rows: count }: StepFile): Promise<Read> {
   const bytes = await shelf.read(path)
   if (bytes === undefined) return 'missing'
   const manifest = sha256(bytes) === sum ? parseManifest(bytes, path) : undefined
@@ -101,10 +100,10 @@ function sentenceOf(read: Exclude<Read, Kept>): string {
 }
 
 /** What is in hand is newer than the chain: a step that names a link of the chain is none that a run has noted. */
-function* misplacedIn({ files }: Step, { head, position }: ArchiveState): Generator<string> {
-  for (const { manifest } of files)
-    if (positionOf(manifest) > position || !isNewerThan(manifest, head))
-      yield `${manifest}: is in hand by maintenance_archives.step, and its number is none that was given since the head`
+function* misplacedIn({ files, successors = [] }: Step, { head, position }: ArchiveState): Generator<string> {
+  for (const path of [...files.map(({ manifest }) => manifest), ...successors])
+    if (positionOf(path) > position || !isNewerThan(path, head))
+      yield `${path}: is in hand by maintenance_archives.step, and its number is none that was given since the head`
 }
 
 /** Only what a removal in hand names, or what was written since the head and is replaced, may go. */

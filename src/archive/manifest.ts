@@ -15,8 +15,8 @@ import {
   type Place,
   type Source,
 } from './format.ts'
-import { ArchiveFolder } from './store/folder.ts'
 import { dayOf, holdsRows, parsePath, positionOf, rowsOf, tableOf, type ArchivePath } from './store/path.ts'
+import type { Shelf } from './store/store.ts'
 
 /**
  * Reads the manifest that lies at a place. `undefined`: it is none of this format, or it does not belong there: what it says of its own path, its
@@ -57,13 +57,10 @@ export function kept(manifest: Manifest): Kept {
 }
 
 /** Of the file that a link of the chain describes. */
-export async function columnsOf(
-  folder: Pick<ArchiveFolder, 'root' | 'read'>,
-  { manifest: path, sha256: sum }: Link,
-): Promise<readonly StoredColumn[]> {
-  const bytes = await folder.read(path)
+export async function columnsOf(shelf: Shelf, { manifest: path, sha256: sum }: Link): Promise<readonly StoredColumn[]> {
+  const bytes = await shelf.read(path)
   const manifest = bytes === undefined || sha256(bytes) !== sum ? undefined : parseManifest(bytes, path)
-  if (manifest?.kind !== 'rows') throw damaged(`${folder.root}/${path} was altered while it was read`)
+  if (manifest?.kind !== 'rows') throw damaged(`${shelf.absolute(path)} was altered while it was read`)
   return manifest.file.columns
 }
 

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { MaintenanceError } from '../errors.ts'
 import type { Archive } from './archive.ts'
 import { removedIn, type Kept, type RowsFile } from './format.ts'
@@ -17,10 +16,9 @@ import { holdsRows, manifestOf, rowsOf, type ArchivePath } from './store/path.ts
 export async function mustBeElsewhere(archive: Archive, state: ArchiveState, manifests: readonly Kept[]): Promise<void> {
   const problems = await onlyCopiesIn(archive, state, manifests)
   if (problems.length === 0) return
-  const { root } = archive.folder
   throw new MaintenanceError(
     'ARCHIVE_DAMAGED',
-    `the archive: by maintenance_archives.step files would go that hold rows which are nowhere else: ${problems.map((problem) => join(root, problem)).join('; ')}. ` +
+    `the archive: by maintenance_archives.step files would go that hold rows which are nowhere else: ${problems.map((problem) => archive.store.absolute(problem)).join('; ')}. ` +
       'Nothing was deleted, and no file was touched. Somebody deleted these rows since they were archived, or has changed maintenance_archives: ' +
       '`archive reconcile --dry-run` says what becomes of the files and `archive reconcile` does it, deleting none',
   )
@@ -51,24 +49,30 @@ export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manife
   }
   await report(leaving, [])
 
+  const succeeding: typeof leaving = []
+  for (const path of step.successors ?? []) if (holdsRows(path)) await lookAt(path, succeeding)
+  await report(succeeding, countOf(removed) === 0 ? [] : [...described.values()])
+
   const lawful = new Set<ArchivePath>(manifests.flatMap(removedIn).map(rowsOf))
   const replaced: typeof leaving = []
-  for (const path of step.obsolete) {
-    if (!holdsRows(path) || lawful.has(path) || !(await isSomewhere(archive, path))) continue
-    const bytes = await archive.folder.inHand().read(manifestOf(path))
-    const manifest = bytes === undefined ? undefined : parseManifest(bytes, manifestOf(path))
-    if (manifest?.kind !== 'rows') problems.push(`${path}: has no manifest, so that its rows cannot be looked up`)
-    else replaced.push({ file: manifest.file, removed: new Uint8Array(manifest.file.rows) })
-  }
+  for (const path of step.obsolete) if (holdsRows(path) && !lawful.has(path)) await lookAt(path, replaced)
   await report(replaced, isOfNoUse ? [] : [...described.values()])
   return problems
 
+  async function lookAt(path: ArchivePath, files: typeof leaving): Promise<void> {
+    if (!(await isSomewhere(archive, path))) return
+    const bytes = await archive.spool.shelf.read(manifestOf(path))
+    const manifest = bytes === undefined ? undefined : parseManifest(bytes, manifestOf(path))
+    if (manifest?.kind !== 'rows') problems.push(`${path}: has no manifest, so that its rows cannot be looked up`)
+    else files.push({ file: manifest.file, removed: new Uint8Array(manifest.file.rows) })
+  }
+
   async function report(files: typeof leaving, elsewhere: readonly RowsFile[]): Promise<void> {
     if (files.length === 0) return
-    const { folder, source, options } = archive
+    const { spool, source, options } = archive
     const { database, stopping } = options
     const column = { table: source.table, column: source.timeColumn }
-    const search = { database, folder, column, overlapping: false, elsewhere, changed: true, stopping }
+    const search = { database, shelf: spool.shelf, column, overlapping: false, elsewhere, changed: true, stopping }
     const held = await heldRows(
       search,
       files.map(({ file }) => file),
@@ -82,6 +86,6 @@ export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manife
   }
 }
 
-async function isSomewhere({ folder }: Archive, path: ArchivePath): Promise<boolean> {
-  return (await folder.isWaiting(path)) || (await folder.exists(path))
+async function isSomewhere({ store, spool }: Archive, path: ArchivePath): Promise<boolean> {
+  return (await spool.holds(path)) || (await store.exists(path))
 }

@@ -16,55 +16,59 @@ import { mustBeInPlace } from './write/published.ts'
  * was deleted from the database. It can be interrupted anywhere and started again.
  */
 export async function settle(archive: Archive): Promise<void> {
-  const { record, folder, options } = archive
+  const { record, store, options } = archive
   for (;;) {
     // Flush first: otherwise a server crash that a pooler hides from us could undo what is read here.
     await options.database.durable()
     const state = await record.load(options.database)
     const { step } = state
     if (step === undefined) return
+    const drafts = store.spool(step.drafts)
     // A draft that was written ahead has file numbers that may be given out again here.
     await archive.dropDraft()
-    const manifests = await inHandAsWritten(folder, state)
+    const manifests = await inHandAsWritten(store, state)
     await mustBeElsewhere(archive, state, manifests)
+    await store.remove(step.successors ?? [])
     const rows = step.files.reduce((sum, file) => sum + file.rows, 0)
     const removed = readRanges(state.removed, rows)
     const count = countOf(removed)
     if (count === 0 && rows > 0) {
       // Nothing was deleted yet: every row is in the database.
-      await folder.remove([...step.files.flatMap(pathsOf), ...step.obsolete])
-      await folder.clean(`${step.run}-`, step.drafts)
+      await store.remove([...step.files.flatMap(pathsOf), ...step.obsolete])
+      await drafts.clean(`${step.run}-`)
       const nothing: Step = { ...step, files: [], growth: NO_GROWTH, newestAt: null }
       return options.underLease((tx) => record.close(tx, nothing))
     }
-    await folder.publish(step.files.flatMap(pathsOf), step.drafts)
-    await mustBeInPlace(folder, step, () => archive.confirmLease())
+    // Those of a part are published by now; what an earlier version put in hand may wait for it.
+    await drafts.publish(step.files.flatMap(pathsOf))
+    await mustBeInPlace(store, step, () => archive.confirmLease())
     if (count === rows) {
-      await folder.remove(step.obsolete)
-      await folder.setAside(step.reconciled?.setAside ?? [])
+      await store.remove(step.obsolete)
+      await store.setAside(step.reconciled?.setAside ?? [])
       return options.underLease((tx) => record.close(tx, step))
     }
     await rewrite(archive, state, step, { manifests, removed })
   }
 }
 
-/** Rewrites the files with only the deleted rows, and puts these in hand as fully deleted. */
+/** Rewrites the files with only the deleted rows, and puts these in hand, as deleted, in their place. */
 async function rewrite(
   archive: Archive,
   state: ArchiveState,
   step: Step,
   { manifests, removed }: { readonly manifests: readonly Kept[]; readonly removed: Uint8Array },
 ): Promise<void> {
-  const { folder, source, options } = archive
+  const { store, spool, source, options } = archive
   const written = manifests.filter((manifest) => manifest.kind === 'rows')
   const [first] = written
   if (first === undefined) throw new TypeError('a partly deleted step has no file of rows')
   const { program, run } = first
   const { cutoff, retention } = first.file
-  const columns = await columnsOf(folder, step.files[0]!)
+  const columns = await columnsOf(store, step.files[0]!)
   const files = new DayFiles({
     ...state,
-    folder,
+    spool,
+    store,
     source,
     run,
     program,
@@ -74,11 +78,11 @@ async function rewrite(
     now: options.now,
   })
   try {
-    await folder.clean(`${run}-`)
+    await spool.clean(`${run}-`)
     let base = 0
     for (const { file } of written) {
       const { day, rows } = file
-      await readRows(folder, file, async (line, index) => {
+      await readRows(store, file, async (line, index) => {
         if (removed[base + index] === 1) await files.add(lineOf(line, source.timeColumn, options.database.instantOf), 0, day)
       })
       base += rows
@@ -86,7 +90,7 @@ async function rewrite(
     await files.end()
     const next = await files.finish(state.head, [...step.files.flatMap(pathsOf), ...step.obsolete])
     const all = rangesText(new Uint8Array(next.step.growth.rows).fill(1))
-    await archive.begin(next.step, next.position, all)
+    await archive.replace(state, next.step, { position: next.position, removed: all })
   } catch (error) {
     await files.abandon()
     throw error

@@ -13,6 +13,11 @@ export interface Step {
   readonly obsolete: readonly ArchivePath[]
   /** What becomes of files that an earlier state of this database knew nothing of; see `reconcile.ts`. */
   readonly reconciled?: { readonly joined: readonly ArchivePath[]; readonly setAside: readonly ArchivePath[] } | undefined
+  /**
+   * Drafts that are being published to become the step after this one. Until they have, they vouch for nothing, and whoever finds them here discards them:
+   * see `Archive.replace`.
+   */
+  readonly successors?: readonly ArchivePath[] | undefined
   /** By how much the archive grows, in rows, bytes on disk and files; negative where files are removed. */
   readonly growth: Growth
   /** The latest time of a row in it. */
@@ -32,6 +37,9 @@ export interface Growth {
 }
 
 export const NO_GROWTH: Growth = { rows: 0, bytes: 0, files: 0 }
+
+/** One that brings nothing and removes nothing. */
+export const NO_STEP = { files: [], obsolete: [], growth: NO_GROWTH, newestAt: null } as const
 
 export function pathsOf({ path, manifest }: { readonly path?: ArchivePath; readonly manifest: ArchivePath }): ArchivePath[] {
   return path === undefined ? [manifest] : [path, manifest]

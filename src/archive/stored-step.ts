@@ -49,8 +49,25 @@ export function parseStep(text: string, table: string): Step {
   const placesIn = (places: unknown): readonly ArchivePath[] =>
     list(places, 'reconciled').map((each) => archivePath(each, table, 'reconciled in maintenance_archives.step'))
   const reconciled = given['reconciled'] === undefined ? {} : { reconciled: { joined: placesIn(joined), setAside: placesIn(setAside) } }
+  const successors =
+    given['successors'] === undefined
+      ? {}
+      : {
+          successors: list(given['successors'], 'successors').map((each) =>
+            archivePath(each, table, 'successors in maintenance_archives.step'),
+          ),
+        }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is one of the two
-  return { run, drafts, files, obsolete, ...reconciled, growth: growthOf(given['growth']), newestAt: newestAt as number | null }
+  return {
+    run,
+    drafts,
+    files,
+    obsolete,
+    ...reconciled,
+    ...successors,
+    growth: growthOf(given['growth']),
+    newestAt: newestAt as number | null,
+  }
 }
 
 function fileOf(each: unknown, table: string): StepFile {

@@ -80,7 +80,7 @@ export async function openArchiving(
     underLease: (work) => run.underLease(work),
     stopping,
   })
-  const warning = await archive.folder.warning()
+  const warning = await archive.store.warning()
   if (warning !== undefined) context.listener.jobWarning(job.name, warning)
   const persistence = { database, clock, stopping }
   await withRetry(persistence, () => openArchive(archive))
@@ -98,7 +98,7 @@ export async function openArchiving(
     await settle(archive)
     const { head } = await archive.record.load(database)
     const shorter = accepted.has('shorter-archive-retention')
-    const expiry = { job: job.name, table: job.table, folder: archive.folder, head, now: run.now, keptMs, shorter }
+    const expiry = { job: job.name, table: job.table, store: archive.store, head, now: run.now, keptMs, shorter }
     const verdict = await retentions.judgeExpiry({ ...expiry, accepted: await retention.load(database) })
     if (verdict.kind === 'stop') return new MaintenanceError('SAFETY_STOP', verdict.message)
     if (verdict.accept !== undefined) await accept(verdict.accept)
@@ -153,22 +153,22 @@ export interface ArchiveForecast {
 export async function forecastArchive(context: RunContext, { job }: RunRequest, now: EpochMs): Promise<ArchiveForecast | undefined> {
   const { archive: target, database } = context
   if (target === undefined || job.archived !== true) return undefined
-  const [{ ArchiveFolder }, { firstKeptDay, holdingsOf }, { judgeExpiry }, { ArchiveRecord, ARCHIVES }] = await Promise.all([
-    import('../archive/store/folder.ts'),
+  const [{ FolderStore }, { firstKeptDay, holdingsOf }, { judgeExpiry }, { ArchiveRecord, ARCHIVES }] = await Promise.all([
+    import('../archive/store/folder-store.ts'),
     import('../archive/holdings.ts'),
     import('../archive/archive-retention.ts'),
     import('../archive/state.ts'),
   ])
   if (!(await database.tablesAmong([ARCHIVES])).has(ARCHIVES)) return undefined
   const { keptMs, directory, uid } = target
-  const folder = new ArchiveFolder(directory, job.table, uid)
+  const store = new FolderStore(directory, job.table, uid)
   const { head } = await new ArchiveRecord((name) => database.named(name), job.table).load(database)
-  const { there } = await holdingsOf(folder, head)
+  const { there } = await holdingsOf(store, head)
   const before = keptMs === undefined ? undefined : firstKeptDay(now, keptMs)
   const counts = { files: there.length, expired: before === undefined ? 0 : there.filter(({ day }) => day < before).length }
   const retention = await openRetention(database, job.table)
   if (retention === undefined) return { ...counts, stop: undefined }
   const accepted = await retention.load(database)
-  const verdict = await judgeExpiry({ job: job.name, table: job.table, folder, head, now, keptMs, accepted, shorter: false })
+  const verdict = await judgeExpiry({ job: job.name, table: job.table, store, head, now, keptMs, accepted, shorter: false })
   return { ...counts, stop: verdict.kind === 'stop' ? verdict.message : undefined }
 }

@@ -1,7 +1,7 @@
 import { lagOf, readSummary, type ArchiveSummary } from '../archive/archive-summary.ts'
 import { LONGEST_ROW_BYTES, type Link } from '../archive/format.ts'
 import { ARCHIVES } from '../archive/state.ts'
-import { ArchiveFolder } from '../archive/store/folder.ts'
+import { FolderStore } from '../archive/store/folder-store.ts'
 import { tooLargeSentence } from '../archive/too-large.ts'
 import type { Database } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
@@ -82,14 +82,14 @@ export function archiveWithout(plan: ArchivePlan): ArchiveStatus {
 }
 
 async function missingHead({ directory, uid }: ArchivePlan, table: string, head: Link): Promise<string[]> {
-  const folder = new ArchiveFolder(directory, table, uid)
+  const store = new FolderStore(directory, table, uid)
   try {
-    if (await folder.exists(head.manifest)) return []
+    if (await store.exists(head.manifest)) return []
   } catch (error) {
     return [messageOf(error)]
   }
   return [
-    `${folder.absolute(head.manifest)} is missing, and the database says that it is the newest: runs fail before they delete anything. See that ` +
+    `${store.absolute(head.manifest)} is missing, and the database says that it is the newest: runs fail before they delete anything. See that ` +
       'ARCHIVE_DIRECTORY is the folder, and the volume, that the runs before wrote to',
   ]
 }

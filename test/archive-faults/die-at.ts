@@ -45,7 +45,7 @@ function watchedHandle<T extends object>(handle: T): T {
   return handle
 }
 
-for (const name of ['open', 'rename', 'rm', 'mkdir', 'readdir']) watched(fs.promises, name)
+for (const name of ['open', 'link', 'rename', 'rm', 'mkdir', 'readdir']) watched(fs.promises, name)
 syncBuiltinESMExports()
 
 watched(Client.prototype, 'query')

@@ -1,6 +1,7 @@
 // What `npm run test:archive-faults` runs: an archiving purge that is killed at so many moments, on each engine, and after each of them: no row
 // is lost, and after one more run every expired row is in exactly one file and not in the database. `--full` kills 200 times, else 20; `--seed N`.
-// Then a reconciliation is killed as often; `--reconcile`: nothing else is.
+// Then a reconciliation is killed as often; `--reconcile`: nothing else is. What was not published is lost with every other kill, as with a machine;
+// `--spool lost`, `--spool kept`: with each, with none.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readdir, readFile, rm } from 'node:fs/promises'
@@ -20,7 +21,13 @@ const DIE_AT = new URL('die-at.ts', import.meta.url).href
 const BEGINNING = 'maintenance_archives'
 
 const { values } = parseArgs({
-  options: { full: { type: 'boolean' }, seed: { type: 'string' }, only: { type: 'string' }, reconcile: { type: 'boolean' } },
+  options: {
+    full: { type: 'boolean' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
+    reconcile: { type: 'boolean' },
+    spool: { type: 'string' },
+  },
 })
 const kills = values.full === true ? 200 : 20
 const seed = Number(values.seed ?? 20_261_124)
@@ -104,6 +111,12 @@ async function idsInTable(outside: TestDatabase): Promise<number[]> {
   return (await outside.sql<{ id: number }>('SELECT id FROM audit_logs ORDER BY id')).map(({ id }) => id)
 }
 
+/** What a kill leaves of files that were not published. */
+async function afterKill(directory: string, killed: number): Promise<void> {
+  if (values.spool === 'kept' || (values.spool !== 'lost' && killed % 2 === 0)) return
+  await rm(join(directory, 'audit_logs/.writing'), { recursive: true, force: true })
+}
+
 /** A killed holder's lease runs out; nobody waits for it here. */
 async function forgetLease(outside: TestDatabase): Promise<void> {
   await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
@@ -133,6 +146,7 @@ async function survive(engine: TestEngine): Promise<void> {
       const ended = await runs(outside.url, folder.path, dieAt)
       if (!ended.killed) break
       killed += 1
+      await afterKill(folder.path, killed)
       if (killed % 20 === 0) process.stderr.write(`${engine.name}: ${killed} kills\n`)
       const table = new Set(await idsInTable(outside))
       const files = await idsInFiles(folder.path)
@@ -197,6 +211,7 @@ async function reconciles(engine: TestEngine): Promise<void> {
       await forgetLease(outside)
       if (!ended.killed) break
       killed += 1
+      await afterKill(folder.path, killed)
       const left = new Set((await readdir(folder.path, { recursive: true })).map((name) => name.replace(/^reconciled\//, '')))
       assert.deepEqual(
         [...names].filter((name) => !left.has(name)),
@@ -236,7 +251,7 @@ function verify(url: string, directory: string): Promise<{ code: number | null; 
 const servers = await Promise.all(POSTGRES_MAJORS.map(async (major) => ({ major, server: await startPostgres(major) })))
 try {
   for (const { major, server } of servers) process.env[`TEST_POSTGRES_${major}`] = server.url
-  process.stdout.write(`seed ${seed}, ${kills} kills on each engine\n`)
+  process.stdout.write(`seed ${seed}, ${kills} kills on each engine, the spool ${values.spool ?? 'lost with every other'}\n`)
   // One PostgreSQL is enough: what differs between them is none of the archive's.
   for (const engine of [ENGINES[0]!, ENGINES.at(-1)!])
     if (values.only === undefined || engine.name.startsWith(values.only)) {

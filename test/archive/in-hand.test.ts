@@ -163,6 +163,7 @@ for (const engine of BOTH_ENGINES) {
     const steps = [
       { files: [], obsolete: [file] },
       { files: [], obsolete: [file, manifest] },
+      { files: [], obsolete: [], successors: [file, manifest] },
       { files: [{ path: file, manifest, sha256, rows: 20 }], obsolete: [] },
     ]
     for (const step of steps) {

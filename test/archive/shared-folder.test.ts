@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { ArchiveFolder } from '../../src/archive/store/folder.ts'
+import { FolderStore } from '../../src/archive/store/folder-store.ts'
+import type { Spool } from '../../src/archive/store/store.ts'
 import { GuardedTree } from '../../src/archive/store/guarded-tree.ts'
 import { pathOf } from '../../src/archive/store/path.ts'
 import { moveTo } from '../../src/archive/store/place.ts'
@@ -95,53 +96,53 @@ for (const engine of BOTH_ENGINES) {
 
 test("another database's unfinished files are neither published nor cleaned, whatever their run and number", async () => {
   await using at = await freshFolder()
-  const [a, b] = ['aaaaaaaaaaaa-', 'bbbbbbbbbbbb-'].map((drafts) => new ArchiveFolder(at.path, 'audit_logs', UID, drafts)) as [
-    ArchiveFolder,
-    ArchiveFolder,
-  ]
+  const store = new FolderStore(at.path, 'audit_logs', UID)
+  const [a, b] = ['aaaaaaaaaaaa-', 'bbbbbbbbbbbb-'].map((prefix) => store.spool(prefix)) as [Spool, Spool]
   const path = pathOf('audit_logs', '2026-08-25', 1, 1, '.json')
-  await a.make()
+  await store.make()
   await a.write(path, 'of a')
   await b.clean('')
   await b.clean('1-')
   await assert.rejects(b.publish([path]), /neither there nor waiting/)
-  assert.equal(String(await a.inHand().read(path)), 'of a')
+  assert.equal(String(await a.shelf.read(path)), 'of a')
   await b.write(path, 'of b')
   await b.publish([path])
   await assert.rejects(a.publish([path]), DAMAGED)
-  assert.equal(String(await b.read(path)), 'of b')
-  assert.equal(String(await a.inHand().read(path)), 'of a')
+  assert.equal(String(await store.read(path)), 'of b')
+  assert.equal(String(await a.shelf.read(path)), 'of a')
   await a.clean('')
   assert.deepEqual(await readdir(join(at.path, 'audit_logs/.writing')), [])
 })
 
 test('a move that was cut off between the two names is one file when it is done again', async () => {
   await using at = await freshFolder()
-  const folder = new ArchiveFolder(at.path, 'audit_logs', UID, 'aaaaaaaaaaaa-')
+  const store = new FolderStore(at.path, 'audit_logs', UID)
+  const spool = store.spool('aaaaaaaaaaaa-')
   const path = pathOf('audit_logs', '2026-08-25', 1, 1, '.json')
-  await folder.make()
-  await folder.write(path, 'the same')
+  await store.make()
+  await spool.write(path, 'the same')
   await mkdir(join(at.path, 'audit_logs/2026/08/25'), { recursive: true, mode: 0o700 })
   await writeFile(join(at.path, path), 'the same', { mode: 0o600 })
-  assert.equal(await folder.isTaken(path, folder.drafts), false)
-  await folder.publish([path])
-  assert.equal(String(await folder.read(path)), 'the same')
+  assert.equal(await spool.collides(path), false)
+  await spool.publish([path])
+  assert.equal(String(await store.read(path)), 'the same')
   assert.deepEqual(await readdir(join(at.path, 'audit_logs/.writing')), [])
 })
 
 test('what is set aside is moved over no other file either', async () => {
   await using at = await freshFolder()
-  const folder = new ArchiveFolder(at.path, 'audit_logs', UID, 'aaaaaaaaaaaa-')
+  const store = new FolderStore(at.path, 'audit_logs', UID)
+  const spool = store.spool('aaaaaaaaaaaa-')
   const path = pathOf('audit_logs', '2026-08-25', 1, 1, '.json')
-  await folder.make()
+  await store.make()
   for (const text of ['first', 'second']) {
-    await folder.write(path, text)
-    await folder.publish([path])
-    if (text === 'first') await folder.setAside([path])
+    await spool.write(path, text)
+    await spool.publish([path])
+    if (text === 'first') await store.setAside([path])
   }
-  await assert.rejects(folder.setAside([path]), /is there already: move it out/)
+  await assert.rejects(store.setAside([path]), /is there already: move it out/)
   assert.equal(await readFile(join(at.path, 'reconciled', path), 'utf8'), 'first')
-  assert.equal(String(await folder.read(path)), 'second')
+  assert.equal(String(await store.read(path)), 'second')
 })
 
 test('where there are no hard links a file gets its place all the same, and takes none', async () => {

@@ -6,7 +6,7 @@ import { zstdDecompressSync } from 'node:zlib'
 import { restoreFiles, type Restoration } from '../../src/archive/read/restore.ts'
 import { verify, type Verification } from '../../src/archive/read/verify.ts'
 import { ArchiveRecord } from '../../src/archive/state.ts'
-import { ArchiveFolder } from '../../src/archive/store/folder.ts'
+import { FolderStore } from '../../src/archive/store/folder-store.ts'
 import type { Database } from '../../src/database/database.ts'
 import type { RunResult } from '../../src/runs/result.ts'
 import { DAY } from '../../src/time/clock.ts'
@@ -37,7 +37,7 @@ export function purged(
 }
 
 export function verified(database: Database, directory: string, since?: string): Promise<Verification> {
-  return verify({ database, record: recordOf(database), folder: new ArchiveFolder(directory, 'audit_logs', process.getuid?.()), since })
+  return verify({ database, record: recordOf(database), store: new FolderStore(directory, 'audit_logs', process.getuid?.()), since })
 }
 
 export function restored(
@@ -48,7 +48,7 @@ export function restored(
   return restoreFiles({
     database,
     record: recordOf(database),
-    folder: new ArchiveFolder(directory, 'audit_logs', process.getuid?.()),
+    store: new FolderStore(directory, 'audit_logs', process.getuid?.()),
     restoring: { source: 'audit_logs', into: given.into ?? 'audit_logs_restored', timeColumn: 'timestamp', cutoff: given.cutoff },
     files: [],
     from: undefined,

@@ -1,6 +1,6 @@
 import { removedIn, joinedIn, sha256, type Kept, type Link } from '../format.ts'
 import { kept, parseManifest } from '../manifest.ts'
-import type { ArchiveFolder } from '../store/folder.ts'
+import type { Store } from '../store/store.ts'
 import { refusedIn } from '../store/guarded-tree.ts'
 import { holdsRows, positionOf, type ArchivePath } from '../store/path.ts'
 
@@ -28,8 +28,8 @@ export type Head = Link | null | 'newest'
  * Follows the chain from its head to its first link. Behind one that is not as it was the chain is taken up again by the next older manifest, so
  * that one loss does not hide another.
  */
-export async function readChain(folder: ArchiveFolder, paths: readonly ArchivePath[], head: Head): Promise<Chain> {
-  const { found, unfit } = await readManifests(folder, paths)
+export async function readChain(store: Store, paths: readonly ArchivePath[], head: Head): Promise<Chain> {
+  const { found, unfit } = await readManifests(store, paths)
   const links: Found[] = []
   const unvouched: Found[] = []
   const problems: string[] = []
@@ -68,12 +68,12 @@ interface Manifests {
   readonly unfit: Map<ArchivePath, { readonly why: string; readonly sha256?: string }>
 }
 
-async function readManifests(folder: ArchiveFolder, paths: readonly ArchivePath[]): Promise<Manifests> {
+async function readManifests(store: Store, paths: readonly ArchivePath[]): Promise<Manifests> {
   const found = new Map<ArchivePath, Found>()
   const unfit: Manifests['unfit'] = new Map()
   for (const path of paths) {
     if (holdsRows(path)) continue
-    const bytes = await folder.read(path).catch((error: unknown) => refusedIn(error) ?? Promise.reject(error))
+    const bytes = await store.read(path).catch((error: unknown) => refusedIn(error) ?? Promise.reject(error))
     if (bytes === undefined) continue
     if (typeof bytes === 'string') {
       unfit.set(path, { why: bytes.slice(bytes.indexOf(': ') + 2) })

@@ -2,8 +2,8 @@ import type { Query } from '../../database/query.ts'
 import { fileIn, type RowsFile } from '../format.ts'
 import { judgeInHand } from '../in-hand.ts'
 import type { ArchiveRecord, ArchiveState } from '../state.ts'
-import { pathsOf } from '../step.ts'
-import type { ArchiveFolder } from '../store/folder.ts'
+import { pathsOf, type Step } from '../step.ts'
+import type { Store } from '../store/store.ts'
 import { holdsRows, manifestOf, type ArchivePath } from '../store/path.ts'
 import { readChain, removedBy, type Found } from './chain.ts'
 
@@ -22,7 +22,7 @@ export interface Look {
 export interface LookOptions {
   readonly database: Query
   readonly record: ArchiveRecord
-  readonly folder: ArchiveFolder
+  readonly store: Store
 }
 
 /** By then what a run does meanwhile is told from what is wrong. */
@@ -41,13 +41,13 @@ export async function look(options: LookOptions): Promise<Look> {
   return seen
 }
 
-async function lookOnce({ database, record, folder }: LookOptions): Promise<Look> {
+async function lookOnce({ database, record, store }: LookOptions): Promise<Look> {
   const state = await record.load(database)
-  const { paths, problems: misplaced } = await folder.inspect()
+  const { paths, problems: misplaced } = await store.inspect()
   const present = new Set(paths)
   const inHand = pathsInHand(state)
   const chain = await readChain(
-    folder,
+    store,
     paths.filter((path) => !inHand.has(path)),
     state.head,
   )
@@ -65,16 +65,22 @@ async function lookOnce({ database, record, folder }: LookOptions): Promise<Look
   const unvouched = filesOf(chain.unvouched, removedBy([...chain.links, ...chain.unvouched]))
   for (const path of paths)
     if (holdsRows(path) && !inHand.has(path) && !present.has(manifestOf(path))) problems.push(`${path}: has no manifest`)
-  problems.push(...(await judgeInHand(folder, state)).problems)
+  problems.push(...(await judgeInHand(store, state)).problems)
   return { state, files, unvouched, removedFiles: expired.size, problems: [...new Set(problems)].toSorted() }
 }
 
 /** What the step in hand brings, and what goes with it: none of it is a part of the chain yet, or any more. */
 export function pathsInHand({ step }: ArchiveState): ReadonlySet<ArchivePath> {
   const { joined = [], setAside = [] } = step?.reconciled ?? {}
-  return new Set(step === undefined ? [] : [...step.files.flatMap(pathsOf), ...step.obsolete, ...joined, ...setAside])
+  const { files = [], obsolete = [], successors = [] } = step ?? {}
+  return new Set([...files.flatMap(pathsOf), ...obsolete, ...successors, ...joined, ...setAside])
+}
+
+function isSameStep(a: Step | undefined, b: Step | undefined): boolean {
+  const [first, second] = [a, b].map((step) => step && [step.files[0]?.manifest, step.successors?.[0]].join())
+  return first === second
 }
 
 function isSame(a: ArchiveState, b: ArchiveState): boolean {
-  return a.position === b.position && a.head?.sha256 === b.head?.sha256 && (a.step === undefined) === (b.step === undefined)
+  return a.position === b.position && a.head?.sha256 === b.head?.sha256 && isSameStep(a.step, b.step)
 }

@@ -1,21 +1,17 @@
 import { createHash } from 'node:crypto'
-import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { constants, createZstdDecompress } from 'node:zlib'
 import { LONG_BYTES } from '../../database/exporting/json-text.ts'
 import { codeOf, messageOf } from '../../errors.ts'
 import { damaged } from '../damage.ts'
 import { LONGEST_ROW, LONGEST_ROW_BYTES, type RowsFile } from '../format.ts'
-import type { ArchiveFolder } from '../store/folder.ts'
+import type { Shelf } from '../store/store.ts'
 import { refusedIn, type OpenFile } from '../store/guarded-tree.ts'
 
 /** Read, and unpacked, at a time. */
 const CHUNK_BYTES = 2 ** 18
 /** A frame that asks for a larger window is none of ours, which ask for 512 KiB: 8 MiB, that any reader of zstd has to have. */
 const MOST_WINDOW_LOG = 23
-
-/** Where files are read: in their places, or in hand. */
-type Shelf = Pick<ArchiveFolder, 'root' | 'open'>
 
 /** `line` is good until it is done with; one that is not long, until the file is. */
 type Each = (line: Buffer, index: number) => Promise<void> | void
@@ -24,22 +20,22 @@ type Each = (line: Buffer, index: number) => Promise<void> | void
  * Reads a file of rows line by line. It is unpacked only when its size and its digest are those of its manifest, and no further than to what the
  * manifest describes, so that it takes little memory whatever it holds. Rejects where it is not what its manifest describes.
  */
-export async function readRows(folder: Shelf, file: RowsFile, each: Each, stopping?: AbortSignal): Promise<void> {
+export async function readRows(shelf: Shelf, file: RowsFile, each: Each, stopping?: AbortSignal): Promise<void> {
   try {
-    await read(folder, file, each, stopping)
+    await read(shelf, file, each, stopping)
   } catch (error) {
-    throw error instanceof FileProblem ? damaged(join(folder.root, error.message), error) : error
+    throw error instanceof FileProblem ? damaged(shelf.absolute(error.message), error) : error
   }
 }
 
 /** What is wrong with a file, beginning with its path; `undefined`: it is what its manifest describes. Its lines are counted, and where nobody takes them kept nowhere. */
-export function problemOf(folder: Shelf, file: RowsFile, stopping?: AbortSignal, each?: Each): Promise<string | undefined> {
-  return problemIn(read(folder, file, each, stopping))
+export function problemOf(shelf: Shelf, file: RowsFile, stopping?: AbortSignal, each?: Each): Promise<string | undefined> {
+  return problemIn(read(shelf, file, each, stopping))
 }
 
 /** The same by its bytes alone: nothing is unpacked. */
-export function alterationOf(folder: Shelf, file: RowsFile, stopping?: AbortSignal): Promise<string | undefined> {
-  return problemIn(unaltered(folder, file, stopping, () => Promise.resolve()))
+export function alterationOf(shelf: Shelf, file: RowsFile, stopping?: AbortSignal): Promise<string | undefined> {
+  return problemIn(unaltered(shelf, file, stopping, () => Promise.resolve()))
 }
 
 async function problemIn(reading: Promise<void>): Promise<string | undefined> {
@@ -65,18 +61,18 @@ class FileProblem extends Error {
 const ALTERED = 'was altered after it was written'
 const MISDESCRIBED = 'does not hold the rows that its manifest describes'
 
-function read(folder: Shelf, file: RowsFile, each: Each | undefined, stopping: AbortSignal | undefined): Promise<void> {
-  return unaltered(folder, file, stopping, (opened) => unpack(opened, file, each, stopping))
+function read(shelf: Shelf, file: RowsFile, each: Each | undefined, stopping: AbortSignal | undefined): Promise<void> {
+  return unaltered(shelf, file, stopping, (opened) => unpack(opened, file, each, stopping))
 }
 
 /** Only what has the size and the digest of its manifest is used. */
 async function unaltered(
-  folder: Shelf,
+  shelf: Shelf,
   file: RowsFile,
   stopping: AbortSignal | undefined,
   use: (opened: OpenFile) => Promise<void>,
 ): Promise<void> {
-  const opened = await folder.open(file.path)
+  const opened = await shelf.open(file.path)
   if (opened === undefined) throw new FileProblem(file, 'is missing')
   try {
     if (opened.bytes !== file.fileBytes || (await digestOf(opened, stopping)) !== file.fileSha256) throw new FileProblem(file, ALTERED)

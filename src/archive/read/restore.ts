@@ -5,7 +5,7 @@ import { MaintenanceError } from '../../errors.ts'
 import type { Kept, RowsFile } from '../format.ts'
 import { columnsOf } from '../manifest.ts'
 import type { ArchiveRecord } from '../state.ts'
-import type { ArchiveFolder } from '../store/folder.ts'
+import type { Store } from '../store/store.ts'
 import { dayOf, parsePath, positionOf } from '../store/path.ts'
 import { readChain, removedBy } from './chain.ts'
 import { pathsInHand } from './look.ts'
@@ -14,7 +14,7 @@ import { problemOf, readRows } from './read-rows.ts'
 export interface RestoreOptions {
   readonly database: Database
   readonly record: ArchiveRecord
-  readonly folder: ArchiveFolder
+  readonly store: Store
   readonly restoring: Restoring
   /** Which files; a path below the archive's folder, or the days, both included. */
   readonly files: readonly string[]
@@ -42,7 +42,7 @@ const MOST_BYTES = 2 ** 20
  * first row, where a file that is asked for does not verify.
  */
 export async function restoreFiles(options: RestoreOptions): Promise<Restoration> {
-  const { database, folder, restoring, stopping } = options
+  const { database, store, restoring, stopping } = options
   const { chosen, elsewhere, unvouchedHead } = await chosenFiles(options)
   const checked = await checkedBatches(options, chosen)
   const notes: string[] = []
@@ -50,7 +50,7 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
   for (const [link, sums] of checked) {
     if (stopping.aborted) break
     const { file } = link
-    const columns = await columnsOf(folder, link)
+    const columns = await columnsOf(store, link)
     notes.push(...(await database.makeRestoreTable(restoring, columns)))
     const batches = inBatches(async (lines, number) => {
       // Each row is one that was read when the file was checked, whatever was done to the file meanwhile.
@@ -62,7 +62,7 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
       total.conflicting += restored.conflicting
       total.expired += restored.expired
     })
-    await readRows(folder, file, batches.add, stopping)
+    await readRows(store, file, batches.add, stopping)
     await batches.end()
     total.files += 1
   }
@@ -71,7 +71,7 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
 
 /** Of each file the sums of its batches: a file is read a second time when its rows are wanted. */
 async function checkedBatches(
-  { folder, stopping }: RestoreOptions,
+  { store, stopping }: RestoreOptions,
   chosen: readonly WithRows[],
 ): Promise<ReadonlyMap<WithRows, readonly string[]>> {
   const checked = new Map<WithRows, string[]>()
@@ -80,7 +80,7 @@ async function checkedBatches(
     const sums: string[] = []
     checked.set(each, sums)
     const batches = inBatches(async (lines) => void sums.push(sumOf(lines)))
-    const problem = await problemOf(folder, each.file, stopping, batches.add)
+    const problem = await problemOf(store, each.file, stopping, batches.add)
     if (problem !== undefined) problems.push(problem)
     else await batches.end()
   }
@@ -121,14 +121,14 @@ interface Choice {
   readonly unvouchedHead: string | undefined
 }
 
-async function chosenFiles({ database, record, folder, files, from, to }: RestoreOptions): Promise<Choice> {
-  const { paths, problems: misplaced } = await folder.inspect()
+async function chosenFiles({ database, record, store, files, from, to }: RestoreOptions): Promise<Choice> {
+  const { paths, problems: misplaced } = await store.inspect()
   const state = await record.load(database)
   const isKnown = state.position > 0
   // Of the files in hand the rows may still be in the database: they are none of the chain yet, and neither are those that were begun since.
   const inHand = pathsInHand(state)
   const settled = isKnown ? paths.filter((path) => !inHand.has(path) && positionOf(path) <= state.position) : paths
-  const chain = await readChain(folder, settled, isKnown ? state.head : 'newest')
+  const chain = await readChain(store, settled, isKnown ? state.head : 'newest')
   const expired = removedBy(chain.links)
   const all = chain.links.flatMap(({ manifest, sha256 }): WithRows[] => (manifest.kind === 'rows' ? [{ ...manifest, sha256 }] : []))
   const unvouched = chain.unvouched.flatMap(({ manifest: kept }) =>
@@ -150,7 +150,7 @@ async function chosenFiles({ database, record, folder, files, from, to }: Restor
     files.length > 0
       ? []
       : [...chain.problems, ...unvouched.map(({ problem }) => problem), ...(isKnown ? [] : strays)].filter((problem) => {
-          const path = parsePath(problem.slice(0, problem.indexOf(': ')), folder.table)
+          const path = parsePath(problem.slice(0, problem.indexOf(': ')), store.table)
           // What is named by no place of a file may be of any day.
           return path === undefined || isAskedFor(dayOf(path))
         })

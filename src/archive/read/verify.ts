@@ -1,5 +1,5 @@
 import type { RowsFile } from '../format.ts'
-import type { ArchiveFolder } from '../store/folder.ts'
+import type { Store } from '../store/store.ts'
 import { look, type LookOptions } from './look.ts'
 import { problemOf } from './read-rows.ts'
 
@@ -28,11 +28,11 @@ export interface VerifyOptions extends LookOptions {
 
 /** Reads every manifest and every file, and compares the chain's end with the database. Changes nothing. */
 export async function verify({ since, stopping, ...options }: VerifyOptions): Promise<Verification> {
-  const { folder } = options
+  const { store } = options
   let seen = await look(options)
   const isRead = ({ day }: RowsFile): boolean => since === undefined || day >= since
   const read = seen.files.filter(isRead)
-  const suspect = await wrongAmong(folder, [...read, ...seen.unvouched.filter(isRead)], stopping)
+  const suspect = await wrongAmong(store, [...read, ...seen.unvouched.filter(isRead)], stopping)
   if (suspect.size > 0) {
     // A run may have removed one meanwhile, whose time had come: what is left counts.
     seen = await look(options)
@@ -54,10 +54,10 @@ export async function verify({ since, stopping, ...options }: VerifyOptions): Pr
 }
 
 /** By path, what is wrong. */
-async function wrongAmong(folder: ArchiveFolder, files: readonly RowsFile[], stopping?: AbortSignal): Promise<Map<string, string>> {
+async function wrongAmong(store: Store, files: readonly RowsFile[], stopping?: AbortSignal): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   for (const file of files) {
-    const problem = await problemOf(folder, file, stopping)
+    const problem = await problemOf(store, file, stopping)
     if (problem !== undefined) found.set(file.path, problem)
   }
   return found

@@ -1,10 +1,10 @@
+import type { Archive } from '../archive.ts'
 import { damaged } from '../damage.ts'
 import { setAsideIn, joinedIn, fileIn, sha256, type Link, type RowsFile, type Source } from '../format.ts'
 import { kept, parseManifest } from '../manifest.ts'
 import { readChain, removedBy, type Chain, type Found } from '../read/chain.ts'
 import { alterationOf } from '../read/read-rows.ts'
 import type { ArchiveState } from '../state.ts'
-import type { ArchiveFolder } from '../store/folder.ts'
 import { holdsRows, manifestOf, positionOf, rowsOf, type ArchivePath } from '../store/path.ts'
 
 /** A link that the database does not know, with its file where that is there. */
@@ -34,13 +34,18 @@ export interface Ahead {
   readonly position: number
 }
 
-/** Reads the manifests that are newer than the head, and judges each by what leads to it and by the digest of its file. */
-export async function readAhead(folder: ArchiveFolder, state: ArchiveState, source: Source, stopping: AbortSignal): Promise<Ahead> {
-  const paths = await folder.list()
+/** Reads the manifests that are newer than the head, and judges each by what leads to it and by the digest of its file; `discarded` ones are not read. */
+export async function readAhead(
+  { store, spool, source, options }: Archive,
+  state: ArchiveState,
+  discarded: ReadonlySet<ArchivePath>,
+): Promise<Ahead> {
+  const { stopping } = options
+  const paths = (await store.list()).filter((path) => !discarded.has(path))
   const present = new Set(paths)
-  const known = await readChain(folder, paths, state.head)
+  const known = await readChain(store, paths, state.head)
   if (state.head !== null && known.links[0]?.sha256 !== state.head.sha256)
-    throw damaged(`${folder.absolute(state.head.manifest)} is missing or altered, and the database says that it is the newest`)
+    throw damaged(`${store.absolute(state.head.manifest)} is missing or altered, and the database says that it is the newest`)
   const since = state.head === null ? 0 : positionOf(state.head.manifest)
   const isOld = new Set([...known.links, ...known.unvouched].map(({ manifest }) => manifest.manifest))
   const places = [...new Set(paths.map((path) => (holdsRows(path) ? manifestOf(path) : path)))]
@@ -51,7 +56,7 @@ export async function readAhead(folder: ArchiveFolder, state: ArchiveState, sour
   const missing: string[] = []
   const found: Found[] = []
   for (const path of places) {
-    const bytes = await folder.inHand().read(path)
+    const bytes = await spool.shelf.read(path)
     const manifest = bytes === undefined ? undefined : parseManifest(bytes, path)
     if (bytes === undefined) problems.push(`${rowsOf(path)}: has no manifest`)
     else if (manifest === undefined) problems.push(`${path}: is not a manifest of this format, or of this place`)
@@ -68,8 +73,7 @@ export async function readAhead(folder: ArchiveFolder, state: ArchiveState, sour
   const links: AheadLink[] = []
   for (const link of found) {
     const file = fileIn(link.manifest)
-    const problem =
-      file === undefined || removed.has(link.manifest.manifest) ? undefined : await alterationOf(folder.inHand(), file, stopping)
+    const problem = file === undefined || removed.has(link.manifest.manifest) ? undefined : await alterationOf(spool.shelf, file, stopping)
     const isMissing = problem === `${file?.path}: is missing`
     if (problem !== undefined) (isMissing ? missing : problems).push(problem)
     links.push({ ...link, file: problem === undefined && !removed.has(link.manifest.manifest) ? file : undefined })

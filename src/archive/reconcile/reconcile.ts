@@ -10,7 +10,7 @@ import { pathsInHand } from '../read/look.ts'
 import { settle } from '../settle.ts'
 import type { ArchiveState } from '../state.ts'
 import { pathsOf } from '../step.ts'
-import type { ArchiveFolder } from '../store/folder.ts'
+import type { Store } from '../store/store.ts'
 import { positionOf, type ArchivePath } from '../store/path.ts'
 import { readAhead, type Ahead, type AheadLink } from './ahead.ts'
 import { beginStep, type Planned, type Reconciled } from './reconciled-step.ts'
@@ -46,29 +46,32 @@ export interface Reconciliation {
 
 /** Rejects with `ARCHIVE_DAMAGED`, and has changed nothing, where something beyond the head is not believed. */
 export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun: boolean }): Promise<Reconciliation> {
-  const { folder, record, source, options } = archive
+  const { store, spool, record, source, options } = archive
   const { database, stopping } = options
   await database.durable()
   const state = await record.load(database)
-  const inHand = await judgeInHand(folder, state)
+  const inHand = await judgeInHand(store, state)
   const onlyCopies = inHand.problems.length > 0 ? [] : await onlyCopiesIn(archive, state, inHand.manifests)
   // What waits to be moved to its place is taken in like what lies there.
-  if (onlyCopies.length > 0 && !dryRun) await publishWaiting(folder, state)
-  const ahead = await readAhead(folder, state, source, stopping)
+  if (onlyCopies.length > 0 && !dryRun) await publishWaiting(store, state)
+  // What was to become the step in hand, and did not, is discarded as a run discards it.
+  const discarded = new Set(inHand.problems.length > 0 || onlyCopies.length > 0 ? [] : state.step?.successors)
+  if (!dryRun) await store.remove([...discarded])
+  const ahead = await readAhead(archive, state, discarded)
   if (ahead.position === state.position && onlyCopies.length === 0 && !inHand.isForged && !hasUnknown(ahead, state)) {
     // Files that a run or an earlier reconcile left in hand are settled first.
     if (state.step?.reconciled !== undefined && !dryRun) await settle(archive)
     return { files: [], otherLinks: 0, missing: [], dropsStep: false }
   }
-  if (ahead.problems.length > 0) throw refused(folder.root, ahead.problems)
+  if (ahead.problems.length > 0) throw refused(store.root, ahead.problems)
 
   const files = ahead.links.flatMap(({ file }) => (file === undefined ? [] : [file]))
   const column = { table: source.table, column: source.timeColumn }
-  const held = await heldRows({ database, folder, column, overlapping: ahead.forked, stopping }, files)
+  const held = await heldRows({ database, shelf: spool.shelf, column, overlapping: ahead.forked, stopping }, files)
   const plan = ahead.links.map((link) => planOf(link, held))
   if (!dryRun && !stopping.aborted) {
-    await folder.publish(ahead.halfMoved)
-    await beginStep(archive, ahead, plan)
+    await spool.publish(ahead.halfMoved)
+    await beginStep(archive, ahead, plan, inHand.isForged)
     await settle(archive)
   }
   return {
@@ -86,10 +89,12 @@ function hasUnknown({ present }: Ahead, state: ArchiveState): boolean {
   return [...present].some((path) => positionOf(path) > head && !inHand.has(path))
 }
 
-async function publishWaiting(folder: ArchiveFolder, { step }: ArchiveState): Promise<void> {
+async function publishWaiting(store: Store, { step }: ArchiveState): Promise<void> {
+  if (step === undefined) return
+  const spool = store.spool(step.drafts)
   const waiting: ArchivePath[] = []
-  for (const path of step?.files.flatMap(pathsOf) ?? []) if (await folder.isWaiting(path, step?.drafts)) waiting.push(path)
-  await folder.publish(waiting, step?.drafts)
+  for (const path of step.files.flatMap(pathsOf)) if (await spool.holds(path)) waiting.push(path)
+  await spool.publish(waiting)
 }
 
 function planOf(link: AheadLink, held: ReadonlyMap<RowsFile, Uint8Array>): Planned {

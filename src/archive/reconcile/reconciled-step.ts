@@ -28,10 +28,10 @@ export interface Planned {
   readonly reconciled: Reconciled | undefined
 }
 
-/** Writes what is to be written, and makes all of it the step in hand. */
-export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly Planned[]): Promise<void> {
-  const { folder, record, options } = archive
-  await folder.clean(`${NO_RUN}-`)
+/** Writes what is to be written, and makes all of it the step in hand. `dropsStep`: what the database has as the step is none that a run has noted. */
+export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly Planned[], dropsStep: boolean): Promise<void> {
+  const { spool, record, options } = archive
+  await spool.clean(`${NO_RUN}-`)
   const state = await record.load(options.database)
   const joins = plan.filter(({ reconciled }) => reconciled === undefined || reconciled.becomes === 'joined')
   const leaves = plan.filter((each) => !joins.includes(each))
@@ -60,16 +60,16 @@ export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly P
       setAside: aside.slice(from, from + MOST_LINKS),
     })
     const text = manifestText(manifest)
-    await folder.write(manifest.manifest, text)
+    await spool.write(manifest.manifest, text)
     head = { manifest: manifest.manifest, sha256: sha256(text) }
     written.push({ ...head, rows: 0 })
   }
-  await folder.syncWriting()
+  await spool.sync()
 
   const kept = joins.flatMap(({ link: { file } }) => (file === undefined ? [] : [file]))
   const step: Step = {
     run: NO_RUN,
-    drafts: folder.drafts,
+    drafts: spool.prefix,
     files: written,
     obsolete: [],
     reconciled: {
@@ -79,21 +79,25 @@ export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly P
     growth: await growthTo(archive, ahead, kept, { rows, bytes, files: written.filter(({ path }) => path !== undefined).length }),
     newestAt: newestOf(kept),
   }
-  await options.underLease((tx) => record.begin(tx, step, position, rangesText(new Uint8Array(rows).fill(1))))
+  await archive.replace(dropsStep ? { ...state, step: undefined } : state, step, {
+    position,
+    removed: rangesText(new Uint8Array(rows).fill(1)),
+  })
 }
 
 /** The rows of a file that are nowhere else, as a file of their own. */
 async function rewritten(
-  { folder, source, options }: Archive,
+  { spool, store, source, options }: Archive,
   { link, held }: Planned,
   head: Link | null,
   position: number,
 ): Promise<{ readonly step: Step; readonly position: number }> {
   const { cutoff, retention, day } = link.file!
-  const columns = await columnsOf(folder, linkOf(link))
+  const columns = await columnsOf(store, linkOf(link))
   const { program, now, database, stopping } = options
   const files = new DayFiles({
-    folder,
+    spool,
+    store,
     source,
     run: NO_RUN,
     program,
@@ -105,7 +109,7 @@ async function rewritten(
   })
   try {
     await readRows(
-      folder,
+      store,
       link.file!,
       async (line, index) => {
         if (held[index] === 0) await files.add(lineOf(line, source.timeColumn, database.instantOf), 0, day)

@@ -4,7 +4,7 @@ import { concurrently } from '../concurrently.ts'
 import { FORMAT, sha256, type DescribedFile, type Link, type RowsManifest, type Source } from '../format.ts'
 import { manifestText } from '../manifest.ts'
 import type { Step, StepFile } from '../step.ts'
-import type { ArchiveFolder } from '../store/folder.ts'
+import type { Spool, Store } from '../store/store.ts'
 import { manifestOf, pathOf, ROWS_SUFFIX, type ArchivePath } from '../store/path.ts'
 import { RowsWriter, type Written } from './rows-file.ts'
 
@@ -14,7 +14,8 @@ const MOST_STARTED = 3
 const MOST_ENDING = 8
 
 export interface DayFilesOptions {
-  readonly folder: ArchiveFolder
+  readonly spool: Spool
+  readonly store: Store
   readonly source: Source
   readonly run: number
   readonly program: string
@@ -90,7 +91,7 @@ export class DayFiles {
 
   /** The manifests of what has ended are durable too when it resolves; `head`: the chain's end. Of the growth the files that are replaced are no part. */
   async finish(head: Link | null, obsolete: readonly ArchivePath[]): Promise<{ readonly step: Step; readonly position: number }> {
-    const { folder, run, position } = this.#options
+    const { spool, run, position } = this.#options
     let previous = head
     const files: StepFile[] = []
     const texts: [path: ArchivePath, text: string][] = []
@@ -101,12 +102,12 @@ export class DayFiles {
       previous = { manifest: manifest.manifest, sha256: sha256(text) }
       files.push({ ...previous, path: manifest.file.path, rows: manifest.file.rows })
     }
-    await concurrently(MOST_ENDING, texts, ([path, text]) => folder.write(path, text))
-    await folder.syncWriting()
+    await concurrently(MOST_ENDING, texts, ([path, text]) => spool.write(path, text))
+    await spool.sync()
     const bytes = this.#files.reduce((sum, { written }) => sum + written!.fileBytes, 0)
     const rows = files.reduce((sum, file) => sum + file.rows, 0)
     const growth = { rows, bytes, files: files.length }
-    return { step: { run, drafts: folder.drafts, files, obsolete, growth, newestAt: this.#newestAt }, position: position + files.length }
+    return { step: { run, drafts: spool.prefix, files, obsolete, growth, newestAt: this.#newestAt }, position: position + files.length }
   }
 
   async abandon(): Promise<void> {
@@ -125,10 +126,10 @@ export class DayFiles {
   }
 
   #begin(day: string): DayFile {
-    const { folder, source, run, position } = this.#options
+    const { spool, store, source, run, position } = this.#options
     const index = this.#files.length
     const path = pathOf(source.table, day, run, position + index + 1, ROWS_SUFFIX)
-    const file = { index, day, path, writer: new RowsWriter(() => folder.create(path), folder.absolute(path)) }
+    const file = { index, day, path, writer: new RowsWriter(() => spool.create(path), store.absolute(path)) }
     this.#files.push(file)
     this.#open.set(day, file)
     return file

@@ -1,18 +1,17 @@
-import { join } from 'node:path'
 import { archiveFailed, damaged, SHARED } from '../damage.ts'
 import { sha256 } from '../format.ts'
 import { parseManifest } from '../manifest.ts'
 import { alterationOf } from '../read/read-rows.ts'
 import type { Step } from '../step.ts'
-import type { ArchiveFolder } from '../store/folder.ts'
+import type { Store } from '../store/store.ts'
 
 /**
  * Before the first row of a part is deleted, and before a file goes that these replace: what lies in the places is what the step says, by the
  * digests. Whoever else writes to the folder could have put something else there.
  */
-export async function mustBeInPlace(folder: ArchiveFolder, step: Step, confirmLease: () => Promise<void>): Promise<void> {
+export async function mustBeInPlace(store: Store, step: Step, confirmLease: () => Promise<void>): Promise<void> {
   try {
-    await compare(folder, step)
+    await compare(store, step)
   } catch (error) {
     // If we were suspended past the lease, say that instead: another worker has discarded these files.
     await confirmLease()
@@ -20,16 +19,16 @@ export async function mustBeInPlace(folder: ArchiveFolder, step: Step, confirmLe
   }
 }
 
-async function compare(folder: ArchiveFolder, { files }: Step): Promise<void> {
+async function compare(store: Store, { files }: Step): Promise<void> {
   for (const { manifest: path, sha256: sum, path: rows } of files) {
-    const bytes = await folder.read(path)
-    if (bytes === undefined) throw archiveFailed(`${folder.absolute(path)} was written, and is gone`)
-    if (sha256(bytes) !== sum) throw damaged(`${folder.absolute(path)} is not what was just put there. ${SHARED}`)
+    const bytes = await store.read(path)
+    if (bytes === undefined) throw archiveFailed(`${store.absolute(path)} was written, and is gone`)
+    if (sha256(bytes) !== sum) throw damaged(`${store.absolute(path)} is not what was just put there. ${SHARED}`)
     const manifest = parseManifest(bytes, path)
     const file = manifest?.kind === 'rows' ? manifest.file : undefined
     if (manifest === undefined || file?.path !== rows)
-      throw damaged(`${folder.absolute(path)} does not describe the file that the database says`)
-    const problem = file === undefined ? undefined : await alterationOf(folder, file)
-    if (problem !== undefined) throw damaged(`${join(folder.root, problem)}, and was just put there. ${SHARED}`)
+      throw damaged(`${store.absolute(path)} does not describe the file that the database says`)
+    const problem = file === undefined ? undefined : await alterationOf(store, file)
+    if (problem !== undefined) throw damaged(`${store.absolute(problem)}, and was just put there. ${SHARED}`)
   }
 }

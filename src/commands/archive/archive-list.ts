@@ -10,12 +10,12 @@ import type { OpenedArchive } from './open-archive.ts'
 /** The files of the chain that are there, oldest first. What is wrong with them is for `archive verify` to say. */
 export async function listArchive(
   { host, events, database }: Program,
-  { job, folder, record }: OpenedArchive,
+  { job, store, record }: OpenedArchive,
   { json }: { readonly json: boolean },
 ): Promise<ExitCode> {
-  const paths = await folder.list()
+  const paths = await store.list()
   const { head, position } = await record.load(database)
-  const { links } = await readChain(folder, paths, position > 0 ? head : 'newest')
+  const { links } = await readChain(store, paths, position > 0 ? head : 'newest')
   const files = links
     .flatMap(({ manifest }) =>
       manifest.kind === 'rows' && paths.includes(manifest.file.path)
@@ -23,7 +23,7 @@ export async function listArchive(
         : [],
     )
     .toReversed()
-  if (json) host.print(jsonDocument({ directory: folder.root, files }))
+  if (json) host.print(jsonDocument({ directory: store.root, files }))
   else {
     const names = files.map((file) => visible(file.path))
     const width = Math.max(0, ...names.map((path) => path.length))
@@ -31,7 +31,7 @@ export async function listArchive(
       host.print(
         `${names[at]!.padEnd(width)}  ${String(file.rows).padStart(8)} rows  ${String(file.fileBytes).padStart(10)} bytes  ${visible(spanOf(file))}\n`,
       )
-    host.print(`${files.length} files, ${sum(files, 'rows')} rows, ${sum(files, 'fileBytes')} bytes in ${visible(folder.root)}\n`)
+    host.print(`${files.length} files, ${sum(files, 'rows')} rows, ${sum(files, 'fileBytes')} bytes in ${visible(store.root)}\n`)
   }
   const { files: known } = await readSummary(database, database.named(ARCHIVES), job.table)
   if (known !== files.length)

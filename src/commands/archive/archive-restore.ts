@@ -16,7 +16,7 @@ export interface RestoreRequest {
 /** Into a table of its own, unless another is named; into the table itself only what the next purge would leave there. */
 export async function restoreArchive(
   { host, settings, events, database, shutdown }: Program,
-  { job, folder, record }: OpenedArchive,
+  { job, store, record }: OpenedArchive,
   request: RestoreRequest,
 ): Promise<ExitCode> {
   const { files, from, to, json } = request
@@ -26,7 +26,7 @@ export async function restoreArchive(
   const { notes, ...restored } = await restoreFiles({
     database,
     record,
-    folder,
+    store,
     restoring: { source: job.table, into, timeColumn: job.column, cutoff },
     files,
     from,
@@ -47,7 +47,7 @@ export async function restoreArchive(
   }
   if (restored.unvouchedHead !== undefined)
     events.warning(
-      `this database knows of no archive: that ${restored.unvouchedHead} is the newest of ${folder.root}, and all that stands in the files, is vouched for by nothing but the files themselves`,
+      `this database knows of no archive: that ${restored.unvouchedHead} is the newest of ${store.root}, and all that stands in the files, is vouched for by nothing but the files themselves`,
     )
   if (restored.elsewhere.length > 0)
     events.warning(

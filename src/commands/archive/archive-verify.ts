@@ -14,17 +14,17 @@ export type Since = { readonly day: string } | { readonly agoMs: number }
 /** Every file, and the chain they make; 1 where something is wrong. */
 export async function verifyArchive(
   program: Program,
-  { folder, record }: OpenedArchive,
+  { store, record }: OpenedArchive,
   { since, json }: { readonly since: Since | undefined; readonly json: boolean },
 ): Promise<ExitCode> {
   const { host, database, shutdown } = program
   const now = await database.now()
   const day = since === undefined ? undefined : 'day' in since ? since.day : formatDay(now - since.agoMs)
-  const found = await verify({ database, record, folder, since: day, stopping: shutdown.stopping })
+  const found = await verify({ database, record, store, since: day, stopping: shutdown.stopping })
   if (json) host.print(jsonDocument(found))
   else {
     for (const problem of found.problems) host.print(`${visible(problem)}\n`)
-    const what = `${found.files} files, ${found.rows} rows, ${found.bytes} bytes in ${visible(folder.root)}`
+    const what = `${found.files} files, ${found.rows} rows, ${found.bytes} bytes in ${visible(store.root)}`
     const unread = found.filesRead === found.files ? '' : `; ${found.files - found.filesRead} of days before ${day} were not read`
     const unvouched =
       found.unvouchedFiles === 0

@@ -1,5 +1,6 @@
 import { ARCHIVES, ArchiveRecord } from '../../archive/state.ts'
-import { ArchiveFolder } from '../../archive/store/folder.ts'
+import { FolderStore } from '../../archive/store/folder-store.ts'
+import type { Store } from '../../archive/store/store.ts'
 import { JOBS, type Job } from '../../catalogue.ts'
 import { MaintenanceError } from '../../errors.ts'
 import { archivePlanOf, type Program } from '../../program.ts'
@@ -7,7 +8,7 @@ import { archivePlanOf, type Program } from '../../program.ts'
 /** The archive as the commands see it. */
 export interface OpenedArchive {
   readonly job: Job
-  readonly folder: ArchiveFolder
+  readonly store: Store
   readonly record: ArchiveRecord
 }
 
@@ -21,12 +22,12 @@ export async function openArchive(program: Program): Promise<OpenedArchive> {
       `there is no table ${ARCHIVES} in this database, so nothing was archived from it: migration 005 makes it`,
     )
   const { directory, uid } = archivePlanOf(program)
-  const folder = new ArchiveFolder(directory, job.table, uid)
-  const warning = await folder.warning()
+  const store = new FolderStore(directory, job.table, uid)
+  const warning = await store.warning()
   if (warning !== undefined) program.events.warning(warning)
   return {
     job,
-    folder,
+    store,
     record: new ArchiveRecord((name) => database.named(name), job.table),
   }
 }

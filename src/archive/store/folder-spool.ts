@@ -1,0 +1,104 @@
+import { open, readdir, rm, type FileHandle } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import { concurrently } from '../concurrently.ts'
+import { SHARED } from '../damage.ts'
+import { MOST_MANIFEST_BYTES } from '../format.ts'
+import { AT_ONCE, type FolderAccess } from './folder-access.ts'
+import { Refused, syncFolder } from './guarded-tree.ts'
+import { holdsRows, NAME, type ArchivePath } from './path.ts'
+import { areDifferent, moveTo } from './place.ts'
+import type { Shelf, Spool, Store } from './store.ts'
+
+const FILE_MODE = 0o600
+
+/** Beside the days of the table, so that publishing is a move within one file system. */
+export function spoolFolderOf(table: string): string {
+  return `${table}/.writing`
+}
+
+/** The spool of a `FolderStore`. */
+export class FolderSpool implements Spool {
+  readonly prefix: string
+  readonly shelf: Shelf
+  readonly #access: FolderAccess
+  readonly #folder: string
+
+  constructor(access: FolderAccess, store: Store, prefix: string) {
+    this.prefix = prefix
+    this.#access = access
+    this.#folder = spoolFolderOf(store.table)
+    this.shelf = {
+      absolute: (path) => store.absolute(path),
+      open: async (path) =>
+        (await access.guarded('cannot be read', path, () => access.tree.open(this.#at(path)))) ?? (await store.open(path)),
+      read: async (path) =>
+        (await access.guarded('cannot be read', path, () => access.tree.read(this.#at(path), MOST_MANIFEST_BYTES))) ??
+        (await store.read(path)),
+    }
+  }
+
+  create(path: ArchivePath): Promise<FileHandle> {
+    return this.#access.guarded('cannot be written', path, async () => {
+      await this.#access.tree.passes(this.#folder)
+      // Exclusive: what has the name already is not followed, nor written to.
+      return await open(this.#access.absolute(this.#at(path)), 'wx', FILE_MODE)
+    })
+  }
+
+  async write(path: ArchivePath, text: string): Promise<void> {
+    const handle = await this.create(path)
+    await this.#access.guarded('cannot be written', path, async () => {
+      try {
+        await handle.writeFile(text)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+    })
+  }
+
+  sync(): Promise<void> {
+    return this.#access.guarded('cannot be written', this.#folder, () => syncFolder(this.#access.absolute(this.#folder)))
+  }
+
+  holds(path: ArchivePath): Promise<boolean> {
+    return this.#access.guarded('cannot be looked at', path, () => this.#access.isThere(this.#at(path)))
+  }
+
+  collides(path: ArchivePath): Promise<boolean> {
+    return this.#access.guarded('cannot be read', path, () => areDifferent(this.#access.tree, this.#at(path), path))
+  }
+
+  publish(paths: readonly ArchivePath[]): Promise<void> {
+    return this.#access.guarded('cannot be put in its place', paths[0] ?? '', async () => {
+      const folders = new Set(paths.map((path) => dirname(path)))
+      for (const folder of folders) await this.#access.tree.ensure(folder)
+      const manifests = paths.filter((path) => !holdsRows(path))
+      await concurrently(AT_ONCE, manifests, (path) => this.#move(path))
+      await concurrently(AT_ONCE, paths.filter(holdsRows), (path) => this.#move(path))
+      await this.#access.sync(folders)
+    })
+  }
+
+  async #move(path: ArchivePath): Promise<void> {
+    const waits = await this.#access.isThere(this.#at(path))
+    if (!waits && !(await this.#access.isThere(path))) throw new Error('it is neither there nor waiting to be moved there')
+    const moved = !waits || (await moveTo(this.#access.tree, this.#at(path), path))
+    if (!moved) throw new Refused(path, `another file has this place, and was left there. ${SHARED}`)
+  }
+
+  /** What has a name that is none of ours stays. */
+  clean(beginning: string): Promise<void> {
+    return this.#access.guarded('cannot be cleaned', this.#folder, async () => {
+      if (!(await this.#access.tree.passes(this.#folder))) return
+      const folder = this.#access.absolute(this.#folder)
+      for (const name of await readdir(folder))
+        if (name.startsWith(this.prefix + beginning) && NAME.test(name.slice(this.prefix.length)))
+          await rm(`${folder}/${name}`, { force: true })
+    })
+  }
+
+  #at(path: ArchivePath): string {
+    return `${this.#folder}/${this.prefix}${basename(path)}`
+  }
+}

@@ -1,0 +1,123 @@
+import { mkdir, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { damaged } from '../damage.ts'
+import { MOST_MANIFEST_BYTES } from '../format.ts'
+import { walk } from './archive-walk.ts'
+import { FolderAccess } from './folder-access.ts'
+import { FolderSpool, spoolFolderOf } from './folder-spool.ts'
+import { absent, FOLDER_MODE, syncFolder, type OpenFile } from './guarded-tree.ts'
+import { RECONCILED, type ArchivePath } from './path.ts'
+import { moveTo } from './place.ts'
+import { writableByAll } from './refusal.ts'
+import type { Listing, Spool, Store } from './store.ts'
+
+/**
+ * A folder of this machine, or one that is mounted on it. Only regular files are taken, in folders that are no links and that no stranger can write to.
+ * The root is the operator's: it may be a link, a mount point, and owned by anybody.
+ */
+export class FolderStore implements Store {
+  readonly root: string
+  readonly table: string
+  readonly #access: FolderAccess
+
+  /** `uid`: of this process. */
+  constructor(root: string, table: string, uid: number | undefined) {
+    this.root = root
+    this.table = table
+    this.#access = new FolderAccess(root, uid)
+  }
+
+  spool(prefix: string): Spool {
+    return new FolderSpool(this.#access, this, prefix)
+  }
+
+  make(): Promise<void> {
+    return this.#access.guarded('cannot be made', '', async () => {
+      const made = await mkdir(this.root, { recursive: true, mode: FOLDER_MODE })
+      const spool = spoolFolderOf(this.table)
+      await this.#access.tree.ensure(spool)
+      await this.#access.sync([spool])
+      if (made === undefined) return
+      // Above the archive's folder only what was made here is ours to look after.
+      for (let folder = dirname(this.root); folder.length >= dirname(made).length; folder = dirname(folder)) await syncFolder(folder)
+    })
+  }
+
+  async warning(): Promise<string | undefined> {
+    const stats = await stat(this.root).catch(() => undefined)
+    if (stats === undefined || !writableByAll(stats)) return undefined
+    return (
+      `everybody may write to the archive's folder ${this.root}, and so may take its files away or put others there; archive verify names what is ` +
+      `missing, and cannot bring it back: chmod o-w ${this.root}`
+    )
+  }
+
+  absolute(path: string): string {
+    return this.#access.absolute(path)
+  }
+
+  exists(path: ArchivePath): Promise<boolean> {
+    return this.#access.guarded('cannot be looked at', path, () => this.#access.isThere(path))
+  }
+
+  read(path: ArchivePath): Promise<Buffer | undefined> {
+    return this.#access.guarded('cannot be read', path, () => this.#access.tree.read(path, MOST_MANIFEST_BYTES))
+  }
+
+  open(path: ArchivePath): Promise<OpenFile | undefined> {
+    return this.#access.guarded('cannot be read', path, () => this.#access.tree.open(path))
+  }
+
+  remove(paths: readonly ArchivePath[]): Promise<void> {
+    return this.#access.guarded('cannot be removed', paths[0] ?? '', async () => {
+      const there: ArchivePath[] = []
+      for (const path of paths) if (await this.#access.isThere(path)) there.push(path)
+      for (const path of there) await rm(this.absolute(path), { force: true })
+      for (const folder of new Set(paths.map((path) => this.absolute(dirname(path))))) await syncFolder(folder).catch(absent)
+    })
+  }
+
+  setAside(paths: readonly ArchivePath[]): Promise<void> {
+    const { tree } = this.#access
+    return this.#access.guarded('cannot be set aside', paths[0] ?? '', async () => {
+      const folders = new Set<string>()
+      for (const path of paths) {
+        if (!(await this.#access.isThere(path))) continue
+        const aside = `${RECONCILED}/${path}`
+        await tree.ensure(dirname(aside))
+        if (!(await moveTo(tree, path, aside))) throw new Error(`${aside} is there already: move it out of the archive, and keep it`)
+        folders.add(dirname(aside)).add(dirname(path))
+      }
+      await this.#access.sync(folders)
+    })
+  }
+
+  async *files(): AsyncGenerator<ArchivePath> {
+    try {
+      for await (const each of walk(this.#access.tree, this.table)) {
+        if ('problem' in each) throw damaged(this.absolute(each.problem))
+        if ('path' in each) yield each.path
+      }
+    } catch (error) {
+      throw this.#access.failure('cannot be read', this.table, error)
+    }
+  }
+
+  async list(): Promise<readonly ArchivePath[]> {
+    const paths: ArchivePath[] = []
+    for await (const path of this.files()) paths.push(path)
+    return paths.toSorted()
+  }
+
+  inspect(): Promise<Listing> {
+    return this.#access.guarded('cannot be read', this.table, async () => {
+      const paths: ArchivePath[] = []
+      const problems: string[] = []
+      for await (const each of walk(this.#access.tree, this.table)) {
+        if ('path' in each) paths.push(each.path)
+        else problems.push('problem' in each ? each.problem : each.stray)
+      }
+      return { paths: paths.toSorted(), problems }
+    })
+  }
+}
