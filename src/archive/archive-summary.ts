@@ -17,7 +17,7 @@ export interface ArchiveSummary extends Growth {
   /** The last time that `archive verify` read all of it; of a part nothing is noted. */
   readonly verification: Verdict | undefined
   /** Files that a run works on, or left when it was cut off: not counted above until their rows are deleted. */
-  readonly filesInHand: number
+  readonly pendingFiles: number
 }
 
 export interface Verdict {
@@ -26,7 +26,7 @@ export interface Verdict {
 }
 
 /**
- * How long the oldest row has waited that has expired and is still in the database alone, exact to the day; 0: none has. Rows of files in hand count
+ * How long the oldest row has waited that has expired and is still in the database alone, exact to the day; 0: none has. Rows of pending files count
  * as waiting. `undefined`: it could not be told in time.
  */
 export function lagOf({ rows, oldest }: Estimate, cutoff: EpochMs): number | undefined {
@@ -43,7 +43,7 @@ interface SummaryRow extends Growth {
   readonly verified: string | null
 }
 
-const NOTHING: ArchiveSummary = { ...NO_GROWTH, head: null, newestAt: undefined, verification: undefined, filesInHand: 0 }
+const NOTHING: ArchiveSummary = { ...NO_GROWTH, head: null, newestAt: undefined, verification: undefined, pendingFiles: 0 }
 
 const TEXTS = ['head', 'head_file', 'step'] as const
 
@@ -64,6 +64,6 @@ export async function readSummary(query: Query, table: string, source: string): 
     head: row.head === null ? null : { manifest: archivePath(row.head_file, source, 'maintenance_archives.head_file'), sha256: row.head },
     newestAt: orNothing(storedTime, row.newest_at, `${ARCHIVES}.newest_at`),
     verification: verifiedAt === undefined ? undefined : { at: verifiedAt, sound: row.verified === 'sound' },
-    filesInHand: row.step === null ? 0 : parseStep(storedText(row.step, `${ARCHIVES}.step`), source).files.length,
+    pendingFiles: row.step === null ? 0 : parseStep(storedText(row.step, `${ARCHIVES}.step`), source).files.length,
   }
 }

@@ -18,16 +18,17 @@ import { mustBeInPlace } from './write/published.ts'
 /*
  * The life of a file of rows, with one name for each state:
  *
- *   draft         being written under a temporary name, ignored by readers (`Draft`, `DayFiles`)
- *     │           its part is complete and on the disk; the database notes its files as the step in hand, under the lease (`ArchiveRecord.begin`)
- *   in hand       being published, or published, while its rows are deleted (`Step`, `Part`)
+ *   draft         being written in the spool, ignored by readers (`Draft`, `DayFiles`)
+ *     │           its part is complete and on the disk; the database notes its files as the pending step, under the lease (`ArchiveRecord.begin`)
+ *   pending       being published to the store, or published, while its rows are deleted (`Step`, `Part`)
  *     │           the last row of the part is deleted; in that transaction it joins the chain (`ArchiveRecord.close`)
  *   in the chain  the next link and the database vouch for it (`Manifest`)
  *     │           its day ended longer ago than the archive is kept (`expireFiles`)
  *   removed       its manifest stays, and a removal in the chain names it
  *
- * A crash leaves files in hand to the next run (`settle`). If no row of them is deleted, they are discarded; if all are, they join the chain; if some
- * are, the files are rewritten with only the deleted rows, and the rewritten files become the ones in hand.
+ * A crash leaves pending files to the next run (`settle`). If no row of them is deleted, they are discarded; if all are, they join the chain; if some
+ * are, the files are rewritten with only the deleted rows, and the rewritten files become the pending ones (`Archive.replace`). No row depends on the
+ * spool: it may be lost with the machine at any time.
  */
 
 /** If the engine runs in another process, a small first part lets deleting start earlier. */
@@ -72,11 +73,11 @@ export class Archive {
   readonly record: ArchiveRecord
   readonly source: Source
   #columns: readonly StoredColumn[] | undefined
-  /** The first manifest of the step that this run put in hand. */
+  /** The first manifest of the pending step, if this run wrote it. */
   #begun: ArchivePath | undefined
   readonly #readSize = firstReadSize()
   #mostRows: number
-  /** The draft of the part after the one in hand; `copied` never rejects. */
+  /** The draft of the part after the pending one; `copied` never rejects. */
   #next: { readonly draft: Draft; readonly copied: Promise<boolean> } | undefined
 
   constructor(options: ArchiveOptions) {
@@ -96,8 +97,8 @@ export class Archive {
   }
 
   /**
-   * Puts complete drafts in hand in the place of `before`, whose files they replace or remove. They are noted by name and published first: from the moment
-   * at which they alone vouch for deleted rows they lie in the store, and the spool may be lost.
+   * Makes complete drafts the pending step in the place of `before`, whose files they replace or remove. They are noted by name and published first: from
+   * the moment at which they alone vouch for deleted rows they lie in the store, and the spool may be lost.
    */
   async replace(before: ArchiveState, step: Step, { position, removed, also }: Replacement): Promise<void> {
     const { database, underLease } = this.options

@@ -87,7 +87,7 @@ class ArchivedSlice implements Slice {
     // A second try at rows that were locked comes when their part is settled: they wait for the next run.
     if (part.state === 'closed') return { affected: 0, locked: this.#tally?.locked ?? 0 }
     const [{ step, removed: text }] = await Promise.all([record.load(tx), this.#mustBeThere()])
-    if (step?.files[0]?.manifest !== part.step.files[0]?.manifest) throw this.#spoiled('the files in hand are no longer those of this run')
+    if (step?.files[0]?.manifest !== part.step.files[0]?.manifest) throw this.#spoiled('the pending files are no longer those of this run')
     const removed = readRanges(text, part.rows)
     const { digests, ...tally } = await this.slice.removeRead(tx)
     const view = viewOf(digests)

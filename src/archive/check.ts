@@ -10,7 +10,7 @@ import { positionOf, type ArchivePath } from './store/path.ts'
 
 /**
  * Before anything is deleted: the folder is the one that holds what the database says was archived. The newest link is read, with its file;
- * `archive verify` reads all of them. What a run that crashed left in hand is brought to its end.
+ * `archive verify` reads all of them. What a run that crashed left pending is brought to its end.
  */
 export async function openArchive(archive: Archive): Promise<void> {
   const { store, record, options } = archive
@@ -53,7 +53,7 @@ async function mustHoldRows({ store }: Archive, file: RowsFile): Promise<void> {
  * head, somebody has set that back. No chain is begun, or gone on with, beside them.
  */
 async function mustKnow({ store, source }: Archive, { position, head, step }: ArchiveState): Promise<void> {
-  // What is in hand is beyond the head, and looked at when it is settled.
+  // What is pending is beyond the head, and looked at when it is settled.
   const known = step !== undefined ? position : head === null ? 0 : positionOf(head.manifest)
   let unknown = 0
   let first: ArchivePath | undefined

@@ -8,7 +8,7 @@ import type { ArchiveState } from './state.ts'
 import { holdsRows, manifestOf, rowsOf, type ArchivePath } from './store/path.ts'
 
 /*
- * What the database says of the files in hand (that none of their rows is deleted, or which are, or that they replace others) may have been written
+ * What the database says of the pending files (that none of their rows is deleted, or which are, or that they replace others) may have been written
  * by anybody. Before a file goes by it, or is written again without some of its rows, each row that would go with it is looked up.
  */
 
@@ -24,7 +24,7 @@ export async function mustBeElsewhere(archive: Archive, state: ArchiveState, man
   )
 }
 
-/** Each begins with a path. None where this run has put the step in hand: then what became of the rows is what it did. */
+/** Each begins with a path. None where this run wrote the pending step: it knows what it did with the rows. */
 export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manifests: readonly Kept[]): Promise<readonly string[]> {
   const { step } = state
   if (step === undefined || archive.hasBegun(step)) return []

@@ -1,4 +1,4 @@
-/** Which of the rows in hand are deleted, as text: `0-499,501`. Rows are deleted nearly in the order of the file, so it stays short. */
+/** Which of the pending rows are deleted, as text: `0-499,501`. Rows are deleted nearly in the order of the file, so it stays short. */
 export function readRanges(text: string | null, rows: number): Uint8Array {
   const set = new Uint8Array(rows)
   for (const range of text === null || text === '' ? [] : text.split(',')) {

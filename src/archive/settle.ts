@@ -1,6 +1,6 @@
 import type { Archive } from './archive.ts'
 import type { Kept } from './format.ts'
-import { inHandAsWritten } from './in-hand.ts'
+import { pendingAsWritten } from './pending.ts'
 import { columnsOf } from './manifest.ts'
 import { mustBeElsewhere } from './only-copies.ts'
 import { countOf, rangesText, readRanges } from './ranges.ts'
@@ -12,7 +12,7 @@ import { DayFiles } from './write/day-files.ts'
 import { mustBeInPlace } from './write/published.ts'
 
 /**
- * Brings the files in hand to their end, after a crash or after a part that was only partly deleted: what is left in the archive is exactly what
+ * Brings the pending files to their end, after a crash or after a part that was only partly deleted: what is left in the archive is exactly what
  * was deleted from the database. It can be interrupted anywhere and started again.
  */
 export async function settle(archive: Archive): Promise<void> {
@@ -26,7 +26,7 @@ export async function settle(archive: Archive): Promise<void> {
     const drafts = store.spool(step.drafts)
     // A draft that was written ahead has file numbers that may be given out again here.
     await archive.dropDraft()
-    const manifests = await inHandAsWritten(store, state)
+    const manifests = await pendingAsWritten(store, state)
     await mustBeElsewhere(archive, state, manifests)
     await store.remove(step.successors ?? [])
     const rows = step.files.reduce((sum, file) => sum + file.rows, 0)
@@ -39,7 +39,7 @@ export async function settle(archive: Archive): Promise<void> {
       const nothing: Step = { ...step, files: [], growth: NO_GROWTH, newestAt: null }
       return options.underLease((tx) => record.close(tx, nothing))
     }
-    // Those of a part are published by now; what an earlier version put in hand may wait for it.
+    // Those of a part are published by now; what an earlier version left pending may not be.
     await drafts.publish(step.files.flatMap(pathsOf))
     await mustBeInPlace(store, step, () => archive.confirmLease())
     if (count === rows) {
@@ -51,7 +51,7 @@ export async function settle(archive: Archive): Promise<void> {
   }
 }
 
-/** Rewrites the files with only the deleted rows, and puts these in hand, as deleted, in their place. */
+/** Rewrites the files with only the deleted rows; the new ones are pending in their place, with every row deleted. */
 async function rewrite(
   archive: Archive,
   state: ArchiveState,

@@ -2,7 +2,7 @@ import type { EpochMs } from '../time/clock.ts'
 import type { Link } from './format.ts'
 import type { ArchivePath } from './store/path.ts'
 
-/** Files in hand: complete, and in their places or on the way there. */
+/** Pending files: complete, and in their places or on the way there. */
 export interface Step {
   readonly run: number
   /** How the names of its files begin until they are in their places. */

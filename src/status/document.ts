@@ -81,7 +81,7 @@ function archiveDocument({ enabled, directory, keptMs, held, lagMs, expiredBefor
     rows: orNull(held?.rows),
     bytes: orNull(held?.bytes),
     files: orNull(held?.files),
-    filesInHand: orNull(held?.filesInHand),
+    filesInHand: orNull(held?.pendingFiles),
     newestAt: timeOrNull(held?.newestAt),
     expiredBefore: orNull(expiredBefore),
     lagMs: orNull(lagMs),

@@ -9,7 +9,7 @@ import type { Row } from './table.ts'
 
 /** Where nothing is archived there is nothing to say. */
 export function isShown({ enabled, held }: ArchiveStatus): boolean {
-  return enabled || (held !== undefined && (held.head !== null || held.filesInHand > 0))
+  return enabled || (held !== undefined && (held.head !== null || held.pendingFiles > 0))
 }
 
 /** What is wrong with it is not among them. */
@@ -23,13 +23,13 @@ export function archiveRows({ enabled, directory, keptMs, held, lagMs, expiredBe
 }
 
 function heldRows(held: ArchiveSummary, at: EpochMs, style: Style): Row[] {
-  const { newestAt, head, filesInHand, verification } = held
+  const { newestAt, head, pendingFiles, verification } = held
   const until = newestAt === undefined ? '' : `, up to ${zonedText(newestAt)}`
   return [
     ['holds', `${holdsText(held)}${until}`],
-    ...(filesInHand === 0
+    ...(pendingFiles === 0
       ? []
-      : [['in hand', `${counted(filesInHand, 'file')}: of a run that goes on, or that the next one settles`] as const]),
+      : [['pending', `${counted(pendingFiles, 'file')}: of a run that goes on, or that the next one settles`] as const]),
     ...(head === null
       ? []
       : ([

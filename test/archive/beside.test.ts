@@ -20,12 +20,12 @@ for (const engine of BOTH_ENGINES) {
     // Between any two transactions of the run, as after its death there: also where files are complete and not yet in their places.
     const watched = intercepted(fixture.database, async (_, transact) => {
       const answer = await transact()
-      const { problems, rows, inHand } = await verified(beside, folder.path)
+      const { problems, rows, pending } = await verified(beside, folder.path)
       const { elsewhere, inserted, present } = await restored(beside, folder.path)
       looks += 1
       seen.push(...problems, ...elsewhere)
       assert.equal(inserted + present, rows, 'restored is what stands in the chain')
-      if (inHand === 0) assert.ok(rows === 0 || rows === ROWS)
+      if (pending === 0) assert.ok(rows === 0 || rows === ROWS)
       return answer
     })
     const { deleted, archived } = await purged(watched, folder.path)

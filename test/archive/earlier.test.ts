@@ -10,7 +10,7 @@ import { archivedOnce, freshFolder } from './support.ts'
 
 /**
  * Databases and archives of the state before the code was laid out in rooms, as they were left on disk. `whole`: 2,400 rows, all in the archive.
- * `crashed`: the same rows, of which one batch was deleted when the power went; the files of all are in hand.
+ * `crashed`: the same rows, of which one batch was deleted when the power went; the files of all are pending.
  */
 interface Earlier {
   /** Base64 by path. */

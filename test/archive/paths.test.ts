@@ -143,7 +143,7 @@ test('a step that is none is refused, whatever it is instead', () => {
 })
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: files in hand that lie outside the archive are left alone, and the run says so and deletes nothing`, async () => {
+  test(`${engine.name}: pending files that lie outside the archive are left alone, and the run says so and deletes nothing`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const archive = join(folder.path, 'archive')

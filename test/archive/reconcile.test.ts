@@ -199,7 +199,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await archivedRows(stage.folder.path)).length, 11)
   })
 
-  test(`${engine.name}: a backup of a moment at which a part was in hand, or one just after its rows were written again`, async () => {
+  test(`${engine.name}: a backup of a moment at which a part was pending, or one just after its rows were written again`, async () => {
     for (const rewritten of [false, true]) {
       await using stage = await staged(engine)
       await stage.add(10, 110)
@@ -405,7 +405,7 @@ for (const engine of BOTH_ENGINES) {
 
   test(`${engine.name}: cut off before or behind any transaction it is brought to its end, by itself or by the next purge`, async () => {
     for (const by of ['itself', 'purge'] as const) {
-      // What it writes is noted, the lease looked at, and then it is the step in hand, which is settled.
+      // What it writes is noted, the lease looked at, and then it is the pending step, which is settled.
       for (let number = 1; number <= 4; number += 1) {
         for (const side of ['before', 'behind'] as const) {
           const began = number > 3 || (number === 3 && side === 'behind')

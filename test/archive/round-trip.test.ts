@@ -21,7 +21,7 @@ async function goesRound(outside: TestDatabase, database: Database): Promise<num
   assert.equal(result.archived?.rows, result.deleted)
   assert.equal(await count(outside, 'audit_logs'), before.length - result.deleted)
   const found = await verified(database, folder.path)
-  assert.deepEqual([found.problems, found.rows, found.inHand], [[], result.deleted, 0])
+  assert.deepEqual([found.problems, found.rows, found.pending], [[], result.deleted, 0])
   assert.equal((await archivedRows(folder.path)).length, result.deleted)
   if (result.deleted === 0) return 0
 

@@ -203,7 +203,7 @@ test('a folder or a file of another user is refused where everybody may write to
     const result = await purged(it.fixture.database, it.archive)
     assert.match(String(result.error), new RegExp(`${path}: belongs to uid 1234, and everybody may write to it`))
     assert.equal(await count(it.fixture.outside, 'audit_logs'), 7)
-    // Of the folder of unfinished files it reads nothing where nothing is in hand.
+    // Of the folder of unfinished files it reads nothing where nothing is pending.
     if (place !== 'writing') assert.match((await verified(it.fixture.database, it.archive)).problems.join('\n'), /belongs to uid 1234/)
     await chmod(full, mode)
     await isAccepted(it)

@@ -106,8 +106,8 @@ export async function archivedOnce(database: Database, outside: TestDatabase, di
     left.filter((id) => ids.includes(id)),
     [],
   )
-  const { problems, inHand } = await verified(database, directory)
-  assert.deepEqual([problems, inHand], [[], 0])
+  const { problems, pending } = await verified(database, directory)
+  assert.deepEqual([problems, pending], [[], 0])
   assert.deepEqual(
     (await filesIn(directory, '')).filter((name) => name.includes('.writing/')),
     [],

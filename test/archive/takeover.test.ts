@@ -107,7 +107,7 @@ for (const engine of ENGINES) {
     assert.equal((await run(database, bare)).deleted, left.length)
     await auditLogs(outside, engine, 10, 100)
     const late = await idsOf(outside)
-    // The files in hand are the only copies of what was deleted without archiving, so they are not discarded.
+    // The pending files are the only copies of what was deleted without archiving, so they are not discarded.
     const refused = await purged(database, folder.path)
     assert.deepEqual([refused.outcome, refused.deleted], ['failed', 0])
     assert.match(String(refused.error), /hold rows which are nowhere else: .* `archive reconcile --dry-run` says/)

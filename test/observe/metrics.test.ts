@@ -137,7 +137,7 @@ test('two that are open count each for itself', async () => {
 
 const LABEL = `{job="${ARCHIVED}"}`
 const KNOWN = { removed: { rows: 0, bytes: 0, files: 0 }, lagMs: 0, verification: undefined }
-const HELD = { rows: 70, bytes: 3_000, files: 3, head: null, newestAt: NOW, filesInHand: 0 }
+const HELD = { rows: 70, bytes: 3_000, files: 3, head: null, newestAt: NOW, pendingFiles: 0 }
 
 test('what runs archived is counted, and what is not known of the archive has no value', async () => {
   const metrics = opened(undefined, [ARCHIVED])

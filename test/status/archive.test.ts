@@ -59,7 +59,7 @@ for (const engine of BOTH_ENGINES) {
         lagMs: 0,
         verification: undefined,
       })
-      assert.deepEqual([archive.held?.rows, archive.held?.files, archive.held?.filesInHand], [25, files.length, 0])
+      assert.deepEqual([archive.held?.rows, archive.held?.files, archive.held?.pendingFiles], [25, files.length, 0])
       assert.match(archive.held?.head?.manifest ?? '', /^audit_logs\/\d{4}\/\d{2}\/\d{2}\/\d+-\d+\.json$/)
       assert.deepEqual(archive.held?.verification, { at: 1_700_000_000_000, sound: true })
       assert.ok(Math.abs(archive.held.newestAt! - (at - 100 * DAY)) < DAY)

@@ -78,7 +78,7 @@ test('what is not is told in a sentence', () => {
 })
 
 test('an archive that is damaged, or would not be written, is told of, unless it is disabled', () => {
-  const held = { head: null, rows: 0, bytes: 0, files: 0, filesInHand: 0, newestAt: undefined, verification: { at: 0, sound: false } }
+  const held = { head: null, rows: 0, bytes: 0, files: 0, pendingFiles: 0, newestAt: undefined, verification: { at: 0, sound: false } }
   const archive = { enabled: true, problems: ['the folder is full'], held }
   assert.match(told({ archive }), /^the archive was found damaged .*\nthe folder is full$/)
   assert.equal(told({ archive: { ...archive, problems: [], held: undefined } }), '')
@@ -141,7 +141,7 @@ test('what does not work is a fault, what may not be meant is advice; where the 
   ])
   assert.deepEqual(judged({ job: ended('stopped') }), ['fault job-stopped'])
   assert.deepEqual(judged({ observed: [{ job: job.name, outcome: 'stopped', at: 1, error: 'why' }] }), ['fault run-unrecorded'])
-  const held = { head: null, rows: 0, bytes: 0, files: 0, filesInHand: 0, newestAt: undefined, verification: { at: 0, sound: false } }
+  const held = { head: null, rows: 0, bytes: 0, files: 0, pendingFiles: 0, newestAt: undefined, verification: { at: 0, sound: false } }
   assert.deepEqual(judged({ archive: { enabled: true, held, problems: ['the folder is full'], warnings: ['a row is too long'] } }), [
     'fault archive-damaged run archive verify',
     'fault archive-hindered',

@@ -1,6 +1,6 @@
 import type { Query } from '../../database/query.ts'
 import { fileIn, type RowsFile } from '../format.ts'
-import { judgeInHand } from '../in-hand.ts'
+import { judgePending } from '../pending.ts'
 import type { ArchiveRecord, ArchiveState } from '../state.ts'
 import { pathsOf, type Step } from '../step.ts'
 import type { Store } from '../store/store.ts'
@@ -45,10 +45,10 @@ async function lookOnce({ database, record, store }: LookOptions): Promise<Look>
   const state = await record.load(database)
   const { paths, problems: misplaced } = await store.inspect()
   const present = new Set(paths)
-  const inHand = pathsInHand(state)
+  const pending = pendingPaths(state)
   const chain = await readChain(
     store,
-    paths.filter((path) => !inHand.has(path)),
+    paths.filter((path) => !pending.has(path)),
     state.head,
   )
   const problems = [...misplaced, ...chain.problems, ...chain.strays]
@@ -56,7 +56,7 @@ async function lookOnce({ database, record, store }: LookOptions): Promise<Look>
   const filesOf = (links: readonly Found[], lawful: ReadonlySet<ArchivePath>): RowsFile[] => {
     const files = links.flatMap(({ manifest }) => {
       const file = fileIn(manifest)
-      return file === undefined || inHand.has(file.path) ? [] : [file]
+      return file === undefined || pending.has(file.path) ? [] : [file]
     })
     for (const { path } of files) if (!present.has(path) && !lawful.has(manifestOf(path))) problems.push(`${path}: is missing`)
     return files.filter(({ path }) => present.has(path))
@@ -64,13 +64,13 @@ async function lookOnce({ database, record, store }: LookOptions): Promise<Look>
   const files = filesOf(chain.links, expired)
   const unvouched = filesOf(chain.unvouched, removedBy([...chain.links, ...chain.unvouched]))
   for (const path of paths)
-    if (holdsRows(path) && !inHand.has(path) && !present.has(manifestOf(path))) problems.push(`${path}: has no manifest`)
-  problems.push(...(await judgeInHand(store, state)).problems)
+    if (holdsRows(path) && !pending.has(path) && !present.has(manifestOf(path))) problems.push(`${path}: has no manifest`)
+  problems.push(...(await judgePending(store, state)).problems)
   return { state, files, unvouched, removedFiles: expired.size, problems: [...new Set(problems)].toSorted() }
 }
 
-/** What the step in hand brings, and what goes with it: none of it is a part of the chain yet, or any more. */
-export function pathsInHand({ step }: ArchiveState): ReadonlySet<ArchivePath> {
+/** What the pending step brings, and what goes with it: none of it is a part of the chain yet, or any more. */
+export function pendingPaths({ step }: ArchiveState): ReadonlySet<ArchivePath> {
   const { joined = [], setAside = [] } = step?.reconciled ?? {}
   const { files = [], obsolete = [], successors = [] } = step ?? {}
   return new Set([...files.flatMap(pathsOf), ...obsolete, ...successors, ...joined, ...setAside])

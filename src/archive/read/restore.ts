@@ -8,7 +8,7 @@ import type { ArchiveRecord } from '../state.ts'
 import type { Store } from '../store/store.ts'
 import { dayOf, parsePath, positionOf } from '../store/path.ts'
 import { readChain, removedBy } from './chain.ts'
-import { pathsInHand } from './look.ts'
+import { pendingPaths } from './look.ts'
 import { problemOf, readRows } from './read-rows.ts'
 
 export interface RestoreOptions {
@@ -125,9 +125,9 @@ async function chosenFiles({ database, record, store, files, from, to }: Restore
   const { paths, problems: misplaced } = await store.inspect()
   const state = await record.load(database)
   const isKnown = state.position > 0
-  // Of the files in hand the rows may still be in the database: they are none of the chain yet, and neither are those that were begun since.
-  const inHand = pathsInHand(state)
-  const settled = isKnown ? paths.filter((path) => !inHand.has(path) && positionOf(path) <= state.position) : paths
+  // Of the pending files the rows may still be in the database: they are none of the chain yet, and neither are those that were begun since.
+  const pending = pendingPaths(state)
+  const settled = isKnown ? paths.filter((path) => !pending.has(path) && positionOf(path) <= state.position) : paths
   const chain = await readChain(store, settled, isKnown ? state.head : 'newest')
   const expired = removedBy(chain.links)
   const all = chain.links.flatMap(({ manifest, sha256 }): WithRows[] => (manifest.kind === 'rows' ? [{ ...manifest, sha256 }] : []))

@@ -17,7 +17,7 @@ export interface Verification {
   /** Each begins with the path of the file that is wrong, below the archive's folder. */
   readonly problems: readonly string[]
   /** Rows of a run that goes on, or was cut off, are in the database and in files: the next run settles that. */
-  readonly inHand: number
+  readonly pending: number
 }
 
 export interface VerifyOptions extends LookOptions {
@@ -49,7 +49,7 @@ export async function verify({ since, stopping, ...options }: VerifyOptions): Pr
     unvouchedFiles: seen.unvouched.length,
     removedFiles: seen.removedFiles,
     problems,
-    inHand: seen.state.step?.files.length ?? 0,
+    pending: seen.state.step?.files.length ?? 0,
   }
 }
 

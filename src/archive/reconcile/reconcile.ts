@@ -3,10 +3,10 @@ import { MaintenanceError } from '../../errors.ts'
 import type { Archive } from '../archive.ts'
 import type { RowsFile } from '../format.ts'
 import { heldRows } from '../held-rows.ts'
-import { judgeInHand } from '../in-hand.ts'
+import { judgePending } from '../pending.ts'
 import { onlyCopiesIn } from '../only-copies.ts'
 import { countOf } from '../ranges.ts'
-import { pathsInHand } from '../read/look.ts'
+import { pendingPaths } from '../read/look.ts'
 import { settle } from '../settle.ts'
 import type { ArchiveState } from '../state.ts'
 import { pathsOf } from '../step.ts'
@@ -28,7 +28,7 @@ import { beginStep, type Planned, type Reconciled } from './reconciled-step.ts'
  *        └─ some there ─▶ those that are not are written to a new file, and this one is set aside
  *        ▼
  *   files and a manifest that names what joins and what is set aside, complete under temporary names
- *        ▼  one transaction: the step in hand, in the place of the one that the database had
+ *        ▼  one transaction: the pending step, in the place of the one that the database had
  *   settle: files to their places, what is set aside to `reconciled/`, head = that manifest
  *
  * No file is deleted. If it is interrupted before the transaction, nothing has changed; after it, the next purge or reconcile completes the step.
@@ -40,7 +40,7 @@ export interface Reconciliation {
   readonly otherLinks: number
   /** What is nowhere, and stays missing: each begins with its path. */
   readonly missing: readonly string[]
-  /** Whether what the database said of files in hand is dropped, since no run has noted it. */
+  /** Whether what the database said of pending files is dropped, since no run has noted it. */
   readonly dropsStep: boolean
 }
 
@@ -50,16 +50,16 @@ export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun:
   const { database, stopping } = options
   await database.durable()
   const state = await record.load(database)
-  const inHand = await judgeInHand(store, state)
-  const onlyCopies = inHand.problems.length > 0 ? [] : await onlyCopiesIn(archive, state, inHand.manifests)
+  const pending = await judgePending(store, state)
+  const onlyCopies = pending.problems.length > 0 ? [] : await onlyCopiesIn(archive, state, pending.manifests)
   // What waits to be moved to its place is taken in like what lies there.
   if (onlyCopies.length > 0 && !dryRun) await publishWaiting(store, state)
-  // What was to become the step in hand, and did not, is discarded as a run discards it.
-  const discarded = new Set(inHand.problems.length > 0 || onlyCopies.length > 0 ? [] : state.step?.successors)
+  // What was to become the pending step, and did not, is discarded as a run discards it.
+  const discarded = new Set(pending.problems.length > 0 || onlyCopies.length > 0 ? [] : state.step?.successors)
   if (!dryRun) await store.remove([...discarded])
   const ahead = await readAhead(archive, state, discarded)
-  if (ahead.position === state.position && onlyCopies.length === 0 && !inHand.isForged && !hasUnknown(ahead, state)) {
-    // Files that a run or an earlier reconcile left in hand are settled first.
+  if (ahead.position === state.position && onlyCopies.length === 0 && !pending.isForged && !hasUnknown(ahead, state)) {
+    // Files that a run or an earlier reconcile left pending are settled first.
     if (state.step?.reconciled !== undefined && !dryRun) await settle(archive)
     return { files: [], otherLinks: 0, missing: [], dropsStep: false }
   }
@@ -71,22 +71,22 @@ export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun:
   const plan = ahead.links.map((link) => planOf(link, held))
   if (!dryRun && !stopping.aborted) {
     await spool.publish(ahead.halfMoved)
-    await beginStep(archive, ahead, plan, inHand.isForged)
+    await beginStep(archive, ahead, plan, pending.isForged)
     await settle(archive)
   }
   return {
     files: plan.flatMap(({ reconciled }) => (reconciled === undefined ? [] : [reconciled])),
     otherLinks: plan.filter(({ reconciled }) => reconciled === undefined).length,
     missing: ahead.missing,
-    dropsStep: inHand.isForged,
+    dropsStep: pending.isForged,
   }
 }
 
-/** Whether files lie beyond the head that are not in hand. */
+/** Whether files lie beyond the head that are not pending. */
 function hasUnknown({ present }: Ahead, state: ArchiveState): boolean {
-  const inHand = pathsInHand(state)
+  const pending = pendingPaths(state)
   const head = state.head === null ? 0 : positionOf(state.head.manifest)
-  return [...present].some((path) => positionOf(path) > head && !inHand.has(path))
+  return [...present].some((path) => positionOf(path) > head && !pending.has(path))
 }
 
 async function publishWaiting(store: Store, { step }: ArchiveState): Promise<void> {

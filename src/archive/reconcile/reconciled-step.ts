@@ -28,7 +28,7 @@ export interface Planned {
   readonly reconciled: Reconciled | undefined
 }
 
-/** Writes what is to be written, and makes all of it the step in hand. `dropsStep`: what the database has as the step is none that a run has noted. */
+/** Writes what is to be written, and makes all of it the pending step. `dropsStep`: what the database has as the step is none that a run has noted. */
 export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly Planned[], dropsStep: boolean): Promise<void> {
   const { spool, record, options } = archive
   await spool.clean(`${NO_RUN}-`)

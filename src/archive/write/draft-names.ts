@@ -19,7 +19,7 @@ async function firstMigrationOf(database: Database): Promise<object | undefined>
   return rows[0]
 }
 
-/** `''`: files that an earlier version left in hand. */
+/** `''`: files that an earlier version left pending. */
 export function isDrafts(value: unknown): value is string {
   return typeof value === 'string' && FORM.test(value)
 }

@@ -31,7 +31,7 @@ export interface DraftOptions {
   readonly stopping: AbortSignal
 }
 
-/** Rows that were copied to files under temporary names. They are of no account until they become the part in hand. */
+/** Rows that were copied to files under temporary names. They are of no account until they become the pending part. */
 export class Draft {
   readonly places = new Places()
   /** The files' numbers begin behind it. */

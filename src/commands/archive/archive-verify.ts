@@ -21,7 +21,8 @@ export async function verifyArchive(
   const now = await database.now()
   const day = since === undefined ? undefined : 'day' in since ? since.day : formatDay(now - since.agoMs)
   const found = await verify({ database, record, store, since: day, stopping: shutdown.stopping })
-  if (json) host.print(jsonDocument(found))
+  const { pending: inHand, ...document } = found
+  if (json) host.print(jsonDocument({ ...document, inHand }))
   else {
     for (const problem of found.problems) host.print(`${visible(problem)}\n`)
     const what = `${found.files} files, ${found.rows} rows, ${found.bytes} bytes in ${visible(store.root)}`
@@ -31,8 +32,9 @@ export async function verifyArchive(
         ? ''
         : `; ${found.unvouchedFiles} more count for nothing, since what leads to them in the chain is missing or was altered`
     const removed = found.removedFiles === 0 ? '' : `; ${found.removedFiles} were removed when their time had come`
-    const inHand = found.inHand === 0 ? '' : `; ${found.inHand} are in hand: the run that wrote them goes on, or the next one settles them`
-    host.print(`${found.sound ? 'sound' : problemsText(found.problems.length)}: ${what}${unread}${unvouched}${removed}${inHand}\n`)
+    const pending =
+      found.pending === 0 ? '' : `; ${found.pending} are pending: the run that wrote them goes on, or the next one settles them`
+    host.print(`${found.sound ? 'sound' : problemsText(found.problems.length)}: ${what}${unread}${unvouched}${removed}${pending}\n`)
   }
   // Of a part of it nothing is noted: what was not read may be damaged.
   if (day === undefined) await noteResult(program, record, now, found.sound ? 'sound' : 'damaged')

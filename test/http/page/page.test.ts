@@ -101,7 +101,7 @@ test('an archive is shown where there is one', () => {
     rows: 1_200,
     bytes: 34_000,
     files: 3,
-    filesInHand: 0,
+    pendingFiles: 0,
     newestAt: Date.parse('2024-07-06T11:00:00.000Z'),
     verification: { at: Date.parse('2024-10-04T10:00:00.000Z'), sound: true },
   }

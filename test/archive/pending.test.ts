@@ -19,7 +19,7 @@ interface CutOff extends AsyncDisposable {
   readonly fixture: Fixture
   readonly folder: Folder
   readonly ids: readonly number[]
-  /** The part in hand: each file of rows with its manifest. */
+  /** The pending part: each file of rows with its manifest. */
   readonly paths: readonly string[]
   readonly drafts: string
 }
@@ -87,7 +87,7 @@ async function goesOn({ fixture: { database, outside }, folder, ids }: CutOff): 
 }
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: a file in hand that is exchanged after a crash is not built on: rows that are deleted are in no other`, async () => {
+  test(`${engine.name}: a pending file that is exchanged after a crash is not built on: rows that are deleted are in no other`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const [path = ''] = crashed.paths
     const file = join(crashed.folder.path, path)
@@ -99,7 +99,7 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(crashed)
   })
 
-  test(`${engine.name}: a file in hand that is exchanged with its manifest, which agrees with it, is not built on`, async () => {
+  test(`${engine.name}: a pending file that is exchanged with its manifest, which agrees with it, is not built on`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const [path = ''] = crashed.paths
     const kept = await contentsOf(crashed.folder)
@@ -110,7 +110,7 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(crashed)
   })
 
-  test(`${engine.name}: a file in hand that is gone, when rows of it are deleted, is missed by verify and by the next run`, async () => {
+  test(`${engine.name}: a pending file that is gone, when rows of it are deleted, is missed by verify and by the next run`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const [path = ''] = crashed.paths
     const file = join(crashed.folder.path, path)
@@ -140,7 +140,7 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(crashed)
   })
 
-  test(`${engine.name}: an exchanged file in hand of which nothing is deleted is not removed either, and without it the run goes on`, async () => {
+  test(`${engine.name}: an exchanged pending file of which nothing is deleted is not removed either, and without it the run goes on`, async () => {
     await using crashed = await cutOff(engine, 'none')
     const [path = ''] = crashed.paths
     const file = join(crashed.folder.path, path)
@@ -172,13 +172,13 @@ for (const engine of BOTH_ENGINES) {
       const before = await contentsOf(folder)
       const { outcome, error } = await purged(database, folder.path)
       assert.deepEqual([outcome, await contentsOf(folder)], ['failed', before], String(error))
-      assert.match(String(error), new RegExp(`${file.replace(/\..*/, '')}\\.[a-z.]+: is (in hand|obsolete) by maintenance_archives.step`))
+      assert.match(String(error), new RegExp(`${file.replace(/\..*/, '')}\\.[a-z.]+: is (pending|obsolete) by maintenance_archives.step`))
     }
     await outside.sql('UPDATE maintenance_archives SET step = NULL, removed = NULL')
     assert.equal((await purged(database, folder.path)).outcome, 'succeeded')
   })
 
-  test(`${engine.name}: a step that takes hold of files of the chain is dropped by archive reconcile, and what was in hand before is looked up`, async () => {
+  test(`${engine.name}: a step that takes hold of files of the chain is dropped by archive reconcile, and what was pending before is looked up`, async () => {
     for (const isCutOff of [false, true]) {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()

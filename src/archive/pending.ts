@@ -8,8 +8,8 @@ import { pathsOf, type Step, type StepFile } from './step.ts'
 import type { Shelf, Store } from './store/store.ts'
 import { manifestOf, positionOf, rowsOf, type ArchivePath } from './store/path.ts'
 
-/** What lies in the folder of the step in hand. */
-export interface InHand {
+/** What lies in the folder of the pending step. */
+export interface Pending {
   /** In the order of the step; without those that are missing. */
   readonly manifests: readonly Kept[]
   /** Each begins with a path. What is missing is one only where rows of it are deleted. */
@@ -19,10 +19,10 @@ export interface InHand {
 }
 
 /**
- * Judges the files in hand by what the database noted when they were complete: the SHA-256 of each manifest, which holds that of its file. Nothing is
+ * Judges the pending files by what the database noted when they were complete: the SHA-256 of each manifest, which holds that of its file. Nothing is
  * moved, rewritten or removed before that: between a crash and the next run anybody may have exchanged them.
  */
-export async function judgeInHand(store: Store, state: ArchiveState): Promise<InHand> {
+export async function judgePending(store: Store, state: ArchiveState): Promise<Pending> {
   const { step } = state
   if (step === undefined) return { manifests: [], problems: [], isForged: false }
   const manifests: Kept[] = []
@@ -38,7 +38,7 @@ export async function judgeInHand(store: Store, state: ArchiveState): Promise<In
     if (await spool.collides(path))
       problems.push(`${path}: is there, and another waits to be moved there. ${SHARED}, and take no file of the other away`)
   for (const file of step.files) {
-    const read = await readInHand(spool.shelf, file)
+    const read = await readManifest(spool.shelf, file)
     if (typeof read !== 'object') problems.push(...(read === 'missing' && !mustBeThere ? [] : [`${file.manifest}: ${sentenceOf(read)}`]))
     else {
       manifests.push(read)
@@ -53,22 +53,22 @@ export async function judgeInHand(store: Store, state: ArchiveState): Promise<In
   return { manifests, problems: [...misplaced, ...problems, ...unlawful], isForged }
 }
 
-/** Rejects where something in hand is not what was written. */
-export async function inHandAsWritten(store: Store, state: ArchiveState): Promise<readonly Kept[]> {
-  const { manifests, problems, isForged } = await judgeInHand(store, state)
+/** Rejects where something pending is not what was written. */
+export async function pendingAsWritten(store: Store, state: ArchiveState): Promise<readonly Kept[]> {
+  const { manifests, problems, isForged } = await judgePending(store, state)
   if (problems.length === 0) return manifests
   const listed = problems.map((problem) => store.absolute(problem)).join('; ')
   if (isForged)
     throw new MaintenanceError(
       'ARCHIVE_DAMAGED',
       `the archive: maintenance_archives.step takes hold of files that stand in the chain: ${listed}. Nothing was deleted, and no file was touched. No run writes ` +
-        'that: somebody has changed maintenance_archives. `archive reconcile --dry-run` says what becomes of files that are really in hand, and ' +
+        'that: somebody has changed maintenance_archives. `archive reconcile --dry-run` says what becomes of files that are really pending, and ' +
         '`archive reconcile` does it and drops that step, deleting none',
     )
   const what = someAreGone(state)
     ? 'They hold the only copies of rows that are deleted: bring them back from their backup'
     : 'None of their rows was deleted: move them out of the folder, and the rows are written again'
-  throw damaged(`the files that the last run left in hand are not what it wrote, and were left as they are: ${listed}. ${what}`)
+  throw damaged(`the files that the last run left pending are not what it wrote, and were left as they are: ${listed}. ${what}`)
 }
 
 /** Whether rows of it are deleted. */
@@ -78,7 +78,7 @@ function someAreGone({ removed }: ArchiveState): boolean {
 
 type Read = Kept | 'missing' | 'altered' | 'other'
 
-async function readInHand(shelf: Shelf, { manifest: path, sha256: sum, path: rows, rows: count }: StepFile): Promise<Read> {
+async function readManifest(shelf: Shelf, { manifest: path, sha256: sum, path: rows, rows: count }: StepFile): Promise<Read> {
   const bytes = await shelf.read(path)
   if (bytes === undefined) return 'missing'
   const manifest = sha256(bytes) === sum ? parseManifest(bytes, path) : undefined
@@ -99,14 +99,14 @@ function sentenceOf(read: Exclude<Read, Kept>): string {
   }
 }
 
-/** What is in hand is newer than the chain: a step that names a link of the chain is none that a run has noted. */
+/** What is pending is newer than the chain: a step that names a link of the chain is none that a run has noted. */
 function* misplacedIn({ files, successors = [] }: Step, { head, position }: ArchiveState): Generator<string> {
   for (const path of [...files.map(({ manifest }) => manifest), ...successors])
     if (positionOf(path) > position || !isNewerThan(path, head))
-      yield `${path}: is in hand by maintenance_archives.step, and its number is none that was given since the head`
+      yield `${path}: is pending by maintenance_archives.step, and its number is none that was given since the head`
 }
 
-/** Only what a removal in hand names, or what was written since the head and is replaced, may go. */
+/** Only what a pending removal names, or what was written since the head and is replaced, may go. */
 function* unlawfullyObsolete({ obsolete, reconciled }: Step, { head }: ArchiveState, manifests: readonly Kept[]): Generator<string> {
   const removed = new Set<ArchivePath>(manifests.flatMap(removedIn).map(rowsOf))
   for (const path of obsolete)
