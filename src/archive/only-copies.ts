@@ -3,7 +3,10 @@ import type { Archive } from './archive.ts'
 import { removedIn, type Kept, type RowsFile } from './format.ts'
 import { heldRows } from './held-rows.ts'
 import { parseManifest } from './manifest.ts'
+import { isNewerThan } from './pending.ts'
 import { countOf, readRanges } from './ranges.ts'
+import { pendingPaths } from './read/look.ts'
+import { alterationOf } from './read/read-rows.ts'
 import type { ArchiveState } from './state.ts'
 import { holdsRows, manifestOf, rowsOf, type ArchivePath } from './store/path.ts'
 
@@ -51,7 +54,9 @@ export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manife
 
   const succeeding: typeof leaving = []
   for (const path of step.successors ?? []) if (holdsRows(path)) await lookAt(path, succeeding)
-  await report(succeeding, countOf(removed) === 0 ? [] : [...described.values()])
+  // The files that these were made of stay: those of the step unless it is discarded, and those that a reconciliation was to take in.
+  if (succeeding.length > 0)
+    await report(succeeding, [...(countOf(removed) === 0 ? [] : described.values()), ...(await aheadOf(archive, state))])
 
   const lawful = new Set<ArchivePath>(manifests.flatMap(removedIn).map(rowsOf))
   const replaced: typeof leaving = []
@@ -84,6 +89,19 @@ export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manife
       if (lost > 0) problems.push(`${file.path}: ${lost} of its ${file.rows} rows are neither in ${source.table} nor in a file that stays`)
     }
   }
+}
+
+/** Published files that the database knows nothing of. */
+async function aheadOf({ store }: Archive, state: ArchiveState): Promise<RowsFile[]> {
+  const known = pendingPaths(state)
+  const files: RowsFile[] = []
+  for await (const path of store.files()) {
+    if (!holdsRows(path) || known.has(path) || !isNewerThan(path, state.head)) continue
+    const bytes = await store.read(manifestOf(path))
+    const manifest = bytes === undefined ? undefined : parseManifest(bytes, manifestOf(path))
+    if (manifest?.kind === 'rows' && (await alterationOf(store, manifest.file)) === undefined) files.push(manifest.file)
+  }
+  return files
 }
 
 async function isSomewhere({ store, spool }: Archive, path: ArchivePath): Promise<boolean> {

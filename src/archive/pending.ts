@@ -117,6 +117,6 @@ function* unlawfullyObsolete({ obsolete, reconciled }: Step, { head }: ArchiveSt
     if (!setAside.has(manifestOf(path))) yield `${path}: is set aside by maintenance_archives.step, and by no manifest`
 }
 
-function isNewerThan(path: ArchivePath, head: ArchiveState['head']): boolean {
+export function isNewerThan(path: ArchivePath, head: ArchiveState['head']): boolean {
   return head === null || positionOf(path) > positionOf(head.manifest)
 }

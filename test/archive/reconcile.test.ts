@@ -428,6 +428,13 @@ for (const engine of BOTH_ENGINES) {
             })
             await assert.rejects(reconciled(dying, stage.folder.path), /the power is gone/)
           })
+          if (!began && number > 1) {
+            // Nothing has changed but that files were published: the purge discards them, and asks for a reconciliation.
+            await forgetLease(stage.base)
+            const { error } = await stage.base.with((database) => purged(database, stage.folder.path))
+            assert.match(String(error), /this database knows nothing of.*archive reconcile --dry-run/s)
+            await stopped(stage)
+          }
           if (by === 'itself') {
             await becomes(stage)
             await nothingLost(stage)
