@@ -1,4 +1,5 @@
 import { DIGEST_BYTES } from '../database/exporting.ts'
+import { doubled } from '../database/exporting/doubled.ts'
 
 const WORDS = DIGEST_BYTES / 4
 const FIRST_ROOM = 1_024
@@ -40,14 +41,9 @@ export class Digests {
   }
 
   #grow(): void {
-    const room = 2 * this.#places.length
-    const [words, places, before] = [new Int32Array(room * WORDS), new Float64Array(room), new Int32Array(room)]
-    words.set(this.#words)
-    places.set(this.#places)
-    before.set(this.#before)
-    this.#words = words
-    this.#places = places
-    this.#before = before
+    this.#words = doubled(this.#words)
+    this.#places = doubled(this.#places)
+    this.#before = doubled(this.#before)
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHash, hash } from 'node:crypto'
 import type { Database } from '../database/database.ts'
 import { DIGEST_BYTES, type StoredRows } from '../database/exporting.ts'
+import { doubled } from '../database/exporting/doubled.ts'
 import type { Slice, TimeColumn } from '../database/purging.ts'
 import { DAY, type EpochMs } from '../time/clock.ts'
 import { Digests, viewOf } from './digests.ts'
@@ -146,11 +147,8 @@ class Sought {
   }
 
   #grow(): void {
-    const [sums, marked] = [Buffer.alloc(2 * this.#sums.length), new Uint8Array(2 * this.#marked.length)]
-    this.#sums.copy(sums)
-    marked.set(this.#marked)
-    this.#sums = sums
-    this.#marked = marked
+    this.#sums = doubled(this.#sums)
+    this.#marked = doubled(this.#marked)
   }
 }
 

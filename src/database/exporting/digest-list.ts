@@ -1,4 +1,5 @@
 import { DIGEST_BYTES } from '../exporting.ts'
+import { doubled } from './doubled.ts'
 
 const FIRST_ROOM = 128
 
@@ -36,11 +37,7 @@ export class DigestList {
 
   #next(): number {
     const at = this.#count * DIGEST_BYTES
-    if (at === this.#bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(2 * at)
-      this.#bytes.copy(larger)
-      this.#bytes = larger
-    }
+    if (at === this.#bytes.length) this.#bytes = doubled(this.#bytes)
     this.#count += 1
     return at
   }

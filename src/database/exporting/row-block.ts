@@ -1,6 +1,7 @@
 import type { EpochMs } from '../../time/clock.ts'
 import type { StoredRows } from '../exporting.ts'
 import { DigestList } from './digest-list.ts'
+import { doubled } from './doubled.ts'
 
 const FIRST_ROWS = 128
 const FIRST_BYTES = 2 ** 17
@@ -73,12 +74,8 @@ export class RowBlock implements StoredRows {
   }
 
   #grow(): void {
-    const room = 2 * this.#at.length
-    const [at, ends] = [new Float64Array(room), new Float64Array(room)]
-    at.set(this.#at)
-    ends.set(this.#ends)
-    this.#at = at
-    this.#ends = ends
+    this.#at = doubled(this.#at)
+    this.#ends = doubled(this.#ends)
   }
 }
 
