@@ -26,7 +26,7 @@ export function minuteText(time: EpochMs): string {
 
 /** `2026-11-24 03:00 UTC, 04:00 CET`: also as the clocks of the host's zone show it, where that is another. */
 export function zonedText(time: EpochMs): string {
-  const parts = new Map(LOCAL.formatToParts(time).map(({ type, value }) => [type, value]))
+  const parts = new Map(inHostZone(time).map(({ type, value }) => [type, value]))
   const part = (type: Intl.DateTimeFormatPartTypes): string => parts.get(type) ?? ''
   const zone = part('timeZoneName')
   const utc = minuteText(time)
@@ -36,13 +36,15 @@ export function zonedText(time: EpochMs): string {
   return `${utc} UTC, ${utc.startsWith(day) ? '' : `${day} `}${clock} ${zone}`
 }
 
-/** Without a zone it takes the host's. British English knows the names of zones that have one. */
-const LOCAL = new Intl.DateTimeFormat('en-GB', {
-  year: 'numeric',
-  month: '2-digit',
-  day: '2-digit',
-  hour: '2-digit',
-  minute: '2-digit',
-  hourCycle: 'h23',
-  timeZoneName: 'short',
-})
+/** British English knows the names of zones that have one. Made when it is asked for: loading the data of zones and languages takes longer than a run. */
+function inHostZone(time: EpochMs): readonly Intl.DateTimeFormatPart[] {
+  return new Intl.DateTimeFormat('en-GB', {
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+    timeZoneName: 'short',
+  }).formatToParts(time)
+}

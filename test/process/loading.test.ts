@@ -43,6 +43,21 @@ test('a run on a server loads its driver and not the other', async () => {
   assert.deepEqual(await loaded(['--run-now'], env), ['pg', 'pino'])
 })
 
+test('a run that has nothing to do asks for no data of languages and time zones', async () => {
+  const spy = `data:text/javascript,${encodeURIComponent(
+    "import { writeSync } from 'node:fs'; for (const name of ['DateTimeFormat', 'NumberFormat']) Intl[name] = new Proxy(Intl[name], { construct(made, words) { writeSync(2, `asks ${name}\\n`); return new made(...words) } })",
+  )}`
+  const folder = await mkdtemp(join(tmpdir(), 'loading-'))
+  try {
+    const run = async (env: Readonly<Record<string, string>>): Promise<string> =>
+      (await command(['--run-now'], { cwd: folder, env: { NODE_OPTIONS: `--import=${spy}`, ...env } })).stderr
+    assert.doesNotMatch(await run({}), /^asks /m)
+    assert.match(await run({ DATABASE_TIME_ZONE: 'Europe/Berlin' }), /^asks DateTimeFormat$/m)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
 test('the page and its server are loaded by the worker that serves, alone', async () => {
   // What a host may look like is also asked by the settings.
   const server = /\/src\/http\/(?!hosts\.ts)|\/src\/status\//
