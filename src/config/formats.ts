@@ -79,7 +79,7 @@ function textProblem(value: unknown): string | undefined {
   // It would be shown wherever the setting is.
   if (withoutCredentials(value) !== value)
     return `${shown(value)} holds a password, which only database.url may; is it meant for DATABASE_URL?`
-  return value === value.trim() ? undefined : `${shown(value)} begins or ends with a blank`
+  return value === value.trim() ? undefined : `${shown(value)} begins or ends with a space`
 }
 
 function schemaProblem(value: unknown): string | undefined {

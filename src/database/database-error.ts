@@ -1,10 +1,10 @@
 import { MaintenanceError, type ErrorCode } from '../errors.ts'
 
 /**
- * `busy`: a lock, a deadlock, a serialisation failure, a timeout: try again. `lost`: the connection broke. `unreachable`: none could be made.
- * `forbidden`: a privilege is missing. `read-only`: the database takes no writes. `row-refused`: a row's own constraint or trigger refused.
- * `invalid`: not a database, or one that is damaged. `refused`: password, database name or the server said no.
- * `failed`: anything else the engine says of a statement.
+ * `busy`: a lock, a deadlock, a serialisation failure or a timeout; worth another try. `lost`: the connection broke. `unreachable`: none could be made.
+ * `forbidden`: a privilege is missing. `read-only`: the database takes no writes. `row-refused`: a constraint or trigger refused a row.
+ * `invalid`: not a database, or a damaged one. `refused`: the server rejected the login, the database or the request.
+ * `failed`: any other error of a statement.
  */
 export type ErrorKind = 'busy' | 'lost' | 'unreachable' | 'forbidden' | 'read-only' | 'row-refused' | 'invalid' | 'refused' | 'failed'
 
@@ -24,7 +24,7 @@ const ERROR_CODES = {
 export class DatabaseError extends MaintenanceError {
   override readonly name = 'DatabaseError'
   readonly kind: ErrorKind
-  /** Where in the statement's text the engine points, counted in code points from 1. */
+  /** Where in the statement's text the engine saw the error: code points, counted from 1. */
   readonly position: number | undefined
 
   constructor(kind: ErrorKind, problems: string | readonly string[], options?: ErrorOptions & { readonly position?: number | undefined }) {

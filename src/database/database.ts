@@ -6,7 +6,7 @@ import type { Purgeable } from './purging.ts'
 import type { Session } from './query.ts'
 import type { DatabaseUrl } from './url/url-types.ts'
 
-/** What either engine can do for the rest of the program: the one boundary. A difference between engines is a fact or a verb here. */
+/** What both engines offer to the rest of the program. Each difference between them is a property or a method here, never an `if` elsewhere. */
 export interface Database extends Session, Purgeable, Archivable, Migratable, AsyncDisposable {
   /** For logs and messages; never holds a password. */
   readonly label: Label
@@ -20,14 +20,14 @@ export interface Label {
   readonly name: string
 }
 
-/** What happens to a connection, told upwards. */
+/** Receives what happens to a connection. */
 export interface DatabaseListener {
   created(file: string): void
   warning(message: string): void
   note(message: string): void
-  /** There is no database to work with yet: the first time that none answered, and the first time that one did and cannot be worked with. */
+  /** There is no usable database yet. Called at most twice: the first time that none answers, and the first time that one answers but cannot be used. */
   awaiting(place: string, reason: string): void
-  /** Once a loss, not once a try. */
+  /** Called once for each loss, not for each attempt to reconnect. */
   lost(error: DatabaseError): void
   regained(afterMs: number): void
 }
@@ -37,30 +37,29 @@ export type Access = 'write' | 'existing' | 'read'
 /** What both engines are opened with. */
 export interface OpenOptions {
   readonly url: DatabaseUrl
-  /** Where our tables and the gateway's are, on an engine that has schemas; `undefined`: nobody chose, and the usual one is taken where that is safe. */
+  /** Holds our tables and the gateway's, on an engine that has schemas; `undefined`: none is configured, and the usual one is used where that is safe. */
   readonly schema: string | undefined
   /** IANA name: how times stored without a zone are read. */
   readonly timeZone: string
   /** How long opening waits for a database that does not answer yet. */
   readonly connectTimeoutMs: number
-  /** How long one that is lost later is waited for, from its loss on. Absent: for ever. */
+  /** How long to wait for a database that is lost later, counted from the loss. Absent: for ever. */
   readonly reconnectTimeoutMs?: number
   /**
-   * `read` changes nothing and makes nothing, whatever is asked of it: where there is no database yet it shows an empty one. `existing` changes what is
-   * there, and makes no database.
+   * `read` never changes or creates anything: a database that does not exist reads as an empty one. `existing` may change a database, but does not
+   * create one.
    */
   readonly access: Access
   /**
-   * How long one piece of work should keep this process from doing anything else, in milliseconds: a driver may work on the event loop's thread.
-   * Absent: as long as is quickest.
+   * How long one call may block the event loop, in milliseconds: SQLite's driver works on its thread. Absent: as long as makes the work quickest.
    */
   readonly longestBlockMs?: number
-  /** Told to the server, so that its administrators see who is connected. */
+  /** Sent to the server, so that its administrators see who is connected. */
   readonly applicationName: string
   readonly clock: Clock
   /** The process's effective user, where the platform has one. */
   readonly user: { readonly uid: number | undefined }
   readonly listener: DatabaseListener
-  /** Ends the waiting when the program is told to stop. */
+  /** Ends the waiting when the program is asked to stop. */
   readonly signal: AbortSignal
 }

@@ -3,29 +3,29 @@ import type { Transaction } from './query.ts'
 export interface Migratable {
   /** Matches the file names in `migrations/` that are for this engine. */
   readonly migrationFiles: RegExp
-  /** Which of these are tables: one look at the catalogue. A view of such a name is none. */
+  /** Which of these names are tables, in one query of the catalogue. A view does not count. */
   tablesAmong(names: readonly string[]): Promise<ReadonlySet<string>>
   /** All tables and views by name, with their columns. */
   relations(): Promise<ReadonlyMap<string, Relation>>
-  /** Rows by the planner's or a bounded count: for the warning before a long index build. */
+  /** The planner's estimate or a bounded count, for the warning before a long index build. */
   approximateRows(table: string): Promise<number>
-  /** `invalid`: a build outside a transaction was interrupted. An index that is being built right now counts as valid: a statement that needs it waits. */
+  /** `invalid`: a build outside a transaction was interrupted. An index that is still being built counts as valid: a statement that needs it waits for it. */
   indexState(name: string): Promise<'missing' | 'valid' | 'invalid'>
-  /** Whether a pooler stands between: then nothing that outlasts a transaction may be relied on. */
+  /** Whether the connection goes through a pooler: then nothing that outlasts a transaction may be relied on. */
   pooled(): Promise<boolean>
   /**
-   * One migrating worker at a time. Each transaction of `work` must be opened with `apply`, which takes the lock again inside it (that alone
-   * holds behind a pooler) and runs without the short limits of `Session.transaction`. Rejects with `busy` after `timeoutMs`, naming the holder.
+   * One migrating worker at a time. Each transaction of `work` must be opened with `apply`, which takes the lock again inside it (through a pooler only
+   * that lock counts) and runs without the short limits of `Session.transaction`. Rejects with `busy` after `timeoutMs`, naming the holder.
    */
   withMigrationLock<T>(options: MigrationLockOptions, work: (apply: ApplyTransaction, outside: ApplyOutside) => Promise<T>): Promise<T>
 }
 
-/** Where another session's lock made it fail (`busy`), the message names that session if it could be seen. */
+/** If another session's lock made it fail (`busy`), the message names that session where it is visible. */
 export type ApplyTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
 
 /**
- * For statements that no transaction may hold, while the migration lock is held; not with a pooler between, nor on an engine that has none.
- * `blocked` gets to know who keeps a statement waiting, soon and then every ten seconds: each takes as long as it needs.
+ * For statements that cannot run in a transaction, under the migration lock. Rejects through a pooler, and on an engine without such statements.
+ * Statements have no time limit; `blocked` is called soon, and then every ten seconds, with the session that keeps one waiting.
  */
 export type ApplyOutside = <T>(
   blocked: (by: string, waitedMs: number) => void,
@@ -34,11 +34,11 @@ export type ApplyOutside = <T>(
 
 export interface OutsideTransaction {
   /**
-   * One statement that works on this table, or on the table of this index, once no other session works on its structure. Rejects with `busy`,
-   * naming that session, when it goes on for longer than the migration lock's own limit.
+   * Runs one statement on this table, or on this index's table, once no other session is changing its structure. Rejects with `busy`, naming that
+   * session, if that takes longer than the limit of the migration lock.
    */
   run(sql: string, relation: string): Promise<void>
-  /** Without holding up who reads or writes its table. */
+  /** Does not block reads or writes of its table. */
   dropIndex(name: string): Promise<void>
 }
 
@@ -57,7 +57,7 @@ export interface Relation {
 }
 
 export interface Column {
-  /** `undefined` where the engine does not hold a column to a type. */
+  /** `undefined`: the engine does not enforce the column's type. */
   readonly family: TypeFamily | undefined
   /** As the engine spells it, for messages. */
   readonly type: string

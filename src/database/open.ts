@@ -12,7 +12,7 @@ export async function openDatabase(options: OpenOptions): Promise<Database> {
   }
 }
 
-/** How a database is called that could not be opened. */
+/** The label of a database, known from its URL alone: it need not be open. */
 export async function labelOf(url: DatabaseUrl): Promise<Label> {
   switch (url.engine) {
     case 'postgres':

@@ -20,15 +20,15 @@ export interface Transaction extends Query {
 }
 
 export interface Session extends Query {
-  /** The database boundary's clock: PostgreSQL's own; on SQLite the injected one. */
+  /** The database's clock: PostgreSQL's own; for SQLite the injected one. */
   now(): Promise<EpochMs>
   /**
-   * Short, for writing, one at a time. Waits for the database's write lock or a row lock no longer than the engine's short limit
-   * and then rejects with `busy`. The work may be done on the server although the answer to COMMIT was lost (`lost`).
+   * A short transaction that may write; one at a time. Waits for the write lock or a row lock up to the engine's short limit, then rejects with `busy`.
+   * After `lost` the work may still have been committed, if only the answer to COMMIT was lost.
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
-  /** After `lost`: connects again, with backoff, until it works; rejects with `unreachable` when `signal` aborts or the time for it is over. */
+  /** After `lost`: reconnects, with backoff. Rejects with `unreachable` when `signal` aborts or the time is up. */
   reconnected(signal: AbortSignal): Promise<void>
-  /** A table of this database as it is written in SQL: quoted, and qualified where the engine has schemas. */
+  /** The name of a table for use in SQL: quoted, and qualified if the engine has schemas. */
   named(table: string): string
 }

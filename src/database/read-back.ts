@@ -5,8 +5,8 @@ import type { Query, Value } from './query.ts'
 export type Columns = Readonly<Record<string, Value>>
 
 /**
- * Behind each write of ours that is relied on, in its transaction: a trigger or a rule may swallow a write, or change it, and the engine says nothing of
- * it. Rejects where the row is not there as it was written, so that nothing of the transaction is kept.
+ * Called after every write that is relied on, in its transaction: a trigger or a rule may swallow or change a write without an error. Rejects if the row is
+ * not there as it was written, so that the transaction is rolled back.
  */
 export async function readBack(query: Query, table: string, key: Columns, written: Columns): Promise<void> {
   const row = await rowOf(query, table, key, Object.keys(written))
@@ -14,7 +14,7 @@ export async function readBack(query: Query, table: string, key: Columns, writte
   if (wrong.length > 0) throw notKept(table, wrong)
 }
 
-/** `undefined`: there is none. Keys that are numbers are 64 bits wide. */
+/** `undefined`: there is no such row. Numeric keys are 64 bits wide. */
 export async function rowOf<Row extends Columns>(
   query: Query,
   table: string,
@@ -34,7 +34,7 @@ export async function rowOf<Row extends Columns>(
 export function notKept(table: string, columns: readonly string[]): DatabaseError {
   return new DatabaseError(
     'failed',
-    `${table} does not hold what was just written to it (${columns.join(', ')}): a trigger or a rule on that table swallows or changes it. Nothing of ` +
-      'this transaction was kept. Drop that trigger or rule, then run again',
+    `${table} does not hold what was just written to it (${columns.join(', ')}): a trigger or rule on that table dropped or changed the write. The ` +
+      'transaction was rolled back. Drop that trigger or rule, then run again.',
   )
 }

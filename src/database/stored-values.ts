@@ -2,32 +2,32 @@ import type { EpochMs } from '../time/clock.ts'
 import { DatabaseError } from './database-error.ts'
 
 /**
- * What is read from the worker's own tables. Anybody who may write to them may have written it: a text of any length, and on SQLite, whose columns take
- * values of every type, a number that is none.
+ * Checks values that are read from the worker's own tables. Anyone with write access may have written them: a text may have any length and, on SQLite,
+ * whose columns accept every type, a number may be something else.
  */
 
-/** Characters of a text that is told as it stands; none of ours is longer. */
+/** Characters of a text that is shown unchanged; none of ours is longer. */
 export const LONGEST_TEXT = 2_000
 const MOST_UTF8_BYTES = 4 * LONGEST_TEXT
 
-/** SQL for both engines: a text column, bounded where it is stored. Of a longer text nothing is read: SQLite would load all of it for its beginning. */
+/** SQL for both engines: a text column, limited by the database. A longer text is not read at all: SQLite would have to load all of it for its beginning. */
 export function boundedText(column: string): string {
   return `CASE WHEN octet_length(${column}) > ${MOST_UTF8_BYTES} THEN '${TOO_LONG}' ELSE substr(${column}, 1, ${LONGEST_TEXT}) END`
 }
 
 const TOO_LONG = `(not read: longer than ${LONGEST_TEXT} characters)`
 
-/** SQL for both engines: whether a text column is longer than so many bytes, told without reading it. */
+/** SQL for both engines: whether a text column is longer than this many bytes, without reading it. */
 export function isLonger(column: string, bytes: number): string {
   return `CASE WHEN octet_length(${column}) > ${bytes} THEN 1 ELSE 0 END`
 }
 
-/** SQL for both engines: a text column, or NULL where it is longer than so many bytes. */
+/** SQL for both engines: a text column, or NULL if it is longer than this many bytes. */
 export function textUpTo(column: string, bytes: number): string {
   return `CASE WHEN octet_length(${column}) <= ${bytes} THEN ${column} END`
 }
 
-/** `where`: table and column. */
+/** `where`: the table and column, for messages. */
 export function storedText(value: unknown, where: string): string {
   if (typeof value !== 'string') throw impossible(value, where, 'a text')
   return value
@@ -64,7 +64,7 @@ function impossible(value: unknown, where: string, expected: string): DatabaseEr
     typeof value === 'string' ? JSON.stringify(value.slice(0, MOST_SHOWN)) : typeof value === 'number' ? String(value) : `a ${typeof value}`
   return new DatabaseError(
     'failed',
-    `${where} holds ${shown}, which is not ${expected}: no run writes that, so somebody else did. Nothing was deleted for it. Correct the row, or bring the ` +
-      'table back from a backup, then run again',
+    `${where} holds ${shown}, which is not ${expected}. The worker never writes that, so something else did. Nothing was deleted because of it. Correct the ` +
+      'row or restore the table from a backup, then run again.',
   )
 }

@@ -192,9 +192,9 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
     assert.match(await only({ env: { DATABASE_URL: `${DATABASE_URL}&options=-csearch_path%3Dother` } }), /"My gateway".*"other"/)
   })
   for (const [written, problem] of [
-    ['%20x%20', /^database\.schema \(schema in the database URL\): " x " begins or ends with a blank$/],
+    ['%20x%20', /^database\.schema \(schema in the database URL\): " x " begins or ends with a space$/],
     ['%1b[2J', /^database\.schema \(schema in the database URL\): "\\u001b\[2J" holds a control character$/],
-    ['pg_temp', /^database\.schema \(schema in the database URL\): "pg_temp" is a schema of the server itself/],
+    ['pg_temp', /^database\.schema \(schema in the database URL\): "pg_temp" is one of the server’s own schemas/],
     ['x'.repeat(64), /^database\.schema \(schema in the database URL\): .* is longer than 63 bytes/],
     ['sqlite:%2F%2Fu:cr3t%40h%2Fd', /^database\.schema \(schema in the database URL\): "sqlite:\/\/u:\*\*\*@h\/d" holds a password/],
   ] as const)
@@ -205,7 +205,7 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
     for (const name of ['information_schema', 'pg_catalog', 'pg_temp', 'pg_toast', 'pg_x'])
       assert.match(
         await only({ env: { DATABASE_URL: 'postgresql://h/db', DATABASE_SCHEMA: name } }),
-        new RegExp(`^database\\.schema \\(DATABASE_SCHEMA\\): "${name}" is a schema of the server itself`),
+        new RegExp(`^database\\.schema \\(DATABASE_SCHEMA\\): "${name}" is one of the server’s own schemas`),
       )
   })
   test('a schema that is only the shipped default is nobody’s choice, and public that is set is one', async () => {

@@ -158,7 +158,7 @@ async function played(major: Major, plot: Plot, superuser: boolean): Promise<voi
       assert.deepEqual({ heard, ...(await rowsOf(admin)) }, { heard: [], ...before }, where)
       assert.equal(code, 3, where)
       assert.ok(said.includes(`public.${plot.relation} is a `) && said.includes(`of role ${hostile}`), where)
-      assert.match(said, /Nothing was read from it and nothing written to it.*DROP (?:TABLE|VIEW).*OWNER TO/s, where)
+      assert.match(said, /Nothing was read from it or written to it.*DROP (?:TABLE|VIEW).*OWNER TO/s, where)
     }
   } finally {
     await ear.end()

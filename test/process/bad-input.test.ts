@@ -165,7 +165,7 @@ for (const major of POSTGRES_MAJORS) {
       assertRefused(
         await command(words, { env: { DATABASE_URL: database.url } }),
         3,
-        /lie in schema gateway .* Set DATABASE_SCHEMA=gateway,/,
+        /are in schema gateway .* Set DATABASE_SCHEMA=gateway,/,
       )
     const status = await command(['status'], { env: { DATABASE_URL: database.url } })
     assert.deepEqual([status.code, /Set DATABASE_SCHEMA=gateway/.test(status.stdout)], [3, true], status.stdout)
@@ -200,7 +200,7 @@ for (const major of POSTGRES_MAJORS) {
     const url = Object.assign(new URL(database.url), { port: String(address.port), search: 'sslmode=disable' }).href
     try {
       for (const words of [['--run-now'], ['migrate'], ['migrate', '--dry-run']])
-        assertRefused(await command(words, { env: { DATABASE_URL: url } }), 3, /is version 12\.\d+, and 13 is the oldest that is supported/)
+        assertRefused(await command(words, { env: { DATABASE_URL: url } }), 3, /is version 12\.\d+, but the oldest supported version is 13/)
       const { rows } = await database.admin.query(`SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace`)
       assert.equal(rows.length, 0)
     } finally {

@@ -91,7 +91,7 @@ for (const major of POSTGRES_MAJORS) {
     )
     const dry = await command(['--run-now', '--dry-run', '--job', 'purge-sessions'], { env: { DATABASE_URL: url } })
     assert.equal(dry.code, 0, dry.stdout)
-    assert.match(dry.stdout, /connected to a standby: what is read may be older/)
+    assert.match(dry.stdout, /connected to a standby: the data may be older/)
     assert.equal((await command(['status'], { env: { DATABASE_URL: url } })).code, 0)
 
     const backMs = Date.now()
@@ -110,7 +110,7 @@ for (const major of POSTGRES_MAJORS) {
       await ask(server.url, 'ALTER SYSTEM SET default_transaction_read_only = on')
       await ask(server.url, 'SELECT pg_reload_conf()')
       const lost = await worker.line((line) => line['event'] === 'database.lost')
-      assert.match(String(lost['err']), /^The server takes no writes any more: cannot execute \w+ in a read-only transaction/)
+      assert.match(String(lost['err']), /^The server no longer takes writes: cannot execute \w+ in a read-only transaction/)
       const there = await until(worker, ({ attention }) => attention.some((each) => each.includes('default_transaction_read_only')))
       assert.equal(there.connected, 0)
       const refused = await command(['migrate'], { env: { DATABASE_URL: server.url } })

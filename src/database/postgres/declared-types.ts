@@ -1,4 +1,4 @@
-/** A type of the server's own with the length or precision that a file names; whatever else a file says is none that a statement may hold. */
+/** Maps a type name read from a file to a built-in type with its length or precision; `undefined`: anything else, which must not get into a statement. */
 export function builtInType(type: string): string | undefined {
   const [, words = '', size = '', zone = '', array = ''] =
     /^([a-z0-9 ]{1,40}?)(\(\d{1,5}(?:,-?\d{1,5})?\))?( with(?:out)? time zone)?((?:\[\]){0,6})$/.exec(type.toLowerCase()) ?? []
@@ -7,7 +7,7 @@ export function builtInType(type: string): string | undefined {
   return name === undefined ? undefined : `pg_catalog.${name}${size}${array}`
 }
 
-/** By the name that the server gives them, and the name in its catalogue. Those that SQLite's tables declare are among them. */
+/** The server's name of each type, and its name in the catalogue. Includes the types that SQLite's tables declare. */
 const BUILT_IN_TYPES: Readonly<Record<string, string | undefined>> = {
   smallint: 'int2',
   integer: 'int4',

@@ -1,11 +1,11 @@
 /**
- * PostgreSQL looks operators, functions and types up by name, along `search_path`, and takes what fits the arguments best. Whoever may create in a
- * schema of that path can put something there that fits better than what is built in, or, where the path names pg_catalog late, something that fits
- * as well. So no name of our statements is left to the path: these stand where an operator would, and functions and types are qualified by hand.
+ * PostgreSQL looks up operators, functions and types by name along `search_path`, and takes the one that fits the arguments best. A role that may create
+ * objects in a schema on that path can add one that fits better than the built-in or, where the path names pg_catalog late, one that fits as well. So our
+ * statements leave no name to the path: these constants replace operators, and functions and types are qualified by hand.
  *
- * An operator written so binds tighter than a comparison and looser than `+` and `-`, and several of them from left to right: use parentheses.
- * What cannot be qualified looks `=` up by the path: IN, BETWEEN, IS DISTINCT FROM, NULLIF, CASE x WHEN, JOIN … USING. There is none of it here.
- * Nor is there a cast between types that no built-in cast joins, for somebody may make one: see `textOf`.
+ * An operator in this form binds tighter than a comparison and looser than `+` and `-`, and groups from left to right: use parentheses.
+ * Some constructs look up `=` by the path and cannot be qualified: IN, BETWEEN, IS DISTINCT FROM, NULLIF, CASE x WHEN, JOIN … USING. None is used here.
+ * Neither is a cast between types without a built-in cast, because someone may have defined one: see `textOf`.
  */
 export const EQ = builtIn('=')
 export const NE = builtIn('<>')
@@ -22,7 +22,7 @@ export function builtIn(operator: string): string {
   return `OPERATOR(pg_catalog.${operator})`
 }
 
-/** Of a value that is not NULL, by its type's own output function: a cast to text could be somebody's function. */
+/** The text of a value that is not NULL, by its type's output function: a cast to text could be a function that somebody has defined. */
 export function textOf(expression: string): string {
   return `pg_catalog.format('%s'::pg_catalog.text, ${expression})`
 }
@@ -37,7 +37,7 @@ export function secondsOf(interval: string): string {
   return `extract(epoch FROM ${interval})::pg_catalog.float8`
 }
 
-/** Of names in a catalogue. */
+/** Whether a catalogue column has one of these names. */
 export function nameIn(column: string, names: readonly string[], type: 'text' | 'name' | '"char"' = 'text'): string {
   return `${column} ${EQ} ANY ('{${names.join(',')}}'::pg_catalog.${type}[])`
 }

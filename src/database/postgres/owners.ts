@@ -4,10 +4,10 @@ import { EQ, nameIn } from './exact.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
 
 /**
- * Whoever owns a relation decides what runs when it is read or written: its triggers, rules and defaults, the checks of its columns' domains, the
- * functions of a view; and that runs with the rights of whoever asks. A role that may only create in the gateway's schema could take a name of ours
- * before we do. So nothing is read from a relation, and nothing written to it, before the catalogue says whose it is. Once it is ours that stays so: a
- * name that is taken is free again only when its owner drops what has it. A child table can only be made, or attached, by its parent's owner.
+ * The owner of a relation decides what runs when it is read or written: triggers, rules, defaults, checks of domains, functions of a view. All of that
+ * runs with the rights of the role that reads or writes. A role that may merely create in the gateway's schema could take one of our names before we do.
+ * So no relation is read or written before the catalogue has said who owns it. Once a name is ours it stays ours: only its owner can drop the relation and
+ * so free the name. A child table can only be created or attached by the owner of its parent.
  */
 export const OWN_TABLES: readonly string[] = [
   'maintenance_migrations',
@@ -19,10 +19,10 @@ export const OWN_TABLES: readonly string[] = [
   'maintenance_archive_removed',
 ]
 
-/** Those of migration 001. Where one role owns all that are there, it is the gateway's. */
+/** The tables of migration 001. If one role owns all of them that exist, that is the gateway's role. */
 const GATEWAY_TABLES: readonly string[] = ['tools', 'audit_logs', 'mcp_servers', 'policy_decisions', 'api_keys', 'sessions']
 
-/** What migrations complete, replace or write to. */
+/** Relations that migrations extend, replace or write to. */
 export const MIGRATED: readonly string[] = [
   ...OWN_TABLES,
   ...GATEWAY_TABLES,
@@ -40,26 +40,26 @@ export interface Holding {
   /** As `pg_class.relkind`. */
   readonly kind: string
   readonly owner: string
-  /** The role that is connected, or one whose member somebody of trust has made it. */
+  /** The owner is the connected role, or a role of which it was made a member by a trusted role. */
   readonly self: boolean
   readonly superuser: boolean
-  /** It owns the database or the schema. */
-  readonly landlord: boolean
+  /** The owner also owns the database or the schema. */
+  readonly ownsPlace: boolean
 }
 
 /**
- * Which of these are there, with their `pg_class.relkind`, all of them to be trusted; rejects with `refused` where one is not. From the catalogue alone. What is not among them must not
- * be touched, though it be there a moment later: nobody has looked at its owner.
+ * Returns which of these relations exist, with their `pg_class.relkind`; rejects with `refused` if one of them cannot be trusted. Reads the catalogue
+ * only. A relation that is not in the result must not be touched, even if it appears a moment later: its owner has not been checked.
  */
 export async function mustBeTrusted(query: Query, schema: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const { rows } = await query.query<Holding & { role: string }>(holdingsSql(names), [schema])
-  const problems = strangers(rows, new Set(names), { schema, role: rows[0]?.role ?? '' })
+  const problems = untrusted(rows, new Set(names), { schema, role: rows[0]?.role ?? '' })
   if (problems.length > 0) throw new DatabaseError('refused', problems)
   return new Map(rows.map(({ relation, kind }) => [relation, kind]))
 }
 
-/** Why what these names stand for is not touched, a line each. `holdings` has the gateway's tables too, whatever is asked. */
-export function strangers(
+/** Why relations of these names are not touched, one line each. `holdings` always includes the gateway's tables. */
+export function untrusted(
   holdings: readonly Holding[],
   names: ReadonlySet<string>,
   { schema, role }: { readonly schema: string; readonly role: string },
@@ -68,7 +68,7 @@ export function strangers(
   const others = tables.filter((holding) => !byRank(holding))
   const gateway = new Set(tables.map(({ owner }) => owner))
   const owners = new Set(others.map(({ owner }) => owner))
-  // A worker of rank makes the tables that the gateway lacks: then the role that owns the audit logs is the gateway's.
+  // A privileged worker creates the tables that the gateway lacks. Then the owner of the audit logs is the gateway's role.
   const isGateway = owners.size === 1 && (others.length === tables.length || others.some(({ relation }) => relation === 'audit_logs'))
   const ofGateway = isGateway ? others[0]?.owner : gateway.size === 1 ? tables[0]?.owner : undefined
   return holdings
@@ -81,44 +81,45 @@ export function strangers(
       const trusted = byRank(holding) || owner === ofGateway
       if (trusted && OWN_TABLES.includes(relation) && noun !== 'TABLE')
         return [
-          `${title} is a ${noun.toLowerCase()}, where the worker has a table of that name. Nothing was read from it and nothing written to it. ` +
-            `Look at what made it, then run: ALTER ${noun} ${name} RENAME TO ${quoted(`${relation}_other`)}; or DROP ${noun} ${name}`,
+          `${title} is a ${noun.toLowerCase()}, but the worker's relation of that name is a table. Nothing was read from it or written to it. ` +
+            `Find out what created it, then run: ALTER ${noun} ${name} RENAME TO ${quoted(`${relation}_other`)}; or DROP ${noun} ${name}`,
         ]
       if (trusted) return []
       const heir = quoted(ofGateway ?? role)
       const divided = gateway.size > 1 ? `, and the gateway's tables belong to several roles (${[...gateway].join(', ')})` : ''
       return [
         `${title} is a ${noun.toLowerCase()} of role ${owner}, which owns neither the database nor its schema nor all of the gateway's tables${divided}: ` +
-          `what its owner put on it would run with the rights of ${role}. Nothing was read from it and nothing written to it. ` +
-          `Where nobody knows it, run: DROP ${noun} ${name}. Where it is yours, look at its triggers, rules and column types, then run: ALTER ${noun} ${name} OWNER TO ${heir}`,
+          `its owner's triggers and functions would run with the rights of ${role}. Nothing was read from it or written to it. ` +
+          `If nobody knows it, run: DROP ${noun} ${name}. If it is yours, check its triggers, rules and column types, then run: ALTER ${noun} ${name} OWNER TO ${heir}`,
       ]
     })
 }
 
-function byRank({ self, superuser, landlord }: Holding): boolean {
-  return self || superuser || landlord
+function byRank({ self, superuser, ownsPlace }: Holding): boolean {
+  return self || superuser || ownsPlace
 }
 
 const KINDS: Readonly<Record<string, string>> = { v: 'VIEW', m: 'MATERIALIZED VIEW', f: 'FOREIGN TABLE', S: 'SEQUENCE' }
 
 /**
- * A membership counts where a superuser, or who owns the database or the schema, gave it: up to PostgreSQL 14 every role may make others members of
- * itself, and later whoever made a role of that. The role `pg_database_owner`, which may own the schema, stands for the database's owner.
+ * A membership counts only if it was granted by a superuser or by the owner of the database or the schema: up to PostgreSQL 14 any role may grant
+ * membership in itself, and later the creator of a role may grant membership in that. `pg_database_owner`, which may own the schema, means the owner of
+ * the database.
  */
 function holdingsSql(names: readonly string[]): string {
   return `WITH RECURSIVE place AS MATERIALIZED (
   SELECT n.oid AS schema, me.oid AS role FROM pg_catalog.pg_namespace AS n CROSS JOIN pg_catalog.pg_roles AS me
   WHERE n.nspname ${EQ} $1::pg_catalog.name AND me.rolname ${EQ} current_user
-), landlord AS MATERIALIZED (
+), place_owner AS MATERIALIZED (
   SELECT d.datdba AS role FROM pg_catalog.pg_database AS d WHERE d.datname ${EQ} pg_catalog.current_database()
   UNION SELECT n.nspowner FROM pg_catalog.pg_namespace AS n JOIN place AS p ON p.schema ${EQ} n.oid
 ), self AS (
   SELECT p.role FROM place AS p
   UNION SELECT m.roleid FROM self AS s JOIN pg_catalog.pg_auth_members AS m ON m.member ${EQ} s.role JOIN pg_catalog.pg_roles AS g ON g.oid ${EQ} m.grantor
-  WHERE g.rolsuper OR EXISTS (SELECT FROM landlord AS l WHERE l.role ${EQ} g.oid)
+  WHERE g.rolsuper OR EXISTS (SELECT FROM place_owner AS l WHERE l.role ${EQ} g.oid)
 )
 SELECT c.relname::pg_catalog.text AS relation, c.relkind::pg_catalog.text AS kind, o.rolname::pg_catalog.text AS owner, o.rolsuper AS superuser,
-  EXISTS (SELECT FROM self AS s WHERE s.role ${EQ} o.oid) AS self, EXISTS (SELECT FROM landlord AS l WHERE l.role ${EQ} o.oid) AS landlord,
+  EXISTS (SELECT FROM self AS s WHERE s.role ${EQ} o.oid) AS self, EXISTS (SELECT FROM place_owner AS l WHERE l.role ${EQ} o.oid) AS "ownsPlace",
   current_user::pg_catalog.text AS role
 FROM pg_catalog.pg_class AS c
 JOIN place AS p ON p.schema ${EQ} c.relnamespace
@@ -127,7 +128,7 @@ WHERE c.relname ${EQ} ANY (${nameArray([...names, ...GATEWAY_TABLES])}) AND ${na
 ORDER BY c.relname`
 }
 
-/** They may come from a command line. */
+/** Quoted, because the names may come from a command line. */
 function nameArray(names: readonly string[]): string {
   return `ARRAY[${names.map((name) => `${literal(name)}::pg_catalog.name`).join(', ')}]`
 }

@@ -1,7 +1,7 @@
 import type { Database, OpenOptions } from '../database.ts'
 import type { Query, Session } from '../query.ts'
 import type { PostgresUrl } from '../url/url-types.ts'
-import { connectPatiently, postgresLabel, tellingOnce, type Target } from './connection/connect.ts'
+import { connectPatiently, postgresLabel, reportingOnce, type Target } from './connection/connect.ts'
 import { Connection, type Copy } from './connection/connection.ts'
 import { chooseSchema, schemaFacts, type SchemaChoice } from './connection/schema-choice.ts'
 import { checkServer, serverFacts } from './connection/server-check.ts'
@@ -27,9 +27,9 @@ import { expiredRows } from './purging/slices.ts'
 /** Waits for a server that does not answer yet; rejects with a `DatabaseError` when it cannot be reached or used. */
 export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
   const { url, timeZone, clock, listener, signal } = options
-  // A server has databases, and makes none when it is connected to.
+  // Connecting to a server never creates a database, so `existing` is the same as `write`.
   const access = options.access === 'read' ? 'read' : 'write'
-  const told = new Set<string>()
+  const noted = new Set<string>()
   const target: Target = {
     url,
     applicationName: options.applicationName,
@@ -38,8 +38,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     writes: access === 'write',
     async check(connected) {
       for (const note of checkServer(await serverFacts(connected), access)) {
-        if (!told.has(note)) listener.note(note)
-        told.add(note)
+        if (!noted.has(note)) listener.note(note)
+        noted.add(note)
       }
     },
   }
@@ -47,7 +47,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     timeoutMs: options.connectTimeoutMs,
     signal,
     giveUpOnRefusal: true,
-    failed: tellingOnce((place, reason) => listener.awaiting(place, reason)),
+    failed: reportingOnce((place, reason) => listener.awaiting(place, reason)),
   })
   const connection = new Connection(target, listener, driver, options.reconnectTimeoutMs)
   const label = postgresLabel(url)
@@ -63,14 +63,14 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const transaction: Session['transaction'] = (work) => connection.transaction(short, work)
   const plain = access === 'read' ? short : plainTransaction(schema)
   const query: Query['query'] = (sql, values) => connection.transaction(plain, (tx) => tx.query(sql, values))
-  // Statements of this room name everything exactly: a single one needs no transaction, but where it must not write.
+  // Statements under src/database qualify every name, so a single one needs a transaction only to be read-only.
   const queries: Query = access === 'read' ? { query } : connection
   const now = async (): Promise<number> => (await queries.query<{ now: number }>(`SELECT ${EPOCH_MS} AS now`)).rows[0]?.now ?? NaN
   const lockBackoff = { held: false }
-  // Of a worker before this one.
+  // True at the start: an earlier worker may have left unflushed batches.
   const unflushed = { any: true }
   const reading = readingTransaction(schema)
-  const copy: Copy = (...asked) => connection.copy(reading, ...asked)
+  const copy: Copy = (...args) => connection.copy(reading, ...args)
   const slicing = { query: queries, copy, look, schema, timeZone, lockBackoff, unflushed }
 
   return {
@@ -83,18 +83,18 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 
     pacing: PACING,
     inspect: (column) => inspect({ query: queries, schema, timeZone, now }, column),
-    expired: (...asked) => expiredRows(slicing, ...asked),
+    expired: (...args) => expiredRows(slicing, ...args),
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
-    // Nothing: dead rows are autovacuum's work, which knows the load and the table's settings better than a worker that has just deleted.
+    // Does nothing: dead rows are left to autovacuum, which knows the load and the table's settings better.
     afterBatch: async () => undefined,
-    // The worker makes no database on a server: whoever made this one knows it.
+    // The worker never creates a PostgreSQL database, so somebody chose this one.
     gatewayHasWritten: () => Promise.resolve(true),
     sizeBytes: async () =>
       (await queries.query<{ bytes: number }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database()) AS bytes')).rows[0]
         ?.bytes ?? 0,
 
     worksElsewhere: true,
-    // COMMIT waits for the disk, whatever the server's default, but for batches; one that has something to write waits for those too.
+    // COMMIT waits for the disk whatever the server's default, except for batches. A later commit that writes something waits for those too.
     durable: async () => {
       if (!unflushed.any) return
       unflushed.any = false
@@ -105,12 +105,12 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
         throw error
       }
     },
-    exported: (...asked) => new PostgresExportedRows(slicing, ...asked),
+    exported: (...args) => new PostgresExportedRows(slicing, ...args),
     instantOf: instantOf(timeZone),
     columnsOf: (table) => recordColumns(queries, schema, table),
     namesOneTable: (a, b) => a === b,
     makeRestoreTable: (restoring, columns) => makeRestoreTable({ query }, schema, restoring, columns),
-    restore: (...asked) => connection.transaction(restoringTransaction(schema), (tx) => restore({ tx, schema, timeZone }, ...asked)),
+    restore: (...args) => connection.transaction(restoringTransaction(schema), (tx) => restore({ tx, schema, timeZone }, ...args)),
 
     migrationFiles: /^\d+_[a-z0-9_]*(?<!_sqlite)\.sql$/,
     tablesAmong: (names) => tablesAmong(queries, schema, names),
@@ -124,7 +124,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   }
 }
 
-/** A message in the log that nobody reads. */
+/** Writes a message to the write-ahead log that nobody reads, so that the commit has something to flush. */
 const FLUSHED = `SELECT pg_catalog.pg_logical_emit_message(true, 'mcp-gateway-maintenance'::pg_catalog.text, ''::pg_catalog.text)`
 
 async function schemaOf(query: Query, chosen: string | undefined, database: string): Promise<SchemaChoice> {

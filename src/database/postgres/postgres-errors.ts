@@ -3,8 +3,8 @@ import { foreignText } from '../../secrets/foreign-text.ts'
 import { DatabaseError, type ErrorKind } from '../database-error.ts'
 
 /**
- * What the driver throws, as far as it is read here: a server's error has a SQLSTATE, a socket's a code of the system, some have none. Its texts
- * hold no secret, and but for `where` are one line; what a row holds (the server's `detail`) is not among them.
+ * The part of the driver's errors that is used. An error of the server has a SQLSTATE, one of a socket a system code, and some have no code. Its texts
+ * hold no secret and are one line each, except `where`. The server's `detail` is left out, because it quotes the row.
  */
 export interface DriverError {
   readonly message: string
@@ -12,16 +12,16 @@ export interface DriverError {
   readonly hint?: string | undefined
   /** Counted in code points from 1. */
   readonly position?: string | undefined
-  /** The functions and statements that the error came through, a line each, the innermost first. */
+  /** The functions and statements in which the error arose, one line each, innermost first. */
   readonly where?: string | undefined
-  /** Of a host with several addresses: one error each. */
+  /** For a host with several addresses, one error for each. */
   readonly errors?: readonly unknown[] | undefined
 }
 
-/** By SQLSTATE where it decides alone; see PostgreSQL's appendix A. */
+/** SQLSTATEs that decide by themselves; see appendix A of PostgreSQL's manual. */
 const BY_STATE: Readonly<Record<string, ErrorKind>> = {
   '55P03': 'busy', // lock_not_available: a lock_timeout, or NOWAIT
-  '57014': 'busy', // query_canceled: a statement_timeout, or somebody's pg_cancel_backend
+  '57014': 'busy', // query_canceled: a statement_timeout or pg_cancel_backend
   '40P01': 'busy', // deadlock_detected
   '40001': 'busy', // serialization_failure
   '25P03': 'lost', // idle_in_transaction_session_timeout
@@ -43,7 +43,7 @@ const BY_CLASS: Readonly<Record<string, ErrorKind>> = {
   '28': 'refused', // invalid authorization
 }
 
-/** Codes of the system and of TLS. */
+/** System and TLS error codes. */
 const BY_SYSTEM_CODE: Readonly<Record<string, ErrorKind>> = {
   ECONNREFUSED: 'unreachable',
   ENOTFOUND: 'unreachable',
@@ -57,11 +57,11 @@ const BY_SYSTEM_CODE: Readonly<Record<string, ErrorKind>> = {
   EPIPE: 'lost',
 }
 
-/** The driver gives these no code: what it says when the socket is gone, or when an answer has not come in time. */
+/** The driver gives these no code: its messages when the socket is closed or an answer does not come in time. */
 const LOST_MESSAGE =
   /^(Connection terminated|Query read timeout|Client has encountered a connection error|Client was closed|timeout expired)/
 
-/** PgBouncer says everything with 08P01, also what will not pass by itself. */
+/** PgBouncer uses 08P01 for everything, including refusals that waiting does not cure. */
 const POOLER_REFUSAL = /authentication failed|unsupported startup parameter|no such (database|user)/i
 
 export function errorKindOf(error: DriverError): ErrorKind {
@@ -70,7 +70,7 @@ export function errorKindOf(error: DriverError): ErrorKind {
   if (code === '08P01' && POOLER_REFUSAL.test(error.message)) return 'refused'
   const known = BY_STATE[code] ?? BY_SYSTEM_CODE[code] ?? BY_CLASS[SQLSTATE.test(code) ? code.slice(0, 2) : '']
   if (known !== undefined) return known
-  // Whatever a trigger raises in the course of a statement is the row's own refusal.
+  // Any error raised in a function counts as a trigger's refusal of the row.
   return SQLSTATE.test(code) && TRIGGER_CONTEXT.test(error.where ?? '') ? 'row-refused' : 'failed'
 }
 
@@ -93,15 +93,15 @@ export function stateOf(error: unknown): string | undefined {
   return error instanceof DatabaseError ? stateOf(error.cause) : codeOf(error)
 }
 
-/** In words; of a host with several addresses, each of them. */
+/** The message; for a host with several addresses, the message of each. */
 export function explanation(error: DriverError): string {
   return error.message === '' && error.errors !== undefined ? error.errors.map(messageOf).join(', ') : error.message
 }
 
-/** A trigger's function may stand behind the statement that failed in it; a recursion can make a line of context each time. */
+/** The trigger's function may be listed after the statement that failed in it, and a recursion can add a line of context for each level. */
 const MOST_CONTEXT_LINES = 20
 
-/** What `pg` throws, as it may be passed on. `secrets` are those of the connection. */
+/** An error of `pg`, stripped of these secrets of the connection, so that it may be passed on. */
 export function driverError(thrown: unknown, secrets: readonly string[]): Error & DriverError {
   const given: DriverError = thrown instanceof Error ? thrown : { message: String(thrown) }
   const { code, hint, position, where, errors } = given

@@ -5,7 +5,7 @@ import { builtIn } from './exact.ts'
 /** The types whose values are times; `timestamp` has no zone. */
 export type TimeType = 'timestamp' | 'timestamptz'
 
-/** By the name that `format_type` gives, whatever the precision. */
+/** Takes the name that `format_type` returns, with any precision. */
 export function timeTypeOf(type: string): TimeType | undefined {
   if (/^timestamp(\(\d\))? without time zone$/.test(type)) return 'timestamp'
   if (/^timestamp(\(\d\))? with time zone$/.test(type)) return 'timestamptz'
@@ -13,14 +13,14 @@ export function timeTypeOf(type: string): TimeType | undefined {
 }
 
 /**
- * The cutoff as text to be bound to a value of the column's type. It says the same whatever the zone of session, server or process, and
- * is compared with the bare column, so that the index serves.
+ * The cutoff as text that can be bound as a value of the column's type. Its meaning does not depend on the zone of session, server or process, and it is
+ * compared with the bare column so that the index can be used.
  */
 export function cutoffText(cutoff: EpochMs, type: TimeType, timeZone: string): string {
   return type === 'timestamptz' ? zoned(reading(cutoff)) : reading(wallClockThreshold(cutoff, timeZone))
 }
 
-/** Without a zone. Beyond the years that are written with four digits it is moved to where more rows are kept. */
+/** A reading without a zone. Outside the years with four digits it is replaced by the nearest one that keeps more rows. */
 function reading(ms: EpochMs): string {
   if (!(ms >= FIRST_YEAR)) return '-infinity'
   return new Date(Math.min(ms, LAST_YEAR)).toISOString().slice(0, -1)
@@ -29,7 +29,7 @@ function reading(ms: EpochMs): string {
 const FIRST_YEAR = Date.UTC(1000, 0, 1)
 const LAST_YEAR = Date.UTC(9999, 11, 31)
 
-/** Exact to the microsecond, and free of DateStyle: times travel as this text and never as a `Date`. */
+/** Exact to the microsecond and independent of DateStyle. Times are passed on as this text, never as a `Date`. */
 export function asText(expression: string): string {
   return `(pg_catalog.to_json(${expression}) ${builtIn('#>>')} '{}'::pg_catalog.text[])`
 }

@@ -2,7 +2,7 @@ export function quoted(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`
 }
 
-/** A table of the file itself: no other object of its name, temporary or attached, is ever meant. */
+/** Names the table in the file itself, never a temporary or attached object of the same name. */
 export function named(table: string): string {
   return `${MAIN}.${quoted(table)}`
 }
@@ -10,8 +10,9 @@ export function named(table: string): string {
 export const MAIN = 'main'
 
 /**
- * SQLite's own table-valued functions. A table or view of such a name in the file takes the place of the bare one; `temp` has nothing but what this
- * connection made, which is nothing of these names, and then SQLite looks among its own. Those of pragmas take the schema as their last argument.
+ * SQLite's built-in table-valued functions. A table or view in the file that has such a name would shadow the bare one. Qualified with `temp` they are safe:
+ * that schema only holds what this connection creates, none of it with these names, so SQLite falls back to its built-ins. The functions of pragmas take
+ * the schema as their last argument.
  */
 export const BUILT_IN = {
   each: 'temp.json_each',
@@ -22,7 +23,7 @@ export const BUILT_IN = {
   references: 'temp.pragma_foreign_key_list',
 } as const
 
-/** SQLite folds the case of ASCII letters in names, and of nothing else. */
+/** SQLite ignores case in names for ASCII letters only. */
 export function folded(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 }

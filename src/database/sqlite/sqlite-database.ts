@@ -21,19 +21,19 @@ import { expiredRows } from './purging/slices.ts'
 import { databaseError } from './sqlite-errors.ts'
 import { instantIn } from './times.ts'
 
-/** Opens the file, or makes it where it may be made. Rejects with a `DatabaseError` when it cannot be used. */
+/** Opens the file, or creates it if that is allowed. Rejects with a `DatabaseError` when it cannot be used. */
 export async function openSqlite(options: OpenOptions & { readonly url: SqliteUrl }): Promise<Database> {
   const { file } = options.url
   const { present, path } = await prepareFile(file, options)
   const connection = new Connection(openFile(present ? path : ':memory:', path, options.access), path, options.clock, file)
   try {
-    let told = false
+    let reported = false
     const waiting = (): void => {
-      if (!told) options.listener.awaiting(file, 'another process holds its lock')
-      told = true
+      if (!reported) options.listener.awaiting(file, 'another process holds its lock')
+      reported = true
     }
     const patience = { limitMs: options.connectTimeoutMs, signal: options.signal, waiting }
-    // All of it: looking at the file can meet somebody's lock at any point.
+    // Retried as a whole: any of these reads can run into another process's lock.
     const { database, foreign } = await connection.patiently(
       () => ({ database: databaseOf(connection, prepare(connection), options), foreign: foreignTables(connection) }),
       patience,
@@ -46,42 +46,42 @@ export async function openSqlite(options: OpenOptions & { readonly url: SqliteUr
   }
 }
 
-/** It is no reason to refuse: the gateway's own file may have other tables first. */
+/** Only a warning: the gateway may create its own tables in this file later. */
 function foreignWarning(file: string, tables: readonly string[]): string {
   const { some, more } = someOf(tables)
   const names = `${some.join(', ')}${more === 0 ? '' : ` and ${more} more`}`
   return (
-    `${file} holds tables of another program, ${names}, and none of the gateway's: what the migrations make is made beside them; ` +
-    `where the gateway keeps its own database elsewhere, stop this and correct DATABASE_URL`
+    `${file} has tables of another program (${names}) and none of the gateway's. The migrations create theirs beside them. ` +
+    `If the gateway's database is elsewhere, stop the worker and correct DATABASE_URL.`
   )
 }
 
 function openFile(path: string, file: string, access: OpenOptions['access']): BetterSqlite3.Database {
   try {
-    // The file was made by now, or must not be.
+    // The file exists by now, or must not be created.
     return new BetterSqlite3(path, { timeout: BUSY_TIMEOUT_MS, readonly: access === 'read' && path === file, fileMustExist: path === file })
   } catch (error) {
     throw databaseError(error, file)
   }
 }
 
-/** A bound for transactions that no `tidy` follows. */
+/** A limit for transactions that are not followed by `afterBatch`. */
 const MOST_LEFT_TO_COMMIT_BYTES = 256 * 2 ** 20
 
 /** Whether the database has a write-ahead log. */
 function prepare(connection: Connection): boolean {
-  // Whether the file is a database shows at the first read.
+  // The first read fails if the file is not a database.
   connection.run('SELECT count(*) FROM main.sqlite_schema')
-  // What a trigger or an index of the file runs is SQLite's own, and of that only what is harmless; `inspect` says so where a table needs more. The driver
-  // opens every file in SQLite's defensive mode, in which no statement writes to the schema's table or to those behind a virtual one.
+  // Triggers and indexes of the file may only call SQLite's harmless built-in functions; `inspect` reports a table that needs others. The driver opens
+  // every file in SQLite's defensive mode, in which no statement can write to the schema table or to the shadow tables of a virtual one.
   connection.run('PRAGMA trusted_schema = OFF')
-  // A page that is damaged is told when it is read, and not when it has misled.
+  // Damaged pages are reported when they are read, before they can mislead.
   connection.run('PRAGMA cell_size_check = ON')
-  // A reference that somebody put on a table is respected, whether or not the gateway asks SQLite to.
+  // Foreign keys are enforced whether or not the gateway enables them.
   connection.run('PRAGMA foreign_keys = ON')
-  // What is deleted is overwritten: a purged token must not stay readable in the file.
+  // Deleted content is overwritten: a purged token must not stay readable in the file.
   connection.run('PRAGMA secure_delete = ON')
-  // A commit that also moved the log into the main file would seem to hold the lock for as long: `tidy` does that between batches, if anybody.
+  // A commit that also checkpointed the log would appear to hold the lock for that long. `afterBatch` checkpoints between batches instead.
   const pages = isReplicated(connection) ? 0 : Math.ceil(MOST_LEFT_TO_COMMIT_BYTES / connection.figure('PRAGMA page_size'))
   connection.run(`PRAGMA wal_autocheckpoint = ${pages}`)
   return connection.run<{ journal_mode: string }>('PRAGMA journal_mode').rows[0]?.journal_mode === 'wal'

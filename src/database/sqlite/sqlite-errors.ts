@@ -3,19 +3,19 @@ import { foreignText } from '../../secrets/foreign-text.ts'
 import { DatabaseError, type ErrorKind } from '../database-error.ts'
 
 /**
- * The driver's error as one of ours, told of this file. Codes are extended (`SQLITE_BUSY_SNAPSHOT`), so they are recognised by how they
- * begin. What is not SQLite's is returned as it came: a mistake in this program.
+ * Converts an error of the driver into a `DatabaseError` that names this file. Codes may be extended (`SQLITE_BUSY_SNAPSHOT`), so they are matched by
+ * prefix. An error that is not SQLite's is a bug of ours and is returned unchanged.
  */
 export function databaseError(error: unknown, file: string): unknown {
   if (!(error instanceof Error) || error instanceof DatabaseError) return error
   if (error instanceof TypeError && error.message === CLOSED) {
-    return new DatabaseError('lost', `${file}: the connection was closed`, { cause: error })
+    return new DatabaseError('lost', `${file}: the connection was closed.`, { cause: error })
   }
   const code = codeOf(error)
   if (code?.startsWith('SQLITE_') !== true) return error
   const { kind, advice } = RULES.find(({ starts }) => code.startsWith(starts)) ?? UNKNOWN
-  const said = `${file}: ${foreignText(error.message)}`
-  return new DatabaseError(kind, advice === undefined ? said : `${said}: ${advice}`, { cause: error })
+  const explained = `${file}: ${foreignText(error.message)}`
+  return new DatabaseError(kind, advice === undefined ? explained : `${explained}. ${advice}`, { cause: error })
 }
 
 interface Rule {
@@ -24,35 +24,35 @@ interface Rule {
   readonly advice?: string
 }
 
-/** better-sqlite3 gives this one no code. */
+/** This error of better-sqlite3 has no code. */
 const CLOSED = 'The database connection is not open'
 
 const UNKNOWN: Rule = { starts: '', kind: 'failed' }
 
-const NO_ROOM = 'nothing of this transaction was kept; make room on the disk that holds the database'
-const DAMAGED = 'nothing was changed; restore it from a backup, or name the right file in DATABASE_URL'
-const READ_ONLY = 'let this user write to the file and to its folder, where SQLite keeps its journal, or mount them for writing'
+const NO_ROOM = 'The transaction was rolled back. Free space on the disk that holds the database.'
+const DAMAGED = 'Nothing was changed. Restore the file from a backup, or correct DATABASE_URL.'
+const READ_ONLY = 'Let this user write to the file and to its folder, where SQLite keeps its journal, or mount them for writing.'
 
-/** The first that fits counts. */
+/** The first match counts. */
 const RULES: readonly Rule[] = [
-  { starts: 'SQLITE_BUSY', kind: 'busy', advice: 'another process holds its lock' },
-  { starts: 'SQLITE_LOCKED', kind: 'busy', advice: 'another statement holds its lock' },
+  { starts: 'SQLITE_BUSY', kind: 'busy', advice: 'Another process holds the lock.' },
+  { starts: 'SQLITE_LOCKED', kind: 'busy', advice: 'Another statement holds the lock.' },
   {
     starts: 'SQLITE_READONLY_ROLLBACK',
     kind: 'read-only',
     advice:
-      'a process that crashed left a journal, which only an opening for writing can roll back; let the gateway or the worker open it once',
+      'A crashed process left a journal, which can only be rolled back by opening the file for writing. Let the gateway or the worker open it once.',
   },
   {
     starts: 'SQLITE_READONLY_DBMOVED',
     kind: 'invalid',
-    advice: 'the file was moved or replaced while it was open; start again',
+    advice: 'The file was moved or replaced while it was open. Start again.',
   },
   { starts: 'SQLITE_READONLY', kind: 'read-only', advice: READ_ONLY },
   {
     starts: 'SQLITE_CANTOPEN',
     kind: 'forbidden',
-    advice: 'let this user read and write the file and its folder, where SQLite keeps its journal',
+    advice: 'Let this user read and write the file and its folder, where SQLite keeps its journal.',
   },
   { starts: 'SQLITE_PERM', kind: 'forbidden' },
   { starts: 'SQLITE_AUTH', kind: 'forbidden' },
@@ -60,7 +60,7 @@ const RULES: readonly Rule[] = [
   { starts: 'SQLITE_CORRUPT', kind: 'invalid', advice: DAMAGED },
   { starts: 'SQLITE_CONSTRAINT', kind: 'row-refused' },
   { starts: 'SQLITE_FULL', kind: 'failed', advice: NO_ROOM },
-  // Its journal could not be taken away at the end of a transaction: the folder was made read-only in the middle of it.
+  // The journal could not be deleted at the end of a transaction: the folder became read-only during it.
   { starts: 'SQLITE_IOERR_DELETE', kind: 'read-only', advice: READ_ONLY },
-  { starts: 'SQLITE_IOERR', kind: 'failed', advice: 'the disk that holds the database failed, or is full' },
+  { starts: 'SQLITE_IOERR', kind: 'failed', advice: 'The disk that holds the database has failed or is full.' },
 ]

@@ -1,2 +1,2 @@
-/** A value as the driver hands it over when whole numbers are to be exact: INTEGER is a bigint, REAL a number. */
+/** A value as the driver returns it with exact integers: INTEGER is a bigint, REAL a number. */
 export type StoredValue = bigint | number | string | Uint8Array | null

@@ -1,17 +1,17 @@
 import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from '../../time/clock.ts'
 import { wallClockThreshold, wallInstant } from '../../time/zones.ts'
 
-/** As the driver returns it; a whole number too large for a number is a bigint. */
+/** As the driver returns it; an integer beyond the safe range is a bigint. */
 export type StoredTime = string | number | bigint | Uint8Array | null
 
-/** What a stored time is to a run. */
+/** How a run judges a stored time. */
 export type Verdict = 'expired' | 'kept' | 'unreadable' | 'undated'
 
-/** The cutoff of a run, which judges stored times. Digits below a millisecond cannot change its answer. */
+/** The cutoff of a run, which judges stored times. Digits below a millisecond never change its verdict. */
 export class Cutoff {
-  /** For whatever names its zone; whole milliseconds. */
+  /** Compared with times that name their zone; whole milliseconds. */
   readonly instant: EpochMs
-  /** For text without a zone, as it reads; see `wallClockThreshold`. */
+  /** Compared with the reading of text without a zone; see `wallClockThreshold`. */
   readonly reading: EpochMs
 
   constructor(instant: EpochMs, reading: EpochMs) {
@@ -19,16 +19,16 @@ export class Cutoff {
     this.reading = reading
   }
 
-  /** A moment between two milliseconds is moved to where it keeps more. */
+  /** Rounds down to a whole millisecond, which keeps more rows. */
   static at(moment: EpochMs, timeZone: string): Cutoff {
     const instant = Math.floor(moment)
     return new Cutoff(instant, wallClockThreshold(instant, timeZone))
   }
 
   /**
-   * A row holds what some client wrote, and a time is
+   * A row holds whatever some client wrote. A time is
    * - text `YYYY-MM-DD`, optionally ` ` or `T` and `HH:MM[:SS[.fraction]]`, optionally `Z` or `±HH:MM` of at most 15 hours; the date must exist;
-   * - a number that is Unix seconds, milliseconds, microseconds or nanoseconds of the years 2000 to 2100: those ranges do not meet.
+   * - a number of Unix seconds, milliseconds, microseconds or nanoseconds in the years 2000 to 2100; these ranges do not overlap.
    *
    * NULL is undated, everything else unreadable.
    */
@@ -48,14 +48,14 @@ export class Cutoff {
   }
 }
 
-/** What numbers count since 1970; nanoseconds are bigint because a number does not hold them exactly. */
+/** A unit in which numbers count from 1970. Nanoseconds are bigint because a number cannot hold them exactly. */
 export interface EpochUnit {
   /** 2000-01-01T00:00:00Z */
   readonly from: number | bigint
   /** 2101-01-01T00:00:00Z */
   readonly below: number | bigint
   readonly at: (time: EpochMs) => number | bigint
-  /** Rounded down to the millisecond. Each divides before it rounds: a product would need more digits than a number has. */
+  /** Rounded down to the millisecond. Divides instead of multiplying: a product would need more digits than a number has. */
   readonly instantOf: (value: number | bigint) => EpochMs
 }
 
@@ -75,7 +75,7 @@ export const EPOCH_UNITS: readonly EpochUnit[] = [
   },
 ]
 
-/** The moment that a stored time is; `undefined`: it is none. A number names its zone: it counts from an instant. */
+/** The instant of a stored time; `undefined`: it is not a time. A number counts as naming its zone, since it counts from an instant. */
 export function readTime(value: StoredTime): TextTime | undefined {
   if (typeof value === 'string') return readText(value)
   if (typeof value !== 'number' && typeof value !== 'bigint') return undefined
@@ -83,7 +83,7 @@ export function readTime(value: StoredTime): TextTime | undefined {
   return unit === undefined ? undefined : { instant: unit.instantOf(value), zoned: true }
 }
 
-/** The instant of a stored time, read in this zone where it names none. NaN: it is no time. */
+/** The instant of a stored time, read in this zone if it names none. NaN: it is not a time. */
 export function instantIn(timeZone: string): (value: unknown) => EpochMs {
   const instantAt = wallInstant(timeZone)
   return (value) => {
@@ -95,7 +95,7 @@ export function instantIn(timeZone: string): (value: unknown) => EpochMs {
 }
 
 export interface TextTime {
-  /** Rounded down to the millisecond; where the text names no zone, as if it were in UTC. */
+  /** Rounded down to the millisecond; text without a zone is read as UTC. */
   readonly instant: EpochMs
   readonly zoned: boolean
 }
@@ -143,7 +143,7 @@ function parsed(text: string): TextTime | undefined {
   return offset === undefined ? undefined : { instant: reading - offset, zoned: true }
 }
 
-/** No zone is further from UTC; this also bounds how far ahead of the cutoff an expired time can read. */
+/** No zone is further from UTC. Also the most by which the reading of an expired time can be after the cutoff. */
 export const MOST_OFFSET_MS = 15 * HOUR
 
 function readOffset(text: string, at: number): number | undefined {
@@ -156,7 +156,7 @@ function readOffset(text: string, at: number): number | undefined {
   return sign === PLUS ? size : -size
 }
 
-/** NaN where one of them is no digit. */
+/** NaN if one of the characters is not a digit. */
 function digits(text: string, from: number, count: number): number {
   let value = 0
   for (let at = from; at < from + count; at++) {

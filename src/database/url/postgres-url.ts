@@ -9,7 +9,7 @@ export function parsePostgresUrl(dialect: Dialect, rest: string): PostgresUrl {
   const login = dialect === 'jdbc' ? undefined : loginOf(rest)
   const [beforeQuery, query] = split(login === undefined ? rest : rest.slice(login.length + 1), '?')
   const [authority, path] = split(beforeQuery, '/')
-  // An @ or a # out of its place: nobody can tell the password from what follows it.
+  // With a stray @ or #, the end of the password is uncertain.
   if (path.includes('/') || /[@#]/.test(beforeQuery) || (dialect !== 'jdbc' && /[@#]/.test(query))) throw credentials(dialect)
   if (dialect === 'jdbc' && query.split(/(?:^|&)(?:user|password)=/)[0]!.includes('@')) throw credentials(dialect)
 
@@ -33,8 +33,8 @@ export function parsePostgresUrl(dialect: Dialect, rest: string): PostgresUrl {
 }
 
 /**
- * What stands before the first @, where libpq and SQLAlchemy agree on it: with no slash in it, and with a ? or # only in the password, where
- * people leave them raw.
+ * The part before the first @, if libpq and SQLAlchemy agree on it: it has no slash, and a ? or # only in the password, where people often leave them
+ * unencoded.
  */
 function loginOf(rest: string): string | undefined {
   const login = /^([^@/]*)@/.exec(rest)?.[1]
@@ -54,7 +54,7 @@ export function displayPostgresUrl(url: PostgresUrl): string {
     sslrootcert: url.sslrootcert,
     application_name: url.applicationName,
   }).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${encode(String(value), '/')}`))
-  // Settings of any name, a secret of the gateway's among them.
+  // It may set anything, including a secret of the gateway.
   if (url.options !== undefined) query.push('options=***')
   const shownPort = port === undefined || folder ? '' : `:${port}`
   return `postgresql://${login}${shownHost}${shownPort}/${encode(database)}${query.length === 0 ? '' : `?${query.join('&')}`}`
@@ -66,13 +66,13 @@ function place(text: string, queryHost: string | undefined, queryPort: string | 
   const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(text) ?? []
   if (bracketed === undefined && plain === undefined)
     throw refused(
-      `the host and port of the database URL cannot be read: the port is a number, an IPv6 address stands in brackets, and ${ENCODED}; ${EXPECTED}`,
+      `the host and port of the database URL cannot be read: the port must be a number, an IPv6 address must be in brackets, and ${ENCODED}; ${EXPECTED}`,
     )
   if (queryPort !== undefined && !/^\d+$/.test(queryPort)) throw refused('the port of the database URL is not a number')
   const host = queryHost ?? part(bracketed ?? plain ?? '')
   const port = queryPort ?? digits ?? ''
   if (bracketed !== undefined && queryHost === undefined && !isIPv6(host?.split('%')[0] ?? ''))
-    throw refused('what stands in brackets in the database URL is not an IPv6 address')
+    throw refused('the text in brackets in the database URL is not an IPv6 address')
   if (host !== undefined && !host.startsWith('/') && !isIPv6(host.split('%')[0]!) && /[\s@:/,]/.test(host))
     throw refused(`the host of the database URL cannot be read; ${EXPECTED}`)
   if (port !== '' && (Number(port) < 1 || Number(port) > 65_535)) throw refused('the port of the database URL is not within 1 to 65535')
@@ -84,8 +84,8 @@ const EXPECTED = 'expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE'
 
 function credentials(dialect: Dialect): MaintenanceError {
   if (dialect === 'jdbc')
-    return refused('the database URL cannot be taken apart; expected jdbc:postgresql://HOST:PORT/DATABASE?user=USER&password=PASSWORD')
-  return refused(`the database URL cannot be taken apart: ${ENCODED}; ${EXPECTED}`)
+    return refused('the database URL cannot be parsed; expected jdbc:postgresql://HOST:PORT/DATABASE?user=USER&password=PASSWORD')
+  return refused(`the database URL cannot be parsed: ${ENCODED}; ${EXPECTED}`)
 }
 
 function part(text: string): string | undefined {

@@ -1,7 +1,7 @@
 import { MaintenanceError } from '../../errors.ts'
 import type { PostgresUrl } from './url-types.ts'
 
-/** Who else reads the URL, and so what its query means. */
+/** Whose rules the URL follows, which decides what its query means. */
 export type Dialect = 'libpq' | 'sqlalchemy' | 'jdbc'
 
 export interface Query {
@@ -16,9 +16,9 @@ interface Named {
   readonly user: string | undefined
   readonly password: string | undefined
   readonly database: string | undefined
-  /** Prisma's: one name, as it stands. */
+  /** Prisma's parameter: one name, taken literally. */
   readonly schema: string | undefined
-  /** As a search path: names may be quoted, and several. */
+  /** A search path: may have several names, and they may be quoted. */
   readonly path: string | undefined
   readonly sslmode: PostgresUrl['sslmode']
   readonly sslrootcert: string | undefined
@@ -27,14 +27,14 @@ interface Named {
 }
 
 /**
- * Reads the query of a PostgreSQL URL. What is unknown is ignored with a note, but refused where ignoring it could lead to another server or a
- * weaker connection than the URL asks for. Messages name a parameter only where its name cannot be a piece of the password.
+ * Reads the query of a PostgreSQL URL. Unknown parameters are ignored with a note, but refused if ignoring them could lead to a different server or a weaker
+ * connection than the URL asks for. Messages name a parameter only if its name cannot be part of the password.
  */
 export function readQuery(dialect: Dialect, query: string): Query {
   const known = dialect === 'jdbc' ? JDBC : LIBPQ
   const given = new Map<keyof Named | 'ssl', string>()
   const notes: string[] = []
-  // Python and Java read + as a blank here; libpq does not.
+  // Python and Java read + as a space here; libpq does not.
   const plus = dialect === 'libpq' ? '+' : ' '
   let afterPassword = false
   for (const [at, piece] of query.split('&').entries()) {
@@ -100,10 +100,10 @@ const JDBC: ReadonlyMap<string, keyof Named | 'ssl'> = new Map([
   ['options', 'options'],
 ])
 
-const ANOTHER_SERVER = 'could lead to another server than is meant and is not supported'
-const WEAKER = 'asks for more of the connection than is supported; remove it, sslmode=verify-full proves the server'
+const ANOTHER_SERVER = 'is not supported, and ignoring it could lead to a different server'
+const WEAKER = 'is not supported, and ignoring it would weaken the connection; remove it (sslmode=verify-full verifies the server)'
 
-/** Parameters that must not be ignored, and the values with which they may be. Names are compared in lower case without underscores. */
+/** Parameters that must not be ignored, except with these harmless values. Names are compared in lower case without underscores. */
 const BINDING: Readonly<Record<string, { readonly reason: string; readonly harmless: readonly string[] }>> = {
   targetsessionattrs: { reason: 'asks for a standby, but the worker writes', harmless: ['any', 'read-write', 'primary'] },
   targetservertype: { reason: 'asks for a standby, but the worker writes', harmless: ['any', 'primary', 'master', 'preferPrimary'] },
@@ -126,7 +126,7 @@ function refusal(name: string, value: string): string | undefined {
   const plain = name.toLowerCase().replaceAll('_', '')
   const binding = Object.hasOwn(BINDING, plain) ? BINDING[plain] : undefined
   if (binding !== undefined) return binding.harmless.includes(value) ? undefined : binding.reason
-  return plain.startsWith('ssl') ? 'is not supported, and without it the connection could be weaker than is meant' : undefined
+  return plain.startsWith('ssl') ? 'is not supported, and ignoring it could weaken the connection' : undefined
 }
 
 const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
@@ -139,7 +139,7 @@ function sslmode(
 ): PostgresUrl['sslmode'] {
   if (dialect !== 'jdbc' && mode !== undefined && ssl !== undefined) throw refused('the database URL gives both ssl and sslmode; keep one')
   const asked = mode ?? (ssl === undefined ? undefined : modeOfSsl(dialect, ssl))
-  // As libpq: public authorities prove nothing unless the name is checked too.
+  // As in libpq: a certificate of a public authority proves nothing unless the name is checked too.
   if (rootCertificate === 'system' && asked !== undefined && asked !== 'verify-full')
     throw refused('sslrootcert=system in the database URL needs sslmode=verify-full')
   const wanted = asked ?? (rootCertificate === 'system' ? 'verify-full' : 'prefer')
@@ -155,13 +155,13 @@ function modeOfSsl(dialect: Dialect, ssl: string): string {
   return ssl === 'false' ? 'prefer' : ssl
 }
 
-/** Throws without the text where a percent sign does not begin an encoded character. */
+/** Throws if a percent sign does not begin an encoded character. The error does not contain the text. */
 export function decoded(text: string): string {
   try {
     const plain = decodeURIComponent(text)
     if (!plain.includes('\0')) return plain
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw refused('a percent sign in the database URL does not begin an encoded character; a percent sign itself is written %25')
 }

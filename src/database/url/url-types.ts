@@ -1,4 +1,4 @@
-/** A database URL, taken apart. */
+/** A parsed database URL. */
 export type DatabaseUrl = SqliteUrl | PostgresUrl
 
 export interface SqliteUrl {
@@ -24,9 +24,9 @@ export interface PostgresUrl {
   readonly applicationName: string | undefined
   /** libpq's `options`, such as `-c role=gateway`. */
   readonly options: string | undefined
-  /** The schema that the URL itself makes the first one, to be compared with the one that is configured. */
+  /** The first schema of the search path that the URL sets, to be compared with the configured one. */
   readonly schema?: string
-  /** Prisma's `schema`, to be taken for the setting. */
+  /** Prisma's `schema`, used as the setting if that is not set. */
   readonly namedSchema?: string
   readonly notes: readonly string[]
 }

@@ -45,7 +45,7 @@ for (const major of POSTGRES_MAJORS) {
       await fresh.admin.query('CREATE VIEW rows AS SELECT now() AS at')
       await assert.rejects(inspected(fresh.url), says('failed', /public\.rows is a view/i))
       await fresh.admin.query('DROP VIEW rows; CREATE TABLE rows (at bigint, seen date)')
-      await assert.rejects(inspected(fresh.url), says('failed', /"at" of public\.rows is of type bigint/))
+      await assert.rejects(inspected(fresh.url), says('failed', /"at" of public\.rows has type bigint/))
       await assert.rejects(inspected(fresh.url, 'seen'), says('failed', /type date/))
       await assert.rejects(inspected(fresh.url, 'gone'), says('failed', /public\.rows has no column "gone"/))
     })

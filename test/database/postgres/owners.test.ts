@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { DatabaseError } from '../../../src/database/database-error.ts'
-import { MIGRATED, OWN_TABLES, strangers, type Holding } from '../../../src/database/postgres/owners.ts'
+import { MIGRATED, OWN_TABLES, untrusted, type Holding } from '../../../src/database/postgres/owners.ts'
 import { LEDGER } from '../../../src/migrations/ledger.ts'
 import { readMigrationFiles } from '../../../src/migrations/migration-files.ts'
 import { PACKAGE_ROOT } from '../../migrations/support.ts'
@@ -16,14 +16,14 @@ const held = (relation: string, owner: string, more: Partial<Holding> = {}): Hol
   kind: 'r',
   self: false,
   superuser: false,
-  landlord: false,
+  ownsPlace: false,
   ...more,
 })
-const judged = (...holdings: Holding[]): readonly string[] => strangers(holdings, new Set(holdings.map(({ relation }) => relation)), PLACE)
+const judged = (...holdings: Holding[]): readonly string[] => untrusted(holdings, new Set(holdings.map(({ relation }) => relation)), PLACE)
 
 describe('whose relations are trusted', () => {
   it('are those of the connected role, of superusers, of the owner of database or schema', () => {
-    for (const right of ['self', 'superuser', 'landlord'] as const)
+    for (const right of ['self', 'superuser', 'ownsPlace'] as const)
       assert.deepEqual(judged(held('maintenance_runs', 'somebody', { [right]: true })), [], right)
     assert.equal(judged(held('maintenance_runs', 'somebody')).length, 1)
   })
@@ -46,26 +46,27 @@ describe('whose relations are trusted', () => {
   })
 
   it('are not asked of what nobody wants to touch', () => {
-    assert.deepEqual(strangers([held('tools', 'a'), held('audit_logs', 'b')], new Set(['maintenance_runs']), PLACE), [])
+    assert.deepEqual(untrusted([held('tools', 'a'), held('audit_logs', 'b')], new Set(['maintenance_runs']), PLACE), [])
   })
 
   it('name relation, owner, what was not done, and statements that can be run', () => {
-    const [line = ''] = strangers(
+    const [line = ''] = untrusted(
       [held('maintenance_runs', 'Hos tile', { kind: 'v' }), held('tools', 'The "app"')],
       new Set(['maintenance_runs']),
       { schema: 'Gate way', role: 'w' },
     )
-    assert.match(
-      line,
-      /^Gate way\.maintenance_runs is a view of role Hos tile, .* rights of w\. Nothing was read from it and nothing written/,
-    )
+    assert.match(line, /^Gate way\.maintenance_runs is a view of role Hos tile, .* rights of w\. Nothing was read from it or written/)
     assert.ok(line.includes('run: DROP VIEW "Gate way"."maintenance_runs".'), line)
     assert.ok(line.endsWith('ALTER VIEW "Gate way"."maintenance_runs" OWNER TO "The ""app"""'), line)
   })
 
   it('are tables where the worker has tables, whoever owns them', () => {
     for (const kind of ['v', 'm', 'f', 'S'])
-      assert.match(judged(held('maintenance_runs', 'worker', { kind, self: true }))[0]!, /where the worker has a table of that name/, kind)
+      assert.match(
+        judged(held('maintenance_runs', 'worker', { kind, self: true }))[0]!,
+        /the worker's relation of that name is a table/,
+        kind,
+      )
     for (const kind of ['r', 'p']) assert.deepEqual(judged(held('maintenance_runs', 'worker', { kind, self: true })), [], kind)
   })
 

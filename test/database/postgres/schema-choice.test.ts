@@ -51,14 +51,14 @@ for (const major of POSTGRES_MAJORS) {
           const [told = ''] = await opening(led, NOBODY)
           assert.match(
             told,
-            /^refused: The gateway's tables \(audit_logs, tools\) lie in schema Gate way\.1 of .*Nothing was changed\. Set DATABASE_SCHEMA=Gate way\.1/,
+            /^refused: The gateway's tables \(audit_logs, tools\) are in schema Gate way\.1 of .*Nothing was changed\. Set DATABASE_SCHEMA=Gate way\.1/,
           )
           assert.deepEqual(await opening(led, { ...NOBODY, access: 'read' }), [told])
           assert.deepEqual(await opening(led, { schema: 'Gate way.1' }), ['"Gate way.1"."t"'])
           const [warning = '', ...rest] = await opening(led, { schema: 'public' })
           assert.match(
             warning,
-            /^warning the search_path of role \w+ leads to .* in schema Gate way\.1 \(audit_logs, tools\), and they are left alone: DATABASE_SCHEMA is public$/,
+            /^warning the search_path of role \w+ leads to .* in schema Gate way\.1 \(audit_logs, tools\), which are left alone: DATABASE_SCHEMA is public$/,
           )
           assert.deepEqual(rest, ['"public"."t"'])
         } finally {
@@ -74,7 +74,7 @@ for (const major of POSTGRES_MAJORS) {
       await using fresh = await freshPostgres(major)
       await gatewayTables(fresh, 'postgres')
       const [told = ''] = await opening(fresh, NOBODY)
-      assert.match(told, /^refused: .* lie in schema postgres /)
+      assert.match(told, /^refused: .* are in schema postgres /)
       assert.deepEqual(await opening(fresh, { schema: 'postgres' }), ['"postgres"."t"'])
     })
 
@@ -85,7 +85,7 @@ for (const major of POSTGRES_MAJORS) {
       const [outside = '', ...rest] = await opening(fresh, NOBODY)
       assert.match(
         outside,
-        /^warning public is worked in and holds no audit_logs yet, .* lie in schema elsewhere \(audit_logs, tools\), outside the search_path: .* set DATABASE_SCHEMA$/,
+        /^warning schema public is used and has no audit_logs yet, but schema elsewhere \(audit_logs, tools\), outside the search_path, .* set DATABASE_SCHEMA$/,
       )
       assert.deepEqual(rest, ['"public"."t"'])
       assert.deepEqual(await opening(fresh, { schema: 'public' }), ['"public"."t"'])
@@ -98,7 +98,7 @@ for (const major of POSTGRES_MAJORS) {
       const [warning = '', name] = await opening(fresh, NOBODY)
       assert.match(
         warning,
-        /in schema postgres \(tools\), and they are left alone: public has such tables too; .* set DATABASE_SCHEMA=postgres$/,
+        /in schema postgres \(tools\), which are left alone: public has such tables too; .* set DATABASE_SCHEMA=postgres$/,
       )
       assert.equal(name, '"public"."t"')
     })
@@ -113,8 +113,8 @@ for (const major of POSTGRES_MAJORS) {
         assert.match(
           told,
           new RegExp(
-            `^refused: The gateway's tables \\(${table}\\) lie in schema gw of .* leads first; public holds tables of such names too ` +
-              `\\(audit_logs, tools\\)\\. Nothing was changed\\. Set DATABASE_SCHEMA=gw, or DATABASE_SCHEMA=public where`,
+            `^refused: The gateway's tables \\(${table}\\) are in schema gw of .* finds them first, but public has tables of these names too ` +
+              `\\(audit_logs, tools\\)\\. Nothing was changed\\. Set DATABASE_SCHEMA=gw, or DATABASE_SCHEMA=public if those in gw`,
           ),
         )
         assert.deepEqual(rest, [])
@@ -125,7 +125,7 @@ for (const major of POSTGRES_MAJORS) {
       }
       await fresh.admin.query(`CREATE SCHEMA gw; CREATE TABLE gw.audit_logs (id int)`)
       await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET search_path = public, gw`)
-      assert.match((await opening(fresh, NOBODY))[0]!, /^warning .* in schema gw \(audit_logs\), and they are left alone: public has/)
+      assert.match((await opening(fresh, NOBODY))[0]!, /^warning .* in schema gw \(audit_logs\), which are left alone: public has/)
     })
 
     it('is not public where that holds another program’s table of such a name, and the path leads to the gateway’s', async () => {
@@ -133,11 +133,11 @@ for (const major of POSTGRES_MAJORS) {
       await fresh.admin.query('CREATE TABLE public.tools (id int)')
       await gatewayTables(fresh, 'gw')
       const [outside = '', name] = await opening(fresh, NOBODY)
-      assert.match(outside, /^warning public is worked in and holds no audit_logs yet, .* in schema gw \(audit_logs, tools\)/)
+      assert.match(outside, /^warning schema public is used and has no audit_logs yet, but schema gw \(audit_logs, tools\)/)
       assert.equal(name, '"public"."t"')
       for (const path of ['gw, public', 'public, gw', 'gw']) {
         await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET search_path = ${path}`)
-        assert.match((await opening(fresh, NOBODY))[0]!, /^refused: .* lie in schema gw .*Set DATABASE_SCHEMA=gw/, path)
+        assert.match((await opening(fresh, NOBODY))[0]!, /^refused: .* are in schema gw .*Set DATABASE_SCHEMA=gw/, path)
       }
     })
 
@@ -147,11 +147,11 @@ for (const major of POSTGRES_MAJORS) {
       for (const options of [NOBODY, { schema: 'public' }, { ...NOBODY, access: 'read' }] as const)
         assert.match(
           (await opening(template, options))[0]!,
-          /^refused: .*\/template1 is a template, .*Nothing was changed\. Name the gateway's database/,
+          /^refused: .*\/template1 is a template database, .*Nothing was changed\. Name the gateway's database/,
         )
       await fresh.admin.query(`ALTER DATABASE ${fresh.name} IS_TEMPLATE true`)
       try {
-        assert.match((await opening(fresh, NOBODY))[0]!, /^refused: .* is a template/)
+        assert.match((await opening(fresh, NOBODY))[0]!, /^refused: .* is a template database/)
       } finally {
         await fresh.admin.query(`ALTER DATABASE ${fresh.name} IS_TEMPLATE false`)
       }
@@ -166,7 +166,7 @@ for (const major of POSTGRES_MAJORS) {
       await fresh.admin.query(`CREATE FUNCTION postgres.has_schema_privilege(oid, text) RETURNS boolean LANGUAGE sql AS 'SELECT false'`)
       await fresh.admin.query(`CREATE FUNCTION postgres.lies(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT false'`)
       await fresh.admin.query(`CREATE OPERATOR postgres.= (leftarg = name, rightarg = name, procedure = postgres.lies)`)
-      assert.match((await opening(fresh, NOBODY))[0]!, /^refused: .* lie in schema postgres /)
+      assert.match((await opening(fresh, NOBODY))[0]!, /^refused: .* are in schema postgres /)
     })
   })
 }

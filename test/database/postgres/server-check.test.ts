@@ -33,7 +33,7 @@ describe('a server that is connected to', () => {
     for (const access of ['write', 'read'] as const)
       assert.equal(
         refusal({ version: 'PostgreSQL 12.22 (Debian 12.22-1) on x', number: 120_022 }, access),
-        'refused: is version 12.22, and 13 is the oldest that is supported. Upgrade the server to one of PostgreSQL 13 to 18.',
+        'refused: is version 12.22, but the oldest supported version is 13. Upgrade the server to PostgreSQL 13 to 18.',
       )
     assert.match(refusal({ version: 'PostgreSQL 9.6.24 on x', number: 90_624 }), /^refused: is version 9\.6\.24/)
     assert.match(refusal({ version: 'PostgreSQL x', number: NaN }), /^refused/)
@@ -46,7 +46,7 @@ describe('a server that is connected to', () => {
       ['PostgreSQL 8.0.2 on i686-pc-linux-gnu, Redshift 1.0.12103', 'Redshift'],
       ['', 'a server without a version'],
     ] as const)
-      assert.ok(refusal({ version }).startsWith(`refused: is ${name}, which speaks PostgreSQL's protocol and is not PostgreSQL.`), version)
+      assert.ok(refusal({ version }).startsWith(`refused: is ${name}, which speaks PostgreSQL's protocol but is not PostgreSQL.`), version)
   })
 
   it('is waited for where it is a standby, and not where a person has set it to read-only; for reading both will do', () => {
@@ -57,7 +57,7 @@ describe('a server that is connected to', () => {
     assert.match(refusal({ readOnly: true }), /^read-only: is read-only for this role \(default_transaction_read_only\)/)
     assert.deepEqual(checkServer({ ...SOUND, readOnly: true }, 'read'), [])
     assert.deepEqual(checkServer({ ...SOUND, standby: true }, 'read'), [
-      'connected to a standby: what is read may be older than what the primary holds',
+      'connected to a standby: the data may be older than on the primary',
     ])
   })
 })

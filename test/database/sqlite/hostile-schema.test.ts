@@ -27,12 +27,12 @@ const REFUSED: readonly (readonly [what: string, sql: string, message: RegExp])[
   [
     'a computed time',
     "CREATE TABLE sessions (id INTEGER PRIMARY KEY, note TEXT, expires_at AS ('2026-01-01'))",
-    /has a computed column "expires_at"/,
+    /has "expires_at" as a generated column/,
   ],
   [
     'a computed time that is stored',
     "CREATE TABLE sessions (id INTEGER PRIMARY KEY, expires_at TEXT AS ('2026-01-01') STORED)",
-    /has a computed column/,
+    /as a generated column/,
   ],
   [
     "a trigger with a function of another program's",

@@ -39,7 +39,7 @@ describe('opening a SQLite file', () => {
       assert.equal((await open.database.relations()).size, 0)
       assert.deepEqual(await open.database.inspect({ table: 'sessions', column: 'expires_at' }), {
         kind: 'absent',
-        reason: 'there is no table sessions',
+        reason: 'table sessions does not exist',
       })
     }
     assert.deepEqual(await readdir(fresh.folder), [])
@@ -49,14 +49,14 @@ describe('opening a SQLite file', () => {
     [
       'in a missing folder',
       'unreachable',
-      /there is no folder .*gateway\.db\/x; make it/,
+      /there is no folder .*gateway\.db\/x\. Nothing was opened\. Create the folder/,
       async (file) => mkdir(dirname(file), { recursive: true }),
     ],
     ['that is a folder', 'invalid', /is a folder/, (file) => mkdir(file)],
-    ['that is not a database', 'invalid', /not a database.*nothing was changed/, (file) => writeFile(file, 'timestamp;user\n'.repeat(100))],
-    ['that is damaged', 'invalid', /nothing was changed/, damaged],
+    ['that is not a database', 'invalid', /not a database.*Nothing was changed/, (file) => writeFile(file, 'timestamp;user\n'.repeat(100))],
+    ['that is damaged', 'invalid', /Nothing was changed/, damaged],
     ['that is a link to nothing', 'unreachable', /link to a file that does not exist/, (file) => symlink('nowhere', file)],
-    ['that is a device', 'invalid', /is not a file/, (file) => symlink('/dev/null', file)],
+    ['that is a device', 'invalid', /is not a regular file/, (file) => symlink('/dev/null', file)],
     ['below a file', 'unreachable', /cannot be reached/, (file) => writeFile(file, '')],
   ]
   for (const [name, kind, message, make] of refusals) {
@@ -158,7 +158,7 @@ describe("another user's SQLite file", () => {
     for (const access of ['read', 'write'] as const) {
       await assert.rejects(opened(fresh.file, { access, user: { uid: uid + 4_242 } }), (error: Error & { kind?: string }) => {
         assert.equal(error.kind, 'forbidden')
-        for (const part of [`uid ${uid}`, `uid ${uid + 4_242}`, 'user: ', 'User=', 'nothing was opened'])
+        for (const part of [`uid ${uid}`, `uid ${uid + 4_242}`, 'user: ', 'User=', 'Nothing was opened'])
           assert.ok(error.message.includes(part), part)
         return true
       })
@@ -200,7 +200,7 @@ describe('as an ordinary user, a SQLite file', { skip: root ? false : 'needs roo
     made(fresh.file, 'delete')
     await chown(fresh.file, NOBODY, NOBODY)
     await chmod(fresh.file, 0o440)
-    assert.match(await asNobody(fresh.file, 'write'), /^read-only: .*gateway\.db cannot be written \(EACCES\): nothing was opened/)
+    assert.match(await asNobody(fresh.file, 'write'), /^read-only: .*gateway\.db cannot be written \(EACCES\)\. Nothing was opened/)
     assert.equal(await asNobody(fresh.file, 'read'), 'opened')
   })
 
@@ -210,10 +210,10 @@ describe('as an ordinary user, a SQLite file', { skip: root ? false : 'needs roo
     await chown(fresh.file, NOBODY, NOBODY)
     await chown(fresh.folder, 0, 0)
     await chmod(fresh.folder, 0o755)
-    assert.match(await asNobody(fresh.file, 'write'), /^read-only: .* lies in a folder that cannot be written, .* journal/)
+    assert.match(await asNobody(fresh.file, 'write'), /^read-only: .* is in a folder that cannot be written, .* journal/)
     assert.equal(await asNobody(fresh.file, 'read'), 'opened')
     await rm(fresh.file)
-    assert.match(await asNobody(fresh.file, 'write'), /^forbidden: .*cannot be made .*EACCES/)
+    assert.match(await asNobody(fresh.file, 'write'), /^forbidden: .*cannot be created .*EACCES/)
   })
 
   it('that it may not read, or in a folder it may not enter, is refused', async () => {
@@ -231,7 +231,7 @@ describe('as an ordinary user, a SQLite file', { skip: root ? false : 'needs roo
     await using fresh = await ordinary()
     made(fresh.file, 'delete')
     await chmod(fresh.file, 0o666)
-    assert.match(await asNobody(fresh.file, 'write'), /^forbidden: .*belongs to root \(uid 0\), and this runs as \w+ \(uid 65534\)/)
+    assert.match(await asNobody(fresh.file, 'write'), /^forbidden: .*belongs to root \(uid 0\), but this runs as \w+ \(uid 65534\)/)
   })
 })
 

@@ -69,7 +69,7 @@ describe('a SQLite session', () => {
     await database.query("CREATE TABLE t (a); CREATE TRIGGER no BEFORE DELETE ON t BEGIN SELECT RAISE(ROLLBACK, 'no'); END")
     const kept: Transaction[] = []
     await database.transaction(async (tx) => void kept.push(tx))
-    await assert.rejects(kept[0]!.query('INSERT INTO t VALUES (1)'), /is over/)
+    await assert.rejects(kept[0]!.query('INSERT INTO t VALUES (1)'), /had ended/)
     await assert.rejects(
       database.transaction(async (tx) => {
         await tx.query('INSERT INTO t VALUES (1)')
@@ -98,7 +98,7 @@ describe('a SQLite session', () => {
       database.transaction(async (tx) => {
         for (;;) await tx.query('INSERT INTO t VALUES (randomblob(5000))')
       }),
-      { kind: 'failed', message: /full.*make room on the disk/ },
+      { kind: 'failed', message: /full.*Free space on the disk/ },
     )
     assert.deepEqual((await database.query('SELECT * FROM t')).rows, [])
   })
@@ -148,7 +148,7 @@ describe('a SQLite session', () => {
       let worked = false
       await assert.rejects(
         open.database.transaction(async () => void (worked = true)),
-        { kind: 'busy', message: /another process has held its lock/ },
+        { kind: 'busy', message: /another process has held the lock/ },
       )
       assert.equal(worked, false)
       await writer.release()

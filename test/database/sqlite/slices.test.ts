@@ -253,7 +253,7 @@ describe('what others put on a table', () => {
     {
       name: 'a trigger that swallows the delete is told, not counted as nothing',
       sql: 'CREATE TRIGGER guard BEFORE DELETE ON sessions WHEN OLD.id = 3 BEGIN SELECT RAISE(IGNORE); END',
-      message: /1 expired row of sessions are still there .*RAISE\(IGNORE\)/,
+      message: /1 expired row of sessions remained .*RAISE\(IGNORE\)/,
     },
     {
       name: 'a trigger that refuses is heard',

@@ -101,8 +101,8 @@ function plansOf(database: BetterSqlite3.Database): { sql: string; plan: string 
   const texts = [
     ...ranges.flatMap((range) => [
       statements.first(range),
-      statements.behind(range),
-      statements.ties(range),
+      statements.after(range),
+      statements.sameTime(range),
       statements.bounded(range),
       statements.last(range),
     ]),

@@ -31,7 +31,7 @@ describe('a file that is not there, where the gateway has one of nearly its name
       await assert.rejects(opened(wrong), {
         name: 'DatabaseError',
         code: 'DATABASE_UNREACHABLE',
-        message: `${wrong} does not exist, and ${fresh.file}, whose name differs ${difference}, holds the gateway's tables: nothing was made; correct DATABASE_URL, or, where a new database is meant, make an empty file: touch '${wrong}'`,
+        message: `${wrong} does not exist, and ${fresh.file}, whose name differs ${difference}, holds the gateway's tables. Nothing was created. Correct DATABASE_URL or, if you want a new database, create an empty file: touch '${wrong}'`,
       })
       assert.deepEqual(await stateOf(fresh.folder), before)
     })
@@ -60,12 +60,12 @@ describe('a file that is not there, where the gateway has one of nearly its name
       await using open = await opened(wrong, { access: 'read' })
       assert.match(
         open.told.warnings.join(),
-        /does not exist; nothing was made, .*gateway\.db, whose name differs in its extension, holds the gateway's tables/,
+        /does not exist and is treated as empty\. Nothing was created\. .*gateway\.db, whose name differs in its extension, holds the gateway's tables/,
       )
     }
     await assert.rejects(opened(wrong, { access: 'existing' }), {
       kind: 'unreachable',
-      message: /does not exist: nothing was made or read; .*gateway\.db/,
+      message: /does not exist\. Nothing was created or read\. .*gateway\.db/,
     })
     assert.deepEqual(await readdir(fresh.folder), ['gateway.db'])
   })
@@ -99,7 +99,7 @@ describe('a neighbour of nearly the name, as it lies there while the gateway wor
     other.pragma('journal_mode = WAL')
     other.pragma('wal_autocheckpoint = 0')
     other.exec(`CREATE TABLE notes (a); INSERT INTO notes VALUES (zeroblob(${20 * 2 ** 20})); ${GATEWAY}`)
-    await assertNotMade(fresh.folder, 'gateway.sqlite', /cannot be read as a whole and may hold the gateway's tables/)
+    await assertNotMade(fresh.folder, 'gateway.sqlite', /cannot be read completely and may hold the gateway's tables/)
   })
 
   it('is known by the journal of a transaction that was cut off', async () => {
@@ -141,7 +141,7 @@ describe('a neighbour of nearly the name, as it lies there while the gateway wor
       await using fresh = await freshSqliteFile()
       databaseIn(fresh.file, `${manyTables}; ${GATEWAY}`)
       await writeFile(fresh.file, damage(await readFile(fresh.file)))
-      await assertNotMade(fresh.folder, 'gateway.sqlite', /cannot be read as a whole and may hold the gateway's tables/)
+      await assertNotMade(fresh.folder, 'gateway.sqlite', /cannot be read completely and may hold the gateway's tables/)
     })
 
   it('is the file behind a link, or behind two', async () => {
@@ -217,7 +217,7 @@ describe('a file of another program', () => {
     databaseIn(fresh.file, PLACES)
     await using open = await opened(fresh.file)
     assert.deepEqual(open.told.warnings, [
-      `${fresh.file} holds tables of another program, moz?, moz_places, words, and none of the gateway's: what the migrations make is made beside them; where the gateway keeps its own database elsewhere, stop this and correct DATABASE_URL`,
+      `${fresh.file} has tables of another program (moz?, moz_places, words) and none of the gateway's. The migrations create theirs beside them. If the gateway's database is elsewhere, stop the worker and correct DATABASE_URL.`,
     ])
   })
 
@@ -225,7 +225,7 @@ describe('a file of another program', () => {
     await using fresh = await freshSqliteFile()
     databaseIn(fresh.file, manyTables)
     await using open = await opened(fresh.file)
-    assert.match(open.told.warnings.join(), / and 390 more, and none of the gateway's/)
+    assert.match(open.told.warnings.join(), / and 390 more\) and none of the gateway's/)
   })
 
   it('is not warned of to who makes nothing in it', async () => {
@@ -254,7 +254,7 @@ describe('a file that is not there', () => {
     await using open = await opened(fresh.file)
     assert.deepEqual(open.told.created, [fresh.file])
     assert.deepEqual(open.told.warnings, [
-      `${fresh.file} did not exist, and a new, empty database was made: where the gateway keeps its own elsewhere, correct DATABASE_URL. Beside it lie notes.txt, x?[31m?.db`,
+      `${fresh.file} did not exist, so a new, empty database was created. If the gateway's database is elsewhere, correct DATABASE_URL. Its folder also holds notes.txt, x?[31m?.db.`,
     ])
   })
 
@@ -322,7 +322,7 @@ describe('names that are no name of a database', () => {
       for (const access of ['write', 'read'] as const)
         await assert.rejects(opened(`${fresh.file}${suffix}`, { access }), {
           kind: 'invalid',
-          message: /what SQLite keeps beside a database/,
+          message: /a file that SQLite keeps beside a database/,
         })
       assert.equal((await stat(`${fresh.file}${suffix}`)).size, 0)
     })
@@ -330,7 +330,7 @@ describe('names that are no name of a database', () => {
 
   it('such as one with a blank at its end, which the driver would leave out', async () => {
     await using fresh = await withGateway()
-    await assert.rejects(opened(`${fresh.file} `), { kind: 'invalid', message: /begins or ends with a blank/ })
+    await assert.rejects(opened(`${fresh.file} `), { kind: 'invalid', message: /begins or ends with a space/ })
   })
 
   it('but any other is taken as it stands', async () => {
@@ -378,7 +378,10 @@ describe('a database behind a link', () => {
     await using fresh = await freshSqliteFile()
     await symlink('nowhere.db', fresh.file)
     for (const access of ['write', 'existing', 'read'] as const)
-      await assert.rejects(opened(fresh.file, { access }), { kind: 'unreachable', message: /is a link to a file that does not exist/ })
+      await assert.rejects(opened(fresh.file, { access }), {
+        kind: 'unreachable',
+        message: /is a symbolic link to a file that does not exist/,
+      })
     assert.deepEqual(await readdir(fresh.folder), ['gateway.db'])
   })
 })

@@ -11,49 +11,49 @@ import { encryptions, mayDowngrade } from './tls.ts'
 export interface Target {
   readonly url: PostgresUrl
   readonly applicationName: string
-  /** The one that is configured. */
+  /** As configured. */
   readonly schema: string | undefined
   readonly clock: Clock
-  /** Whether the program writes: a server that refuses to is as good as lost. */
+  /** Whether the program writes: then a server that refuses writes counts as lost. */
   readonly writes: boolean
-  /** Whether the server is one to work with: rejects with an `UnsuitableServer`. Asked each time it is connected to. */
+  /** Called after each connect; rejects with an `UnsuitableServer`. */
   readonly check: (driver: Driver) => Promise<void>
 }
 
 export interface Patience {
   readonly timeoutMs: number
   readonly signal: AbortSignal
-  /** Whether an error that time does not mend (a wrong password) ends the waiting. */
+  /** Whether an error that waiting does not cure (a wrong password) ends the attempts. */
   readonly giveUpOnRefusal: boolean
-  /** A connection was there before, and something may have been done with it. */
+  /** There was a connection before, and work may have been committed on it. */
   readonly begun?: boolean
-  /** Told of each try that failed when others will follow. */
+  /** Called after each failed attempt that will be followed by another. */
   readonly failed?: (failure: FailedTry) => void
 }
 
 export interface FailedTry {
   readonly place: string
   readonly reason: string
-  /** Of the place, with the reason. */
+  /** Place and reason, as one clause. */
   readonly sentence: string
-  /** `silent`: none answered. `unsuitable`: one did, and cannot be worked with. */
+  /** `silent`: no server answered. `unsuitable`: one answered, but cannot be used. */
   readonly server: 'silent' | 'unsuitable'
 }
 
-/** Tells of the first failure of each sort, not of every try. */
-export function tellingOnce(awaiting: (place: string, reason: string) => void): (failure: FailedTry) => void {
-  const told = new Set<FailedTry['server']>()
+/** Reports only the first failure of each kind. */
+export function reportingOnce(awaiting: (place: string, reason: string) => void): (failure: FailedTry) => void {
+  const reported = new Set<FailedTry['server']>()
   return ({ place, reason, server }) => {
-    if (!told.has(server)) awaiting(place, reason)
-    told.add(server)
+    if (!reported.has(server)) awaiting(place, reason)
+    reported.add(server)
   }
 }
 
-/** One try may take this long: a host that swallows packets answers nothing at all. */
+/** Limit of one attempt: a host that drops packets never answers. */
 const ATTEMPT_MS = 10 * SECOND
 const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 5 * SECOND
-/** A database that does not exist may be about to be made, by the container that starts beside us; not for long. */
+/** A database that does not exist yet may be one that a container starting alongside is about to create. */
 const MISSING_DATABASE_MS = 10 * SECOND
 
 /** Connects, trying again with growing pauses while the server cannot be reached. Rejects with `unreachable` or `refused`. */
@@ -140,37 +140,37 @@ interface Waited {
 }
 
 function givenUp({ url }: Target, failure: unknown, { tries, waitedMs, begun }: Waited): DatabaseError {
-  const stands = begun ? 'What was committed before the connection was lost stays, the rest was not done.' : 'Nothing was changed.'
+  const state = begun ? 'What was committed before the connection was lost is kept; the rest was not done.' : 'Nothing was changed.'
   const { place, name } = placeOf(url)
   const often = tries === 1 ? 'tried once' : `tried ${tries} times in ${durationText(waitedMs)}`
   if (failure instanceof UnsuitableServer) {
     const waited = failure.passing ? ` (${often})` : ''
-    const message = `PostgreSQL at ${place}/${name} ${failure.message}${waited}. ${stands} ${failure.advice}`
+    const message = `PostgreSQL at ${place}/${name} ${failure.message}${waited}. ${state} ${failure.advice}`
     return new DatabaseError(failure.kind, message, { cause: failure })
   }
   const error = asDriverError(failure)
-  const said = explanation(error)
+  const explained = explanation(error)
   const code = stateOf(failure)
   const kind = errorKindOf(error)
   if (kind === 'unreachable' || kind === 'lost') {
     return new DatabaseError(
       'unreachable',
-      `PostgreSQL at ${place}/${name} cannot be reached: ${said} (${often}). ${stands} ` +
-        'Check that the server runs and takes connections from here, and DATABASE_URL; DATABASE_CONNECT_TIMEOUT says how long to wait.',
+      `PostgreSQL at ${place}/${name} cannot be reached: ${explained} (${often}). ${state} ` +
+        'Check that the server is running and accepts connections from this host, and that DATABASE_URL is right. DATABASE_CONNECT_TIMEOUT sets how long to wait.',
       { cause: failure },
     )
   }
   const advice = code === '3D000' ? 'Create the database, or correct' : 'Correct the user, the password, the TLS settings or'
   return new DatabaseError(
     'refused',
-    `PostgreSQL at ${place}/${name} refused the connection: ${said}${code === undefined ? '' : ` [${code}]`}. ${stands} ${advice} DATABASE_URL.`,
+    `PostgreSQL at ${place}/${name} refused the connection: ${explained}${code === undefined ? '' : ` [${code}]`}. ${state} ${advice} DATABASE_URL.`,
     { cause: failure },
   )
 }
 
 function stopped({ url }: Target, cause: unknown): DatabaseError {
   const { place, name } = placeOf(url)
-  return new DatabaseError('unreachable', `Told to stop while connecting to PostgreSQL at ${place}/${name}. Nothing was changed.`, {
+  return new DatabaseError('unreachable', `Interrupted while connecting to PostgreSQL at ${place}/${name}. Nothing was changed.`, {
     cause,
   })
 }

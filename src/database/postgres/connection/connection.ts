@@ -4,44 +4,44 @@ import type { DatabaseListener } from '../../database.ts'
 import type { Query, Result, Transaction, Value } from '../../query.ts'
 import { EQ } from '../exact.ts'
 import { databaseError, stateOf } from '../postgres-errors.ts'
-import { connectPatiently, tellingOnce, type FailedTry, type Target } from './connect.ts'
+import { connectPatiently, reportingOnce, type FailedTry, type Target } from './connect.ts'
 import type { Driver, DriverResult } from './driver.ts'
 
 export interface TransactionStyle {
   /** Statements without values; the last returns the time as `now`. */
   readonly begin: string
-  /** How long one statement may take before the link is held for dead; 0: as long as it likes. */
+  /** How long one statement may take before the connection is considered dead; 0: no limit. */
   readonly answerMs: number
-  /** Whether it is for writing. */
+  /** Whether it may write. */
   readonly writes: boolean
-  /** Whether to look, before the end, if somebody waits for us. */
+  /** Whether to check, before it ends, if another session is waiting for one of its locks. */
   readonly watched: boolean
 }
 
-/** Reads with COPY, in a transaction that begins with `settings`. Rejects with what `take` rejects with. */
+/** Reads with COPY, in a transaction that begins with `settings`. If `take` rejects, rejects with the same error. */
 export type Copy = (settings: string, sql: string, take: (chunk: Buffer) => Promise<void>) => Promise<void>
 
-/** What the last watched transaction met. */
+/** What the last watched transaction ran into. */
 export interface LastHold {
   readonly heldMs: number
-  /** Somebody waited for a lock of ours, or we for one of theirs. */
+  /** Another session waited for one of our locks, or we for one of its. */
   readonly contended: boolean
 }
 
-/** Outside a transaction no server-side timeout is set: it would stay behind in a pooled session. */
-const STANDING = { answerMs: 60 * SECOND, writes: true } as const
-/** A transaction shorter than this made nobody wait. */
+/** Outside a transaction no server-side timeout is set: it would outlive us in a pooled session. */
+const OUTSIDE_TRANSACTION = { answerMs: 60 * SECOND, writes: true } as const
+/** A shorter transaction is assumed to have kept nobody waiting. */
 const WORTH_A_LOOK_MS = 2
 const GOODBYE_MS = SECOND
 
-/** One dedicated connection, used by one at a time; after a loss it is dead until `reconnected`. */
+/** One dedicated connection, used by one caller at a time. After a loss it is unusable until `reconnected` resolves. */
 export class Connection implements Query {
   readonly #target: Target
   readonly #listener: DatabaseListener
   readonly #reconnectTimeoutMs: number
   #driver: Driver | undefined
   #lostAtMs = 0
-  /** Why there is no connection, as far as it is known by now. */
+  /** The latest known reason why there is no connection. */
   #because = ''
   #closed = false
   #last: LastHold = { heldMs: 0, contended: false }
@@ -59,23 +59,23 @@ export class Connection implements Query {
     return this.#last
   }
 
-  /** How many watched transactions have begun: the others write nothing while a purge is paced. */
+  /** How many watched transactions have begun. While a purge is paced, only those write. */
   get transactions(): number {
     return this.#transactions
   }
 
-  /** The server process that the handshake named. */
+  /** The server process named in the handshake. */
   processId(): number | undefined {
     return this.#driver?.processId()
   }
 
   query<Row = Record<string, unknown>>(sql: string, values?: readonly Value[]): Promise<Result<Row>> {
-    return this.#exclusively(async (driver) => resultOf(await this.#run<Row>(driver, sql, values, STANDING)))
+    return this.#exclusively(async (driver) => resultOf(await this.#run<Row>(driver, sql, values, OUTSIDE_TRANSACTION)))
   }
 
-  /** Statements without values, outside a transaction of ours, for as long as they take. */
+  /** Statements without values, outside a transaction and without a time limit. */
   async statement(sql: string): Promise<void> {
-    await this.#exclusively((driver) => this.#run(driver, sql, undefined, { ...STANDING, answerMs: 0 }))
+    await this.#exclusively((driver) => this.#run(driver, sql, undefined, { ...OUTSIDE_TRANSACTION, answerMs: 0 }))
   }
 
   transaction<T>(style: TransactionStyle, work: (tx: Transaction) => Promise<T>): Promise<T> {
@@ -86,7 +86,7 @@ export class Connection implements Query {
       let waitedFor = false
       let open = true
       const run = async <Row>(sql: string, values?: readonly Value[]): Promise<readonly DriverResult<Row>[]> => {
-        if (!open) throw new Error('a statement came after the end of its transaction')
+        if (!open) throw new Error('a statement was sent after its transaction had ended')
         try {
           return await this.#run<Row>(driver, sql, values, style)
         } catch (error) {
@@ -105,11 +105,11 @@ export class Connection implements Query {
         const look = style.watched && clock.monotonicMs() - startedMs > WORTH_A_LOOK_MS
         const ended = await run<Contention>(look ? `${CONTENTION}; COMMIT` : 'COMMIT')
         waitedFor = look && ended[0]?.rows[0]?.waited_for === true
-        // The server answers COMMIT with ROLLBACK, and no error, where a statement has failed before.
+        // If a statement has failed, the server answers COMMIT with ROLLBACK and reports no error.
         if (ended.at(-1)?.command === 'ROLLBACK')
           throw new DatabaseError(
             'failed',
-            'PostgreSQL has rolled the transaction back, because a statement in it had failed: nothing of it was kept. Its log says which.',
+            'PostgreSQL rolled the transaction back because a statement in it had failed. Nothing of it was kept. The log of the server names the statement.',
           )
         return value
       } catch (error) {
@@ -124,7 +124,7 @@ export class Connection implements Query {
 
   copy(style: TransactionStyle, ...[settings, sql, take]: Parameters<Copy>): Promise<void> {
     return this.#exclusively(async (driver) => {
-      // What the taker rejects with is not the connection's.
+      // An error of `take` says nothing about the connection.
       let taken: { readonly error: unknown } | undefined
       const keep = (chunk: Buffer): Promise<void> =>
         take(chunk).catch((error: unknown) => {
@@ -144,25 +144,25 @@ export class Connection implements Query {
     })
   }
 
-  /** Rejects with `unreachable` when the signal aborts or the time is over, which is counted from the loss: whoever asks after that has one try. */
+  /** Rejects with `unreachable` when the signal aborts or the time is up. The time is counted from the loss; after it, each call still makes one attempt. */
   async reconnected(signal: AbortSignal): Promise<void> {
     if (this.#driver !== undefined) return
     const { clock } = this.#target
     const timeoutMs = this.#reconnectTimeoutMs - (clock.monotonicMs() - this.#lostAtMs)
-    const tell = tellingOnce((place, reason) => this.#listener.awaiting(place, reason))
+    const report = reportingOnce((place, reason) => this.#listener.awaiting(place, reason))
     const failed = (failure: FailedTry): void => {
       this.#because = failure.sentence
-      // That none answers is what a loss means.
-      if (failure.server === 'unsuitable') tell(failure)
+      // A loss already means that no server answers.
+      if (failure.server === 'unsuitable') report(failure)
     }
     const driver = await connectPatiently(this.#target, { timeoutMs, signal, giveUpOnRefusal: false, begun: true, failed })
-    // Another job may have been quicker, or the program is ending.
+    // Another job may have reconnected meanwhile, or the program may be ending.
     if (this.#driver !== undefined || this.#closed) return driver.destroy()
     this.#use(driver)
     this.#listener.regained(clock.monotonicMs() - this.#lostAtMs)
   }
 
-  /** Cuts short what is running. Never hangs, whatever became of the link. */
+  /** Cuts short what is running. Never hangs, whatever state the connection is in. */
   async close(): Promise<void> {
     this.#closed = true
     const driver = this.#driver
@@ -206,9 +206,9 @@ export class Connection implements Query {
     } catch (thrown) {
       const error = databaseError(thrown)
       if (error.kind === 'lost') throw this.#lose(driver, thrown)
-      // A primary that became a standby, or a pooler that leads to another server by now: connecting again asks for one that takes writes.
+      // The primary became a standby, or the pooler now leads to another server: reconnecting looks for one that takes writes.
       if (error.kind === 'read-only' && writes && this.#target.writes)
-        throw this.#lose(driver, new DatabaseError('lost', `The server takes no writes any more: ${error.message}`, { cause: thrown }))
+        throw this.#lose(driver, new DatabaseError('lost', `The server no longer takes writes: ${error.message}`, { cause: thrown }))
       throw error
     }
   }
@@ -252,8 +252,8 @@ function resultOf<Row>(results: readonly DriverResult<Row>[]): Result<Row> {
 }
 
 /**
- * Whether another session waits for a lock of ours: asked within the transaction, since afterwards nobody does. Only sessions that wait for some
- * lock are looked at closely; sessions of other roles are seen only by members of pg_read_all_stats.
+ * Whether another session waits for one of our locks: run inside the transaction, because its end releases them. Only sessions that wait for some
+ * lock are checked in detail. Sessions of other roles are visible only to members of pg_read_all_stats.
  */
 const CONTENTION = `SELECT EXISTS (
   SELECT FROM pg_catalog.pg_stat_activity AS other

@@ -5,23 +5,23 @@ import type { PostgresUrl } from '../../url/url-types.ts'
 import { driverError } from '../postgres-errors.ts'
 import type { Encryption } from './tls.ts'
 
-/** What is asked of `pg`, and nothing more. Whatever it rejects with has passed `driverError`. */
+/** The part of `pg` that is used. Every error it rejects with has passed through `driverError`. */
 export interface Driver {
   readonly host: string
   readonly port: number
   readonly database: string
-  /** The server process as the handshake named it; behind a pooler it is none of the server's. */
+  /** The server process named in the handshake; a pooler invents one. */
   processId(): number | undefined
   connect(): Promise<void>
-  /** Without values the text may hold several statements: one result each. A dead link is noticed after `timeoutMs` (0: never). */
+  /** Without values the text may hold several statements, with one result each. A dead connection is noticed after `timeoutMs` (0: never). */
   run<Row>(sql: string, values: readonly Value[] | undefined, timeoutMs: number): Promise<readonly DriverResult<Row>[]>
-  /** Runs a COPY … TO STDOUT and hands over what comes, piece by piece. The rest is read, and dropped, when `take` rejects. */
+  /** Runs a COPY … TO STDOUT and hands over the data chunk by chunk. If `take` rejects, the rest is read and discarded. */
   copy(sql: string, timeoutMs: number, take: (chunk: Buffer) => Promise<void>): Promise<void>
-  /** Told of every error outside a query; more than once for one loss. */
-  onError(told: (error: Error) => void): void
-  /** Says goodbye to the server; hangs on a dead link. */
+  /** Called for every error outside a query; several times for one loss. */
+  onError(listener: (error: Error) => void): void
+  /** Closes the connection properly; hangs if it is dead. */
   end(): Promise<void>
-  /** Cuts the link: the server rolls back once it notices. */
+  /** Cuts the connection: the server rolls back once it notices. */
   destroy(): void
 }
 
@@ -36,15 +36,15 @@ export interface DriverOptions {
   readonly applicationName: string
   readonly encryption: Encryption
   readonly connectTimeoutMs: number
-  /** The schema that is configured. */
+  /** As configured. */
   readonly schema?: string | undefined
 }
 
-/** How long an idle link may be silent before the system asks whether the other side is still there. */
+/** How long a connection may be idle before TCP probes whether the other side is still there. */
 const KEEP_ALIVE_MS = 10_000
 
 export function newDriver({ url, applicationName, encryption, connectTimeoutMs, schema }: DriverOptions): Driver {
-  // No timeout is sent along as a startup parameter: PgBouncer refuses connections that have them.
+  // No timeout is sent as a startup parameter: PgBouncer refuses such connections.
   const client = new Client({
     host: url.host,
     port: url.port,
@@ -59,10 +59,10 @@ export function newDriver({ url, applicationName, encryption, connectTimeoutMs, 
     connectionTimeoutMillis: connectTimeoutMs,
   })
   client.setTypeParser(types.builtins.INT8, Number)
-  // What stands in texts by itself: a hole in it would say that the password is the same.
+  // These names appear in messages anyway: masking one would reveal that the password is the same word.
   const schemas = [schema, url.schema, url.namedSchema]
   const names = [client.host, client.database, client.user, url.applicationName, applicationName, url.sslrootcert, ...schemas]
-  // Asked of the driver: the password may also be from PGPASSWORD or a password file.
+  // Read from the driver: the password may also come from PGPASSWORD or a password file.
   const secrets = (): readonly string[] =>
     [client.password ?? '', ...optionValues(url.options)].filter((secret) => isUnmistakable(secret, names))
   const clean = (thrown: unknown): Error => driverError(thrown, secrets())
@@ -83,12 +83,12 @@ export function newDriver({ url, applicationName, encryption, connectTimeoutMs, 
       const answer: unknown = await client.query(config).catch((error: unknown) => {
         throw clean(error)
       })
-      // The driver answers several statements with an array. What a row holds, only the writer of the statement knows.
+      // For several statements the driver returns an array. Only the caller knows the shape of a row.
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion
       return (Array.isArray(answer) ? answer : [answer]) as readonly DriverResult<Row>[]
     },
     async copy(sql, timeoutMs, take) {
-      // Loaded by who archives, and by nobody else.
+      // Loaded only when rows are archived.
       const { to } = await import('pg-copy-streams')
       let failure: { readonly error: unknown } | undefined
       let timer = silence(client, timeoutMs)
@@ -96,7 +96,7 @@ export function newDriver({ url, applicationName, encryption, connectTimeoutMs, 
         for await (const chunk of client.query(to(sql))) {
           clearTimeout(timer)
           try {
-            // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a stream of bytes says nothing of its pieces
+            // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- chunks of a stream are untyped
             if (failure === undefined) await take(chunk as Buffer)
           } catch (error) {
             failure = { error }
@@ -110,18 +110,18 @@ export function newDriver({ url, applicationName, encryption, connectTimeoutMs, 
       }
       if (failure !== undefined) throw failure.error
     },
-    onError: (told) => void client.on('error', (error) => told(clean(error))),
+    onError: (listener) => void client.on('error', (error) => listener(clean(error))),
     end: () => client.end(),
     destroy: () => void client.connection.stream.destroy(),
   }
 }
 
-/** The values in libpq's `options`, such as `-c name=value`: one of them may be a secret of the gateway's. */
+/** The values in libpq's `options`, such as `-c name=value`: one of them may be a secret. */
 function optionValues(options = ''): readonly string[] {
   return options.split(/(?<!\\)\s+/).flatMap((word) => /=(.+)$/s.exec(word)?.[1]?.replaceAll(/\\(.)/gs, '$1') ?? [])
 }
 
-/** Cuts a link over which nothing has come for so long. */
+/** Cuts a connection that has received nothing for this long. */
 function silence(client: Client, timeoutMs: number): NodeJS.Timeout {
   return setTimeout(() => client.connection.stream.destroy(new Error('Query read timeout')), timeoutMs)
 }

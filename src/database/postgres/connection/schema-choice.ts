@@ -4,14 +4,14 @@ import { isSystemSchema } from '../../url/schema-name.ts'
 import { EQ, nameIn, textOf } from '../exact.ts'
 import { quoted } from '../identifiers.ts'
 
-/** What is asked once, before anything is read or made. */
+/** Queried once, before anything is read or created. */
 export interface SchemaFacts {
   readonly role: string
-  /** Every new database is a copy of this one. */
+  /** Whether new databases are copied from this one. */
   readonly template: boolean
-  /** Schemas that the session's own path leads to, those that are there and may be used, in its order. */
+  /** The schemas on the session's search path that exist and may be used, in its order. */
   readonly path: readonly string[]
-  /** Of these schemas, of the one that was chosen, or else of `public`, and of all that hold any: which of the gateway's tables each holds. */
+  /** Which of the gateway's tables each schema holds: those on the path, the configured one (or `public`), and every other that holds any. */
   readonly tables: ReadonlyMap<string, readonly string[]>
 }
 
@@ -20,18 +20,18 @@ export interface SchemaChoice {
   readonly warnings: readonly string[]
 }
 
-/** Where nobody chose one, as the gateway's own default. */
+/** Used if none is configured; also the gateway's default. */
 export const USUAL_SCHEMA = 'public'
 
-/** By these the gateway's schema is known. `sessions` and `rate_limits` are other programs' names too. */
+/** The gateway's schema is recognised by these. `sessions` and `rate_limits` are left out: other programs use such names too. */
 export const GATEWAY_TABLES: readonly string[] = ['audit_logs', 'mcp_servers', 'policy_decisions', 'api_keys', 'tools']
 
-/** Of those, the ones that rows are deleted from: where the path finds them first, the gateway writes. */
+/** Those from which rows are deleted. The gateway writes to the first of each name on the path. */
 const PURGED_TABLES = ['audit_logs', 'policy_decisions']
 
 /**
- * Which schema is worked in. The gateway finds its tables by the role's own path; a worker that looked elsewhere would make a second, empty set of
- * them and purge that. `chosen` is what somebody set. Throws `refused`.
+ * Decides which schema to work in. The gateway finds its tables by the search path of its role; a worker that looked elsewhere would create a second,
+ * empty set of them and purge that. `chosen` is the configured schema. Throws `refused`.
  */
 export function chooseSchema(chosen: string | undefined, facts: SchemaFacts, database: string): SchemaChoice {
   const { role, template, path, tables } = facts
@@ -39,13 +39,13 @@ export function chooseSchema(chosen: string | undefined, facts: SchemaFacts, dat
   if (template)
     throw new DatabaseError(
       'refused',
-      `${database} is a template, which every new database is copied from. Nothing was changed. Name the gateway's database in DATABASE_URL; ` +
-        `where this is the one, run ALTER DATABASE … IS_TEMPLATE false.`,
+      `${database} is a template database, from which new databases are copied. Nothing was changed. Name the gateway's database in DATABASE_URL. ` +
+        `If this is the one, run ALTER DATABASE … IS_TEMPLATE false.`,
     )
   if (schema === '$user')
     throw new DatabaseError(
       'refused',
-      `The schema $user cannot be used: in a search_path the name stands for the role's own schema, quoted or not. Nothing was changed. Correct DATABASE_SCHEMA.`,
+      `The schema $user cannot be used: in a search_path that name always means the role's own schema. Nothing was changed. Correct DATABASE_SCHEMA.`,
     )
   const own = tables.get(schema)
   const usedByGateway = chosen === undefined ? writtenElsewhere(facts) : undefined
@@ -55,9 +55,9 @@ export function chooseSchema(chosen: string | undefined, facts: SchemaFacts, dat
   if (other !== undefined && chosen === undefined && (none || usedByGateway !== undefined))
     throw new DatabaseError(
       'refused',
-      `The gateway's tables (${found}) lie in schema ${other} of ${database}, where the search_path of role ${role} leads` +
-        (none ? `, and none in ${USUAL_SCHEMA}. ` : ` first; ${USUAL_SCHEMA} holds tables of such names too (${own!.join(', ')}). `) +
-        `Nothing was changed. Set DATABASE_SCHEMA=${other}, or DATABASE_SCHEMA=${USUAL_SCHEMA} where those are not the gateway's.`,
+      `The gateway's tables (${found}) are in schema ${other} of ${database}, where the search_path of role ${role} finds them` +
+        (none ? `, and ${USUAL_SCHEMA} has none. ` : ` first, but ${USUAL_SCHEMA} has tables of these names too (${own!.join(', ')}). `) +
+        `Nothing was changed. Set DATABASE_SCHEMA=${other}, or DATABASE_SCHEMA=${USUAL_SCHEMA} if those in ${other} are not the gateway's.`,
     )
   if (own === undefined)
     throw new DatabaseError(
@@ -68,30 +68,30 @@ export function chooseSchema(chosen: string | undefined, facts: SchemaFacts, dat
   return {
     schema,
     warnings: [
-      `the search_path of role ${role} leads to tables of the gateway's names in schema ${other} (${found}), and they are left alone: ` +
+      `the search_path of role ${role} leads to tables with the gateway's names in schema ${other} (${found}), which are left alone: ` +
         (chosen === undefined
-          ? `${schema} has such tables too; where the others are the gateway's, set DATABASE_SCHEMA=${other}`
+          ? `${schema} has such tables too; if those in ${other} are the gateway's, set DATABASE_SCHEMA=${other}`
           : `DATABASE_SCHEMA is ${schema}`),
     ],
   }
 }
 
-/** The schema other than `public` in which the path finds a table that rows are deleted from. */
+/** The schema other than `public` that comes first on the path with a table from which rows are deleted. */
 function writtenElsewhere({ path, tables }: SchemaFacts): string | undefined {
   return PURGED_TABLES.map((table) => path.find((name) => tables.get(name)?.includes(table) === true)).find(
     (name) => name !== undefined && name !== USUAL_SCHEMA,
   )
 }
 
-/** Of a gateway that names its schema itself, perhaps; the worker cannot know. */
+/** Tables outside the path may belong to a gateway that names its schema explicitly; the worker cannot know, so it warns. */
 function outsideThePath({ tables }: SchemaFacts): readonly string[] {
   const holds = (name: string): boolean => tables.get(name)?.includes('audit_logs') === true
   const others = [...tables.keys()].filter((name) => name !== USUAL_SCHEMA && !isSystemSchema(name) && holds(name))
   if (others.length === 0 || holds(USUAL_SCHEMA)) return []
   const shown = others.map((name) => `${name} (${tables.get(name)!.join(', ')})`).join(', ')
   return [
-    `${USUAL_SCHEMA} is worked in and holds no audit_logs yet, and tables of the gateway's names lie in schema ${shown}, outside the search_path: ` +
-      `where those are the gateway's, set DATABASE_SCHEMA`,
+    `schema ${USUAL_SCHEMA} is used and has no audit_logs yet, but schema ${shown}, outside the search_path, has tables with the gateway's names: ` +
+      `if they are the gateway's, set DATABASE_SCHEMA`,
   ]
 }
 
@@ -104,7 +104,7 @@ export async function schemaFacts(query: Query, chosen: string | undefined): Pro
   return { role: session?.role ?? '', template: session?.template === true, path: path.filter((name) => !isSystemSchema(name)), tables }
 }
 
-// Outside a transaction: under the very path that is asked about.
+// Run outside a transaction, so that it sees the session's own search_path.
 const SESSION = `SELECT current_user::pg_catalog.text AS role,
   (SELECT d.datistemplate FROM pg_catalog.pg_database AS d WHERE d.datname ${EQ} pg_catalog.current_database()) AS template,
   ${textOf('pg_catalog.array_to_json(pg_catalog.current_schemas(false))')} AS path`

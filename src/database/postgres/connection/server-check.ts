@@ -2,23 +2,23 @@ import { SECOND } from '../../../time/clock.ts'
 import type { ErrorKind } from '../../database-error.ts'
 import type { Driver } from './driver.ts'
 
-/** What a server says of itself, each time it is connected to. */
+/** What a server reports about itself on each connect. */
 export interface ServerFacts {
-  /** In its own words: `PostgreSQL 18.0 on x86_64-pc-linux-gnu, …`. */
+  /** As `version()` has it: `PostgreSQL 18.0 on x86_64-pc-linux-gnu, …`. */
   readonly version: string
   /** `180000` for 18.0. */
   readonly number: number
-  /** It replays what a primary writes. */
+  /** Whether it replays the changes of a primary. */
   readonly standby: boolean
-  /** The session's default, which the role, the database or the whole server may have. */
+  /** The session's default, which may be set for the role, the database or the server. */
   readonly readOnly: boolean
 }
 
-/** It answers, and is not worked with. */
+/** The server answers, but cannot be used. */
 export class UnsuitableServer extends Error {
   override readonly name = 'UnsuitableServer'
   readonly kind: Extract<ErrorKind, 'read-only' | 'refused'>
-  /** Whether it is waited for as one that does not answer is: after a switchover the same address leads to the primary. */
+  /** Whether to keep waiting, as for a server that does not answer: after a switchover the same address may lead to the primary. */
   readonly passing: boolean
   readonly advice: string
 
@@ -33,21 +33,21 @@ export class UnsuitableServer extends Error {
 export const OLDEST_MAJOR = 13
 export const NEWEST_MAJOR = 18
 
-/** What there is to know of a server that suits. Throws an `UnsuitableServer`. */
+/** Returns warnings about a server that can be used. Throws an `UnsuitableServer` for any other. */
 export function checkServer({ version, number, standby, readOnly }: ServerFacts, access: 'write' | 'read'): readonly string[] {
   const product = otherProduct(version)
   if (product !== undefined)
-    throw new UnsuitableServer(`is ${product}, which speaks PostgreSQL's protocol and is not PostgreSQL`, {
+    throw new UnsuitableServer(`is ${product}, which speaks PostgreSQL's protocol but is not PostgreSQL`, {
       kind: 'refused',
       passing: false,
-      advice: `What the purge relies on is known of PostgreSQL ${OLDEST_MAJOR} to ${NEWEST_MAJOR} alone.`,
+      advice: `The purge relies on behaviour that is only known of PostgreSQL ${OLDEST_MAJOR} to ${NEWEST_MAJOR}. Point DATABASE_URL at one of those.`,
     })
   const major = Math.floor(number / 10_000)
   if (!(major >= OLDEST_MAJOR))
-    throw new UnsuitableServer(`is version ${versionText(version)}, and ${OLDEST_MAJOR} is the oldest that is supported`, {
+    throw new UnsuitableServer(`is version ${versionText(version)}, but the oldest supported version is ${OLDEST_MAJOR}`, {
       kind: 'refused',
       passing: false,
-      advice: `Upgrade the server to one of PostgreSQL ${OLDEST_MAJOR} to ${NEWEST_MAJOR}.`,
+      advice: `Upgrade the server to PostgreSQL ${OLDEST_MAJOR} to ${NEWEST_MAJOR}.`,
     })
   if (access === 'write' && standby)
     throw new UnsuitableServer('is a standby and takes no writes', {
@@ -65,7 +65,7 @@ export function checkServer({ version, number, standby, readOnly }: ServerFacts,
     ...(major > NEWEST_MAJOR
       ? [`PostgreSQL ${major} is newer than those this version was tested with (${OLDEST_MAJOR} to ${NEWEST_MAJOR})`]
       : []),
-    ...(standby ? ['connected to a standby: what is read may be older than what the primary holds'] : []),
+    ...(standby ? ['connected to a standby: the data may be older than on the primary'] : []),
   ]
 }
 
@@ -87,12 +87,12 @@ interface FactsRow {
   readonly read_only: string
 }
 
-/** No operator and no cast: nothing in a schema can change what it means. */
+/** Uses no operator and no cast, so that no object in a schema can change its meaning. */
 const FACTS = `SELECT pg_catalog.version() AS version, pg_catalog.current_setting('server_version_num') AS number,
   pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('default_transaction_read_only') AS read_only`
 const ANSWER_MS = 10 * SECOND
 
-/** Some of them give the number of a version of PostgreSQL that they resemble. */
+/** Recognised by `version()`: some of them report the version number of the PostgreSQL that they imitate. */
 function otherProduct(version: string): string | undefined {
   if (!/^(?:PostgreSQL|EnterpriseDB) \d/.test(version)) return version.split(' ', 1)[0] || 'a server without a version'
   return /-YB-|\b(?:Redshift|Greenplum|Materialize)\b/.exec(version)?.[0].replaceAll('-', '').replace(/^YB$/, 'YugabyteDB')

@@ -7,8 +7,8 @@ import type { PostgresUrl } from '../../url/url-types.ts'
 export type Encryption = false | ConnectionOptions
 
 /**
- * How to connect, the preferred way first, as libpq means `sslmode`: the driver's own reading of it differs (`prefer` never falls back,
- * `require` verifies, none given is plain text).
+ * The ways to connect, in order of preference, with libpq's meaning of `sslmode`. The driver's own differs: `prefer` never falls back, `require`
+ * verifies, and without a mode it uses plain text.
  */
 export function encryptions({ sslmode, sslrootcert }: PostgresUrl, host: string): readonly Encryption[] {
   // libpq ignores the mode on a Unix socket.
@@ -21,7 +21,7 @@ const WAYS: Readonly<Record<PostgresUrl['sslmode'], (rootCertificates: string | 
   disable: () => [false],
   allow: () => [false, UNVERIFIED],
   prefer: () => [UNVERIFIED, false],
-  // A root certificate that is given is used, for compatibility: https://www.postgresql.org/docs/current/libpq-ssl.html
+  // If a root certificate is given it is used, as libpq does for compatibility: https://www.postgresql.org/docs/current/libpq-ssl.html
   require: (file) => [file === undefined ? UNVERIFIED : anyNameSignedBy(file)],
   'verify-ca': (file) => [anyNameSignedBy(file)],
   'verify-full': (file) => [signedBy(file)],
@@ -38,7 +38,7 @@ function signedBy(file: string | undefined): ConnectionOptions {
   } catch (error) {
     throw new DatabaseError(
       'refused',
-      `The certificates that sslrootcert names cannot be read: ${messageOf(error)}. Nothing was connected.`,
+      `The certificates named by sslrootcert cannot be read: ${messageOf(error)}. No connection was made.`,
       {
         cause: error,
       },
@@ -46,13 +46,13 @@ function signedBy(file: string | undefined): ConnectionOptions {
   }
 }
 
-/** Whether the next way may be tried after this error of the one before: never after a wrong password, which plain text would give away. */
+/** Whether this error allows trying the next way: never after a wrong password, which plain text would give away. */
 export function mayDowngrade(error: { readonly message: string; readonly code?: string | undefined }): boolean {
   return (
     error.message === 'The server does not support SSL connections' ||
     error.message === 'There was an error establishing an SSL connection' ||
     /^(EPROTO$|ERR_SSL|ERR_TLS)/.test(error.code ?? '') ||
-    // The server's pg_hba.conf wants the other way.
+    // The server's pg_hba.conf allows only the other way.
     error.code === '28000'
   )
 }

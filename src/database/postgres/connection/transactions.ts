@@ -13,10 +13,10 @@ const READING_MS = 30 * SECOND
 const LOOK_MS = SECOND
 /** A worker that was frozen in mid-transaction must not hold the gateway's rows. */
 const IDLE_MS = 10 * SECOND
-/** The server's own timeout answers first; this one is for a link that is dead. */
+/** Added to the server's own timeout, which fires first: ours is for a connection that is dead. */
 const ANSWER_MARGIN_MS = 5 * SECOND
 
-/** For DDL: a table lock waited for holds up everybody behind it, so it is not waited for long either; the caller tries again. */
+/** For DDL: a queued table lock blocks everyone queued after it, so this wait is short too; the caller tries again. */
 const DDL_LOCK_MS = 3 * SECOND
 const DDL_IDLE_MS = MINUTE
 
@@ -25,7 +25,7 @@ export function shortTransaction(schema: string, access: 'write' | 'read'): Tran
   return { ...limited(schema, access, STATEMENT_MS), watched: true }
 }
 
-/** For what is only nice to know: given up soon, and not told of as a hold of the purge's. */
+/** For optional information: gives up soon, and its locks do not count as held by the purge. */
 export function lookTransaction(schema: string): TransactionStyle {
   return { ...limited(schema, 'read', LOOK_MS), watched: false }
 }
@@ -35,7 +35,7 @@ function limited(schema: string, access: 'write' | 'read', statementMs: number):
     begin: [
       `BEGIN ISOLATION LEVEL READ COMMITTED${access === 'read' ? ' READ ONLY' : ''}`,
       ...settings({ lock_timeout: LOCK_MS, statement_timeout: statementMs, idle_in_transaction_session_timeout: IDLE_MS }),
-      // Statistics that lag behind must never turn a batch into a scan of the whole table, nor compiling it into the longest part.
+      // Outdated statistics must never turn a batch into a scan of the whole table, and JIT compilation must never take longer than the batch.
       'SET LOCAL enable_seqscan = off',
       'SET LOCAL jit = off',
       ...(access === 'write' ? [DURABLE] : []),
@@ -47,10 +47,10 @@ function limited(schema: string, access: 'write' | 'read', statementMs: number):
   }
 }
 
-/** Where the server's default is not to wait for the disk: files are moved by what was committed, and a crash must not take that back. */
+/** For servers whose default is not to wait for the disk: archive files are moved once a commit is known, so a crash must not undo it. */
 const DURABLE = `SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') ${EQ} 'off'`
 
-/** For a statement of the program's that needs no more than what its names mean; outside a transaction they would mean what the session's path says. */
+/** For a single statement that only needs its names resolved in our schema; outside a transaction the session's own path would decide. */
 export function plainTransaction(schema: string): TransactionStyle {
   return {
     begin: ['BEGIN ISOLATION LEVEL READ COMMITTED', searchPath(schema), NOW].join('; '),
@@ -60,12 +60,12 @@ export function plainTransaction(schema: string): TransactionStyle {
   }
 }
 
-/** For reading a few megabytes of rows, at the pace at which they are written elsewhere. */
+/** For reading a few megabytes of rows as fast as they can be written to a file. */
 export function readingTransaction(schema: string): TransactionStyle {
   return { ...limited(schema, 'read', READING_MS), watched: false }
 }
 
-/** For inserting up to a few megabytes of rows, or a single very long one, for which nobody waits. */
+/** For inserting a few megabytes of rows, or a single very long one. Nobody waits for these rows. */
 export function restoringTransaction(schema: string): TransactionStyle {
   return { ...limited(schema, 'write', READING_MS), watched: false }
 }
@@ -76,7 +76,7 @@ export function migrationTransaction(schema: string): TransactionStyle {
     begin: [
       'BEGIN ISOLATION LEVEL READ COMMITTED',
       ...settings({ lock_timeout: DDL_LOCK_MS, statement_timeout: 0, idle_in_transaction_session_timeout: DDL_IDLE_MS }),
-      // Known from PostgreSQL 17 on.
+      // Exists from PostgreSQL 17 on.
       `SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name ${EQ} 'transaction_timeout'`,
       searchPath(schema),
       NOW,
@@ -88,13 +88,13 @@ export function migrationTransaction(schema: string): TransactionStyle {
 }
 
 function settings(values: Readonly<Record<string, number>>): string[] {
-  // With row security off, a policy that would hide rows is an error instead.
+  // With row security off, a policy that would hide rows raises an error instead.
   return ['SET LOCAL row_security = off', ...Object.entries(values).map(([name, value]) => `SET LOCAL ${name} = ${value}`)]
 }
 
 /**
- * Our schema first, then whatever the gateway's own statements would see: its triggers may rely on that. A path that names pg_catalog is the same
- * without it: then pg_catalog comes before all others, and what fits exactly is its own.
+ * Our schema first, then the schemas that the gateway's own statements see: its triggers may rely on them. pg_catalog is removed from a path that names
+ * it: then it is searched before all others, and an exact match is always the built-in object.
  */
 function searchPath(schema: string): string {
   const setting = `pg_catalog.current_setting('search_path'::pg_catalog.text)`

@@ -6,25 +6,25 @@ import { describeSession, SESSION_COLUMNS, type SessionRow } from './sessions.ts
 
 export interface Watched {
   readonly target: Target
-  /** The server process that may be kept waiting. */
+  /** The server process that may have to wait. */
   readonly pid: number
-  /** Called whenever it is seen to wait. */
+  /** Called whenever it is found waiting. */
   readonly report?: (by: string, waitedMs: number) => void
 }
 
 interface BlockerWatch extends Disposable {
-  /** Who kept the process waiting when that was last seen, if that is not long ago. */
+  /** The session that most recently kept the process waiting, unless that was long ago. */
   seen(): string | undefined
 }
 
-/** Work that is over sooner costs no second connection. */
+/** Shorter work opens no second connection. */
 const LOOK_EVERY_MS = SECOND
-/** A lock is waited for three seconds: what was seen earlier was another wait. */
+/** The wait for a lock is limited to three seconds, so anything seen before that was a different wait. */
 const RECENT_MS = 3 * SECOND
 const ANSWER_MS = 5 * SECOND
 const MOST_NAMED = 3
 
-/** While the work goes on, who keeps it waiting is reported; what fails because of somebody's lock says whose it was. */
+/** Reports which session keeps the work waiting. If the work fails on a lock, the error names the session that held it. */
 export async function namingBlockers<T>(watched: Watched, work: () => Promise<T>): Promise<T> {
   using watch = watchBlockers(watched)
   try {
@@ -37,8 +37,8 @@ export async function namingBlockers<T>(watched: Watched, work: () => Promise<T>
 }
 
 /**
- * Who blocks is known to the server only while it blocks, and a session that waits cannot ask: so a second connection looks, once a second, until
- * the watch is disposed of. Where none can be had nobody is named; it is for messages alone.
+ * The server knows a blocker only while it blocks, and a waiting session cannot query it. So a second connection looks once a second, until the watch is
+ * disposed. If no connection can be made, nobody is named: this only improves messages.
  */
 function watchBlockers({ target, pid, report }: Watched): BlockerWatch {
   const { clock } = target
@@ -76,7 +76,7 @@ export function describeSessions(rows: readonly SessionRow[]): string {
   return [...rows.slice(0, MOST_NAMED).map(describeSession), ...(more > 0 ? [`${more} more`] : [])].join(' and ')
 }
 
-/** Also those ahead in the queue for the lock, who would have it first. */
+/** Includes sessions that are ahead in the queue for the lock. */
 const BLOCKERS = `SELECT b.pid, ${SESSION_COLUMNS}
 FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.pg_blocking_pids($1::pg_catalog.int4)) AS pid) AS b
 LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid ${EQ} b.pid ORDER BY a.xact_start NULLS LAST`

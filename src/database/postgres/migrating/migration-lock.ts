@@ -16,7 +16,7 @@ import { describeSession, SESSION_COLUMNS, type SessionRow } from './sessions.ts
 
 export interface LockOptions extends MigrationLockOptions {
   readonly connection: Connection
-  /** Where to connect a second time, to see who is in the way. */
+  /** For a second connection, which finds out who holds a lock. */
   readonly target: Target
   readonly clock: Clock
   readonly schema: string
@@ -26,10 +26,10 @@ const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = SECOND
 
 /**
- * One migrating worker at a time. On a direct connection a session lock is held all the while. Behind a transaction pooler a session lock would
- * stay in a server session that is not ours; there only the lock that every transaction takes for itself keeps others out. It is taken in both
- * cases, so that workers on either way exclude each other. Locks are tried for and never waited for: a waiting statement holds a snapshot, and
- * an index that is built concurrently would wait for it.
+ * One migrating worker at a time. On a direct connection a session lock is held throughout. Through a transaction pooler a session lock would stay in a
+ * server session that is not ours, so there only the lock that each transaction takes keeps others out. Transactions take it in both cases, so that
+ * pooled and direct workers exclude each other. Locks are polled, never waited for: a waiting statement holds a snapshot, and an index that is built
+ * concurrently would wait for that snapshot.
  */
 export async function withMigrationLock<T>(
   options: LockOptions,
@@ -39,7 +39,7 @@ export async function withMigrationLock<T>(
   const key = lockKey(schema)
   const wait = patience(options, key)
   const style = migrationTransaction(schema)
-  // Here too, so that it is reported as what it is and not as the failure of a file.
+  // Checked here as well, so that the problem is not reported as the failure of a file.
   await mustBeTrusted(connection, schema, MIGRATED)
   const apply: ApplyTransaction = async (body) => {
     for (;;) {
@@ -48,7 +48,7 @@ export async function withMigrationLock<T>(
         if (!taken) return undefined
         const before = await mustBeTrusted(tx, schema, MIGRATED)
         const value = await namingBlockers({ target, pid }, () => body(tx))
-        // IF NOT EXISTS takes what somebody else made meanwhile; then all of it is rolled back.
+        // IF NOT EXISTS accepts an object that another role has created meanwhile: then everything is rolled back.
         const made = MIGRATED.filter((name) => !before.has(name))
         await mustBeTrusted(tx, schema, made)
         return { value }
@@ -62,17 +62,17 @@ export async function withMigrationLock<T>(
 
   while (!(await tried(connection, `pg_catalog.pg_try_advisory_lock(${keySql(key)})`)).taken) await wait()
   try {
-    // The server would notice only at the end of a long index build that its client was killed, and hold the lock until then.
+    // Without this the server notices a killed client only at the end of a long index build, and holds the lock until then.
     await unlessFailing(connection, `SET client_connection_check_interval = '1s'`)
     return await work(apply, outsideTransactions(options))
   } finally {
-    // A connection that is lost has let go of it; what the work itself failed with must not be hidden.
+    // Failures are ignored: a lost connection has released the lock, and an error of the work itself must not be hidden.
     await unlessFailing(connection, 'RESET client_connection_check_interval')
     await unlessFailing(connection, `SELECT pg_catalog.pg_advisory_unlock(${keySql(key)})`)
   }
 }
 
-/** Not every platform and version of the server has the setting. */
+/** The setting does not exist on every platform and server version. */
 async function unlessFailing(query: Query, sql: string): Promise<void> {
   await query.query(sql).catch(() => undefined)
 }
@@ -81,27 +81,27 @@ export function lockKey(schema: string): string {
   return createHash('sha256').update(`mcp-gateway-maintenance:migrations:${schema}`).digest().readBigInt64BE().toString()
 }
 
-/** Typed, so that it is not taken for a number of another kind. */
+/** With a type, so that the function with a bigint key is called. */
 function keySql(key: string): string {
   return `'${key}'::bigint`
 }
 
-/** A pooler gives each client a process id of its own making. */
+/** A pooler invents a process id for each client. */
 export async function isPooled(connection: Connection): Promise<boolean> {
   const { rows } = await connection.query<{ pid: number }>('SELECT pg_catalog.pg_backend_pid() AS pid')
   return rows[0]?.pid !== connection.processId()
 }
 
 /**
- * Without bound values: those would leave a portal open, whose snapshot an index that is built concurrently on another connection would wait for
- * until the next statement.
+ * Uses no bound values: they leave a portal open until the next statement, and an index that another connection builds concurrently would wait for the
+ * portal's snapshot.
  */
 async function tried(query: Query, lock: string): Promise<{ readonly taken: boolean; readonly pid: number }> {
   const { rows } = await query.query<{ taken: boolean; pid: number }>(`SELECT ${lock} AS taken, pg_catalog.pg_backend_pid() AS pid`)
   return rows[0] ?? { taken: false, pid: 0 }
 }
 
-/** Resolves when it is time for another try; reports who holds the lock at once and then every ten seconds; rejects at the end of the time. */
+/** Each call resolves when it is time for another attempt, and rejects when the time is up. Reports the holder at once and then every ten seconds. */
 function patience({ connection, clock, timeoutMs, signal, waiting }: LockOptions, key: string): () => Promise<void> {
   let startedMs: number | undefined
   const due = everyTenSeconds()
@@ -111,7 +111,7 @@ function patience({ connection, clock, timeoutMs, signal, waiting }: LockOptions
     startedMs ??= nowMs
     const waitedMs = nowMs - startedMs
     if (due(waitedMs)) waiting(await holder(connection, key), waitedMs)
-    if (signal.aborted) throw new DatabaseError('busy', `Told to stop while waiting for the migration lock. Nothing was changed.`)
+    if (signal.aborted) throw new DatabaseError('busy', `Interrupted while waiting for the migration lock. Nothing was changed.`)
     if (waitedMs >= timeoutMs) {
       throw new DatabaseError(
         'busy',
@@ -119,7 +119,7 @@ function patience({ connection, clock, timeoutMs, signal, waiting }: LockOptions
           'Nothing was changed. Wait for it to finish, or raise MIGRATIONS_LOCK_TIMEOUT.',
       )
     }
-    // Jitter: workers that were started together must not try together for ever.
+    // Jitter: workers that were started together must not keep colliding.
     await clock.sleep(Math.min(pauseMs * (0.5 + Math.random() / 2), timeoutMs - waitedMs), signal)
     pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)
   }
@@ -130,7 +130,7 @@ async function holder(connection: Connection, key: string): Promise<string> {
   return rows[0] === undefined ? 'a session that has just ended' : describeSession(rows[0])
 }
 
-/** A 64-bit key is shown in two halves. */
+/** pg_locks shows a 64-bit key as two halves. */
 const HOLDER = `SELECT l.pid, ${SESSION_COLUMNS}
 FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid ${EQ} l.pid
 WHERE l.locktype ${EQ} 'advisory' AND l.granted AND l.objsubid ${EQ} 1 AND l.pid ${NE} pg_catalog.pg_backend_pid()

@@ -11,18 +11,18 @@ import { describeSessions, namingBlockers } from './blockers.ts'
 import { SESSION_COLUMNS, type SessionRow } from './sessions.ts'
 
 export interface OutsideOptions {
-  /** Direct: settings of the session are ours. */
+  /** Must be direct: this changes settings of the session. */
   readonly connection: Connection
   readonly target: Target
   readonly schema: string
-  /** For how long others who work on a table's structure are waited for. */
+  /** How long to wait for other sessions that change a table's structure. */
   readonly timeoutMs: number
   readonly signal: AbortSignal
 }
 
 /**
- * What a role or database may have set and would cut a build, which leaves an invalid index. Waiting without limit is in nobody's way here: who
- * reads and writes the table passes a concurrent build that waits.
+ * Limits that may be set for the role or database. They would cut off a build and leave an invalid index. Waiting without a limit is harmless here: a
+ * concurrent build that waits does not block reads and writes of the table.
  */
 const LIMITS = ['lock_timeout', 'statement_timeout', 'transaction_timeout'] as const
 const LOOK_EVERY_MS = SECOND / 2
@@ -35,23 +35,23 @@ export function outsideTransactions(options: OutsideOptions): ApplyOutside {
     try {
       for (const limit of LIMITS) await liftLimit(connection, limit)
       const run = async (sql: string, relation: string): Promise<void> => {
-        await undisturbed(options, relation, sparingly(blocked))
-        const watched = { target, pid: connection.processId() ?? 0, report: sparingly(blocked) }
+        await untilUnlocked(options, relation, everyTenSecondsOnly(blocked))
+        const watched = { target, pid: connection.processId() ?? 0, report: everyTenSecondsOnly(blocked) }
         await namingBlockers(watched, () => connection.statement(sql))
       }
       return await work({ run, dropIndex: (name) => run(`DROP INDEX CONCURRENTLY IF EXISTS ${qualified(schema, name)}`, name) })
     } finally {
-      // A connection that is lost has forgotten them.
+      // Failures are ignored: a lost connection has lost its settings too.
       for (const name of LIMITS) await connection.statement(`RESET ${name}`).catch(() => undefined)
     }
   }
 }
 
 /**
- * A concurrent build that queues for its table's lock holds a snapshot, and a concurrent build that has the lock waits for all snapshots: the server
- * ends that by failing one of them, and leaves its index invalid. So the lock is not queued for while another session has it.
+ * A concurrent build that queues for its table's lock holds a snapshot, and the concurrent build that has the lock waits for all snapshots. The server
+ * resolves this deadlock by failing one of them, whose index stays invalid. So this waits until no other session has the lock before it queues.
  */
-async function undisturbed(
+async function untilUnlocked(
   { connection, target: { clock }, schema, timeoutMs, signal }: OutsideOptions,
   relation: string,
   report: Report,
@@ -63,7 +63,7 @@ async function undisturbed(
     const by = describeSessions(rows)
     const waitedMs = clock.monotonicMs() - startedMs
     if (waitedMs >= timeoutMs || signal.aborted) {
-      throw new DatabaseError('busy', `waited ${durationText(waitedMs)} for a lock on ${relation}, held up by ${by}`)
+      throw new DatabaseError('busy', `Waited ${durationText(waitedMs)} for a lock on ${relation}, held up by ${by}`)
     }
     report(by, waitedMs)
     await clock.sleep(Math.min(LOOK_EVERY_MS, timeoutMs - waitedMs), signal)
@@ -74,8 +74,8 @@ async function undisturbed(
 const RELATION = 'pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid'
 
 /**
- * Sessions whose lock on the relation, or on the table of that index, a concurrent build would queue for. Vacuum waits for no snapshot, and
- * autovacuum makes room for who queues.
+ * Sessions whose lock on the relation, or on the table of that index, a concurrent build would have to queue for. Vacuum is left out: it waits for no
+ * snapshot, and autovacuum yields to a session that queues.
  */
 const WORKING_ON = `SELECT l.pid, ${SESSION_COLUMNS}
 FROM (
@@ -88,13 +88,13 @@ FROM (
     AND ${nameIn('k.mode', ['ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'])}
 ) AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid ${EQ} l.pid`
 
-/** Servers before 17 lack one. */
+/** Does nothing for a limit that the server lacks: transaction_timeout exists from 17 on. */
 async function liftLimit(connection: Connection, name: string): Promise<void> {
   const { rows } = await connection.query(`SELECT FROM pg_catalog.pg_settings WHERE name ${EQ} $1::pg_catalog.text`, [name])
   if (rows.length > 0) await connection.statement(`SET ${name} = 0`)
 }
 
-function sparingly(report: Report): Report {
+function everyTenSecondsOnly(report: Report): Report {
   const due = everyTenSeconds()
   return (by, waitedMs) => {
     if (due(waitedMs)) report(by, waitedMs)

@@ -7,7 +7,7 @@ import { plannedRows } from '../purging/estimate.ts'
 
 /** Tables and views of one schema, by name; partitioned and foreign tables are tables, materialized views views. */
 export async function relations(query: Query, schema: string): Promise<ReadonlyMap<string, Relation>> {
-  // What was not there when the database was opened may be there by now, and what comes after this is not there yet.
+  // Checked on every call: a relation may have appeared since the database was opened. One that appears later is not in this result.
   const trusted = await mustBeTrusted(query, schema, OWN_TABLES)
   const { rows } = await query.query<Row>(RELATIONS, [schema])
   const found = new Map<string, { kind: 'table' | 'view'; columns: Map<string, Column> }>()
@@ -23,7 +23,7 @@ export async function relations(query: Query, schema: string): Promise<ReadonlyM
   return found
 }
 
-/** From the look that says whose they are: nothing but ordinary and partitioned tables counts. */
+/** Taken from the check of owners. Only ordinary and partitioned tables count. */
 export async function tablesAmong(query: Query, schema: string, names: readonly string[]): Promise<ReadonlySet<string>> {
   const kinds = await mustBeTrusted(query, schema, [...OWN_TABLES, ...names])
   return new Set(names.filter((name) => ['r', 'p'].includes(kinds.get(name) ?? '')))
@@ -34,7 +34,7 @@ export async function approximateRows(query: Query, schema: string, table: strin
   return plannedRows(query, `SELECT FROM ${qualified(schema, table)}`)
 }
 
-/** A role that may not see another role's progress sees no build, and takes an unfinished index for invalid. */
+/** A role that may not see the other role's progress cannot tell a build that is under way from an invalid index. */
 export async function indexState(query: Query, schema: string, name: string): Promise<'missing' | 'valid' | 'invalid'> {
   const { rows } = await query.query<{ valid: boolean }>(
     `SELECT coalesce(i.indisvalid AND i.indisready AND i.indislive, true)
@@ -57,7 +57,7 @@ interface Row {
   readonly mandatory: boolean
 }
 
-/** A domain counts as the type it is made of, and brings its default along. A type that somebody gave the name of a built-in one is none of them. */
+/** A domain counts as its base type, with its own default. A type that only has the name of a built-in one does not count as built in. */
 const RELATIONS = `SELECT c.relname::pg_catalog.text AS relation, c.relkind::pg_catalog.text AS relkind, a.attname::pg_catalog.text AS "column",
   pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, b.typname::pg_catalog.text AS base_type,
   coalesce((a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND a.attidentity ${EQ} '' AND a.attgenerated ${EQ} '' AND t.typdefault IS NULL, false) AS mandatory

@@ -2,21 +2,21 @@ import { SECOND } from '../../../time/clock.ts'
 import { durationText } from '../../../time/time-text.ts'
 import { MINUS, secondsOf } from '../exact.ts'
 
-/** A row about a session of the server. Of another role's a plain role sees little: what it may not see is null. Never its query, which may hold a secret. */
+/** A session of the server. An ordinary role sees little of other roles' sessions; the rest is null. The query is never read: it may hold a secret. */
 export interface SessionRow {
-  /** 0: a prepared transaction, which has none. */
+  /** 0 for a prepared transaction, which has no process. */
   readonly pid: number
   readonly role: string | null
   readonly application_name: string | null
   readonly client: string | null
-  /** What sort of process it is, an autovacuum worker for example. */
+  /** The kind of process, such as an autovacuum worker. */
   readonly backend_type: string | null
   readonly state: string | null
   readonly connected_s: number | null
   readonly transaction_s: number | null
 }
 
-/** The columns of pg_stat_activity, under the alias `a`, beside the process id. */
+/** Columns of pg_stat_activity, aliased `a`, in addition to the process id. */
 export const SESSION_COLUMNS = `a.usename::pg_catalog.text AS role, a.application_name, pg_catalog.host(a.client_addr) AS client, a.backend_type, a.state,
   ${secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} a.backend_start)`)} AS connected_s,
   ${secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} a.xact_start)`)} AS transaction_s`

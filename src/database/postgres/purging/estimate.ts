@@ -4,10 +4,10 @@ import type { Estimate } from '../../purging.ts'
 import type { Query, Session, Value } from '../../query.ts'
 import * as sql from './slice-sql.ts'
 
-/** Counted in tens of milliseconds from the index alone; who needs more precision than "more than that" runs a dry run. */
+/** The index alone is counted up to here in tens of milliseconds. A dry run gives the exact number. */
 const MOST_COUNTED = 100_000
 
-/** A transaction that only looks, and not for long. */
+/** A read-only transaction with a short time limit. */
 export type Look = Session['transaction']
 
 export interface EstimateOptions {
@@ -18,8 +18,8 @@ export interface EstimateOptions {
 }
 
 /**
- * Counts up to a bound. Beyond it, and where counting takes too long (an index full of dead rows, a cold disk), the planner says how many there
- * are; its statistics are as old as the last ANALYZE.
+ * Counts up to a bound. Beyond it, or if counting takes too long (an index full of dead rows, a cold disk), returns the planner's estimate, which is as
+ * old as the last ANALYZE.
  */
 export async function estimate({ look, timed, cutoff, timeZone }: EstimateOptions): Promise<Estimate> {
   let oldest: number | null = null
@@ -39,7 +39,7 @@ export async function estimate({ look, timed, cutoff, timeZone }: EstimateOption
   return { rows: Math.max(planned, Math.min(counted, MOST_COUNTED)), exact: false, oldest }
 }
 
-/** By the planner, which goes by the table's present size also where it was never analyzed. */
+/** The planner's estimate, which uses the table's current size even if it was never analyzed. */
 export async function plannedRows(query: Query, statement: string, values?: readonly Value[]): Promise<number> {
   const { rows } = await query.query<{ 'QUERY PLAN': readonly [{ Plan: { 'Plan Rows': number } }] }>(
     `EXPLAIN (FORMAT JSON) ${statement}`,

@@ -15,10 +15,10 @@ export interface InspectOptions {
   readonly now: () => Promise<EpochMs>
 }
 
-/** A table of fewer rows may be read as a whole: that takes milliseconds. */
+/** A table with fewer rows may be scanned: that takes milliseconds. */
 const SCANNABLE_ROWS = 50_000
 
-/** What could make a purge fail, or end with nothing found that is not true, said before anything is deleted. */
+/** Finds, before anything is deleted, what would make a purge fail or wrongly report that nothing has expired. */
 export async function inspect(options: InspectOptions, column: TimeColumn): Promise<Inspection> {
   const { query, schema } = options
   const title = `${schema}.${column.table}`
@@ -28,16 +28,16 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
 
   if (!TABLES.has(facts.relkind))
     throw impossible(
-      `${title} is ${KINDS[facts.relkind] ?? 'no table'}: rows can only be deleted from a table. Put a table of that name in its place, or switch the job off`,
+      `${title} is ${KINDS[facts.relkind] ?? 'no table'}, and rows can only be deleted from a table. Replace it with a table, or disable the job`,
     )
   if (facts.type === null)
     throw impossible(
-      `table ${title} has no column ${quoted(column.column)}. Look at what made the table; the migrations give it that column. Or switch the job off`,
+      `table ${title} has no column ${quoted(column.column)}, which the migrations give it. Find out what created the table, or disable the job`,
     )
   const type = timeTypeOf(facts.type)
   if (type === undefined) {
     throw impossible(
-      `column ${quoted(column.column)} of ${title} is of type ${facts.type}, and only timestamp and timestamptz can be compared: change the type, or switch the job off`,
+      `column ${quoted(column.column)} of ${title} has type ${facts.type}, but must be timestamp or timestamptz. Change the type, or disable the job`,
     )
   }
   const missing = [...(facts.may_select ? [] : ['SELECT']), ...(facts.may_delete ? [] : ['DELETE'])]
@@ -46,18 +46,18 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
     ...(missing.length === 0 ? [] : [`GRANT ${missing.join(', ')} ON ${qualified(schema, column.table)} TO ${quoted(facts.role)}`]),
   ]
   if (grants.length > 0) {
-    throw new DatabaseError('forbidden', `Role ${facts.role} may not purge ${title}; nothing was deleted. Run: ${grants.join('; ')}`)
+    throw new DatabaseError('forbidden', `Role ${facts.role} may not purge ${title}. Nothing was deleted. Run: ${grants.join('; ')}`)
   }
   if (facts.hides_rows) {
     throw new DatabaseError(
       'forbidden',
-      `Row-level security hides rows of ${title} from role ${facts.role}: what it cannot see it cannot delete, and "nothing expired" would not be true. ` +
+      `Row-level security hides rows of ${title} from role ${facts.role}, which therefore cannot delete them or know that they have expired. ` +
         `Nothing was deleted. Connect as the table's owner or as a role with BYPASSRLS (ALTER ROLE ${quoted(facts.role)} BYPASSRLS).`,
     )
   }
   if (!facts.indexed && (await isLarge(query, qualified(schema, column.table)))) {
     throw impossible(
-      `table ${title} has more than ${SCANNABLE_ROWS} rows and no index that begins with ${quoted(column.column)}, so that every batch would read the whole table. ` +
+      `table ${title} has more than ${SCANNABLE_ROWS} rows and no index that begins with ${quoted(column.column)}, so every batch would read the whole table. ` +
         `Run: CREATE INDEX CONCURRENTLY ON ${qualified(schema, column.table)} (${quoted(column.column)})`,
     )
   }
@@ -66,7 +66,7 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
   return { kind: 'ready', warnings: warning === undefined ? [] : [warning] }
 }
 
-/** Of a column without a zone. */
+/** The column has no zone: its readings are returned as if they were UTC. */
 async function newestRows({ query, schema }: InspectOptions, { table, column }: TimeColumn): Promise<NewestRows> {
   const time = `t.${quoted(column)}`
   const newestFirst = `SELECT ${time} AS at FROM ${qualified(schema, table)} AS t WHERE ${time} ${LT} 'infinity'::pg_catalog.timestamp ORDER BY ${time} DESC`
@@ -108,7 +108,7 @@ WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relname ${EQ} $2::pg_catalog.nam
 const TABLES: ReadonlySet<string> = new Set(['r', 'p'])
 const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialized view', f: 'a foreign table' }
 
-/** Counted, not estimated: a statistic that lags behind would pass a large table. */
+/** Counted, not estimated: outdated statistics could make a large table look small. */
 async function isLarge(query: Query, table: string): Promise<boolean> {
   const { rows } = await query.query<{ rows: number }>(
     `SELECT pg_catalog.count(*) AS rows FROM (SELECT FROM ${table} LIMIT ${SCANNABLE_ROWS + 1}) AS t`,

@@ -4,7 +4,7 @@ import type { Query } from '../../query.ts'
 import { cutoffText } from '../times.ts'
 import * as sql from './slice-sql.ts'
 
-/** What a run asks of its table before it deletes anything: each by the index, and no further than it must. */
+/** Queries that a run makes before it deletes anything. Each uses the index and reads no more rows than it needs. */
 export interface LookUp extends sql.TimedTable {
   readonly query: Query
   readonly cutoff: string
@@ -16,14 +16,14 @@ export async function keptUntil({ query, cutoff, timeZone, ...timed }: LookUp, u
   return rows[0]?.rows ?? 0
 }
 
-/** From the first row of one day to the first of a later one. */
+/** Jumps from the first row of one day to the first row of a later day. */
 export async function daysSince({ query, cutoff, timeZone, ...timed }: LookUp, from: EpochMs, most: number): Promise<number> {
   const instantAt = timed.type === 'timestamptz' ? (reading: number): number => reading : instantsIn(timeZone)
   let days = 0
   for (let day = from; days < most; days += 1) {
     const { rows } = await query.query<{ first: number }>(sql.firstSinceSql(timed), [cutoff, cutoffText(day, timed.type, timeZone)])
     if (rows[0] === undefined) break
-    // Where the zone's clocks were set, the reading may mean a moment before the day that was asked for.
+    // Where the zone's clocks changed, the reading may mean an instant before the requested day.
     day = Math.max(day + DAY, (Math.floor(instantAt(rows[0].first) / DAY) + 1) * DAY)
   }
   return days

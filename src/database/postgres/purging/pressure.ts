@@ -5,14 +5,14 @@ import type { LastHold } from '../connection/connection.ts'
 import { EQ, GT, MINUS, NE, secondsOf, textOf, TIMES } from '../exact.ts'
 
 /**
- * Measured on two cores: alone, batches of 10 to 30 ms come within a tenth of one DELETE; beside a writer its 99th percentile
- * stays low up to about 5 ms: shorter holds do not lower it and take longer in all, longer ones raise it.
+ * Measured on two cores. Alone, batches of 10 to 30 ms take at most a tenth longer than one DELETE of everything. Beside a writer, holds of up to about
+ * 5 ms keep its 99th percentile low; shorter ones do not lower it further and make the purge slower, longer ones raise it.
  */
 export const PACING: Pacing = {
   firstRows: 500,
   leastRows: 250,
   mostRows: 18_000,
-  // The first look already sees who was active in the second before.
+  // The first query already covers the second before it.
   listenMs: 0,
   alone: { holdMs: 32, pauseMs: 0, pauseShare: 0 },
   polite: { holdMs: 5, pauseMs: 2, pauseShare: 0 },
@@ -26,13 +26,13 @@ export interface Observed {
   readonly transactions: () => number
 }
 
-/** A look costs a good part of a millisecond, and others do not come and go faster than this. */
+/** The query takes most of a millisecond, and activity of other clients need not be known more often. */
 const LOOK_EVERY_MS = 50
 const MOST_LAG_S = 5
 /** Transaction ids one of our transactions may use: its own, and one for each savepoint. */
 const OWN_IDS = 4
 
-/** Answers how others fare. What is seen of them is kept for a moment; what the last transaction met is always fresh. */
+/** Measures pressure. What is known of other clients may be up to `LOOK_EVERY_MS` old; what the last transaction ran into is always current. */
 export function pressureGauge({ query, clock, last, transactions }: Observed): () => Promise<Pressure> {
   let seen: { readonly atMs: number; readonly transactions: number; readonly look: Look } | undefined
   let others = false
@@ -64,9 +64,9 @@ interface Look {
 const NOTHING_SEEN: Look = { active: false, hidden: false, next_id: '0', lag_s: null }
 
 /**
- * pg_stat_activity is exact and immediate, unlike the counters of pg_stat_database, which every session flushes once a second at best. It shows
- * the sessions of our own role, which is the gateway's. Of other roles it shows without pg_read_all_stats only that they are connected: for those
- * the transaction ids that were not ours tell whether somebody writes.
+ * pg_stat_activity is exact and immediate, unlike the counters of pg_stat_database, which a session flushes once a second at most. It shows the sessions
+ * of our own role, usually the gateway's too. For other roles, without pg_read_all_stats, it shows only that they are connected: then transaction ids
+ * that are not ours show whether somebody writes.
  */
 const LOOK = `SELECT
   coalesce(pg_catalog.bool_or(other.state ${EQ} 'active'

@@ -5,36 +5,36 @@ import type { Transaction } from '../../query.ts'
 import { stateOf } from '../postgres-errors.ts'
 import { countSql, deleteFreeSql, deleteSql, deleteDigestedSql, type Condition, type TimedTable } from './slice-sql.ts'
 
-/** After a batch that met a held row the next ones skip held rows from the start, until one meets none: waiting holds rows too. */
+/** After a batch that ran into a locked row, the next batches skip locked rows from the start until one finds none, because a batch that waits holds its own locks longer. */
 export interface LockBackoff {
   held: boolean
 }
 
-/** Whether a batch was deleted that the disk may not have yet. */
+/** Whether a batch was committed that may not be on the disk yet. */
 export interface Unflushed {
   any: boolean
 }
 
 export interface RemovalTable extends TimedTable {
-  /** Whether this role may lock rows (FOR UPDATE wants the UPDATE privilege); if not, a batch with a held row is left as a whole. */
+  /** Whether this role may lock rows (FOR UPDATE needs the UPDATE privilege). If not, a batch with a locked row is skipped as a whole. */
   readonly mayLock: boolean
   readonly lockBackoff: LockBackoff
   readonly unflushed: Unflushed
 }
 
-/** What comes back of each deleted row. */
+/** What is returned for each deleted row. */
 export interface Digest {
-  /** A bytea, of the alias `t`. */
+  /** An expression of type bytea on the alias `t`. */
   readonly sql: string
-  /** What it needs to say the same in every session, as statements. */
+  /** Statements that make its result the same in every session. */
   readonly settings: string
 }
 
-/** `digests`: side by side; empty where none were asked for. */
+/** `digests`: concatenated; empty if none were requested. */
 type Removed = Tally & { readonly digests: Uint8Array }
 
 interface RemovedRow {
-  readonly gone: number
+  readonly deleted: number
   readonly digests: Uint8Array | null
 }
 
@@ -43,9 +43,9 @@ interface FreedRow extends RemovedRow {
 }
 
 /**
- * Deletes what the condition says, in the caller's transaction. A row that somebody holds is waited for no longer than the lock timeout; then
- * the free rows are deleted and the held ones counted, or, without the right to lock rows (UPDATE), the whole batch is left. Rejects with
- * `row-refused` if a trigger or rule keeps rows without an error.
+ * Deletes the rows of the condition in the caller's transaction. Waits for a locked row until the lock timeout; then deletes the rows that are free and
+ * counts the locked ones or, without the right to lock rows (UPDATE), leaves the whole batch. Rejects with `row-refused` if a trigger or rule keeps rows
+ * without an error.
  */
 export async function removeRows(
   tx: Transaction,
@@ -70,9 +70,9 @@ export async function removeRows(
 }
 
 /**
- * COMMIT does not wait for the disk: what a crash of the server undoes of a batch, it undoes whole, with the counts that were committed with it, and
- * the next run does it again. The run's own last transaction waits, and with it everything before it is on the disk; before files are moved by what
- * batches have noted, `durable` waits.
+ * COMMIT does not wait for the disk. If the server crashes, a batch that was not flushed is lost as a whole, together with its counts, and the next run
+ * repeats it. The run's last transaction does wait, which flushes everything before it; and `durable` waits before archive files are moved because of
+ * what batches have recorded.
  */
 const UNHURRIED = 'SET LOCAL synchronous_commit = off'
 const BEGUN = 'SAVEPOINT batch'
@@ -92,12 +92,12 @@ async function removeAll(
     if (digest === undefined) return (await tx.query(deleteSql(timed, condition), condition.values)).changed
     const { rows } = await tx.query<RemovedRow>(deleteDigestedSql(timed, condition, digest.sql), condition.values)
     digests.push(rows[0]?.digests ?? NONE)
-    return rows[0]?.gone ?? 0
+    return rows[0]?.deleted ?? 0
   }
   let affected = await remove()
-  // A full batch needs no second look. Of the others it must be known that nothing is left: a trigger can keep rows without a word.
+  // A full batch needs no check. After any other, check that nothing is left: a trigger can keep rows without an error.
   while (affected < mostRows && (await rowsLeft(tx, timed, condition)) > 0) {
-    // Rows that came in the meantime go with a second try; kept ones do not.
+    // A second attempt deletes rows that were added meanwhile, but not rows that a trigger keeps.
     const more = await remove()
     const left = more === 0 ? await rowsLeft(tx, timed, condition) : 0
     if (left > 0) throw keptInSilence(timed, left)
@@ -109,21 +109,21 @@ async function removeAll(
 async function removeFree(tx: Transaction, timed: RemovalTable, condition: Condition, digest: Digest | undefined): Promise<Removed> {
   const digests: Uint8Array[] = []
   let affected = 0
-  // A row that was changed and set free in this moment is caught by the second look: by then it is ours.
+  // A row that was changed and unlocked at this moment is deleted on the second pass: by then we hold its lock.
   for (let look = 1; ; look += 1) {
     const { rows } = await tx.query<FreedRow>(deleteFreeSql(timed, condition, digest?.sql), condition.values)
-    const { free, gone, digests: here } = rows[0] ?? { free: 0, gone: 0, digests: null }
+    const { free, deleted, digests: here } = rows[0] ?? { free: 0, deleted: 0, digests: null }
     digests.push(here ?? NONE)
-    affected += gone
-    if (gone === free) break
-    if (look === 2) throw keptInSilence(timed, free - gone)
+    affected += deleted
+    if (deleted === free) break
+    if (look === 2) throw keptInSilence(timed, free - deleted)
   }
   const locked = await rowsLeft(tx, timed, condition)
   timed.lockBackoff.held = locked > 0
   return { affected, locked, digests: together(digests) }
 }
 
-/** Nearly always there is one. */
+/** Nearly always there is only one, which is then not copied. */
 function together(digests: readonly Uint8Array[]): Uint8Array {
   return digests.length === 1 ? digests[0]! : Buffer.concat(digests)
 }
@@ -136,7 +136,7 @@ async function rowsLeft(tx: Transaction, timed: TimedTable, condition: Condition
 function keptInSilence({ title }: TimedTable, rows: number): DatabaseError {
   return new DatabaseError(
     'row-refused',
-    `A trigger or rule on ${title} keeps ${plural(rows, 'an expired row', `${rows} expired rows`)} from being deleted without an error; nothing of that batch was kept. ` +
-      'Change the trigger or rule, or switch the job off.',
+    `A trigger or rule on ${title} silently prevents ${plural(rows, 'an expired row', `${rows} expired rows`)} from being deleted. The batch was rolled back. ` +
+      'Change the trigger or rule, or disable the job.',
   )
 }

@@ -4,7 +4,7 @@ import { literal } from '../identifiers.ts'
 import { asText, type TimeType } from '../times.ts'
 
 /**
- * A table as the statements of the purge name it. They compare the bare column, so that the index on it serves; tests explain these very texts.
+ * A table as the purge's statements name it. They compare the bare column so that its index can be used; tests run EXPLAIN on these same texts.
  */
 export interface TimedTable {
   /** Qualified and quoted. */
@@ -25,14 +25,14 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
 WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relname ${EQ} $2::pg_catalog.name AND a.attname ${EQ} $3::pg_catalog.name
   AND a.attnum ${GT} 0 AND NOT a.attisdropped`
 
-/** What every statement on a slice repeats, so that a row renewed since it was chosen stays. */
+/** Repeated in every statement on a slice, so that a row renewed since it was chosen stays. */
 export interface Condition {
   /** On the alias `t`, with `values` as `$1`, `$2`, … */
   readonly sql: string
   readonly values: readonly Value[]
 }
 
-/** What may go at all: times before `$1`, the cutoff. Bounds that the server has answered only narrow it, whatever they say. */
+/** The rows that may be deleted at all: those with a time before `$1`, the cutoff. Bounds read from the server are added to this and can only narrow it. */
 function expired({ column, type }: TimedTable): string {
   return `t.${column} ${GT} '-infinity'::pg_catalog.${type} AND t.${column} ${LT} $1::pg_catalog.${type}`
 }
@@ -51,7 +51,7 @@ export function narrowed(condition: Condition, fits: string | undefined): Condit
   return fits === undefined ? condition : { ...condition, sql: `${condition.sql} AND ${fits}` }
 }
 
-/** Of the first `$2` rows that have expired those that do not fit: the first few, each with how many there are. */
+/** Of the first `$2` expired rows, those that do not fit: a few of them, each with the total. */
 export function misfitsSql(timed: TimedTable, fits: string, id: string, few: number): string {
   const { table, column } = timed
   return `SELECT r.id, pg_catalog.count(*) OVER () AS rows FROM (
@@ -59,15 +59,15 @@ export function misfitsSql(timed: TimedTable, fits: string, id: string, few: num
 ) AS r WHERE NOT r.fits LIMIT ${few}`
 }
 
-/** A range of the heap, behind `from` up to and with `to`. The place only narrows the condition on the time, it never stands alone. */
+/** A range of the heap, after `from` up to and including `to`. It only narrows the condition on the time and is never used alone. */
 export interface HeapRange {
-  /** A partition's, where the table has them: places are only unique within one. */
+  /** The partition, if the table is partitioned: a ctid is only unique within one. */
   readonly relation: number
   readonly from: string
   readonly to: string
 }
 
-/** Part of the rows that bear one time. */
+/** Some of the rows that have one and the same time. */
 export function equalTimesCondition(timed: TimedTable, cutoff: string, time: string, { relation, from, to }: HeapRange): Condition {
   const { column, type } = timed
   return {
@@ -77,20 +77,20 @@ export function equalTimesCondition(timed: TimedTable, cutoff: string, time: str
   }
 }
 
-/** From the time `$2` on (itself, or only what is behind it). */
-function behind(timed: TimedTable, inclusive: boolean): string {
+/** Times from `$2` on, including it or not. */
+function after(timed: TimedTable, inclusive: boolean): string {
   return `${expired(timed)} AND t.${timed.column} ${inclusive ? GE : GT} $2::pg_catalog.${timed.type}`
 }
 
-/** The first time from `$2` on as `first`, and the time `$3` rows behind it as `bound`. ORDER BY keeps a generic plan on the index. */
+/** The first time from `$2` on as `first`, and the time `$3` rows later as `bound`. ORDER BY makes a generic plan use the index. */
 export function edgesSql(timed: TimedTable, inclusive: boolean): string {
   const { table, column } = timed
-  const inOrder = `SELECT t.${column} AS at FROM ${table} AS t WHERE ${behind(timed, inclusive)} ORDER BY t.${column}`
+  const inOrder = `SELECT t.${column} AS at FROM ${table} AS t WHERE ${after(timed, inclusive)} ORDER BY t.${column}`
   return `SELECT (SELECT ${asText('f.at')} FROM (${inOrder} LIMIT 1) AS f) AS first,
   (SELECT ${asText('b.at')} FROM (${inOrder} OFFSET $3::bigint LIMIT 1) AS b) AS bound`
 }
 
-/** Cuts the rows that bear the time `$1` into ranges of `$2` rows, in the order of the heap. */
+/** Divides the rows with the time `$1` into ranges of `$2` rows, in heap order. */
 export function heapRangesSql({ table, column, type }: TimedTable): string {
   return `SELECT r.relation::bigint AS relation, ${textOf('r.place')} AS "to" FROM (
   SELECT t.tableoid AS relation, t.ctid AS place, pg_catalog.row_number() OVER w AS n, pg_catalog.lead(t.ctid) OVER w IS NULL AS last
@@ -98,7 +98,7 @@ export function heapRangesSql({ table, column, type }: TimedTable): string {
 ) AS r WHERE (r.n ${MODULO} $2::bigint) ${EQ} 0::bigint OR r.last ORDER BY r.relation, r.place`
 }
 
-/** Where within a range so many of its rows end. */
+/** The place in a range up to which it has so many rows. */
 export function placeSql({ table }: TimedTable, condition: Condition): string {
   return `SELECT ${textOf('t.ctid')} AS place FROM ${table} AS t WHERE ${condition.sql} ORDER BY t.ctid OFFSET $${condition.values.length + 1}::bigint LIMIT 1`
 }
@@ -108,8 +108,8 @@ export function countSql({ table }: TimedTable, condition: Condition): string {
 }
 
 /**
- * The same by time: times without their zone, in milliseconds since 1970 as if they were UTC, each with how many rows. They are truncated to the day if
- * they are UTC (`utc`), otherwise to the minute.
+ * Counts rows by time: clock readings in milliseconds since 1970 as if they were UTC, truncated to the day if they are UTC (`utc`), otherwise to the
+ * minute.
  */
 export function countByTimeSql({ table, column, type }: TimedTable, utc: boolean, condition: Condition): string {
   const reading = type === 'timestamptz' ? `t.${column} AT TIME ZONE 'UTC'::pg_catalog.text` : `t.${column}`
@@ -123,45 +123,45 @@ export function deleteSql({ table }: TimedTable, condition: Condition): string {
   return `DELETE FROM ${table} AS t WHERE ${condition.sql}`
 }
 
-/** The same; `digest` is an expression on `t`, and of all rows that are gone one value comes back: as many rows would take longer than deleting them. */
+/** Deletes and returns the digests of all deleted rows as one value: returning a row for each would take longer than deleting. `digest` is an expression on `t`. */
 export function deleteDigestedSql(timed: TimedTable, condition: Condition, digest: string): string {
-  return `WITH gone AS (${deleteSql(timed, condition)} RETURNING ${digest} AS digest)
-SELECT pg_catalog.count(*) AS gone, ${joined('digest')} AS digests FROM gone`
+  return `WITH deleted AS (${deleteSql(timed, condition)} RETURNING ${digest} AS digest)
+SELECT pg_catalog.count(*) AS deleted, ${joined('digest')} AS digests FROM deleted`
 }
 
-/** In the order of time. COPY takes no values from outside, so they stand in the text. */
+/** Ordered by time. COPY takes no bound values, so they are literals in the text. */
 export function copySql({ table, column }: TimedTable, condition: Condition, expressions: readonly string[]): string {
   const where = condition.sql.replace(/\$(\d+)/g, (_, number) => literal(String(condition.values[Number(number) - 1])))
   return `COPY (SELECT ${expressions.join(', ')} FROM ${table} AS t WHERE ${where} ORDER BY t.${column}) TO STDOUT (FORMAT binary)`
 }
 
-/** Deletes only what nobody else holds, without waiting; says how many rows were free and how many of those are gone. */
+/** Deletes only rows that nobody else has locked, without waiting. Returns how many were free and how many of those were deleted. */
 export function deleteFreeSql({ table }: TimedTable, condition: Condition, digest = 'NULL::pg_catalog.bytea'): string {
   return `WITH free AS MATERIALIZED (
   SELECT t.tableoid AS relation, t.ctid AS place FROM ${table} AS t WHERE ${condition.sql} FOR UPDATE OF t SKIP LOCKED
-), gone AS (
+), deleted AS (
   DELETE FROM ${table} AS t USING free WHERE t.tableoid ${EQ} free.relation AND t.ctid ${EQ} free.place AND ${condition.sql} RETURNING ${digest} AS digest
 )
-SELECT (SELECT pg_catalog.count(*) FROM free) AS free, (SELECT pg_catalog.count(*) FROM gone) AS gone, (SELECT ${joined('digest')} FROM gone) AS digests`
+SELECT (SELECT pg_catalog.count(*) FROM free) AS free, (SELECT pg_catalog.count(*) FROM deleted) AS deleted, (SELECT ${joined('digest')} FROM deleted) AS digests`
 }
 
 function joined(digests: string): string {
   return `pg_catalog.string_agg(${digests}, ''::pg_catalog.bytea)`
 }
 
-/** Counts what has expired no further than `$2` rows. */
+/** Counts expired rows, up to `$2`. */
 export function boundedSql(timed: TimedTable): string {
   const { table, column } = timed
   return `SELECT pg_catalog.count(*) AS rows FROM (SELECT FROM ${table} AS t WHERE ${expired(timed)} ORDER BY t.${column} LIMIT $2::bigint) AS r`
 }
 
-/** The first time that has expired, in milliseconds since 1970; of a type without a zone as if its readings were UTC. */
+/** The earliest expired time, in milliseconds since 1970; readings without a zone are taken as UTC. */
 export function oldestSql(timed: TimedTable): string {
   const { table, column } = timed
   return `SELECT ${millisecondsOf(`t.${column}`)}::pg_catalog.float8 AS oldest FROM ${table} AS t WHERE ${expired(timed)} ORDER BY t.${column} LIMIT 1`
 }
 
-/** What has expired, for the planner alone. */
+/** All expired rows; only ever given to the planner. */
 export function expiredSql(timed: TimedTable): string {
   return `SELECT FROM ${timed.table} AS t WHERE ${expired(timed)}`
 }
@@ -174,14 +174,14 @@ export function minusInfinitySql({ table, column, type }: TimedTable): string {
   return `SELECT pg_catalog.count(*) AS rows FROM ${table} AS t WHERE t.${column} ${EQ} '-infinity'::pg_catalog.${type}`
 }
 
-/** Counts the rows from the time `$1` to before `$2`, no further than `$3`. */
+/** Counts rows with a time from `$1` to before `$2`, up to `$3` of them. */
 export function keptSql({ table, column, type }: TimedTable): string {
   return `SELECT pg_catalog.count(*) AS rows FROM (SELECT FROM ${table} AS t
   WHERE t.${column} ${GE} $1::pg_catalog.${type} AND t.${column} ${LT} $2::pg_catalog.${type} ORDER BY t.${column} DESC LIMIT $3::bigint) AS r`
 }
 
-/** The first time from `$2` on that has expired, as `oldestSql` tells it. */
+/** The earliest expired time from `$2` on, in the form of `oldestSql`. */
 export function firstSinceSql(timed: TimedTable): string {
   const { table, column } = timed
-  return `SELECT ${millisecondsOf(`t.${column}`)}::pg_catalog.float8 AS first FROM ${table} AS t WHERE ${behind(timed, true)} ORDER BY t.${column} LIMIT 1`
+  return `SELECT ${millisecondsOf(`t.${column}`)}::pg_catalog.float8 AS first FROM ${table} AS t WHERE ${after(timed, true)} ORDER BY t.${column} LIMIT 1`
 }

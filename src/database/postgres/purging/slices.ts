@@ -35,8 +35,8 @@ export interface SliceKind<S extends PostgresSlice> {
 }
 
 /**
- * Expired rows in the order of their time, cut by time. Each slice begins where the one before ended, whatever became of its rows: dead rows
- * and rows that stay are never met twice. If more rows than fit into a slice have the same time, they are split by their place in the heap (ctid).
+ * Expired rows in order of time, divided by time. Each slice begins where the previous one ended, whether or not its rows were deleted, so dead rows and
+ * rows that stay are never visited twice. If more rows than fit into a slice have the same time, they are divided by their place in the heap (ctid).
  */
 export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implements ExpiredRows {
   readonly #options: SliceOptions
@@ -74,7 +74,7 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
   }
 
   protected walk(): Promise<Walk<S>> {
-    // A look-up that failed is not remembered: the connection may be back when it is asked again.
+    // A failed look-up is not cached: the next call may have a connection again.
     this.#known ??= this.#lookedUp().catch((error: unknown) => {
       this.#known = undefined
       throw error
@@ -92,7 +92,7 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
     if (rows[0] === undefined || type === undefined || !trusted.has(table)) {
       throw new DatabaseError(
         'failed',
-        `Column "${column}" of table ${title} holds no times. No row of it was deleted. Make it a timestamp or timestamptz, or switch its job off.`,
+        `Column "${column}" of table ${title} is neither timestamp nor timestamptz. No row of the table was deleted. Change its type, or disable the job.`,
       )
     }
     const expired: Expired = {
@@ -124,23 +124,23 @@ interface Walk<S extends PostgresSlice> {
 /** Where the next slice begins. */
 export type Place = { readonly kind: 'time'; readonly from: string; readonly inclusive: boolean } | EqualTimes
 
-/** Part-way through rows of the same time: the ranges of the heap that are left. */
+/** A position among rows of the same time: the ranges of the heap that are left. */
 interface EqualTimes {
   readonly kind: 'equal-times'
   readonly time: string
   readonly ranges: readonly sql.HeapRange[]
-  /** At most so many rows lie in a range. */
+  /** The most rows that a range has. */
   readonly rangeRows: number
 }
 
-/** -infinity is no time: it is kept, and counted in the census. */
+/** -infinity is not a time: such rows are kept, and counted in the census. */
 const BEGINNING: Place = { kind: 'time', from: '-infinity', inclusive: false }
 
 export class PostgresSlice implements Slice {
   readonly end: Place
   protected readonly expired: Expired
   protected readonly condition: sql.Condition
-  /** Upper bound of its rows when it was chosen. */
+  /** The most rows it can have had when it was chosen. */
   protected readonly mostRows: number
 
   constructor(expired: Expired, condition: sql.Condition, mostRows: number, end: Place) {
@@ -190,7 +190,7 @@ function endOf(slice: Slice): Place {
 async function nextSlice<S extends PostgresSlice>(walk: Walk<S>, size: number, place: Place): Promise<S | undefined> {
   const { expired } = walk
   if (place.kind === 'equal-times')
-    return place.ranges.length === 0 ? nextSlice(walk, size, behind(place.time)) : equalTimesSlice(walk, size, place)
+    return place.ranges.length === 0 ? nextSlice(walk, size, afterTime(place.time)) : equalTimesSlice(walk, size, place)
   const { first, bound } = await edges(expired, size, place)
   if (first === null) return undefined
   if (first === bound) return nextSlice(walk, size, await equalTimesAt(expired, first, size))
@@ -202,7 +202,7 @@ async function nextSlice<S extends PostgresSlice>(walk: Walk<S>, size: number, p
   })
 }
 
-function behind(time: string): Place {
+function afterTime(time: string): Place {
   return { kind: 'time', from: time, inclusive: false }
 }
 
@@ -216,7 +216,7 @@ async function edges({ query, cutoff, ...timed }: Expired, size: number, from: P
   return rows[0] ?? { first: null, bound: null }
 }
 
-/** Shorter ranges would make too long a list. */
+/** Shorter ranges would make the list of ranges too long. */
 const LEAST_RANGE_ROWS = 500
 const HEAP_START = '(0,0)'
 
@@ -230,19 +230,19 @@ async function equalTimesAt({ query, ...timed }: Expired, time: string, size: nu
   return { kind: 'equal-times', time, ranges, rangeRows }
 }
 
-async function equalTimesSlice<S extends PostgresSlice>(walk: Walk<S>, size: number, tie: EqualTimes): Promise<S> {
+async function equalTimesSlice<S extends PostgresSlice>(walk: Walk<S>, size: number, at: EqualTimes): Promise<S> {
   const { expired } = walk
-  const [range, ...others] = tie.ranges
+  const [range, ...others] = at.ranges
   if (range === undefined) throw new RangeError('no range of the heap is left')
-  const condition = sql.equalTimesCondition(expired, expired.cutoff, tie.time, range)
-  const whole = sliceOf(walk, condition, tie.rangeRows, { ...tie, ranges: others })
-  if (size >= tie.rangeRows) return whole
+  const condition = sql.equalTimesCondition(expired, expired.cutoff, at.time, range)
+  const whole = sliceOf(walk, condition, at.rangeRows, { ...at, ranges: others })
+  if (size >= at.rangeRows) return whole
   const { rows } = await expired.query.query<{ place: string }>(sql.placeSql(expired, condition), [...condition.values, size - 1])
   const to = rows[0]?.place
   if (to === undefined || to === range.to) return sliceOf(walk, condition, size, whole.end)
   const rest = [{ ...range, from: to }, ...others]
-  return sliceOf(walk, sql.equalTimesCondition(expired, expired.cutoff, tie.time, { ...range, to }), size, {
-    ...tie,
+  return sliceOf(walk, sql.equalTimesCondition(expired, expired.cutoff, at.time, { ...range, to }), size, {
+    ...at,
     ranges: rest,
   })
 }

@@ -6,7 +6,7 @@ import { databaseError } from '../sqlite-errors.ts'
 import type { StoredValue } from '../stored-value.ts'
 import type { StoredTime } from '../times.ts'
 
-/** How long SQLite itself waits for a lock: it blocks the event loop meanwhile, so the real waiting is done outside, in `patiently`. */
+/** How long SQLite itself waits for a lock. That blocks the event loop, so longer waits are done by `patiently`. */
 export const BUSY_TIMEOUT_MS = 20
 const RETRY_MS = 5
 const MOST_STATEMENTS = 100
@@ -14,26 +14,26 @@ const MOST_STATEMENTS = 100
 export interface Patience {
   readonly limitMs: number
   readonly signal?: AbortSignal
-  /** Told each time the lock was not to be had. */
+  /** Called each time the lock was not available. */
   readonly waiting?: (waitedMs: number) => void
 }
 
-/** `[the stored time, its row]`, exact: a whole number that a number does not hold is a bigint. */
+/** `[the stored time, its row number]`, exact: an integer beyond the safe range is a bigint. */
 export type TimeRow = readonly [value: StoredTime, rowid: number | bigint]
 
 /**
- * One open file: statements kept prepared, errors told as ours, waiting for locks without blocking the event loop. SQLite runs each call to
- * its end; that calls of two tasks do not interleave within a transaction is for `Session` to see to.
+ * One open file: caches prepared statements, converts errors, and waits for locks without blocking the event loop. SQLite runs each call to its end;
+ * `SqliteSession` makes sure that calls of two tasks do not interleave within a transaction.
  */
 export class Connection {
-  /** With no link in it. */
+  /** With symbolic links resolved. */
   readonly file: string
-  /** As it was named. */
+  /** The path as it was given. */
   readonly alias: string
   readonly clock: Clock
   readonly #database: BetterSqlite3.Database
   readonly #statements = new Map<string, BetterSqlite3.Statement>()
-  #met = false
+  #metLock = false
   #directChanges = 0
 
   constructor(database: BetterSqlite3.Database, file: string, clock: Clock, alias = file) {
@@ -43,10 +43,10 @@ export class Connection {
     this.clock = clock
   }
 
-  /** Whether a lock of somebody else was met since this was last asked. */
+  /** Whether another connection's lock was in the way since the last call. */
   takeContention(): boolean {
-    const met = this.#met
-    this.#met = false
+    const met = this.#metLock
+    this.#metLock = false
     return met
   }
 
@@ -59,27 +59,27 @@ export class Connection {
       const statement = this.#prepared(sql)
       if (statement === undefined) return this.#script(sql)
       if (!statement.reader) return { rows: [], changed: this.#changed(statement.run(...bound(values)).changes) }
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what a query answers is known to whoever wrote it
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only the caller knows the shape of a row
       const rows = statement.all(...bound(values)) as Row[]
       return { rows, changed: statement.readonly ? 0 : this.#changed(rows.length) }
     })
   }
 
-  /** The one number of the one row that is asked for; 0 where there is none. */
+  /** The number in the only row and column of the result; 0 if there is none. */
   figure(sql: string, values: readonly Value[] = []): number {
     const row = this.run<Record<string, number | null>>(sql, values).rows[0]
     return (row === undefined ? undefined : Object.values(row)[0]) ?? 0
   }
 
   /**
-   * How many rows were changed, added and removed by triggers and references of this connection's statements, and by scripts. Only good to be compared:
-   * what was rolled back is counted too.
+   * How many rows triggers, foreign keys and scripts have changed, added or removed on this connection. Only useful for comparison: changes that were
+   * rolled back count too.
    */
   indirectChanges(): number {
     return this.figure('SELECT total_changes()') - this.#directChanges
   }
 
-  /** Of a query of a time and its rowid. Numbers are several times faster than bigints and nearly always enough. */
+  /** The rows of a query for a time and its rowid. Reads numbers, which are several times faster than bigints and nearly always enough. */
   timeRows(sql: string, values: readonly (Value | Uint8Array)[]): TimeRow[] {
     return this.#guarded(() => {
       const read = (key: string, exact: boolean): TimeRow[] => {
@@ -93,8 +93,8 @@ export class Connection {
   }
 
   /**
-   * Row by row, until `each` answers false: the columns as they are stored, the last of them a row number that `values` is without. No other statement
-   * may run before the last one.
+   * Calls `each` with row after row until it returns false. The last column is the row number; `values` are the others, as stored. No other statement may
+   * run until this returns.
    */
   rows(sql: string, values: readonly Value[], each: (rowid: bigint, values: StoredValue[]) => boolean): void {
     const statement = this.#guarded(() => this.#kept(`rows ${sql}`, () => this.#database.prepare(sql).raw(true).safeIntegers(true)))
@@ -108,7 +108,7 @@ export class Connection {
     })
   }
 
-  /** With values bound as what they are: a bigint is INTEGER, a number REAL. Returns how many rows it found or changed. */
+  /** Binds each value by its own type: a bigint as INTEGER, a number as REAL. Returns how many rows were found or changed. */
   exactly(sql: string, values: readonly (bigint | number | string | Uint8Array | null)[]): number {
     return this.#guarded(() => {
       const statement = this.#kept(sql, () => this.#database.prepare(sql))
@@ -117,12 +117,12 @@ export class Connection {
     })
   }
 
-  /** Statements that `prepare` takes only one of, and pragmas that work in steps. */
+  /** For several statements at once, and for pragmas that must be stepped to their end. */
   execute(sql: string): void {
     this.#guarded(() => this.#database.exec(sql))
   }
 
-  /** Repeats `attempt` while somebody else's lock is in its way; it must be safe to repeat. */
+  /** Repeats `attempt`, which must be safe to repeat, while another connection's lock is in its way. */
   async patiently<T>(attempt: () => T, { limitMs, signal, waiting }: Patience): Promise<T> {
     const began = this.clock.monotonicMs()
     for (;;) {
@@ -152,17 +152,17 @@ export class Connection {
     try {
       return work()
     } catch (error) {
-      throw this.#told(error)
+      throw this.#converted(error)
     }
   }
 
-  #told(error: unknown): unknown {
-    const told = databaseError(error, this.file)
-    if (told instanceof DatabaseError && told.kind === 'busy') this.#met = true
-    return told
+  #converted(error: unknown): unknown {
+    const converted = databaseError(error, this.file)
+    if (converted instanceof DatabaseError && converted.kind === 'busy') this.#metLock = true
+    return converted
   }
 
-  /** `undefined`: not one statement but none, or several. */
+  /** `undefined`: the text is not exactly one statement. */
   #prepared(sql: string): BetterSqlite3.Statement | undefined {
     try {
       return this.#kept(sql, () => this.#database.prepare(sql))
@@ -172,7 +172,7 @@ export class Connection {
     }
   }
 
-  /** The least recently used goes. */
+  /** Evicts the least recently used. */
   #kept(key: string, prepare: () => BetterSqlite3.Statement): BetterSqlite3.Statement {
     const statement = this.#statements.get(key) ?? prepare()
     this.#statements.delete(key)
@@ -188,7 +188,7 @@ export class Connection {
   }
 }
 
-/** `$1` is the name `1`. A whole number is bound as one: the driver binds every number as REAL, which a TEXT column would store as `5.0`. */
+/** `$1` is the parameter named `1`. Integers are bound as bigint: the driver binds every number as REAL, which a TEXT column would store as `5.0`. */
 function bound(values: readonly (Value | Uint8Array)[]): [] | [Record<string, Value | Uint8Array>] {
   if (values.length === 0) return []
   const named: Record<string, Value | Uint8Array> = {}
@@ -205,7 +205,7 @@ function isRounded(value: StoredTime): boolean {
 function givenUp(file: string, waitedMs: number, cause: DatabaseError): DatabaseError {
   return new DatabaseError(
     'busy',
-    `${file}: another process has held its lock for ${Math.round(waitedMs)} ms; nothing was changed. If that lasts, find who keeps a transaction open`,
+    `${file}: another process has held the lock for ${Math.round(waitedMs)} ms. Nothing was changed. If this persists, find the process that keeps a transaction open.`,
     { cause },
   )
 }

@@ -8,17 +8,17 @@ import { BESIDE_A_DATABASE, neighboursOf } from './neighbours.ts'
 import { refuseForeignUser } from './ownership.ts'
 
 export interface PreparedFile {
-  /** Whether it is there. */
+  /** Whether the file exists. */
   readonly present: boolean
-  /** With no link in it, so that what lies beside it is found where SQLite puts it. */
+  /** With symbolic links resolved, because SQLite puts its other files beside the real one. */
   readonly path: string
 }
 
 type Preparing = Pick<OpenOptions, 'access' | 'user' | 'listener'>
 
 /**
- * Looks at the file before SQLite does, whose own answers are few: refuses what cannot be a database, is another user's or cannot be written,
- * and makes it where it is missing and may be made.
+ * Checks the file before SQLite opens it, because SQLite's errors say little: refuses a file that cannot be a database, belongs to another user or cannot
+ * be written. Creates a missing one if that is allowed.
  */
 export async function prepareFile(file: string, options: Preparing): Promise<PreparedFile> {
   mustBeName(file)
@@ -26,8 +26,8 @@ export async function prepareFile(file: string, options: Preparing): Promise<Pre
   const found = await look(path)
   if (found === undefined && options.access !== 'write') return await absent(file, path, options)
   const stats = found ?? (await make(path, options))
-  if (stats.isDirectory()) throw refusal('invalid', file, 'is a folder, not a database; DATABASE_URL has to name the file')
-  if (!stats.isFile()) throw refusal('invalid', file, 'is not a file that can hold a database')
+  if (stats.isDirectory()) throw refusal('invalid', file, 'is a folder, not a database', 'Name the database file in DATABASE_URL.')
+  if (!stats.isFile()) throw refusal('invalid', file, 'is not a regular file', 'Name the database file in DATABASE_URL.')
   refuseForeignUser(path, stats.uid, options.user.uid)
   if (options.access !== 'read') await mustBeWritable(path)
   return { present: true, path }
@@ -35,12 +35,17 @@ export async function prepareFile(file: string, options: Preparing): Promise<Pre
 
 function mustBeName(file: string): void {
   if (BESIDE_A_DATABASE.test(file))
-    throw refusal('invalid', file, 'has the name of what SQLite keeps beside a database; DATABASE_URL has to name the database itself')
-  // The driver would leave them out, and open another file than the one that was looked at.
-  if (file !== file.trim()) throw refusal('invalid', file, 'begins or ends with a blank; rename the file, or correct DATABASE_URL')
+    throw refusal(
+      'invalid',
+      file,
+      'has the name of a file that SQLite keeps beside a database',
+      'Name the database itself in DATABASE_URL.',
+    )
+  // The driver trims the name, so it would open a different file from the one that was checked.
+  if (file !== file.trim()) throw refusal('invalid', file, 'begins or ends with a space', 'Rename the file, or correct DATABASE_URL.')
 }
 
-/** As it was given, where no link is in it. A file that is not there yet is one of its folder. */
+/** Resolves symbolic links; a path without any stays as it was given. Of a file that does not exist yet, those of its folder. */
 async function withoutLinks(file: string): Promise<string> {
   const given = resolve(file)
   const real = (await resolved(given)) ?? (await missing(given))
@@ -49,7 +54,7 @@ async function withoutLinks(file: string): Promise<string> {
 
 async function missing(given: string): Promise<string> {
   if ((await lstat(given).catch(() => undefined))?.isSymbolicLink() === true)
-    throw refusal('unreachable', given, 'is a link to a file that does not exist')
+    throw refusal('unreachable', given, 'is a symbolic link to a file that does not exist', 'Create that file, or correct DATABASE_URL.')
   const folder = await resolved(dirname(given))
   return folder === undefined ? given : join(folder, basename(given))
 }
@@ -65,9 +70,9 @@ async function resolved(path: string): Promise<string | undefined> {
 
 async function absent(file: string, path: string, { access: wanted, user, listener }: Preparing): Promise<PreparedFile> {
   const { likely } = await neighboursOf(path, user.uid)
-  const instead = likely === undefined ? '' : `; ${likely}: correct DATABASE_URL`
-  if (wanted === 'existing') throw new DatabaseError('unreachable', `${file} does not exist: nothing was made or read${instead}`)
-  listener.warning(`${file} does not exist; nothing was made, and it is taken to be empty${instead}`)
+  const instead = likely === undefined ? '' : ` ${likely}. Correct DATABASE_URL.`
+  if (wanted === 'existing') throw new DatabaseError('unreachable', `${file} does not exist. Nothing was created or read.${instead}`)
+  listener.warning(`${file} does not exist and is treated as empty. Nothing was created.${instead}`)
   return { present: false, path }
 }
 
@@ -75,41 +80,43 @@ export function sqliteLabel(file: string): Label {
   return { engine: 'sqlite', place: file, name: basename(file) }
 }
 
-/** For the owner and the group, less what the umask takes. */
+/** For owner and group, reduced by the umask. */
 const NEW_FILE_MODE = 0o660
 
 async function make(file: string, { user, listener }: Preparing): Promise<Stats> {
   const folder = dirname(resolve(file))
   const place = await look(folder)
   if (place === undefined)
-    throw refusal('unreachable', file, `cannot be made: there is no folder ${folder}; make it, or correct DATABASE_URL`)
+    throw refusal('unreachable', file, `cannot be created: there is no folder ${folder}`, 'Create the folder, or correct DATABASE_URL.')
   const { some, more, likely } = await neighboursOf(resolve(file), user.uid)
   if (likely !== undefined)
     throw new DatabaseError(
       'unreachable',
-      `${file} does not exist, and ${likely}: nothing was made; correct DATABASE_URL, or, where a new database is meant, make an empty file: ` +
+      `${file} does not exist, and ${likely}. Nothing was created. Correct DATABASE_URL or, if you want a new database, create an empty file: ` +
         `touch ${shellWord(file)}`,
     )
   try {
     const made = await open(file, 'wx', NEW_FILE_MODE)
-    // What root makes in somebody's folder is for them.
+    // A file that root creates in another user's folder is meant for that user.
     if (user.uid === 0) await made.chown(place.uid, place.gid)
     await made.close()
     listener.created(file)
-    const others = some.length === 0 ? 'Its folder is empty' : `Beside it lie ${some.join(', ')}${more === 0 ? '' : ` and ${more} more`}`
+    const others =
+      some.length === 0 ? 'Its folder is empty' : `Its folder also holds ${some.join(', ')}${more === 0 ? '' : ` and ${more} more`}`
     listener.warning(
-      `${file} did not exist, and a new, empty database was made: where the gateway keeps its own elsewhere, correct DATABASE_URL. ${others}`,
+      `${file} did not exist, so a new, empty database was created. If the gateway's database is elsewhere, correct DATABASE_URL. ${others}.`,
     )
   } catch (error) {
-    // Another worker was quicker.
-    if (codeOf(error) !== 'EEXIST') throw fileRefusal(file, 'cannot be made', error)
+    // If it exists now, another worker has created it.
+    if (codeOf(error) !== 'EEXIST') throw fileRefusal(file, 'cannot be created', error)
   }
   const stats = await look(file)
-  if (stats === undefined) throw refusal('unreachable', file, 'was taken away while it was made')
+  if (stats === undefined)
+    throw refusal('unreachable', file, 'was removed while it was being created', 'Find out what removes it, then start again.')
   return stats
 }
 
-/** One word for a shell, and no option. */
+/** Quoted for a shell as one word, and never taken for an option. */
 function shellWord(path: string): string {
   return `'${path.replace(/^-/, './-').replaceAll("'", String.raw`'\''`)}'`
 }
@@ -119,15 +126,15 @@ async function mustBeWritable(file: string): Promise<void> {
     try {
       await access(path, constants.W_OK)
     } catch (error) {
-      const what = path === file ? 'cannot be written' : `lies in a folder that cannot be written, ${path}, where SQLite keeps its journal`
-      throw new DatabaseError('read-only', `${file} ${what} (${codeOf(error)}): nothing was opened; ${WRITABLE}`, { cause: error })
+      const what = path === file ? 'cannot be written' : `is in a folder that cannot be written, ${path}, where SQLite keeps its journal`
+      throw new DatabaseError('read-only', `${file} ${what} (${codeOf(error)}). Nothing was opened. ${WRITABLE}`, { cause: error })
     }
   }
 }
 
-const WRITABLE = 'give this user the right to write to both, and mount them for writing'
+const WRITABLE = 'Let this user write to both, and mount them for writing.'
 
-/** `undefined`: there is nothing of this name. */
+/** `undefined`: nothing has this name. */
 async function look(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path)
@@ -137,14 +144,14 @@ async function look(path: string): Promise<Stats | undefined> {
   }
 }
 
-const TROUBLES: Readonly<Record<string, ErrorKind>> = { EACCES: 'forbidden', EPERM: 'forbidden', EROFS: 'read-only' }
+const KIND_BY_CODE: Readonly<Record<string, ErrorKind>> = { EACCES: 'forbidden', EPERM: 'forbidden', EROFS: 'read-only' }
 
 function fileRefusal(file: string, what: string, error: unknown): DatabaseError {
-  const kind = TROUBLES[codeOf(error) ?? ''] ?? 'unreachable'
-  const message = `${file} ${what} (${messageOf(error)}): nothing was opened; correct DATABASE_URL, or let this user reach its folder`
+  const kind = KIND_BY_CODE[codeOf(error) ?? ''] ?? 'unreachable'
+  const message = `${file} ${what} (${messageOf(error)}). Nothing was opened. Correct DATABASE_URL, or give this user access to its folder.`
   return new DatabaseError(kind, message, { cause: error })
 }
 
-function refusal(kind: ErrorKind, file: string, what: string): DatabaseError {
-  return new DatabaseError(kind, `${file} ${what}; nothing was opened`)
+function refusal(kind: ErrorKind, file: string, what: string, advice: string): DatabaseError {
+  return new DatabaseError(kind, `${file} ${what}. Nothing was opened. ${advice}`)
 }

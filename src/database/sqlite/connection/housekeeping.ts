@@ -4,24 +4,24 @@ import { checkpointBytes, LISTEN_MS } from './pacing.ts'
 import type { SqliteSession } from './session.ts'
 import { BESIDE_MS, type WriteAheadLog } from './write-ahead-log.ts'
 
-/** A log that cannot be moved grows with every batch, and slows every reader. */
+/** Backpressure begins here: a write-ahead log that cannot be checkpointed grows with every batch and slows every reader. */
 const MOST_WAL_BYTES = 32 * 2 ** 20
-/** Somebody else's checkpoint ends within tens of milliseconds. */
+/** Another connection's checkpoint takes tens of milliseconds. */
 const MOST_TRIES = 25
 const RETRY_MS = 3
-/** So many free pages are given back in a few milliseconds of the write lock. */
+/** Freeing this many pages holds the write lock for a few milliseconds. */
 const VACUUM_STEP_PAGES = 200
-/** More than a large batch frees; what is left is given back after the next. */
+/** More than a large batch frees; the rest is freed after the next batch. */
 const MOST_VACUUM_STEPS = 16
-/** Longer than the steps in which a writer asks for the lock again. */
+/** Longer than a waiting writer's retry interval, so that it gets the lock. */
 const PAUSE_MS = 12
 
-/** What is seen of others, and what is to be done after deleting. */
+/** Measures pressure, and does the housekeeping after batches. */
 export class Housekeeping {
   readonly #session: SqliteSession
   readonly #log: WriteAheadLog
   readonly #aloneBytes: number
-  /** In SQLite's full or incremental mode the file can give pages back. */
+  /** In the incremental mode of auto_vacuum, free pages can be returned to the file system. */
   readonly #givesBack: boolean
   #version: number
   #aloneFromMs: number
@@ -36,7 +36,7 @@ export class Housekeeping {
     this.#aloneFromMs = connection.clock.monotonicMs() + LISTEN_MS
   }
 
-  /** SQLite tells nobody who waits: what shows of others is that they committed, and that they were in the way. */
+  /** SQLite does not show who waits for a lock. It only shows that others have committed, or that their lock was in our way. */
   pressure(): Promise<Pressure> {
     return this.#session.read((connection) => {
       const version = dataVersion(connection)
@@ -56,8 +56,8 @@ export class Housekeeping {
   }
 
   /**
-   * Moves the log into the main file and gives free pages back, as far as that disturbs nobody. Never VACUUM: it would lock everybody out.
-   * After the last batch nothing is left in the log, or the gateway's next commit would have to move it.
+   * Checkpoints the log and returns free pages, as far as that disturbs nobody. Never runs VACUUM, which locks out everybody else. After the last batch the
+   * log is emptied, because otherwise the gateway's next commit would have to checkpoint it.
    */
   async afterBatch(last: boolean): Promise<void> {
     const { connection } = this.#session
@@ -86,7 +86,7 @@ export class Housekeeping {
   #backpressure(file: string): string | undefined {
     if (this.#log.stuckBytes <= MOST_WAL_BYTES) return undefined
     const megabytes = Math.round(this.#log.stuckBytes / 2 ** 20)
-    return `${megabytes} MB of ${file}-wal wait to be moved into the main file: somebody reads for a long time, or replication lags`
+    return `${megabytes} MB of ${file}-wal cannot be checkpointed: a reader keeps a transaction open, or replication lags`
   }
 }
 

@@ -3,20 +3,20 @@ import { basename, dirname, extname, join } from 'node:path'
 import { editDistance } from '../../../edit-distance.ts'
 import { holdingOf } from './unopened-file.ts'
 
-/** What lies in the folder of a database that is not there. */
+/** What the folder of a missing database holds. */
 export interface Neighbours {
-  /** The names of some. */
+  /** The names of some files. */
   readonly some: readonly string[]
-  /** How many there are besides. */
+  /** How many more there are. */
   readonly more: number
-  /** The gateway's database, where one has nearly the name that was asked for, and how that differs: a clause that begins with its path. */
+  /** A database of the gateway with almost the configured name, and how the name differs: a clause that begins with its path. */
   readonly likely: string | undefined
 }
 
 const MOST_NAMED = 10
-/** A folder of more files is no folder of a database. */
+/** A folder with more files is unlikely to be a database's. */
 const MOST_LOOKED_AT = 10_000
-/** So many of nearly the same name are opened. */
+/** The most files with similar names that are opened. */
 const MOST_OPENED = 100
 
 export async function neighboursOf(file: string, uid: number | undefined): Promise<Neighbours> {
@@ -31,13 +31,13 @@ export async function neighboursOf(file: string, uid: number | undefined): Promi
   for (const { path, difference } of [...alike.slice(0, MOST_OPENED), ...elsewhere(folder, wanted)]) {
     const holding = await holdingOf(path, uid)
     if (holding === 'something else') continue
-    const holds = holding === 'unclear' ? "cannot be read as a whole and may hold the gateway's tables" : "holds the gateway's tables"
+    const holds = holding === 'unclear' ? "cannot be read completely and may hold the gateway's tables" : "holds the gateway's tables"
     return { ...neighbours, likely: `${oneLine(path)}, whose name differs ${difference}, ${holds}` }
   }
   return { ...neighbours, likely: undefined }
 }
 
-/** A name that is a path where it is read as a URL, or as Windows has it. */
+/** The name read as a URL or as a Windows path, if that makes it a path. */
 function elsewhere(folder: string, wanted: string): readonly { readonly path: string; readonly difference: string }[] {
   const read = percentDecoded(wanted).replaceAll('\\', '/')
   return read.includes('/') && !read.includes('\0') ? [{ path: join(folder, read), difference: 'in how its characters are written' }] : []
@@ -64,14 +64,14 @@ async function namesIn(folder: string): Promise<readonly string[]> {
       if (names.length === MOST_LOOKED_AT) break
     }
   } catch {
-    // What cannot be listed can still be the right folder: making the file will say.
+    // A folder that cannot be listed can still be the right one. Creating the file will show.
   }
   return names.toSorted((a, b) => (a < b ? -1 : 1))
 }
 
 const MOST_SLIPS = 2
 
-/** `undefined`: no slip of the pen leads from one to the other. */
+/** How two names differ that one typing mistake could turn into each other; `undefined`: they differ more. */
 function differenceOf(wanted: string, found: string): string | undefined {
   const [a, b] = [wanted.normalize().toLowerCase(), found.normalize().toLowerCase()]
   if (a === b) return 'in capital and small letters'
@@ -87,13 +87,13 @@ function near(one: string, other: string): boolean {
   return Math.abs(one.length - other.length) <= MOST_SLIPS && editDistance(one, other) <= MOST_SLIPS
 }
 
-/** Without the extension, and without each of a database's, of which there may be two. */
+/** Without its extension, or all of its database extensions, of which there may be two. */
 function stemOf(name: string): string {
   const stem = name.replace(/(?<=.)(?:\.(?:db3?|sqlite3?))+$/, '')
   return stem === name ? name.slice(0, name.length - extname(name).length) : stem
 }
 
-/** As a URL or a form writes it, and with all that separates words alike. */
+/** Decoded as in a URL or a form, with all word separators made equal. */
 function unescaped(name: string): string {
   return percentDecoded(name)
     .normalize()

@@ -2,16 +2,16 @@ import { readFileSync } from 'node:fs'
 import { DatabaseError } from '../../database-error.ts'
 
 /**
- * Beside the database SQLite makes `-wal` and `-shm` files that belong to whoever opens it, and a gateway of another user cannot write to
- * those: it would be locked out of its own database. Root may: SQLite gives what root makes to the database's owner.
+ * The `-wal` and `-shm` files that SQLite creates beside the database belong to the user who opens it. If the gateway runs as another user, it could not
+ * write to them and would be locked out of its own database. Root is allowed: SQLite gives root's files to the database's owner.
  */
 export function refuseForeignUser(file: string, owner: number, user: number | undefined): void {
   if (user === undefined || user === 0 || user === owner) return
   throw new DatabaseError(
     'forbidden',
-    `${file} belongs to ${named(owner)}, and this runs as ${named(user)}: nothing was opened, because SQLite's -wal and -shm files would then ` +
-      `belong to ${named(user)} and lock the gateway out; run as ${named(owner)}: \`user: "${owner}"\` in compose.yaml or Kubernetes' \`runAsUser: ${owner}\`, ` +
-      `\`User=${nameOf(owner) ?? owner}\` in the systemd unit`,
+    `${file} belongs to ${named(owner)}, but this runs as ${named(user)}. Nothing was opened: SQLite's -wal and -shm files would belong to ` +
+      `${named(user)} and lock the gateway out. Run as ${named(owner)}: \`user: "${owner}"\` in compose.yaml, \`runAsUser: ${owner}\` in Kubernetes, or ` +
+      `\`User=${nameOf(owner) ?? owner}\` in the systemd unit.`,
   )
 }
 

@@ -1,26 +1,26 @@
 import type { Pacing } from '../../purging.ts'
 
-/** A commit shows only to who looked before it. A gateway that writes ten times a second has shown itself by then. */
+/** Commits of others show only as a difference between two looks. A gateway that writes ten times a second is noticed within this time. */
 export const LISTEN_MS = 120
 
 const ALONE_HOLD_MS = 120
 
 /**
- * How much of the log may wait before it is moved while nobody else writes: the more, the more often a page is written again before it is moved,
- * once. Moving it is one call.
+ * How long the log may grow before it is checkpointed while nobody else writes. The larger it is, the more often a page changes before it is written to the
+ * main file once; but a checkpoint is one blocking call.
  */
 export function checkpointBytes(longestBlockMs = Infinity): number {
   return Math.min(48 * 2 ** 20, longestBlockMs * MOVED_BYTES_A_MS)
 }
 
-/** What an ordinary disk takes with its fsync, at the least. */
+/** The least that an ordinary disk writes, fsync included. */
 const MOVED_BYTES_A_MS = 200_000
 
 /**
- * A batch blocks the event loop: where that must turn, deleting and committing together take what one of them may. A writer that meets our
- * lock asks again after 1, 2, 5, 10, 15, 20, 25, 25, 25, 50 and 50 ms, that is 18 or 53 ms after it began: a hold just below such a moment costs it no further
- * step, and a pause that is, with choosing the next rows, longer than the step before it, of 10 ms, lets it in. Without a WAL a writer needs everybody
- * out, and nothing shows that it waits: there is always a pause.
+ * A batch blocks the event loop. If blocking is limited, deleting and committing together must stay within the limit for one call. A writer that finds the
+ * lock taken retries after 1, 2, 5, 10, 15, 20, 25, 25, 25, 50 and 50 ms, so for example 18 or 53 ms after it began. A hold just below such a moment does
+ * not cost it another step, and a pause that, together with choosing the next rows, is longer than the 10 ms step before it lets it in. Without a WAL a
+ * writer needs everybody else to release their locks, and its waiting cannot be seen: then there is always a pause.
  */
 export function pacingOf(wal: boolean, longestBlockMs = Infinity): Pacing {
   return {

@@ -6,12 +6,12 @@ import { named } from '../names.ts'
 import type { Connection, Patience } from './connection.ts'
 import type { WriteAheadLog } from './write-ahead-log.ts'
 
-/** How long a short transaction waits for somebody else's lock: a batch is then tried again, smaller. */
+/** How long a short transaction waits for another connection's lock. After that a batch is retried with fewer rows. */
 const SHORT: Patience = { limitMs: 5 * SECOND }
-/** Reading holds nobody up; many who start together and write without a log can keep a reader out for seconds. */
+/** Longer, because a read blocks nobody, and without a WAL many writers that start together can keep a reader out for seconds. */
 const READING: Patience = { limitMs: 30 * SECOND }
 
-/** Gives the one connection to one task at a time, in the order in which they asked. Who asks again while it is theirs waits for ever. */
+/** Gives the one connection to one task at a time, first come, first served. Not re-entrant: a call from inside the work of another deadlocks. */
 export class SqliteSession implements Session {
   readonly connection: Connection
   readonly #log: WriteAheadLog
@@ -24,7 +24,7 @@ export class SqliteSession implements Session {
     this.#log = log
   }
 
-  /** From getting the write lock to the end of COMMIT of the last transaction. */
+  /** How long the last transaction held the write lock, until the end of COMMIT. */
   get heldMs(): number {
     return this.#heldMs
   }
@@ -37,7 +37,7 @@ export class SqliteSession implements Session {
     return this.read((connection) => connection.run<Row>(sql, values))
   }
 
-  /** Reads that belong together, with nothing of this process between them. They are done again when a lock is in the way. */
+  /** Runs reads that belong together, without other work of this process in between. Repeats them if a lock is in the way. */
   read<T>(work: (connection: Connection) => T): Promise<T> {
     return this.#inTurn(() => this.connection.patiently(() => work(this.connection), READING))
   }
@@ -50,7 +50,7 @@ export class SqliteSession implements Session {
     return this.#inTurn(() => this.#bracket(patience, work))
   }
 
-  /** For what works on the connection itself within a transaction: fails unless that is the open one. */
+  /** For work on the connection itself inside a transaction: throws unless `tx` is the open one. */
   mustOwn(tx: Transaction): void {
     if (tx !== this.#tx) throw new Error('not the open transaction of this session')
     mustBeOpen(this.connection)
@@ -71,12 +71,12 @@ export class SqliteSession implements Session {
     return done
   }
 
-  /** Choosing, deleting, committing and moving the log are blocking calls: between them the event loop gets its turn, for whoever asks for health. */
+  /** Choosing, deleting, committing and checkpointing are blocking calls. Between them the event loop gets a turn, so that health checks are answered. */
   async #bracket<T>(patience: Patience, work: (tx: Transaction) => Promise<T>): Promise<T> {
     const { connection } = this
     const { clock } = connection
     await turn()
-    // A deferred BEGIN would fail at once, without waiting, when a read of ours were to become a write.
+    // With a deferred BEGIN, the upgrade from a read to a write can fail at once, without waiting for the lock.
     await connection.patiently(() => {
       this.#log.beginning()
       connection.run('BEGIN IMMEDIATE')
@@ -87,7 +87,7 @@ export class SqliteSession implements Session {
       now: clock.now(),
       query: <Row>(sql: string, values: readonly Value[] = []) =>
         new Promise<Result<Row>>((resolve) => {
-          if (!open) throw new Error('a query was made on a transaction that is over')
+          if (!open) throw new Error('a query was sent after its transaction had ended')
           mustBeOpen(connection)
           resolve(connection.run<Row>(sql, values))
         }),
@@ -96,7 +96,7 @@ export class SqliteSession implements Session {
       const result = await work(tx)
       await turn()
       mustBeOpen(connection)
-      // Without a WAL, a reader can hold COMMIT off; the transaction stays open meanwhile and loses nothing by asking again.
+      // Without a WAL a reader can delay COMMIT. The transaction stays open, and COMMIT can be repeated safely.
       await connection.patiently(() => {
         connection.run('COMMIT')
         this.#heldMs = clock.monotonicMs() - begun
@@ -115,16 +115,16 @@ export class SqliteSession implements Session {
   }
 }
 
-/** Some errors, a full disk or RAISE(ROLLBACK), end the transaction in SQLite: what followed would be committed by itself. */
+/** Some errors, such as a full disk or RAISE(ROLLBACK), end the transaction inside SQLite. Later statements would then be committed one by one. */
 function mustBeOpen({ inTransaction, file }: Connection): void {
   if (!inTransaction)
     throw new DatabaseError(
       'failed',
-      `${file}: SQLite has rolled the transaction back; nothing of it was kept. Look for a full disk or a failing drive, then run again`,
+      `${file}: SQLite rolled the transaction back. Nothing of it was kept. Check for a full disk or a failing drive, then run again.`,
     )
 }
 
-/** Whatever it says, the first error is the one to tell. */
+/** Ignores its own failure: the error that led here is the one to report. */
 function rollBack(connection: Connection): void {
   try {
     if (connection.inTransaction) connection.run('ROLLBACK')

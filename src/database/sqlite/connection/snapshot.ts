@@ -1,8 +1,8 @@
 import BetterSqlite3 from 'better-sqlite3'
 
 /**
- * A read transaction on a connection of its own, which is opened when it is first needed. Nothing is read in it: as long as it is held, what is
- * written after it stays in the write-ahead log.
+ * A read transaction on a second connection, which is opened when it is first needed. It reads nothing that is used: while it is held, later writes stay in
+ * the write-ahead log.
  */
 export class Snapshot {
   readonly #file: string
@@ -17,12 +17,12 @@ export class Snapshot {
     return this.#held !== undefined
   }
 
-  /** Aborts when it is let go. */
+  /** Aborts when the snapshot is released. */
   get released(): AbortSignal | undefined {
     return this.#held?.signal
   }
 
-  /** False where a lock is in the way: it is only an advantage. */
+  /** Returns false if a lock is in the way. A snapshot only makes things faster, so callers go on without it. */
   take(): boolean {
     try {
       this.#database ??= new BetterSqlite3(this.#file, { readonly: true, fileMustExist: true, timeout: 0 })

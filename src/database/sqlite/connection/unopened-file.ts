@@ -4,12 +4,12 @@ import { dirname } from 'node:path'
 import { codeOf } from '../../../errors.ts'
 
 /**
- * What is known of a file that SQLite does not open: it would take locks and make files beside it. `unclear`: it is a database, or has the right to
- * be taken for one, and its schema cannot be read as a whole; such a file counts as the gateway's.
+ * What is known of a file without opening it in SQLite, which would take locks and create files beside it. `unclear`: it is a database, or may be one, but
+ * its schema cannot be read completely; such a file is treated as the gateway's.
  */
 export type Holding = 'the gateway' | 'something else' | 'unclear'
 
-/** Opens nothing but regular files of this user's, those behind links too, reads no more than a bound of them, and locks and writes nothing. */
+/** Opens only regular files of this user (following links), reads a bounded part of them, and locks and writes nothing. */
 export async function holdingOf(path: string, uid: number | undefined): Promise<Holding> {
   try {
     const file = await realpath(path)
@@ -24,14 +24,14 @@ export async function holdingOf(path: string, uid: number | undefined): Promise<
     }
     return whole ? 'something else' : 'unclear'
   } catch (error) {
-    return GONE.has(codeOf(error)) ? 'something else' : 'unclear'
+    return MISSING.has(codeOf(error)) ? 'something else' : 'unclear'
   }
 }
 
-/** The file was taken away meanwhile, or is a link to nothing. */
-const GONE: ReadonlySet<unknown> = new Set(['ENOENT', 'ELOOP', 'ENOTDIR'])
+/** The file has been removed meanwhile, or is a dangling link. */
+const MISSING: ReadonlySet<unknown> = new Set(['ENOENT', 'ELOOP', 'ENOTDIR'])
 
-/** One table of such a name can be anybody's. */
+/** A single table with one of these names may be another program's. */
 const TABLES_OF_A_GATEWAY = 2
 
 /** In lower case. */
@@ -44,7 +44,7 @@ export const GATEWAY_TABLES: ReadonlySet<string> = new Set([
   'sessions',
 ])
 
-/** What root makes belongs to whom the folder belongs to, and so does what it takes for its own. */
+/** Root's database files belong to the owner of the folder, so root also accepts that owner's files. */
 async function ownersOf(folder: string, uid: number | undefined): Promise<readonly number[] | undefined> {
   if (uid === undefined) return undefined
   return uid === 0 ? [0, (await stat(folder)).uid] : [uid]
@@ -56,7 +56,7 @@ function mayBeOpened(stats: Owned, owners: readonly number[] | undefined): boole
   return stats.isFile() && (owners === undefined || owners.includes(stats.uid))
 }
 
-/** Where tables are named, in the file and in what SQLite keeps beside it. `undefined`: there is more, which cannot be read. */
+/** The parts that can hold table names, from the file and from the files that SQLite keeps beside it. `undefined`: there is more that cannot be read. */
 async function* textsOf(file: string, owners: readonly number[] | undefined): AsyncGenerator<string | undefined> {
   {
     await using handle = await openUnfollowed(file)
@@ -65,7 +65,7 @@ async function* textsOf(file: string, owners: readonly number[] | undefined): As
     if (stats.size > 0 && !(await bytesOf(handle, 0, MAGIC.length)).equals(MAGIC)) return
     if (stats.size >= SMALLEST_PAGE) yield* schemaPages(handle)
   }
-  // With a write-ahead log the tables may lie in nothing else yet; what a transaction that was cut off has overwritten lies in the journal.
+  // New tables may so far exist only in the write-ahead log, and pages overwritten by an interrupted transaction only in the journal.
   for (const suffix of ['-wal', '-journal']) yield* beginningOf(`${file}${suffix}`, owners)
 }
 
@@ -77,7 +77,7 @@ async function* beginningOf(file: string, owners: readonly number[] | undefined)
     yield (await bytesOf(handle, 0, Math.min(stats.size, MOST_BYTES))).toString('latin1')
     if (stats.size > MOST_BYTES) yield undefined
   } catch (error) {
-    if (!GONE.has(codeOf(error))) throw error
+    if (!MISSING.has(codeOf(error))) throw error
   }
 }
 
@@ -87,12 +87,12 @@ function openUnfollowed(file: string): Promise<FileHandle> {
 
 const MAGIC = Buffer.from('SQLite format 3\0')
 const SMALLEST_PAGE = 512
-/** Of a log or journal: a gateway makes its tables before it writes anything else. */
+/** Limit for a log or journal: a gateway creates its tables before it writes anything else. */
 const MOST_BYTES = 16 * 2 ** 20
 /** No schema has more. */
 const MOST_PAGES = 1024
 
-/** The leaves of the schema's b-tree, whose root is the first page, wherever in the file they lie: SQLite's file format, section 1.6. */
+/** The leaf pages of the schema's b-tree, whose root is the first page of the file. See section 1.6 of SQLite's file format. */
 async function* schemaPages(handle: FileHandle): AsyncGenerator<string | undefined> {
   const stated = (await bytesOf(handle, 16, 2)).readUInt16BE()
   const pageBytes = stated === 1 ? 65_536 : stated
@@ -104,7 +104,7 @@ async function* schemaPages(handle: FileHandle): AsyncGenerator<string | undefin
     const below = kind === INTERIOR ? childrenIn(page, header) : []
     if ((kind !== INTERIOR && kind !== LEAF) || below === undefined || pages.length + below.length > MOST_PAGES) yield undefined
     else pages.push(...below)
-    // Also of a page that is damaged.
+    // Yielded even if the page is damaged.
     yield page.toString('latin1')
   }
 }
@@ -123,7 +123,7 @@ function childrenIn(page: Buffer, header: number): readonly number[] | undefined
   return [...at.map((offset) => page.readUInt32BE(offset)), page.readUInt32BE(header + 8)]
 }
 
-/** Fewer where the file ends before. */
+/** Fewer if the file ends earlier. */
 async function bytesOf(handle: FileHandle, from: number, most: number): Promise<Buffer> {
   const bytes = Buffer.alloc(most)
   let length = 0
@@ -135,7 +135,7 @@ async function bytesOf(handle: FileHandle, from: number, most: number): Promise<
   return bytes.subarray(0, length)
 }
 
-/** A row of the schema holds the word "table", its name, and its name once more, with nothing between them; in UTF-16 there is a zero beside each letter. */
+/** A row of the schema holds the word "table" and the table's name twice, without separators; in UTF-16 there is a zero byte beside each letter. */
 const ROW_OF_THE_SCHEMA = new RegExp([...GATEWAY_TABLES].map((name) => `table${name}${name}`.split('').join('\0?')).join('|'), 'gi')
 
 function gatewayTablesIn(text: string): readonly string[] {

@@ -4,26 +4,26 @@ import { SECOND } from '../../../time/clock.ts'
 import type { Connection } from './connection.ts'
 import type { Snapshot } from './snapshot.ts'
 
-/** After somebody's commit, for so long somebody writes. */
+/** For this long after another connection's commit, others are considered to be writing. */
 export const BESIDE_MS = 2 * SECOND
 /**
- * Beside others the log is moved once it is this long: pages that several batches changed are then written to the main file once. With a batch
- * and what others add it stays below 40 MB.
+ * While others write, the log is checkpointed when it reaches this size, so that a page changed by several batches is written to the main file once. With
+ * one more batch and the others' pages it stays below 40 MB.
  */
 const MOVED_BYTES = 26 * 2 ** 20
-/** So often others may add pages while the last of ours are moved. */
+/** How often a checkpoint is repeated if others add pages during it. */
 const MOST_MOVES = 5
-/** SQLite moves a log of so many pages at the end of each commit, unless it is told otherwise; the gateway does not tell it. */
+/** SQLite's default for wal_autocheckpoint, which the gateway does not change: a commit checkpoints a log of this many pages or more. */
 const AUTOMATIC_PAGES = 1_000
-/** A snapshot that no batch needs any more goes by itself: it would keep the log growing. */
+/** A snapshot that no batch has renewed for this long is released, or the log would keep growing. */
 const SNAPSHOT_MS = SECOND
 
 /**
- * The write-ahead log beside others who write. Left alone, each of their commits would move our pages into the main file, because the log is long,
- * and wait until the disk has them: tens of milliseconds, again and again. So a snapshot keeps everybody from moving it while our batches add to it,
- * and right behind the COMMIT that made it long enough it is let go and we move it: hardly anybody comes in between, and while we move, nobody else
- * does. Only PASSIVE checkpoints, which wait for nobody and make nobody wait. Moved to its end, the log is begun anew by the next commit, whoever
- * makes it.
+ * Manages the write-ahead log while others write too. Without it, our batches make the log so long that each of the others' commits would checkpoint our
+ * pages and wait for the disk: tens of milliseconds, again and again. So a snapshot keeps everybody from checkpointing while our batches add to the log.
+ * Right after the COMMIT that makes it long enough, the snapshot is released and we checkpoint: hardly anybody gets in between, and while we do it nobody
+ * else does. Only PASSIVE checkpoints are used, which neither wait nor make anybody wait. After a complete checkpoint the next commit, whoever makes it,
+ * starts the log from its beginning.
  */
 export class WriteAheadLog {
   readonly #connection: Connection
@@ -39,23 +39,23 @@ export class WriteAheadLog {
     this.#pageBytes = connection.figure('PRAGMA page_size')
   }
 
-  /** What the last attempt had to leave in the log. */
+  /** What the last checkpoint had to leave in the log. */
   get stuckBytes(): number {
     return this.#stuckBytes
   }
 
-  /** Somebody else has committed. */
+  /** Call when another connection has committed. */
   seenOthers(): void {
     this.#besideUntilMs = this.#now() + BESIDE_MS
   }
 
-  /** Before a transaction of ours begins. */
+  /** Call before one of our transactions begins. */
   beginning(): void {
     if (!this.#guards) return
     if (this.#snapshot.held || this.#isShort() || this.#move() === 'moved') this.#backpressure()
   }
 
-  /** Right after COMMIT. What fails here is met again between the batches, where it does not look as if COMMIT had failed. */
+  /** Call right after COMMIT. Ignores errors, which would look as if COMMIT had failed: a lasting one will show between the batches. */
   committed(): void {
     try {
       if (this.#guards && this.#waitingBytes() >= MOVED_BYTES) this.#move()
@@ -65,8 +65,9 @@ export class WriteAheadLog {
   }
 
   /**
-   * Between batches; false: ask again shortly. Beside others the log was moved with the batch. Where somebody else was quicker, the next batch has
-   * to wait until he is done, or his next commit would have to move that batch too, and so on. Alone it is moved once so much waits.
+   * Call between batches; false: call again shortly. While others write, the log was checkpointed with the batch. If another connection got in first, the
+   * next batch waits until that one is done, or its next commit would have to checkpoint that batch too, and so on. While nobody else writes, the log is
+   * checkpointed when it reaches `aloneBytes`.
    */
   between(aloneBytes: number): boolean {
     if (this.#guards) return this.#snapshot.held || this.#isShort() || this.#move() !== 'refused'
@@ -75,7 +76,7 @@ export class WriteAheadLog {
     return true
   }
 
-  /** After the last batch. */
+  /** Call after the last batch. */
   finished(): void {
     this.#snapshot.release()
     this.#moveFrom(1)
@@ -85,7 +86,7 @@ export class WriteAheadLog {
     this.#snapshot.close()
   }
 
-  /** Without a log a snapshot would be a lock on the file, in everybody's way and in our own. */
+  /** Never without a WAL: there a snapshot would lock the file for everybody, including us. */
   get #guards(): boolean {
     if (this.#now() >= this.#besideUntilMs || isReplicated(this.#connection)) return false
     return checkpoint(this.#connection, 'NOOP') !== undefined
@@ -98,7 +99,7 @@ export class WriteAheadLog {
     else this.#stuckBytes = 0
   }
 
-  /** `stuck`: somebody reads what was there before. `refused`: somebody else is moving it. */
+  /** `stuck`: a reader still needs older pages. `refused`: another connection is checkpointing. */
   #move(): 'moved' | 'stuck' | 'refused' {
     this.#snapshot.release()
     for (let moves = 0; ; moves++) {
@@ -111,7 +112,7 @@ export class WriteAheadLog {
     }
   }
 
-  /** Too short for others to move it, or moved already. */
+  /** Too short for others' commits to checkpoint it, or checkpointed already. */
   #isShort(): boolean {
     const log = checkpoint(this.#connection, 'NOOP')
     return log === undefined || log.waiting === 0 || log.pages < AUTOMATIC_PAGES
@@ -124,7 +125,7 @@ export class WriteAheadLog {
   #backpressure(): void {
     this.#renewedMs = this.#now()
     if (this.#snapshot.held || !this.#snapshot.take()) return
-    // The few pages before the snapshot would be moved by somebody's commit, which would first wait for all of ours to be on the disk.
+    // Otherwise another connection's commit would checkpoint the few pages before the snapshot, and wait for all of our pages to be on the disk first.
     checkpoint(this.#connection, 'PASSIVE')
     void this.#watch()
   }
@@ -142,13 +143,13 @@ export class WriteAheadLog {
 }
 
 interface Backlog {
-  /** Pages that were written to the log since it was begun. */
+  /** Pages in the log. */
   readonly pages: number
-  /** Of those, what is not yet in the main file. */
+  /** Those of them that are not in the main file yet. */
   readonly waiting: number
 }
 
-/** `undefined`: there is no log, or another checkpoint is at work. `NOOP` only looks. */
+/** `undefined`: there is no WAL, or another connection is checkpointing. `NOOP` only reports. */
 function checkpoint(connection: Connection, mode: 'NOOP' | 'PASSIVE'): Backlog | undefined {
   const [row] = connection.run<{ log: number; checkpointed: number }>(`PRAGMA wal_checkpoint(${mode})`).rows
   if (row === undefined || row.log < 0) return undefined
@@ -156,11 +157,11 @@ function checkpoint(connection: Connection, mode: 'NOOP' | 'PASSIVE'): Backlog |
 }
 
 /**
- * A COMMIT adds to the log without waiting for the disk. Without a log it ends by taking the journal away, and waits for everything but that: where the
- * folder is not on the disk, a crash of the machine brings the journal back, and with it what was there before.
+ * With a WAL, COMMIT does not wait for the disk. Without one, COMMIT ends by deleting the journal, and waits for everything except that deletion: if the
+ * machine crashes before the folder is flushed, the journal reappears and rolls the commit back.
  */
 export function syncLog(file: string): void {
-  // SQLite's locks, which closing a file would give back, are on the other two files.
+  // Closing a file descriptor releases the process's locks on that file. SQLite's locks are on the other two files, so this is safe.
   const path = existsSync(`${file}-wal`) ? `${file}-wal` : dirname(file)
   const log = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
@@ -170,7 +171,7 @@ export function syncLog(file: string): void {
   }
 }
 
-/** Litestream keeps its state in a folder beside the name that it was given, and needs to be the only one who moves the log. */
+/** Litestream keeps its state in a folder beside the database's name as configured there, and must be the only one that checkpoints. */
 export function isReplicated({ file, alias }: Pick<Connection, 'file' | 'alias'>): boolean {
   return [file, alias].some((name) => existsSync(join(dirname(name), `.${basename(name)}-litestream`)))
 }

@@ -2,7 +2,7 @@ import { BUILT_IN, folded, MAIN, named } from '../names.ts'
 import type { Connection } from './connection.ts'
 import { GATEWAY_TABLES } from './unopened-file.ts'
 
-/** Whether a table of the gateway's holds a row, or has ever numbered one. Where there is none of its tables, that cannot be told, and nobody asks. */
+/** Whether one of the gateway's tables has a row, or has ever had a numbered one. Without any of its tables that is unknown, and the answer is true. */
 export function gatewayHasWritten(connection: Connection): boolean {
   const tables = namesOf(connection, "'table'")
   const own = tables.filter((name) => GATEWAY_TABLES.has(folded(name)))
@@ -12,7 +12,7 @@ export function gatewayHasWritten(connection: Connection): boolean {
   return rows.some(({ name }) => GATEWAY_TABLES.has(folded(name)))
 }
 
-/** A file of another program's: its tables, where it has some and none has a name of the gateway's. */
+/** The tables of a file that seems to be another program's: it has tables, but none with a name of the gateway's. */
 export function foreignTables(connection: Connection): readonly string[] {
   const tables = namesOf(connection, "'table', 'virtual'").filter((name) => !folded(name).startsWith('sqlite_'))
   return tables.some((name) => GATEWAY_TABLES.has(folded(name))) ? [] : tables
@@ -23,5 +23,5 @@ function namesOf(connection: Connection, types: string): readonly string[] {
   return connection.run<{ name: string }>(sql).rows.map(({ name }) => name)
 }
 
-/** What AUTOINCREMENT counts by; it outlasts the rows. */
+/** AUTOINCREMENT keeps its counters here; they outlast the rows. */
 const NUMBERS = 'sqlite_sequence'

@@ -3,8 +3,8 @@ import type { ApplyOutside, ApplyTransaction, MigrationLockOptions } from '../..
 import type { SqliteSession } from '../connection/session.ts'
 
 /**
- * SQLite lets one transaction write at a time and keeps the others waiting from BEGIN IMMEDIATE on, so that each `apply` sees what the ones before
- * it did: no further lock is needed, and none could outlive a crash. The lock says nothing of who holds it.
+ * SQLite allows one write transaction at a time and makes the others wait at BEGIN IMMEDIATE, so each `apply` sees what earlier ones did. No further lock is
+ * needed, and none is left behind by a crash. Who holds the lock is unknown.
  */
 export function withMigrationLock<T>(
   session: SqliteSession,
@@ -18,5 +18,5 @@ export function withMigrationLock<T>(
     }
     return session.patientTransaction({ limitMs: timeoutMs, signal, waiting: report }, transaction)
   }
-  return work(apply, () => Promise.reject(new Error('there is nothing that SQLite does only outside a transaction')))
+  return work(apply, () => Promise.reject(new Error('SQLite has no migration statement that needs to run outside a transaction')))
 }

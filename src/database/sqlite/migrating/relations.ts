@@ -3,7 +3,7 @@ import type { Column, Relation } from '../../migrating.ts'
 import type { Connection } from '../connection/connection.ts'
 import { BUILT_IN, folded, MAIN, named } from '../names.ts'
 
-/** By name, as SQLite compares names: the case of ASCII letters does not count, and is lower here. */
+/** By name in lower case: SQLite ignores the case of ASCII letters in names. */
 export function relations(connection: Connection): ReadonlyMap<string, Relation> {
   const { rows } = connection.run<{ name: string; type: 'table' | 'view' }>(
     `SELECT name, type FROM ${MAIN}.sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'`,
@@ -29,7 +29,7 @@ interface ColumnRow {
   readonly hidden: number
 }
 
-/** None for a view that no longer fits its tables, and for a virtual table whose module is not here. */
+/** Empty for a view that no longer fits its tables, and for a virtual table whose module is not loaded. */
 function columnsOf(connection: Connection, relation: string): ReadonlyMap<string, Column> {
   const rows = readable(() => connection.run<ColumnRow>(`SELECT * FROM ${BUILT_IN.columns}($1, '${MAIN}')`, [relation]).rows) ?? []
   const keys = rows.filter(({ pk }) => pk > 0).length
@@ -51,7 +51,7 @@ function readable<T>(read: () => T): T | undefined {
   }
 }
 
-/** By the span of row numbers, which costs two look-ups in any table; where rows were deleted between others it tells too many. */
+/** The span of row numbers, which takes two look-ups in a table of any size. Too high if rows in between were deleted. */
 export function approximateRows(connection: Connection, table: string): number {
   const name = named(table)
   return readable(() => connection.figure(`SELECT (SELECT max(rowid) FROM ${name}) - (SELECT min(rowid) FROM ${name}) + 1`)) ?? 0

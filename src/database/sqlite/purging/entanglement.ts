@@ -4,8 +4,8 @@ import { BUILT_IN, MAIN } from '../names.ts'
 import { layoutOf, unfit, type Layout } from './layout.ts'
 
 /**
- * Whether the going of one row can change, renew or remove another of the same table, as a trigger on it or a reference to it can. Then each row is
- * judged right before it goes. Known for as long as nobody changes the schema.
+ * Whether deleting one row can change, renew or delete another row of the same table, through a trigger on the table or a foreign key to it. If so, each
+ * row is judged right before it is deleted. The answer is valid until the schema changes.
  */
 export class Entanglement {
   readonly #connection: Connection
@@ -22,14 +22,14 @@ export class Entanglement {
     this.#found = isEntangled(connection, column.table)
   }
 
-  /** Under the write lock before rows go. Throws where they are not reached any more as they were when they were chosen. */
+  /** Read under the write lock before rows are deleted. Throws if the table can no longer be accessed in the way in which the rows were chosen. */
   get found(): boolean {
     const version = schemaVersion(this.#connection)
     if (version !== this.#version) {
       const { table, column, rowid, numbers } = this.#layout
       const now = layoutOf(this.#connection, this.#column)
       if (now?.table !== table || now.column !== column || now.rowid !== rowid || now.numbers !== numbers)
-        throw unfit(this.#connection, this.#column.table, 'was changed by somebody while it was purged')
+        throw unfit(this.#connection, this.#column.table, 'was altered by another program during the purge')
       this.#found = isEntangled(this.#connection, this.#column.table)
       this.#version = version
     }

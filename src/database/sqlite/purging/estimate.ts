@@ -7,10 +7,10 @@ import type { SqliteSession } from '../connection/session.ts'
 import { readTime, type Cutoff } from '../times.ts'
 import { START, type Position, type Walk } from './walk.ts'
 
-/** Read and looked at in about a tenth of a second. */
+/** Reading and judging this many takes about a tenth of a second. */
 const MOST_READ = 100_000
 const MOST_MS = 250
-/** Rows read before the event loop gets its turn: a few milliseconds. */
+/** Rows read before the event loop gets a turn: a few milliseconds. */
 const STEP_ROWS = 2_000
 
 export interface EstimateOptions {
@@ -21,8 +21,8 @@ export interface EstimateOptions {
 }
 
 /**
- * Counts up to a bound. Beyond it the rest of the range is taken to be as dense in row numbers, which are given in the order of time, as what
- * was counted of it; without an index only what was counted is told.
+ * Counts up to a bound. Beyond it, assumes that expired rows are as dense among the remaining row numbers of the range as among those counted, since row
+ * numbers usually rise with time. Without an index returns only what was counted.
  */
 export async function estimate(options: EstimateOptions): Promise<Estimate> {
   const { session, walk } = options
@@ -44,7 +44,7 @@ export async function estimate(options: EstimateOptions): Promise<Estimate> {
   return { rows: seen.rows + ahead, exact: false, oldest: seen.oldest }
 }
 
-/** Of the range in hand by proportion; of those behind it the beginning is counted, and the rest again by proportion. */
+/** Extrapolates the current range; for each range after it, counts the beginning and extrapolates the rest. */
 async function rowsAhead({ session, walk }: EstimateOptions, { range, row }: Position, seen: Seen): Promise<number> {
   const rest = (at: number, after: TimeRow): Promise<number> =>
     session.read((connection) => {
@@ -61,7 +61,7 @@ async function rowsAhead({ session, walk }: EstimateOptions, { range, row }: Pos
   }
 }
 
-/** What was counted so far, and how it lies. */
+/** What was counted so far, and how dense it is. */
 class Seen {
   rows = 0
   readonly #options: EstimateOptions
@@ -70,7 +70,7 @@ class Seen {
   #first: TimeRow | undefined
   #last: TimeRow | undefined
   #oldestInstant = Infinity
-  /** As if it were UTC. */
+  /** Read as if it were UTC. */
   #oldestReading = Infinity
 
   constructor(options: EstimateOptions) {
@@ -83,7 +83,7 @@ class Seen {
     return oldest === Infinity ? null : oldest
   }
 
-  /** Expired rows in a row number, of the range in hand. */
+  /** Expired rows per row number in the current range. */
   get density(): number {
     return this.#first === undefined || this.#last === undefined
       ? 0

@@ -2,8 +2,8 @@ import type { EpochMs } from '../../../time/clock.ts'
 import { EPOCH_UNITS, MOST_OFFSET_MS } from '../times.ts'
 
 /**
- * A range of an index over a time column, from its lower bound to just below its upper. SQLite sorts NULL < numbers < text < blobs, so one
- * of numbers ends at the latest before the empty text, one of text where blobs begin.
+ * A range of an index over a time column: from its lower bound up to, but not including, its upper bound. SQLite sorts NULL < numbers < text < blobs, so a
+ * range of numbers ends at the empty text at the latest, and a range of text where blobs begin.
  */
 export type Range = NumberRange | TextRange | BlobRange
 
@@ -28,17 +28,17 @@ export interface BlobRange {
 export interface Ranges {
   /** In index order: every row that can have expired lies here. */
   readonly expired: readonly Range[]
-  /** Outside what can be a time of 2000 to 2100. */
+  /** Where no time of the years 2000 to 2100 can be. */
   readonly strange: readonly Range[]
-  /** Where text still to be kept lies: hardly anything unreadable, and most of the table. */
+  /** Where text that must be kept is: most of the table, with hardly anything unreadable. */
   readonly kept: readonly Range[]
 }
 
 /**
- * `numbers` is false for a column with TEXT affinity: it holds no numbers, and SQLite would compare with the number's spelling.
+ * `numbers` is false for a column with TEXT affinity: it holds no numbers, and SQLite would compare it with a number's spelling.
  *
- * Text that starts with a date sorts by its reading within one separator, and an expired one reads at most `MOST_OFFSET_MS` after the cutoff.
- * The bounds never look like a number: a column with NUMERIC affinity would turn `'2101'` into one.
+ * Among texts with the same separator, those that start with a date sort by their reading, and the reading of an expired one is at most `MOST_OFFSET_MS`
+ * after the cutoff. No bound looks like a number: a column with NUMERIC affinity would turn `'2101'` into one.
  */
 export function rangesFor(cutoff: EpochMs, numbers: boolean): Ranges {
   const end = cutoff + MOST_OFFSET_MS
@@ -69,7 +69,7 @@ const BEFORE_ALL_DATES = {
 
 const AFTER_ALL_DATES = { expired: [{ kind: 'text', from: '', below: undefined }], strange: [], kept: [] } as const satisfies Ranges
 
-/** `end` is `YYYY-MM-DDTHH:MM:SS.mmm`: on its day, text with a space and text with a `T` (or with neither) are two ranges. */
+/** `end` is `YYYY-MM-DDTHH:MM:SS.mmm`. On that day, text with a space and text with a `T` (or with neither) form two ranges. */
 function textRanges(end: string): Ranges {
   const day = end.slice(0, 10)
   const spaced = `${day} ${end.slice(11)}`

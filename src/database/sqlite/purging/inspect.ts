@@ -10,13 +10,13 @@ import { layoutOf, unfit, type Layout } from './layout.ts'
 import { removalOf } from './removal.ts'
 import { statementsFor } from './walk-statements.ts'
 
-/** A table without an index on its time is walked whole up to this size. */
+/** A table without an index on its time is scanned as a whole, up to this size. */
 const MOST_ROWS_WITHOUT_INDEX = 50_000
 
-/** Reads only. What makes a purge of the table impossible is thrown. */
+/** Only reads. Throws if the table cannot be purged. */
 export function inspect(connection: Connection, column: TimeColumn, timeZone: string): Inspection {
   const layout = layoutOf(connection, column)
-  if (layout === undefined) return { kind: 'absent', reason: `there is no table ${column.table}` }
+  if (layout === undefined) return { kind: 'absent', reason: `table ${column.table} does not exist` }
   mustBeRemovable(connection, column, layout)
   if (layout.index === undefined) {
     mustBeSmall(connection, column, layout)
@@ -27,7 +27,7 @@ export function inspect(connection: Connection, column: TimeColumn, timeZone: st
   return { kind: 'ready', warnings: warning === undefined ? [] : [warning] }
 }
 
-/** What a delete sets in motion is compiled with it: SQLite says now what it would say of the first row. */
+/** SQLite compiles a DELETE together with everything that it triggers, so compiling one now reveals what would fail at the first row. */
 function mustBeRemovable(connection: Connection, { table }: TimeColumn, layout: Layout): void {
   try {
     removalOf(connection, layout, [])
@@ -36,7 +36,7 @@ function mustBeRemovable(connection: Connection, { table }: TimeColumn, layout: 
     throw unfit(
       connection,
       table,
-      `has a trigger, an index or a reference that runs what only another program has, or what SQLite does not trust a file with (${messageOf(error.cause)})`,
+      `has a trigger, index or foreign key that needs a function of another program, or one that SQLite does not allow in a schema (${messageOf(error.cause)})`,
     )
   }
 }
@@ -46,12 +46,12 @@ function mustBeSmall(connection: Connection, { table, column }: TimeColumn, layo
   if (rows <= MOST_ROWS_WITHOUT_INDEX) return
   throw new DatabaseError(
     'failed',
-    `${connection.file}: ${table} has more than ${countText(MOST_ROWS_WITHOUT_INDEX)} rows and no index that begins with ${column}; ` +
-      `nothing was deleted from it. In a quiet hour: CREATE INDEX idx_${table}_${column} ON ${quoted(table)} (${layout.column});`,
+    `${connection.file}: table ${table} has more than ${countText(MOST_ROWS_WITHOUT_INDEX)} rows and no index that begins with ${column}. ` +
+      `Nothing was deleted from it. When the database is quiet, run: CREATE INDEX idx_${table}_${column} ON ${quoted(table)} (${layout.column});`,
   )
 }
 
-/** As far as they name no zone. */
+/** Only times without a zone count. */
 function newestRows(connection: Connection, { table, column }: TimeColumn, layout: Layout): NewestRows {
   const readings = connection
     .timeRows(statementsFor(layout).newest, ['2000-', '2101-', BUSY_ROWS])

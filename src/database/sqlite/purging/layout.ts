@@ -4,20 +4,20 @@ import type { Connection } from '../connection/connection.ts'
 import { affinityOf } from '../declared-types.ts'
 import { BUILT_IN, folded, MAIN, named, quoted } from '../names.ts'
 
-/** How a time column lies in its table: what the statements over it are made from. Names are quoted. */
+/** What the statements on a time column are built from. Names are quoted. */
 export interface Layout {
   readonly table: string
   readonly column: string
   /** The name by which the table's row number is reached. */
   readonly rowid: string
-  /** Whether the column can hold numbers: one with TEXT affinity makes text of them. */
+  /** Whether the column can hold numbers: TEXT affinity turns them into text. */
   readonly numbers: boolean
   readonly nullable: boolean
-  /** The one whose first column is the time; `undefined`: there is none. */
+  /** The index whose first column is the time; `undefined`: there is none. */
   readonly index: { readonly name: string; readonly descending: boolean } | undefined
 }
 
-/** `undefined`: there is no such table. Rejects where it is not one whose rows can be walked. */
+/** `undefined`: there is no such table. Throws if its rows cannot be walked. */
 export function layoutOf(connection: Connection, { table, column }: TimeColumn): Layout | undefined {
   const [found] = connection.run<TableRow>(
     `SELECT name, type, wr FROM ${BUILT_IN.tables} WHERE schema = '${MAIN}' AND name = $1 COLLATE NOCASE`,
@@ -33,8 +33,7 @@ export function layoutOf(connection: Connection, { table, column }: TimeColumn):
   const names = new Set(columns.map(({ name }) => folded(name)))
   const time = columns.find(({ name }) => folded(name) === folded(column))
   if (time === undefined) throw unfit(connection, table, `has no column "${column}"; it has ${columns.map(({ name }) => name).join(', ')}`)
-  if (time.hidden > 1)
-    throw unfit(connection, table, `has a computed column "${column}", and what is computed is no record of when something was written`)
+  if (time.hidden > 1) throw unfit(connection, table, `has "${column}" as a generated column, but the purge needs a stored time`)
   const rowid = ['rowid', '_rowid_', 'oid'].find((name) => !names.has(name))
   if (rowid === undefined)
     throw unfit(connection, table, 'has columns named rowid, _rowid_ and oid, so that its row numbers cannot be reached')
@@ -59,11 +58,11 @@ interface ColumnRow {
   readonly name: string
   readonly type: string
   readonly notnull: number
-  /** 2 and 3: computed from others. */
+  /** 2 and 3: a generated column. */
   readonly hidden: number
 }
 
-/** An index of this column alone is the best: its rows of one time are sorted by their number. */
+/** Prefers an index on this column alone, in which rows with the same time are sorted by their number. */
 function indexOn(connection: Connection, table: string, column: string): Layout['index'] {
   const { rows } = connection.run<{ name: string; descending: number }>(
     `SELECT list.name, first."desc" AS descending
@@ -77,5 +76,8 @@ function indexOn(connection: Connection, table: string, column: string): Layout[
 }
 
 export function unfit({ file }: Connection, table: string, what: string): DatabaseError {
-  return new DatabaseError('failed', `${file}: ${table} ${what}; nothing more was deleted from it. Mend the table, or switch the job off`)
+  return new DatabaseError(
+    'failed',
+    `${file}: table ${table} ${what}. Nothing more was deleted from it. Fix the table, or disable the job.`,
+  )
 }

@@ -4,14 +4,14 @@ import { Cutoff, EPOCH_UNITS, MOST_OFFSET_MS, readTime, type EpochUnit } from '.
 import type { NumberRange } from './index-ranges.ts'
 import { START, type Walk } from './walk.ts'
 
-/** A table without an index is purged only where it is no larger; see inspect. */
+/** `inspect` refuses a larger table without an index. */
 const MOST_UNINDEXED_ROWS = 50_000
-/** Rows looked at where a row that stays should lie: enough to see past others that cannot be read. */
+/** Rows read where rows that stay should be: enough to get past unreadable ones. */
 const LOOK_ROWS = 1_000
 
 /**
- * Of the text that sorts behind the cutoff the first rows and the newest are looked at, and any number behind it. Where thousands of unreadable texts lie
- * before and behind the rows that stay, they are not seen.
+ * Looks at the first and the newest of the texts that sort after the cutoff, and at all numbers after it. Rows that stay are missed if they lie between
+ * thousands of unreadable texts on either side.
  */
 export function keptUntil(connection: Connection, walk: Walk, cutoff: Cutoff, until: Cutoff, most: number): number {
   const stays = ([value]: TimeRow): boolean => cutoff.judge(value) === 'kept' && until.judge(value) === 'expired'
@@ -22,7 +22,7 @@ export function keptUntil(connection: Connection, walk: Walk, cutoff: Cutoff, un
   const look = (rows: readonly TimeRow[]): void => {
     for (const row of rows) if (stays(row)) found.add(row[1])
   }
-  look(connection.timeRows(statements.newest, ['2000-', textBehind(until), LOOK_ROWS]))
+  look(connection.timeRows(statements.newest, ['2000-', textAfter(until), LOOK_ROWS]))
   for (let from = START; found.size < most;) {
     const chunk = kept.read(connection, from, LOOK_ROWS)
     if (chunk === undefined) break
@@ -38,7 +38,7 @@ export function keptUntil(connection: Connection, walk: Walk, cutoff: Cutoff, un
   return Math.min(rows, most)
 }
 
-/** Text is taken to be of the day that it reads. */
+/** A text counts for the day that it names, whatever its zone. */
 export function daysBetween(connection: Connection, walk: Walk, from: EpochMs, to: EpochMs, most: number): number {
   const days = new Set<EpochMs>()
   if (!walk.indexed) {
@@ -59,7 +59,7 @@ export function daysBetween(connection: Connection, walk: Walk, from: EpochMs, t
   return days.size
 }
 
-/** The day of the first row of a range of the index; of one with nothing that can be read at its beginning, the day at which it begins less one. */
+/** The day of the first row from `from` on. If no row at the beginning of the range can be read, the day before `from`, so that the search goes on. */
 type First = (connection: Connection, walk: Walk, from: EpochMs, to: EpochMs) => EpochMs | undefined
 
 const firstText: First = (connection, { statements }, from, to) => {
@@ -84,7 +84,7 @@ function numbersOf({ from, below, at }: EpochUnit, since: EpochMs, until: EpochM
 function dayOf([value]: TimeRow): EpochMs {
   const time = readTime(value)
   if (time === undefined) return NaN
-  // The reading, where it names a zone too: within a range of text a row's day is the one that it sorts by.
+  // The reading counts even if the text names a zone: the index sorts text by its reading.
   const reading = typeof value === 'string' ? Date.parse(`${value.slice(0, 10)}T00:00:00Z`) : time.instant
   return Math.floor(reading / DAY) * DAY
 }
@@ -93,12 +93,12 @@ function everyRow(connection: Connection, { expired }: Walk): readonly TimeRow[]
   return expired.read(connection, START, MOST_UNINDEXED_ROWS)?.rows ?? []
 }
 
-/** No text of a time before it sorts behind it. */
-function textBehind({ instant, reading }: Cutoff): string {
+/** A text that sorts after every text of a time before the cutoff. */
+function textAfter({ instant, reading }: Cutoff): string {
   return dayText(Math.max(instant, reading) + MOST_OFFSET_MS + DAY)
 }
 
-/** `2026-08-25`; beyond the years that are written with four digits, the last day of them. */
+/** `2026-08-25`; after the year 9999 the last day of that year. */
 function dayText(time: EpochMs): string {
   return new Date(Math.min(time, LAST_DAY)).toISOString().slice(0, 10)
 }

@@ -4,21 +4,21 @@ import type { Range } from './index-ranges.ts'
 import type { Layout } from './layout.ts'
 import { isSearch } from './walk-statements.ts'
 
-/** Deletes rows by their numbers. */
+/** Statements that delete rows by number. */
 export interface Removal {
-  /** The rows numbered in the JSON list `$1`. */
+  /** Deletes the rows numbered in the JSON list `$1`. */
   readonly listed: string
-  /** The row `$1`. */
+  /** Deletes the row `$1`. */
   readonly one: string
-  /** Bound behind that. */
+  /** Further values to bind, from `$2` on. */
   readonly bounds: readonly (string | number | bigint)[]
-  /** Whether `listed` looks each row up. */
+  /** Whether SQLite plans `listed` as a look-up of each row. */
   readonly listedIsSearch: boolean
 }
 
 /**
- * Each row was judged by its own time; the statement carries the bounds of the ranges where one can have expired besides, so that neither a damaged index
- * nor a mistake of ours takes a row that is clearly to be kept. A column behind a plus sign is compared as it is stored, and by no index.
+ * Each row was judged by its own time. The statements also carry the bounds of the ranges in which a row can have expired, so that neither a damaged index
+ * nor a bug of ours deletes a row that must clearly be kept. The plus sign makes SQLite compare the stored value and use no index.
  */
 export function removalOf(connection: Connection, { table, column, rowid }: Layout, expired: readonly Range[]): Removal {
   const bounds: (string | number | bigint)[] = []
@@ -36,5 +36,5 @@ export function removalOf(connection: Connection, { table, column, rowid }: Layo
   return { listed, one, bounds, listedIsSearch: isSearch(connection, listed) }
 }
 
-/** The least value of the kind that sorts next. */
+/** The lowest value of the next kind in SQLite's sort order. */
 const FOLLOWING = { number: "''", text: "x''" } as const

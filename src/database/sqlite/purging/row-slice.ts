@@ -14,7 +14,7 @@ import type { Position, Walk } from './walk.ts'
 
 /** Finds rows whose exported line would be too long. */
 export interface Lengths {
-  /** The ones among these that are too long. */
+  /** Those of these rows that are too long. */
   tooLong(rowids: readonly (number | bigint)[]): ReadonlySet<number | bigint>
 }
 
@@ -32,11 +32,11 @@ export interface SliceOptions {
   readonly version: string
   readonly cutoff: Cutoff
   readonly timeZone: string
-  /** Behind the last row that was looked at for it. */
+  /** After the last row that was read for it. */
   readonly end: Position
 }
 
-/** Rows by their numbers, chosen without a lock: before anything is done to one it is judged again, or known not to have changed. */
+/** Rows by number, chosen without a lock. Before a row is counted or deleted it is judged again, or known not to have changed. */
 export class RowSlice implements Slice {
   readonly end: Position
   protected readonly options: SliceOptions
@@ -65,7 +65,7 @@ export class RowSlice implements Slice {
     const together = entanglement.found ? rowids.map((rowid) => [rowid]) : [rowids]
     let affected = 0
     for (const some of together) affected += remove(some)
-    if (entanglement.found || affected < rowids.length) this.#mustBeGone()
+    if (entanglement.found || affected < rowids.length) this.#mustBeDeleted()
     return affected
   }
 
@@ -79,7 +79,7 @@ export class RowSlice implements Slice {
   /** Deletes rows that were judged under the write lock. If fewer were deleted, a trigger may have swallowed some: throws if one of `chosen` is still expired. */
   protected removeAll(judged: readonly (number | bigint)[], chosen: readonly (number | bigint)[]): number {
     const affected = this.#delete(judged)
-    if (affected < judged.length) this.#mustBeGone(chosen)
+    if (affected < judged.length) this.#mustBeDeleted(chosen)
     return affected
   }
 
@@ -91,7 +91,7 @@ export class RowSlice implements Slice {
     return rowids.reduce((sum: number, rowid) => sum + session.connection.run(one, [rowid, ...bounds]).changed, 0)
   }
 
-  /** Judged here and not by a function within the statement: that costs half as much again as the deleting. */
+  /** Judged here and not by a function inside the statement, which would add half the cost of the deletion. */
   #stillExpired(rowids = this.options.rowids): readonly TimeRow[] {
     const { session, walk, lengths, cutoff } = this.options
     const expired = session.connection
@@ -113,21 +113,21 @@ export class RowSlice implements Slice {
     return days.days
   }
 
-  /** Fewer may be gone than were chosen, if others were renewed or deleted since. But none that has expired may still be there. */
-  #mustBeGone(rowids = this.options.rowids): void {
+  /** Fewer rows may have been deleted than were chosen, if others were renewed or deleted since. But none that has expired may still be there. */
+  #mustBeDeleted(rowids = this.options.rowids): void {
     const left = this.#stillExpired(rowids).length
     if (left === 0) return
     throw new DatabaseError(
       'row-refused',
-      `${left} expired ${plural(left, 'row')} of ${this.options.table} are still there after a delete that reported no error: a trigger of that ` +
-        'table swallows it (RAISE(IGNORE)) or puts it back; change the trigger, or disable the job',
+      `${left} expired ${plural(left, 'row')} of ${this.options.table} remained after a DELETE without an error: a trigger on the table prevents the ` +
+        'deletion (RAISE(IGNORE)) or inserts the rows again. The batch was rolled back. Change the trigger, or disable the job.',
     )
   }
 }
 
-/** So that deleting comes to each page of the table once. */
+/** In this order each page of the table is visited only once. */
 function inTableOrder(rowids: readonly (number | bigint)[]): readonly (number | bigint)[] {
-  // Numbers sort many times faster; row numbers that are too large for one are rare.
+  // Numbers sort many times faster than bigints, and row numbers that need a bigint are rare.
   if (rowids.every((rowid) => typeof rowid === 'number')) return [...Float64Array.from(rowids).toSorted()]
   return rowids.toSorted((a, b) => (a < b ? -1 : 1))
 }

@@ -14,12 +14,12 @@ import { RowSlice, type Lengths, type SliceOptions } from './row-slice.ts'
 import { UnreadableRows } from './unreadable-rows.ts'
 import { START, walkOf, type Path, type Position, type Chunk, type Walk } from './walk.ts'
 
-/** Rows read before the event loop gets its turn. */
+/** Rows read before the event loop gets a turn. */
 const MOST_READ = 10_000
 /** If fewer rows than this have not expired, the census scans them too. */
 const SMALL_TABLE_ROWS = 100_000
 
-/** How the rows of a table are reached. */
+/** What is needed to read rows of the table. */
 export interface TableAccess<S extends RowSlice> {
   readonly walk: Walk
   readonly entanglement: Entanglement
@@ -32,7 +32,7 @@ export interface SliceKind<S extends RowSlice> {
   slice(options: SliceOptions): S
 }
 
-/** Where the rows lie, for whoever reads more of them than their time. */
+/** For code that reads more columns of the rows than their time. */
 export interface Table {
   readonly connection: Connection
   readonly layout: Layout
@@ -59,8 +59,8 @@ const PLAIN: SliceKind<RowSlice> = { lengths: undefined, slice: (options) => new
  * read again if `data_version` and the count of changes by triggers on this connection are what they were when the rows were chosen; otherwise, and
  * whenever their length matters, each is read and judged again first (`RowSlice`).
  *
- * Walks the index forwards through every range where an expired row can lie, and takes the rows that have expired. What it passes over
- * because it is no time is counted on the way, so that the census need not read these rows again.
+ * Walks the index forwards through every range that can hold an expired row, and takes the rows that have expired. Values that are not times are counted
+ * on the way, so that the census need not read them again.
  */
 export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements ExpiredRows {
   protected readonly session: SqliteSession
@@ -93,7 +93,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
       const taken = rowids.length
       from = this.#take(chunk, from, size, rowids)
       if (rowids.length === size) break
-      // Where few of the rows have expired, more are looked at together.
+      // If only few of the rows have expired, read more at once.
       const passedOver = chunk.rows.length - (rowids.length - taken)
       most = passedOver > 0 ? Math.min(2 * Math.max(most, 500), MOST_READ) : size - rowids.length
       if (passedOver > 0) await turn()
@@ -208,7 +208,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
       if (layout === undefined)
         throw new DatabaseError(
           'failed',
-          `${connection.file}: the table ${this.#column.table} is gone since the run began; what is deleted by then stays deleted. Run again once it is back`,
+          `${connection.file}: table ${this.#column.table} has disappeared since the run began. Rows deleted before that stay deleted. Restore the table, then run again.`,
         )
       const entanglement = new Entanglement(connection, this.#column, layout)
       return {

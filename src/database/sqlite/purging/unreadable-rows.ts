@@ -3,7 +3,7 @@ import type { StoredTime } from '../times.ts'
 const MOST_SHAPES = 3
 const LONGEST_SHAPE = 30
 
-/** Counts what is kept because it is not a time. */
+/** Counts values that are kept because they are not times. */
 export class UnreadableRows {
   undated = 0
   unreadable = 0

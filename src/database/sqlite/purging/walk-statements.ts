@@ -3,38 +3,38 @@ import { BUILT_IN } from '../names.ts'
 import type { Range } from './index-ranges.ts'
 import type { Layout } from './layout.ts'
 
-/** Every statement over a time column. With an index each is a search of it, without one a walk by row number. */
+/** Every statement on a time column. With an index each is a search of it; without one, rows are walked by number. */
 export interface Statements {
   /** Time and row number of the first rows of a range: from `$1`, below `$2`, at most `$3`. */
   first(range: Range): string
-  /** Of the rows behind `$1`, below `$2`, at most `$3`. */
-  behind(range: Range): string
-  /** Of the rows with the time `$1` behind the row `$2`, at most `$3`. */
-  ties(range: Range): string
-  /** Without an index: of the rows behind the row `$1`, at most `$2`. */
+  /** The same for rows after the time `$1`, below `$2`, at most `$3`. */
+  after(range: Range): string
+  /** The same for rows with the time `$1`, after the row `$2`, at most `$3`. */
+  sameTime(range: Range): string
+  /** The same without an index: the rows after the row `$1`, at most `$2`. */
   readonly walk: string
-  /** Time and row number of the rows numbered in the JSON list `$1`, as they are now. */
+  /** The current time and row number of the rows numbered in the JSON list `$1`. */
   readonly reread: string
   /** `undefined`: the column takes no NULL. */
   readonly undated: string | undefined
   /** The last row of a range: from `$1`, below `$2`. */
   last(range: Range): string
-  /** How many rows a range has, counted no further than `$3`. */
+  /** How many rows a range has, counted up to `$3`. */
   bounded(range: Range): string
-  /** How many rows the table has, counted no further than `$1`. */
+  /** How many rows the table has, counted up to `$1`. */
   readonly size: string
-  /** The newest `$3` of the text from `$1` and below `$2`. */
+  /** The newest `$3` rows with a text from `$1` to below `$2`. */
   readonly newest: string
   /** The bytes of the text in row `$1`. */
   readonly bytes: string
 }
 
 /**
- * No statistics, however old, can turn one of them into a scan: `INDEXED BY` fails if the index is gone, `CROSS JOIN` keeps the order. (The DELETE in
- * `removal.ts` can become one, and is then replaced.)
+ * Outdated statistics cannot turn any of these into a scan: `INDEXED BY` fails if the index no longer exists, and `CROSS JOIN` fixes the order. (The DELETE
+ * in `removal.ts` can become a scan, and is then replaced.)
  *
- * Rows come in index order, forwards in time: those of one time are in the order of their numbers, which in a descending index, walked
- * backwards, descends. Text is bound through a CAST, so that bytes that are no UTF-8 can be bound too.
+ * Rows come in index order, forwards in time. Rows with the same time are ordered by number, descending in a descending index, which is walked backwards.
+ * Text is bound through a CAST, so that bytes that are not UTF-8 can be bound too.
  */
 export function statementsFor({ table, column, rowid, nullable, index }: Layout): Statements {
   const indexed = index === undefined ? table : `${table} INDEXED BY ${index.name}`
@@ -49,8 +49,8 @@ export function statementsFor({ table, column, rowid, nullable, index }: Layout)
   }
   return {
     first: (range) => `${row} WHERE ${column} >= ${start(range)} AND ${below(range)} ${forwards} LIMIT $3`,
-    behind: (range) => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${below(range)} ${forwards} LIMIT $3`,
-    ties: (range) => `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2 ORDER BY ${rowid} ${order} LIMIT $3`,
+    after: (range) => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${below(range)} ${forwards} LIMIT $3`,
+    sameTime: (range) => `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2 ORDER BY ${rowid} ${order} LIMIT $3`,
     walk: `SELECT ${column}, ${rowid} FROM ${table} WHERE ${rowid} > $1 ORDER BY ${rowid} LIMIT $2`,
     reread: `SELECT row.${column}, row.${rowid} FROM ${BUILT_IN.each}($1) AS chosen CROSS JOIN ${table} AS row WHERE row.${rowid} = chosen.value`,
     undated: nullable ? `SELECT count(*) FROM ${indexed} WHERE ${column} IS NULL` : undefined,
@@ -62,7 +62,7 @@ export function statementsFor({ table, column, rowid, nullable, index }: Layout)
   }
 }
 
-/** Whether SQLite, as it stands, looks up each row that a statement names. */
+/** Whether SQLite currently plans this statement as a look-up of each named row. */
 export function isSearch(connection: Connection, sql: string): boolean {
   const parameters = new Set(sql.match(/\$\d+/g)).size
   const [first] = connection.run<{ detail: string }>(

@@ -6,7 +6,7 @@ import type { Layout } from './layout.ts'
 import { removalOf, type Removal } from './removal.ts'
 import { statementsFor, type Statements } from './walk-statements.ts'
 
-/** Behind a row of one of the walk's ranges, or, with `row` undefined, where the range begins. */
+/** After a row of one of the walk's ranges or, if `row` is undefined, at the beginning of the range. */
 export interface Position {
   readonly range: number
   readonly row: TimeRow | undefined
@@ -16,32 +16,32 @@ export const START: Position = { range: 0, row: undefined }
 
 export interface Chunk {
   readonly rows: readonly TimeRow[]
-  /** Behind the last of them. */
+  /** After the last of them. */
   readonly end: Position
 }
 
-/** The ways through a table by its time column, forwards only. */
+/** The paths through a table by its time column, all of them forwards. */
 export interface Walk {
   readonly statements: Statements
   readonly removal: Removal
-  /** Without an index the way to expired rows is through the whole table. */
+  /** Without an index, the path to expired rows leads through the whole table. */
   readonly indexed: boolean
   /** Whether the column can hold numbers. */
   readonly numbers: boolean
-  /** Where every expired row lies. */
+  /** Covers every expired row. */
   readonly expired: Path
-  /** Where nothing but what cannot be read should lie. */
+  /** Covers only values that cannot be times of 2000 to 2100. */
   readonly strange: Path
-  /** Where rows still to be kept lie. */
+  /** Covers text that must be kept. */
   readonly kept: Path
 }
 
 export interface Path {
-  /** At most `size` rows behind `from`, all of one range; `undefined`: the path has ended. */
+  /** At most `size` rows after `from`, all in one range; `undefined`: the path has ended. */
   read(connection: Connection, from: Position, size: number): Chunk | undefined
-  /** How many rows it has, counted no further than `most` in each range. */
+  /** How many rows it has, counted up to `most` in each range. */
   atMost(connection: Connection, most: number): number
-  /** The last row of one of its ranges; `undefined`: it is empty, or finding it would be a walk. */
+  /** The last row of one of its ranges; `undefined`: the range is empty, or only a scan would find it. */
   last(connection: Connection, range: number): TimeRow | undefined
 }
 
@@ -83,7 +83,7 @@ function pathThrough(statements: Statements, ranges: readonly Range[]): Path {
   }
 }
 
-/** For want of an index. */
+/** For a table without an index on the time. */
 function pathByNumber(statements: Statements): Path {
   return {
     read: (connection, from, size) =>
@@ -102,17 +102,17 @@ function boundsOf(range: Range): [from: string | number | bigint | null, below: 
   return range.kind === 'blob' ? [null, null] : [range.from, range.below ?? null]
 }
 
-/** First what is left of the rows with the last row's time, so that any number of rows of one time costs no more than others. */
-function inRange(connection: Connection, statements: Statements, range: Range, behind: TimeRow | undefined, size: number): TimeRow[] {
+/** Reads the remaining rows with the last row's time first, then later ones, so that many rows with the same time cost no more than others. */
+function inRange(connection: Connection, statements: Statements, range: Range, last: TimeRow | undefined, size: number): TimeRow[] {
   const [from, below] = boundsOf(range)
-  if (behind === undefined) return connection.timeRows(statements.first(range), [from, below, size])
-  const time = bindable(connection, statements, behind)
-  const rows = connection.timeRows(statements.ties(range), [time, behind[1], size])
+  if (last === undefined) return connection.timeRows(statements.first(range), [from, below, size])
+  const time = bindable(connection, statements, last)
+  const rows = connection.timeRows(statements.sameTime(range), [time, last[1], size])
   if (rows.length === size) return rows
-  return [...rows, ...connection.timeRows(statements.behind(range), [time, below, size - rows.length])]
+  return [...rows, ...connection.timeRows(statements.after(range), [time, below, size - rows.length])]
 }
 
-/** Bytes that are no UTF-8 come back as U+FFFD, which sorts elsewhere: such a text is bound as the bytes that it is. */
+/** The driver returns invalid UTF-8 as U+FFFD, which sorts differently: such a text is bound as its original bytes. */
 function bindable(connection: Connection, statements: Statements, [value, rowid]: TimeRow): StoredTime {
   if (typeof value !== 'string' || !value.includes('\u{FFFD}')) return value
   return connection.run<{ bytes: Uint8Array }>(statements.bytes, [rowid]).rows[0]?.bytes ?? value
