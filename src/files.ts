@@ -25,14 +25,14 @@ export function readGiven(path: string): Buffer {
 
 /** What a file says of its size is not asked: that of one in /proc is 0. */
 function readBounded(descriptor: number, path: string): Buffer {
-  const chunks: Buffer[] = []
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
+  const read: Buffer[] = []
   for (let length = 0; ;) {
-    const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
     const bytes = readSync(descriptor, chunk)
-    if (bytes === 0) return Buffer.concat(chunks)
+    if (bytes === 0) return Buffer.concat(read)
     length += bytes
     if (length > MOST_GIVEN_BYTES) throw new Error(`${path} has more than ${MOST_GIVEN_BYTES} bytes, the most that is read of it`)
-    chunks.push(chunk.subarray(0, bytes))
+    read.push(Buffer.from(chunk.subarray(0, bytes)))
   }
 }
 

@@ -4,11 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { command } from '../support/command.ts'
-
-/** Writes the address of every module that is loaded to standard error. */
-const SPY = `data:text/javascript,${encodeURIComponent(
-  "import { registerHooks } from 'node:module'; import { writeSync } from 'node:fs'; registerHooks({ load(url, context, next) { writeSync(2, `loads ${url}\\n`); return next(url, context) } })",
-)}`
+import { loadedBy, TELLING_LOADS } from '../support/loading.ts'
 
 /** Packages that a start can do without are a third of its time, and memory of the worker's for as long as it runs. */
 const AVOIDABLE = ['better-sqlite3', 'cronstrue', 'node-cron', 'pg', 'pino', 'pino-pretty', 'prom-client', 'yaml']
@@ -21,9 +17,9 @@ async function loaded(words: readonly string[], env: Readonly<Record<string, str
 async function spied(words: readonly string[], env: Readonly<Record<string, string>>): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'loading-'))
   try {
-    const { stderr } = await command(words, { cwd: folder, env: { NODE_OPTIONS: `--import=${SPY}`, ...env } })
+    const { stderr } = await command(words, { cwd: folder, env: { ...TELLING_LOADS, ...env } })
     assert.match(stderr, /^loads .*src\/main\.ts$/m)
-    return [...stderr.matchAll(/^loads (.*)$/gm)].map(([, address = '']) => address)
+    return loadedBy(stderr)
   } finally {
     await rm(folder, { recursive: true })
   }

@@ -6,6 +6,7 @@ import { accessSync, constants } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
 import { JOBS } from '../../src/catalogue.ts'
+import { loadedBy, TELLING_LOADS } from '../support/loading.ts'
 import { CHECKOUT, filesBelow, outOfReach, packagingEnvironment, run, type Done } from './checkout.ts'
 
 const PATH = (process.env['PATH'] ?? '').split(delimiter)
@@ -84,6 +85,15 @@ describe('the package', () => {
     const gateways = ['tools', 'audit_logs', 'mcp_servers', 'policy_decisions', 'api_keys', 'sessions']
     for (const name of [...gateways, 'recent_audit_activity', 'policy_violations', 'tool_usage_stats']) assert.ok(made.has(name), name)
     database.close()
+  })
+
+  test('loads few files of its own for a run, and none for the other engine', async () => {
+    const env = { ...(await bareEnvironment(folder, process.execPath)), ...TELLING_LOADS }
+    const { stderr } = succeeded(await run(process.execPath, [launcher(), '--run-now'], { cwd: consumer, env }))
+    const loaded = loadedBy(stderr).flatMap((address) => /\/dist\/(.*?)(?:-[\w-]{8})?\.js$/.exec(address)?.[1] ?? [])
+    assert.ok(loaded.includes('sqlite'), stderr)
+    assert.ok(!loaded.includes('postgres'), stderr)
+    assert.ok(loaded.length <= 10, loaded.join(' '))
   })
 
   test('says in one line what is wrong when it was packed without a build', async () => {
