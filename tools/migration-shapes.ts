@@ -6,11 +6,13 @@ import { opened } from '../test/migrations/support.ts'
 import { POSTGRES_MAJORS, startPostgres } from '../test/support/postgres-server.ts'
 
 const HEAD = `// Written by \`npm run docs:shapes\` from the files in migrations/: change those, and run it again.
-import type { Shape } from './adoption.ts'
+import { table, view, type Shape } from './adoption.ts'
 
 /** The tables and views that each migration makes, by its file's name without suffix: the same on either engine. */
 export const SHAPES: Readonly<Record<string, Shape | undefined>> = {
 `
+
+const WIDTH = 140
 
 /** The order in which they were made is that of the files, and of messages. */
 const IN_ORDER = `SELECT relname FROM pg_catalog.pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY oid`
@@ -29,7 +31,14 @@ try {
   await server.stop()
 }
 
+/** One after the other, in lines that are not too long. */
 function relationLines([name, { kind, columns }]: readonly [string, Relation]): string[] {
-  const families = [...columns].map(([column, { family }]) => `        ${column}: '${family ?? 'other'}',`)
-  return [`    ${name}: {`, `      kind: '${kind}',`, '      columns: {', ...families, '      },', '    },']
+  const lines = [`    ${name}: ${kind}(\``]
+  for (const [index, [column, { family }]] of [...columns].entries()) {
+    const last = lines.at(-1)!
+    const text = `${column} ${family ?? 'other'}${index + 1 === columns.size ? '`),' : ','}`
+    if (last.length + text.length < WIDTH) lines[lines.length - 1] = last.endsWith('`') ? last + text : `${last} ${text}`
+    else lines.push(`      ${text}`)
+  }
+  return lines
 }

@@ -8,6 +8,20 @@ export interface RelationShape {
   readonly columns: Readonly<Record<string, TypeFamily>>
 }
 
+/** From columns as `migration-shapes.ts` has them: `id whole, name text`. */
+export function table(columns: string): RelationShape {
+  return { kind: 'table', columns: columnsOf(columns) }
+}
+
+export function view(columns: string): RelationShape {
+  return { kind: 'view', columns: columnsOf(columns) }
+}
+
+function columnsOf(text: string): RelationShape['columns'] {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what writes the file writes families, and a test compares it with every engine
+  return Object.fromEntries(text.split(/,\s+/).map((column) => column.split(' '))) as RelationShape['columns']
+}
+
 /**
  * How the tables and views that are there differ from what a migration makes, one line a difference. What is missing is no difference: the
  * migration makes it. Neither is length, NULL, a default, the width of a number, an additional column that may stay empty.
@@ -26,9 +40,9 @@ export function shapeDifferences(existing: ReadonlyMap<string, Relation>, shape:
 
 /** History tables of other tools, for the message: the people who use such a tool decide about the schema. */
 export function otherHistories(existing: ReadonlyMap<string, Relation>): readonly string[] {
-  return [...existing.keys()].flatMap((table) => {
-    const tool = HISTORY_TABLES[table.toLowerCase()]
-    return tool === undefined ? [] : [`${table} (${tool})`]
+  return [...existing.keys()].flatMap((name) => {
+    const tool = HISTORY_TABLES[name.toLowerCase()]
+    return tool === undefined ? [] : [`${name} (${tool})`]
   })
 }
 
