@@ -34,7 +34,7 @@ export async function rowOf<Row extends Columns>(
 export function notKept(table: string, columns: readonly string[]): DatabaseError {
   return new DatabaseError(
     'failed',
-    `${table} does not hold what was just written to it (${columns.join(', ')}): a trigger or rule on that table dropped or changed the write. The ` +
+    `${table} does not hold what was just written to it (${columns.join(', ')}): a trigger or a rule on that table dropped or changed it. The ` +
       'transaction was rolled back. Drop that trigger or rule, then run again.',
   )
 }

@@ -3,10 +3,10 @@ import type { Transaction } from '../database/query.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
 import type { Dispose } from './purge.ts'
 
-/** Counts and changes nothing. */
+/** Only counts. */
 export const countSlice: Dispose = async (slice) => ({ affected: await slice.count(), locked: 0 })
 
-/** The same, and adds the rows of each UTC day to `days`. */
+/** Only counts, and adds the rows of each UTC day to `days`. */
 export function countSliceByDay(days: Map<EpochMs, number>): Dispose {
   return async (slice) => {
     let affected = 0
@@ -18,12 +18,12 @@ export function countSliceByDay(days: Map<EpochMs, number>): Dispose {
   }
 }
 
-/** Deletes each slice in one short transaction, which the bracket opens and ends. */
+/** Deletes each slice in one short transaction, which `bracket` begins and commits. */
 export function deleteSlice(bracket: (work: (tx: Transaction) => Promise<Tally>) => Promise<Tally>): Dispose {
   return (slice) => bracket((tx) => slice.remove(tx))
 }
 
-/** The same; `done` is told of each slice what it came to and how long that took, in milliseconds. */
+/** Calls `done` after each slice, with its tally and the time it took in milliseconds. */
 export function timed(dispose: Dispose, clock: Clock, done: (tally: Tally, durationMs: number) => void): Dispose {
   return async (slice) => {
     const startedMs = clock.monotonicMs()

@@ -1,13 +1,13 @@
 import type { Pacing, Pressure } from '../database/purging.ts'
 import { SECOND } from '../time/clock.ts'
 
-/** What the controller remembers from one batch to the next. Times are monotonic milliseconds. */
+/** State kept from one batch to the next. Times are monotonic milliseconds. */
 export interface Pace {
   /** How many rows the next batch should hold. */
   readonly rows: number
-  /** Until then the purge takes small holds and pauses; each sign of somebody else moves it on. */
+  /** Until then the purge holds locks briefly and pauses. Each sign of another client extends it. */
   readonly politeUntilMs: number
-  /** Batches in a row that failed at the smallest size. */
+  /** Consecutive failures at the smallest batch size. */
   readonly failures: number
 }
 
@@ -21,16 +21,16 @@ export interface Step {
   readonly pauseMs: number
 }
 
-/** After a sign of somebody else: a gateway that writes once a second is met politely all the time after its first write. */
+/** Counted from a sign of another client, so that a gateway that writes once a second is always treated politely after its first write. */
 const POLITE_MS = 2 * SECOND
-/** How much larger than the one before a batch may be: a quick one is no proof. Alone, one that is too long does no harm. */
+/** How much larger a batch may be than the one before it: one quick batch proves little. Larger steps are safe while nobody else is active. */
 const GROWTH = { alone: 3, polite: 1.15 }
 const SHRINK = 0.1
-/** This many failures in a row at the smallest size end the job. */
+/** This many consecutive failures at the smallest size end the run. */
 export const FAILURES_TO_GIVE_UP = 5
 const BACKOFF_MS = 100
 
-/** A run begins politely until it knows that it is alone. */
+/** A run begins politely, until it knows that nobody else is active. */
 export function firstPace(pacing: Pacing, pressure: Pressure, atMs: number): Pace {
   return { rows: pacing.firstRows, politeUntilMs: atMs + (pressure.others ? POLITE_MS : pacing.listenMs), failures: 0 }
 }
@@ -42,7 +42,7 @@ export function paceAfterBatch(pace: Pace, pacing: Pacing, batch: Batch, pressur
   const mood = batch.endedAtMs < politeUntilMs ? 'polite' : 'alone'
   const aim = pacing[mood]
   const wanted = batch.rows * clamp(aim.holdMs / Math.max(heldMs, 0.1), SHRINK, GROWTH[mood])
-  // A batch that was not full says little about how many rows fit into a hold.
+  // A batch that was not full says little about how many rows fit into the target time.
   const sized = batch.rows < pace.rows / 2 && wanted < pace.rows ? pace.rows : wanted
   const pauseMs = Math.max(aim.pauseMs, aim.pauseShare * heldMs)
   return {

@@ -7,17 +7,17 @@ import { paceAfterBatch, paceAfterFailure, firstPace, type Pace } from './pace.t
 /** Decides how many rows a batch takes and waits between batches. */
 export interface Pacer {
   readonly rows: number
-  /** Called after each batch, with its size; resolves when the next one may begin, at once if the run is to stop. */
+  /** Call after each batch, with its size. Resolves when the next one may begin, or at once if the run should stop. */
   pause(rows: number): Promise<void>
-  /** Called when a batch failed; resolves when it may be tried again, or rejects with the error when it should not. */
+  /** Call when a batch has failed. Resolves when it may be retried, or rejects with the error if it should not be. */
   retry(error: unknown): Promise<void>
 }
 
 /**
  * Why a purge waits.
  * - `polite`: between batches, while others are active
- * - `contended`: the same, after a lock of ours was in somebody's way
- * - `hold`: backpressure of the database (a label of a metric, so its name stays)
+ * - `contended`: the same, after one of our locks kept another client waiting
+ * - `hold`: backpressure of the database (the value of a metric's label, so it cannot be renamed)
  * - `retry`: after a batch that failed
  * - `reconnect`: for a lost connection
  */
@@ -29,11 +29,11 @@ export type Paused = (ms: number, reason: PauseReason) => void
 
 /** Errors that may pass by themselves. */
 const TRANSIENT: ReadonlySet<ErrorKind> = new Set(['busy', 'lost', 'unreachable'])
-/** Longest that backpressure (a WAL that cannot be checkpointed, a lagging replica) may delay a batch. */
+/** The longest that backpressure (a WAL that cannot be checkpointed, a lagging replica) may delay a batch. */
 const LONGEST_BACKPRESSURE_MS = 30 * SECOND
 const BACKPRESSURE_STEP_MS = 250
 
-/** Switches between short batches with pauses, while others are active, and long ones without, while we are alone, by `pressure()`. */
+/** Uses short batches with pauses while others are active, and long ones without pauses while nobody is, as `pressure()` shows. */
 export async function adaptivePacer(
   database: Purgeable & Session,
   clock: Clock,
@@ -41,13 +41,13 @@ export async function adaptivePacer(
   paused: Paused = () => {},
 ): Promise<Pacer> {
   const { pacing } = database
-  const told = async (reason: PauseReason, wait: Promise<void>): Promise<void> => {
+  const reported = async (reason: PauseReason, wait: Promise<void>): Promise<void> => {
     const startedMs = clock.monotonicMs()
     await wait
     paused(clock.monotonicMs() - startedMs, reason)
   }
   const sleep = (ms: number, reason: PauseReason): Promise<void> =>
-    ms > 0 ? told(reason, clock.sleep(ms, stopping)) : clock.sleep(0, stopping)
+    ms > 0 ? reported(reason, clock.sleep(ms, stopping)) : clock.sleep(0, stopping)
   let pace: Pace = firstPace(pacing, await database.pressure(), clock.monotonicMs())
   return {
     get rows() {
@@ -77,7 +77,7 @@ export async function adaptivePacer(
       if (step === undefined) throw error
       pace = step.pace
       await sleep(step.pauseMs, 'retry')
-      if (error.kind !== 'busy' && !stopping.aborted) await told('reconnect', database.reconnected(stopping))
+      if (error.kind !== 'busy' && !stopping.aborted) await reported('reconnect', database.reconnected(stopping))
     },
   }
 }

@@ -19,14 +19,14 @@ export interface Progress {
   readonly refusal: string | undefined
 }
 
-/** Beyond this many refused rows the cause is not a single row, and the run gives up. */
+/** With more refused rows than this the cause is not a single row, and the run gives up. */
 const MOST_REFUSED = 100
-/** Slices with locked rows that are retried at the end; the locked rows of any beyond wait for the next run. */
+/** How many slices with locked rows are retried at the end; locked rows of further slices wait for the next run. */
 const MOST_REVISITED = 1_000
 
 /**
- * The one loop: next slice, dispose, report, pause, until no slice is left or `stopping` aborts. If a row cannot be deleted, its slice is halved
- * until that row is alone, and it is skipped. Transient errors are retried as the pacer says: a deleting one takes a smaller slice. Slices with locked rows get one
+ * The one loop: next slice, dispose, report, pause, until no slice is left or `stopping` aborts. If a row cannot be deleted, its slice is halved until the
+ * row is alone, and then skipped. Transient errors are retried as the pacer decides, with a smaller slice when deleting. Slices with locked rows get one
  * more try at the end. Rejects when the pacer gives up or too many rows are refused; by then `report` has seen everything that was done.
  */
 export async function purge(rows: Slices, dispose: Dispose, pacer: Pacer, report: Report, stopping: AbortSignal): Promise<void> {
@@ -38,7 +38,7 @@ export async function purge(rows: Slices, dispose: Dispose, pacer: Pacer, report
   }
 
   let after: Slice | undefined
-  // Below the pacer's size while a refused row is being isolated; grows back by doubling.
+  // Smaller than the pacer's size while a refused row is being isolated; then grows back by doubling.
   let narrow = Infinity
   while (!stopping.aborted) {
     const size = Math.min(pacer.rows, narrow)
@@ -74,7 +74,7 @@ export async function purge(rows: Slices, dispose: Dispose, pacer: Pacer, report
     } catch (error) {
       if (error instanceof DatabaseError && error.kind === 'row-refused')
         update({ locked: progress.locked - locked, refused: progress.refused + locked, refusal: progress.refusal ?? messageOf(error) })
-      // After a transient error they stay counted as locked, for the next run.
+      // After a transient error these rows stay counted as locked and are left to the next run.
       else await pacer.retry(error)
     }
   }
@@ -87,7 +87,7 @@ function wider(narrow: number, rows: number): number {
 function tooManyRefused(progress: Progress, cause: unknown): MaintenanceError {
   return new MaintenanceError(
     'JOB_FAILED',
-    `more than ${MOST_REFUSED} rows could not be deleted, because a constraint or trigger refused, so the run stopped after ${progress.affected} rows. The first error: ${progress.refusal}`,
+    `A constraint or trigger prevented more than ${MOST_REFUSED} rows from being deleted. The run gave up after deleting ${progress.affected} rows. Fix the cause, then run again. The first error: ${progress.refusal}`,
     { cause },
   )
 }

@@ -5,12 +5,12 @@ import { LeaseLost, releaseLease, renewLease, TERM_MS, type Lease } from './leas
 export interface HeldLeaseOptions {
   readonly database: Session
   readonly clock: Clock
-  /** The table of leases, as it is written in SQL. */
+  /** The name of the table of leases, for use in SQL. */
   readonly leases: string
   readonly lease: Lease
 }
 
-/** A lease that stays alive from its making to `end`: what is done under it renews it in the same transaction. */
+/** Keeps a lease alive from construction until `end`. Work under the lease renews it in the same transaction. */
 export class HeldLease {
   readonly #options: HeldLeaseOptions
   readonly #over = new AbortController()
@@ -27,7 +27,7 @@ export class HeldLease {
     return this.#options.lease.job
   }
 
-  /** Rejects with `LeaseLost`, and then nothing of the work is kept. */
+  /** Rejects with `LeaseLost` if the lease is lost; then nothing of the work is kept. */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     const { database, leases, lease, clock } = this.#options
     return database.transaction(async (tx) => {
@@ -37,18 +37,18 @@ export class HeldLease {
     })
   }
 
-  /** It is no longer kept alive; to be given back by `release`. */
+  /** Stops keeping the lease alive. Call `release` afterwards. */
   async end(): Promise<void> {
     this.#over.abort()
     await this.#keptAlive
   }
 
-  /** One that was lost is left alone. */
+  /** Does nothing if the lease was lost. */
   release(tx: Transaction): Promise<void> {
     return releaseLease(tx, this.#options.leases, this.#options.lease)
   }
 
-  /** Batches renew the lease themselves; what else takes long (a pause, a count, a lock that is waited for) must not cost it. */
+  /** Batches renew the lease themselves. This keeps it alive during anything else that takes long: a pause, a count, a wait for a lock. */
   async #keepAlive(): Promise<void> {
     const { clock } = this.#options
     const everyMs = TERM_MS / 3
@@ -59,7 +59,7 @@ export class HeldLease {
       try {
         await this.transaction(() => Promise.resolve())
       } catch (error) {
-        // Whatever it is, the next batch meets it too and can say so; what is lost stays lost.
+        // The next batch runs into the same error and reports it. A lost lease stays lost.
         if (error instanceof LeaseLost) return
       }
     }

@@ -5,12 +5,12 @@ import { DAY, type Clock, type EpochMs } from '../time/clock.ts'
 import { SLOT_TOLERANCE_MS } from './recorded-run.ts'
 import { lastRunAt, RUNS } from './run-records.ts'
 
-/** Longer ago nobody asks about. */
+/** Older runs do not matter. */
 const MOST_AGO_MS = 400 * DAY
 
 /**
- * Up to when the slots of a job are done, on the host's clock: when its last run began or, without one, when the database was first migrated.
- * `undefined`: neither is on record. `at` is the database's clock, where it was just asked.
+ * The time up to which the slots of a job are done, on the host's clock: the start of its last run or, without one, the first migration of the database.
+ * `undefined`: neither is recorded. `at` is the database's clock, if the caller has just read it.
  */
 export async function doneUntil(database: Database, clock: Clock, job: string, at?: EpochMs): Promise<EpochMs | undefined> {
   const now = at ?? (await database.now())

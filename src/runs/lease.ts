@@ -4,35 +4,35 @@ import { boundedText } from '../database/stored-values.ts'
 import { MaintenanceError } from '../errors.ts'
 import { SECOND, type EpochMs } from '../time/clock.ts'
 
-/** What a lease is good for without being renewed: a holder that was killed is in nobody's way for longer. */
+/** How long a lease lasts without being renewed, and so how long a killed holder blocks the job. */
 export const TERM_MS = 15 * SECOND
 
-/** Clocks are corrected by small steps, which make no lease void. */
+/** Clocks may be corrected by a small step, which must not void a lease. */
 const STEP_MS = SECOND
 
-/** The right to run a job, for one at a time. `fence` is greater with each holder, so that an old holder is known for one. */
+/** The right to run a job, held by one worker at a time. `fence` increases with each holder, so that a former holder is recognised. */
 export interface Lease {
   readonly job: string
   readonly holder: string
   readonly fence: number
 }
 
-/** Somebody else has the job, or this process slept through the term. Nothing of the batch in hand is kept. */
+/** Another worker has the job, or this process was suspended for longer than the term. The current batch is rolled back. */
 export class LeaseLost extends MaintenanceError {
   override readonly name = 'LeaseLost'
 
   constructor({ job, holder }: Lease) {
     super(
       'JOB_FAILED',
-      `${holder} has lost the lease of ${job}: it was not renewed for ${TERM_MS / SECOND} s, or another worker has it. ` +
-        'The batch in hand was rolled back, those before it are done; the next run goes on',
+      `${holder} has lost the lease of ${job}: it was not renewed for ${TERM_MS / SECOND} s, or another worker has taken it. ` +
+        'The current batch was rolled back; earlier batches are committed. The next run continues.',
     )
   }
 }
 
 /**
- * `undefined`: another worker has it. An expiry further ahead than one term is void: nobody can have written it but under a clock that was
- * set back since. `again` takes it from the same holder too: for a claim whose answer was lost.
+ * `undefined`: another worker has it. An expiry more than one term ahead is void: it can only have been written under a clock that has been set back since.
+ * `again` also takes the lease from the same holder, for a claim whose answer was lost.
  */
 export async function claimLease(
   tx: Transaction,
@@ -47,7 +47,7 @@ export async function claimLease(
   )
   const [row] = rows
   if (row === undefined) {
-    // Nobody has it, and it was not to be had.
+    // Nobody holds it, yet the claim had no effect.
     if ((await holderOf(tx, table, job, tx.now)) === undefined) throw notKept(table, ['holder', 'fence'])
     return undefined
   }
@@ -56,8 +56,7 @@ export async function claimLease(
 }
 
 /**
- * First in every transaction that works under the lease: the row stays locked until COMMIT, so that nobody can take over in between. Rejects
- * with `LeaseLost`.
+ * Comes first in every transaction under the lease: the row stays locked until COMMIT, so that nobody can take over in between. Rejects with `LeaseLost`.
  */
 export async function renewLease(tx: Transaction, table: string, lease: Lease): Promise<void> {
   const { changed } = await tx.query(
@@ -67,12 +66,12 @@ export async function renewLease(tx: Transaction, table: string, lease: Lease): 
   if (changed !== 1) throw new LeaseLost(lease)
 }
 
-/** Gives it back; one that was lost is left alone. */
+/** Does nothing if the lease was lost. */
 export async function releaseLease(tx: Transaction, table: string, { job, holder, fence }: Lease): Promise<void> {
   await tx.query(`UPDATE ${table} SET expires_at = 0 WHERE job = $1 AND holder = $2 AND fence = $3`, [job, holder, fence])
 }
 
-/** The worker that holds the job's lease right now. */
+/** The worker that currently holds the job's lease. */
 export async function holderOf(query: Query, table: string, job: string, now: EpochMs): Promise<string | undefined> {
   const { rows } = await query.query<{ holder: string }>(
     `SELECT ${boundedText('holder')} AS holder FROM ${table} WHERE job = $1 AND expires_at > $2 AND expires_at <= $3`,

@@ -6,11 +6,11 @@ import { boundedText, orNothing, storedNumber, storedText, storedTime } from '..
 import type { EpochMs } from '../time/clock.ts'
 import { FUTURE_MS, RUNS } from './run-records.ts'
 
-/** A run as it is on record. */
+/** A recorded run. */
 export interface PastRun {
   readonly id: number
   readonly job: string
-  /** `undefined`: it has not ended, or its worker was killed and no other has run the job since. */
+  /** `undefined`: it has not ended, or its worker was killed and no worker has run the job since. */
   readonly outcome: string | undefined
   readonly trigger: string
   /** `host:process` */
@@ -33,25 +33,25 @@ export interface PastRun {
   readonly error: string | undefined
 }
 
-/** Where runs are on record, as it is written in SQL. */
+/** The names of the tables that record runs, for use in SQL. */
 export interface RunTables {
   readonly runs: string
-  /** What runs archived; `undefined`: there is no such table. */
+  /** Records what runs archived; `undefined`: there is no such table. */
   readonly archived: string | undefined
-  /** What runs removed from the archive; `undefined`: there is no such table. */
+  /** Records what runs removed from the archive; `undefined`: there is no such table. */
   readonly removed: string | undefined
 }
 
 export const RUN_TABLES = [RUNS, ARCHIVED, REMOVED] as const
 
-/** From which of them are there. `undefined`: no run is on record here. */
+/** Takes the tables that exist. `undefined`: this database records no runs. */
 export function runTables(database: Pick<Session, 'named'>, found: ReadonlySet<string>): RunTables | undefined {
   const named = (table: string): string | undefined => (found.has(table) ? database.named(table) : undefined)
   const runs = named(RUNS)
   return runs === undefined ? undefined : { runs, archived: named(ARCHIVED), removed: named(REMOVED) }
 }
 
-/** Runs that began at `since` or later, oldest first; of every job where `jobs` is empty. */
+/** Runs that began at `since` or later, oldest first; runs of all jobs if `jobs` is empty. */
 export async function runsSince(query: Query, tables: RunTables, since: EpochMs, jobs: readonly string[]): Promise<readonly PastRun[]> {
   const ofJobs = jobs.length === 0 ? '' : `AND r.job IN (${jobs.map((_, at) => `$${at + 2}`).join(', ')})`
   const { rows } = await query.query<StoredRun>(`${selected(tables)} WHERE r.started_at >= $1 ${ofJobs} ORDER BY r.started_at, r.id`, [
@@ -61,7 +61,7 @@ export async function runsSince(query: Query, tables: RunTables, since: EpochMs,
   return rows.map(pastRun)
 }
 
-/** The last run of a job that ended, however it did; none of the future, which a clock that was set back leaves. */
+/** The last run of a job that has ended, with any outcome. Ignores runs in the future, which a clock that was set back leaves behind. */
 export async function lastEnded(query: Query, tables: RunTables, job: string, now: EpochMs): Promise<PastRun | undefined> {
   const { rows } = await query.query<StoredRun>(
     `${selected(tables)} WHERE r.job = $1 AND r.outcome IS NOT NULL AND r.started_at <= $2 ORDER BY r.started_at DESC, r.id DESC LIMIT 1`,
@@ -70,7 +70,7 @@ export async function lastEnded(query: Query, tables: RunTables, job: string, no
   return rows[0] === undefined ? undefined : pastRun(rows[0])
 }
 
-/** The last runs of a job that began, whether or not they have ended: newest first, and none of the future. */
+/** The last runs of a job, ended or not, newest first. Ignores runs in the future. */
 export async function lastRuns(query: Query, tables: RunTables, job: string, now: EpochMs, most: number): Promise<readonly PastRun[]> {
   const { rows } = await query.query<StoredRun>(
     `${selected(tables)} WHERE r.job = $1 AND r.started_at <= $2 ORDER BY r.started_at DESC, r.id DESC LIMIT $3`,
@@ -79,7 +79,7 @@ export async function lastRuns(query: Query, tables: RunTables, job: string, now
   return rows.map(pastRun)
 }
 
-/** When the last run of a job that succeeded came to its end; none of the future. */
+/** When the last successful run of a job ended. Ignores runs in the future. */
 export async function lastSuccessAt(query: Query, table: string, job: string, now: EpochMs): Promise<EpochMs | undefined> {
   const { rows } = await query.query<{ finished_at: number | null }>(
     `SELECT finished_at FROM ${table} WHERE job = $1 AND ${boundedText('outcome')} = 'succeeded' AND started_at <= $2 ORDER BY started_at DESC, id DESC LIMIT 1`,
@@ -88,7 +88,7 @@ export async function lastSuccessAt(query: Query, table: string, job: string, no
   return orNothing(storedTime, rows[0]?.finished_at, `${RUNS}.finished_at`)
 }
 
-/** When the run that a worker has open began. */
+/** When the open run of a worker began. */
 export async function openSince(query: Query, table: string, job: string, worker: string): Promise<EpochMs | undefined> {
   const { rows } = await query.query<{ started_at: number }>(
     `SELECT started_at FROM ${table} WHERE job = $1 AND outcome IS NULL AND worker = $2 ORDER BY started_at DESC LIMIT 1`,

@@ -33,18 +33,18 @@ export interface Account {
   tooLarge: number
   /** Rows by day; only of a dry run that counts by day. */
   readonly days: Map<EpochMs, number> | undefined
-  /** Asks what the run added to the archive; set once the archive is open. */
+  /** Reads what the run added to the archive; set once the archive is open. */
   archived: (() => Promise<ArchivedByRun>) | undefined
 }
 
-/** The work of one purge: look at the table, judge whether it is safe, walk the rows, count what stays. Rejects with what went wrong. */
+/** The work of one purge: inspect the table, check that deleting is safe, walk the rows, count those that stay. */
 export async function purgeWork(context: RunContext, request: RunRequest, run: Run, account: Account): Promise<Ending> {
   const { database, clock, listener } = context
   const { job, retentionMs, dryRun, stopping } = request
   const warn = (message: string): void => listener.jobWarning(job.name, message)
   const cutoff = cutoffOf(retentionMs, run.now)
   account.cutoff = cutoff
-  // Batches are retried by the pacer; what comes before and after them only reads, and is retried here.
+  // The pacer retries batches. What comes before and after them only reads, and is retried here.
   const retried = <T>(work: () => Promise<T>): Promise<T> => withRetry({ database, clock, stopping }, work)
   const inspection = await retried(() => database.inspect(job))
   if (inspection.kind === 'absent') return { outcome: 'skipped', reason: inspection.reason }
@@ -89,7 +89,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   return refused === undefined ? { outcome: 'succeeded' } : { outcome: 'failed', error: refused }
 }
 
-/** Rejects with a safety stop. A dry run only warns of it. */
+/** Rejects with a safety stop; a dry run only warns of it. */
 async function checkSafetyOrWarn(
   context: RunContext,
   request: RunRequest,
@@ -135,6 +135,6 @@ function refusedRows(job: Job, progress: Progress): MaintenanceError | undefined
   if (progress.refused === 0) return undefined
   return new MaintenanceError(
     'JOB_FAILED',
-    `${counted(progress.refused, 'expired row')} of ${job.table} could not be deleted: a constraint or trigger refused. Fix the cause, and the next run deletes them. The first error: ${progress.refusal}`,
+    `A constraint or trigger prevented ${counted(progress.refused, 'expired row')} of ${job.table} from being deleted. Fix the cause, and the next run deletes them. The first error: ${progress.refusal}`,
   )
 }

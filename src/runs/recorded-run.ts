@@ -39,7 +39,7 @@ export interface ClaimRequest {
 
 export type Claim =
   | { readonly kind: 'run'; readonly run: Run }
-  /** Why not, in a sentence. */
+  /** Why not, as a clause. */
   | { readonly kind: 'skipped'; readonly reason: string }
 
 type Claimed = Extract<Claim, { kind: 'skipped' }> | ({ readonly kind: 'opened' } & Opened)
@@ -70,7 +70,7 @@ export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<
         const done = request.slot === undefined ? undefined : await doneSlot(tx, tables.runs, request.job, request.slot - clockSkewMs)
         if (done !== undefined) {
           await releaseLease(tx, tables.leases, lease)
-          return { kind: 'skipped', reason: `a run that began at ${formatTime(done)} has done this slot` }
+          return { kind: 'skipped', reason: `this slot was already done by the run that began at ${formatTime(done)}` }
         }
         const id = await openRun(tx, tables.runs, { ...request, ...options })
         return { kind: 'opened', lease, id, now: tx.now, clockSkewMs }
@@ -92,7 +92,7 @@ async function heldByAnother(tx: Transaction, leases: string, job: string, now: 
 }
 
 function runningElsewhere(holder: string): string {
-  return `${holder} is running it`
+  return `already running on ${holder}`
 }
 
 function doneSlot(tx: Transaction, runs: string, job: string, slot: EpochMs): Promise<EpochMs | undefined> {

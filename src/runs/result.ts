@@ -6,34 +6,33 @@ import type { EpochMs } from '../time/clock.ts'
 export type Trigger = 'run-now' | 'schedule' | 'catch-up'
 
 /**
- * `interrupted`: told to stop before it was done. `skipped`: there was nothing it could work on, or another worker is at it. `stopped`: a
- * safety stop.
+ * `interrupted`: asked to stop before it was done. `skipped`: its table does not exist, or another worker runs or has run it. `stopped`: a safety stop.
  */
 export const OUTCOMES = ['succeeded', 'failed', 'skipped', 'interrupted', 'stopped'] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
-/** What one run came to; every count is of this run. */
+/** The result of one run; every count is of this run alone. */
 export interface RunResult {
   readonly job: string
   readonly trigger: Trigger
   readonly dryRun: boolean
   readonly outcome: Outcome
-  /** Why it was skipped, in a sentence. */
+  /** Why it was skipped, as a clause. */
   readonly reason: string | undefined
   readonly error: unknown
-  /** Whether the database has it on record: what it has not, only this process knows. */
+  /** Whether the database has recorded it; otherwise only this process knows of it. */
   readonly recorded: boolean
   readonly exitCode: ExitCode
   readonly deleted: number
-  /** With a dry run: how many rows a run at that moment would have deleted. */
+  /** For a dry run: how many rows a real run would have deleted. */
   readonly expired: number | undefined
-  /** With a dry run that counts by day: these rows by the beginning of their UTC day. */
+  /** For a dry run that counts by day: these rows by the beginning of their UTC day. */
   readonly expiredByDay: ReadonlyMap<EpochMs, number> | undefined
   readonly batches: number
   readonly undated: number
   readonly unreadable: number
   readonly locked: number
-  /** Whose lines are longer than the archive takes. */
+  /** Rows that were kept because their lines are longer than the archive allows. */
   readonly tooLarge: number
   /** `undefined` when the run ended before it had one. */
   readonly cutoff: EpochMs | undefined
@@ -42,7 +41,7 @@ export interface RunResult {
   readonly durationMs: number
 }
 
-/** Of a run that did nothing. */
+/** The counts of a run that did nothing. */
 export const NOTHING_DONE = {
   error: undefined,
   recorded: false,
@@ -61,15 +60,15 @@ export const NOTHING_DONE = {
 } as const satisfies Partial<RunResult>
 
 export interface ArchivedByRun extends Growth {
-  /** What left the archive, its time having come. */
+  /** Files that were removed from the archive because their retention had passed. */
   readonly removed: Growth
-  /** After it; see `lagOf`. */
+  /** The lag after the run; see `lagOf`. */
   readonly lagMs: number | undefined
-  /** The last one of the whole archive, by `archive verify`. */
+  /** The verdict of the last `archive verify` of the whole archive. */
   readonly verification: Verdict | undefined
 }
 
-/** Of a run that a person should look at; `outcome` may be another version's. */
+/** Whether a person should look at the run. `outcome` may come from a different version of the worker. */
 export function isBad(outcome: string): boolean {
   return outcome === 'failed' || outcome === 'stopped'
 }

@@ -7,26 +7,26 @@ import type { Trigger } from './result.ts'
 
 export interface RunRequest {
   readonly job: Job
-  /** As the settings have it; `undefined`: the job has none. */
+  /** From the settings; `undefined`: the job has none. */
   readonly retentionMs: number | undefined
   readonly trigger: Trigger
-  /** The point in the schedule that the run is for, on the host's clock; of several workers one does it. */
+  /** The point in the schedule that the run is for, on the host's clock. Only one of several workers runs it. */
   readonly slot: EpochMs | undefined
   readonly dryRun: boolean
-  /** Whether a dry run counts the rows of each day by themselves. */
+  /** Whether a dry run counts rows by day. */
   readonly byDay?: boolean
   readonly accepted: Accepted
   readonly stopping: AbortSignal
 }
 
-/** What a run has to tell before it ends. Told while it waits: a listener is quick and does not throw. */
+/** Events of a run before it ends. The run waits for each call: a listener must be quick and must not throw. */
 export interface RunListener {
-  /** The run has its lease; what it comes to is told by its result. */
+  /** The run has its lease. */
   jobStarted(job: string, start: JobStart): void
   jobWarning(job: string, message: string): void
-  /** A batch is committed; in a dry run: counted. */
+  /** A batch was committed or, in a dry run, counted. */
   jobBatch(job: string, batch: JobBatch): void
-  /** After a wait. */
+  /** A wait is over. */
   jobPaused(job: string, ms: number, reason: PauseReason): void
 }
 
@@ -37,9 +37,9 @@ export interface JobStart {
 
 export interface JobBatch {
   readonly affected: number
-  /** By the run so far. */
+  /** Rows affected by the run so far. */
   readonly total: number
-  /** From before BEGIN, waiting for the lock included, to the answer to COMMIT. */
+  /** From before BEGIN to the answer to COMMIT, including waits for locks. */
   readonly durationMs: number
 }
 
@@ -51,9 +51,9 @@ export interface RunContext {
   /** `host:process` */
   readonly worker: string
   readonly version: string
-  /** Whether the tables are there that runs are recorded and leases are taken in. */
+  /** Whether the tables of runs and leases exist. */
   readonly recorded: boolean
-  /** Where rows go before they are deleted; `undefined`: nowhere. */
+  /** Where rows are written before they are deleted; `undefined`: they are not archived. */
   readonly archive?: ArchiveTarget | undefined
 }
 

@@ -11,7 +11,7 @@ import { unrecordedRun, type Run } from './run.ts'
 import { withRetry } from './with-retry.ts'
 
 /**
- * Runs one job: takes the lease and inserts the run's row, purges, then closes the row and releases the lease. Never rejects: a failure is a
+ * Runs one job: takes the lease and inserts the run's row, purges, then closes the row and releases the lease. Never rejects: a failure is returned as a
  * result.
  */
 export async function runJob(context: RunContext, request: RunRequest): Promise<RunResult> {
@@ -54,7 +54,7 @@ export async function runJob(context: RunContext, request: RunRequest): Promise<
   }
 }
 
-/** A dry run, and a run on a database without the maintenance tables, takes no lease and writes no record. */
+/** Dry runs, and runs on a database without the maintenance tables, take no lease and write no record. */
 async function beginRun(context: RunContext, request: RunRequest): Promise<Claim> {
   const { database, clock, recorded } = context
   const { job, trigger, slot, stopping, dryRun } = request
@@ -100,7 +100,7 @@ function resultOf(
 }
 
 function endingOf(error: unknown, { stopping }: RunRequest): Ending {
-  // Losing the connection during shutdown is an interruption, not a failure.
+  // Losing the connection during shutdown counts as an interruption, not a failure.
   if (stopping.aborted && isLoss(error)) return { outcome: 'interrupted' }
   return { outcome: isSafetyStop(error) ? 'stopped' : 'failed', error }
 }

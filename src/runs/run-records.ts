@@ -6,11 +6,11 @@ import type { Gap } from '../purge/safety.ts'
 import { DAY, MINUTE, type EpochMs } from '../time/clock.ts'
 import type { Outcome, Trigger } from './result.ts'
 
-/** One row a run of a job; made by migration 002. */
+/** One row per run of a job. Created by migration 002. */
 export const RUNS = 'maintenance_runs'
 export const LEASES = 'maintenance_leases'
 
-/** How far a clock may be ahead of the one that stamped a run before that run is taken for one of the future, which a clock that was set back leaves. */
+/** A run stamped further ahead of the clock than this counts as in the future, as a clock that was set back leaves it behind. */
 export const FUTURE_MS = MINUTE
 
 export interface OpenedRun {
@@ -31,8 +31,8 @@ export interface FinishedRun {
 }
 
 /**
- * Returns the run's number. A claim may have waited for the run before to let go of the lease: then it began when that ended, not when its
- * transaction did. An end far in the future was written under a clock that was set back since.
+ * Returns the run's number. If the claim had to wait for the previous run to release the lease, the run began when that one ended, not when its own
+ * transaction began. An end far in the future is ignored: it was written under a clock that has been set back since.
  */
 export async function openRun(tx: Transaction, table: string, { job, trigger, worker, version }: OpenedRun): Promise<number> {
   const { rows } = await tx.query<{ id: number }>(
@@ -47,7 +47,7 @@ export async function openRun(tx: Transaction, table: string, { job, trigger, wo
   return row.id
 }
 
-/** Called by the holder of the lease: a run of the job that is still open has lost its worker. */
+/** Called by the holder of the lease, so any run of the job that is still open has lost its worker. */
 export async function closeDeadRuns(tx: Transaction, table: string, job: string, worker: string): Promise<void> {
   await tx.query(
     `UPDATE ${table} SET outcome = 'interrupted', finished_at = $1, error = 'worker ' || ${boundedText('worker')} || ' went away during the run; closed by ' || $2
@@ -58,12 +58,12 @@ export async function closeDeadRuns(tx: Transaction, table: string, job: string,
   if (rows.length > 0) throw notKept(table, ['outcome'])
 }
 
-/** A run that was opened by a claim whose answer was lost never began. */
+/** Deletes a run that was opened by a claim whose answer was lost: it never began. */
 export async function forgetOwnRun(tx: Transaction, table: string, job: string, worker: string): Promise<void> {
   await tx.query(`DELETE FROM ${table} WHERE job = $1 AND worker = $2 AND outcome IS NULL`, [job, worker])
 }
 
-/** When the newest run of the job began that did some work, or is doing it; from `since` on. */
+/** When the newest run of the job since `since` began that has done or is doing any work. */
 export async function lastRunAt(query: Query, table: string, job: string, since: EpochMs, now: EpochMs): Promise<EpochMs | undefined> {
   const { rows } = await query.query<{ started_at: number }>(
     `SELECT started_at FROM ${table} WHERE job = $1 AND started_at >= $2 AND started_at <= $3
@@ -73,17 +73,17 @@ export async function lastRunAt(query: Query, table: string, job: string, since:
   return rows[0]?.started_at
 }
 
-/** What a run is measured by: the last run of its job that was allowed to delete, and what lies between. */
+/** What a run is compared with: the last run of its job that was allowed to delete, and the gaps since then. */
 export interface Precedent {
   readonly retentionMs: number
-  /** From it to this run, each pair of runs that began so far apart. Runs of the future, which a clock that was set back leaves, are none. */
+  /** Pairs of consecutive runs, from that one to this run, that began far apart. Ignores runs in the future, which a clock that was set back leaves behind. */
   readonly gaps: readonly Gap[]
 }
 
 /**
- * `undefined`: no run of the job was ever allowed to delete. By the order in which runs were opened, not by their times, which a wrong clock may have given. A run
- * that was stopped since is one end of a gap: what is written after it does not fill that gap.
- * The time before comes from max, which is built in for exactly this type; of lag, which takes any type, somebody could make one that fits better.
+ * `undefined`: no run of the job was ever allowed to delete. Uses the order in which runs were opened, not their times, which a wrong clock may have set. A
+ * run that was stopped since then also ends a gap: rows written after it do not fill that gap.
+ * Uses the window function max, which is built in for exactly this type. For lag, which takes any type, someone could define a function that fits better.
  */
 export async function precedentOf(query: Query, table: string, job: string, now: EpochMs, apartMs: number): Promise<Precedent | undefined> {
   const { rows } = await query.query<{ id: number; retention: number }>(
@@ -104,10 +104,10 @@ export async function precedentOf(query: Query, table: string, job: string, now:
   return { retentionMs: storedNumber(last.retention, `${RUNS}.retention`), gaps }
 }
 
-/** So many suspect gaps behind each other, and one of them tells enough. */
+/** More gaps need not be checked. */
 const MOST_GAPS = 20
 
-/** From here on the run may delete. */
+/** From here on the run is allowed to delete. */
 export async function acceptRun(
   tx: Transaction,
   table: string,
@@ -119,7 +119,7 @@ export async function acceptRun(
   await readBack(tx, table, { id }, { cutoff, retention: retentionMs ?? null })
 }
 
-/** In the transaction of the batch, so that the counts are true whatever happens after it. */
+/** Runs in the transaction of the batch, so that the counts are right whatever happens afterwards. */
 export async function addToRun(tx: Transaction, table: string, id: number, { affected }: Tally): Promise<void> {
   const before = await rowOf<StoredCounts>(tx, table, { id }, ['rows_deleted', 'batches'])
   if (before === undefined) throw notKept(table, ['id'])
@@ -139,7 +139,7 @@ export interface RunCounts {
   readonly batches: number
 }
 
-/** A run that was closed by another worker keeps the time at which that was done. */
+/** A run that another worker has closed keeps the time of that. */
 export async function finishRun(tx: Transaction, table: string, id: number, finished: FinishedRun): Promise<RunCounts | undefined> {
   const { outcome, cutoff, undated, unreadable, locked, error } = finished
   const { rows } = await tx.query<{ rows_deleted: number; batches: number }>(
@@ -153,12 +153,12 @@ export async function finishRun(tx: Transaction, table: string, id: number, fini
   return { deleted: row.rows_deleted, batches: row.batches }
 }
 
-/** What is on record of a run is kept this long. */
+/** How long runs stay recorded. */
 export const HISTORY_MS = 400 * DAY
-/** A day adds some three hundred; a backlog takes several nights. */
+/** About three hundred are added per day, so a backlog may take several nights. */
 const MOST_OLD_RUNS = 5_000
 
-/** Deletes the oldest of the runs that began before. */
+/** Deletes the oldest runs that began before this time. */
 export async function deleteOldRuns(tx: Transaction, runs: string, before: EpochMs): Promise<void> {
   const oldest = `SELECT id FROM ${runs} WHERE started_at < $1 ORDER BY started_at, id LIMIT ${MOST_OLD_RUNS}`
   await tx.query(`DELETE FROM ${runs} WHERE id IN (${oldest}) AND started_at < $1`, [before])

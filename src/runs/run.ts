@@ -6,27 +6,27 @@ import type { FinishedRun, Precedent, RunCounts } from './run-records.ts'
 /** Opens a transaction, does the work in it, and commits. */
 export type Bracket = (work: (tx: Transaction) => Promise<Tally>) => Promise<Tally>
 
-/** One run of a job, as its work sees it: a place in time, and a bracket around everything that deletes. */
+/** One run of a job as its work sees it: an instant, and a transaction bracket for everything that deletes. */
 export interface Run {
-  /** Of its row in the history; `undefined`: it has none. */
+  /** The number of its row in the history; `undefined`: it has none. */
   readonly id: number | undefined
-  /** The database's clock when the run began: the only present it knows. */
+  /** The database's clock when the run began. The run uses no other time. */
   readonly now: EpochMs
-  /** By how much the host's clock is ahead of the database's. */
+  /** How far the host's clock is ahead of the database's. */
   readonly clockSkewMs: number
-  /** Around a batch of the job's own rows. */
+  /** Brackets a batch of the job's own rows. */
   readonly batch: Bracket
-  /** Around anything else that is done under the lease, and not told of. */
+  /** Brackets any other work under the lease, without counting it. */
   readonly underLease: <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
-  /** What the runs of this job before it say; `undefined`: none is on record that was allowed to delete. */
+  /** The earlier runs to compare with; `undefined`: no run that was allowed to delete is recorded. */
   precedent(): Promise<Precedent | undefined>
-  /** Before anything is deleted. */
+  /** Call before anything is deleted. */
   accept(cutoff: EpochMs, retentionMs: number | undefined): void
-  /** What is on record of it in the end; `undefined`: nothing is. */
+  /** Returns the recorded counts; `undefined`: the run is not recorded. */
   finish(finished: FinishedRun): Promise<RunCounts | undefined>
 }
 
-/** A run that leaves no trace: one that changes nothing, or where there are no tables to record it in. */
+/** A run that is not recorded: a dry run, or one on a database without the tables for it. */
 export async function unrecordedRun(
   database: Session,
   clock: Clock,

@@ -31,16 +31,16 @@ export interface SafetyOptions {
   readonly job: Job
   /** The rows of the run. */
   readonly expired: ExpiredRows
-  /** As the run would go by it; `undefined`: the job has none. */
+  /** The retention of this run; `undefined`: the job has none. */
   readonly retentionMs: number | undefined
   readonly accepted: Accepted
-  /** Of the job's archive, how many files a run would remove; `undefined`: it has none. */
+  /** How many files of the job's archive this run would remove; `undefined`: it has no archive. */
   readonly forecast: () => Promise<{ readonly files: number; readonly expired: number } | undefined>
   readonly warn: (message: string) => void
   readonly stopping: AbortSignal
 }
 
-/** Before anything is deleted. Rejects with `SAFETY_STOP`, every reason a line. */
+/** Call before anything is deleted. Rejects with `SAFETY_STOP`, one line per reason. */
 export async function checkSafety(options: SafetyOptions): Promise<void> {
   const { run, accepted, retentionMs, warn } = options
   const clocks = judgeClocks(run.clockSkewMs)
@@ -66,7 +66,7 @@ async function shrinking(options: SafetyOptions, retentionMs: number, precedent:
   return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, rows })]
 }
 
-/** A week and more without a run, hardly a row of that time, and much would go: somebody set the clock. */
+/** More than a week without a run, hardly any rows from that time, and much to delete: probably the clock was set. */
 async function jumping(options: SafetyOptions, { gaps }: Precedent): Promise<string[]> {
   const { job, database } = options
   const jump = await firstJump(options, gaps.map(suspectGap))
@@ -96,7 +96,7 @@ async function emptying(options: SafetyOptions): Promise<string[]> {
   return (await expireMoreThan(options, MOST_ROWS_EMPTIED)) ? [emptyingMessage(job.name, job.table)] : []
 }
 
-/** Beyond this an exact count would take long, and the estimate is good: a table of this size is analyzed. */
+/** For more rows an exact count would take long, and the estimate is good, because a table of this size is analyzed regularly. */
 const EXACT_ROWS = 5_000_000
 
 async function rowsOf(database: Database, table: string): Promise<number> {
@@ -106,7 +106,7 @@ async function rowsOf(database: Database, table: string): Promise<number> {
   return rows[0]?.n ?? 0
 }
 
-/** Counts no further than it must. */
+/** Stops counting as soon as the answer is known. */
 async function expireMoreThan({ database, clock, expired: rows, stopping }: SafetyOptions, most: number): Promise<boolean> {
   const enough = new AbortController()
   const signal = AbortSignal.any([stopping, enough.signal])

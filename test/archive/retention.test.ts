@@ -59,7 +59,7 @@ for (const engine of BOTH_ENGINES) {
       assert.deepEqual(stopped.archived?.removed, { rows: 0, bytes: 0, files: 0 })
       assert.match(
         String(stopped.error),
-        /the archive of audit_logs is to be kept for 91d, and 365d was accepted before: 3\d of 3\d files would go.*--run-now --job purge-audit-logs --accept-shorter-archive-retention/,
+        /The archive of audit_logs is to be kept for 91d, but the last accepted retention is 365d: 3\d of 3\d files would be removed.*--run-now --job purge-audit-logs --accept-shorter-archive-retention/,
       )
     }
     assert.equal(await onRecord(outside), YEAR)
@@ -67,7 +67,7 @@ for (const engine of BOTH_ENGINES) {
     const told: Told = { warnings: [] }
     const dry = await keeping(fixture, folder.path, 91, { dryRun: true }, { told })
     assert.equal(dry.outcome, 'succeeded')
-    assert.match(told.warnings.join('\n'), /a run would be stopped: the archive of audit_logs.*--accept-shorter-archive-retention/)
+    assert.match(told.warnings.join('\n'), /a run would be stopped: The archive of audit_logs.*--accept-shorter-archive-retention/)
 
     const accepted = await keeping(fixture, folder.path, 91, { accepted: SHORTER })
     assert.equal(accepted.outcome, 'succeeded')
@@ -123,7 +123,7 @@ for (const engine of BOTH_ENGINES) {
     await outside.sql('DELETE FROM maintenance_archive_retention')
     const stopped = await keeping(fixture, folder.path, 110)
     assert.equal(stopped.outcome, 'stopped')
-    assert.match(String(stopped.error), /nothing is on record of how long it was kept before: 1\d of 30 files would go/)
+    assert.match(String(stopped.error), /no earlier retention is recorded: 1\d of 30 files would be removed/)
     assert.equal(await onRecord(outside), undefined)
     const steady = await keeping(fixture, folder.path, 122)
     assert.deepEqual([steady.outcome, steady.archived?.removed.files], ['succeeded', 2])
@@ -224,7 +224,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([stopped.outcome, stopped.exitCode, stopped.deleted], ['stopped', 5, 0])
     assert.match(
       String(stopped.error),
-      /hardly any day between: .*more than a tenth of the 30 files of the archive of audit_logs would go\. Nothing was deleted.*--accept-clock/,
+      /hardly any day between: .*more than a tenth of the 30 files of the archive of audit_logs would be deleted\. Nothing was deleted.*--accept-clock/,
     )
     assert.deepEqual([await files(folder.path), await count(outside, 'audit_logs')], [30, 105])
     const accepted = await keeping(moved, folder.path, 128, { accepted: new Set<Acceptance>(['clock', 'empty-table']) }, moved.options)

@@ -143,7 +143,7 @@ for (const engine of BOTH_ENGINES) {
       const json = await command(['--run-now'], { env })
       const lines = json.stdout.trimEnd().split('\n')
       assert.equal(json.lines.length, lines.length, json.stdout)
-      assert.match(json.stdout, /could not be deleted/)
+      assert.match(json.stdout, /from being deleted/)
     })
   })
 }

@@ -91,7 +91,7 @@ test('a row that refuses is singled out and set aside, and every other row goes'
 test('more than a hundred rows that refuse end the run, with the first reason', async () => {
   const rows = numbered(1_000)
   const { dispose } = removal(rows, () => rethrow(failure('row-refused', 'trigger says no')))
-  await assert.rejects(outcome(rows, dispose, steady(10)), /more than 100 rows could not be deleted.*trigger says no/)
+  await assert.rejects(outcome(rows, dispose, steady(10)), /prevented more than 100 rows from being deleted.*trigger says no/)
 })
 
 test('locked rows are tried once more at the end, and only those still held are counted', async () => {

@@ -78,7 +78,7 @@ for (const engine of ENGINES) {
     })
     assert.equal((await run(holding)).outcome, 'succeeded')
     assert.equal(skipped?.outcome, 'skipped')
-    assert.equal(skipped.reason, 'host-a:1 is running it')
+    assert.equal(skipped.reason, 'already running on host-a:1')
     assert.equal(skipped.exitCode, 0)
     assert.equal((await stored(fixture.outside)).length, 1)
   })
@@ -92,7 +92,7 @@ for (const engine of ENGINES) {
     await fixture.outside.sql("UPDATE maintenance_leases SET holder = 'gone:1', expires_at = $1", [Date.now() + HOUR])
     assert.equal((await run(fixture.database)).outcome, 'succeeded')
     await fixture.outside.sql("UPDATE maintenance_leases SET holder = 'gone:1', expires_at = $1", [Date.now() + TERM_MS - 1_000])
-    assert.equal((await run(fixture.database)).reason, 'gone:1 is running it')
+    assert.equal((await run(fixture.database)).reason, 'already running on gone:1')
   })
 
   test(`${engine.name}: a killed holder's lease is free again within the term, and its run is closed as interrupted`, async () => {
@@ -140,7 +140,7 @@ for (const engine of ENGINES) {
     assert.equal((await run(fixture.database, { trigger: 'schedule', slot })).outcome, 'succeeded')
     const again = await run(fixture.database, { trigger: 'schedule', slot }, { worker: 'host-b:2' })
     assert.equal(again.outcome, 'skipped')
-    assert.match(String(again.reason), /has done this slot/)
+    assert.match(String(again.reason), /this slot was already done/)
     assert.equal((await run(fixture.database, { trigger: 'catch-up', slot })).outcome, 'skipped')
     assert.equal((await run(fixture.database, { trigger: 'schedule', slot: Date.now() + 60_000 })).outcome, 'succeeded')
     assert.equal((await run(fixture.database)).outcome, 'succeeded')
