@@ -13,11 +13,11 @@ import type { Store } from './store/store.ts'
 export const RETENTIONS = 'maintenance_archive_retention'
 export const REMOVED = 'maintenance_archive_removed'
 
-/** How long files are kept, as it was last settled: a longer retention is taken as it comes, a shorter one only from a person. */
+/** How long archived files are kept, as last accepted. A longer retention is accepted automatically, a shorter one only by a person. */
 export interface AcceptedRetention {
   /** `undefined`: for ever. */
   readonly keptMs: number | undefined
-  /** Files of earlier rows may have gone by a retention that was accepted before. */
+  /** The archive should be complete from here on: files of earlier rows may have been removed under an earlier retention. */
   readonly completeFrom: EpochMs
 }
 
@@ -28,21 +28,22 @@ export interface Expiry {
   /** The newest link of its chain. */
   readonly head: Link | null
   readonly now: EpochMs
-  /** As it is configured; `undefined`: for ever. */
+  /** As configured; `undefined`: for ever. */
   readonly keptMs: number | undefined
-  /** `undefined`: none is on record. */
+  /** `undefined`: nothing is recorded yet. */
   readonly accepted: AcceptedRetention | undefined
-  /** A person wants the shorter one. */
+  /** A person has accepted a shorter retention for this run. */
   readonly shorter: boolean
 }
 
 export type Verdict =
-  /** What has expired may go, once `accept` is on record; `undefined`: it is already. */
+  /** Expired files may be removed, after `accept` is recorded; `undefined`: the record is right already. */
   { readonly kind: 'remove'; readonly accept: AcceptedRetention | undefined } | { readonly kind: 'stop'; readonly message: string }
 
 /**
- * Whether what has expired may go. By a shorter retention than the accepted one a tenth of the archive may, all in all: what went by it before counts
- * too, so that neither a second worker's settings nor many small steps take more. Such a retention does not become the accepted one by itself.
+ * Decides whether expired files may be removed. A retention shorter than the accepted one may remove at most a tenth of the archive in
+ * total: files that were removed under it before count too, so that neither another worker's settings nor many small reductions remove
+ * more. Such a retention is not accepted automatically.
  */
 export async function judgeExpiry(expiry: Expiry): Promise<Verdict> {
   const { store, head, now, keptMs, accepted, table, job, shorter } = expiry
@@ -61,7 +62,7 @@ export async function judgeExpiry(expiry: Expiry): Promise<Verdict> {
   if (shorter || oldest === undefined || before === undefined || oldest >= before) return { kind: 'remove', accept }
 
   const { there, gone } = await holdingsOf(store, head)
-  // Without a record nobody knows by what the files went that are gone.
+  // Without a record we cannot know which retention removed the files that are gone, so none of them counts.
   const from = believed === undefined ? oldest : formatDay(completeSince(believed, now))
   const ofDays = (files: readonly Dated[], until = '~'): number => files.filter(({ day }) => day >= from && day < until).length
   const going = ofDays(there, before)
@@ -71,25 +72,28 @@ export async function judgeExpiry(expiry: Expiry): Promise<Verdict> {
   return { kind: 'stop', message: archiveShrinkingMessage({ job, table, keptMs, accepted, going, files }) }
 }
 
-/** Of an archive that holds nothing yet, and where a person has shortened it. */
+/** For an archive that is still empty, and when a person shortens the retention. */
 export function startOf(keptMs: number | undefined, now: EpochMs): AcceptedRetention {
   return { keptMs, completeFrom: keptMs === undefined ? 0 : Math.max(0, now - keptMs) }
 }
 
-/** Of an archive that is older than the record: nobody knows what went before its oldest file. */
+/**
+ * For an archive that is older than its record: what was removed before its oldest file is unknown, so it is complete from that file on.
+ */
 function firstOf(oldest: string | undefined, keptMs: number | undefined, now: EpochMs): AcceptedRetention {
   return { keptMs, completeFrom: Math.max(startOf(keptMs, now).completeFrom, oldest === undefined ? now : Date.parse(oldest)) }
 }
 
 /**
- * A clock that was ahead when the record was made may have written a time to come into it, and then nothing that goes would count: an archive is
- * complete from its oldest file on at the latest. Put on record before that file goes, or the next step would count from the one behind it.
+ * If the clock was ahead when the record was written, `completeFrom` may lie in the future, and then no removed file would count. An
+ * archive is complete from its oldest file on at the latest. The corrected value must be recorded before that file is removed; otherwise
+ * the next step would count from the file after it.
  */
 function believable({ keptMs, completeFrom }: AcceptedRetention, oldest: string | undefined, now: EpochMs): AcceptedRetention {
   return { keptMs, completeFrom: Math.min(completeFrom, now, oldest === undefined ? now : Math.max(0, Date.parse(oldest))) }
 }
 
-/** From here on every file should be there. */
+/** From here on no file should be missing. */
 function completeSince({ keptMs, completeFrom }: AcceptedRetention, now: EpochMs): EpochMs {
   return keptMs === undefined ? completeFrom : Math.max(completeFrom, now - keptMs)
 }
@@ -98,7 +102,7 @@ export function isShorter(a: number | undefined, b: number | undefined): boolean
   return (a ?? Infinity) < (b ?? Infinity)
 }
 
-/** What is on record of one table's archive and of what left it. */
+/** The recorded retention of one table's archive, and the counts of what was removed from it. */
 export class RetentionRecord {
   readonly #retentions: string
   readonly #removed: RunCounts
@@ -135,7 +139,7 @@ export class RetentionRecord {
     await readBack(tx, this.#retentions, { source: this.#source }, accepted)
   }
 
-  /** In the transaction from which on the files will go, whatever happens to the worker. */
+  /** Call this in the transaction after which the files will be removed, even if the worker dies. */
   noteRemoved(tx: Transaction, run: number, removed: Growth): Promise<void> {
     return this.#removed.add(tx, run, removed)
   }
@@ -144,7 +148,7 @@ export class RetentionRecord {
     return this.#removed.of(query, run)
   }
 
-  /** Of runs that are no longer on record. */
+  /** Deletes the counts of runs that are no longer recorded. */
   forgetRuns(tx: Transaction, runs: string): Promise<void> {
     return this.#removed.forget(tx, runs)
   }

@@ -14,9 +14,9 @@ export interface ArchiveSummary extends Growth {
   readonly head: Link | null
   /** The latest time of an archived row. */
   readonly newestAt: EpochMs | undefined
-  /** The last time that `archive verify` read all of it; of a part nothing is noted. */
+  /** The last time that `archive verify` read the whole archive; a partial verification is not recorded. */
   readonly verification: Verdict | undefined
-  /** Files that a run works on, or left when it was cut off: not counted above until their rows are deleted. */
+  /** Files that a run is working on or left when it was interrupted. The totals above include them only once their rows are deleted. */
   readonly pendingFiles: number
 }
 
@@ -26,8 +26,8 @@ export interface Verdict {
 }
 
 /**
- * How long the oldest row has waited that has expired and is still in the database alone, exact to the day; 0: none has. Rows of pending files count
- * as waiting. `undefined`: it could not be told in time.
+ * How long the oldest expired row that is only in the database has been waiting, to the day; 0: there is none. Rows of pending files count
+ * as waiting. `undefined`: the estimate did not finish in time.
  */
 export function lagOf({ rows, oldest }: Estimate, cutoff: EpochMs): number | undefined {
   if (rows === 0) return 0
@@ -47,7 +47,7 @@ const NOTHING: ArchiveSummary = { ...NO_GROWTH, head: null, newestAt: undefined,
 
 const TEXTS = ['head', 'head_file', 'step'] as const
 
-/** Of the rows of `source`; `table` is the one that archives are on record in, as it is written in SQL. */
+/** `source`: the archived table. `table`: the table that records archives, as it is written in SQL. */
 export async function readSummary(query: Query, table: string, source: string): Promise<ArchiveSummary> {
   const { rows: found } = await query.query<SummaryRow>(
     `SELECT ${archiveTexts(TEXTS)}, newest_at, verified_at, ${boundedText('verified')} AS verified, "rows", bytes, files FROM ${table} WHERE source = $1`,

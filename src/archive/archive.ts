@@ -21,14 +21,14 @@ import { mustBeInPlace } from './write/published.ts'
  *   draft         being written in the spool, ignored by readers (`Draft`, `DayFiles`)
  *     │           its part is complete and on the disk; the database notes its files as the pending step, under the lease (`ArchiveRecord.begin`)
  *   pending       being published to the store, or published, while its rows are deleted (`Step`, `Part`)
- *     │           the last row of the part is deleted; in that transaction it joins the chain (`ArchiveRecord.close`)
+ *     │           the transaction that deletes the last row of the part adds it to the chain (`ArchiveRecord.close`)
  *   in the chain  the next link and the database vouch for it (`Manifest`)
- *     │           its day ended longer ago than the archive is kept (`expireFiles`)
+ *     │           its whole day is past the archive's retention (`expireFiles`)
  *   removed       its manifest stays, and a removal in the chain names it
  *
- * A crash leaves pending files to the next run (`settle`). If no row of them is deleted, they are discarded; if all are, they join the chain; if some
- * are, the files are rewritten with only the deleted rows, and the rewritten files become the pending ones (`Archive.replace`). No row depends on the
- * spool: it may be lost with the machine at any time.
+ * A crash leaves pending files to the next run (`settle`). If none of their rows is deleted, they are discarded; if all are, they join the
+ * chain; if some are, the files are rewritten with only the deleted rows, and the rewritten files become the pending ones (`Archive.replace`). No row
+ * depends on the spool: it may be lost with the machine at any time.
  */
 
 /** If the engine runs in another process, a small first part lets deleting start earlier. */
@@ -57,11 +57,11 @@ export interface ArchiveOptions {
 }
 
 export interface Replacement {
-  /** The highest number that was ever given to a file, those of the step included. */
+  /** The highest file number allocated so far, including those of the step. */
   readonly position: number
   /** See `ArchiveState.removed`. */
   readonly removed: string
-  /** More to note in the same transaction. */
+  /** Further changes for the same transaction. */
   readonly also?: (tx: Transaction) => Promise<void>
 }
 
@@ -97,8 +97,8 @@ export class Archive {
   }
 
   /**
-   * Makes complete drafts the pending step in the place of `before`, whose files they replace or remove. They are noted by name and published first: from
-   * the moment at which they alone vouch for deleted rows they lie in the store, and the spool may be lost.
+   * Replaces the pending step `before` by complete drafts that replace or remove its files. The drafts are recorded by name and published
+   * first: as soon as they alone vouch for deleted rows they are in the store, so the spool may be lost.
    */
   async replace(before: ArchiveState, step: Step, { position, removed, also }: Replacement): Promise<void> {
     const { database, underLease } = this.options
@@ -203,7 +203,7 @@ export class Archive {
     }
   }
 
-  /** Rejects where the lease is lost. */
+  /** Rejects if the lease is lost. */
   confirmLease(): Promise<void> {
     return this.options.underLease(() => Promise.resolve())
   }

@@ -9,8 +9,8 @@ import type { ArchiveState } from './state.ts'
 import { positionOf, type ArchivePath } from './store/path.ts'
 
 /**
- * Before anything is deleted: the folder is the one that holds what the database says was archived. The newest link is read, with its file;
- * `archive verify` reads all of them. What a run that crashed left pending is brought to its end.
+ * Before anything is deleted, checks that the folder is the one the database knows, by its newest link and the file of that link (`archive
+ * verify` reads them all). Then settles what an interrupted run left pending.
  */
 export async function openArchive(archive: Archive): Promise<void> {
   const { store, record, options } = archive
@@ -20,9 +20,9 @@ export async function openArchive(archive: Archive): Promise<void> {
   await store.make()
   await settle(archive)
   if (state.step !== undefined) await mustKnow(archive, await record.load(options.database))
-  // Not before: a removal that was cut off may have taken it.
+  // Not before settling: an interrupted removal may have taken this file.
   if (newest?.kind === 'rows' && (await isStillNewest(archive, newest))) await mustHoldRows(archive, newest.file)
-  // Of this moment the lease is certain: nobody else writes here.
+  // At this moment the lease is certainly held, so nobody else is writing to the spool.
   await options.underLease(() => Promise.resolve())
   await archive.spool.clean('')
 }
@@ -41,7 +41,7 @@ async function isStillNewest({ record, options }: Archive, { manifest }: Manifes
 }
 
 async function mustHoldRows({ store }: Archive, file: RowsFile): Promise<void> {
-  // When its time has come, a removal is the newest link.
+  // If this file had expired, a removal would be the newest link.
   if (!(await store.exists(file.path)))
     throw damaged(`${store.absolute(file.path)} is missing, and the database says that it is the newest`)
   const problem = await problemOf(store, file)
@@ -49,11 +49,11 @@ async function mustHoldRows({ store }: Archive, file: RowsFile): Promise<void> {
 }
 
 /**
- * Files beyond what the database knows were written for another database, or for this one before it was restored from a backup; where they lie beyond the
- * head, somebody has set that back. No chain is begun, or gone on with, beside them.
+ * Rejects if there are files with numbers that the database has not reached. They were written for another database, or for this one before
+ * it was restored from a backup, or somebody has set the head back. No chain is started or continued beside them.
  */
 async function mustKnow({ store, source }: Archive, { position, head, step }: ArchiveState): Promise<void> {
-  // What is pending is beyond the head, and looked at when it is settled.
+  // Pending files are newer than the head; `settle` checks them.
   const known = step !== undefined ? position : head === null ? 0 : positionOf(head.manifest)
   let unknown = 0
   let first: ArchivePath | undefined
@@ -65,8 +65,8 @@ async function mustKnow({ store, source }: Archive, { position, head, step }: Ar
   if (first === undefined) return
   throw new MaintenanceError(
     'ARCHIVE_DAMAGED',
-    `the archive: ${unknown} files in ${store.root} are of runs that this database knows nothing of, ${first} first. Nothing was deleted. Where this database was ` +
-      'restored from a backup, or its server is a replica that was promoted late, `archive reconcile --dry-run` says what becomes of them and ' +
-      `\`archive reconcile\` does it, deleting no file. Where another database archives its ${source.table} there, give this one an ARCHIVE_DIRECTORY of its own`,
+    `the archive: ${unknown} files in ${store.root} are of runs that this database knows nothing of, ${first} first. Nothing was deleted. If this database was ` +
+      'restored from a backup, or its server is a replica that was promoted late, run `archive reconcile --dry-run` to see what would become of them, ' +
+      `then \`archive reconcile\`, which deletes no file. If another database archives its ${source.table} there, give this one its own ARCHIVE_DIRECTORY`,
   )
 }

@@ -1,13 +1,13 @@
 /**
- * Does all of them, `most` at a time: waiting for the disk for each in turn takes many times longer. Rejects with the first error, once nothing is
- * at work any more.
+ * Runs `work` on all items, `most` at a time: waiting for the disk for one item after another takes many times longer. Rejects with the
+ * first error, after everything that was started has ended.
  */
 export async function concurrently<T>(most: number, items: Iterable<T>, work: (item: T) => Promise<unknown>): Promise<void> {
   const left = each(items)
   const failures: unknown[] = []
   const one = async (): Promise<void> => {
     try {
-      // Left by an error, it is at its end for all.
+      // An error closes the shared generator, so no other worker takes a further item.
       for (const item of left) await work(item)
     } catch (error) {
       failures.push(error)

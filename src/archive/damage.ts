@@ -1,20 +1,21 @@
 import { MaintenanceError } from '../errors.ts'
 
-export const SHARED = 'Where two databases share this folder, give each an ARCHIVE_DIRECTORY of its own'
+export const SHARED = 'If two databases share this folder, give each its own ARCHIVE_DIRECTORY'
 
-/** The folder is not the one that the database knows, or something was done to it. A person has to look; nothing is deleted meanwhile. */
+/** The folder is not the one that the database knows, or its files were changed. A person has to look; until then nothing is deleted. */
 export function damaged(problem: string, cause?: unknown): MaintenanceError {
   return new MaintenanceError(
     'ARCHIVE_DAMAGED',
-    `the archive: ${problem}. Nothing was deleted. See that ARCHIVE_DIRECTORY is the folder, and the volume, that the runs before wrote to, and ` +
-      'restore what is missing from its backup; `archive verify` names each file that is wrong',
+    `the archive: ${problem}. Nothing was deleted. Check that ARCHIVE_DIRECTORY is the folder, on the volume, that earlier runs wrote to, and ` +
+      'restore missing files from a backup. `archive verify` names every file that is wrong',
     { cause },
   )
 }
 
-const ADVICE = 'Rows that are not in the archive were not deleted. See that ARCHIVE_DIRECTORY is there, writable by this user, and has room'
+const ADVICE =
+  'Rows that are not in the archive were not deleted. Check that ARCHIVE_DIRECTORY exists, is writable by this user and has free space'
 
-/** Something could not be done to its files. */
+/** An operation on the archive's files failed. */
 export function archiveFailed(problem: string, cause?: unknown): MaintenanceError {
   return new MaintenanceError('ARCHIVE_FAILED', `the archive: ${problem}. ${ADVICE}`, { cause })
 }

@@ -5,16 +5,16 @@ const WORDS = DIGEST_BYTES / 4
 const FIRST_ROOM = 1_024
 
 /**
- * Where the row with a digest was put. Digests are kept side by side in one array, each in a chain by its first word: as keys of a Map, as
- * strings, they would be the larger part of what a part of the archive takes, in time and in memory.
+ * Maps digests of rows to their places. The digests are kept in one array, in hash chains by their first 16 bits: as string keys of a Map
+ * they would take most of the time and memory that a part of the archive needs.
  */
 export class Digests {
   #count = 0
   #words = new Int32Array(FIRST_ROOM * WORDS)
   #places = new Float64Array(FIRST_ROOM)
-  /** Of each, the one before it in its chain; -1: there is none. */
+  /** For each row: the row before it in its chain, or -1. */
   #before = new Int32Array(FIRST_ROOM)
-  /** The last of each chain. */
+  /** For each chain: its last row, or -1. */
   #last = new Int32Array(2 ** 16).fill(-1)
 
   add(digests: DataView, offset: number, place: number): void {
@@ -27,7 +27,10 @@ export class Digests {
     this.#last[chain] = row
   }
 
-  /** The place of a row with this digest that fits. Rows that are equal in everything have one digest; that takes a table without a key. */
+  /**
+   * The place of a row with this digest that `fits` accepts. Several rows share a digest only if they are equal in every column, which
+   * takes a table without a key.
+   */
   find(digests: DataView, offset: number, fits: (place: number) => boolean): number | undefined {
     for (let row = this.#last[chainOf(digests, offset)]!; row !== -1; row = this.#before[row]!) {
       if (this.#equals(row, digests, offset) && fits(this.#places[row]!)) return this.#places[row]

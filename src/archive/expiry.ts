@@ -13,8 +13,8 @@ import type { Store } from './store/store.ts'
 import { MANIFEST_SUFFIX, pathOf, rowsOf } from './store/path.ts'
 
 /**
- * Removes the files of days that ended longer ago than the archive is kept, whole days only. That becomes a link of the chain: it names the
- * manifests of what went, which stay, so that what is missing lawfully is told from what is missing.
+ * Removes the files of whole days that are past the archive's retention. The removal is a link of the chain and names the manifests of the
+ * removed files, which stay, so that an intended removal can be told from a loss.
  */
 export async function expireFiles(archive: Archive, retention: RetentionRecord, keptMs: number): Promise<void> {
   const { store, spool, record, source, options } = archive
@@ -42,7 +42,7 @@ export async function expireFiles(archive: Archive, retention: RetentionRecord, 
       removed,
     }
     const text = manifestText(manifest)
-    // A try before this one may have written it.
+    // An interrupted attempt may have left this file in the spool.
     await spool.clean(`${run}-`)
     await spool.write(manifest.manifest, text)
     await spool.sync()
@@ -68,7 +68,7 @@ interface Expired {
   readonly file: RowsFile
 }
 
-/** The oldest first. */
+/** Oldest first. */
 async function expiredLinks(store: Store, head: Link | null, before: string): Promise<readonly Expired[]> {
   const { links } = await readChain(store, await store.list(), head)
   const gone = removedBy(links)
@@ -79,7 +79,7 @@ async function expiredLinks(store: Store, head: Link | null, before: string): Pr
     if (expired.length === MOST_LINKS) break
     if (file === undefined || file.day >= before || gone.has(manifest) || !(await store.exists(file.path))) continue
     const problem = await alterationOf(store, file)
-    if (problem !== undefined) throw damaged(`${store.absolute(problem)}; its time had come, and it was not removed`)
+    if (problem !== undefined) throw damaged(`${store.absolute(problem)}; it has expired, but was not removed`)
     expired.push({ link: { manifest, sha256: sum }, file })
   }
   return expired

@@ -2,53 +2,53 @@ import { createHash } from 'node:crypto'
 import type { StoredColumn } from '../database/exporting.ts'
 import type { ArchivePath } from './store/path.ts'
 
-/** Of the files and the manifests; a reader refuses a higher one. */
+/** The version of files and manifests; a reader refuses any other. */
 export const FORMAT = 1
 
 /**
- * The longest line of a file: what archiving, verifying and restoring carry in a container of 256 MB, whatever is in it. A row whose line would be longer
- * stays where it is; a longer line is not read.
+ * The longest line of a file: what archiving, verifying and restoring can handle in a container of 256 MB, whatever its content. A row with
+ * a longer line stays in the database; a longer line in a file is not read.
  */
 export const LONGEST_ROW_BYTES = 20 * 2 ** 20
 
 export const LONGEST_ROW = `${LONGEST_ROW_BYTES / 2 ** 20} MiB`
 
-/** Of a manifest: that of a table of 1,600 columns with names as long as can be has a quarter of it, one that names a thousand others a sixth. */
+/** The largest manifest. With 1,600 columns of the longest names a manifest takes a quarter of this, with a thousand links a sixth. */
 export const MOST_MANIFEST_BYTES = 2 ** 20
 
-/** What one manifest removes, takes in or sets aside; no table has more columns. */
+/** The most links that one manifest removes, joins or sets aside, and the most columns: no table can have more. */
 export const MOST_LINKS = 500
 export const MOST_COLUMNS = 2_000
 
-/** Characters of the texts of a manifest. Longer ones are not written, and not read. */
+/** The longest texts of a manifest, in characters. Longer ones are neither written nor read. */
 export const LONGEST = {
-  /** A version, and a word of ours. */
+  /** A version, or a name of our own. */
   word: 256,
   time: 64,
-  /** A file's name, where it is one. */
+  /** May be the name of a file. */
   database: 1_024,
-  /** A column's name or type: a server's have a third of it, and SQLite's are any text. */
+  /** A column's name or type: PostgreSQL allows a third of this, SQLite any length. */
   column: 1_024,
-  /** What begins so is told from others by people; the row has all of it. */
+  /** Longer ids are cut: the beginning is enough for people to find the row, which has all of it. */
   id: 200,
 } as const
 
 /**
- * What stands beside each file of rows, and is a link of the chain: it holds the SHA-256 of the manifest before it, so that a file that is
- * taken away, or changed with its manifest, is missed by the next one, and the newest by the database.
+ * The JSON file beside each file of rows, and a link of the chain: it holds the SHA-256 of the manifest before it. So the next manifest
+ * detects a file that was removed or was changed together with its manifest, and the database detects it for the newest one.
  */
 export type Manifest = RowsManifest | RemovalManifest | ReconciledManifest
 
-/** What every manifest says. */
+/** The fields of every manifest. */
 interface ManifestHead {
   readonly format: number
-  /** Its own place. */
+  /** Its own path. */
   readonly manifest: ArchivePath
-  /** One more with each; where numbers are missing, a run was interrupted and wrote its file again. */
+  /** Increases by one with each manifest. Missing numbers mean that a run was interrupted and wrote its files again. */
   readonly position: number
   readonly previous: Link | null
   readonly source: Source
-  /** `maintenance_runs.id`; 0: of none, as `archive reconcile` writes it. */
+  /** `maintenance_runs.id`; 0: written by no run, as by `archive reconcile`. */
   readonly run: number
   readonly program: string
   /** ISO 8601, by the database's clock. */
@@ -61,22 +61,22 @@ export interface RowsManifest extends ManifestHead {
   readonly file: DescribedFile
 }
 
-/** Files of rows that were removed when their time had come; their manifests stay. */
+/** Files of rows that were removed because they had expired; their manifests stay. */
 export interface RemovalManifest extends ManifestHead {
   readonly kind: 'removal'
   readonly removed: readonly Link[]
 }
 
-/** Files that an earlier state of the database knew nothing of, and what became of them. */
+/** Files unknown to the database, which had been restored from an earlier state, and what became of them. */
 export interface ReconciledManifest extends ManifestHead {
   readonly kind: 'reconciled'
-  /** Links of the chain as they are, in the place of what they say comes before them. */
+  /** Manifests that joined the chain unchanged. Their place in it is here, whatever they name as their predecessor. */
   readonly joined: readonly Link[]
-  /** No links any more: their files are in `reconciled/`. */
+  /** No longer links: these manifests and their files are in `reconciled/`. */
   readonly setAside: readonly Link[]
 }
 
-/** What is written for no run of a job. */
+/** The number of the run, for what no run of a job wrote. */
 export const NO_RUN = 0
 
 /** A manifest, and the SHA-256 of its bytes. */
@@ -94,29 +94,32 @@ export interface Source {
 
 export interface RowsFile {
   readonly path: ArchivePath
-  /** The day, in UTC, that its rows' times are of. */
+  /** The day of its rows, in UTC. */
   readonly day: string
   readonly rows: number
-  /** Of the rows, uncompressed, each with its line feed. */
+  /** Size of the rows in bytes, uncompressed, each with its line feed. */
   readonly bytes: number
-  /** SHA-256 of the same. */
+  /** SHA-256 of the uncompressed rows. */
   readonly rowsSha256: string
   readonly fileBytes: number
   readonly fileSha256: string
   readonly first: Place
   readonly last: Place
-  /** Rows with an earlier time had expired. */
+  /** When the file was written, rows with an earlier time had expired. */
   readonly cutoff: string
   /** Milliseconds. */
   readonly retention: number
 }
 
-/** As its manifest describes it. */
+/** A file of rows as its manifest describes it. */
 export interface DescribedFile extends RowsFile {
   readonly columns: readonly StoredColumn[]
 }
 
-/** What is kept of a manifest: there may be thousands, and columns and digests are most of one. `columnsOf` reads the columns again. */
+/**
+ * What is kept in memory of a manifest: there may be thousands, and columns and digests are most of each. `columnsOf` reads the columns
+ * again.
+ */
 export type Kept = KeptRows | KeptRemoval | ReconciledManifest
 type KeptRows = Omit<RowsManifest, 'file'> & { readonly file: RowsFile }
 type KeptRemoval = Omit<RemovalManifest, 'removed'> & { readonly removed: readonly ArchivePath[] }
@@ -125,7 +128,7 @@ export function fileIn(manifest: Kept): RowsFile | undefined {
   return manifest.kind === 'rows' ? manifest.file : undefined
 }
 
-/** The manifests of what it removed. */
+/** The manifests of the files that it removed. */
 export function removedIn(manifest: Kept): readonly ArchivePath[] {
   return manifest.kind === 'removal' ? manifest.removed : []
 }
@@ -138,7 +141,7 @@ export function setAsideIn(manifest: Kept): readonly Link[] {
   return manifest.kind === 'reconciled' ? manifest.setAside : []
 }
 
-/** Of the row with the earliest or the latest time in a file. */
+/** The row with the earliest or the latest time in a file. */
 export interface Place {
   readonly time: string
   /** At most as long as `LONGEST.id`. */

@@ -10,30 +10,36 @@ import { lineOf } from './read/file-line.ts'
 import { readRows } from './read/read-rows.ts'
 import type { Shelf } from './store/store.ts'
 
-/** So many rows of files are looked for at a time: their digests take 50 bytes each, and all rows that may be they are read for them. */
+/**
+ * The most rows of files that one pass over the database looks up. Their digests take 50 bytes each; each pass reads every row that may
+ * match.
+ */
 const MOST_SOUGHT = 250_000
 const SLICE_ROWS = 1_000
 /**
- * So far beyond their cutoff the rows of files are looked for: another DATABASE_TIME_ZONE than they were written under moves what a time without a zone
- * says by 26 hours at most. Rows are compared, so that looking further takes none for another.
+ * How far past their cutoff the rows of files are looked up. Files may have been written under another DATABASE_TIME_ZONE, which shifts a
+ * time without a zone by at most 26 hours. Rows are compared by digest, so a wider search matches no wrong row.
  */
 const MARGIN_MS = 2 * DAY
 
 export interface SearchOptions {
   readonly database: Database
-  /** Where the files are, which may not be published yet. */
+  /** Where the files are; they may not be published yet. */
   readonly shelf: Shelf
   readonly column: TimeColumn
-  /** The same row may be in several of the files: of rows that are in no database it counts as found in all but the first. */
+  /** The same row may be in several of the files. A row that is in no database then counts as held in all files but the first. */
   readonly overlapping: boolean
-  /** A row of these counts as held. */
+  /** Rows in these files count as held too. */
   readonly elsewhere?: readonly RowsFile[]
-  /** A row that was changed since and is there, by its `id` and its time, counts as held: it will be archived as it is by then. */
+  /**
+   * A row also counts as held if the database has a changed version of it, by `id` and time: that version will be archived when it is
+   * purged.
+   */
   readonly changed?: boolean
   readonly stopping: AbortSignal
 }
 
-/** Of each file, which of its rows are elsewhere: in the database, byte for byte as they were archived, or in a file before it. */
+/** For each file, marks the rows that exist elsewhere: in the database, byte for byte as archived, or in an earlier file. */
 export async function heldRows(options: SearchOptions, files: readonly RowsFile[]): Promise<ReadonlyMap<RowsFile, Uint8Array>> {
   const held = new Map<RowsFile, Uint8Array>()
   for (const some of options.overlapping ? [files] : portions(files)) {
@@ -63,7 +69,7 @@ function* portions(files: readonly RowsFile[]): Generator<readonly RowsFile[]> {
   if (portion.length > 0) yield portion
 }
 
-/** What these files hold had expired by the latest of their cutoffs, as times were read when they were written. */
+/** By the latest cutoff of these files all their rows had expired, as times were read when the files were written. */
 async function markStored({ database, column, stopping }: SearchOptions, files: readonly RowsFile[], sought: Sought): Promise<void> {
   const cutoff = Math.max(...files.map((file) => Date.parse(file.cutoff)))
   const rows = database.exported(column, cutoff + MARGIN_MS, LONGEST_ROW_BYTES)
@@ -76,13 +82,13 @@ async function markStored({ database, column, stopping }: SearchOptions, files: 
   }
 }
 
-/** Rows of files by the SHA-256 of their lines, each with its line feed. */
+/** Rows of files, by the SHA-256 of their lines with the line feed. */
 class Sought {
   readonly #options: SearchOptions
   readonly #digests = new Digests()
-  /** By `id` and time, where a row may have changed. */
+  /** By `id` and time, to find rows that have changed. */
   readonly #named = new Digests()
-  /** In the order in which they were added. */
+  /** The digests of the rows, in the order in which they were added. */
   #sums = Buffer.alloc(1_024 * DIGEST_BYTES)
   #marked = new Uint8Array(1_024)
   #count = 0
@@ -92,7 +98,7 @@ class Sought {
     this.#options = options
   }
 
-  /** How many are not found yet. */
+  /** How many rows have not been found yet. */
   get left(): number {
     return this.#count - this.#markedCount
   }
@@ -110,7 +116,10 @@ class Sought {
     if (name !== '') this.#named.add(viewOf(sumOfName(name, at[0]!)), 0, place)
   }
 
-  /** Each row that is there marks one that is sought, so that of two that are equal in everything one is left where one is there. */
+  /**
+   * Each row of the database marks only one row of the files. So if two rows of files are identical and the database has one, one stays
+   * unmarked.
+   */
   markAll(batch: StoredRows): void {
     let index = 0
     for (const sum of sumsOf(batch)) {

@@ -19,9 +19,9 @@ import { dayOf, holdsRows, parsePath, positionOf, rowsOf, tableOf, type ArchiveP
 import type { Shelf } from './store/store.ts'
 
 /**
- * Reads the manifest that lies at a place. `undefined`: it is none of this format, or it does not belong there: what it says of its own path, its
- * number, its day and its file has to agree with the place, so that a file is what its place says. Only fields of the format are kept, and texts no
- * longer than the writer makes them: a folder may hold any number of manifests.
+ * Parses the manifest found at a path. `undefined`: it is not of this format, or does not belong there: its own path, number, day and file
+ * must match the path, so that a file is what its path says. Only fields of the format are kept, and texts no longer than the writer makes
+ * them, because a folder may hold any number of manifests.
  */
 export function parseManifest(bytes: Uint8Array, at: ArchivePath): Manifest | undefined {
   try {
@@ -31,14 +31,14 @@ export function parseManifest(bytes: Uint8Array, at: ArchivePath): Manifest | un
   }
 }
 
-/** As it is written. What would not be read again is not written: no row goes then. */
+/** The text of a manifest. Rejects one that could not be read back, so that no row is deleted for it. */
 export function manifestText(manifest: Manifest): string {
   const text = textOf(manifest)
   const bytes = Buffer.from(text)
   if (bytes.length > MOST_MANIFEST_BYTES || parseManifest(bytes, manifest.manifest) === undefined)
     throw archiveFailed(
-      `what describes the rows of ${manifest.source.table} is more than a manifest holds: ${MOST_COLUMNS} columns, names and types of ${LONGEST.column} ` +
-        `characters, and ${MOST_MANIFEST_BYTES} bytes`,
+      `the description of the rows of ${manifest.source.table} does not fit into a manifest: ${MOST_COLUMNS} columns, names and types of ${LONGEST.column} ` +
+        `characters and ${MOST_MANIFEST_BYTES} bytes are the most`,
     )
   return text
 }
@@ -56,7 +56,7 @@ export function kept(manifest: Manifest): Kept {
   }
 }
 
-/** Of the file that a link of the chain describes. */
+/** The columns of the file that a link describes. */
 export async function columnsOf(shelf: Shelf, { manifest: path, sha256: sum }: Link): Promise<readonly StoredColumn[]> {
   const bytes = await shelf.read(path)
   const manifest = bytes === undefined || sha256(bytes) !== sum ? undefined : parseManifest(bytes, path)
@@ -114,7 +114,7 @@ function fileOf(given: Fields, manifest: ArchivePath): DescribedFile {
   }
 }
 
-/** A link of the chain, wherever it stands: the place of a manifest and its SHA-256. */
+/** Parses a link: the path of a manifest and its SHA-256. */
 export function linkOf(given: unknown, table: string): Link {
   const { manifest, sha256: sum } = object(given)
   const path = parsePath(manifest, table)
@@ -153,7 +153,7 @@ function shortText(value: unknown, most: number): string {
   return value
 }
 
-/** Files are looked for by it. */
+/** Must parse as a time: the rows of a file are looked up by it. */
 function time(value: unknown): string {
   const given = shortText(value, LONGEST.time)
   if (Number.isNaN(Date.parse(given))) throw new Error('not a time')

@@ -11,23 +11,23 @@ import type { ArchiveState } from './state.ts'
 import { holdsRows, manifestOf, rowsOf, type ArchivePath } from './store/path.ts'
 
 /*
- * What the database says of the pending files (that none of their rows is deleted, or which are, or that they replace others) may have been written
- * by anybody. Before a file goes by it, or is written again without some of its rows, each row that would go with it is looked up.
+ * The database says which rows of pending files are deleted, and which files they replace; anybody who may write to the table may have
+ * written that. So before a file is removed, or rewritten without some of its rows, each row that would be lost is looked up.
  */
 
-/** Rejects where something that settling the step takes away is nowhere else. `manifests`: those of its files that are there. */
+/** Rejects if settling the step would remove rows that exist nowhere else. `manifests`: those of the step's files that exist. */
 export async function mustBeElsewhere(archive: Archive, state: ArchiveState, manifests: readonly Kept[]): Promise<void> {
   const problems = await onlyCopiesIn(archive, state, manifests)
   if (problems.length === 0) return
   throw new MaintenanceError(
     'ARCHIVE_DAMAGED',
-    `the archive: by maintenance_archives.step files would go that hold rows which are nowhere else: ${problems.map((problem) => archive.store.absolute(problem)).join('; ')}. ` +
-      'Nothing was deleted, and no file was touched. Somebody deleted these rows since they were archived, or has changed maintenance_archives: ' +
-      '`archive reconcile --dry-run` says what becomes of the files and `archive reconcile` does it, deleting none',
+    `the archive: maintenance_archives.step would remove files with rows that exist nowhere else: ${problems.map((problem) => archive.store.absolute(problem)).join('; ')}. ` +
+      'Nothing was deleted, and no file was touched. Somebody has deleted these rows since they were archived, or has changed ' +
+      'maintenance_archives. Run `archive reconcile --dry-run` to see what would become of the files, then `archive reconcile`, which deletes none',
   )
 }
 
-/** Each begins with a path. None where this run wrote the pending step: it knows what it did with the rows. */
+/** Each begins with a path. There are none if this run wrote the pending step: it knows what it did with the rows. */
 export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manifests: readonly Kept[]): Promise<readonly string[]> {
   const { step } = state
   if (step === undefined || archive.hasBegun(step)) return []
@@ -47,7 +47,7 @@ export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manife
     const ofFile = removed.subarray(base, (base += rows))
     if (path === undefined || countOf(ofFile) === rows || !(await isSomewhere(archive, path))) continue
     const file = described.get(path)
-    if (file === undefined) problems.push(`${path}: has no manifest, so that its rows cannot be looked up`)
+    if (file === undefined) problems.push(`${path}: has no manifest, so its rows cannot be looked up`)
     else leaving.push({ file, removed: ofFile })
   }
   await report(leaving, [])
@@ -68,7 +68,7 @@ export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manife
     if (!(await isSomewhere(archive, path))) return
     const bytes = await archive.spool.shelf.read(manifestOf(path))
     const manifest = bytes === undefined ? undefined : parseManifest(bytes, manifestOf(path))
-    if (manifest?.kind !== 'rows') problems.push(`${path}: has no manifest, so that its rows cannot be looked up`)
+    if (manifest?.kind !== 'rows') problems.push(`${path}: has no manifest, so its rows cannot be looked up`)
     else files.push({ file: manifest.file, removed: new Uint8Array(manifest.file.rows) })
   }
 

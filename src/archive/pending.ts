@@ -8,19 +8,19 @@ import { pathsOf, type Step, type StepFile } from './step.ts'
 import type { Shelf, Store } from './store/store.ts'
 import { manifestOf, positionOf, rowsOf, type ArchivePath } from './store/path.ts'
 
-/** What lies in the folder of the pending step. */
+/** The files of the pending step as they are in the folder. */
 export interface Pending {
-  /** In the order of the step; without those that are missing. */
+  /** In the order of the step, without missing ones. */
   readonly manifests: readonly Kept[]
-  /** Each begins with a path. What is missing is one only where rows of it are deleted. */
+  /** Each begins with a path. A missing file is a problem only if rows of the step are deleted, or if the step has no rows (a removal). */
   readonly problems: readonly string[]
-  /** The step takes hold of files of the chain: no run has noted that, and it says nothing of what became of anything. */
+  /** The step claims files of the chain. No run writes such a step, so nothing in it can be believed. */
   readonly isForged: boolean
 }
 
 /**
- * Judges the pending files by what the database noted when they were complete: the SHA-256 of each manifest, which holds that of its file. Nothing is
- * moved, rewritten or removed before that: between a crash and the next run anybody may have exchanged them.
+ * Compares the pending files with what the database recorded when they were complete: the SHA-256 of each manifest, which holds that of its
+ * file. Must come before anything is moved, rewritten or removed: between a crash and the next run anybody may have replaced them.
  */
 export async function judgePending(store: Store, state: ArchiveState): Promise<Pending> {
   const { step } = state
@@ -29,14 +29,14 @@ export async function judgePending(store: Store, state: ArchiveState): Promise<P
   const misplaced = [...misplacedIn(step, state)]
   for (const path of step.successors ?? [])
     if (!step.successors!.includes(rowsOf(path)) && (await store.exists(rowsOf(path))))
-      misplaced.push(`${path}: would be discarded by maintenance_archives.step, and the file that it describes would not`)
+      misplaced.push(`${path}: would be discarded according to maintenance_archives.step, but the file that it describes would not`)
   const problems: string[] = []
   const spool = store.spool(step.drafts)
-  // An interrupted discard has removed some of the files already.
+  // An interrupted discard may have removed some of the files already.
   const mustBeThere = someAreGone(state) || step.files.every(({ rows }) => rows === 0)
   for (const path of step.files.flatMap(pathsOf))
     if (await spool.collides(path))
-      problems.push(`${path}: is there, and another waits to be moved there. ${SHARED}, and take no file of the other away`)
+      problems.push(`${path}: exists, and a different file is waiting to be moved there. ${SHARED}, and remove no file of the other`)
   for (const file of step.files) {
     const read = await readManifest(spool.shelf, file)
     if (typeof read !== 'object') problems.push(...(read === 'missing' && !mustBeThere ? [] : [`${file.manifest}: ${sentenceOf(read)}`]))
@@ -48,12 +48,12 @@ export async function judgePending(store: Store, state: ArchiveState): Promise<P
     }
   }
   const unlawful = [...unlawfullyObsolete(step, state, manifests)]
-  // Of a removal whose own manifest is lost nobody knows what it named.
+  // If the manifest of a removal is lost, we cannot know what it named.
   const isForged = misplaced.length > 0 || (unlawful.length > 0 && problems.length === 0)
   return { manifests, problems: [...misplaced, ...problems, ...unlawful], isForged }
 }
 
-/** Rejects where something pending is not what was written. */
+/** Rejects if a pending file is not what was written. */
 export async function pendingAsWritten(store: Store, state: ArchiveState): Promise<readonly Kept[]> {
   const { manifests, problems, isForged } = await judgePending(store, state)
   if (problems.length === 0) return manifests
@@ -61,17 +61,17 @@ export async function pendingAsWritten(store: Store, state: ArchiveState): Promi
   if (isForged)
     throw new MaintenanceError(
       'ARCHIVE_DAMAGED',
-      `the archive: maintenance_archives.step takes hold of files that stand in the chain: ${listed}. Nothing was deleted, and no file was touched. No run writes ` +
-        'that: somebody has changed maintenance_archives. `archive reconcile --dry-run` says what becomes of files that are really pending, and ' +
-        '`archive reconcile` does it and drops that step, deleting none',
+      `the archive: maintenance_archives.step claims files of the chain: ${listed}. Nothing was deleted, and no file was touched. No run writes such a step: ` +
+        'somebody has changed maintenance_archives. Run `archive reconcile --dry-run` to see what would become of the files that are really pending, ' +
+        'then `archive reconcile`, which drops that step and deletes no file',
     )
   const what = someAreGone(state)
-    ? 'They hold the only copies of rows that are deleted: bring them back from their backup'
-    : 'None of their rows was deleted: move them out of the folder, and the rows are written again'
+    ? 'They hold the only copies of deleted rows: restore them from a backup'
+    : 'None of their rows was deleted: move them out of the folder, and the next run writes the rows again'
   throw damaged(`the files that the last run left pending are not what it wrote, and were left as they are: ${listed}. ${what}`)
 }
 
-/** Whether rows of it are deleted. */
+/** Whether rows of the step are deleted. */
 function someAreGone({ removed }: ArchiveState): boolean {
   return removed !== null && removed !== ''
 }
@@ -95,26 +95,26 @@ function sentenceOf(read: Exclude<Read, Kept>): string {
     case 'altered':
       return 'was altered after it was written'
     case 'other':
-      return 'does not describe the file that the database says'
+      return 'does not describe the file that the database names'
   }
 }
 
-/** What is pending is newer than the chain: a step that names a link of the chain is none that a run has noted. */
+/** Pending files are newer than the chain. So a step that names a link of the chain was not written by a run. */
 function* misplacedIn({ files, successors = [] }: Step, { head, position }: ArchiveState): Generator<string> {
   for (const path of [...files.map(({ manifest }) => manifest), ...successors])
     if (positionOf(path) > position || !isNewerThan(path, head))
-      yield `${path}: is pending by maintenance_archives.step, and its number is none that was given since the head`
+      yield `${path}: is pending according to maintenance_archives.step, but its number was not allocated since the head`
 }
 
-/** Only what a pending removal names, or what was written since the head and is replaced, may go. */
+/** Only files that a pending removal names may be removed, and replaced files that were written since the head. */
 function* unlawfullyObsolete({ obsolete, reconciled }: Step, { head }: ArchiveState, manifests: readonly Kept[]): Generator<string> {
   const removed = new Set<ArchivePath>(manifests.flatMap(removedIn).map(rowsOf))
   for (const path of obsolete)
     if (!removed.has(path) && !isNewerThan(path, head))
-      yield `${path}: is obsolete by maintenance_archives.step, and stands in the chain without a removal`
+      yield `${path}: is obsolete according to maintenance_archives.step, but is in the chain, and no removal names it`
   const setAside = new Set<ArchivePath>(manifests.flatMap(setAsideIn).map((link) => link.manifest))
   for (const path of reconciled?.setAside ?? [])
-    if (!setAside.has(manifestOf(path))) yield `${path}: is set aside by maintenance_archives.step, and by no manifest`
+    if (!setAside.has(manifestOf(path))) yield `${path}: is set aside according to maintenance_archives.step, but by no manifest`
 }
 
 export function isNewerThan(path: ArchivePath, head: ArchiveState['head']): boolean {

@@ -2,7 +2,7 @@ import type { Query, Transaction } from '../database/query.ts'
 import { readBack, rowOf } from '../database/read-back.ts'
 import { NO_GROWTH, type Growth } from './step.ts'
 
-/** What runs did to archives, in a table with a row for each run; the archives of several tables add up in it. */
+/** What runs added to archives or removed from them: a table with one row a run, summed over the archived tables. */
 export class RunCounts {
   readonly #table: string
 
@@ -24,7 +24,7 @@ export class RunCounts {
     return (await rowOf<Growth & Record<string, number>>(query, this.#table, { run }, ['rows', 'bytes', 'files'])) ?? NO_GROWTH
   }
 
-  /** Of runs that are no longer on record. */
+  /** Deletes the counts of runs that are no longer recorded. */
   async forget(tx: Transaction, runs: string): Promise<void> {
     await tx.query(`DELETE FROM ${this.#table} WHERE run < (SELECT min(id) FROM ${runs})`)
   }

@@ -12,8 +12,8 @@ import { DayFiles } from './write/day-files.ts'
 import { mustBeInPlace } from './write/published.ts'
 
 /**
- * Brings the pending files to their end, after a crash or after a part that was only partly deleted: what is left in the archive is exactly what
- * was deleted from the database. It can be interrupted anywhere and started again.
+ * Settles pending files, after a crash or when only some rows of a part were deleted, so that the archive holds exactly what was deleted
+ * from the database. Can be interrupted anywhere and started again.
  */
 export async function settle(archive: Archive): Promise<void> {
   const { record, store, options } = archive
@@ -24,7 +24,7 @@ export async function settle(archive: Archive): Promise<void> {
     const { step } = state
     if (step === undefined) return
     const drafts = store.spool(step.drafts)
-    // A draft that was written ahead has file numbers that may be given out again here.
+    // A draft that was written ahead has file numbers that settling may allocate again.
     await archive.dropDraft()
     const manifests = await pendingAsWritten(store, state)
     await mustBeElsewhere(archive, state, manifests)
@@ -39,7 +39,7 @@ export async function settle(archive: Archive): Promise<void> {
       const nothing: Step = { ...step, files: [], growth: NO_GROWTH, newestAt: null }
       return options.underLease((tx) => record.close(tx, nothing))
     }
-    // Those of a part are published by now; what an earlier version left pending may not be.
+    // Files of a part are published by now; files that an earlier version left pending may not be.
     await drafts.publish(step.files.flatMap(pathsOf))
     await mustBeInPlace(store, step, () => archive.confirmLease())
     if (count === rows) {
@@ -51,7 +51,7 @@ export async function settle(archive: Archive): Promise<void> {
   }
 }
 
-/** Rewrites the files with only the deleted rows; the new ones are pending in their place, with every row deleted. */
+/** Rewrites the files with only the deleted rows. The new files become the pending ones, with every row deleted. */
 async function rewrite(
   archive: Archive,
   state: ArchiveState,

@@ -14,11 +14,12 @@ export const ARCHIVES = 'maintenance_archives'
 export const ARCHIVED = 'maintenance_archived'
 
 /**
- * What the database knows of an archive. It changes in transactions that hold the job's lease, and with the rows: whatever happens to the
- * worker, a row is in the database, or noted here as deleted and in a file that is named here or stands in the chain before `head`.
+ * What the database knows of an archive. It changes only in transactions that hold the job's lease, together with the rows. So whatever
+ * happens to the worker, a row is either in the database, or recorded here as deleted and held by a file that is pending or in the chain up
+ * to `head`.
  */
 export interface ArchiveState {
-  /** The highest number that was ever given to a file. */
+  /** The highest file number allocated so far. */
   readonly position: number
   /** The newest manifest of the chain. */
   readonly head: Link | null
@@ -27,7 +28,7 @@ export interface ArchiveState {
   readonly removed: string | null
 }
 
-/** All that is written under the lease; what `archive verify` notes is not. */
+/** All columns that are written under the lease; what `archive verify` records is not. */
 type StoredState = {
   readonly [column in 'position' | 'rows' | 'bytes' | 'files']: number
 } & {
@@ -90,22 +91,20 @@ export class ArchiveRecord {
     }
   }
 
-  /** The files are complete under their temporary names; from here on a crash finishes them. */
+  /** Records files that are complete in the spool as the pending step. From this commit on, a crash leaves them to be settled. */
   async begin(tx: Transaction, step: Step, position: number, removed: string): Promise<void> {
     const text = JSON.stringify(step)
     if (Buffer.byteLength(text) > MOST_STEP_BYTES)
-      throw archiveFailed(
-        `${step.files.length} files and ${step.obsolete.length} to remove are too many for one step; nothing of it was begun`,
-      )
+      throw archiveFailed(`${step.files.length} files and ${step.obsolete.length} to remove are too many for one step; it was not begun`)
     await this.#write(tx, () => ({ position, step: text, removed }))
   }
 
-  /** In the transaction that deletes them. */
+  /** Call this in the transaction that deletes the rows. */
   noteRemoved(tx: Transaction, removed: string): Promise<void> {
     return this.#write(tx, () => ({ removed }))
   }
 
-  /** Every row of the step's files is deleted: they are part of the chain. `files` is empty where nothing became of the step. */
+  /** Adds the step's files to the chain, once every row of them is deleted. `files` is empty if the step was discarded. */
   async close(tx: Transaction, { run, files, growth, newestAt }: Step): Promise<void> {
     const head = files.at(-1)
     await this.#write(tx, (before) => ({
@@ -121,7 +120,7 @@ export class ArchiveRecord {
     if (growth.files > 0 && run !== NO_RUN) await this.#archived.add(tx, run, growth)
   }
 
-  /** Of runs that are no longer on record. */
+  /** Deletes the counts of runs that are no longer recorded. */
   forgetRuns(tx: Transaction, runs: string): Promise<void> {
     return this.#archived.forget(tx, runs)
   }
@@ -130,7 +129,7 @@ export class ArchiveRecord {
     return this.#archived.of(query, run)
   }
 
-  /** Of an archive that holds nothing yet there is nothing to note. Holds no lease: a run may be at work. */
+  /** Does nothing if the archive is still empty. Does not hold the lease: a run may be working. */
   async noteVerified(tx: Transaction, at: EpochMs, verdict: 'sound' | 'damaged'): Promise<void> {
     const key = { source: this.#source }
     await tx.query(`UPDATE ${this.#archives} SET verified_at = $1, verified = $2 WHERE source = $3`, [at, verdict, this.#source])
@@ -138,7 +137,10 @@ export class ArchiveRecord {
     await readBack(tx, this.#archives, key, { verified_at: at, verified: verdict })
   }
 
-  /** The one way in which it changes: all that the lease vouches for is read back, so that nobody's trigger keeps a write from being done, or adds to it. */
+  /**
+   * The only way to change the row. All columns that the lease protects are read back, so that no trigger can suppress or alter a write
+   * unnoticed.
+   */
   async #write(tx: Transaction, change: (before: StoredState) => Partial<StoredState>): Promise<void> {
     const key = { source: this.#source }
     const stored = await rowOf<StoredState>(tx, this.#archives, key, Object.keys(NO_STATE))

@@ -4,13 +4,14 @@ import type { Growth, Step, StepFile } from './step.ts'
 import { archivePath, holdsRows, rowsOf, type ArchivePath } from './store/path.ts'
 import { isDrafts } from './write/draft-names.ts'
 
-/** A part has far fewer rows, and a step far fewer files. */
+/** Far above what a part or a step ever has. */
 const MOST_ROWS = 2 ** 24
 const MOST_FILES = 2 ** 18
 
 /**
- * Longer ones are not read, nor written. A run's step names hundreds of files at most, with some 250 characters each; one that reconciles names each file
- * that it takes in twice, so that more than 80,000 go into one. What is deleted of them is as short while rows go in the order of their file.
+ * Longer texts are neither read nor written. The step of a run names hundreds of files at most, at some 250 bytes each; a reconciliation
+ * names each file that it takes in twice, so more than 80,000 fit. The list of deleted rows is short as long as rows are deleted in the
+ * order of their file.
  */
 export const MOST_STEP_BYTES = 8 * 2 ** 20
 const MOST_HEAD_BYTES = 512
@@ -18,25 +19,25 @@ const MOST_HEAD_BYTES = 512
 const BOUNDS = { head: MOST_HEAD_BYTES, head_file: MOST_HEAD_BYTES, step: MOST_STEP_BYTES, removed: MOST_STEP_BYTES }
 export type ArchiveText = keyof typeof BOUNDS
 
-/** SQL for both engines: these columns of `maintenance_archives`, for `refuseLong` to look at. */
+/** SQL for both engines: these columns of `maintenance_archives`, with the flags that `refuseLong` checks. */
 export function archiveTexts(columns: readonly ArchiveText[]): string {
   return columns
     .flatMap((name) => [`${textUpTo(name, BOUNDS[name])} AS ${name}`, `${isLonger(name, BOUNDS[name])} AS long_${name}`])
     .join(', ')
 }
 
-/** Before anything of the row is used. */
+/** Call this before using anything else of the row. */
 export function refuseLong(row: object, columns: readonly ArchiveText[]): void {
   const flags = new Map<string, unknown>(Object.entries(row))
   for (const name of columns) {
     if (flags.get(`long_${name}`) !== 0)
       throw damaged(
-        `maintenance_archives.${name} is longer than the ${BOUNDS[name]} bytes that a run writes at most; it was not read, and no file was touched for it`,
+        `maintenance_archives.${name} is longer than the ${BOUNDS[name]} bytes that a run writes at most; it was not read, and no file was touched`,
       )
   }
 }
 
-/** Reads what `maintenance_archives.step` holds: anybody who may write to the table may have written it. */
+/** Parses `maintenance_archives.step`, which anybody who may write to the table may have written. */
 export function parseStep(text: string, table: string): Step {
   const given = parsed(text)
   const { run, drafts = '', newestAt } = given
@@ -119,5 +120,5 @@ function isCount(value: unknown): value is number {
 }
 
 function notAStep(what: string): Error {
-  return damaged(`maintenance_archives.step is not what a run writes (${what}); no file was touched for it`)
+  return damaged(`maintenance_archives.step is not what a run writes (${what}); no file was touched`)
 }

@@ -139,7 +139,7 @@ for (const engine of BOTH_ENGINES) {
     await forge(stage, { ...NO_HEAD, removed: '', step: stepOf({ files: [file] }) })
     const blind = await purged(stage.fixture.database, stage.folder.path)
     assert.equal(blind.outcome, 'failed')
-    assert.match(String(blind.error), /has no manifest, so that its rows cannot be looked up/)
+    assert.match(String(blind.error), /has no manifest, so its rows cannot be looked up/)
     await rename(join(stage.folder.path, 'kept'), join(stage.folder.path, file.manifest))
     assert.deepEqual(await contentsOf(stage.folder), before)
   })

@@ -172,7 +172,10 @@ for (const engine of BOTH_ENGINES) {
       const before = await contentsOf(folder)
       const { outcome, error } = await purged(database, folder.path)
       assert.deepEqual([outcome, await contentsOf(folder)], ['failed', before], String(error))
-      assert.match(String(error), new RegExp(`${file.replace(/\..*/, '')}\\.[a-z.]+: is (pending|obsolete) by maintenance_archives.step`))
+      assert.match(
+        String(error),
+        new RegExp(`${file.replace(/\..*/, '')}\\.[a-z.]+: is (pending|obsolete) according to maintenance_archives.step`),
+      )
     }
     await outside.sql('UPDATE maintenance_archives SET step = NULL, removed = NULL')
     assert.equal((await purged(database, folder.path)).outcome, 'succeeded')
@@ -209,7 +212,7 @@ for (const engine of BOTH_ENGINES) {
         const before = await contentsOf(folder)
         const { outcome, error } = await purged(database, folder.path)
         assert.equal(outcome, 'failed')
-        assert.match(String(error), /takes hold of files that stand in the chain.*archive reconcile --dry-run/)
+        assert.match(String(error), /claims files of the chain.*archive reconcile --dry-run/)
         assert.doesNotMatch(String(error), /move them out|from (?:its|their) backup/)
         assert.ok((await reconciled(database, folder.path, true)).dropsStep)
         assert.deepEqual(await contentsOf(folder), before)

@@ -46,7 +46,7 @@ for (const engine of BOTH_ENGINES) {
     assert.ok(DAMAGED(error), String(error))
     assert.match(
       String(error),
-      /another file has this place, and was left there\. Where two databases share this folder, give each an ARCHIVE_DIRECTORY of its own/,
+      /another file has this place, and was left there\. If two databases share this folder, give each its own ARCHIVE_DIRECTORY/,
     )
     assert.deepEqual(await idsOf(a.outside), ids.a)
     assert.equal(await count(b.outside, 'audit_logs'), 0)
@@ -56,7 +56,7 @@ for (const engine of BOTH_ENGINES) {
     const before = await readdir(folder.path, { recursive: true })
     const again = await purged(a.database, folder.path)
     assert.ok(DAMAGED(again.error), String(again.error))
-    assert.match(String(again.error), /another waits to be moved there\. Where two databases share this folder/)
+    assert.match(String(again.error), /a different file is waiting to be moved there\. If two databases share this folder/)
     assert.deepEqual(await readdir(folder.path, { recursive: true }), before)
 
     // What the message advises.

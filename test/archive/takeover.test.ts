@@ -110,7 +110,7 @@ for (const engine of ENGINES) {
     // The pending files are the only copies of what was deleted without archiving, so they are not discarded.
     const refused = await purged(database, folder.path)
     assert.deepEqual([refused.outcome, refused.deleted], ['failed', 0])
-    assert.match(String(refused.error), /hold rows which are nowhere else: .* `archive reconcile --dry-run` says/)
+    assert.match(String(refused.error), /rows that exist nowhere else: .* Run `archive reconcile --dry-run`/)
     await reconciled(database, folder.path)
     assert.equal((await purged(database, folder.path)).deleted, 10)
     await archivedOnce(database, outside, folder.path, [...ids, ...late])
