@@ -88,7 +88,7 @@ for (const engine of BOTH_ENGINES) {
     assert.notEqual(exchanged, '')
     assert.deepEqual([outcome, deleted], ['failed', 0])
     assert.ok(DAMAGED(error), String(error))
-    assert.match(String(error), /was altered after it was written, and was just put there/)
+    assert.match(String(error), /was altered after it was written, although it was just put there/)
     assert.equal(await count(fixture.outside, 'audit_logs'), 100)
     assert.equal(await readFile(join(folder.path, exchanged), 'utf8'), 'something else')
   })
@@ -140,7 +140,7 @@ test('what is set aside is moved over no other file either', async () => {
     await spool.publish([path])
     if (text === 'first') await store.setAside([path])
   }
-  await assert.rejects(store.setAside([path]), /is there already: move it out/)
+  await assert.rejects(store.setAside([path]), /exists already: move it out/)
   assert.equal(await readFile(join(at.path, 'reconciled', path), 'utf8'), 'first')
   assert.equal(String(await store.read(path)), 'second')
 })

@@ -149,9 +149,9 @@ test('files that are none of the archive are named by verify where they look lik
   assert.deepEqual(
     (await verified(it.fixture.database, it.archive)).problems.toSorted(),
     [
-      `${dirname(it.file)}/old.ndjson.zst: is not named as a file of the archive is`,
-      'audit_logs/backup: is not named as a folder of the archive is',
-      'audit_logs/notes.json: is not named as a file of the archive is',
+      `${dirname(it.file)}/old.ndjson.zst: does not have the name of an archive file`,
+      'audit_logs/backup: does not have the name of an archive folder',
+      'audit_logs/notes.json: does not have the name of an archive file',
     ].toSorted(),
   )
   assert.ok((await lstat(join(it.archive, 'audit_logs/.writing/README'))).isFile())

@@ -104,5 +104,5 @@ test('no line is written that nobody would read again', async () => {
     }
   }
   await written(LONGEST_ROW_BYTES)
-  await assert.rejects(written(LONGEST_ROW_BYTES + 2 ** 20), new RegExp(`a row of more than ${LONGEST_ROW} came`))
+  await assert.rejects(written(LONGEST_ROW_BYTES + 2 ** 20), new RegExp(`got a row of more than ${LONGEST_ROW}`))
 })

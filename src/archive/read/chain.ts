@@ -9,24 +9,24 @@ export interface Found {
   readonly sha256: string
 }
 
-/** Each sentence begins with a path. */
+/** Each problem and each stray begins with a path. */
 export interface Chain {
-  /** Whole ones, newest first: from the head each is as the one after it says. Nothing else is believed. */
+  /** Intact links, newest first: each has the digest that its successor names, from the head on. Nothing else is believed. */
   readonly links: readonly Found[]
-  /** Behind one that is missing or was altered: what is wrong with them is worth saying, and they count for nothing. */
+  /** Links behind one that is missing or was altered. What is wrong with them is reported, but what they say does not count. */
   readonly unvouched: readonly Found[]
-  /** What links name and is not as it was. */
+  /** Links that another link or the database names and that are missing or altered. */
   readonly problems: readonly string[]
-  /** Files that no link names: they are no part of the archive. */
+  /** Files that no link names: they are not part of the archive. */
   readonly strays: readonly string[]
 }
 
-/** Where a chain begins: with the link that the database names, or, where no database knows the archive, with the newest that lies there. */
+/** Where a chain begins: at the link that the database names or, if no database knows the archive, at the newest manifest in the folder. */
 export type Head = Link | null | 'newest'
 
 /**
- * Follows the chain from its head to its first link. Behind one that is not as it was the chain is taken up again by the next older manifest, so
- * that one loss does not hide another.
+ * Follows the chain from its head to its first link. After a missing or altered link it resumes at the next older manifest, so that one
+ * loss does not hide another.
  */
 export async function readChain(store: Store, paths: readonly ArchivePath[], head: Head): Promise<Chain> {
   const { found, unfit } = await readManifests(store, paths)
@@ -35,7 +35,7 @@ export async function readChain(store: Store, paths: readonly ArchivePath[], hea
   const problems: string[] = []
   const left = new Map(found)
   let vouched = true
-  /** Returns the link where it is whole. */
+  /** Returns the link if it is intact. */
   const take = (link: Link): Found | undefined => {
     const next = left.get(link.manifest)
     left.delete(link.manifest)
@@ -52,9 +52,9 @@ export async function readChain(store: Store, paths: readonly ArchivePath[], hea
   for (let link = head === 'newest' ? takenUp(left, Infinity) : head; link !== null;) {
     const next = take(link)
     vouched &&= next !== undefined
-    // They stand here, whatever they say comes before them.
+    // Joined links belong here, whatever they name as their predecessor.
     for (const joined of next === undefined ? [] : joinedIn(next.manifest)) take(joined)
-    // What an altered one says of the one before it is not to be trusted.
+    // The predecessor that an altered link names cannot be trusted.
     link = next === undefined ? takenUp(left, positionOf(link.manifest)) : next.manifest.previous
   }
   const strays = [...unfit].map(([path, { why }]) => `${path}: ${why}`)
@@ -64,7 +64,7 @@ export async function readChain(store: Store, paths: readonly ArchivePath[], hea
 
 interface Manifests {
   readonly found: ReadonlyMap<ArchivePath, Found>
-  /** What is no manifest, or does not belong where it lies. */
+  /** Files that are no manifest, or do not belong where they are. */
   readonly unfit: Map<ArchivePath, { readonly why: string; readonly sha256?: string }>
 }
 
@@ -86,7 +86,7 @@ async function readManifests(store: Store, paths: readonly ArchivePath[]): Promi
   return { found, unfit }
 }
 
-/** What was set aside is out of the folder, and out of the chain. */
+/** Files that were set aside are out of the folder, and out of the chain. */
 function inChain(manifest: Kept): Kept {
   return manifest.kind === 'reconciled' ? { ...manifest, setAside: [] } : manifest
 }
@@ -95,7 +95,7 @@ function newestFirst(a: Found, b: Found): number {
   return b.manifest.position - a.manifest.position
 }
 
-/** The newest of those that are older. */
+/** The newest manifest with a number below `below`. */
 function takenUp(left: ReadonlyMap<ArchivePath, Found>, below: number): Link | null {
   let best: Link | null = null
   for (const [path, { sha256: sum }] of left) {
@@ -105,7 +105,7 @@ function takenUp(left: ReadonlyMap<ArchivePath, Found>, below: number): Link | n
   return best
 }
 
-/** The manifests of files whose time had come. */
+/** The manifests of files that were removed after they had expired. */
 export function removedBy(links: readonly Found[]): ReadonlySet<ArchivePath> {
   return new Set(links.flatMap(({ manifest }) => removedIn(manifest)))
 }

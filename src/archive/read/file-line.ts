@@ -1,7 +1,7 @@
 import type { RowLines } from '../../database/exporting.ts'
 import { cutLine } from '../../database/exporting/json-line.ts'
 
-/** A line of a file, as the row that it is. */
+/** Parses a line of a file into the row that it holds. */
 export function lineOf(line: Buffer, timeColumn: string, instantOf: (value: unknown) => number): RowLines {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a line holds one object
   const row = JSON.parse(cutLine(line).text) as Record<string, unknown>

@@ -7,14 +7,14 @@ import type { Store } from '../store/store.ts'
 import { holdsRows, manifestOf, type ArchivePath } from '../store/path.ts'
 import { readChain, removedBy, type Found } from './chain.ts'
 
-/** What the database, the names in the folder and the manifests say; no file of rows is read for it. */
+/** What the database, the file names and the manifests say; no file of rows is read for it. */
 export interface Look {
   readonly state: ArchiveState
-  /** That are in their places, and have to be. */
+  /** Files that should exist, and do. */
   readonly files: readonly RowsFile[]
-  /** That are there, and that nothing vouches for: what leads to them in the chain is missing or was altered. */
+  /** Files that exist, but that nothing vouches for: a link between them and the head of the chain is missing or was altered. */
   readonly unvouched: readonly RowsFile[]
-  /** Whose time had come. */
+  /** How many files were removed after they had expired. */
   readonly removedFiles: number
   readonly problems: readonly string[]
 }
@@ -25,10 +25,13 @@ export interface LookOptions {
   readonly store: Store
 }
 
-/** By then what a run does meanwhile is told from what is wrong. */
+/** After so many looks, real problems can be told from the work of a concurrent run. */
 const MOST_LOOKS = 5
 
-/** A run may work on the archive meanwhile: what is wrong is wrong each time that one looks, while nothing changes. */
+/**
+ * A run may be working on the archive, so a problem counts only if every look finds it, until the state no longer changes between two
+ * looks.
+ */
 export async function look(options: LookOptions): Promise<Look> {
   let seen = await lookOnce(options)
   for (let looks = 1; looks < MOST_LOOKS && seen.problems.length > 0; looks += 1) {
@@ -69,7 +72,7 @@ async function lookOnce({ database, record, store }: LookOptions): Promise<Look>
   return { state, files, unvouched, removedFiles: expired.size, problems: [...new Set(problems)].toSorted() }
 }
 
-/** What the pending step brings, and what goes with it: none of it is a part of the chain yet, or any more. */
+/** Everything that the pending step adds or removes: it is not part of the chain yet, or no longer. */
 export function pendingPaths({ step }: ArchiveState): ReadonlySet<ArchivePath> {
   const { joined = [], setAside = [] } = step?.reconciled ?? {}
   const { files = [], obsolete = [], successors = [] } = step ?? {}

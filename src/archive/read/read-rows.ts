@@ -8,17 +8,17 @@ import { LONGEST_ROW, LONGEST_ROW_BYTES, type RowsFile } from '../format.ts'
 import type { Shelf } from '../store/store.ts'
 import { refusedIn, type OpenFile } from '../store/guarded-tree.ts'
 
-/** Read, and unpacked, at a time. */
+/** Bytes to read, and to decompress, at a time. */
 const CHUNK_BYTES = 2 ** 18
-/** A frame that asks for a larger window is none of ours, which ask for 512 KiB: 8 MiB, that any reader of zstd has to have. */
+/** A frame that asks for a larger window is not ours: ours ask for 512 KiB, and every zstd reader must support these 8 MiB. */
 const MOST_WINDOW_LOG = 23
 
-/** `line` is good until it is done with; one that is not long, until the file is. */
+/** A `line` is valid until the returned promise resolves; one that is not long, until the file has been read. */
 type Each = (line: Buffer, index: number) => Promise<void> | void
 
 /**
- * Reads a file of rows line by line. It is unpacked only when its size and its digest are those of its manifest, and no further than to what the
- * manifest describes, so that it takes little memory whatever it holds. Rejects where it is not what its manifest describes.
+ * Reads a file of rows line by line. It is decompressed only if its size and digest are those of its manifest, and no further than the
+ * manifest describes, so it takes little memory whatever it holds. Rejects if the file is not what its manifest describes.
  */
 export async function readRows(shelf: Shelf, file: RowsFile, each: Each, stopping?: AbortSignal): Promise<void> {
   try {
@@ -28,12 +28,15 @@ export async function readRows(shelf: Shelf, file: RowsFile, each: Each, stoppin
   }
 }
 
-/** What is wrong with a file, beginning with its path; `undefined`: it is what its manifest describes. Its lines are counted, and where nobody takes them kept nowhere. */
+/**
+ * What is wrong with a file, beginning with its path; `undefined`: it is what its manifest describes. Without `each`, lines are counted but
+ * not kept.
+ */
 export function problemOf(shelf: Shelf, file: RowsFile, stopping?: AbortSignal, each?: Each): Promise<string | undefined> {
   return problemIn(read(shelf, file, each, stopping))
 }
 
-/** The same by its bytes alone: nothing is unpacked. */
+/** The same by the compressed bytes alone: nothing is decompressed. */
 export function alterationOf(shelf: Shelf, file: RowsFile, stopping?: AbortSignal): Promise<string | undefined> {
   return problemIn(unaltered(shelf, file, stopping, () => Promise.resolve()))
 }
@@ -49,7 +52,7 @@ async function problemIn(reading: Promise<void>): Promise<string | undefined> {
   }
 }
 
-/** Begins with the file's path. */
+/** The message begins with the file's path. */
 class FileProblem extends Error {
   override readonly name = 'FileProblem'
 
@@ -65,7 +68,7 @@ function read(shelf: Shelf, file: RowsFile, each: Each | undefined, stopping: Ab
   return unaltered(shelf, file, stopping, (opened) => unpack(opened, file, each, stopping))
 }
 
-/** Only what has the size and the digest of its manifest is used. */
+/** Opens the file for `use` only if it has the size and the digest of its manifest. */
 async function unaltered(
   shelf: Shelf,
   file: RowsFile,
@@ -92,8 +95,8 @@ async function digestOf(opened: OpenFile, signal: AbortSignal | undefined): Prom
 }
 
 /**
- * By the open file: who has exchanged it under its name meanwhile has exchanged another. `reused`: for who is done with each chunk before the
- * next.
+ * Reads through the open handle: replacing the file under its name has no effect. `reused`: a buffer for callers that are done with each
+ * chunk before the next.
  */
 async function* bytesOf({ handle, bytes }: OpenFile, reused?: Buffer): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes;) {
@@ -130,18 +133,18 @@ async function unpack(opened: OpenFile, file: RowsFile, each: Each | undefined, 
   } catch (error) {
     throw isOfZstd(error) ? new FileProblem(file, `${MISDESCRIBED} (${messageOf(error)})`) : error
   }
-  // Somebody may have written to it since its digest was taken.
+  // Somebody may have written to the file since its digest was taken.
   if (packed.digest('hex') !== file.fileSha256) throw new FileProblem(file, ALTERED)
   if (unpacked.digest('hex') !== file.rowsSha256 || lines.count !== file.rows) throw new FileProblem(file, MISDESCRIBED)
 }
 
-/** Cuts what comes into lines, and stops at the first byte or line too many. */
+/** Splits the decompressed bytes into lines, and fails at the first byte or line too many. */
 class Lines {
   readonly #file: RowsFile
   readonly #each: Each | undefined
   #rest: Buffer[] = []
   #restBytes = 0
-  /** In the place of `#rest`, of a long line. It is used again. */
+  /** Takes the place of `#rest` for a long line. It is reused. */
   #long: Buffer | undefined
   #bytes = 0
   #count = 0
@@ -193,7 +196,7 @@ class Lines {
       this.#rest.push(Buffer.from(piece))
       return
     }
-    // The system gives memory as it is written to.
+    // Allocating the maximum is cheap: the system provides memory only as it is written to.
     this.#long ??= Buffer.allocUnsafeSlow(Math.min(LONGEST_ROW_BYTES, this.#file.bytes))
     let at = 0
     for (const each of this.#rest) at += each.copy(this.#long, at)
@@ -209,7 +212,7 @@ class Lines {
 
 const LINE_FEED = 0x0a
 
-/** What it says of bytes that it cannot unpack. */
+/** Errors of zstd about bytes that it cannot decompress. */
 function isOfZstd(error: unknown): boolean {
   return /^(?:ZSTD_|Z_|ERR_ZSTD)/.test(codeOf(error) ?? '')
 }

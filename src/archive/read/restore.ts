@@ -16,7 +16,7 @@ export interface RestoreOptions {
   readonly record: ArchiveRecord
   readonly store: Store
   readonly restoring: Restoring
-  /** Which files; a path below the archive's folder, or the days, both included. */
+  /** Which files to restore: paths below the archive's folder, or a range of days, both included. */
   readonly files: readonly string[]
   readonly from: string | undefined
   readonly to: string | undefined
@@ -25,21 +25,24 @@ export interface RestoreOptions {
 
 export interface Restoration extends Restored {
   readonly files: number
-  /** What is wrong elsewhere in the archive: where days were asked for, some of their rows may be in what is missing. */
+  /** What is wrong elsewhere in the archive. If days were requested, missing files may hold some of their rows. */
   readonly elsewhere: readonly string[]
-  /** The newest manifest, where the database knows of no archive: that it is the newest, and what it says, nothing vouches for but itself. */
+  /**
+   * The newest manifest, if the database knows of no archive. Then nothing vouches for it but itself: neither that it is the newest, nor
+   * what it says.
+   */
   readonly unvouchedHead: string | undefined
-  /** What of the table had to be made otherwise than the archive has it. */
+  /** How the table that was created differs from the archived one. */
   readonly notes: readonly string[]
 }
 
-/** So many rows, or bytes, in one transaction. */
+/** The most rows, and the most bytes, in one transaction. */
 const MOST_ROWS = 500
 const MOST_BYTES = 2 ** 20
 
 /**
- * Puts rows back, file by file, in short transactions. What was restored before is not doubled, so that it can be run again. Rejects, before the
- * first row, where a file that is asked for does not verify.
+ * Inserts rows file by file, in short transactions. Rows that were restored before are not duplicated, so it can be repeated. Rejects
+ * before the first row if a requested file does not verify.
  */
 export async function restoreFiles(options: RestoreOptions): Promise<Restoration> {
   const { database, store, restoring, stopping } = options
@@ -53,9 +56,12 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
     const columns = await columnsOf(store, link)
     notes.push(...(await database.makeRestoreTable(restoring, columns)))
     const batches = inBatches(async (lines, number) => {
-      // Each row is one that was read when the file was checked, whatever was done to the file meanwhile.
+      // Each row must be one that was read when the file was checked, whatever happened to the file since.
       if (sums[number] !== sumOf(lines))
-        throw refused([`${file.path}: was altered while it was restored`], 'what was read of it before was restored; choose other files')
+        throw refused(
+          [`${file.path}: was altered while it was restored`],
+          'rows of it that were read before were restored; choose other files',
+        )
       const restored = await database.restore(restoring, columns, lines)
       total.inserted += restored.inserted
       total.present += restored.present
@@ -69,7 +75,7 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
   return total
 }
 
-/** Of each file the sums of its batches: a file is read a second time when its rows are wanted. */
+/** The digests of each file's batches: the file is read a second time when its rows are restored. */
 async function checkedBatches(
   { store, stopping }: RestoreOptions,
   chosen: readonly WithRows[],
@@ -88,7 +94,7 @@ async function checkedBatches(
   return checked
 }
 
-/** The same lines always make the same batches. */
+/** The same lines always form the same batches. */
 function inBatches(take: (lines: readonly Buffer[], number: number) => Promise<void>) {
   let lines: Buffer[] = []
   let bytes = 0
@@ -125,7 +131,7 @@ async function chosenFiles({ database, record, store, files, from, to }: Restore
   const { paths, problems: misplaced } = await store.inspect()
   const state = await record.load(database)
   const isKnown = state.position > 0
-  // Of the pending files the rows may still be in the database: they are none of the chain yet, and neither are those that were begun since.
+  // Pending files are not part of the chain yet, because their rows may still be in the database; nor are files that were begun since.
   const pending = pendingPaths(state)
   const settled = isKnown ? paths.filter((path) => !pending.has(path) && positionOf(path) <= state.position) : paths
   const chain = await readChain(store, settled, isKnown ? state.head : 'newest')
@@ -139,19 +145,20 @@ async function chosenFiles({ database, record, store, files, from, to }: Restore
       each.file.path === name || each.manifest === name
     const found = all.find(isNamed)
     if (found === undefined) throw refused([`${name}: ${unvouched.some(isNamed) ? UNVOUCHED : 'is not in the chain of the archive'}`])
-    if (expired.has(found.manifest)) throw refused([`${name}: was removed when its time had come`])
+    if (expired.has(found.manifest)) throw refused([`${name}: was removed after it expired`])
     return found
   })
   const isAskedFor = (day: string): boolean => (from === undefined || day >= from) && (to === undefined || day <= to)
   const chosen = files.length > 0 ? named : all.filter(({ file, manifest }) => isAskedFor(file.day) && !expired.has(manifest))
-  // What is wrong with a day that is asked for is in the way; the rest is for who reads of it. So is what nobody wrote, unless there is no database to tell.
+  // Problems with a requested day prevent restoring; other problems are only reported. Stray files prevent it only if there is no database
+  // that knows the chain.
   const strays = [...misplaced, ...chain.strays]
   const inTheWay =
     files.length > 0
       ? []
       : [...chain.problems, ...unvouched.map(({ problem }) => problem), ...(isKnown ? [] : strays)].filter((problem) => {
           const path = parsePath(problem.slice(0, problem.indexOf(': ')), store.table)
-          // What is named by no place of a file may be of any day.
+          // If the problem is not about a file's own path, it may concern any day.
           return path === undefined || isAskedFor(dayOf(path))
         })
   if (inTheWay.length > 0) throw refused(inTheWay)
@@ -162,7 +169,7 @@ async function chosenFiles({ database, record, store, files, from, to }: Restore
   }
 }
 
-const UNVOUCHED = 'what leads to it in the chain is missing or was altered, so that nothing vouches for it'
+const UNVOUCHED = 'a link between it and the head of the chain is missing or was altered, so nothing vouches for it'
 
 function refused(problems: readonly string[], what = 'nothing was restored; choose other files'): MaintenanceError {
   return new MaintenanceError('ARCHIVE_DAMAGED', [...problems, `${what}, or bring these back from a backup`])

@@ -8,20 +8,20 @@ export interface Verification {
   readonly files: number
   readonly rows: number
   readonly bytes: number
-  /** Of these files, how many were read. */
+  /** How many of these files were read. */
   readonly filesRead: number
-  /** That are there, and count for nothing: what leads to them in the chain is missing or was altered. */
+  /** Files that exist but do not count: a link between them and the head of the chain is missing or was altered. */
   readonly unvouchedFiles: number
-  /** Whose time had come: their manifests are left. */
+  /** Files that were removed after they had expired: their manifests are left. */
   readonly removedFiles: number
   /** Each begins with the path of the file that is wrong, below the archive's folder. */
   readonly problems: readonly string[]
-  /** Rows of a run that goes on, or was cut off, are in the database and in files: the next run settles that. */
+  /** Pending files, of a run that is working or was interrupted: their rows are in the database too. The next run settles them. */
   readonly pending: number
 }
 
 export interface VerifyOptions extends LookOptions {
-  /** `2026-08-25`: files of earlier days are not read; their manifests are. */
+  /** `2026-08-25`: of earlier days only the manifests are read. */
   readonly since: string | undefined
   readonly stopping?: AbortSignal
 }
@@ -34,7 +34,7 @@ export async function verify({ since, stopping, ...options }: VerifyOptions): Pr
   const read = seen.files.filter(isRead)
   const suspect = await wrongAmong(store, [...read, ...seen.unvouched.filter(isRead)], stopping)
   if (suspect.size > 0) {
-    // A run may have removed one meanwhile, whose time had come: what is left counts.
+    // A concurrent run may have removed an expired file: only files that are still expected count.
     seen = await look(options)
     const left = new Set<string>([...seen.files, ...seen.unvouched].map(({ path }) => path))
     for (const path of suspect.keys()) if (!left.has(path)) suspect.delete(path)
@@ -53,7 +53,7 @@ export async function verify({ since, stopping, ...options }: VerifyOptions): Pr
   }
 }
 
-/** By path, what is wrong. */
+/** What is wrong, by path. */
 async function wrongAmong(store: Store, files: readonly RowsFile[], stopping?: AbortSignal): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   for (const file of files) {

@@ -7,34 +7,37 @@ import { alterationOf } from '../read/read-rows.ts'
 import type { ArchiveState } from '../state.ts'
 import { holdsRows, manifestOf, positionOf, rowsOf, type ArchivePath } from '../store/path.ts'
 
-/** A link that the database does not know, with its file where that is there. */
+/** A link that the database does not know, with its file if that exists. */
 export interface AheadLink extends Found {
   readonly file: RowsFile | undefined
 }
 
-/** What lies in the folder beyond what the database knows. */
+/** What the folder holds beyond what the database knows. */
 export interface Ahead {
-  /** What the database knows. */
+  /** The chain that the database knows. */
   readonly known: Chain
-  /** Every file that is in its place. */
+  /** Every published file. */
   readonly present: ReadonlySet<ArchivePath>
-  /** In the order of their numbers; each follows from what the database knows, or from one before it. */
+  /** In the order of their numbers. Each follows from the known chain, or from a link before it. */
   readonly links: readonly AheadLink[]
-  /** Whether two of them follow from the same: then they may hold the same rows. */
+  /** Whether two of them have the same predecessor: then they may hold the same rows. */
   readonly forked: boolean
-  /** Half of them, a file or its manifest, was not moved to its place yet. */
+  /** Files and manifests of which only one of the pair has been published. */
   readonly halfMoved: readonly ArchivePath[]
-  /** What a link names and is nowhere: each begins with its path. */
+  /** Files that a link names and that do not exist; each begins with its path. */
   readonly missing: readonly string[]
-  /** Links that are missing among them, with what those after them say of them. */
+  /** Missing links among them, with the digests that their successors name. */
   readonly gaps: readonly Link[]
-  /** Why nothing of it is believed: each begins with a path. */
+  /** Why none of it is believed; each begins with a path. */
   readonly problems: readonly string[]
-  /** The highest number that any file has. */
+  /** The highest number of any file. */
   readonly position: number
 }
 
-/** Reads the manifests that are newer than the head, and judges each by what leads to it and by the digest of its file; `discarded` ones are not read. */
+/**
+ * Reads the manifests that are newer than the head, and checks each by its predecessor and by the digest of its file. Files in `discarded`
+ * are not read.
+ */
 export async function readAhead(
   { store, spool, source, options }: Archive,
   state: ArchiveState,
@@ -105,8 +108,8 @@ interface Knowledge {
 }
 
 /**
- * A link is believed if what it says comes before it is what the database knows, or is believed itself, or is gone and newer than the head: of that
- * what comes after it is all that is left.
+ * A link is believed if its predecessor is known to the database, or is itself believed, or is missing and newer than the head: then all
+ * that is left is what follows it.
  */
 function* unbelieved(found: readonly Found[], { known, state, source }: Knowledge, gaps: Link[]): Generator<Unbelieved> {
   const believed = new Map<string, string>(known.links.map(({ manifest, sha256: sum }) => [manifest.manifest, sum]))
@@ -141,7 +144,10 @@ interface RemovalNotCarriedOut {
   readonly files: readonly ArchivePath[]
 }
 
-/** Anybody who can write to the folder can say that files had their time: only a removal that has been carried out is taken in, and none is carried out here. */
+/**
+ * Anybody who can write to the folder can claim that files have expired. So a removal is taken in only if it has been carried out, and none
+ * is carried out here.
+ */
 function removalsNotCarriedOut(found: readonly Found[], present: ReadonlySet<ArchivePath>): readonly RemovalNotCarriedOut[] {
   return found.flatMap((link) => {
     const files = [...removedBy([link])].map(rowsOf).filter((path) => present.has(path))

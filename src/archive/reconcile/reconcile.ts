@@ -16,35 +16,35 @@ import { readAhead, type Ahead, type AheadLink } from './ahead.ts'
 import { beginStep, type Planned, type Reconciled } from './reconciled-step.ts'
 
 /*
- * A database that was restored from a backup, or a replica that was promoted late, is older than its archive: the folder holds files that it knows
- * nothing of, and rows that they hold are in it again, or not. Every purge stops then. This is the way on:
+ * A database that was restored from a backup, or a replica that was promoted late, is older than its archive: the folder holds files that it does
+ * not know, and their rows may be in the database again. Every purge then stops. This is how to proceed:
  *
- *   files ahead ──▶ believed?  each follows from the head or from one before it, and is what its manifest says   ──no──▶ refused, nothing is changed
+ *   files ahead ──▶ believed?  each follows from the head or from one before it, and matches its manifest   ──no──▶ refused, nothing is changed
  *        │
  *        ▼
- *   its rows, looked up in the database one by one
- *        │  all there ──▶ set aside: they are archived again when they are purged again
- *        │  none there ─▶ joins the chain as it is
- *        └─ some there ─▶ those that are not are written to a new file, and this one is set aside
+ *   every row is looked up in the database
+ *        │  all found ──▶ set aside: they are archived again when they are purged again
+ *        │  none found ─▶ the file joins the chain as it is
+ *        └─ some found ─▶ the others are written to a new file, and this one is set aside
  *        ▼
- *   files and a manifest that names what joins and what is set aside, complete under temporary names
- *        ▼  one transaction: the pending step, in the place of the one that the database had
- *   settle: files to their places, what is set aside to `reconciled/`, head = that manifest
+ *   new files, and a manifest that names what joins and what is set aside, complete in the spool
+ *        ▼  one transaction: they become the pending step, instead of the one in the database
+ *   settle: publish the files, move what is set aside to `reconciled/`, head = that manifest
  *
  * No file is deleted. If it is interrupted before the transaction, nothing has changed; after it, the next purge or reconcile completes the step.
  */
 
 export interface Reconciliation {
   readonly files: readonly Reconciled[]
-  /** Links without rows, removals among them, that join the chain. */
+  /** Links without rows that join the chain, such as removals. */
   readonly otherLinks: number
-  /** What is nowhere, and stays missing: each begins with its path. */
+  /** Files that do not exist, and stay missing; each begins with its path. */
   readonly missing: readonly string[]
-  /** Whether what the database said of pending files is dropped, since no run has noted it. */
+  /** Whether the pending step of the database is dropped, because no run wrote it. */
   readonly dropsStep: boolean
 }
 
-/** Rejects with `ARCHIVE_DAMAGED`, and has changed nothing, where something beyond the head is not believed. */
+/** Rejects with `ARCHIVE_DAMAGED`, having changed nothing, if something beyond the head is not believed. */
 export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun: boolean }): Promise<Reconciliation> {
   const { store, spool, record, source, options } = archive
   const { database, stopping } = options
@@ -52,9 +52,9 @@ export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun:
   const state = await record.load(database)
   const pending = await judgePending(store, state)
   const onlyCopies = pending.problems.length > 0 ? [] : await onlyCopiesIn(archive, state, pending.manifests)
-  // What waits to be moved to its place is taken in like what lies there.
+  // Files that wait to be published are taken in like published ones.
   if (onlyCopies.length > 0 && !dryRun) await publishWaiting(store, state)
-  // What was to become the pending step, and did not, is discarded as a run discards it.
+  // Drafts that were to become the next pending step are discarded, as a run would.
   const discarded = new Set(pending.problems.length > 0 || onlyCopies.length > 0 ? [] : state.step?.successors)
   if (!dryRun) await store.remove([...discarded])
   const ahead = await readAhead(archive, state, discarded)
@@ -109,7 +109,7 @@ function planOf(link: AheadLink, held: ReadonlyMap<RowsFile, Uint8Array>): Plann
 function refused(root: string, problems: readonly string[]): MaintenanceError {
   return new MaintenanceError('ARCHIVE_DAMAGED', [
     ...problems.map((problem) => `the archive: ${join(root, problem)}`),
-    'Nothing was changed. Bring these files back from their backup, or, where there is none or they are of another database, move each with its ' +
-      'manifest out of the folder, keep them, and reconcile again: what is left of the chain is taken in, and what is missing is named',
+    'Nothing was changed. Restore these files from a backup. If there is none, or they belong to another database, move each with its manifest out of the ' +
+      'folder, keep them, and run `archive reconcile` again: it takes in what is left of the chain, and names what is missing',
   ])
 }

@@ -17,7 +17,7 @@ import type { Ahead, AheadLink } from './ahead.ts'
 export interface Reconciled {
   readonly path: ArchivePath
   readonly rows: number
-  /** Of these, how many are in the database, or in a file before it. */
+  /** How many of them are in the database, or in an earlier file. */
   readonly held: number
   readonly becomes: 'joined' | 'set aside' | 'rewritten'
 }
@@ -28,7 +28,10 @@ export interface Planned {
   readonly reconciled: Reconciled | undefined
 }
 
-/** Writes what is to be written, and makes all of it the pending step. `dropsStep`: what the database has as the step is none that a run has noted. */
+/**
+ * Writes the new files and manifests, and makes everything the pending step. `dropsStep`: the step in the database was not written by a
+ * run.
+ */
 export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly Planned[], dropsStep: boolean): Promise<void> {
   const { spool, record, options } = archive
   await spool.clean(`${NO_RUN}-`)
@@ -85,7 +88,7 @@ export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly P
   })
 }
 
-/** The rows of a file that are nowhere else, as a file of their own. */
+/** Writes the rows of a file that exist nowhere else to a file of their own. */
 async function rewritten(
   { spool, store, source, options }: Archive,
   { link, held }: Planned,
@@ -145,7 +148,7 @@ function linkOf({ manifest: { manifest }, sha256: sum }: AheadLink): Link {
   return { manifest, sha256: sum }
 }
 
-/** What the archive holds then, less what the database believes. */
+/** What the archive will hold, less what the database has recorded. */
 async function growthTo(
   { options, source }: Archive,
   { known, links, present }: Ahead,

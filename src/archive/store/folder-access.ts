@@ -6,7 +6,7 @@ import { foldersTo, GuardedTree, Refused, syncFolder } from './guarded-tree.ts'
 
 export const AT_ONCE = 8
 
-/** An archive's folder as its store and its spools reach it: every access to the disk passes through here, and fails with a sentence. */
+/** An archive's folder, for its store and its spools. All access to the disk goes through here, and fails with a sentence. */
 export class FolderAccess {
   readonly root: string
   readonly tree: GuardedTree
@@ -25,14 +25,14 @@ export class FolderAccess {
     return (await this.tree.look(path)) !== undefined
   }
 
-  /** These folders and those that they lie in, up to the root: one that was made by a run that then crashed may not be durable yet. */
+  /** Syncs these folders and those above them, up to the root: a folder created by a run that then crashed may not be durable yet. */
   async sync(folders: Iterable<string>): Promise<void> {
     const all = new Set([this.root])
     for (const folder of folders) for (const each of foldersTo(folder)) all.add(this.absolute(each))
     await concurrently(AT_ONCE, all, syncFolder)
   }
 
-  /** `what` could not be done with the file at `path`, where `work` fails. */
+  /** If `work` fails, the error says `what` could not be done with the file at `path`. */
   async guarded<T>(what: string, path: string, work: () => Promise<T>): Promise<T> {
     try {
       return await work()

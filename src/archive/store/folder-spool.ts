@@ -11,7 +11,7 @@ import type { Shelf, Spool, Store } from './store.ts'
 
 const FILE_MODE = 0o600
 
-/** Beside the days of the table, so that publishing is a move within one file system. */
+/** Inside the table's folder, so that publishing is a move within one file system. */
 export function spoolFolderOf(table: string): string {
   return `${table}/.writing`
 }
@@ -40,7 +40,7 @@ export class FolderSpool implements Spool {
   create(path: ArchivePath): Promise<FileHandle> {
     return this.#access.guarded('cannot be written', path, async () => {
       await this.#access.tree.passes(this.#folder)
-      // Exclusive: what has the name already is not followed, nor written to.
+      // Exclusive: an existing file or link of this name is neither followed nor written to.
       return await open(this.#access.absolute(this.#at(path)), 'wx', FILE_MODE)
     })
   }
@@ -87,7 +87,7 @@ export class FolderSpool implements Spool {
     if (!moved) throw new Refused(path, `another file has this place, and was left there. ${SHARED}`)
   }
 
-  /** What has a name that is none of ours stays. */
+  /** Files with names that are not ours stay. */
   clean(beginning: string): Promise<void> {
     return this.#access.guarded('cannot be cleaned', this.#folder, async () => {
       if (!(await this.#access.tree.passes(this.#folder))) return

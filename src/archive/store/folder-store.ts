@@ -12,8 +12,8 @@ import { writableByAll } from './refusal.ts'
 import type { Listing, Spool, Store } from './store.ts'
 
 /**
- * A folder of this machine, or one that is mounted on it. Only regular files are taken, in folders that are no links and that no stranger can write to.
- * The root is the operator's: it may be a link, a mount point, and owned by anybody.
+ * A folder of this machine, or one that is mounted on it. Only regular files are accepted, in folders that are no links and that no
+ * stranger can write to. The root is the operator's: it may be a link or a mount point, and owned by anybody.
  */
 export class FolderStore implements Store {
   readonly root: string
@@ -38,7 +38,7 @@ export class FolderStore implements Store {
       await this.#access.tree.ensure(spool)
       await this.#access.sync([spool])
       if (made === undefined) return
-      // Above the archive's folder only what was made here is ours to look after.
+      // Above the archive's folder, only folders that were created here need syncing.
       for (let folder = dirname(this.root); folder.length >= dirname(made).length; folder = dirname(folder)) await syncFolder(folder)
     })
   }
@@ -47,8 +47,8 @@ export class FolderStore implements Store {
     const stats = await stat(this.root).catch(() => undefined)
     if (stats === undefined || !writableByAll(stats)) return undefined
     return (
-      `everybody may write to the archive's folder ${this.root}, and so may take its files away or put others there; archive verify names what is ` +
-      `missing, and cannot bring it back: chmod o-w ${this.root}`
+      `everybody may write to the archive's folder ${this.root}, so anybody may remove or replace its files. archive verify names missing files, ` +
+      `but cannot restore them. Run chmod o-w ${this.root}`
     )
   }
 
@@ -85,7 +85,7 @@ export class FolderStore implements Store {
         if (!(await this.#access.isThere(path))) continue
         const aside = `${RECONCILED}/${path}`
         await tree.ensure(dirname(aside))
-        if (!(await moveTo(tree, path, aside))) throw new Error(`${aside} is there already: move it out of the archive, and keep it`)
+        if (!(await moveTo(tree, path, aside))) throw new Error(`${aside} exists already: move it out of the archive, and keep it`)
         folders.add(dirname(aside)).add(dirname(path))
       }
       await this.#access.sync(folders)

@@ -6,16 +6,16 @@ import { refusal } from './refusal.ts'
 
 export const FOLDER_MODE = 0o700
 
-/** No link is followed, and no pipe waited for. */
+/** Follows no links, and does not wait for pipes. */
 const READING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-/** A file of the archive, open for reading; to be closed by who asked for it. */
+/** A file of the archive, open for reading. The caller closes it. */
 export interface OpenFile {
   readonly handle: FileHandle
   readonly bytes: number
 }
 
-/** What lies at a place is not taken for a part of the archive. Its message begins with the path below the root. */
+/** Something that is not accepted as part of the archive. The message begins with its path below the root. */
 export class Refused extends Error {
   override readonly name = 'Refused'
 
@@ -24,14 +24,14 @@ export class Refused extends Error {
   }
 }
 
-/** What was refused, where an error tells of that. */
+/** The message of the refusal that caused an error, if one did. */
 export function refusedIn(error: unknown): string | undefined {
   return error instanceof Error && error.cause instanceof Refused ? error.cause.message : undefined
 }
 
 /**
- * Files and folders below a root, which alone may be a link. Whatever is on the way to one is looked at before it is used: Node cannot open a file
- * relative to an open folder, so that what is opened is compared with what the path names then.
+ * Files and folders below a root, which alone may be a link. Every folder on the way is checked before use. Node cannot open a file
+ * relative to an open folder, so what was opened is compared with what the path names afterwards.
  */
 export class GuardedTree {
   readonly root: string
@@ -42,7 +42,7 @@ export class GuardedTree {
     this.#uid = uid
   }
 
-  /** A file, and the folders that it lies in. `undefined`: there is none. */
+  /** Checks a file and the folders that it lies in. `undefined`: there is none. */
   async look(path: string): Promise<Stats | undefined> {
     const [stats, passes] = await Promise.all([lstat(join(this.root, path)).catch(absent), this.passes(dirname(path))])
     if (stats === undefined || !passes) return undefined
@@ -53,7 +53,7 @@ export class GuardedTree {
 
   /** `undefined`: there is none. */
   async open(path: string): Promise<OpenFile | undefined> {
-    // A device does something when it is opened.
+    // Checked before opening, because opening a device has an effect.
     if ((await this.look(path)) === undefined) return undefined
     const handle = await open(join(this.root, path), READING).catch(absent)
     if (handle === undefined) return undefined
@@ -69,7 +69,7 @@ export class GuardedTree {
     }
   }
 
-  /** A file that is short. `undefined`: there is none. */
+  /** Reads a short file. `undefined`: there is none. */
   async read(path: string, mostBytes: number): Promise<Buffer | undefined> {
     const file = await this.open(path)
     if (file === undefined) return undefined
@@ -81,7 +81,7 @@ export class GuardedTree {
     }
   }
 
-  /** Whether the folder is there; refuses where it, or one that it lies in, is not to be trusted. */
+  /** Whether the folder exists. Rejects if it, or a folder above it, cannot be trusted. */
   async passes(folder: string): Promise<boolean> {
     const found = await Promise.all(
       foldersTo(folder).map(async (each) => [each, await lstat(join(this.root, each)).catch(absent)] as const),
@@ -94,7 +94,7 @@ export class GuardedTree {
     return true
   }
 
-  /** Makes it, and those it lies in. */
+  /** Creates the folder and those above it. */
   async ensure(folder: string): Promise<void> {
     for (const each of foldersTo(folder)) {
       await mkdir(join(this.root, each), { mode: FOLDER_MODE }).catch(present)
@@ -102,7 +102,7 @@ export class GuardedTree {
     }
   }
 
-  /** What a folder holds, sorted; nothing where there is none. */
+  /** The entries of a folder, sorted; none if it does not exist. */
   async entries(folder: string): Promise<readonly Dirent[]> {
     if (!(await this.passes(folder))) return []
     const entries = await readdir(join(this.root, folder), { withFileTypes: true }).catch(absent)
@@ -110,7 +110,7 @@ export class GuardedTree {
   }
 }
 
-/** Without what is added to it meanwhile. */
+/** Without what is appended meanwhile. */
 async function readAll({ handle, bytes }: OpenFile): Promise<Buffer> {
   const buffer = Buffer.alloc(bytes)
   let length = 0

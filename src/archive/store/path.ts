@@ -3,15 +3,15 @@ import { damaged } from '../damage.ts'
 declare const form: unique symbol
 
 /**
- * Where a file of the archive lies, below its folder: `audit_logs/2026/08/25/17-3.json`. Whatever names a file (a row of ours, a manifest, a
- * directory) becomes one here or is refused, and nothing but one is ever read, made, moved or removed.
+ * The path of an archive file below its folder: `audit_logs/2026/08/25/17-3.json`. Whatever names a file (a row of ours, a manifest, a
+ * directory) becomes such a path here or is refused, and nothing else is ever read, created, moved or removed.
  */
 export type ArchivePath = string & { readonly [form]: true }
 
 export const ROWS_SUFFIX = '.ndjson.zst'
 export const MANIFEST_SUFFIX = '.json'
 
-/** A folder beside those of the tables, of files that are no part of a chain any more, each in the place it had. */
+/** A folder beside those of the tables, for files that are no longer part of a chain, each under the path that it had. */
 export const RECONCILED = 'reconciled'
 
 const NUMBER = '0|[1-9]\\d{0,14}'
@@ -24,12 +24,12 @@ const FORM = new RegExp(
 /** The folders of a table's files, from the outside in. */
 export const DATE_FOLDERS: readonly RegExp[] = [new RegExp(`^(?:${YEAR})$`), /^\d{2}$/, /^\d{2}$/]
 
-/** Its last part, a number that is never given twice, is what a file's place in the chain goes by. */
+/** The position is never allocated twice, and gives the file its place in the chain. */
 export function pathOf(table: string, day: string, run: number, position: number, suffix: string): ArchivePath {
   return archivePath(`${table}/${slashed(day)}/${run}-${position}${suffix}`, table, 'the worker itself')
 }
 
-/** `undefined`: it is none of this table. */
+/** `undefined`: it is not a path of this table. */
 export function parsePath(text: unknown, table: string): ArchivePath | undefined {
   if (typeof text !== 'string') return undefined
   const { table: named, day } = FORM.exec(text)?.groups ?? {}
@@ -37,7 +37,7 @@ export function parsePath(text: unknown, table: string): ArchivePath | undefined
   return named === table && day !== undefined && isDay(dashed(day)) ? (text as ArchivePath) : undefined
 }
 
-/** Rejects what is none. `where`: what names it. */
+/** Throws if it is not a path of this table. `where`: what names it. */
 export function archivePath(text: unknown, table: string, where: string): ArchivePath {
   const path = parsePath(text, table)
   if (path === undefined)
@@ -45,7 +45,7 @@ export function archivePath(text: unknown, table: string, where: string): Archiv
   return path
 }
 
-/** The day of a file's rows, or on which a removal was written: `2026-08-25`. */
+/** The day of a file's rows, or the day on which a removal was written: `2026-08-25`. */
 export function dayOf(path: ArchivePath): string {
   return dashed(FORM.exec(path)!.groups!['day']!)
 }
@@ -62,12 +62,12 @@ export function holdsRows(path: ArchivePath): boolean {
   return path.endsWith(ROWS_SUFFIX)
 }
 
-/** The manifest that stands beside a file of rows. */
+/** The manifest beside a file of rows. */
 export function manifestOf(rows: ArchivePath): ArchivePath {
   return beside(rows, ROWS_SUFFIX, MANIFEST_SUFFIX)
 }
 
-/** The file of rows that a manifest stands beside, if it describes any. */
+/** The file of rows beside a manifest, if the manifest describes one. */
 export function rowsOf(manifest: ArchivePath): ArchivePath {
   return beside(manifest, MANIFEST_SUFFIX, ROWS_SUFFIX)
 }
@@ -93,7 +93,7 @@ function isDay(day: string): boolean {
 
 const MOST_SHOWN = 120
 
-/** Nothing that a terminal obeys, and nothing that looks like what it is not. */
+/** Plain ASCII: no control characters for a terminal, and no look-alikes. */
 function shown(text: unknown): string {
   const json = JSON.stringify(text) ?? 'nothing'
   const plain = json.slice(0, MOST_SHOWN).replaceAll(/[^\x20-\x7e]/g, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`)

@@ -3,13 +3,14 @@ import { link, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCode, type GuardedTree, type OpenFile } from './guarded-tree.ts'
 
-/** Of a file system without hard links, or of one that allows none to this file. */
+/** The file system has no hard links, or allows none to this file. */
 const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'] as const
 const CHUNK_BYTES = 2 ** 18
 
 /**
- * Gives the file at `from` the place `to`, and never in the place of another: `rename` would replace what lies there, which may be the only copy of
- * somebody's rows. `false`: another file has that place; neither was touched. Cut off in between the file has both names, which begun again becomes one.
+ * Moves the file at `from` to `to`, but never over another file: `rename` would replace what is there, which may be the only copy of
+ * somebody's rows. `false`: another file is at `to`; neither was touched. If it is interrupted, the file may have both names; repeating the
+ * call completes it.
  */
 export async function moveTo(tree: GuardedTree, from: string, to: string, linked: typeof link = link): Promise<boolean> {
   const [source, target] = [join(tree.root, from), join(tree.root, to)]
@@ -26,7 +27,7 @@ export async function moveTo(tree: GuardedTree, from: string, to: string, linked
   return true
 }
 
-/** Whether both are there, and one is not byte for byte the other. */
+/** Whether both exist and differ in any byte. */
 export async function areDifferent(tree: GuardedTree, a: string, b: string): Promise<boolean> {
   const left = await digestOf(tree, a)
   const right = left === undefined ? undefined : await digestOf(tree, b)
@@ -40,7 +41,7 @@ async function moveOntoItself(tree: GuardedTree, from: string, to: string): Prom
   return true
 }
 
-/** Takes the name with an empty file, which is then replaced by who has taken it, and by nobody else. */
+/** Reserves the name with an empty file. Only the caller that created it may then replace it. */
 async function claimed(target: string): Promise<boolean> {
   try {
     await (await open(target, 'wx', 0o600)).close()

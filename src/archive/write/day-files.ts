@@ -8,9 +8,9 @@ import type { Spool, Store } from '../store/store.ts'
 import { manifestOf, pathOf, ROWS_SUFFIX, type ArchivePath } from '../store/path.ts'
 import { RowsWriter, type Written } from './rows-file.ts'
 
-/** Each started file costs the memory of a compressor. Rows come nearly in the order of time, so that more are hardly ever needed. */
+/** Each started file costs the memory of a compressor. Rows come nearly in the order of time, so more are hardly ever needed. */
 const MOST_STARTED = 3
-/** Files that are made durable at a time. */
+/** How many files are synced at a time. */
 const MOST_ENDING = 8
 
 export interface DayFilesOptions {
@@ -23,11 +23,11 @@ export interface DayFilesOptions {
   readonly cutoff: EpochMs
   readonly retentionMs: number
   readonly now: EpochMs
-  /** The last number that was given to a file. */
+  /** The last file number that was allocated. */
   readonly position: number
 }
 
-/** Rows `from` to before `to` went to this file, from this line of it on. */
+/** Rows `from` up to, not including, `to` were written to this file, beginning at this line. */
 export interface Placed {
   readonly from: number
   readonly to: number
@@ -43,23 +43,23 @@ interface DayFile {
   written?: Written
 }
 
-/** Writes rows under temporary names, a file a day, and then their manifests. */
+/** Writes rows to the spool, one file a day, and then their manifests. */
 export class DayFiles {
   readonly #options: DayFilesOptions
   readonly #files: DayFile[] = []
-  /** The one used last is the last. */
+  /** The least recently used file first. */
   readonly #open = new Map<string, DayFile>()
   #latest: DayFile | undefined
   #ending: Promise<void> | undefined
   #newestAt: EpochMs | null = null
-  /** The day of the last row: that of the next one, nearly always. */
+  /** The day of the last row, which is nearly always that of the next one. */
   #day = { from: NaN, name: '' }
 
   constructor(options: DayFilesOptions) {
     this.#options = options
   }
 
-  /** The first of these rows from `from` on, as many as are of one day, `day` where it is given. */
+  /** Writes the first of these rows, beginning at `from`: as many as are of one day, which is `day` if given. */
   async add(rows: RowLines, from = 0, day?: string): Promise<Placed> {
     const name = day ?? this.#dayOf(rows.at[from]!)
     let to = from + 1
@@ -83,13 +83,16 @@ export class DayFiles {
     return { from, to, file: file.index, line }
   }
 
-  /** Nothing more is added: the rows are durable when it resolves. */
+  /** No more rows follow. The rows are durable when it resolves. */
   async end(): Promise<void> {
     await this.#ending
     await concurrently(MOST_ENDING, [...this.#open.keys()], (day) => this.#end(day))
   }
 
-  /** The manifests of what has ended are durable too when it resolves; `head`: the chain's end. Of the growth the files that are replaced are no part. */
+  /**
+   * Writes the manifests, which are durable when it resolves. `head`: the end of the chain. The growth does not include the files that are
+   * replaced.
+   */
   async finish(head: Link | null, obsolete: readonly ArchivePath[]): Promise<{ readonly step: Step; readonly position: number }> {
     const { spool, run, position } = this.#options
     let previous = head
@@ -135,14 +138,14 @@ export class DayFiles {
     return file
   }
 
-  /** Beside what comes next: the disk takes its time. */
+  /** Ends it in the background, because syncing takes time. */
   async #endOldest(): Promise<void> {
     const started = [...this.#open].filter(([, { writer }]) => writer.started)
     const [oldest] = started
     if (oldest === undefined || started.length <= MOST_STARTED) return
     await this.#ending
     this.#ending = this.#end(oldest[0])
-    // Reported where it is awaited; an unhandled rejection must not end the process before.
+    // Reported where it is awaited; until then an unhandled rejection must not end the process.
     this.#ending.catch(() => undefined)
   }
 

@@ -6,8 +6,8 @@ import type { Step } from '../step.ts'
 import type { Store } from '../store/store.ts'
 
 /**
- * Before the first row of a part is deleted, and before a file goes that these replace: what lies in the places is what the step says, by the
- * digests. Whoever else writes to the folder could have put something else there.
+ * Before the first row of a part is deleted, or a replaced file is removed, checks by digest that the published files are those of the
+ * step: anybody who can write to the folder could have put others there.
  */
 export async function mustBeInPlace(store: Store, step: Step, confirmLease: () => Promise<void>): Promise<void> {
   try {
@@ -27,8 +27,8 @@ async function compare(store: Store, { files }: Step): Promise<void> {
     const manifest = parseManifest(bytes, path)
     const file = manifest?.kind === 'rows' ? manifest.file : undefined
     if (manifest === undefined || file?.path !== rows)
-      throw damaged(`${store.absolute(path)} does not describe the file that the database says`)
+      throw damaged(`${store.absolute(path)} does not describe the file that the database names`)
     const problem = file === undefined ? undefined : await alterationOf(store, file)
-    if (problem !== undefined) throw damaged(`${store.absolute(problem)}, and was just put there. ${SHARED}`)
+    if (problem !== undefined) throw damaged(`${store.absolute(problem)}, although it was just put there. ${SHARED}`)
   }
 }

@@ -8,18 +8,18 @@ import { formatTime, type EpochMs } from '../../time/clock.ts'
 import { archiveFailed } from '../damage.ts'
 import { LONGEST, LONGEST_ROW, LONGEST_ROW_BYTES, type Place, type RowsFile } from '../format.ts'
 
-/** Level 1 takes half the time of 3 and a quarter more room; the purge waits for it. */
+/** Level 1 takes half the time of level 3, and a quarter more space; the purge waits for it. */
 const LEVEL = 1
-/** Lines are handed to the compressor together. */
+/** Lines are handed to the compressor in chunks. */
 const CHUNK_BYTES = 1024 * 2 ** 10
 const FIRST_CHUNK_BYTES = 8 * 2 ** 10
 const LINE_FEED_BYTES = 1
-/** So much may wait for the compressor, which works beside us. */
+/** The most bytes that may wait for the compressor, which runs in another thread. */
 const WAITING_BYTES = 4 * 2 ** 20
 
 export type Written = Omit<RowsFile, 'path' | 'day' | 'cutoff' | 'retention'>
 
-/** Writes rows to one file, compressed, in one frame that every reader of zstd takes. */
+/** Writes rows to one file, compressed, in a single frame that every zstd reader can read. */
 export class RowsWriter {
   readonly #open: () => Promise<FileHandle>
   readonly #path: string
@@ -27,7 +27,7 @@ export class RowsWriter {
   readonly #rowsHash = createHash('sha256')
   readonly #fileHash = createHash('sha256')
   #chunk: Buffer = Buffer.allocUnsafeSlow(FIRST_CHUNK_BYTES)
-  /** Chunks that the compressor is done with. */
+  /** Chunks that the compressor is done with, to be reused. */
   readonly #free: Buffer[] = []
   #length = 0
   #rows = 0
@@ -36,13 +36,13 @@ export class RowsWriter {
   #first: { at: EpochMs; id: string } | undefined
   #last: { at: EpochMs; id: string } | undefined
 
-  /** `open` makes the file, when there is enough to write: a day of few rows costs no compressor until it ends. */
+  /** `open` creates the file once there is enough to write: a day of few rows costs no compressor until it ends. */
   constructor(open: () => Promise<FileHandle>, path: string) {
     this.#open = open
     this.#path = path
   }
 
-  /** Whether it has a file and a compressor by now. */
+  /** Whether its file and compressor exist. */
   get started(): boolean {
     return this.#sink !== undefined
   }
@@ -51,7 +51,7 @@ export class RowsWriter {
     return this.#rows
   }
 
-  /** Rows `from` to before `to`. A promise where the next ones have to wait. */
+  /** Adds rows `from` up to, not including, `to`. Returns a promise if the caller has to wait before adding more. */
   add({ at, idOf, lines, ends, pieces }: RowLines, from: number, to: number): Promise<void> | undefined {
     let [first, last] = [from, from]
     for (let index = from + 1; index < to; index += 1) {
@@ -72,8 +72,8 @@ export class RowsWriter {
     let bytes = 0
     for (const piece of pieces) {
       bytes += piece.length
-      // Nobody would read it again.
-      if (bytes > LONGEST_ROW_BYTES + LINE_FEED_BYTES) throw archiveFailed(`${this.#path}: a row of more than ${LONGEST_ROW} came`)
+      // No reader would accept it.
+      if (bytes > LONGEST_ROW_BYTES + LINE_FEED_BYTES) throw archiveFailed(`${this.#path}: got a row of more than ${LONGEST_ROW}`)
       await this.#addPiece(piece)
     }
   }
@@ -84,7 +84,7 @@ export class RowsWriter {
     else await this.#write(Buffer.from(piece))
   }
 
-  /** Makes the chunk larger up to a bound. */
+  /** Whether so many bytes fit into the chunk, which grows up to a bound. */
   #fits(bytes: number): boolean {
     const wanted = this.#length + bytes
     if (wanted > CHUNK_BYTES) return false
@@ -125,7 +125,7 @@ export class RowsWriter {
     }
   }
 
-  /** What was written is of no use. */
+  /** Closes the file, whose content is of no use. */
   async abandon(): Promise<void> {
     if (this.#sink === undefined) return
     const { handle, compress, piped } = this.#sink
@@ -168,7 +168,7 @@ export class RowsWriter {
         await writeAll(handle, chunk)
       }
     })
-    // Reported by the next write or by finishing; an unhandled rejection must not end the process before.
+    // Reported by the next write or by `finish`; until then an unhandled rejection must not end the process.
     piped.catch(() => undefined)
     return (this.#sink = { handle, compress, piped })
   }
@@ -188,12 +188,12 @@ function drained(stream: NodeJS.WritableStream): Promise<void> {
   return new Promise((resolve) => void stream.once('drain', resolve))
 }
 
-/** A write may take only a part, as on a disk that has just become full. */
+/** A write may be partial, for example on a disk that has just become full. */
 async function writeAll(handle: FileHandle, chunk: Buffer): Promise<void> {
   for (let at = 0; at < chunk.length;) at += (await handle.write(chunk, at)).bytesWritten
 }
 
-/** A part of a string keeps all of it in memory; a copy does not. */
+/** Copies it: a substring would keep the whole string in memory. */
 function beginningOf(id: string): string {
   return id.length <= LONGEST.id ? id : Buffer.from(id.slice(0, LONGEST.id)).toString()
 }
