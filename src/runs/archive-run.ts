@@ -12,22 +12,22 @@ import { RUNS } from './run-records.ts'
 import type { Run } from './run.ts'
 import { withRetry } from './with-retry.ts'
 
-/** To be disposed of however the run ends: the next rows may be on their way into files. */
+/** Dispose of it however the run ends: a draft of the next rows may be in progress. */
 export interface ArchivedRun extends AsyncDisposable {
-  /** The run's rows, in the archive before they are handed out. */
+  /** The run's rows. They are in the archive before they are handed out. */
   readonly rows: Slices
-  /** After the last batch: brings the archive to its end, and removes what has expired in it. Returns why nothing may be removed. */
+  /** Call it after the last batch: settles the archive, and removes its expired files. Returns the reason if none may be removed. */
   readonly finish: () => Promise<MaintenanceError | undefined>
-  /** What it came to, and how far the archive is behind by then. */
+  /** What the run archived and removed, and how far the archive lags behind at its end. */
   readonly archived: () => Promise<ArchivedByRun>
 }
 
-/** The rows of a run that go through the archive, none longer than it carries; `undefined`: they are not archived. */
+/** The rows of a run that are archived, without those too long for the archive; `undefined`: the job's rows are not archived. */
 export function exportedRowsOf({ archive, database }: RunContext, { job }: RunRequest, cutoff: EpochMs): ExportedRows | undefined {
   return archive !== undefined && job.archived === true ? database.exported(job, cutoff, LONGEST_ROW_BYTES) : undefined
 }
 
-/** Rejects, before anything is deleted, where rows should be archived and cannot. */
+/** Rejects before anything is deleted if rows should be archived, but cannot be. */
 export async function openArchiving(
   context: RunContext & { readonly archive: ArchiveTarget },
   { job, retentionMs = 0, stopping, accepted }: RunRequest,
@@ -36,7 +36,7 @@ export async function openArchiving(
   expired: ExportedRows,
 ): Promise<ArchivedRun> {
   const { archive: target, database, clock, version } = context
-  // Loaded by who archives, and by nobody else.
+  // Loaded only by runs that archive.
   const [
     { Archive },
     { Archiving },
@@ -89,7 +89,7 @@ export async function openArchiving(
   const accept = (wanted: AcceptedRetention): Promise<void> => run.underLease(async (tx) => retention?.accept(tx, wanted, id))
   await withRetry(persistence, async () => {
     if (retention === undefined || (await archive.record.load(database)).position > 0) return
-    // Of an archive that holds nothing yet, the settings are the word.
+    // While the archive is empty, the configured retention is accepted as it is.
     const before = await retention.load(database)
     if (before === undefined || before.keptMs !== keptMs) await accept(retentions.startOf(keptMs, run.now))
   })
@@ -123,7 +123,7 @@ export async function openArchiving(
     [Symbol.asyncDispose]: () => archive.dropDraft(),
     async archived() {
       const { verification } = await readSummary(database, database.named(ARCHIVES), job.table)
-      // While shutting down no rows are counted.
+      // No rows are counted while shutting down.
       const lagMs = stopping.aborted ? undefined : lagOf(await expired.estimate(), cutoff)
       const removed = (await retention?.removedBy(database, id)) ?? NO_GROWTH
       return { ...(await archive.record.ofRun(database, id)), removed, lagMs, verification }
@@ -132,9 +132,9 @@ export async function openArchiving(
 }
 
 const WITHOUT_RECORD =
-  'no file was removed from the archive: the tables are missing in which it is recorded how long files are kept, and what goes. Migration 006 makes them; where migrations are disabled, run its file by hand'
+  'no file was removed from the archive: the tables that record its retention and what was removed are missing. Apply migration 006; where migrations are disabled, run its file by hand'
 
-/** Where its tables are missing, nothing is removed: what was kept until now could not be told from what is configured now. */
+/** Without its tables nothing may be removed, because the retention so far cannot be compared with the configured one. */
 async function openRetention(database: Database, table: string): Promise<RetentionRecord | undefined> {
   const { REMOVED, RetentionRecord, RETENTIONS } = await import('../archive/archive-retention.ts')
   if ((await database.tablesAmong([RETENTIONS, REMOVED])).size < 2) return undefined
@@ -145,11 +145,11 @@ async function openRetention(database: Database, table: string): Promise<Retenti
 export interface ArchiveForecast {
   readonly files: number
   readonly expired: number
-  /** Why it would not; `undefined`: it would. */
+  /** Why it would remove nothing; `undefined`: it would remove them. */
   readonly stop: string | undefined
 }
 
-/** Changes nothing. Rows that the run itself would archive are not in it. */
+/** Changes nothing. Does not include what the run itself would archive. */
 export async function forecastArchive(context: RunContext, { job }: RunRequest, now: EpochMs): Promise<ArchiveForecast | undefined> {
   const { archive: target, database } = context
   if (target === undefined || job.archived !== true) return undefined

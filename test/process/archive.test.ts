@@ -34,7 +34,10 @@ for (const engine of BOTH_ENGINES) {
     assert.match(restored.stdout, /^25 rows of \d files restored into audit_logs_restored\n$/)
     assert.equal(await count(outside, 'audit_logs_restored'), 25)
     const taken = await command(['archive', 'restore', '--into', 'audit_logs'], options)
-    assert.match(taken.stdout, /^0 rows of \d files restored into audit_logs; 25 were left out, which the next purge would take again\n$/)
+    assert.match(
+      taken.stdout,
+      /^0 rows of \d files restored into audit_logs; 25 were left out, because the next purge would delete them again\n$/,
+    )
 
     await rm(join(folder.path, 'archive', files[0]!))
     const damaged = await command(['archive', 'verify', '--json'], options)

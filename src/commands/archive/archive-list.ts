@@ -7,7 +7,7 @@ import { jsonDocument, visible } from '../../observe/control-characters.ts'
 import type { Program } from '../../program.ts'
 import type { OpenedArchive } from './open-archive.ts'
 
-/** The files of the chain that are there, oldest first. What is wrong with them is for `archive verify` to say. */
+/** Lists the files of the chain that exist, oldest first. What is wrong with them is for `archive verify` to report. */
 export async function listArchive(
   { host, events, database }: Program,
   { job, store, record }: OpenedArchive,
@@ -35,7 +35,7 @@ export async function listArchive(
   }
   const { files: known } = await readSummary(database, database.named(ARCHIVES), job.table)
   if (known !== files.length)
-    events.warning(`the database knows of ${known} files, and ${files.length} are listed; archive verify says what is wrong`)
+    events.warning(`the database has recorded ${known} files, but ${files.length} are listed. Run archive verify to see what is wrong`)
   return 0
 }
 

@@ -11,7 +11,7 @@ import { claimLease, holderOf } from '../../runs/lease.ts'
 import { LEASES } from '../../runs/run-records.ts'
 import type { OpenedArchive } from './open-archive.ts'
 
-/** Takes what the database does not know into the chain, or sets it aside; 1 where files stay missing. */
+/** Takes files that the database does not know into the chain, or sets them aside. Returns 1 if files stay missing. */
 export async function reconcileArchive(
   program: Program,
   opened: OpenedArchive,
@@ -23,11 +23,13 @@ export async function reconcileArchive(
   if (json) host.print(jsonDocument({ dryRun, ...found }))
   else for (const line of linesOf(found, dryRun)) host.print(`${visible(line)}\n`)
   if (found.missing.length > 0)
-    events.warning(`of the archive there is missing, and archive verify will go on naming it until it is back: ${found.missing.join('; ')}`)
+    events.warning(
+      `files of the archive are missing, and archive verify will name them until they are restored: ${found.missing.join('; ')}`,
+    )
   return found.missing.length > 0 ? 1 : 0
 }
 
-/** The job's own: no purge may work on the archive meanwhile, nor another reconciliation. */
+/** Holds the job's lease, so that neither a purge nor another reconciliation works on the archive meanwhile. */
 async function underLease(program: Program, opened: OpenedArchive): Promise<Reconciliation> {
   const { host, database } = program
   const leases = database.named(LEASES)
@@ -37,7 +39,7 @@ async function underLease(program: Program, opened: OpenedArchive): Promise<Reco
     const holder = (await holderOf(database, leases, job, await database.now())) ?? 'another worker'
     throw new MaintenanceError(
       'ARCHIVE_FAILED',
-      `the archive: ${holder} is working on it. Nothing was changed; try again when that has ended`,
+      `the archive: ${holder} is working on it. Nothing was changed. Try again when it has finished`,
     )
   }
   const held = new HeldLease({ database, clock: host.clock, leases, lease })
@@ -74,7 +76,7 @@ async function reconciled(program: Program, { job }: OpenedArchive, held: HeldLe
 function* linesOf({ files, otherLinks, missing, dropsStep }: Reconciliation, dryRun: boolean): Generator<string> {
   if (files.length === 0 && otherLinks === 0 && missing.length === 0 && !dropsStep)
     return yield 'nothing to reconcile: the database knows every file of the archive'
-  if (dropsStep) yield 'maintenance_archives.step takes hold of files of the chain: it is dropped, and they stay'
+  if (dropsStep) yield 'maintenance_archives.step claims files of the chain: the step is dropped, and the files stay'
   for (const file of files) yield `${file.path}: ${sentenceOf(file)}`
   const count = (becomes: Reconciled['becomes']): number => files.filter((file) => file.becomes === becomes).length
   yield `${dryRun ? 'would be done' : 'done'}: ${count('joined')} files join the chain, ${count('rewritten')} are written again, ${count('set aside')} are set aside${otherLinks === 0 ? '' : `; ${otherLinks} manifests without rows join it too`}`
@@ -87,6 +89,6 @@ function sentenceOf({ rows, held, becomes }: Reconciled): string {
     case 'set aside':
       return `all of its ${rows} rows are in the database: it is set aside in reconciled/, and they are archived again when they are purged`
     case 'rewritten':
-      return `${held} of its ${rows} rows are in the database or in a file before it: the other ${rows - held} are written to a new file, and it is set aside in reconciled/`
+      return `${held} of its ${rows} rows are in the database or in an earlier file: the other ${rows - held} are written to a new file, and this one is set aside in reconciled/`
   }
 }

@@ -13,7 +13,7 @@ export interface RestoreRequest {
   readonly json: boolean
 }
 
-/** Into a table of its own, unless another is named; into the table itself only what the next purge would leave there. */
+/** Restores into a table of its own unless another is named. Into the archived table go only rows that the next purge would keep. */
 export async function restoreArchive(
   { host, settings, events, database, shutdown }: Program,
   { job, store, record }: OpenedArchive,
@@ -38,7 +38,7 @@ export async function restoreArchive(
   else {
     const left = [
       ...(restored.present > 0 ? [`${restored.present} were there already`] : []),
-      ...(restored.expired > 0 ? [`${restored.expired} were left out, which the next purge would take again`] : []),
+      ...(restored.expired > 0 ? [`${restored.expired} were left out, because the next purge would delete them again`] : []),
       ...(restored.conflicting > 0 ? [`${restored.conflicting} were left out, because another row has their key`] : []),
     ]
     host.print(
@@ -47,11 +47,11 @@ export async function restoreArchive(
   }
   if (restored.unvouchedHead !== undefined)
     events.warning(
-      `this database knows of no archive: that ${restored.unvouchedHead} is the newest of ${store.root}, and all that stands in the files, is vouched for by nothing but the files themselves`,
+      `this database knows of no archive, so only the files themselves vouch that ${restored.unvouchedHead} is the newest manifest in ${store.root} and that their content is right`,
     )
   if (restored.elsewhere.length > 0)
     events.warning(
-      `the archive is not whole, and what is missing may hold rows of these days; archive verify says more: ${restored.elsewhere.join('; ')}`,
+      `the archive is damaged, and missing files may hold rows of these days. Run archive verify for details: ${restored.elsewhere.join('; ')}`,
     )
   return restored.conflicting > 0 || restored.elsewhere.length > 0 ? 1 : 0
 }

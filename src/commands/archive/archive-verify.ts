@@ -8,10 +8,10 @@ import type { Program } from '../../program.ts'
 import { formatDay, type EpochMs } from '../../time/clock.ts'
 import type { OpenedArchive } from './open-archive.ts'
 
-/** A day such as `2026-08-25`, in UTC, or so long ago. */
+/** A day such as `2026-08-25`, in UTC, or a duration before now. */
 export type Since = { readonly day: string } | { readonly agoMs: number }
 
-/** Every file, and the chain they make; 1 where something is wrong. */
+/** Verifies every file and the chain that they form. Returns 1 if something is wrong. */
 export async function verifyArchive(
   program: Program,
   { store, record }: OpenedArchive,
@@ -30,13 +30,13 @@ export async function verifyArchive(
     const unvouched =
       found.unvouchedFiles === 0
         ? ''
-        : `; ${found.unvouchedFiles} more count for nothing, since what leads to them in the chain is missing or was altered`
-    const removed = found.removedFiles === 0 ? '' : `; ${found.removedFiles} were removed when their time had come`
+        : `; ${found.unvouchedFiles} more do not count, because a link between them and the head of the chain is missing or was altered`
+    const removed = found.removedFiles === 0 ? '' : `; ${found.removedFiles} were removed after they expired`
     const pending =
-      found.pending === 0 ? '' : `; ${found.pending} are pending: the run that wrote them goes on, or the next one settles them`
+      found.pending === 0 ? '' : `; ${found.pending} are pending: the run that wrote them is still working, or the next run settles them`
     host.print(`${found.sound ? 'sound' : problemsText(found.problems.length)}: ${what}${unread}${unvouched}${removed}${pending}\n`)
   }
-  // Of a part of it nothing is noted: what was not read may be damaged.
+  // A partial verification is not recorded: what was not read may be damaged.
   if (day === undefined) await noteResult(program, record, now, found.sound ? 'sound' : 'damaged')
   return found.sound ? 0 : 1
 }
@@ -45,14 +45,14 @@ function problemsText(count: number): string {
   return counted(count, 'problem')
 }
 
-/** For `status` and the metrics. What was found was told before, and stands. */
+/** For `status` and the metrics. If it fails, the result is still valid and has been printed. */
 async function noteResult({ database, events }: Program, record: ArchiveRecord, at: EpochMs, verdict: 'sound' | 'damaged'): Promise<void> {
   try {
     await database.transaction((tx) => record.noteVerified(tx, at, verdict))
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
     events.warning(
-      `that the archive is ${verdict} could not be noted in the database; status and metrics go on telling of the time before: ${error.message}`,
+      `the archive is ${verdict}, but that could not be recorded in the database; status and metrics keep showing the result before: ${error.message}`,
     )
   }
 }

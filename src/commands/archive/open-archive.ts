@@ -5,21 +5,21 @@ import { JOBS, type Job } from '../../catalogue.ts'
 import { MaintenanceError } from '../../errors.ts'
 import { archivePlanOf, type Program } from '../../program.ts'
 
-/** The archive as the commands see it. */
+/** An archive, as the commands use it. */
 export interface OpenedArchive {
   readonly job: Job
   readonly store: Store
   readonly record: ArchiveRecord
 }
 
-/** Rejects where this database has no archive, or its folder is not to be used. */
+/** Rejects if this database has no archive, or its folder must not be used. */
 export async function openArchive(program: Program): Promise<OpenedArchive> {
   const { database } = program
   const job = JOBS.find((each) => each.archived === true)!
   if (!(await database.tablesAmong([ARCHIVES])).has(ARCHIVES))
     throw new MaintenanceError(
       'ARCHIVE_FAILED',
-      `there is no table ${ARCHIVES} in this database, so nothing was archived from it: migration 005 makes it`,
+      `this database has no table ${ARCHIVES}, so nothing was archived from it. Migration 005 creates that table`,
     )
   const { directory, uid } = archivePlanOf(program)
   const store = new FolderStore(directory, job.table, uid)
