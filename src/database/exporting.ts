@@ -6,18 +6,18 @@ import type { Transaction } from './query.ts'
 export const DIGEST_BYTES = 32
 
 /**
- * Rows as JSON, an object a line, in UTF-8. Integers are written in full, whatever their size; a decimal point or an
- * exponent means that the number was stored as floating point. What JSON cannot hold is an object with one tag: see `TAGS`.
+ * Rows as JSON, one object a line, in UTF-8. Integers are written in full, whatever their size; a decimal point or an exponent means that
+ * the number was stored as floating point. What JSON cannot express is an object with a single tag: see `TAGS`.
  */
 export interface RowLines {
   readonly count: number
-  /** What the time column of each says, as an instant. */
+  /** The instant that the time column of each row means. */
   readonly at: ArrayLike<EpochMs>
-  /** The `id` of one, for people; empty where the table has none. */
+  /** The `id` of a row, for people; empty if the table has none. */
   readonly idOf: (index: number) => string
-  /** Side by side, each with a line feed at its end. */
+  /** Concatenated, each with a line feed at its end. */
   readonly lines: Uint8Array
-  /** Where in `lines` each ends. */
+  /** The offsets in `lines` at which they end. */
   readonly ends: ArrayLike<number>
   /** Used instead of `lines` if the batch is a single row with a very long value; iterate once. */
   readonly pieces?: Iterable<Uint8Array>
@@ -25,11 +25,11 @@ export interface RowLines {
 
 /** Rows as they are stored. The buffers are valid only until `take` resolves. */
 export interface StoredRows extends RowLines {
-  /** About how many bytes the lines have. */
+  /** The approximate size of the lines, in bytes. */
   readonly bytes: number
   /**
-   * SHA-256 of each row as it is stored, side by side: equal exactly when nothing in the row has changed. Of one that comes in pieces it is known when
-   * they were walked, and asked for once.
+   * The SHA-256 digests of the rows as they are stored, concatenated: equal exactly if nothing in the row has changed. If the row comes in
+   * `pieces`, available only after they have been iterated; read it once.
    */
   readonly digests: Uint8Array
 }
@@ -38,28 +38,31 @@ export interface StoredRows extends RowLines {
 export const TAGS = {
   /** Bytes in hexadecimal: SQLite's BLOB, PostgreSQL's bytea. */
   bytes: '$bytes',
-  /** Text whose bytes, in hexadecimal, are no UTF-8 (SQLite). */
+  /** Text that is not valid UTF-8 (SQLite): its bytes in hexadecimal. */
   text: '$text',
-  /** A floating-point number that JSON has no word for: Infinity, -Infinity (SQLite; PostgreSQL's are text, which its types read back). */
+  /** A floating-point number that JSON cannot express: Infinity, -Infinity (SQLite; PostgreSQL's are text, which its types parse). */
   real: '$real',
 } as const
 
-/** Expired rows that can be read as they are stored, and are deleted only as they are read. */
+/** Expired rows that can be read as they are stored, and whose deletion returns the digests of what was deleted. */
 export interface ExportedRows extends ExpiredRows {
   next(size: number, after: Slice | undefined): Promise<ExportedSlice | undefined>
-  /** What has expired and lies in no slice because its line is too long; `among`: only so many of the earliest expired rows are looked at. */
+  /** Expired rows that are in no slice because their line is too long; `among`: looks only at so many of the earliest expired rows. */
   tooLarge(among?: number): Promise<TooLarge>
 }
 
 export interface ExportedSlice extends Slice {
-  /** Its rows that have expired, now, as they are stored: a few megabytes at a time, without a lock. Rejects with what `take` rejects with. */
+  /**
+   * Reads the rows of the slice that are expired by now, as they are stored: a few megabytes at a time, without a lock. Rejects with what
+   * `take` rejects with.
+   */
   read(take: (rows: StoredRows) => Promise<void>): Promise<void>
-  /** `remove`, which returns the digests of the deleted rows as they were when they were deleted. */
+  /** Like `remove`, and returns the digests of the deleted rows as they were when they were deleted. */
   removeRead(tx: Transaction): Promise<DigestedTally>
 }
 
 export interface DigestedTally extends Tally {
-  /** Side by side, in no order. */
+  /** Concatenated, in no order. */
   readonly digests: Uint8Array
 }
 
@@ -71,29 +74,29 @@ export interface TooLarge {
 
 export interface StoredColumn {
   readonly name: string
-  /** As the engine declares it; empty where SQLite's table declares none. */
+  /** As the engine declares it; empty if SQLite's table declares none. */
   readonly type: string
   /** Whether it is part of the primary key. */
   readonly key: boolean
 }
 
 export interface Restoring {
-  /** The table that the rows came from: where there is no `into`, it is made with the same columns. */
+  /** The table that the rows came from. If `into` does not exist, it is created with the same columns. */
   readonly source: string
   readonly into: string
   /** The time column. */
   readonly timeColumn: string
-  /** Rows before it are left out; `undefined`: none. */
+  /** Earlier rows are left out; `undefined`: none. */
   readonly cutoff: EpochMs | undefined
 }
 
 export interface Restored {
   readonly inserted: number
-  /** They were there, equal in every column. */
+  /** Already there, equal in every column. */
   readonly present: number
-  /** A row with the same key is there and says something else. */
+  /** Left out, because a different row has the same key. */
   readonly conflicting: number
-  /** Before the cutoff. */
+  /** Left out, because they are before the cutoff. */
   readonly expired: number
 }
 
@@ -105,22 +108,22 @@ export interface Archivable {
    * that state back.
    */
   durable(): Promise<void>
-  /** `longestBytes`: a row whose line, as `RowLines` has it, is longer lies in no slice; `tooLarge` tells of it. The line feed does not count. */
+  /** `longestBytes`: a row with a longer line, without the line feed, is in no slice; `tooLarge` reports it. */
   exported(column: TimeColumn, cutoff: EpochMs, longestBytes: number): ExportedRows
-  /** What a time in a line of `RowLines`, as JSON has it, says as an instant; NaN: it is none. */
+  /** The instant that a time in a line of `RowLines` means; NaN: it is not a time. */
   readonly instantOf: (value: unknown) => EpochMs
   /** Whether this engine treats two names as the same table. */
   readonly namesOneTable: (a: string, b: string) => boolean
-  /** The columns of a table that hold something of their own: computed ones are left out. Empty where there is no such table. */
+  /** The columns of a table, without computed ones; empty if there is no such table. */
   columnsOf(table: string): Promise<readonly StoredColumn[]>
   /**
-   * Makes the table that rows are restored into, if it is missing. Column definitions from a file are untrusted: rejects before creating anything if
-   * they are not a valid table. Returns a sentence for each column that had to differ.
+   * Creates the table that rows are restored into, if it is missing. Column definitions from a file are untrusted: rejects before creating
+   * anything if they are not a valid table. Returns a sentence for each column that had to differ.
    */
   makeRestoreTable(restoring: Restoring, columns: readonly StoredColumn[]): Promise<readonly string[]>
   /**
-   * Inserts rows as a line of `RowLines` has them, in one transaction; one that is there is not doubled. Rejects where one of them is not there afterwards.
-   * What the lines hold is used up: long values are unpacked in their places.
+   * Inserts rows, given as lines of `RowLines`, in one transaction; rows that are there are not duplicated. Rejects if one of them is not
+   * there afterwards. Consumes the lines: long values are decoded in place.
    */
   restore(restoring: Restoring, columns: readonly StoredColumn[], lines: readonly Buffer[]): Promise<Restored>
 }

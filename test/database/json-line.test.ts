@@ -80,7 +80,7 @@ for (const [what, json] of BROKEN) {
   test(`a very long string with ${what} is refused`, () => {
     const line = Buffer.concat([Buffer.from('{"id":1,"a":"'), Buffer.from(json), Buffer.from('"}')])
     const { long } = cutLine(line)
-    assert.throws(() => bytesOf(long.get('a')!), /a line of the file has a string that is none; nothing of this batch was restored/)
+    assert.throws(() => bytesOf(long.get('a')!), /a line of the file has an invalid string; nothing of this batch was restored/)
   })
 }
 
@@ -89,7 +89,7 @@ test('hexadecimal that is none is refused, and an object of another tag is told 
     (each) => each.length % 2 === 1 || /[^0-9a-f]/.test(each),
   )) {
     const { long } = cutLine(Buffer.from(`{"a":{"$bytes":"${hex}"}}`))
-    assert.throws(() => bytesOf(long.get('a')!), /a string that is none/)
+    assert.throws(() => bytesOf(long.get('a')!), /an invalid string/)
   }
   const { long } = cutLine(Buffer.from(`{"a":{"$real":"${LETTERS}"}}`))
   assert.equal(isTagged(long.get('a')!), false)

@@ -87,8 +87,13 @@ for (const engine of ENGINES) {
       ['one name twice', [column('a', 'text'), column('a', 'text')], INTO, /column "a" is named twice/],
       ['no columns', [], INTO, /names no columns/],
       ['too many columns', Array.from({ length: 2_001 }, (_, at) => column(`c${at}`, 'text')), INTO, /names 2001 columns, more than/],
-      ["a table of the worker's", COLUMNS, 'maintenance_leases', /"maintenance_leases" is not one to restore rows into/],
-      ['a table of the engine', COLUMNS, engine.name === 'sqlite' ? 'sqlite_stat1' : 'pg_class', /is not one to restore rows into/],
+      ["a table of the worker's", COLUMNS, 'maintenance_leases', /rows must not be restored into the table "maintenance_leases"/],
+      [
+        'a table of the engine',
+        COLUMNS,
+        engine.name === 'sqlite' ? 'sqlite_stat1' : 'pg_class',
+        /rows must not be restored into the table/,
+      ],
       ['a table with NUL', COLUMNS, 'a\u0000', /has a name that no table or column can have/],
     ]
     for (const [what, columns, into, message] of refusals) {
@@ -163,7 +168,7 @@ describe('values in a line of a file, on sqlite', () => {
       await using database = await opened(outside.url)
       await assert.rejects(restore(database, COLUMNS, [`{"id":1,"timestamp":null,"note":${value}}`], INTO), {
         name: 'DatabaseError',
-        message: /has in "note" what no row of this database can hold; nothing of this batch was restored/,
+        message: /has a value in "note" that no row of this database can hold; nothing of this batch was restored/,
       })
     })
   }

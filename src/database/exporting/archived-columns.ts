@@ -1,17 +1,17 @@
 import { DatabaseError } from '../database-error.ts'
 import { TAGS, type Restoring, type StoredColumn } from '../exporting.ts'
 
-/** What an engine takes, and how it compares names. */
+/** The limits of an engine, and how it compares names. */
 export interface NameRules {
   readonly nameBytes: number
   readonly columns: number
-  /** What two names have in common that are one to the engine. */
+  /** Equal for names that are the same to the engine. */
   readonly folded: (name: string) => string
 }
 
 /**
- * A manifest is a file: whatever it says of a table is refused here, in one sentence, unless it can be the columns of one. Only names that passed are
- * quoted into a statement, and of types only what the engine's own list knows.
+ * A manifest is an untrusted file: what it says of a table is refused here, in one sentence, unless a table can have such columns. Only
+ * names that passed are quoted into a statement, and types only if they are in the engine's own list.
  */
 export function mustBeRestorable({ into, source }: Restoring, columns: readonly StoredColumn[], rules: NameRules): void {
   const wrongTable = tableProblem(into, source, rules)
@@ -23,7 +23,7 @@ export function mustBeRestorable({ into, source }: Restoring, columns: readonly 
 function tableProblem(into: string, source: string, rules: NameRules): string | undefined {
   const problem = nameProblem(into, rules)
   if (problem !== undefined) return `the table ${shown(into)} ${problem}`
-  if (into !== source && RESERVED.test(into)) return `the table ${shown(into)} is not one to restore rows into`
+  if (into !== source && RESERVED.test(into)) return `rows must not be restored into the table ${shown(into)}`
   return undefined
 }
 
@@ -47,10 +47,10 @@ function nameProblem(name: unknown, { nameBytes }: NameRules): string | undefine
   return Buffer.byteLength(name) > nameBytes ? `has a name of more than ${nameBytes} bytes` : undefined
 }
 
-/** Tables that no row of a file has a place in: the worker's, and those of the engines. */
+/** Tables that no archived row belongs in: the worker's own, and those of the engines. */
 const RESERVED = /^(?:maintenance_|sqlite_|pg_)/i
 
-/** Short and on one line, whatever it is. */
+/** Short, on one line and in ASCII, whatever the name is. */
 function shown(name: unknown): string {
   const text = JSON.stringify(typeof name === 'string' ? name.slice(0, MOST_SHOWN).toWellFormed() : null)
   return text.replace(/[^\x20-\x7e]/g, '?')
@@ -58,7 +58,7 @@ function shown(name: unknown): string {
 
 const MOST_SHOWN = 64
 
-/** A line of a file as the object that it has to be: exactly the columns of its manifest, and values that a row can hold. */
+/** A line of a file as a row: it must have exactly the columns of its manifest. */
 export function mustBeRow<Value>(row: unknown, columns: readonly StoredColumn[]): Readonly<Record<string, Value>> {
   if (typeof row !== 'object' || row === null || Array.isArray(row)) throw notRestored('a line of the file is not a row')
   for (const { name } of columns) {
@@ -82,7 +82,7 @@ export function parsedLine(line: string, revive?: (key: string, value: unknown, 
   }
 }
 
-/** An object in the place of a value: one tag and its text. `undefined`: it is none that is written. */
+/** The tag and the text of an object that stands for a value; `undefined`: no archive writes such an object. */
 export function tagged(value: object): { readonly tag: string; readonly text: string } | undefined {
   const [entry, ...more] = Object.entries(value)
   if (entry === undefined || more.length > 0 || !KNOWN_TAGS.has(entry[0]) || typeof entry[1] !== 'string') return undefined
@@ -98,7 +98,7 @@ export function notRestored(problem: string): DatabaseError {
   )
 }
 
-/** A trigger, a rule or a constraint of the table took them, or made others of them. */
+/** A trigger, a rule or a constraint of the table dropped the rows or changed them. */
 export function notThere(into: string, rows: number): DatabaseError {
   return new DatabaseError(
     'failed',

@@ -3,7 +3,7 @@ import { doubled } from './doubled.ts'
 
 const FIRST_ROOM = 128
 
-/** SHA-256 sums side by side. */
+/** SHA-256 digests, concatenated. */
 export class DigestList {
   #bytes = Buffer.allocUnsafeSlow(FIRST_ROOM * DIGEST_BYTES)
   #count = 0
@@ -12,19 +12,19 @@ export class DigestList {
     return this.#count
   }
 
-  /** Good until the next one is added. */
+  /** Valid until a digest is added. */
   get bytes(): Buffer {
     return this.#bytes.subarray(0, this.#count * DIGEST_BYTES)
   }
 
-  /** A character a byte. */
+  /** `digest`: one character per byte. */
   add(digest: string): void {
-    // It may be another buffer then.
+    // Must come first: it may replace the buffer.
     const at = this.#next()
     this.#bytes.write(digest, at, 'latin1')
   }
 
-  /** The one that stands there among others. */
+  /** Adds the digest at `index` of concatenated ones. */
   addFrom(bytes: Buffer, index: number): void {
     const from = index * DIGEST_BYTES
     const at = this.#next()

@@ -3,22 +3,22 @@ import { TAGS } from '../exporting.ts'
 import { notRestored } from './archived-columns.ts'
 import { LONG_BYTES } from './json-text.ts'
 
-/** A line of `RowLines`, of whose columns those with very long values are apart: as one string it would take its size several times over. */
+/** A line of `RowLines` with very long values cut out: as one string it would take several times its size in memory. */
 export interface CutLine {
-  /** JSON, with `null` in their place. */
+  /** JSON, with `null` in place of the values that were cut out. */
   readonly text: string
   /** By column. */
   readonly long: ReadonlyMap<string, LongString>
 }
 
 export interface LongString {
-  /** Of the object that stands for the value; `undefined`: it is a string itself. */
+  /** The tag of the object that stands for the value; `undefined`: the value is a string. */
   readonly tag: string | undefined
-  /** Between the quotation marks, a part of the line. */
+  /** What is between the quotation marks: a view of the line. */
   readonly json: Buffer
 }
 
-/** Takes the long strings out that are values of a row. What is no JSON is left for a parser to say so. */
+/** Cuts out long strings that are values of a row. Invalid JSON is left for the parser to report. */
 export function cutLine(line: Buffer): CutLine {
   if (line.length <= LONG_BYTES) return { text: line.toString(), long: NONE }
   const long = new Map<string, LongString>()
@@ -53,7 +53,7 @@ export function cutLine(line: Buffer): CutLine {
   return { text: Buffer.concat(kept).toString(), long }
 }
 
-/** The UTF-8 that a string of JSON stands for, or the bytes in hexadecimal, written over it. */
+/** Decodes a string of JSON to UTF-8, or hexadecimal to bytes, in place. */
 export function bytesOf({ tag, json }: LongString): Buffer {
   return tag === undefined ? unescaped(json) : fromHexadecimal(json)
 }
@@ -73,10 +73,10 @@ const OPENING = 0x7b
 const CLOSING = 0x7d
 const FIRST_PRINTABLE = 0x20
 const LETTER_U = 0x75
-/** In UTF-8 it has more than one byte. */
+/** From here on, UTF-8 takes more than one byte. */
 const FIRST_WIDE = 0x80
 
-/** Behind its closing quotation mark; -1: there is none. */
+/** The index after the closing quotation mark; -1: there is none. */
 function endOfString(line: Buffer, from: number): number {
   for (let end = line.indexOf(QUOTE, from + 1); end !== -1; end = line.indexOf(QUOTE, end + 1)) {
     let backslashes = 0
@@ -86,7 +86,7 @@ function endOfString(line: Buffer, from: number): number {
   return -1
 }
 
-/** `undefined`: of a long one, which is the name of nothing. */
+/** `undefined`: it is invalid, or too long to be a name. */
 function nameIn(json: Buffer): string | undefined {
   if (json.length > LONG_BYTES) return undefined
   try {
@@ -99,7 +99,7 @@ function nameIn(json: Buffer): string | undefined {
 
 const ESCAPED: Readonly<Record<string, string>> = { '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
 
-/** An escape is never shorter than what it stands for. */
+/** Decodes in place: an escape is never shorter than what it stands for. */
 function unescaped(json: Buffer): Buffer {
   let length = 0
   for (let at = 0; at < json.length;) {
@@ -166,5 +166,5 @@ function fromHexadecimal(json: Buffer): Buffer {
 }
 
 function noJson(): Error {
-  return notRestored('a line of the file has a string that is none')
+  return notRestored('a line of the file has an invalid string')
 }

@@ -1,10 +1,10 @@
-/** A value of more bytes than this is written in pieces, so that one large `output` does not take its size several times over. */
+/** Longer values, in bytes, are written in pieces, so that one large `output` does not take several times its size in memory. */
 export const LONG_BYTES = 2 ** 20
 const PIECE = 2 ** 16
-/** One byte becomes `\u001f` at the worst. */
+/** At worst, one byte becomes `\u001f`. */
 export const MOST_ESCAPED = 6
 
-/** What UTF-8 becomes between the quotation marks of JSON. A character may not be cut by the end of `bytes`. */
+/** Escapes UTF-8 for a JSON string, without the quotation marks. `bytes` must not end within a character. */
 export function* escapedPieces(bytes: Buffer): Generator<Buffer> {
   for (let from = 0; from < bytes.length;) {
     let to = Math.min(from + PIECE, bytes.length)

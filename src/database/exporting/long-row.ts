@@ -4,15 +4,15 @@ import type { StoredRows } from '../exporting.ts'
 export interface LongRow {
   readonly at: EpochMs
   readonly id: string
-  /** About. */
+  /** Approximate. */
   readonly bytes: number
-  /** With the line feed at the end. */
+  /** End with the line feed. */
   readonly pieces: Iterable<Uint8Array>
-  /** Asked for when the pieces have been walked. */
+  /** Called once the pieces have been iterated. */
   readonly digests: () => Uint8Array
 }
 
-/** One row whose line does not exist as a whole. */
+/** A single row whose line never exists as a whole. */
 export function longRow({ at, id, bytes, pieces, digests }: LongRow): StoredRows {
   return {
     count: 1,

@@ -6,12 +6,12 @@ import { doubled } from './doubled.ts'
 const FIRST_ROWS = 128
 const FIRST_BYTES = 2 ** 17
 
-/** What is written lies side by side; it grows, and is used again. */
+/** A buffer that grows and is reused. */
 export class LineBuffer {
   bytes = Buffer.allocUnsafeSlow(FIRST_BYTES)
   length = 0
 
-  /** So many more will fit. */
+  /** Makes room for so many more bytes. */
   reserve(more: number): void {
     const wanted = this.length + more
     if (wanted <= this.bytes.length) return
@@ -21,7 +21,10 @@ export class LineBuffer {
   }
 }
 
-/** Short rows, gathered to be handed over together: an object for each, and a buffer for each of its values, takes longer than all the rest. */
+/**
+ * Short rows, collected to be handed over together: an object for each row and a buffer for each value would take longer than everything
+ * else.
+ */
 export class RowBlock implements StoredRows {
   readonly buffer = new LineBuffer()
   readonly idOf: (index: number) => string
@@ -57,7 +60,7 @@ export class RowBlock implements StoredRows {
     return this.#digests.bytes
   }
 
-  /** A row whose line has been written to the buffer. `digest`: a character a byte. */
+  /** Adds a row whose line has been written to the buffer. `digest`: one character per byte. */
   add(at: EpochMs, digest: string): void {
     const { buffer, count } = this
     if (count === this.#at.length) this.#grow()

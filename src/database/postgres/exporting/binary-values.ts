@@ -7,7 +7,7 @@ export function integerText(from: Buffer, start: number, end: number): string {
   return String(number ?? from.readBigInt64BE(start))
 }
 
-/** The same, where `length` of the buffer is. */
+/** The same, written to the buffer at its `length`. */
 export function writeInteger(to: LineBuffer, from: Buffer, start: number, end: number): void {
   const number = integerOf(from, start, end)
   if (number === undefined) to.length += to.bytes.write(String(from.readBigInt64BE(start)), to.length, 'latin1')
@@ -17,7 +17,7 @@ export function writeInteger(to: LineBuffer, from: Buffer, start: number, end: n
   }
 }
 
-/** `undefined`: a number would not hold it. */
+/** `undefined`: not a safe integer. */
 function integerOf(from: Buffer, start: number, end: number): number | undefined {
   if (end - start === 2) return from.readInt16BE(start)
   const high = from.readInt32BE(start)
@@ -25,7 +25,7 @@ function integerOf(from: Buffer, start: number, end: number): number | undefined
   return high >= -SAFE_HIGH && high < SAFE_HIGH ? high * WORD + from.readUInt32BE(start + 4) : undefined
 }
 
-/** At least so many digits. Byte for byte: a string for each value takes longer than all the rest of it. */
+/** Writes at least so many digits, as bytes: a string for each value would take longer than everything else. */
 function writeDigits(to: LineBuffer, number: number, least: number): void {
   let digits = 1
   for (let bound = 10; bound <= number; bound *= 10) digits += 1
@@ -49,13 +49,13 @@ const SAFE_HIGH = 2 ** 20
 
 /** timestamp and timestamptz: microseconds since 2000, with both ends of the range for the infinities. */
 export class TimeWriter {
-  /** The day of one is that of the next, nearly always. */
+  /** The day of the last time, which is nearly always that of the next one. */
   #day = NaN
   #date = ''
   #era = ''
 
   /**
-   * As PostgreSQL writes it in JSON: ISO 8601 with as many decimals as say something. One with a zone is told in UTC, with a Z; before the year 1 as
+   * As PostgreSQL writes times in JSON: ISO 8601, without trailing zeros. A timestamptz is written in UTC with a Z; before the year 1, as
    * PostgreSQL casts it to text.
    */
   write(to: LineBuffer, type: 'timestamp' | 'timestamptz', from: Buffer, start: number): void {
@@ -99,7 +99,7 @@ function dayAndRest(micros: number): [day: number, rest: number] {
   return [day, micros - day * MICROS_A_DAY]
 }
 
-/** Days and what is left of one are exact in numbers, which the whole is not. */
+/** As numbers, days and the rest of a day are exact; the whole value is not. */
 function farDayAndRest(micros: bigint): [day: number, rest: number] {
   const aDay = BigInt(MICROS_A_DAY)
   return [Number(micros / aDay), Number(micros % aDay)]
@@ -125,8 +125,8 @@ function writeText(to: LineBuffer, text: string): void {
 }
 
 /**
- * The date in the Gregorian calendar, also before it began, of a day counted from 1970-01-01. `Date` does not reach as far as PostgreSQL does. An era has
- * 400 years and 146,097 days; its years begin in March, so that the day that leap years have more is the last.
+ * The date in the proleptic Gregorian calendar of a day counted from 1970-01-01. `Date` does not reach as far as PostgreSQL. An era has 400
+ * years or 146,097 days; its years begin in March, so that a leap day is the last day of its year.
  */
 function dateOf(day: number): { readonly year: number; readonly month: number; readonly dayOfMonth: number } {
   const shifted = day + DAYS_FROM_MARCH_0000

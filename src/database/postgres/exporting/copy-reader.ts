@@ -12,15 +12,15 @@ export class CopyReader {
   readonly #take: (rows: StoredRows) => Promise<void>
   readonly #columns: readonly RecordColumn[]
   readonly #openings: readonly Buffer[]
-  /** What a line has at most, besides its values. */
+  /** The most bytes of a line besides its values. */
   readonly #around: number
   readonly #id: number
   readonly #records: Buffer[] = []
   readonly #block = new RowBlock((index) => this.#idOf(this.#records[index]!))
   readonly #writer = new JsonWriter(this.#block.buffer)
-  /** What is left of the pieces before, less than says how long the row is. */
+  /** What is left of earlier pieces: too short to contain the length of the row. */
   #rest: Buffer = Buffer.alloc(0)
-  /** A row of which a part has come: its place, filled as it comes. */
+  /** A row that has arrived in part, in a buffer of its full length. */
   #partial: { readonly bytes: Buffer; filled: number } | undefined
   #begun = false
 
@@ -49,14 +49,14 @@ export class CopyReader {
     await this.#handOver()
   }
 
-  /** Returns how far it got. */
+  /** Returns the offset up to which it got. */
   async #rows(bytes: Buffer): Promise<number> {
     let at = 0
     if (!this.#begun && bytes.length >= HEADER_BYTES) {
       this.#begun = true
       at = HEADER_BYTES
     }
-    // The last two bytes are -1: no further row.
+    // The last two bytes are -1, which means that no row follows.
     while (this.#begun && bytes.length - at >= ROW_HEAD_BYTES) {
       const length = ROW_HEAD_BYTES + bytes.readInt32BE(at + ROW_HEAD_BYTES - 4)
       if (bytes.length - at < length) {
@@ -71,7 +71,7 @@ export class CopyReader {
     return at
   }
 
-  /** A promise where it is a long one. */
+  /** Returns a promise only for a long row, so that the usual path stays synchronous. */
   #row(bytes: Buffer, from: number, to: number): Promise<void> | undefined {
     const record = bytes.subarray(from + ROW_HEAD_BYTES, to)
     const at = bytes.readDoubleBE(from + 6)
@@ -154,5 +154,5 @@ const NULL = Buffer.from('null')
 const CLOSING = Buffer.from('}')
 const END = Buffer.from('}\n')
 const HEADER_BYTES = 19
-/** A count, a length and eight bytes of the instant, and the length of the record. */
+/** The number of fields, the length and the eight bytes of the instant, and the length of the record. */
 const ROW_HEAD_BYTES = 2 + 4 + 8 + 4

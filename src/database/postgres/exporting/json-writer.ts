@@ -5,8 +5,7 @@ import { TimeWriter, writeInteger } from './binary-values.ts'
 import type { Form } from './stored-rows.ts'
 
 /**
- * Writes values, which come as UTF-8, as JSON in UTF-8, byte for byte: to make strings of them first, and bytes of those, takes several times
- * as long.
+ * Writes values, which arrive as UTF-8, as JSON in UTF-8, byte for byte: converting them to strings and back takes several times as long.
  */
 export class JsonWriter {
   readonly #buffer: LineBuffer
@@ -16,7 +15,7 @@ export class JsonWriter {
     this.#buffer = buffer
   }
 
-  /** So many bytes of values, and `more` that are written as they are, will fit. */
+  /** Makes room for so many bytes of values, escaped, and `more` bytes that are written as they are. */
   begin(bytes: number, more: number): void {
     this.#buffer.reserve(MOST_ESCAPED * bytes + more)
   }
@@ -28,14 +27,14 @@ export class JsonWriter {
     this.#buffer.length = length
   }
 
-  /** Of the characters that JSON wants escaped, none has more than one byte. */
+  /** Looks at bytes, because every character that JSON requires to be escaped is a single byte in UTF-8. */
   text(from: Uint8Array, start: number, end: number): void {
     const { bytes } = this.#buffer
     let { length } = this.#buffer
     bytes[length++] = QUOTE
     for (let at = start; at < end; at += 1) {
       const byte = from[at]!
-      // What JSON in a text is full of comes first.
+      // First what occurs most: JSON within a text is full of these.
       if (byte === QUOTE || byte === BACKSLASH) {
         bytes[length] = BACKSLASH
         bytes[length + 1] = byte
@@ -64,7 +63,7 @@ export class JsonWriter {
         this.raw(QUOTES)
         break
       case 'number':
-        // NaN and the infinities are no numbers in JSON.
+        // JSON has no NaN and no infinities.
         if (isDigit(from[start]!) || (from[start] === MINUS && isDigit(from[start + 1]!))) this.raw(from, start, end)
         else this.text(from, start, end)
         break
@@ -88,10 +87,10 @@ export const QUOTES = Buffer.from('"')
 const MINUS = 0x2d
 export const BYTES_OPENING = Buffer.from(`{"${TAGS.bytes}":"`)
 export const BYTES_CLOSING = Buffer.from('"}')
-/** What a value has at most besides six times its own bytes; those of numbers and times are eight. */
+/** The most that a value takes besides six times its own bytes; an integer or a time has up to eight of its own. */
 export const MOST_AROUND = BYTES_OPENING.length + BYTES_CLOSING.length
 
-/** Of control characters. */
+/** The escapes of control characters. */
 const ESCAPES = Array.from({ length: 0x20 }, (_, byte) => Buffer.from(JSON.stringify(String.fromCharCode(byte)).slice(1, -1)))
 
 function isDigit(byte: number): boolean {

@@ -3,13 +3,13 @@ import { EQ, GT, LE, PLUS, textOf, TIMES } from '../exact.ts'
 import { valueText, type RecordColumn } from '../exporting/stored-rows.ts'
 import { quoted } from '../identifiers.ts'
 
-/** What a value has at most around its bytes, or as a whole, where it is a whole number, a time or a truth. */
+/** The most bytes around a value; also the most that an integer, a time or a boolean takes as a whole. */
 const AROUND_BYTES = 64
 
 /**
- * Whether the line of a row of the alias `t` has at most so many bytes, as a condition that goes with each statement on a slice. Nearly every row is
- * told by how many bytes its values have, for which the server unpacks none of the large ones; only of a row that comes near the bound what is escaped in
- * it is counted, by the server's own JSON, which escapes as ours does. A line may be taken for longer than it is by as much as stands around its values.
+ * A condition for every statement on a slice: whether the line of a row of the alias `t` has at most so many bytes. For nearly every row
+ * the lengths of its values decide, for which the server need not decompress large ones. Only if a row comes near the limit are its escapes
+ * counted, by the server's own JSON functions, which escape as we do. A line may be overestimated, by what is around its values at most.
  */
 export function fitsSql(columns: readonly RecordColumn[], longestBytes: number): string {
   const around = columns.reduce((sum, { name }) => sum + Buffer.byteLength(JSON.stringify(name)) + AROUND_BYTES, 0)
@@ -21,7 +21,7 @@ export function fitsSql(columns: readonly RecordColumn[], longestBytes: number):
   return `CASE WHEN (${bytes} ${TIMES} ${whole(MOST_ESCAPED)}) ${LE} ${most} THEN true WHEN ${bytes} ${GT} ${most} THEN false ELSE ${written} ${LE} ${most} END`
 }
 
-/** The first few letters of a row's `id`, for people; empty where its table has none. */
+/** The first letters of a row's `id`, for people; empty if the table has none. */
 export function idSql(columns: readonly RecordColumn[]): string {
   const id = columns.find(({ name }) => name === 'id')
   if (id === undefined) return "''::pg_catalog.text"
@@ -33,7 +33,7 @@ const MOST_SHOWN = 64
 interface Length {
   /** The least that it takes in a line. */
   readonly bytes: string
-  /** What it takes. */
+  /** What it takes in a line, with escapes. */
   readonly written: string
 }
 

@@ -13,8 +13,8 @@ import { recordColumns, valueText, type RecordColumn } from './stored-rows.ts'
 const RULES: NameRules = { nameBytes: 63, columns: 1_600, folded: (name) => name }
 
 /**
- * Columns as those of the source, without its constraints: what was archived over years may hold one key twice. Their types are taken from the source
- * as they are; where it is gone, what a file says of a type is believed only where it is one of the server's own.
+ * Creates the table with the columns of the source but without its constraints: what was archived over years may contain one key twice.
+ * Types are copied from the source. If that no longer exists, a type that a file names is used only if it is built into the server.
  */
 export async function makeRestoreTable(
   query: Query,
@@ -36,7 +36,7 @@ export async function makeRestoreTable(
     const list = columns.map(({ name, type }) => `${quoted(name)} ${builtInType(type) ?? TEXT}`)
     await query.query(`CREATE TABLE IF NOT EXISTS ${table} (${list.join(', ')})`)
   }
-  // IF NOT EXISTS takes what somebody else made meanwhile.
+  // IF NOT EXISTS accepts a table that somebody else created meanwhile.
   await mustBeTrusted(query, schema, [into])
   const target = await recordColumns(query, schema, into)
   if (target.length === 0)
@@ -49,7 +49,7 @@ export async function makeRestoreTable(
     .filter(({ type }) => builtInType(type) === undefined)
     .map(
       ({ name }) =>
-        `the column ${quoted(name)} of ${schema}.${into} is text: the archive names a type for it that this server does not have of its own`,
+        `the column ${quoted(name)} of ${schema}.${into} is text: the archive names a type for it that is not built into this server`,
     )
 }
 
@@ -115,7 +115,10 @@ export async function restore(
 
 const COUNTS = ['inserted', 'present', 'conflicting', 'expired'] as const
 
-/** Values that go as bytes beside the JSON, since the type's own input function, or a cast that is built in, makes them of those. */
+/**
+ * Whether a long value may be a parameter of its own instead of a part of the JSON: its type must be read by its own input function or by a
+ * built-in cast.
+ */
 function canGoApart(columns: readonly RecordColumn[], column: string, { tag }: LongString): boolean {
   const { form, base } = columns.find(({ name }) => name === column) ?? {}
   return form === 'bytes' ? tag === TAGS.bytes : tag === undefined && base !== undefined && APART.has(base)
@@ -126,10 +129,10 @@ const APART: ReadonlySet<string> = new Set(['text', 'varchar', 'bpchar', 'json',
 interface RestoreStatement {
   readonly table: string
   readonly columns: readonly RecordColumn[]
-  /** By what a row is looked up, of the source; an index on it serves. */
+  /** The columns of the source's key, by which a row is looked up; an index on them helps. */
   readonly key: readonly RecordColumn[]
   readonly late: string
-  /** Columns whose values are `$2`, `$3`, … */
+  /** Columns whose values are passed as `$2`, `$3`, … */
   readonly apart: readonly string[]
 }
 
@@ -142,7 +145,7 @@ function restoreSql({ table, columns, key, late, apart }: RestoreStatement) {
   const scalars = columns.filter(isScalar).map(({ name, exactType }) => `${quoted(name)} ${exactType}`)
   const read = scalars.length === 0 ? '' : ` CROSS JOIN LATERAL pg_catalog.json_to_record(j) AS v (${scalars.join(', ')})`
   const same = [...key.map(sameKey), ...columns.map(sameValue)].join(' AND ')
-  // Only where the table itself takes a key but once is another row of that key in the way.
+  // Another row with the same key is a conflict only if the table itself has that primary key.
   const own = columns.filter((column) => column.key).map(sameKey)
   const taken = own.length === 0 ? 'false' : `EXISTS (SELECT FROM ${table} AS t WHERE ${own.join(' AND ')})`
   const given = `WITH given AS MATERIALIZED (
@@ -158,18 +161,18 @@ function restoreSql({ table, columns, key, late, apart }: RestoreStatement) {
 SELECT (SELECT pg_catalog.count(*) FROM done) AS inserted, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'new') AS chosen, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'present') AS present,
   pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'conflicting') AS conflicting, pg_catalog.count(*) FILTER (WHERE "restored as" ${EQ} 'expired') AS expired
 FROM judged`
-  // What a statement has inserted, and what its triggers did, only the next one sees.
+  // Only the next statement sees the rows that a statement inserted, and what triggers did to them.
   const there = `${given} SELECT pg_catalog.count(*) FILTER (WHERE CASE WHEN ${late} THEN false ELSE ${isThere} END) AS there FROM given AS g`
   return { insertion, there }
 }
 
-/** Of a type of the server's own by that type's equality, which its index knows; of any other by its text. */
+/** Built-in types are compared by their own equality, which their index supports; other types by their text. */
 function sameKey(column: RecordColumn): string {
   const name = quoted(column.name)
   return column.base === '' ? sameValue(column) : `t.${name} ${EQ} g.${name}`
 }
 
-/** NULL is the same as NULL. */
+/** NULL equals NULL. */
 function sameValue({ name, base }: RecordColumn): string {
   const [there, given] = [valueText(base, `t.${quoted(name)}`), valueText(base, `g.${quoted(name)}`)]
   return `(CASE WHEN ${there} IS NULL OR ${given} IS NULL THEN ${there} IS NULL AND ${given} IS NULL ELSE ${there} ${EQ} ${given} END)`
@@ -177,7 +180,7 @@ function sameValue({ name, base }: RecordColumn): string {
 
 const DOCUMENTS: ReadonlySet<string> = new Set(['json', 'jsonb'])
 
-/** Read by the type's own input function: a cast from text could be somebody's function. */
+/** Parsed by the type's own input function: a cast from text might be a user-defined function. */
 function isScalar({ form, base }: RecordColumn): boolean {
   return form !== 'bytes' && base !== '' && !DOCUMENTS.has(base)
 }
@@ -198,10 +201,10 @@ function apartSql({ form, base }: RecordColumn, parameter: string): string {
   return DOCUMENTS.has(base) ? `pg_catalog.${base}_in(pg_catalog.textout(${text}))` : text
 }
 
-/** Inside a string the quotation marks are escaped, so this is found only where a value begins. */
+/** Quotation marks within a string are escaped, so this matches only where a value begins. */
 const TAGGED = /:\{"\$(?:bytes|text|real)":(?:"|null)/
 
-/** What SQLite holds and PostgreSQL has no type for must not become text that looks like it. */
+/** Values of SQLite that have no type in PostgreSQL must not become text that looks like them. */
 function mustBeReadable(columns: readonly RecordColumn[], line: string, title: string): void {
   if (columns.some(({ form }) => form === 'bytes') || !TAGGED.test(line)) return
   throw new DatabaseError(

@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
 
-/** So much may wait; then the server does. */
+/** The most bytes that may wait; beyond that the server has to. */
 const WAITING_BYTES = 16 * 2 ** 20
 
-/** Pieces that come faster than they are worked off wait in it, so that the connection is free again as soon as the server has sent them. */
+/** A queue for pieces that arrive faster than they are processed, so that the connection is free as soon as the server has sent them. */
 export class Spool {
   readonly #work: (piece: Buffer) => Promise<void>
   readonly #pieces: Buffer[] = []
@@ -15,7 +15,7 @@ export class Spool {
     this.#work = work
   }
 
-  /** Resolves when the next piece may come; rejects with what working off rejected with. */
+  /** Resolves when the next piece may be added; rejects with the error of the processing. */
   async put(piece: Buffer): Promise<void> {
     this.#pieces.push(piece)
     this.#bytes += piece.length
@@ -23,7 +23,7 @@ export class Spool {
     if (this.#failure !== undefined || this.#bytes > WAITING_BYTES) await this.emptied()
   }
 
-  /** Resolves when all that was put in is worked off; rejects with what that rejected with. */
+  /** Resolves when everything that was added has been processed; rejects with the error of that. */
   async emptied(): Promise<void> {
     await this.#working
     if (this.#failure !== undefined) throw this.#failure.error
@@ -34,7 +34,7 @@ export class Spool {
       for (let piece = this.#pieces.shift(); piece !== undefined && this.#failure === undefined; piece = this.#pieces.shift()) {
         await this.#work(piece)
         this.#bytes -= piece.length
-        // Whatever else came over the connection has its turn.
+        // Lets other events be handled, such as those of the connection.
         await turn()
       }
     } catch (error) {

@@ -7,31 +7,31 @@ import { quoted } from '../identifiers.ts'
 import type { TimeType } from '../times.ts'
 
 /**
- * How the values of a type are written in JSON. In the record whole numbers and times travel in the server's binary form, which costs it least; all
- * others as text.
+ * How the values of a type are written in JSON. In the record, integers and times are sent in the server's binary form, which costs it
+ * least, all others as text.
  */
 export type Form = 'integer' | 'timestamp' | 'timestamptz' | 'number' | 'truth' | 'text' | 'bytes'
 
 export interface RecordColumn extends StoredColumn {
   readonly form: Form
-  /** Of the alias `t`, as it travels. */
+  /** The value as it is sent, of the alias `t`. */
   readonly sql: string
-  /** Its type as SQL names it whatever the path: qualified, quoted, without a length. */
+  /** Its type in SQL for any search_path: qualified, quoted, without a length. */
   readonly exactType: string
-  /** What the type is, or is made of; empty where that is none of the server's own. */
+  /** The built-in type that it is, or that its domain is based on; empty if there is none. */
   readonly base: string
 }
 
-/** The whole row as one value, by which it is read, compared and written. */
+/** The whole row as one value, by which it is read, compared and archived. */
 export interface RowRecord {
   readonly columns: readonly RecordColumn[]
-  /** bytea: the row in the server's binary form, of which the digest is taken. */
+  /** bytea: the row in the server's binary form, which is what the digest is taken of. */
   readonly sql: string
   /** bytea: SHA-256 of that. */
   readonly digestSql: string
 }
 
-/** So that text says the same whatever the session is set to; for types that are not written by rules of our own. */
+/** Makes the text of values independent of the session's settings, for types that we do not format ourselves. */
 export const CANONICAL_TEXT =
   "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL extra_float_digits = 1; SET LOCAL timezone = 'UTC'"
 
@@ -52,8 +52,8 @@ export async function recordColumns(query: Query, schema: string, table: string)
 }
 
 /**
- * Computed columns have nothing of their own. A domain is written as the type it is made of. Only the server's own types are known by their names:
- * anybody may call one of his `int8`.
+ * Without computed columns. A domain is written as its base type. Only built-in types are recognised by name, because anybody may create a
+ * type named `int8`.
  */
 const COLUMNS = `SELECT a.attname::pg_catalog.text AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
   pg_catalog.format('%I.%I'::pg_catalog.text, m.nspname, y.typname) AS exact_type, b.typname::pg_catalog.text AS base,
@@ -92,13 +92,13 @@ function written(base: string, value: string): { form: Form; sql: string } {
   }
 }
 
-/** Those whose cast to text is built in, so that nobody else can make one; it costs less than the output function. */
+/** Types whose cast to text is built in, so that nobody can redefine it; it costs less than the output function. */
 const CAST_TO_TEXT: ReadonlySet<string> = new Set(['text', 'varchar', 'bpchar', 'name', 'bool'])
 
 /** NULL stays NULL. */
 export function valueText(base: string, value: string): string {
   if (CAST_TO_TEXT.has(base)) return `${value}::pg_catalog.text`
-  // Whether it is NULL as a whole: IS NULL says the same of a row of NULLs.
+  // Tests whether the value itself is NULL: IS NULL is also true of a row of NULLs.
   return `CASE WHEN pg_catalog.num_nulls(${value}) ${EQ} 0 THEN ${textOf(value)} END`
 }
 
@@ -107,13 +107,13 @@ export function rowRecord(columns: readonly RecordColumn[]): RowRecord {
   return { columns, sql, digestSql: `pg_catalog.sha256(${sql})` }
 }
 
-/** Milliseconds since 1970 of a time column, as a number; `infinity` stays one. */
+/** The instant of a time column in milliseconds since 1970, as a number; `infinity` stays infinite. */
 export function instantSql(column: string, type: TimeType, zoneLiteral: string): string {
   const instant = type === 'timestamptz' || zoneLiteral === "'UTC'" ? column : `(${column} AT TIME ZONE ${zoneLiteral}::pg_catalog.text)`
   return `pg_catalog.floor(pg_catalog.date_part('epoch'::pg_catalog.text, ${instant}) ${TIMES} '1000'::pg_catalog.float8)`
 }
 
-/** Of the text that `written` gives a time. */
+/** The instant of a time from the text that stands for it in a line. */
 export function instantOf(timeZone: string): (value: unknown) => EpochMs {
   const instantAt = wallInstant(timeZone)
   return (value) => {

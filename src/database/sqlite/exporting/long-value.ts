@@ -5,7 +5,7 @@ import type { Connection } from '../connection/connection.ts'
 
 export interface Cell {
   readonly connection: Connection
-  /** Names quoted. */
+  /** The names are quoted. */
   readonly table: string
   readonly rowid: string
   readonly column: string
@@ -14,12 +14,12 @@ export interface Cell {
   readonly kind: 'text' | 'blob'
 }
 
-/** Bytes that become hexadecimal at a time. */
+/** How many bytes are converted to hexadecimal at a time. */
 const PIECE = 2 ** 16
 
 /**
- * A value that is read whenever it is walked: what changes meanwhile shows in the digest of the row. It is read as a whole, for SQLite reads it from its
- * beginning for each part of it that is asked for; no row is walked that is longer than whoever reads it can carry.
+ * A value that is read each time it is iterated; if it has changed meanwhile, the digest of the row shows it. It is read as a whole,
+ * because SQLite would read from its beginning for each part. Rows longer than the caller can handle are never iterated.
  */
 export class LongValue {
   readonly bytes: number
@@ -46,7 +46,7 @@ export class LongValue {
 
   #read(): Buffer {
     const { connection, table, rowid, column, row, bytes } = this.#cell
-    // One that has grown since may be longer than can be carried.
+    // Only with the same length: a value that has grown since may be too long to handle.
     const sql = `SELECT CAST(${column} AS BLOB) AS bytes FROM ${table} WHERE ${rowid} = $1 AND octet_length(${column}) = $2`
     return connection.run<{ bytes: Buffer | null }>(sql, [row, bytes]).rows[0]?.bytes ?? NOTHING
   }

@@ -3,16 +3,16 @@ import type { Connection } from '../connection/connection.ts'
 import { rowsVersion } from '../connection/data-version.ts'
 import type { Entanglement } from '../purging/entanglement.ts'
 
-/** Rows by their numbers, and the digest of each. */
+/** Row numbers, and the digest of each row. */
 export interface NotedDigests {
   readonly rowids: (number | bigint)[]
   readonly digests: DigestList
 }
 
 /**
- * Digests of rows that were read, for as long as nobody else has committed since: then a row is what it was, and need not be read again to be
- * compared. Rows are deleted in the order in which they were read and noted, so that one place in the list says which comes next; one that was not noted is read
- * again.
+ * Digests of rows that were read, valid until another connection commits: until then a row has not changed and need not be read again to be
+ * compared. Rows are deleted in the order in which they were read and noted, so that one index says which comes next; a row that was not
+ * noted is read again.
  */
 export class ReadDigests {
   readonly #connection: Connection
@@ -20,7 +20,7 @@ export class ReadDigests {
   readonly #rowids: (number | bigint)[] = []
   readonly #digests = new DigestList()
   #next = 0
-  /** Whether no row is changed by another one's deletion. */
+  /** Whether deleting a row changes no other row. */
   #lasting = false
   #version: string | undefined
 
@@ -29,7 +29,7 @@ export class ReadDigests {
     this.#entanglement = entanglement
   }
 
-  /** Before rows are read. */
+  /** Call this before rows are read. */
   begin(): void {
     const version = rowsVersion(this.#connection)
     if (version !== this.#version || this.#next === this.#rowids.length) this.#forget()
@@ -43,7 +43,10 @@ export class ReadDigests {
     this.#digests.add(digest)
   }
 
-  /** Under the write lock: what is still known, and which rows are left to be read. `rowids` in the order in which they were read. */
+  /**
+   * Call this under the write lock. Returns the digests that are still valid, and the rows that must be read. `rowids` are in the order in
+   * which they were read.
+   */
   take(rowids: readonly (number | bigint)[]): NotedDigests & { readonly left: readonly (number | bigint)[] } {
     this.begin()
     const known: NotedDigests = { rowids: [], digests: new DigestList() }
@@ -61,7 +64,7 @@ export class ReadDigests {
     return { ...known, left }
   }
 
-  /** Where a batch was rolled back, or rows were read again, it is not where the last one ended. */
+  /** After a rollback, or if rows were read again, the next row is not the one after the last. */
   #turnTo(rowid: number | bigint | undefined): void {
     if (rowid === undefined || this.#rowids[this.#next] === plain(rowid)) return
     const place = this.#rowids.lastIndexOf(plain(rowid))

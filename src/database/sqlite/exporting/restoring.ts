@@ -11,10 +11,13 @@ import type { StoredValue } from '../stored-value.ts'
 import { Cutoff } from '../times.ts'
 import { storedColumns } from './stored-columns.ts'
 
-/** SQLite's own bounds as the driver is built; names are bounded so that no message becomes one of megabytes. */
+/** The limits of SQLite as the driver is built. Names are limited too, so that no message has megabytes. */
 const RULES: NameRules = { nameBytes: 255, columns: 2_000, folded }
 
-/** Columns as those of the source, without its constraints: row numbers come again, and what was archived over years may hold one twice. */
+/**
+ * Creates the table with the columns of the source but without its constraints: row numbers are reused, and what was archived over years
+ * may contain one twice.
+ */
 export async function makeRestoreTable(
   session: SqliteSession,
   restoring: Restoring,
@@ -37,7 +40,7 @@ export async function makeRestoreTable(
   return []
 }
 
-/** Where a view or a virtual table has the name, nothing is made, and rows would go wherever its triggers lead. */
+/** If the name is that of a view or a virtual table, nothing is created, and rows would go wherever its triggers send them. */
 function mustBeTable(connection: Connection, into: string): void {
   const { rows } = connection.run(
     `SELECT 1 FROM ${BUILT_IN.tables} WHERE schema = '${MAIN}' AND name = $1 COLLATE NOCASE AND type = 'table'`,
@@ -80,7 +83,8 @@ type LineValue = StoredValue | Text
 function valuesOf(long: ReadonlyMap<string, LongString>): Record<string, LineValue> {
   return Object.fromEntries(
     [...long].map(([name, value]) => {
-      if (value.tag !== undefined && !isTagged(value)) throw notRestored(`a line of the file has in ${quoted(name)} what no row can hold`)
+      if (value.tag !== undefined && !isTagged(value))
+        throw notRestored(`a line of the file has a value in ${quoted(name)} that no row can hold`)
       const bytes = bytesOf(value)
       return [name, value.tag === TAGS.bytes ? bytes : new Text(bytes)]
     }),
@@ -89,7 +93,7 @@ function valuesOf(long: ReadonlyMap<string, LongString>): Record<string, LineVal
 
 interface Target {
   put(values: readonly LineValue[]): 'inserted' | 'present' | 'conflicting'
-  /** How many of those that were inserted are not there, as they were given. */
+  /** How many of the rows that were inserted are not there as they were given. */
   missing(): number
 }
 
@@ -120,15 +124,15 @@ function targetOf(connection: Connection, into: string, given: readonly StoredCo
   return {
     put(values) {
       const row: Given = {
-        // Text by its bytes is bound as bytes, and is text again here.
+        // Text that was given as bytes is bound as bytes and cast back.
         places: values.map((value, index) => (value instanceof Text ? `CAST($${index + 1} AS TEXT)` : `$${index + 1}`)),
         bound: values.map((value) => (value instanceof Text ? value.bytes : value)),
       }
       if (isThere(row)) return 'present'
-      // Only where the table itself takes a key but once is another row of that key in the way.
+      // Another row with the same key is a conflict only if the table itself has that primary key.
       const own = equals(row, ({ name }) => columnOf(name)?.key)
       if (own.length > 0 && found(own, row)) return 'conflicting'
-      // Whatever a constraint of the table says of conflicts, no other row goes for this one.
+      // OR ABORT overrides the table's own ON CONFLICT clauses, so that no other row is replaced.
       const sql = `INSERT OR ABORT INTO ${named(into)} (${names.join(', ')}) VALUES (${row.places.join(', ')})`
       if (connection.exactly(sql, row.bound) === 1) inserted.push(row)
       else swallowed += 1
@@ -144,7 +148,7 @@ function expiredBefore(cutoff: number | undefined, timeZone: string): (value: Li
   return (value) => !(value instanceof Text) && judging.judge(value) === 'expired'
 }
 
-/** Text by its bytes. */
+/** Text, given as its bytes. */
 class Text {
   readonly bytes: Buffer
 
@@ -153,10 +157,10 @@ class Text {
   }
 }
 
-/** Whole numbers as bigints, others as numbers: the driver stores them as INTEGER and REAL. */
+/** Integers become bigint, other numbers stay number: the driver stores them as INTEGER and REAL. */
 function revive(_key: string, value: unknown, context?: { source?: string }): unknown {
   if (typeof value === 'number') return /[.eE]/.test(context?.source ?? '') ? value : BigInt(context?.source ?? value)
-  // What stands for true and false in SQLite.
+  // SQLite stores true and false as 1 and 0.
   if (typeof value === 'boolean') return value ? 1n : 0n
   if (typeof value !== 'object' || value === null) return value
   const { tag, text } = tagged(value) ?? {}
@@ -168,7 +172,7 @@ function revive(_key: string, value: unknown, context?: { source?: string }): un
 
 const REALS: ReadonlySet<string> = new Set(['Infinity', '-Infinity'])
 
-/** What is neither was not written by an archive, and what does not fit would be stored as something else. */
+/** Rejects values that no archive writes, and values that would be stored as something else. */
 function mustBeStorable(value: unknown, name: string): void {
   const fits =
     value === null ||
@@ -177,5 +181,5 @@ function mustBeStorable(value: unknown, name: string): void {
     value instanceof Uint8Array ||
     value instanceof Text ||
     (typeof value === 'bigint' && BigInt.asIntN(64, value) === value)
-  if (!fits) throw notRestored(`a line of the file has in ${quoted(name)} what no row of this database can hold`)
+  if (!fits) throw notRestored(`a line of the file has a value in ${quoted(name)} that no row of this database can hold`)
 }

@@ -3,7 +3,7 @@ import { TAGS } from '../../exporting.ts'
 import type { StoredValue } from '../stored-value.ts'
 import { LongValue } from './long-value.ts'
 
-/** A row that is read while it is walked; its digest is that of what was walked. */
+/** A row that is read while it is iterated; its digest is that of what was iterated. */
 export class WalkedRow {
   readonly #openings: readonly string[]
   readonly #values: readonly JsonValue[]
@@ -26,7 +26,7 @@ export class WalkedRow {
     yield LINE_FEED
   }
 
-  /** Of what was walked. Asked for once. */
+  /** The digest of what was iterated. Call it once. */
   digest(): Buffer {
     return this.#sum.digest()
   }
@@ -43,7 +43,7 @@ export class WalkedRow {
 
 const LINE_FEED = Buffer.from('\n')
 
-/** Text whose bytes are no UTF-8. */
+/** Text that is not valid UTF-8. */
 export class TextBytes {
   readonly bytes: Uint8Array
 
@@ -67,7 +67,7 @@ export function json(value: JsonValue): string {
   return value instanceof TextBytes ? `{"${TAGS.text}":"${hex(value.bytes)}"}` : `{"${TAGS.bytes}":"${hex(value)}"}`
 }
 
-/** The shortest text that reads back as the same number, always with a point or an exponent: without one it is a whole number. */
+/** The shortest text that parses to the same number, always with a point or an exponent: without one it would be an integer. */
 function realJson(value: number): string {
   if (!Number.isFinite(value)) return `{"${TAGS.real}":"${value}"}`
   if (Object.is(value, -0)) return '-0.0'
@@ -79,13 +79,13 @@ function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
 }
 
-/** Rows of text, NULL and numbers that JavaScript writes as SQLite does: JSON.stringify makes a line of one at once, in half the time. */
+/** Rows of text, NULL and numbers that JavaScript writes as SQLite does: JSON.stringify makes a whole line of one in half the time. */
 export interface PlainRow {
-  /** The row, good until the next one; `undefined`: it has another value, and `json` knows how to write it. */
+  /** The row, valid until the next call; `undefined`: it has other values, which takes `json`. */
   holding(values: readonly JsonValue[]): object | undefined
 }
 
-/** `undefined`: not every object with columns of such names keeps their order, or is written as it is. */
+/** `undefined`: with such column names an object would not keep their order, or would not be written as it is. */
 export function plainRow(names: readonly string[]): PlainRow | undefined {
   if (names.some((name) => /^\d+$/.test(name) || name === 'toJSON' || name === '__proto__')) return undefined
   const row: Record<string, string | number | null> = Object.fromEntries(names.map((name) => [name, null]))

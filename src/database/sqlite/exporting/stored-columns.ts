@@ -2,7 +2,7 @@ import type { StoredColumn } from '../../exporting.ts'
 import type { Connection } from '../connection/connection.ts'
 import { BUILT_IN, MAIN } from '../names.ts'
 
-/** Columns that are computed hold nothing of their own. `table` as it is spelled. */
+/** Without computed columns. `table`: not quoted. */
 export function storedColumns(connection: Connection, table: string): readonly StoredColumn[] {
   return connection
     .run<{ name: string; type: string; pk: number; hidden: number }>(

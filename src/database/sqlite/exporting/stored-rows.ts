@@ -17,33 +17,33 @@ import { ReadDigests, type NotedDigests } from './read-digests.ts'
 import { isLong, json, plainRow, TextBytes, WalkedRow, type PlainRow, type JsonValue } from './row-json.ts'
 import { storedColumns } from './stored-columns.ts'
 
-/** Rows handed over together hold about so many bytes, and one row at least: the event loop waits as long. */
+/** Rows are handed over in blocks of about so many bytes, at least one row; they block the event loop for that long. */
 const READ_BYTES = 2 ** 20
-/** What a value has at most around its bytes, or as a whole, where it is a number. */
+/** The most bytes around a value; also the most that a number takes as a whole. */
 const AROUND_BYTES = 32
-/** Bytes that a unit of UTF-16 takes in UTF-8. */
+/** The most bytes in UTF-8 of a unit of UTF-16. */
 const MOST_UTF8 = 3
 
 export interface ReaderOptions extends Table {
   readonly column: TimeColumn
-  /** Rows with longer lines are passed over. */
+  /** Rows with longer lines are skipped. */
   readonly longestBytes: number
   readonly timeZone: string
 }
 
-/** Reads rows by their numbers as they are stored, if they have expired. */
+/** Reads rows by their numbers, as they are stored, if they have expired. */
 export class RowReader implements Lengths {
   readonly columns: readonly StoredColumn[]
   readonly #connection: Connection
   readonly #table: string
   readonly #rowid: string
   readonly #select: string
-  /** Of rows that are long in all, with what is long by itself left out. */
+  /** For rows that are long as a whole: values that are long by themselves are left out. */
   readonly #selectLong: string
-  /** Rows of more bytes than `$2`, with how many. */
+  /** Rows of more than `$2` bytes, and how many they have. */
   readonly #sizes: string
   readonly #longestBytes: number
-  /** A row of no more bytes has no line that is too long. */
+  /** The line of a row of no more bytes cannot be too long. */
   readonly #surelyFits: number
   readonly #digests: ReadDigests
   readonly #ids: (JsonValue | undefined)[] = []
@@ -78,7 +78,7 @@ export class RowReader implements Lengths {
     this.#digests = new ReadDigests(connection, entanglement)
   }
 
-  /** In the given order, as far as it gets; `next`: how many of the numbers that was. */
+  /** Reads rows in the given order until the block is full; `next`: how many of the row numbers were processed. */
   read(rowids: readonly (number | bigint)[], cutoff: Cutoff): { readonly rows: readonly StoredRows[]; readonly next: number } {
     const block = this.#block
     block.clear()
@@ -89,7 +89,7 @@ export class RowReader implements Lengths {
       const at = this.#instant(values[this.#time] ?? null)
       const id = values[this.#id]
       if (!inOrder && values.some(isLong)) {
-        // What is read while it is walked is read again.
+        // Its digest is not noted: what is read while it is iterated is read again to be deleted.
         const row = new WalkedRow(this.#openings, values)
         long.push(longRow({ at, id: idText(id), bytes: row.bytes, pieces: row.pieces(), digests: () => row.digest() }))
         return true
@@ -103,7 +103,7 @@ export class RowReader implements Lengths {
     return { rows: block.count > 0 ? [block, ...long] : long, next }
   }
 
-  /** Those that are there and have expired, each with its digest, as they are under the write lock. */
+  /** The digests of the rows that exist and have expired. Call this under the write lock. */
   digests(rowids: readonly (number | bigint)[], cutoff: Cutoff): NotedDigests {
     const known = this.#digests.take(rowids)
     if (known.left.length > 0)
@@ -115,17 +115,17 @@ export class RowReader implements Lengths {
     return known
   }
 
-  /** Those of the rows whose lines are too long. What is longer than that by its size alone is not read. */
+  /** The rows whose lines are too long. A row that is too long by its size alone is not read. */
   tooLong(rowids: readonly (number | bigint)[]): ReadonlySet<number | bigint> {
     if (rowids.length === 0) return NONE
     const sizes = this.#connection.timeRows(this.#sizes, [listed(rowids), Math.max(0, Math.floor(this.#surelyFits))])
     const most = this.#longestBytes
     const found = sizes.filter(([bytes, rowid]) => Number(bytes) > most || this.#lineBytes(BigInt(rowid)) > most)
-    // They are asked for as they come from either statement.
+    // The statements return row numbers as number or as bigint, so both are in the set.
     return new Set(found.flatMap(([, rowid]) => [rowid, BigInt(rowid)]))
   }
 
-  /** The first few letters of its `id`, for people; empty where the table has none. */
+  /** The first letters of its `id`, for people; empty if the table has none. */
   idOf(rowid: number | bigint): string {
     const id = this.columns[this.#id]
     if (id === undefined) return ''
@@ -133,13 +133,14 @@ export class RowReader implements Lengths {
     return this.#connection.run<{ id: string | null }>(sql, [rowid]).rows[0]?.id ?? ''
   }
 
-  /** Until `each` answers false; `inOrder`: of the numbers. Returns how many of these were dealt with. */
+  /** Ends when `each` returns false; `inOrder`: the row comes in the order of `rowids`. Returns how many of them were processed. */
   #walk(
     rowids: readonly (number | bigint)[],
     cutoff: Cutoff,
     each: (rowid: bigint, values: readonly JsonValue[], inOrder: boolean) => boolean,
   ): number {
-    // While a statement is walked, the connection takes no other: what needs a second look, long rows among it, is kept for afterwards.
+    // While a statement is iterated, the connection takes no other one. So rows that need a second look, such as long ones, are kept for
+    // afterwards.
     const doubtful: [rowid: bigint, values: readonly StoredValue[]][] = []
     const tooLong = this.#surelyFits < LONG_BYTES ? this.tooLong(rowids) : NONE
     let next = rowids.length
@@ -168,7 +169,7 @@ export class RowReader implements Lengths {
     )
   }
 
-  /** By what it would write; nearly always its size tells. */
+  /** By writing the line; nearly always the row's size is enough to decide. */
   #lineBytes(rowid: bigint): number {
     let found: readonly StoredValue[] = []
     for (const sql of [this.#select, this.#selectLong])
@@ -178,7 +179,7 @@ export class RowReader implements Lengths {
     return bytes
   }
 
-  /** What was left out because it is long. */
+  /** A value that was left out because it is long. */
   #long(row: bigint, index: number): LongValue | null {
     const column = quoted(this.columns[index]!.name)
     const sql = `SELECT typeof(${column}) AS kind, octet_length(${column}) AS bytes FROM ${this.#table} WHERE ${this.#rowid} = $1`
@@ -195,7 +196,7 @@ export class RowReader implements Lengths {
     })
   }
 
-  /** Bytes that are no UTF-8 come back as U+FFFD; so does U+FFFD itself. */
+  /** The driver returns U+FFFD for bytes that are not valid UTF-8, and for U+FFFD itself. */
   #exactly(rowid: bigint, index: number, text: string): JsonValue {
     const column = quoted(this.columns[index]!.name)
     const sql = `SELECT CAST(${column} AS BLOB) AS bytes FROM ${this.#table} WHERE ${this.#rowid} = $1`
