@@ -1,5 +1,5 @@
-// Loaded before the program: ends it with SIGKILL at the moment that DIE_AT names, counted in what it asks of the file system and the database.
-// A moment is before or after such a call: a file that is open and not written, a COMMIT that was sent and not answered.
+// Loaded before the program: ends it with SIGKILL at the moment number DIE_AT. Each call to the file system and the database is counted as
+// two moments, before and after it: a file that is open and not written, a COMMIT that was sent and not answered.
 import BetterSqlite3 from 'better-sqlite3'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
@@ -22,7 +22,7 @@ type Any = (...values: any[]) => unknown
 function watched(owner: object, name: string): void {
   const original = Reflect.get(owner, name) as Any
   Reflect.set(owner, name, function (this: unknown, ...values: unknown[]) {
-    // Starting up is not what is looked at.
+    // Counting starts only after the start-up.
     if (!counting && textOf(values[0]).includes(from)) counting = true
     moment()
     const result = original.apply(this, values)
@@ -32,7 +32,7 @@ function watched(owner: object, name: string): void {
   })
 }
 
-/** A statement is given as text, or as an object that has it. */
+/** A statement is text, or an object that contains it. */
 function textOf(statement: unknown): string {
   if (typeof statement === 'string') return statement
   if (typeof statement !== 'object' || statement === null) return ''

@@ -1,7 +1,7 @@
-// What `npm run test:archive-faults` runs: an archiving purge that is killed at so many moments, on each engine, and after each of them: no row
-// is lost, and after one more run every expired row is in exactly one file and not in the database. `--full` kills 200 times, else 20; `--seed N`.
-// Then a reconciliation is killed as often; `--reconcile`: nothing else is. What was not published is lost with every other kill, as with a machine;
-// `--spool lost`, `--spool kept`: with each, with none.
+// `npm run test:archive-faults`: kills an archiving purge at random moments, on each engine. After each kill no row may be lost; after one
+// more run every expired row must be in exactly one file and not in the database. 20 kills, or 200 with `--full`; `--seed N` repeats them.
+// Then as many reconciliations are killed; `--reconcile`: only these. Every other kill also loses the spool, as if the machine were lost;
+// `--spool lost`: every kill does, `--spool kept`: none does.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readdir, readFile, rm } from 'node:fs/promises'
@@ -17,7 +17,7 @@ import { freshFolder } from '../archive/support.ts'
 
 const COMMAND = fileURLToPath(new URL('../../bin/mcp-gateway-maintenance.js', import.meta.url))
 const DIE_AT = new URL('die-at.ts', import.meta.url).href
-/** The first statement of a run of the job, so that what is killed is the purge and not the start. */
+/** The first statement of a run of the job mentions this, so that the purge is killed and not the start-up. */
 const BEGINNING = 'maintenance_archives'
 
 const { values } = parseArgs({
@@ -64,7 +64,7 @@ function runs(url: string, directory: string, dieAt: number, words: readonly str
   )
 }
 
-/** A generator of numbers from 0 to below 1 that a seed repeats. */
+/** A generator of random numbers from 0 up to 1, repeatable by its seed. */
 function random(from: number): () => number {
   let state = from >>> 0
   return () => {
@@ -89,7 +89,7 @@ async function fill(outside: TestDatabase, engine: TestEngine): Promise<void> {
   }
 }
 
-/** In how many files in its place each id is. */
+/** For each id, the number of published files that contain it. */
 async function idsInFiles(directory: string): Promise<Map<number, number>> {
   const found = new Map<number, number>()
   const names = await readdir(directory, { recursive: true }).catch(() => [])
@@ -111,13 +111,13 @@ async function idsInTable(outside: TestDatabase): Promise<number[]> {
   return (await outside.sql<{ id: number }>('SELECT id FROM audit_logs ORDER BY id')).map(({ id }) => id)
 }
 
-/** What a kill leaves of files that were not published. */
+/** Removes the unpublished files, if they are lost with this kill. */
 async function afterKill(directory: string, killed: number): Promise<void> {
   if (values.spool === 'kept' || (values.spool !== 'lost' && killed % 2 === 0)) return
   await rm(join(directory, 'audit_logs/.writing'), { recursive: true, force: true })
 }
 
-/** A killed holder's lease runs out; nobody waits for it here. */
+/** Lets the lease of the killed worker expire without waiting. */
 async function forgetLease(outside: TestDatabase): Promise<void> {
   await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
 }
@@ -126,7 +126,7 @@ async function survive(engine: TestEngine): Promise<void> {
   const next = random(seed)
   await using outside = await engine.fresh()
   await using folder = await freshFolder()
-  // The tables, and how many moments a whole run has.
+  // Creates the tables, and counts the moments of a whole run.
   await runs(outside.url, folder.path, 0)
   await fill(outside, engine)
   const whole = await runs(outside.url, folder.path, 0)
@@ -140,7 +140,7 @@ async function survive(engine: TestEngine): Promise<void> {
     await rm(join(folder.path, 'audit_logs'), { recursive: true, force: true })
     await fill(outside, engine)
     const ids = await idsInTable(outside)
-    // Once, or again in the run that mends what the first left.
+    // Kills once, or also the runs that repair what the first one left.
     for (let again = 0; again < 3; again += 1) {
       const dieAt = 1 + Math.floor(next() * whole.moments)
       const ended = await runs(outside.url, folder.path, dieAt)
@@ -151,7 +151,7 @@ async function survive(engine: TestEngine): Promise<void> {
       const table = new Set(await idsInTable(outside))
       const files = await idsInFiles(folder.path)
       const lost = ids.filter((id) => !table.has(id) && !files.has(id))
-      assert.deepEqual(lost, [], `${engine.name}, killed at moment ${dieAt}: rows that are nowhere`)
+      assert.deepEqual(lost, [], `${engine.name}, killed at moment ${dieAt}: lost rows`)
       both += ids.filter((id) => table.has(id) && files.has(id)).length > 0 ? 1 : 0
       await forgetLease(outside)
       if (next() < 0.6) break
@@ -178,8 +178,8 @@ async function survive(engine: TestEngine): Promise<void> {
 }
 
 /**
- * A database that is older than its archive, killed while it is reconciled, by itself or by the purge behind it. What was archived meanwhile is in no
- * table, in one, or in part, so that files of every kind are made.
+ * A database that is older than its archive, killed while it is reconciled, by the command or by the next purge. Of the rows that were
+ * archived meanwhile, some are in the table, some not, and some partly, so that files of every kind occur.
  */
 async function reconciles(engine: TestEngine): Promise<void> {
   const next = random(seed)
@@ -204,7 +204,7 @@ async function reconciles(engine: TestEngine): Promise<void> {
     const ids = [...(await idsInFiles(folder.path)).keys(), ...(await idsInTable(outside))].toSorted((a, b) => a - b)
     await sound(PURGE)
     await restore()
-    // Nothing that was deleted is deleted twice.
+    // No file may be deleted.
     const names = new Set((await readdir(folder.path, { recursive: true })).filter((name) => name.endsWith('.zst')))
     for (let again = 0; again < 3; again += 1) {
       const ended = await runs(outside.url, folder.path, 1 + Math.floor(next() * moments), RECONCILE)
@@ -216,7 +216,7 @@ async function reconciles(engine: TestEngine): Promise<void> {
       assert.deepEqual(
         [...names].filter((name) => !left.has(name)),
         [],
-        `${engine.name}: files that are gone`,
+        `${engine.name}: files that were deleted`,
       )
     }
     await sound(RECONCILE)
@@ -252,7 +252,7 @@ const servers = await Promise.all(POSTGRES_MAJORS.map(async (major) => ({ major,
 try {
   for (const { major, server } of servers) process.env[`TEST_POSTGRES_${major}`] = server.url
   process.stdout.write(`seed ${seed}, ${kills} kills on each engine, the spool ${values.spool ?? 'lost with every other'}\n`)
-  // One PostgreSQL is enough: what differs between them is none of the archive's.
+  // One PostgreSQL is enough: the versions do not differ for the archive.
   for (const engine of [ENGINES[0]!, ENGINES.at(-1)!])
     if (values.only === undefined || engine.name.startsWith(values.only)) {
       if (values.reconcile !== true) await survive(engine)

@@ -6,7 +6,7 @@ import { BOTH_ENGINES, ENGINES, type TestDatabase } from '../support/engines.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, verified } from './support.ts'
 
-/** More than the first part holds, so that a second one is read and written while the first is deleted. */
+/** More than the first part holds, so that a second part is read and written while the first is deleted. */
 const ROWS = 15_000
 
 async function connected(url: string): Promise<Client & AsyncDisposable> {
@@ -24,7 +24,7 @@ async function nothingHalfWritten(directory: string): Promise<void> {
 }
 
 for (const engine of BOTH_ENGINES.filter(({ name }) => name !== 'sqlite')) {
-  test(`${engine.name}: a held row of one part waits for the next run, and what was written ahead of it is written again`, async () => {
+  test(`${engine.name}: a locked row of one part waits for the next run, and the part that was written ahead is written again`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -44,7 +44,7 @@ for (const engine of BOTH_ENGINES.filter(({ name }) => name !== 'sqlite')) {
     await archivedOnce(database, outside, folder.path, ids)
   })
 
-  test(`${engine.name}: a row that changes after it was written ahead is in the archive as it was deleted`, async () => {
+  test(`${engine.name}: a row that changes after it was written ahead is archived as it was deleted`, async () => {
     for (let number = 3; number <= 13; number += 2) {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
@@ -68,7 +68,7 @@ for (const engine of BOTH_ENGINES.filter(({ name }) => name !== 'sqlite')) {
     }
   })
 
-  test(`${engine.name}: whoever is told to stop leaves nothing half-written, and the next run ends the work`, async () => {
+  test(`${engine.name}: an interrupted run leaves no unfinished files, and the next run finishes the work`, async () => {
     for (const batches of [1, 2, 4]) {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
@@ -91,8 +91,8 @@ for (const engine of BOTH_ENGINES.filter(({ name }) => name !== 'sqlite')) {
 
 const ENGINE_18 = ENGINES.find(({ name }) => name === 'postgres 18')!
 
-/** Batches do not wait for the disk: a server that crashes takes the last of them back, and a row that is there again is archived with the next try. */
-test('postgres 18: a server that crashes between batches costs no row, and none is in two files', async (t) => {
+/** Batches do not wait for the disk, so a server crash undoes the last of them: rows that are back in the table are archived again. */
+test('postgres 18: a server crash between batches loses no row, and no row is in two files', async (t) => {
   const server = await startPostgres(18)
   try {
     let backAgain = 0
@@ -102,7 +102,7 @@ test('postgres 18: a server that crashes between batches costs no row, and none 
       const name = `crash_${batches}`
       await admin.query(`CREATE DATABASE ${name}`)
       const url = Object.assign(new URL(server.url), { pathname: `/${name}` }).href
-      // Connected anew each time, since the server goes away in between.
+      // Opens a new connection each time, because the server goes away in between.
       const reached: TestDatabase = {
         url,
         async sql<Row>(text: string, values: readonly (string | number | null)[] = []) {

@@ -6,18 +6,18 @@ import { auditLogs, count, intercepted, migrated, opened } from '../runs/support
 import { BOTH_ENGINES } from '../support/engines.ts'
 import { filesIn, freshFolder, purged, restored, verified } from './support.ts'
 
-/** Rows a minute apart: of four days. */
+/** Rows a minute apart, over four days. */
 const ROWS = 5_000
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: whoever verifies or restores while a run archives, or after it died, finds nothing wrong`, async () => {
+  test(`${engine.name}: verify and restore find nothing wrong while a run is archiving, or after it died`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     await using beside = await opened(fixture.outside.url)
     await auditLogs(fixture.outside, engine, ROWS, 100)
     const seen: string[] = []
     let looks = 0
-    // Between any two transactions of the run, as after its death there: also where files are complete and not yet in their places.
+    // Between any two transactions of the run, as if it had died there; also while complete files are not published yet.
     const watched = intercepted(fixture.database, async (_, transact) => {
       const answer = await transact()
       const { problems, rows, pending } = await verified(beside, folder.path)
@@ -35,7 +35,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal(await count(fixture.outside, 'audit_logs_restored'), ROWS)
   })
 
-  test(`${engine.name}: days of which something is missing are not restored, others are and what is missing is said`, async () => {
+  test(`${engine.name}: days with missing files are not restored, other days are, and the missing files are reported`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     await auditLogs(fixture.outside, engine, ROWS, 100)

@@ -13,7 +13,7 @@ import { filesIn, freshFolder } from './support.ts'
 
 const [SQLITE] = ENGINES
 
-/** What the program takes at its highest, told as it ends. */
+/** The peak memory of the program, which it prints when it exits. */
 const TELLS_MEMORY = `--import ${encodeURI(
   `data:text/javascript,process.on("exit",()=>process._rawDebug("maxRSS="+process.resourceUsage().maxRSS))`,
 ).replaceAll('"', '%22')}`
@@ -61,14 +61,14 @@ async function archivedOnce(sql: string): Promise<Bombed> {
 }
 
 const FEW = `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'a', 's', '2020-01-02 03:04:05')`
-/** A part of 64 MB: rows of half a megabyte of letters that do not compress away. */
+/** A part of 64 MB: rows of half a megabyte of random letters, which hardly compress. */
 const MANY = `INSERT INTO audit_logs (tool_name, "user", action, status, output, timestamp)
   WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 128)
   SELECT 't', 'u', 'a', 's', hex(randomblob(262144)), '2020-01-02 03:04:05' FROM s`
 
 const BOMB_BYTES = 1_500 * 2 ** 20
 
-/** So many bytes of one kind in one frame, and the digests of the file and of what is in it. */
+/** Writes a frame of so many equal bytes, and returns the digests of the file and of its content. */
 async function makeBomb(
   path: string,
   bytes: number,
@@ -92,7 +92,7 @@ async function makeBomb(
   return { fileBytes: (await stat(path)).size, fileSha256: file.digest('hex'), rowsSha256: rows.digest('hex') }
 }
 
-/** Whoever can write to the archive and to the database agrees with himself. */
+/** Makes the manifest and the database agree with the forged file, as somebody could who can write to both. */
 async function forged({ archive, outside, file }: Bombed, changes: Partial<RowsManifest['file']>): Promise<void> {
   const path = join(archive, file.replace('.ndjson.zst', '.json'))
   const manifest = JSON.parse(await readFile(path, 'utf8')) as RowsManifest
@@ -101,14 +101,14 @@ async function forged({ archive, outside, file }: Bombed, changes: Partial<RowsM
   await outside.sql(`UPDATE maintenance_archives SET head = '${sha256(text)}'`)
 }
 
-/** From its sources the program takes some 105 MB without anything to read; the documented container of an archive has 256. */
+/** Run from its sources, the program takes some 105 MB before it reads anything. The documented container for an archive has 256. */
 const LITTLE_MB = 144
 const CONTAINER_MB = 256
 
 const RUN = ['--run-now', '--job', 'purge-audit-logs']
 const READERS: readonly (readonly string[])[] = [['archive', 'verify'], ['archive', 'restore'], RUN]
 
-test('a bomb in the place of a file is not unpacked', async (context) => {
+test('a zstd bomb in place of a file is not decompressed', async (context) => {
   await using it = await archivedOnce(FEW)
   const { fileBytes } = await makeBomb(join(it.archive, it.file), BOMB_BYTES, 'a')
   assert.ok(fileBytes < 400_000, `${fileBytes}`)
@@ -121,7 +121,7 @@ test('a bomb in the place of a file is not unpacked', async (context) => {
   }
 })
 
-test('a bomb that its manifest, and the database, agree with is unpacked to the longest row, and kept nowhere', async (context) => {
+test('a zstd bomb that its manifest and the database agree with is decompressed only up to the longest row, and is not kept in memory', async (context) => {
   await using it = await archivedOnce(FEW)
   const bytes = 400 * 2 ** 20
   const sums = await makeBomb(join(it.archive, it.file), bytes, 'a')
@@ -133,7 +133,7 @@ test('a bomb that its manifest, and the database, agree with is unpacked to the 
   context.diagnostic(`archive verify: ${Math.round(megabytes)} MB`)
 })
 
-test('a bomb that its manifest tells less of is unpacked no further than that', async (context) => {
+test('a zstd bomb is decompressed no further than its manifest describes', async (context) => {
   for (const described of [
     { bytes: 100, rows: 1 },
     { bytes: BOMB_BYTES, rows: 3 },
@@ -151,7 +151,7 @@ test('a bomb that its manifest tells less of is unpacked no further than that', 
   }
 })
 
-test('a frame that asks for more memory than any of ours is refused', async () => {
+test('a frame that asks for a larger window than any of ours is refused', async () => {
   await using it = await archivedOnce(FEW)
   const path = join(it.archive, it.file)
   const frame = createZstdCompress({ params: { [constants.ZSTD_c_windowLog]: 27, [constants.ZSTD_c_compressionLevel]: 1 } })
@@ -182,7 +182,7 @@ test('a manifest of two gigabytes is not read', async () => {
   }
 })
 
-test('manifests that somebody fills with what they can hold, or cannot, take little memory', async (context) => {
+test('hundreds of forged manifests, filled up to their limits or beyond, take little memory', async (context) => {
   await using it = await archivedOnce(FEW)
   const like = JSON.parse(await readFile(join(it.archive, it.file.replace('.ndjson.zst', '.json')), 'utf8')) as RowsManifest
   const long = 'x'.repeat(1_000_000)
@@ -211,7 +211,7 @@ test('manifests that somebody fills with what they can hold, or cannot, take lit
   }
 })
 
-test('an honest part of 64 MB is verified and restored within the documented container', async (context) => {
+test('a genuine part of 64 MB is verified and restored within the memory of the documented container', async (context) => {
   await using it = await archivedOnce(MANY)
   assert.ok((await stat(join(it.archive, it.file))).size > 30 * 2 ** 20)
   for (const words of [

@@ -17,7 +17,7 @@ interface Archived extends AsyncDisposable {
   readonly files: readonly string[]
 }
 
-/** Four days of rows in the archive, and as many that have expired since. */
+/** Four days of rows in the archive, and as many rows that have expired since. */
 async function archivedDays(engine: (typeof ENGINES)[number]): Promise<Archived> {
   const fixture = await migrated(engine)
   const folder = await freshFolder()
@@ -55,7 +55,7 @@ function manifestOf(file: string): string {
 }
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: a byte flipped in a file is named, and the file is not restored`, async () => {
+  test(`${engine.name}: a file with a flipped byte is named, and is not restored`, async () => {
     await using archived = await archivedDays(engine)
     const file = archived.files[1]!
     const path = join(archived.folder.path, file)
@@ -71,7 +71,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await restored(archived.fixture.database, archived.folder.path, { files: [archived.files[2]!] })).files, 1)
   })
 
-  test(`${engine.name}: a file that was removed is named, alone and with its manifest`, async () => {
+  test(`${engine.name}: a removed file is named, whether its manifest was removed too or not`, async () => {
     await using archived = await archivedDays(engine)
     const [first, second] = archived.files as [string, string]
     await rm(join(archived.folder.path, second))
@@ -81,7 +81,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual(await problemsOf(archived), [`${manifestOf(second)}: is missing`, `${first}: is missing`].toSorted())
   })
 
-  test(`${engine.name}: a manifest that was edited is named, the newest one too`, async () => {
+  test(`${engine.name}: an edited manifest is named, and so is the newest one`, async () => {
     await using archived = await archivedDays(engine)
     for (const file of [archived.files[1]!, archived.files.at(-1)!]) {
       const path = join(archived.folder.path, manifestOf(file))
@@ -94,7 +94,7 @@ for (const engine of BOTH_ENGINES) {
     }
   })
 
-  test(`${engine.name}: two files that were swapped are both named, alone and with their manifests`, async () => {
+  test(`${engine.name}: two swapped files are both named, whether their manifests were swapped too or not`, async () => {
     await using archived = await archivedDays(engine)
     const [a, b] = [archived.files[0]!, archived.files[2]!]
     const swap = async (one: string, other: string): Promise<void> => {
@@ -117,7 +117,7 @@ for (const engine of BOTH_ENGINES) {
       )
   })
 
-  test(`${engine.name}: a file that nobody knows is named`, async () => {
+  test(`${engine.name}: a file that is not in the chain is named`, async () => {
     await using archived = await archivedDays(engine)
     const file = archived.files[0]!
     const stray = file.replace(/\d+-\d+\.ndjson/, '1-0.ndjson')
@@ -126,7 +126,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual(await problemsOf(archived), [`${manifestOf(stray)}: is not in the chain`])
   })
 
-  test(`${engine.name}: an empty folder in the archive's place stops the next run before anything is deleted`, async () => {
+  test(`${engine.name}: an empty folder in place of the archive fails the next run before anything is deleted`, async () => {
     await using archived = await archivedDays(engine)
     await rename(archived.folder.path, `${archived.folder.path}-away`)
     await nothingGoes(archived, /is missing, and the database says that it is the newest.*Nothing was deleted.*the volume/s)
@@ -137,7 +137,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await purged(archived.fixture.database, archived.folder.path)).deleted, 7)
   })
 
-  test(`${engine.name}: the newest file removed with its manifest stops the next run before anything is deleted`, async () => {
+  test(`${engine.name}: if the newest file is removed with its manifest, the next run fails before anything is deleted`, async () => {
     await using archived = await archivedDays(engine)
     const { head } = await recordOf(archived.fixture.database).load(archived.fixture.database)
     const newest = head!.manifest.replace('.json', '.ndjson.zst')
@@ -148,7 +148,7 @@ for (const engine of BOTH_ENGINES) {
     assert.ok((await problemsOf(archived)).includes(`${head!.manifest}: is missing`))
   })
 
-  test(`${engine.name}: the archive of another database, or of this one before it was restored, stops the run`, async () => {
+  test(`${engine.name}: the archive of another database, or of this one before it was restored, fails the run`, async () => {
     await using archived = await archivedDays(engine)
     await archived.fixture.outside.sql('DELETE FROM maintenance_archives')
     await nothingGoes(archived, /files in .* are of runs that this database knows nothing of/)
@@ -161,7 +161,7 @@ for (const engine of BOTH_ENGINES) {
     const file = join(folder.path, 'a-file')
     await writeFile(file, '')
     const places = [file, join(file, 'below')]
-    // To root nothing is read-only.
+    // For root nothing is read-only.
     if (process.getuid?.() !== 0) {
       const closed = join(folder.path, 'closed')
       await mkdir(closed)
@@ -177,7 +177,7 @@ for (const engine of BOTH_ENGINES) {
   })
 }
 
-/** A file system of its own for one command, where user namespaces allow it. */
+/** Runs one command on a file system of its own, where user namespaces allow it. */
 const SMALL_DISK = [
   '--user',
   '--map-root-user',
@@ -188,7 +188,7 @@ const SMALL_DISK = [
   'sh',
 ] as const
 
-test('a full disk fails the job before anything is deleted, and with room it goes on', async (context) => {
+test('a full disk fails the job before anything is deleted, and the job continues once there is space', async (context) => {
   await using folder = await freshFolder()
   const mountable = await promisify(execFile)('unshare', [...SMALL_DISK, folder.path, 'true']).then(
     () => true,

@@ -13,8 +13,8 @@ const ROWS = 30
 type Fail = (transact: () => Promise<unknown>) => Promise<unknown>
 
 /**
- * A run that archives rows and removes expired files, in which `fail` has its way with one transaction. Answers with whether the run had as many.
- * Whichever it is, the run ends its work, and what an earlier try has written is in nobody's way.
+ * A run that archives rows and removes expired files, during which `fail` handles one of the transactions. Whichever it is, the run must
+ * finish its work, undisturbed by what its first attempt wrote. Returns whether the run had that many transactions.
  */
 async function failsAt(failing: number, engine: TestEngine, fail: Fail): Promise<boolean> {
   await using fixture = await migrated(engine)
@@ -42,7 +42,7 @@ async function failsAt(failing: number, engine: TestEngine, fail: Fail): Promise
   return met
 }
 
-/** Answers with how many transactions a run has. */
+/** Returns the number of transactions that a run has. */
 async function everyOne(engine: TestEngine, fail: Fail): Promise<number> {
   let failing = 1
   while (await failsAt(failing, engine, fail)) failing += 1
@@ -50,13 +50,13 @@ async function everyOne(engine: TestEngine, fail: Fail): Promise<number> {
 }
 
 for (const engine of BOTH_ENGINES.filter(({ name }) => name !== 'postgres 15')) {
-  test(`${engine.name}: whichever transaction of an archiving run meets a lock, the run ends its work`, async () => {
+  test(`${engine.name}: whichever transaction of an archiving run meets a lock, the run finishes its work`, async () => {
     const tried = await everyOne(engine, () => Promise.reject(new DatabaseError('busy', 'somebody holds it')))
     assert.ok(tried >= 9, String(tried))
   })
 }
 
-test('postgres 18: whichever transaction of an archiving run is committed and its answer lost, the run ends its work', async () => {
+test('postgres 18: whichever answer to a COMMIT is lost during an archiving run, the run finishes its work', async () => {
   const engine = ENGINES.find(({ name }) => name === 'postgres 18')!
   const tried = await everyOne(engine, async (transact) => {
     await transact()

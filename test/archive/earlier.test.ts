@@ -9,15 +9,15 @@ import { BOTH_ENGINES, type TestDatabase, type TestEngine } from '../support/eng
 import { archivedOnce, freshFolder } from './support.ts'
 
 /**
- * Databases and archives of the state before the code was laid out in rooms, as they were left on disk. `whole`: 2,400 rows, all in the archive.
- * `crashed`: the same rows, of which one batch was deleted when the power went; the files of all are pending.
+ * Databases and archives that an earlier version left on disk. `whole`: 2,400 rows, all in the archive. `crashed`: the same rows, of which
+ * one batch had been deleted when the power failed; the files of all rows are pending.
  */
 interface Earlier {
-  /** Base64 by path. */
+  /** File contents in base64, by path. */
   readonly archive: Readonly<Record<string, string>>
-  /** SQLite's file, in base64. */
+  /** The SQLite file, in base64. */
   readonly file?: string
-  /** PostgreSQL's rows by table. */
+  /** The rows of PostgreSQL, by table. */
   readonly tables?: Readonly<Record<string, readonly unknown[]>>
 }
 
@@ -25,7 +25,7 @@ const ROWS = 2_400
 
 for (const engine of BOTH_ENGINES) {
   for (const state of ['whole', 'crashed'] as const) {
-    test(`${engine.name}: a database and an archive of before, ${state}, are taken up by status, a run, verify and restore`, async () => {
+    test(`${engine.name}: status, a run, verify and restore work with the ${state} database and archive of an earlier version`, async () => {
       await using outside = await engine.fresh()
       await using folder = await freshFolder()
       await unpack(engine, outside, state, folder.path)

@@ -16,7 +16,7 @@ export function sumOf(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-/** A file that says what nobody did, row for row as long as the one it is made from, compressed as a worker would. */
+/** Compressed rows with changed content, each as long as the row that it is made from. */
 export async function forgedRows(file: string): Promise<{ readonly bytes: Buffer; readonly lines: string }> {
   const lines = zstdDecompressSync(await readFile(file))
     .toString()
@@ -24,7 +24,7 @@ export async function forgedRows(file: string): Promise<{ readonly bytes: Buffer
   return { lines, bytes: zstdCompressSync(lines) }
 }
 
-/** A file of rows at a place, with a manifest that agrees with it in everything: what is left to doubt is who wrote it. */
+/** Writes a file of rows with a manifest that agrees with it in everything, so that only its author is in doubt. */
 export async function plant(
   directory: string,
   rows: string,

@@ -12,7 +12,7 @@ import { filesIn, freshFolder, purged, recordOf, restored, verified, type Folder
 interface Archived extends AsyncDisposable {
   readonly fixture: Fixture
   readonly folder: Folder
-  /** Oldest first, a day each, of five rows. */
+  /** Oldest first: one file a day, with five rows each. */
   readonly files: readonly string[]
 }
 
@@ -38,21 +38,21 @@ function dayOf(path: string): string {
   return path.slice('audit_logs/'.length, 'audit_logs/2026/01/01'.length).replaceAll('/', '-')
 }
 
-/** Nothing of what is forged came into the table. */
+/** No forged row has come into the table. */
 async function nothingForged({ fixture: { outside, database } }: Archived): Promise<void> {
   if ((await database.relations()).has('audit_logs_restored'))
     assert.equal(await count(outside, `audit_logs_restored WHERE "user" <> 'u'`), 0)
 }
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: a manifest that lies about its own path makes no other file a part of the chain`, async () => {
+  test(`${engine.name}: a manifest that lies about its own path brings no other file into the chain`, async () => {
     await using archived = await archivedDays(engine)
     const { fixture, folder, files } = archived
     const { database } = fixture
     const [first = '', second = ''] = files
     const path = join(folder.path, manifestOf(second))
     const kept = await readFile(path)
-    // In the place of the second it describes the first, and in that of the first a file that nobody wrote.
+    // In place of the second manifest one that describes the first file, and in place of the first file a forged one.
     const { lines } = await forgedRows(join(folder.path, first))
     const elsewhere = first.replace(/\d+-\d+\.ndjson/, '1-0.ndjson')
     const forged = await plant(folder.path, elsewhere, { lines, like: await manifestAt(folder.path, manifestOf(first)) })
@@ -71,7 +71,7 @@ for (const engine of BOTH_ENGINES) {
     await nothingForged(archived)
   })
 
-  test(`${engine.name}: behind a link that is missing nothing is restored, however well it is forged, and it counts for nothing`, async () => {
+  test(`${engine.name}: files behind a missing link are not restored and do not count, however well they are forged`, async () => {
     await using archived = await archivedDays(engine)
     const { fixture, folder, files } = archived
     const { database } = fixture
@@ -95,7 +95,7 @@ for (const engine of BOTH_ENGINES) {
     await nothingForged(archived)
   })
 
-  test(`${engine.name}: copies that were planted in days of the archive are not restored, and are named`, async () => {
+  test(`${engine.name}: planted copies of files are named, and are not restored`, async () => {
     await using archived = await archivedDays(engine)
     const { fixture, folder, files } = archived
     const { database } = fixture
@@ -114,7 +114,7 @@ for (const engine of BOTH_ENGINES) {
     await nothingForged(archived)
   })
 
-  test(`${engine.name}: a file that is exchanged between being checked and being restored is not restored`, async () => {
+  test(`${engine.name}: a file that is replaced between being checked and being restored is not restored`, async () => {
     await using archived = await archivedDays(engine)
     const { fixture, folder, files } = archived
     const file = join(folder.path, files[0]!)
@@ -133,7 +133,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal(await count(fixture.outside, 'audit_logs_restored'), 0)
   })
 
-  test(`${engine.name}: without its database an archive is restored by its own chain, which is said`, async () => {
+  test(`${engine.name}: without its database an archive is restored by its own chain, with a warning`, async () => {
     await using archived = await archivedDays(engine)
     const { folder, files } = archived
     await using other = await migrated(engine)
@@ -146,7 +146,7 @@ for (const engine of BOTH_ENGINES) {
     await writeFile(path, kept.toString().replace('"rows": 5', '"rows": 4'))
     await assert.rejects(restored(other.database, folder.path), /was altered after it was written/)
     await writeFile(path, kept)
-    // A newer one that leads nowhere would make strays of all others.
+    // A newer manifest that leads nowhere would turn all others into strays.
     const { lines } = await forgedRows(join(folder.path, files[0]!))
     const like = await manifestAt(folder.path, manifestOf(files[0]!))
     await plant(folder.path, files[0]!.replace(/\d+-\d+\.ndjson/, '99-99.ndjson'), { lines, like, run: 99, previous: null })

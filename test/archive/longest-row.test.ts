@@ -8,25 +8,25 @@ import { command } from '../support/command.ts'
 import { BOTH_ENGINES } from '../support/engines.ts'
 import { contents, filesIn, freshFolder } from './support.ts'
 
-/** What the documented container of an archive has. */
+/** The memory of the documented container for an archive. */
 const CONTAINER_MB = 256
 
-/** The program as the image starts it; it tells at its end what it took at its highest. */
+/** Node options as in the image; the program also prints its peak memory when it exits. */
 const TELLS_MEMORY = `--max-semi-space-size=1 --import ${encodeURI(
   `data:text/javascript,import{readFileSync}from"node:fs";process.on("exit",()=>process._rawDebug(/VmHWM:.*/.exec(readFileSync("/proc/self/status","utf8"))[0]))`,
 ).replaceAll('"', '%22')}`
 
-/** Each takes another way through memory: of one with a character beyond Latin-1 a string takes two bytes a letter. */
+/** Each takes a different path through memory: a string with a character beyond Latin-1 takes two bytes a letter. */
 const CONTENTS = [
   { what: 'letters', prefix: '', character: 'a', bytes: 1 },
-  { what: 'letters behind one that is wide', prefix: '\u{1F600}', character: 'a', bytes: 1 },
+  { what: 'letters after a wide character', prefix: '\u{1F600}', character: 'a', bytes: 1 },
   { what: 'control characters', prefix: '', character: '\u0001', bytes: 6 },
 ] as const
 
 for (const engine of BOTH_ENGINES.filter(({ name }) => name === 'sqlite' || name.endsWith('18'))) {
   for (const { what, prefix, character, bytes } of CONTENTS) {
-    const title = `${engine.name}: the longest row, of ${what}, is archived, verified and restored in the documented container`
-    test(title, { skip: process.platform === 'linux' ? false : 'memory is told by /proc' }, async (context) => {
+    const title = `${engine.name}: the longest row, of ${what}, is archived, verified and restored within the memory of the documented container`
+    test(title, { skip: process.platform === 'linux' ? false : 'peak memory is read from /proc' }, async (context) => {
       await using outside = await engine.fresh()
       await using folder = await freshFolder()
       const env = {
@@ -37,7 +37,7 @@ for (const engine of BOTH_ENGINES.filter(({ name }) => name === 'sqlite' || name
         NODE_OPTIONS: TELLS_MEMORY,
       }
       assert.equal((await command(['migrate'], { env })).code, 0)
-      // Less what stands around the value, and what PostgreSQL allows for that.
+      // Leaves room for what is around the value, and for PostgreSQL's allowance for that.
       const letters = Math.floor((LONGEST_ROW_BYTES - 1_500) / bytes / 2) * 2
       const value =
         engine.name === 'sqlite' ? `replace(hex(zeroblob(${letters / 2})), '0', '${character}')` : `repeat('${character}', ${letters})`

@@ -14,8 +14,8 @@ const ROWS = 2_000
 const LEASES = 'UPDATE maintenance_leases SET expires_at = 0'
 
 /**
- * A run that writes a part again after a crash, archives the rest and removes expired files dies at one of its transactions, and what it had not published
- * is lost with its machine. The next one ends its work. Returns whether the run had as many transactions.
+ * A run that rewrites a part after a crash, archives the rest and removes expired files dies at one of its transactions, and what it had
+ * not published is lost with its machine. The next run must finish the work. Returns whether the run had that many transactions.
  */
 async function diesAt(engine: TestEngine, moment: number, side: 'before' | 'behind'): Promise<boolean> {
   await using fixture = await migrated(engine)
@@ -66,10 +66,10 @@ async function diesAt(engine: TestEngine, moment: number, side: 'before' | 'behi
   return met
 }
 
-// What becomes of the files is the same on both engines; on the quick one it is looked at on both sides of each transaction.
+// The files are handled alike on both engines; both sides of each transaction are tried on the faster one.
 for (const engine of BOTH_ENGINES.filter(({ name }) => name !== 'postgres 15'))
   for (const side of engine.name === 'sqlite' ? (['before', 'behind'] as const) : (['behind'] as const))
-    test(`${engine.name}: a run that dies ${side} any of its transactions, and loses what it had not published, loses no row`, async () => {
+    test(`${engine.name}: a run that dies ${side} any of its transactions, and loses its unpublished files, loses no row`, async () => {
       let moment = 1
       while (await diesAt(engine, moment, side)) moment += 1
       assert.ok(moment > 9, String(moment))

@@ -14,11 +14,11 @@ interface Stage extends AsyncDisposable {
   readonly fixture: Fixture
   readonly folder: Folder
   readonly ids: readonly number[]
-  /** The chain's files of rows, the oldest first. */
+  /** The files of rows in the chain, oldest first. */
   readonly files: readonly string[]
 }
 
-/** An archive of three files, whose rows are nowhere else. */
+/** An archive of three files whose rows exist nowhere else. */
 async function archived(engine: TestEngine): Promise<Stage> {
   const fixture = await migrated(engine)
   const folder = await freshFolder()
@@ -56,7 +56,7 @@ async function stepFile({ folder }: Stage, path: string): Promise<StepFile> {
   }
 }
 
-/** What anybody who may write to the table can write there. */
+/** Writes what anybody who may write to the table could. */
 async function forge({ fixture: { outside } }: Stage, forged: Readonly<Record<string, string | null>>): Promise<void> {
   const names = Object.keys(forged)
   await outside.sql(
@@ -74,7 +74,7 @@ async function contentsOf(folder: Folder): Promise<[string, string][]> {
   return Promise.all(names.map(async (name) => [name, sumOf(await readFile(join(folder.path, name)))] as [string, string]))
 }
 
-/** The run stops without touching a file; `archive reconcile` is the way on, and then every row is in the archive, and is restored. */
+/** The run fails without touching a file; `archive reconcile` resolves that, and then every row is in the archive and can be restored. */
 async function stopsAndReconciles(stage: Stage, told: RegExp): Promise<void> {
   const { fixture, folder, ids } = stage
   const { database, outside } = fixture
@@ -98,14 +98,14 @@ async function stopsAndReconciles(stage: Stage, told: RegExp): Promise<void> {
 const NO_HEAD = { head: null, head_file: null }
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: a step that says of every file of the chain that none of its rows is deleted removes no file`, async () => {
+  test(`${engine.name}: a forged step that claims every file of the chain, with none of its rows deleted, removes no file`, async () => {
     await using stage = await archived(engine)
     const files = await Promise.all(stage.files.map((path) => stepFile(stage, path)))
     await forge(stage, { ...NO_HEAD, removed: '', step: stepOf({ files, growth: { rows: 60, bytes: 1, files: 3 } }) })
     await stopsAndReconciles(stage, /20 of its 20 rows are neither in audit_logs nor in a file that stays/)
   })
 
-  test(`${engine.name}: a step that says of some rows of a file of the chain that they are not deleted leaves none of them out`, async () => {
+  test(`${engine.name}: a forged step that claims a file of the chain, with some of its rows not deleted, loses none of these rows`, async () => {
     await using stage = await archived(engine)
     const files = [await stepFile(stage, stage.files[2]!)]
     const { manifest, sha256 } = await stepFile(stage, stage.files[1]!)
@@ -113,7 +113,7 @@ for (const engine of BOTH_ENGINES) {
     await stopsAndReconciles(stage, /5 of its 20 rows are neither/)
   })
 
-  test(`${engine.name}: a step that replaces files of the chain by nothing, or by another of them, removes none of them`, async () => {
+  test(`${engine.name}: a forged step that replaces files of the chain by nothing, or by one of them, removes none of them`, async () => {
     await using stage = await archived(engine)
     const obsolete = [...stage.files, ...stage.files.map(manifestOf)]
     await forge(stage, { ...NO_HEAD, removed: '', step: stepOf({ obsolete }) })
@@ -124,7 +124,7 @@ for (const engine of BOTH_ENGINES) {
     await stopsAndReconciles(other, /20 of its 20 rows are neither/)
   })
 
-  test(`${engine.name}: a step that names a file of rows beside another manifest, or without one, removes nothing`, async () => {
+  test(`${engine.name}: a forged step that names a file of rows with another manifest, or a file without its manifest, removes nothing`, async () => {
     await using stage = await archived(engine)
     const [path = ''] = stage.files
     const file = await stepFile(stage, path)
@@ -144,7 +144,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual(await contentsOf(stage.folder), before)
   })
 
-  test(`${engine.name}: a head that is taken away or set back begins no chain beside the one that is there`, async () => {
+  test(`${engine.name}: if the head was removed or set back, no second chain is started beside the existing one`, async () => {
     await using stage = await archived(engine)
     await auditLogs(stage.fixture.outside, engine, 5, 95)
     const all = { ...stage, ids: [...stage.ids, ...(await idsOf(stage.fixture.outside))] }
@@ -157,7 +157,7 @@ for (const engine of BOTH_ENGINES) {
   })
 
   for (const meanwhile of ['nothing happens', 'a row is changed', 'a row is deleted'] as const)
-    test(`${engine.name}: a run that dies before it deletes what it wrote, and meanwhile ${meanwhile}`, async () => {
+    test(`${engine.name}: a run that dies before it deletes what it wrote loses no row if meanwhile ${meanwhile}`, async () => {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
       const { outside, database } = fixture
@@ -193,7 +193,7 @@ for (const engine of BOTH_ENGINES) {
         )
     })
 
-  test(`${engine.name}: a run that dies while it takes away what it wrote is brought to its end by the next`, async () => {
+  test(`${engine.name}: a run that dies while it discards its files is completed by the next run`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture

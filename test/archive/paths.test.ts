@@ -10,7 +10,7 @@ import { auditLogs, count, migrated } from '../runs/support.ts'
 import { BOTH_ENGINES, ENGINES } from '../support/engines.ts'
 import { filesIn, freshFolder, purged, recordOf, restored, verified } from './support.ts'
 
-/** Each is the place of no file of `audit_logs`, whatever it looks like. */
+/** None of these is the path of a file of `audit_logs`, whatever it looks like. */
 const HOSTILE: readonly string[] = [
   '../../victim/data.db',
   '/etc/passwd',
@@ -70,7 +70,7 @@ const HOSTILE: readonly string[] = [
   `${'../'.repeat(5_000)}etc/passwd`,
 ]
 
-test('only names of the archive’s own form are paths', () => {
+test('only names of the archive’s own form are accepted as paths', () => {
   for (const text of HOSTILE) assert.equal(parsePath(text, 'audit_logs'), undefined, JSON.stringify(text))
   for (const value of [undefined, null, 17, true, {}, ['audit_logs/2026/08/25/17-3.json']])
     assert.equal(parsePath(value, 'audit_logs'), undefined)
@@ -85,7 +85,7 @@ test('only names of the archive’s own form are paths', () => {
     assert.equal(parsePath(text, 'audit_logs'), text)
 })
 
-test('a path says its day, its number and what stands beside it', () => {
+test('a path yields its day, its number and the path of the file beside it', () => {
   for (const day of ['2026-08-25', '-000043-03-15']) {
     const path = pathOf('audit_logs', day, 17, 3, ROWS_SUFFIX)
     assert.deepEqual([dayOf(path), positionOf(path), rowsOf(manifestOf(path))], [day, 3, path])
@@ -101,9 +101,9 @@ const STEP = {
   newestAt: null,
 }
 
-test('a step is read with every path of it in the archive’s form, or not at all', () => {
+test('a step is read only if every path in it has the archive’s form', () => {
   assert.deepEqual(parseStep(JSON.stringify(STEP), 'audit_logs'), STEP)
-  // The steps of earlier versions name none.
+  // The steps of earlier versions have no prefix of drafts.
   assert.deepEqual(parseStep(JSON.stringify({ ...STEP, drafts: undefined }), 'audit_logs'), { ...STEP, drafts: '' })
   const [file] = STEP.files
   for (const text of HOSTILE)
@@ -115,7 +115,7 @@ test('a step is read with every path of it in the archive’s form, or not at al
       assert.throws(() => parseStep(JSON.stringify(step), 'audit_logs'), { code: 'ARCHIVE_DAMAGED' }, JSON.stringify(text))
 })
 
-test('a step that is none is refused, whatever it is instead', () => {
+test('what is not a step is refused, whatever it is instead', () => {
   const [file] = STEP.files
   const others = [
     null,
@@ -143,7 +143,7 @@ test('a step that is none is refused, whatever it is instead', () => {
 })
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: pending files that lie outside the archive are left alone, and the run says so and deletes nothing`, async () => {
+  test(`${engine.name}: pending files outside the archive are left alone, and the run reports them and deletes nothing`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const archive = join(folder.path, 'archive')
@@ -175,7 +175,7 @@ for (const engine of BOTH_ENGINES) {
 
 const [SQLITE] = ENGINES
 
-test('a newest link outside the archive is not read', async () => {
+test('if the head is outside the archive, it is not read', async () => {
   await using fixture = await migrated(SQLITE!)
   await using folder = await freshFolder()
   await auditLogs(fixture.outside, SQLITE!, 5, 101)
@@ -187,7 +187,7 @@ test('a newest link outside the archive is not read', async () => {
   assert.equal(await count(fixture.outside, 'audit_logs'), 7)
 })
 
-test('a manifest that names a file elsewhere, or lies about its own place, is none, also where the database vouches for it', async () => {
+test('a manifest that names a file elsewhere, or lies about its own path, is refused even if the database vouches for it', async () => {
   await using fixture = await migrated(SQLITE!)
   await using folder = await freshFolder()
   await auditLogs(fixture.outside, SQLITE!, 5, 101)
@@ -211,7 +211,7 @@ test('a manifest that names a file elsewhere, or lies about its own place, is no
     { ...manifest, file: { ...file, bytes: 1e300 } },
     { ...manifest, kind: 'removal', file: undefined, removed: [{ manifest: '../../x.json', sha256: '0'.repeat(64) }] },
     { ...manifest, kind: 'other' },
-    // Longer than anybody writes.
+    // Longer than any manifest has.
     { ...manifest, program: 'x'.repeat(1_000) },
     { ...manifest, written: 'x'.repeat(1_000) },
     { ...manifest, source: { ...manifest.source, database: 'x'.repeat(2_000) } },
@@ -222,7 +222,7 @@ test('a manifest that names a file elsewhere, or lies about its own place, is no
     [],
   ]
   for (const lie of lies) {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- that it is none is the point
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- an invalid path is the point
     const text = textOf(lie as Manifest)
     assert.equal(parseManifest(Buffer.from(text), head!.manifest), undefined, text)
     await writeFile(place, text)
@@ -235,7 +235,7 @@ test('a manifest that names a file elsewhere, or lies about its own place, is no
   assert.equal(await count(fixture.outside, 'audit_logs'), 7)
 })
 
-test('a file that was moved to another place of the archive’s form is not taken for what belongs there', async () => {
+test('a file that was moved to another valid path is not taken for the one that belongs there', async () => {
   await using fixture = await migrated(SQLITE!)
   await using folder = await freshFolder()
   await auditLogs(fixture.outside, SQLITE!, 5, 101)

@@ -12,7 +12,7 @@ import { reconciled } from './restorable.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
 
 const ROWS = 2_000
-/** What this test asks for is meant. */
+/** The test intends what these accept. */
 const ACCEPTED = new Set(['empty-table', 'shorter-archive-retention'] as const)
 
 interface CutOff extends AsyncDisposable {
@@ -24,7 +24,7 @@ interface CutOff extends AsyncDisposable {
   readonly drafts: string
 }
 
-/** A run that dies when some rows of its part are deleted (`some`), or none of them yet. */
+/** A run that dies after it has deleted some rows of its part (`some`), or none yet. */
 async function cutOff(engine: TestEngine, deleted: 'some' | 'none'): Promise<CutOff> {
   const fixture = await migrated(engine)
   const folder = await freshFolder()
@@ -34,7 +34,7 @@ async function cutOff(engine: TestEngine, deleted: 'some' | 'none'): Promise<Cut
   let begun = 0
   const dying = intercepted(database, async (_, transact) => {
     if ((await recordOf(database).load(database)).step !== undefined) begun += 1
-    // The first makes sure that the files in their places are still ours, the second would delete.
+    // The first transaction confirms the lease after publishing; the second would delete.
     if (deleted === 'none' && begun === 2) throw new Error('the power is gone')
     const value = await transact()
     if ((await idsOf(outside)).length < ROWS) throw new Error('the power is gone')
@@ -57,7 +57,7 @@ async function cutOff(engine: TestEngine, deleted: 'some' | 'none'): Promise<Cut
   }
 }
 
-/** Neither row nor file is touched, and who asks is told which file it is. */
+/** No row and no file is touched, and both the run and verify name the file. */
 async function stands({ fixture, folder }: CutOff, named: string): Promise<void> {
   const { outside, database } = fixture
   const before = [await idsOf(outside), await contentsOf(folder)]
@@ -87,7 +87,7 @@ async function goesOn({ fixture: { database, outside }, folder, ids }: CutOff): 
 }
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: a pending file that is exchanged after a crash is not built on: rows that are deleted are in no other`, async () => {
+  test(`${engine.name}: a pending file that was replaced after a crash is not used, and the copies of deleted rows stay untouched`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const [path = ''] = crashed.paths
     const file = join(crashed.folder.path, path)
@@ -99,7 +99,7 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(crashed)
   })
 
-  test(`${engine.name}: a pending file that is exchanged with its manifest, which agrees with it, is not built on`, async () => {
+  test(`${engine.name}: a pending file that was replaced together with its manifest is not used, even if the two agree`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const [path = ''] = crashed.paths
     const kept = await contentsOf(crashed.folder)
@@ -110,7 +110,7 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(crashed)
   })
 
-  test(`${engine.name}: a pending file that is gone, when rows of it are deleted, is missed by verify and by the next run`, async () => {
+  test(`${engine.name}: verify and the next run report a missing pending file if rows of it are deleted`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const [path = ''] = crashed.paths
     const file = join(crashed.folder.path, path)
@@ -120,7 +120,7 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(crashed)
   })
 
-  test(`${engine.name}: what waits to be moved to its place is judged before it is moved, and not moved over another`, async () => {
+  test(`${engine.name}: a file that waits to be published is checked before it is moved, and is not moved over another file`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const [path = ''] = crashed.paths
     const [file, waiting] = [
@@ -128,7 +128,7 @@ for (const engine of BOTH_ENGINES) {
       join(crashed.folder.path, 'audit_logs/.writing', crashed.drafts + basename(path)),
     ]
     await rename(file, waiting)
-    // As after a crash before it was moved.
+    // As after a crash before publishing.
     assert.deepEqual((await verified(crashed.fixture.database, crashed.folder.path)).problems, [])
     const kept = await readFile(waiting)
     await writeFile(waiting, (await forgedRows(waiting)).bytes)
@@ -140,7 +140,7 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(crashed)
   })
 
-  test(`${engine.name}: an exchanged pending file of which nothing is deleted is not removed either, and without it the run goes on`, async () => {
+  test(`${engine.name}: a replaced pending file of which no row is deleted is not removed either, and the run continues once it is gone`, async () => {
     await using crashed = await cutOff(engine, 'none')
     const [path = ''] = crashed.paths
     const file = join(crashed.folder.path, path)
@@ -150,7 +150,7 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(crashed)
   })
 
-  test(`${engine.name}: a step that somebody wrote into the database, naming files of the chain, removes none of them`, async () => {
+  test(`${engine.name}: a forged step that names files of the chain removes none of them`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -181,7 +181,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await purged(database, folder.path)).outcome, 'succeeded')
   })
 
-  test(`${engine.name}: a step that takes hold of files of the chain is dropped by archive reconcile, and what was pending before is looked up`, async () => {
+  test(`${engine.name}: archive reconcile drops a step that claims files of the chain, and looks up the rows that were pending before`, async () => {
     for (const isCutOff of [false, true]) {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
@@ -195,7 +195,7 @@ for (const engine of BOTH_ENGINES) {
       await auditLogs(outside, engine, 2_000, 101)
       const ids = [...archived, ...(await idsOf(outside))]
       if (isCutOff) {
-        // Some rows are deleted, and stand in files of the step that is overwritten.
+        // Some rows are deleted; they are in files of the step that is overwritten.
         const dying = intercepted(database, async (_, transact) => {
           const value = await transact()
           if ((await idsOf(outside)).length < 2_000) throw new Error('the power is gone')
@@ -226,7 +226,7 @@ for (const engine of BOTH_ENGINES) {
     }
   })
 
-  test(`${engine.name}: a removal that is cut off is brought to its end, the newest file being one of those that go`, async () => {
+  test(`${engine.name}: an interrupted removal is completed by the next run, also if it removes the newest file`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -247,7 +247,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([problems, left, removedFiles], [[], 0, files.length])
   })
 
-  test(`${engine.name}: a file that was altered is not removed when its time has come, and planted ones neither go nor count`, async () => {
+  test(`${engine.name}: an altered file is not removed when it expires, and planted files are neither removed nor counted`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -262,7 +262,7 @@ for (const engine of BOTH_ENGINES) {
     const bytes = await readFile(join(folder.path, file))
     await writeFile(join(folder.path, file), (await forgedRows(join(folder.path, file))).bytes)
     const altered = await expire()
-    // It is the newest file here, which is looked at before anything else.
+    // It is the newest file here, which is checked before anything else.
     assert.match(String(altered.error), new RegExp(`${file}: was altered`))
     assert.ok((await filesIn(folder.path)).includes(file))
     await writeFile(join(folder.path, file), bytes)

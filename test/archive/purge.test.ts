@@ -11,7 +11,7 @@ import { auditLogs, count, intercepted, migrated, run } from '../runs/support.ts
 import { ENGINES } from '../support/engines.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, verified } from './support.ts'
 
-/** Does something once, right before the first transaction that deletes. */
+/** Calls `act` once, right before the first transaction that deletes. */
 function beforeFirstBatch(database: Database, act: () => Promise<unknown>): Database {
   let parts = 0
   let acted = false
@@ -27,7 +27,7 @@ function beforeFirstBatch(database: Database, act: () => Promise<unknown>): Data
 }
 
 for (const engine of ENGINES) {
-  test(`${engine.name}: what is deleted is in exactly one file, a folder a day, and what stays is in none`, async () => {
+  test(`${engine.name}: every deleted row is in exactly one file, in the folder of its day, and remaining rows are in none`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -43,7 +43,7 @@ for (const engine of ENGINES) {
     }
     for (const name of await filesIn(folder.path)) assert.equal((await stat(join(folder.path, name))).mode & 0o777, 0o600)
     assert.equal((await stat(join(folder.path, 'audit_logs'))).mode & 0o777, 0o700)
-    // Nothing is left to do, and nothing is written.
+    // Nothing is left to do, so nothing is written.
     const again = await purged(database, folder.path)
     assert.deepEqual(
       [again.outcome, again.deleted, again.archived],
@@ -86,7 +86,7 @@ for (const engine of ENGINES) {
     assert.deepEqual(await idsOf(outside), [renewed])
   })
 
-  test(`${engine.name}: a late row with an old time goes into the archive too, also of a day that was archived before`, async () => {
+  test(`${engine.name}: a late row with an old time is archived too, even if its day was archived before`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -104,7 +104,7 @@ for (const engine of ENGINES) {
     assert.deepEqual((await verified(database, folder.path)).problems, [])
   })
 
-  test(`${engine.name}: a row that refuses to go is in no file, and all others are`, async () => {
+  test(`${engine.name}: a row that cannot be deleted is in no file, and all others are`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -128,7 +128,7 @@ for (const engine of ENGINES) {
     )
   })
 
-  test(`${engine.name}: an answer to COMMIT that is lost loses and doubles nothing`, async () => {
+  test(`${engine.name}: a lost answer to COMMIT neither loses nor duplicates rows`, async () => {
     for (let lost = 2; lost < 9; lost += 1) {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
@@ -146,7 +146,7 @@ for (const engine of ENGINES) {
     }
   })
 
-  test(`${engine.name}: a run that is told to stop leaves in the archive what it deleted`, async () => {
+  test(`${engine.name}: an interrupted run leaves in the archive exactly what it deleted`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -172,7 +172,7 @@ for (const engine of ENGINES) {
     await archivedOnce(database, outside, folder.path, ids)
   })
 
-  test(`${engine.name}: more rows than a part holds go in several`, async () => {
+  test(`${engine.name}: more rows than a part holds are archived in several parts`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -181,11 +181,11 @@ for (const engine of ENGINES) {
     assert.deepEqual([result.outcome, result.deleted, result.archived?.rows], ['succeeded', 60_000, 60_000])
     const { problems, rows, files } = await verified(database, folder.path)
     assert.deepEqual([problems, rows], [[], 60_000])
-    // A day has 1,440 rows here; a day in which one of the three parts, or of SQLite's two, ends has two files.
+    // A day has 1,440 rows here. A day in which a part ends has two files; there are three parts, or two on SQLite.
     assert.ok(files >= 42 && files <= 45, String(files))
   })
 
-  test(`${engine.name}: files go when their whole day has expired, and the chain says so`, async () => {
+  test(`${engine.name}: files are removed once their whole day has expired, and the chain records it`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -234,7 +234,7 @@ for (const engine of ENGINES) {
 }
 
 for (const engine of ENGINES.slice(1)) {
-  test(`${engine.name}: a row that another transaction holds is in no file and waits for the next run`, async () => {
+  test(`${engine.name}: a row that another transaction has locked is in no file, and waits for the next run`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -262,7 +262,7 @@ for (const engine of ENGINES.slice(1)) {
   })
 }
 
-test('sqlite: where deleting a row changes another, nothing goes that is not in the archive as it went', async () => {
+test('sqlite: if deleting a row changes another, no row is deleted that is not archived as it was deleted', async () => {
   await using fixture = await migrated(ENGINES[0]!)
   await using folder = await freshFolder()
   const { outside, database } = fixture
@@ -271,7 +271,7 @@ test('sqlite: where deleting a row changes another, nothing goes that is not in 
     `CREATE TRIGGER touch AFTER DELETE ON audit_logs BEGIN UPDATE audit_logs SET status = 'touched' WHERE id IN (OLD.id - 1, OLD.id + 1); END`,
   )
   const host = hostClock()
-  // The waits between the tries are not what is looked at.
+  // The test does not look at the waits between attempts.
   const clock = { ...host, sleep: (ms: number, signal?: AbortSignal) => host.sleep(Math.min(ms, 5), signal) }
   const result = await purged(database, folder.path, {}, { clock })
   assert.equal(result.outcome, 'failed')

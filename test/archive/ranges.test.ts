@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { array, assert as check, boolean, property } from 'fast-check'
 import { countOf, rangesText, readRanges } from '../../src/archive/ranges.ts'
 
-test('which rows are deleted is read back as it was written', () => {
+test('the ranges of deleted rows are read back as they were written', () => {
   assert.equal(rangesText(Uint8Array.from([1, 1, 0, 1, 0, 0, 1, 1, 1])), '0-1,3,6-8')
   assert.equal(rangesText(new Uint8Array(5)), '')
   assert.equal(rangesText(new Uint8Array()), '')

@@ -14,7 +14,7 @@ const ROWS = 4_000
 
 const readme = await readFile(join(CHECKOUT, 'README.md'), 'utf8')
 
-/** A command of the README, which stands in a folder that has `archive/`. */
+/** Runs a command of the README in a folder that contains `archive/`. */
 function shown(pattern: RegExp): string {
   const found = pattern.exec(readme)?.[1]
   assert.ok(found !== undefined, `the README does not show ${String(pattern)}`)

@@ -16,7 +16,7 @@ interface Stage extends AsyncDisposable {
   readonly engine: TestEngine
   readonly base: Restorable
   readonly folder: Folder
-  /** So many expired rows, the newest so many days old; answers with the ids of all rows that ever were. */
+  /** Adds so many expired rows, the newest of them so many days old. */
   add(rows: number, days: number): Promise<void>
   purge(keptMs?: number): Promise<void>
   readonly ids: number[]
@@ -38,7 +38,7 @@ async function staged(engine: TestEngine): Promise<Stage> {
     async add(rows, days) {
       const before = await idsOf(base.outside)
       await auditLogs(base.outside, engine, rows, days)
-      // A database that is restored gives its numbers out again: here each row has one of its own.
+      // A restored database allocates the same ids again, so each row gets an id of its own here.
       const shift = (ids.length + 1) * 10_000
       const fresh = (await idsOf(base.outside)).filter((id) => !before.includes(id)).map((id) => id + shift)
       await base.outside.sql(`UPDATE audit_logs SET id = id + ${shift} WHERE id IN (${fresh.map((id) => id - shift).join(', ')})`)
@@ -67,7 +67,7 @@ async function forgetLease({ outside }: Restorable): Promise<void> {
   await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
 }
 
-/** The purge stops, and says what the way on is; nothing is changed by asking. */
+/** The purge stops and points to `archive reconcile`; the dry run changes nothing. */
 async function stopped({ base, folder }: Stage): Promise<void> {
   const before = await filesIn(folder.path, '')
   await forgetLease(base)
@@ -83,7 +83,7 @@ async function becomes({ base, folder }: Stage): Promise<string[]> {
   return files.map((file) => file.becomes)
 }
 
-/** Each row is in the table, or in one file of a chain that is whole; nothing was deleted. */
+/** Each row is in the table or in one file of an intact chain; nothing was lost. */
 async function nothingLost({ base, folder, ids }: Stage, except: readonly number[] = []): Promise<void> {
   const rows = [...(await archivedRows(folder.path)).map((row) => Number(row['id'])), ...(await idsOf(base.outside))]
   const expected = ids.filter((id) => !except.includes(id))
@@ -97,14 +97,14 @@ async function nothingLost({ base, folder, ids }: Stage, except: readonly number
   assert.deepEqual([counts?.rows, counts?.files], [held, files])
 }
 
-/** The next purge, and each row that ever was in exactly one file. */
+/** Purges once more; then each row that was ever added is in exactly one file. */
 async function goesOn(stage: Stage, keptMs?: number): Promise<void> {
   await stage.purge(keptMs)
   await stage.base.with((database) => archivedOnce(database, stage.base.outside, stage.folder.path, stage.ids))
 }
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: a database that is restored from before: files whose rows are all there again are set aside`, async () => {
+  test(`${engine.name}: after a restore from a backup, files whose rows are all in the database again are set aside`, async () => {
     await using stage = await staged(engine)
     await stage.add(40, 104)
     const restore = await stage.base.backUp()
@@ -122,10 +122,10 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(stage)
   })
 
-  test(`${engine.name}: rows are found under another time zone than their files were written under, and are not archived twice`, async () => {
+  test(`${engine.name}: rows are found even if their files were written under another time zone, and are not archived twice`, async () => {
     await using stage = await staged(engine)
     const [eastmost, westmost] = ['Etc/GMT-14', 'Etc/GMT+12']
-    // Of the last of the 26 hours between them, and of long before.
+    // In the last of the 26 hours between the zones, and long before.
     await stage.add(20, 89.42)
     await stage.add(20, 104)
     const restore = await stage.base.backUp()
@@ -147,7 +147,7 @@ for (const engine of BOTH_ENGINES) {
     await stage.base.with((database) => archivedOnce(database, stage.base.outside, stage.folder.path, stage.ids))
   })
 
-  test(`${engine.name}: files that hold the only copy of rows join the chain as they are`, async () => {
+  test(`${engine.name}: files with the only copies of rows join the chain unchanged`, async () => {
     await using stage = await staged(engine)
     await stage.add(10, 110)
     await stage.purge()
@@ -167,7 +167,7 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(stage)
   })
 
-  test(`${engine.name}: of a file of which some rows are in the database the others are written again, and it is set aside`, async () => {
+  test(`${engine.name}: if some rows of a file are in the database, the others are written to a new file and the old one is set aside`, async () => {
     await using stage = await staged(engine)
     await stage.add(10, 110)
     await stage.purge()
@@ -184,7 +184,7 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(stage)
   })
 
-  test(`${engine.name}: a row that has changed since it was archived is another row, and both are kept`, async () => {
+  test(`${engine.name}: a row that has changed since it was archived counts as another row, and both versions are kept`, async () => {
     await using stage = await staged(engine)
     await stage.add(10, 104)
     const restore = await stage.base.backUp()
@@ -199,7 +199,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await archivedRows(stage.folder.path)).length, 11)
   })
 
-  test(`${engine.name}: a backup of a moment at which a part was pending, or one just after its rows were written again`, async () => {
+  test(`${engine.name}: a backup that was taken while a part was pending is reconciled, also if the part was rewritten after the backup`, async () => {
     for (const rewritten of [false, true]) {
       await using stage = await staged(engine)
       await stage.add(10, 110)
@@ -219,7 +219,7 @@ for (const engine of BOTH_ENGINES) {
       const restore = await stage.base.backUp()
       await forgetLease(stage.base)
       if (rewritten) {
-        // Cut off when the step names the new files, and the old ones are there still.
+        // Interrupted when the step names the new files, while the old ones still exist.
         const { step } = await stage.base.with((database) => recordOf(database).load(database))
         await stage.base.with(async (database) => {
           const dying = intercepted(database, async (_, transact) => {
@@ -239,7 +239,7 @@ for (const engine of BOTH_ENGINES) {
     }
   })
 
-  test(`${engine.name}: a removal of old files since the backup is taken in, and what it removed is not missed`, async () => {
+  test(`${engine.name}: a removal of expired files since the backup joins the chain, and the removed files are not reported missing`, async () => {
     await using stage = await staged(engine)
     await stage.add(10, 130)
     await stage.purge()
@@ -257,7 +257,7 @@ for (const engine of BOTH_ENGINES) {
     await nothingLost(stage, stage.ids.slice(0, 20))
   })
 
-  test(`${engine.name}: a planted removal takes no file out of its place`, async () => {
+  test(`${engine.name}: a planted removal removes no file`, async () => {
     await using stage = await staged(engine)
     await stage.add(10, 110)
     await stage.purge()
@@ -306,7 +306,7 @@ for (const engine of BOTH_ENGINES) {
     await goesOn(stage)
   })
 
-  test(`${engine.name}: what is damaged, forged or of another database is not believed, and nothing is changed`, async () => {
+  test(`${engine.name}: damaged or forged files, and those of another database, are refused, and nothing is changed`, async () => {
     await using stage = await staged(engine)
     await stage.add(10, 110)
     await stage.purge()
@@ -366,7 +366,7 @@ for (const engine of BOTH_ENGINES) {
     await nothingLost(stage)
   })
 
-  test(`${engine.name}: where a link is missing the others are taken in, and it is named until it is back`, async () => {
+  test(`${engine.name}: if a link is missing, the others join the chain, and it is named until it is restored`, async () => {
     await using stage = await staged(engine)
     await stage.add(10, 110)
     await stage.purge()
@@ -387,7 +387,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual((await stage.base.with((database) => verified(database, root))).problems, [])
   })
 
-  // Files of SQLite have no name but their own, which two may share.
+  // SQLite databases are named by their files only, and two may have the same name.
   test(
     `${engine.name}: the archive of another database is not taken for that of an empty one`,
     { skip: engine.name === 'sqlite' },
@@ -403,13 +403,13 @@ for (const engine of BOTH_ENGINES) {
     },
   )
 
-  test(`${engine.name}: cut off before or behind any transaction it is brought to its end, by itself or by the next purge`, async () => {
+  test(`${engine.name}: a reconciliation that is interrupted at any transaction is completed by the next reconciliation or purge`, async () => {
     for (const by of ['itself', 'purge'] as const) {
-      // What it writes is noted, the lease looked at, and then it is the pending step, which is settled.
+      // Its transactions: the drafts are noted, the lease is confirmed, the step becomes pending, and it is settled.
       for (let number = 1; number <= 4; number += 1) {
         for (const side of ['before', 'behind'] as const) {
           const began = number > 3 || (number === 3 && side === 'behind')
-          // Until then nothing has changed: the purge stops, and says that it takes a reconciliation.
+          // Until then nothing has changed: the purge still stops and asks for a reconciliation.
           if (by === 'purge' && !began) continue
           await using stage = await staged(engine)
           await stage.add(10, 110)

@@ -12,9 +12,9 @@ import { sqliteDatabase, type TestDatabase, type TestEngine } from '../support/e
 /** A database that is backed up and restored as a whole, while nobody is connected. */
 export interface Restorable extends AsyncDisposable {
   readonly outside: TestDatabase
-  /** Does some work with a connection of its own; times without a zone are read as of `timeZone`, or UTC. */
+  /** Runs `work` with a connection of its own; times without a zone are read as in `timeZone`, or UTC. */
   with<T>(work: (database: Database) => Promise<T>, timeZone?: string): Promise<T>
-  /** Answers with what puts it back. */
+  /** Returns a function that restores the backup. */
   backUp(): Promise<() => Promise<void>>
 }
 
@@ -63,7 +63,7 @@ async function ofSqlite(): Promise<Copied> {
 async function ofPostgres({ name }: TestEngine): Promise<Copied> {
   const fresh = await freshPostgres(POSTGRES_MAJORS.find((major) => name.endsWith(` ${major}`))!)
   const database = fresh.name
-  // Nobody may be connected to what is copied.
+  // Nobody may be connected to a database that is copied.
   await fresh.admin.end()
   const admin = Object.assign(new URL(fresh.url), { pathname: '/postgres' }).href
   const made: string[] = []
@@ -87,7 +87,7 @@ async function ofPostgres({ name }: TestEngine): Promise<Copied> {
   }
 }
 
-/** Connected for one statement. */
+/** Connects for one statement. */
 async function once<Row>(url: string, text: string, values: readonly (string | number | null)[] = []): Promise<Row[]> {
   const client = new Client({ connectionString: url, types: { getTypeParser: integersAsNumbers } })
   await client.connect()
@@ -101,7 +101,7 @@ async function once<Row>(url: string, text: string, values: readonly (string | n
 const integersAsNumbers: typeof types.getTypeParser = (...asked: Parameters<typeof types.getTypeParser>) =>
   asked[0] === types.builtins.INT8 ? Number : types.getTypeParser(...asked)
 
-/** As the command does it, without its lease. */
+/** Like the command, but without a lease. */
 export function reconciled(database: Database, directory: string, dryRun = false): Promise<Reconciliation> {
   const archive = new Archive({
     database,

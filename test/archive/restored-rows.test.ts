@@ -8,7 +8,7 @@ const INTO = 'audit_logs_restored'
 
 for (const engine of BOTH_ENGINES) {
   for (const when of ['BEFORE INSERT', 'AFTER INSERT'] as const)
-    test(`${engine.name}: rows that a trigger ${when} takes away are not said to be restored`, async () => {
+    test(`${engine.name}: rows that a trigger removes (${when}) are not reported as restored`, async () => {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
       const { outside, database } = fixture
@@ -28,7 +28,7 @@ for (const engine of BOTH_ENGINES) {
       assert.equal(await count(outside, INTO), 0)
     })
 
-  test(`${engine.name}: names are taken for one table's as the engine takes them`, async () => {
+  test(`${engine.name}: whether two names mean the same table is decided as the engine decides it`, async () => {
     await using fixture = await migrated(engine)
     const { database } = fixture
     assert.equal(database.namesOneTable('audit_logs', 'audit_logs'), true)
@@ -38,7 +38,7 @@ for (const engine of BOTH_ENGINES) {
 
 for (const engine of BOTH_ENGINES.filter(({ name }) => name === 'sqlite'))
   for (const conflict of ['REPLACE', 'IGNORE'])
-    test(`${engine.name}: where a constraint of the table says ON CONFLICT ${conflict}, no other row goes, and none is said to be restored`, async () => {
+    test(`${engine.name}: if a constraint of the table says ON CONFLICT ${conflict}, no other row is lost, and none is reported as restored`, async () => {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
       const { outside, database } = fixture

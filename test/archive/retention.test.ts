@@ -13,7 +13,7 @@ import { filesIn, freshFolder, purged, verified } from './support.ts'
 const YEAR = 365 * DAY
 const SHORTER = new Set<Acceptance>(['empty-table', 'shorter-archive-retention'])
 
-/** A run by an archive retention of so many days; `undefined`: for ever. */
+/** A run with an archive retention of so many days; `undefined`: for ever. */
 function keeping(
   { database }: Fixture,
   directory: string,
@@ -24,7 +24,7 @@ function keeping(
   return purged(database, directory, { ...(days === undefined ? {} : { keptMs: days * DAY }), ...request }, options)
 }
 
-/** One row of each of these days, at noon. */
+/** One row at noon of each of these days. */
 async function rowADay(outside: TestDatabase, engine: TestEngine, from: number, to: number): Promise<void> {
   for (let day = from; day < to; day += 1) {
     const noon = new Date(Math.floor(Date.now() / DAY - day) * DAY + DAY / 2).toISOString().slice(0, 19).replace('T', ' ')
@@ -45,7 +45,7 @@ async function files(directory: string): Promise<number> {
 }
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: an archive retention lowered from 365d to 91d stops the removal of files alone, until a person accepts it`, async () => {
+  test(`${engine.name}: an archive retention lowered from 365d to 91d stops only the removal of files, until a person accepts it`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -79,7 +79,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([next.outcome, next.archived?.removed.files], ['succeeded', 30])
   })
 
-  test(`${engine.name}: two workers with different archive retentions are one stop, and no new baseline, in either order`, async () => {
+  test(`${engine.name}: if two workers have different archive retentions, the shorter one is stopped and is never accepted, in either order`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside } = fixture
@@ -90,14 +90,14 @@ for (const engine of BOTH_ENGINES) {
       assert.equal(await onRecord(outside), YEAR)
     }
     assert.equal(await files(folder.path), 20)
-    // A longer one is taken as it comes: it removes less.
+    // A longer retention is accepted automatically: it removes less.
     assert.equal((await keeping(fixture, folder.path, undefined)).outcome, 'succeeded')
     assert.equal(await onRecord(outside), null)
     assert.equal((await keeping(fixture, folder.path, 91)).outcome, 'stopped')
     assert.equal(await files(folder.path), 20)
   })
 
-  test(`${engine.name}: many small steps down take a tenth of the archive between them, and no more`, async () => {
+  test(`${engine.name}: many small reductions of the retention remove at most a tenth of the archive in total`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside } = fixture
@@ -107,14 +107,14 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([small.outcome, small.archived?.removed.files], ['succeeded', 2])
     const more = await keeping(fixture, folder.path, 135)
     assert.deepEqual([more.outcome, more.archived?.removed.files], ['succeeded', 2])
-    // By itself this step too would take less than a tenth of what is left.
+    // On its own, this step too would remove less than a tenth of what is left.
     assert.equal((await keeping(fixture, folder.path, 134)).outcome, 'stopped')
     assert.deepEqual([await files(folder.path), await onRecord(outside)], [36, 150 * DAY])
-    // What both retentions agree on goes by the longer one.
+    // What is expired under both retentions is removed under the longer one.
     assert.equal((await keeping(fixture, folder.path, 150)).outcome, 'succeeded')
   })
 
-  test(`${engine.name}: an archive that is older than the record: little may go, and that retention is accepted; much is a stop`, async () => {
+  test(`${engine.name}: for an archive without a recorded retention, removing little accepts the retention, and removing much is a stop`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside } = fixture
@@ -134,7 +134,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([accepted.outcome, await onRecord(outside)], ['succeeded', 110 * DAY])
   })
 
-  test(`${engine.name}: while the archive holds nothing the settings are the word, also where the first run removes what it has just archived`, async () => {
+  test(`${engine.name}: while the archive is empty the configured retention is accepted, even if the first run removes what it has just archived`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside } = fixture
@@ -147,7 +147,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal(await onRecord(outside), 100 * DAY)
   })
 
-  test(`${engine.name}: a longer retention does not make what went lawfully before count against a shorter one`, async () => {
+  test(`${engine.name}: files removed under an accepted retention do not count against a shorter one after the retention was raised`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside } = fixture
@@ -155,20 +155,20 @@ for (const engine of BOTH_ENGINES) {
     assert.ok((await keeping(fixture, folder.path, 110)).archived!.removed.files >= 14)
     assert.equal((await keeping(fixture, folder.path, undefined)).outcome, 'succeeded')
     assert.equal((await keeping(fixture, folder.path, 365)).outcome, 'succeeded')
-    // One of sixteen, and the fourteen that went by 110d are not its doing.
+    // It removes one of sixteen files; the fourteen that were removed under 110d do not count.
     const shorter = await keeping(fixture, folder.path, 109)
     assert.deepEqual([shorter.outcome, shorter.archived?.removed.files], ['succeeded', 1])
     assert.equal(await onRecord(outside), null)
   })
 
-  test(`${engine.name}: a record from a clock that was ahead, complete from a time to come, does not blind the stop, nor do small steps`, async () => {
+  test(`${engine.name}: a record that was written while the clock was ahead does not disable the stop, nor do small reductions`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside } = fixture
     await rowADay(outside, engine, 100, 140)
     assert.equal((await keeping(fixture, folder.path, 365)).outcome, 'succeeded')
     for (const days of [365, -50]) {
-      // A year to come, and a time behind the oldest files.
+      // A year in the future, and an instant later than the oldest files.
       await outside.sql(`UPDATE maintenance_archive_retention SET complete_from = ${Date.now() + days * DAY}`)
       const stopped = await keeping(fixture, folder.path, 110)
       assert.deepEqual([stopped.outcome, await files(folder.path)], ['stopped', 40])
@@ -180,7 +180,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([await files(folder.path), await onRecord(outside)], [36, YEAR])
   })
 
-  test(`${engine.name}: where the record's tables are missing no file is removed, which is said, and the purge goes on`, async () => {
+  test(`${engine.name}: if the tables of the retention are missing, no file is removed, a warning says so, and the purge continues`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside } = fixture
@@ -197,7 +197,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal(await onRecord(outside), YEAR)
   })
 
-  test(`${engine.name}: what a run removes is on record, and goes from there with the run`, async () => {
+  test(`${engine.name}: what a run removes is recorded, and deleted from the record together with the run`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside } = fixture
@@ -211,7 +211,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal(await count(outside, 'maintenance_archive_removed'), 0)
   })
 
-  test(`${engine.name}: a clock that jumped is a stop for the archive's sake too, before anything is deleted`, async () => {
+  test(`${engine.name}: a clock that jumped is a stop if too many archived files would go, before anything is deleted`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside } = fixture
@@ -237,7 +237,7 @@ interface Moved extends Fixture {
   readonly options: NonNullable<Parameters<typeof purged>[3]>
 }
 
-/** The same database, where its clock and the host's are so much ahead. */
+/** The same database, with its clock and that of the host moved ahead. */
 async function later(engine: TestEngine, { outside, database }: Fixture, ms: number): Promise<Moved> {
   const clock = ahead(ms)
   if (engine.name === 'sqlite') {
@@ -254,7 +254,7 @@ async function later(engine: TestEngine, { outside, database }: Fixture, ms: num
   return { outside, database: moved, options: { clock }, [Symbol.asyncDispose]: () => Promise.resolve() }
 }
 
-/** As one does by hand. */
+/** As by hand. */
 async function applyMigration(outside: TestDatabase, engine: TestEngine): Promise<void> {
   const text = await readFile(
     join(CHECKOUT, `migrations/006_add_archive_retention${engine.name === 'sqlite' ? '_sqlite' : ''}.sql`),

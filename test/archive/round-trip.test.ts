@@ -12,7 +12,7 @@ import { archivedRows, contents, freshFolder, purged, restored, verified } from 
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations/', import.meta.url))
 
-/** What was restored together with what stayed is what was there before. */
+/** The restored rows together with those that stayed are the rows that were there before. */
 async function goesRound(outside: TestDatabase, database: Database): Promise<number> {
   await using folder = await freshFolder()
   const before = await contents(outside, 'audit_logs')
@@ -28,7 +28,7 @@ async function goesRound(outside: TestDatabase, database: Database): Promise<num
   const back = await restored(database, folder.path)
   assert.equal(back.inserted, result.deleted)
   assert.deepEqual([...(await contents(outside, 'audit_logs')), ...(await contents(outside, 'audit_logs_restored'))].toSorted(), before)
-  // Once more, and nothing is doubled.
+  // Restoring again duplicates nothing.
   assert.deepEqual(await restored(database, folder.path), { ...back, inserted: 0, present: result.deleted })
   return result.deleted
 }
@@ -39,7 +39,7 @@ async function withDatabase(url: string, work: (database: Database) => Promise<v
 }
 
 for (const file of ['gateway-orm.sqlite', 'gateway-mixed-timestamps.sqlite']) {
-  test(`${file}: archived and restored, value by value and type by type`, { skip: withoutGatewayDatabase(file) }, async () => {
+  test(`${file}: every row is archived and restored, value by value and type by type`, { skip: withoutGatewayDatabase(file) }, async () => {
     await using outside = await sqliteDatabase(file)
     const migrating = await command(['migrate'], { env: { DATABASE_URL: outside.url } })
     assert.equal(migrating.code, 0, migrating.stdout)
@@ -49,15 +49,15 @@ for (const file of ['gateway-orm.sqlite', 'gateway-mixed-timestamps.sqlite']) {
 
 for (const major of POSTGRES_MAJORS) {
   const flyway = 'gateway-flyway.pg.sql'
-  test(`postgres ${major}: ${flyway}: archived and restored`, { skip: withoutGatewayDatabase(flyway) }, async () => {
+  test(`postgres ${major}: ${flyway}: every row is archived and restored`, { skip: withoutGatewayDatabase(flyway) }, async () => {
     await using outside = await postgresDatabase(major, flyway)
-    // Its tables are another program's, so that only our own are made, by hand.
+    // The tables are another program's, so only our own are created, by hand.
     for (const name of ['002_add_metrics.sql', '005_add_archive.sql']) await outside.sql(await readFile(join(MIGRATIONS, name), 'utf8'))
     await withDatabase(outside.url, async (database) => assert.ok((await goesRound(outside, database)) > 0))
   })
 
   const half = 'gateway-half-applied.pg.sql'
-  test(`postgres ${major}: ${half}: archived and restored`, { skip: withoutGatewayDatabase(half) }, async () => {
+  test(`postgres ${major}: ${half}: every row is archived and restored`, { skip: withoutGatewayDatabase(half) }, async () => {
     await using outside = await postgresDatabase(major, half)
     const migrating = await command(['migrate'], { env: { DATABASE_URL: outside.url } })
     assert.equal(migrating.code, 0, migrating.stdout)
@@ -67,7 +67,7 @@ for (const major of POSTGRES_MAJORS) {
     await withDatabase(outside.url, async (database) => assert.equal(await goesRound(outside, database), 5_000))
   })
 
-  test(`postgres ${major}: every type of value that a row can have comes back as it was`, async () => {
+  test(`postgres ${major}: every type of value that a row can have is restored unchanged`, async () => {
     await using fixture = await migrated(ENGINES.find(({ name }) => name.endsWith(String(major)))!)
     const { outside, database } = fixture
     await outside.sql(`ALTER TABLE audit_logs ADD b BYTEA, ADD f FLOAT8, ADD r REAL, ADD n NUMERIC, ADD t TIMESTAMPTZ, ADD d DATE, ADD i INTERVAL, ADD j JSON,
@@ -80,7 +80,7 @@ for (const major of POSTGRES_MAJORS) {
   })
 }
 
-test('sqlite: every type of value, in any column, comes back as it was', async () => {
+test('sqlite: every type of value, in any column, is restored unchanged', async () => {
   await using fixture = await migrated(ENGINES[0]!)
   const { outside, database } = fixture
   await outside.sql('ALTER TABLE audit_logs ADD COLUMN anything')
@@ -116,7 +116,7 @@ test('sqlite: every type of value, in any column, comes back as it was', async (
 })
 
 for (const engine of ENGINES) {
-  test(`${engine.name}: very long values come back as they were`, async () => {
+  test(`${engine.name}: very long values are restored unchanged`, async () => {
     await using fixture = await migrated(engine)
     const { outside, database } = fixture
     const sqlite = engine.name === 'sqlite'
@@ -124,7 +124,7 @@ for (const engine of ENGINES) {
     const repeated = (text: string, times: number): string =>
       sqlite ? `replace(hex(zeroblob(${times / 2})), '0', '${text}')` : `repeat('${text}', ${times})`
     const values = [
-      // Characters of four, three, two bytes and one, so that every place is a piece's end.
+      // Characters of four, three and two bytes and of one, so that pieces end at every position.
       [repeated('\u{1F600}\u20acé"', 400_000), 'NULL'],
       [repeated('x', 1_100_000), sqlite ? 'zeroblob(1500000)' : `decode(repeat('00ff', 700000), 'hex')`],
       [sqlite ? `CAST(x'e2' || zeroblob(9000000) || x'c3' AS TEXT)` : repeated('\\', 1_200_000), 'NULL'],
@@ -168,7 +168,7 @@ for (const engine of ENGINES) {
     },
   )
 
-  test(`${engine.name}: into audit_logs come only rows that the next purge would leave`, async () => {
+  test(`${engine.name}: only rows that the next purge would keep are restored into audit_logs`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture

@@ -15,13 +15,13 @@ import { archivedOnce, archivedRows, freshFolder, idsOf, purged, recordOf } from
 const UID = process.getuid?.()
 const DAMAGED = (error: unknown): boolean => error instanceof MaintenanceError && error.code === 'ARCHIVE_DAMAGED'
 
-/** As `link` fails where the file system has none. */
+/** Fails as `link` does if the file system has no hard links. */
 function noLinks(): Promise<never> {
   return Promise.reject(Object.assign(new Error('EPERM: operation not permitted, link'), { code: 'EPERM' }))
 }
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: two databases that purge into one folder at the same moment: neither loses a row, and one says that they share it`, async () => {
+  test(`${engine.name}: if two databases archive to the same folder at once, neither loses a row, and one reports that the folder is shared`, async () => {
     await using a = await migrated(engine)
     await using b = await migrated(engine)
     await using folder = await freshFolder()
@@ -30,7 +30,7 @@ for (const engine of BOTH_ENGINES) {
     await a.outside.sql(`UPDATE audit_logs SET action = 'of-a'`)
     await b.outside.sql(`UPDATE audit_logs SET action = 'of-b'`)
     const ids = { a: await idsOf(a.outside), b: await idsOf(b.outside) }
-    // The whole of the other's run lies between what A has noted of its files and their move to their places.
+    // The whole run of B happens after A has recorded its files and before A publishes them.
     let met = false
     const meeting = intercepted(a.database, async (_, transact) => {
       const value = await transact()
@@ -52,14 +52,14 @@ for (const engine of BOTH_ENGINES) {
     assert.equal(await count(b.outside, 'audit_logs'), 0)
     assert.ok((await archivedRows(folder.path)).every((row) => row['action'] === 'of-b'))
 
-    // The same is said again, and nothing is touched: A's files wait, B's stay.
+    // The second run reports the same and touches nothing: A's files wait, B's stay.
     const before = await readdir(folder.path, { recursive: true })
     const again = await purged(a.database, folder.path)
     assert.ok(DAMAGED(again.error), String(again.error))
     assert.match(String(again.error), /a different file is waiting to be moved there\. If two databases share this folder/)
     assert.deepEqual(await readdir(folder.path, { recursive: true }), before)
 
-    // What the message advises.
+    // Following the advice of the message.
     await using own = await freshFolder()
     assert.equal((await purged(a.database, own.path)).deleted, 300)
     await archivedOnce(a.database, a.outside, own.path, ids.a)
@@ -69,7 +69,7 @@ for (const engine of BOTH_ENGINES) {
     )
   })
 
-  test(`${engine.name}: what is exchanged once it is in its place is noticed before the first row is deleted`, async () => {
+  test(`${engine.name}: a file that is replaced right after it was published is detected before the first row is deleted`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     await auditLogs(fixture.outside, engine, 100, 100)
@@ -77,7 +77,7 @@ for (const engine of BOTH_ENGINES) {
     const meddled = intercepted(fixture.database, async (_, transact) => {
       const { step } = await recordOf(fixture.database).load(fixture.database)
       const path = step?.files[0]?.path
-      // The transaction in which the worker makes sure of its lease once its files are in their places.
+      // The transaction in which the worker confirms its lease after publishing its files.
       if (exchanged === '' && path !== undefined) {
         exchanged = path
         await writeFile(join(folder.path, path), 'something else')
@@ -114,7 +114,7 @@ test("another database's unfinished files are neither published nor cleaned, wha
   assert.deepEqual(await readdir(join(at.path, 'audit_logs/.writing')), [])
 })
 
-test('a move that was cut off between the two names is one file when it is done again', async () => {
+test('an interrupted move that left a file with two names is completed when it is repeated', async () => {
   await using at = await freshFolder()
   const store = new FolderStore(at.path, 'audit_logs', UID)
   const spool = store.spool('aaaaaaaaaaaa-')
@@ -129,7 +129,7 @@ test('a move that was cut off between the two names is one file when it is done 
   assert.deepEqual(await readdir(join(at.path, 'audit_logs/.writing')), [])
 })
 
-test('what is set aside is moved over no other file either', async () => {
+test('setting a file aside never overwrites another file', async () => {
   await using at = await freshFolder()
   const store = new FolderStore(at.path, 'audit_logs', UID)
   const spool = store.spool('aaaaaaaaaaaa-')
@@ -145,7 +145,7 @@ test('what is set aside is moved over no other file either', async () => {
   assert.equal(String(await store.read(path)), 'second')
 })
 
-test('where there are no hard links a file gets its place all the same, and takes none', async () => {
+test('without hard links a file is moved all the same, and never over another file', async () => {
   await using at = await freshFolder()
   const tree = new GuardedTree(at.path, UID)
   await writeFile(join(at.path, 'new'), 'new')

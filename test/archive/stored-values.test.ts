@@ -6,12 +6,12 @@ import { freshFolder } from './support.ts'
 
 type Engine = (typeof ENGINES)[number]
 
-/** What the program takes at its highest, told as it ends. */
+/** The peak memory of the program, which it prints when it exits. */
 const TELLS_MEMORY = `--import ${encodeURI(
   `data:text/javascript,process.on("exit",()=>process._rawDebug("maxRSS="+process.resourceUsage().maxRSS))`,
 ).replaceAll('"', '%22')}`
 
-/** Far more than any command needs, and far less than one text below takes when it is read. */
+/** Far more than any command needs, and far less than one of the texts below would take. */
 const MOST_MEGABYTES = 220
 const LONG_BYTES = 32 * 2 ** 20
 
@@ -22,7 +22,7 @@ interface Worked extends AsyncDisposable {
   command(words: readonly string[]): Promise<Ended & { readonly megabytes: number }>
 }
 
-/** A database whose expired row is archived, with another one that waits. */
+/** A database with one archived row and an expired one that waits. */
 async function archived(engine: Engine): Promise<Worked> {
   const outside = await engine.fresh()
   const folder = await freshFolder()
@@ -54,7 +54,7 @@ function longText({ name }: Engine, unit: string, bytes = LONG_BYTES): string {
 }
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: maintenance_runs.error of 32 MiB in each row is told as too long by history and status, in bounded memory`, async () => {
+  test(`${engine.name}: history and status report a maintenance_runs.error of 32 MiB as too long, in bounded memory`, async () => {
     await using worked = await archived(engine)
     await worked.outside.sql(`UPDATE maintenance_runs SET error = ${longText(engine, 'ee')}, worker = ${longText(engine, 'ww')}`)
     for (let more = 0; more < 5; more++) {
@@ -75,9 +75,9 @@ for (const engine of BOTH_ENGINES) {
     assert.ok((await worked.command(['history', '--json'])).stdout.includes(`"${error}"`))
   })
 
-  test(`${engine.name}: 32 MiB in any text of a run take no memory in status, history and the next run`, async () => {
+  test(`${engine.name}: status, history and the next run take no memory for 32 MiB in any text of a run`, async () => {
     await using worked = await archived(engine)
-    // PostgreSQL's index keeps long ones out of `job`.
+    // PostgreSQL's index keeps long values out of `job`.
     for (const column of [...(engine.name === 'sqlite' ? ['job'] : []), 'outcome', 'trigger', 'version']) {
       await worked.outside.sql(
         `INSERT INTO maintenance_runs (job, outcome, "trigger", worker, version, started_at, finished_at)
@@ -95,7 +95,7 @@ for (const engine of BOTH_ENGINES) {
     }
   })
 
-  test(`${engine.name}: a migration whose name or checksum was made 32 MiB long is another one, told in a short sentence and in bounded memory`, async () => {
+  test(`${engine.name}: a migration whose recorded name or checksum is 32 MiB long is refused in a short sentence and in bounded memory`, async () => {
     await using worked = await archived(engine)
     for (const [column, says] of [
       ['checksum', /001_initial_schema\w*\.sql was changed after it was applied on .* by version \S+: restore the file/],
@@ -115,7 +115,7 @@ for (const engine of BOTH_ENGINES) {
     }
   })
 
-  test(`${engine.name}: 32 MiB in a text of maintenance_archives are damage, which a run and status tell in bounded memory`, async () => {
+  test(`${engine.name}: a run and status report 32 MiB in a text of maintenance_archives as damage, in bounded memory`, async () => {
     await using worked = await archived(engine)
     for (const [column, unit, words] of [
       ['removed', '1,', RUN],
@@ -135,7 +135,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await worked.outside.sql('SELECT id FROM audit_logs')).length, 1)
   })
 
-  test(`${engine.name}: an impossible number in the worker's tables is a problem of status, and fails a run before it deletes anything`, async () => {
+  test(`${engine.name}: an impossible number in the worker's tables is reported by status, and fails a run before it deletes anything`, async () => {
     await using worked = await archived(engine)
     const text = engine.name === 'sqlite' ? "'abc'" : '9000000000000001'
     await worked.outside.sql(`UPDATE maintenance_archives SET newest_at = 9000000000000000`)

@@ -14,10 +14,10 @@ const ENGINE = ENGINES[0]!
 
 interface Archived extends AsyncDisposable {
   readonly fixture: Fixture
-  /** The archive's folder, and beside it another. */
+  /** The archive's folder, and another beside it. */
   readonly archive: string
   readonly victim: string
-  /** Of rows, below the archive's folder. */
+  /** A file of rows, by its path below the archive's folder. */
   readonly file: string
 }
 
@@ -42,7 +42,7 @@ async function archived(): Promise<Archived> {
   }
 }
 
-/** Nothing is deleted, and `verify` names it. */
+/** Nothing is deleted, and `verify` names the path. */
 async function stopsTheRun({ fixture, archive }: Archived, says: RegExp): Promise<void> {
   const result = await purged(fixture.database, archive)
   assert.equal(result.outcome, 'failed')
@@ -66,13 +66,13 @@ async function isAccepted({ fixture, archive }: Archived): Promise<void> {
   assert.equal((await restored(fixture.database, archive)).inserted, 12)
 }
 
-/** What lies in the place of a folder or a file of the archive is a link to the same thing outside. */
+/** Replaces a folder or a file of the archive by a link to the same thing outside. */
 async function movedOut({ archive, victim }: Archived, path: string): Promise<void> {
   await rename(join(archive, path), join(victim, 'moved'))
   await symlink(join(victim, 'moved'), join(archive, path))
 }
 
-test('a link in the place of any folder of the archive, or of a file, is refused though it leads to what belongs there', async () => {
+test('a link in place of any folder or file of the archive is refused, even if it leads to what belongs there', async () => {
   const places = ['audit_logs', 'year', 'month', 'day', 'rows', 'manifest'] as const
   for (const place of places) {
     await using it = await archived()
@@ -90,7 +90,7 @@ test('a link in the place of any folder of the archive, or of a file, is refused
   }
 })
 
-test('a link in the place of the folder of unfinished files is refused, and what it leads to is left alone', async () => {
+test('a link in place of the folder of unfinished files is refused, and what it leads to is left alone', async () => {
   await using it = await archived()
   const writing = join(it.archive, 'audit_logs/.writing')
   await rm(writing, { recursive: true })
@@ -102,7 +102,7 @@ test('a link in the place of the folder of unfinished files is refused, and what
   assert.deepEqual((await readdir(it.victim)).toSorted(), ['1-1.json', '2-9.ndjson.zst', 'data.db'])
 })
 
-test('links, pipes and sockets that nobody asks for are refused too, wherever in the archive they lie', async () => {
+test('links, pipes and sockets that are in the place of no file are refused too, wherever in the archive they are', async () => {
   const strangers: readonly (readonly [what: string, make: (path: string) => Promise<unknown>])[] = [
     ['symbolic link', (path) => symlink('/etc/passwd', path)],
     ['named pipe', (path) => promisify(execFile)('mkfifo', [path])],
@@ -119,7 +119,7 @@ test('links, pipes and sockets that nobody asks for are refused too, wherever in
   await stopsTheRun(it, /audit_logs\/s: is a socket/)
 })
 
-test('a second name of a file, as backups by hard links make it, is accepted, and taking one away leaves the other', async () => {
+test('a second hard link to a file, as backup tools make it, is accepted, and removing one leaves the other', async () => {
   await using it = await archived()
   await link(join(it.archive, it.file), join(it.victim, 'backup'))
   const before = await readFile(join(it.victim, 'backup'))
@@ -127,18 +127,18 @@ test('a second name of a file, as backups by hard links make it, is accepted, an
   assert.deepEqual(await readFile(join(it.victim, 'backup')), before)
 })
 
-test('what stands where an unfinished file is to be made is removed or refused, and never written through', async () => {
+test('whatever is in the place of a new unfinished file is removed or refused, and never written through', async () => {
   await using it = await archived()
   await writeFile(join(it.victim, 'data.db'), 'precious')
   const writing = join(it.archive, 'audit_logs/.writing')
-  // The names of the next run's files can be guessed.
+  // The names of the next run's files are predictable.
   for (let position = 1; position < 5; position += 1)
     for (const suffix of ['.json', '.ndjson.zst']) await symlink(join(it.victim, 'data.db'), join(writing, `2-${position}${suffix}`))
   await isAccepted(it)
   assert.equal(await readFile(join(it.victim, 'data.db'), 'utf8'), 'precious')
 })
 
-test('files that are none of the archive are named by verify where they look like one, and are never removed', async () => {
+test('verify names files that look like those of the archive but are not, and they are never removed', async () => {
   await using it = await archived()
   const strays = ['audit_logs/notes.json', `${dirname(it.file)}/old.ndjson.zst`, 'audit_logs/backup/2020-1-1.json']
   for (const path of [...strays, 'audit_logs/README', 'audit_logs/.writing/README', 'audit_logs/.nfs0001']) {
@@ -157,13 +157,13 @@ test('files that are none of the archive are named by verify where they look lik
   assert.ok((await lstat(join(it.archive, 'audit_logs/.writing/README'))).isFile())
 })
 
-test('the root may be a link', async () => {
+test('the root of the archive may be a link', async () => {
   await using it = await archived()
   await symlink(it.archive, join(it.victim, 'link'))
   await isAccepted({ ...it, archive: join(it.victim, 'link') })
 })
 
-test('a root that everybody may write to is one warning, and is worked with', async () => {
+test('a root that everybody may write to causes one warning, and is used', async () => {
   await using it = await archived()
   await chmod(it.archive, 0o777)
   const env = { DATABASE_URL: it.fixture.outside.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: it.archive }
@@ -184,7 +184,7 @@ function needsRoot(context: TestContext): boolean {
   return true
 }
 
-test('a folder or a file of another user is refused where everybody may write to it, and only there', async (context) => {
+test('a folder or file of another user is refused only if everybody may write to it', async (context) => {
   if (needsRoot(context)) return
   for (const place of ['table', 'writing', 'day', 'rows', 'manifest'] as const) {
     await using it = await archived()
@@ -203,14 +203,17 @@ test('a folder or a file of another user is refused where everybody may write to
     const result = await purged(it.fixture.database, it.archive)
     assert.match(String(result.error), new RegExp(`${path}: belongs to uid 1234, and everybody may write to it`))
     assert.equal(await count(it.fixture.outside, 'audit_logs'), 7)
-    // Of the folder of unfinished files it reads nothing where nothing is pending.
+    // A run does not read the spool's folder unless something is pending.
     if (place !== 'writing') assert.match((await verified(it.fixture.database, it.archive)).problems.join('\n'), /belongs to uid 1234/)
     await chmod(full, mode)
     await isAccepted(it)
   }
 })
 
-/** What `SetVolumeOwnership` of Kubernetes does to everything on a mount with fsGroup: the group, rw for it, and for folders x and setgid. */
+/**
+ * What `SetVolumeOwnership` of Kubernetes does to everything on a mount with fsGroup: sets the group and its rw, and x and setgid for
+ * folders.
+ */
 async function asTheKubeletLeavesIt(path: string, group: number): Promise<void> {
   const stats = await lstat(path)
   await chown(path, stats.uid, group)
@@ -218,7 +221,7 @@ async function asTheKubeletLeavesIt(path: string, group: number): Promise<void> 
   if (stats.isDirectory()) for (const name of await readdir(path)) await asTheKubeletLeavesIt(join(path, name), group)
 }
 
-test('a mount as the kubelet leaves it is worked with: root’s, of fsGroup, setgid, with lost+found, after a restart and as another user', async (context) => {
+test('a mount as the kubelet leaves it is accepted: owned by root, with fsGroup, setgid and lost+found, after a restart and as another user', async (context) => {
   if (needsRoot(context)) return
   const [group, first, second] = [2_000, 1_001, 1_002]
   await using outside = await ENGINE.fresh()
@@ -236,7 +239,7 @@ test('a mount as the kubelet leaves it is worked with: root’s, of fsGroup, set
     [second, 7],
   ] as const) {
     await auditLogs(outside, ENGINE, rows, 100)
-    // The database belongs to whoever runs.
+    // The database belongs to the user that runs the worker.
     await chmod(dirname(database), 0o755)
     await promisify(execFile)('chown', ['-R', `${uid}:${group}`, dirname(database)])
     await asTheKubeletLeavesIt(mount, group)

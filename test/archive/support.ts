@@ -22,7 +22,7 @@ export async function freshFolder(): Promise<Folder> {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }
 
-/** Audit logs older than 90 days, through the archive. */
+/** Runs the purge of audit logs older than 90 days, with the archive. */
 export function purged(
   database: Database,
   directory: string,
@@ -62,7 +62,7 @@ export function recordOf(database: Database): ArchiveRecord {
   return new ArchiveRecord((name) => database.named(name), 'audit_logs')
 }
 
-/** Every value of every row with its type, in a form that two tables can be compared by, whatever their order. */
+/** Every value of every row with its type, in a form that makes two tables comparable, whatever the order of their rows. */
 export async function contents(outside: TestDatabase, table: string): Promise<string[]> {
   if (outside.url.startsWith('sqlite')) {
     const columns = await outside.sql<{ name: string }>(`SELECT name FROM pragma_table_info('${table}')`)
@@ -77,13 +77,13 @@ export async function contents(outside: TestDatabase, table: string): Promise<st
   return (await outside.sql<{ row: string }>(`SELECT t::text AS row FROM "${table}" AS t`)).map(({ row }) => row).toSorted()
 }
 
-/** The names of files in their places, and of those that are still being written. */
+/** The names of published files, and of those that are still being written. */
 export async function filesIn(directory: string, suffix = '.ndjson.zst'): Promise<string[]> {
   const names = await readdir(directory, { recursive: true })
   return names.filter((name) => name.endsWith(suffix)).toSorted()
 }
 
-/** The rows of every file that is in its place, as a reader of JSON sees them. */
+/** The rows of every published file, as a JSON parser returns them. */
 export async function archivedRows(directory: string): Promise<(Record<string, unknown> & { readonly path: string })[]> {
   const rows: (Record<string, unknown> & { readonly path: string })[] = []
   for (const path of await filesIn(directory)) {
@@ -94,7 +94,7 @@ export async function archivedRows(directory: string): Promise<(Record<string, u
   return rows
 }
 
-/** Each of these ids in exactly one file, no other, and none of them in the table; the chain is whole. */
+/** Each of these ids, and no other, is in exactly one file; none is in the table; the chain is intact. */
 export async function archivedOnce(database: Database, outside: TestDatabase, directory: string, ids: readonly number[]): Promise<void> {
   const rows = await archivedRows(directory)
   assert.deepEqual(

@@ -10,13 +10,13 @@ import { archivedOnce, freshFolder, idsOf, purged, recordOf } from './support.ts
 interface Planted {
   readonly table: string
   readonly when: 'BEFORE INSERT' | 'BEFORE UPDATE' | 'AFTER INSERT' | 'AFTER UPDATE'
-  /** Of a trigger that comes after: what it does. One that comes before swallows the write. */
+  /** What a trigger that comes after does. One that comes before swallows the write. */
   readonly does?: string
-  /** Which rows it works on. */
+  /** The rows it applies to. */
   readonly only?: string
 }
 
-/** Answers with what takes it away again. */
+/** Returns a function that removes the trigger. */
 async function plant(outside: TestDatabase, engine: TestEngine, { table, when, does, only }: Planted): Promise<() => Promise<void>> {
   const condition = only === undefined ? '' : ` WHEN (${only})`
   if (engine.name === 'sqlite') {
@@ -24,7 +24,7 @@ async function plant(outside: TestDatabase, engine: TestEngine, { table, when, d
     await outside.sql(`CREATE TRIGGER planted ${when} ON ${table} FOR EACH ROW${condition} BEGIN ${does ?? swallow}; END`)
     return async () => void (await outside.sql('DROP TRIGGER planted'))
   }
-  // What a trigger does itself calls no trigger again.
+  // Writes of the trigger itself must not fire it again.
   const body = does === undefined ? 'RETURN NULL;' : `IF pg_trigger_depth() = 1 THEN ${does}; END IF; RETURN NULL;`
   await outside.sql(`CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${body} END $$`)
   await outside.sql(`CREATE TRIGGER planted ${when} ON ${table} FOR EACH ROW${condition} EXECUTE FUNCTION planted()`)
@@ -69,7 +69,7 @@ const BENT: readonly Planted[] = [
 for (const engine of BOTH_ENGINES) {
   for (const planted of BENT) {
     const { table, when, does = 'nothing is written', only = 'any' } = planted
-    test(`${engine.name}: ${when} on ${table} (${only}): ${does}: no row is deleted, and the next run has them all once`, async () => {
+    test(`${engine.name}: a trigger ${when} on ${table} (${only}; ${does}) is detected: no row is deleted, and the next run archives each once`, async () => {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
       const { outside, database } = fixture
@@ -84,7 +84,7 @@ for (const engine of BOTH_ENGINES) {
       assert.match(error.message, new RegExp(`${table}"? does not hold what was just written to it.*a trigger or a rule`))
       assert.deepEqual(await idsOf(outside), ids)
       await unplant()
-      // Of a run whose row or lease was bent something may be left, as after a crash.
+      // A run whose row or lease was altered may have left something, as after a crash.
       await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
       const next = await purged(database, folder.path)
       assert.equal(next.outcome, 'succeeded', String(next.error))
@@ -92,7 +92,7 @@ for (const engine of BOTH_ENGINES) {
     })
   }
 
-  test(`${engine.name}: what verify notes, and what a removal notes, is there or it rejects`, async () => {
+  test(`${engine.name}: what verify and a removal record is read back, and they reject if it is not there`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -116,7 +116,7 @@ for (const engine of BOTH_ENGINES) {
 }
 
 for (const engine of BOTH_ENGINES.filter(({ name }) => name !== 'sqlite'))
-  test(`${engine.name}: a rule that does nothing instead of what is written is found too`, async () => {
+  test(`${engine.name}: a rule that does nothing instead of the write is detected too`, async () => {
     for (const [table, event] of [
       [ARCHIVES, 'UPDATE'],
       ['maintenance_runs', 'UPDATE'],

@@ -13,7 +13,7 @@ async function expireLease(outside: TestDatabase): Promise<void> {
   await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
 }
 
-/** Does something once, right before or right behind the transaction of this number. */
+/** Calls `act` right before or right behind the transaction of this number. */
 function at(database: Database, number: number, side: 'before' | 'behind', act: () => Promise<unknown>): Database {
   return intercepted(database, async (each, transact) => {
     if (each === number && side === 'before') await act()
@@ -24,7 +24,7 @@ function at(database: Database, number: number, side: 'before' | 'behind', act: 
 }
 
 for (const engine of ENGINES) {
-  test(`${engine.name}: of two workers at the same time one archives, and the other skips`, async () => {
+  test(`${engine.name}: of two workers that run at once, one archives and the other skips`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     await auditLogs(fixture.outside, engine, 2_000, 100)
@@ -39,7 +39,7 @@ for (const engine of ENGINES) {
     await archivedOnce(fixture.database, fixture.outside, folder.path, ids)
   })
 
-  test(`${engine.name}: who was stopped past its lease, wherever, deletes and leaves nothing more; the other has archived all`, async () => {
+  test(`${engine.name}: a worker that was suspended past its lease, wherever, deletes nothing more and leaves no file; the other has archived all rows`, async () => {
     for (let number = 2; number <= 6; number += 1) {
       for (const side of ['before', 'behind'] as const) {
         await using fixture = await migrated(engine)
@@ -63,7 +63,7 @@ for (const engine of ENGINES) {
     }
   })
 
-  test(`${engine.name}: files that another worker has discarded are taken away again by who published them too late`, async () => {
+  test(`${engine.name}: a worker that publishes files after another has discarded them removes them again`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -73,7 +73,7 @@ for (const engine of ENGINES) {
       const value = await transact()
       if (!begun && (await recordOf(database).load(database)).step !== undefined) {
         begun = true
-        // The other worker has come so far, and not to cleaning up.
+        // The other worker has got so far, but has not cleaned up yet.
         await outside.sql(`UPDATE maintenance_leases SET holder = 'other', fence = fence + 1`)
         await outside.sql('UPDATE maintenance_archives SET step = NULL, removed = NULL')
       }
@@ -88,7 +88,7 @@ for (const engine of ENGINES) {
     assert.deepEqual((await verified(database, folder.path)).problems, [])
   })
 
-  test(`${engine.name}: a run without archiving between a crash and the next run with it`, async () => {
+  test(`${engine.name}: a run without archiving between a crash and the next archiving run loses no row`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -116,7 +116,7 @@ for (const engine of ENGINES) {
     await archivedOnce(database, outside, folder.path, [...ids, ...late])
   })
 
-  test(`${engine.name}: a folder that vanishes while its rows are about to be deleted keeps them from being deleted`, async () => {
+  test(`${engine.name}: if the folder vanishes before its rows are deleted, they are not deleted`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -134,11 +134,11 @@ for (const engine of ENGINES) {
     assert.deepEqual([result.outcome, result.deleted], ['failed', 0])
     assert.match(String(result.error), /was written, and is gone/)
     assert.equal(await count(outside, 'audit_logs'), 300)
-    // With a folder the next run begins anew: nothing of it was deleted.
+    // Once there is a folder, the next run starts afresh: nothing was deleted.
     assert.equal((await purged(database, folder.path)).deleted, 300)
   })
 
-  test(`${engine.name}: a row whose time never passes is in no file`, async () => {
+  test(`${engine.name}: a row that never expires is in no file`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture

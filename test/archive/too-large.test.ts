@@ -13,7 +13,7 @@ import { insertWith, many } from './large-rows.ts'
 import { archivedOnce, filesIn, freshFolder, idsOf, purged, restored, verified } from './support.ts'
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: a row that the archive does not take is kept, counted and named, and all others go`, async () => {
+  test(`${engine.name}: a row that is too long for the archive is kept, counted and named, and all others are deleted`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -45,13 +45,13 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual(await attention(fixture, folder.path), told.warnings)
     assert.equal((await restored(database, folder.path)).inserted, 306)
 
-    // Nobody keeps them from being purged where nothing is archived.
+    // They are purged where nothing is archived.
     const without = await run(database, { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: new Set(['empty-table']) })
     assert.deepEqual([without.outcome, without.deleted, without.tooLarge], ['succeeded', 2, 0], String(without.error))
     assert.deepEqual(await attention(fixture, folder.path), [])
   })
 
-  test(`${engine.name}: a row that grows too large between being archived and being deleted stays, and is in no file`, async () => {
+  test(`${engine.name}: a row that grows too long between being archived and being deleted is kept, and is in no file`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -80,7 +80,7 @@ for (const engine of BOTH_ENGINES) {
   })
 }
 
-/** What the status says of the archive. */
+/** What status reports of the archive. */
 async function attention({ database }: Fixture, directory: string): Promise<readonly string[]> {
   const plan = { job: AUDIT_LOGS, enabled: true, schedule: '0 3 * * *', retentionMs: 90 * DAY }
   const job = await readJob(database, plan, { at: await database.now(), clock: hostClock(), scheduleTimeZone: 'UTC', tables: undefined })
@@ -89,7 +89,7 @@ async function attention({ database }: Fixture, directory: string): Promise<read
   return [...problems, ...warnings]
 }
 
-test('no line is written that nobody would read again', async () => {
+test('no line is written that is too long to be read again', async () => {
   await using folder = await freshFolder()
   const path = join(folder.path, 'rows')
   const written = async (bytes: number): Promise<void> => {

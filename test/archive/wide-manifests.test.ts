@@ -9,7 +9,7 @@ import { contents, filesIn, freshFolder, purged, restored, verified } from './su
 const [SQLITE] = ENGINES
 
 for (const engine of BOTH_ENGINES) {
-  // PostgreSQL takes no more; on SQLite the comparison below is one expression, which has its bounds.
+  // PostgreSQL allows no more columns; on SQLite the comparison below is a single expression, whose size is limited.
   const columns = engine.name === 'sqlite' ? 120 : 1_600
   test(`${engine.name}: the rows of a table of ${columns} columns with the longest names are archived, verified and restored`, async () => {
     await using fixture = await migrated(engine)
@@ -30,7 +30,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual(await contents(outside, 'audit_logs_restored'), before)
   })
 
-  test(`${engine.name}: of a very long id a manifest holds the beginning, and is read again`, async () => {
+  test(`${engine.name}: a manifest holds only the beginning of a very long id, and can be read again`, async () => {
     await using fixture = await migrated(engine)
     const { database, outside } = fixture
     await using folder = await freshFolder()
@@ -49,7 +49,7 @@ for (const engine of BOTH_ENGINES) {
   })
 }
 
-test('a table whose columns no manifest holds is not archived, and keeps its rows', async () => {
+test('a table whose columns do not fit into a manifest is not archived, and keeps its rows', async () => {
   await using fixture = await migrated(SQLITE!)
   const { database, outside } = fixture
   await using folder = await freshFolder()
