@@ -12,7 +12,7 @@ import type { ArchivePath } from './store/path.ts'
 import type { Spool, Store } from './store/store.ts'
 import { DayFiles } from './write/day-files.ts'
 import { Draft, firstReadSize, MOST_ROWS } from './write/draft.ts'
-import { Part } from './write/part.ts'
+import type { Part } from './write/part.ts'
 import { mustBeInPlace } from './write/published.ts'
 
 /*
@@ -136,7 +136,7 @@ export class Archive {
       await this.#publish(step.files.flatMap(pathsOf))
       await mustBeInPlace(this.store, step, () => this.confirmLease())
       if (draft.full && database.worksElsewhere) await this.#draftNext(rows, draft.last, position)
-      return new Part(step, draft.places)
+      return draft.part(step)
     } catch (error) {
       await draft.abandon()
       throw error

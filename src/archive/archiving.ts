@@ -19,6 +19,8 @@ export class Archiving implements Slices {
   readonly #archive: Archive
   readonly #rows: ExportedRows
   #part: Part | undefined
+  /** The next part begins behind it. */
+  #after: Slice | undefined
 
   constructor(archive: Archive, rows: ExportedRows) {
     this.#archive = archive
@@ -27,17 +29,17 @@ export class Archiving implements Slices {
 
   async next(size: number, after: Slice | undefined): Promise<Slice | undefined> {
     const before = after instanceof ArchivedSlice ? after : undefined
-    let left = before?.part === this.#part ? (before?.left ?? this.#part?.rows ?? 0) : (this.#part?.rows ?? 0)
-    if (this.#part === undefined || this.#part.state === 'spoiled' || left <= 0) {
+    for (;;) {
+      const part = this.#part ?? (await this.#nextPart())
+      if (part === undefined) return undefined
+      const reached = before?.part === part ? before.slice : part.after
+      const spoiled = part.state === 'spoiled'
+      const slice = spoiled ? undefined : await this.#rows.next(size, reached, part.until)
+      if (slice !== undefined) return new ArchivedSlice(this.#archive, part, slice)
+      // What is left of one that is spoiled is written again.
+      this.#after = spoiled ? reached : part.until
       this.#close()
-      await settle(this.#archive)
-      this.#part = await this.#archive.writePart(this.#rows, before?.slice)
-      if (this.#part === undefined) return undefined
-      left = this.#part.rows
     }
-    // No further than the part goes: so many rows of it lie behind `after`.
-    const slice = await this.#rows.next(Math.min(size, left), before?.slice)
-    return slice === undefined ? undefined : new ArchivedSlice(this.#archive, this.#part, slice, left)
   }
 
   /** What is in the archive then is exactly what was deleted. */
@@ -45,6 +47,12 @@ export class Archiving implements Slices {
     this.#close()
     await this.#archive.dropDraft()
     await settle(this.#archive)
+  }
+
+  async #nextPart(): Promise<Part | undefined> {
+    await settle(this.#archive)
+    this.#part = await this.#archive.writePart(this.#rows, this.#after)
+    return this.#part
   }
 
   #close(): void {
@@ -57,20 +65,13 @@ class ArchivedSlice implements Slice {
   readonly part: Part
   readonly slice: ExportedSlice
   readonly #archive: Archive
-  /** Of the part, when this slice was chosen. */
-  readonly #leftBefore: number
-  #tally: Tally | undefined
+  /** Of the rows that were locked, when it was last tried. */
+  #locked = 0
 
-  constructor(archive: Archive, part: Part, slice: ExportedSlice, leftBefore: number) {
+  constructor(archive: Archive, part: Part, slice: ExportedSlice) {
     this.#archive = archive
     this.part = part
     this.slice = slice
-    this.#leftBefore = leftBefore
-  }
-
-  /** How many rows of the part lie behind it. One that never got through is a single row that was set aside. */
-  get left(): number {
-    return this.#leftBefore - (this.#tally === undefined ? 1 : this.#tally.affected + this.#tally.locked)
   }
 
   count(): Promise<number> {
@@ -85,7 +86,7 @@ class ArchivedSlice implements Slice {
     const { part } = this
     const { record } = this.#archive
     // A second try at rows that were locked comes when their part is settled: they wait for the next run.
-    if (part.state === 'closed') return { affected: 0, locked: this.#tally?.locked ?? 0 }
+    if (part.state === 'closed') return { affected: 0, locked: this.#locked }
     const [{ step, removed: text }] = await Promise.all([record.load(tx), this.#mustBeThere()])
     if (step?.files[0]?.manifest !== part.step.files[0]?.manifest) throw this.#spoiled('the pending files are no longer those of this run')
     const removed = readRanges(text, part.rows)
@@ -98,7 +99,7 @@ class ArchivedSlice implements Slice {
     }
     if (view.byteLength !== tally.affected * DIGEST_BYTES) throw this.#spoiled('rows were deleted of which the database gave no digest')
     if (tally.affected > 0) await this.#note(tx, removed)
-    this.#tally = tally
+    this.#locked = tally.locked
     return tally
   }
 

@@ -3,7 +3,7 @@ import type { Slice } from '../../database/purging.ts'
 import type { Link } from '../format.ts'
 import type { Step } from '../step.ts'
 import type { DayFiles } from './day-files.ts'
-import { Places } from './part.ts'
+import { Part, Places } from './part.ts'
 
 /** A part is no larger, so that what a crash leaves to be settled stays small. */
 export const MOST_ROWS = 50_000
@@ -40,6 +40,7 @@ export class Draft {
   readonly #mostRows: number
   readonly #size: ReadSize
   readonly #stopping: AbortSignal
+  #after: Slice | undefined
   #last: Slice | undefined
   #rows = 0
   #bytes = 0
@@ -69,6 +70,7 @@ export class Draft {
 
   /** Copies the rows behind `after`, until it is full, none is left, or it is not wanted any more. They are durable then, without their manifests. */
   async copy(rows: ExportedRows, after: Slice | undefined): Promise<void> {
+    this.#after = after
     this.#last = after
     while (!this.full && !this.#givenUp && !this.#stopping.aborted) {
       const slice = await rows.next(Math.min(this.#size.rows, this.#mostRows - this.#rows), this.#last)
@@ -96,6 +98,12 @@ export class Draft {
   /** Complete and durable when it resolves, as what follows `head` in the chain. */
   finish(head: Link | null): Promise<{ readonly step: Step; readonly position: number }> {
     return this.#files.finish(head, [])
+  }
+
+  /** What it is once it is the step in hand. */
+  part(step: Step): Part {
+    if (this.#last === undefined) throw new TypeError('a part of which no row was copied')
+    return new Part({ step, places: this.places, after: this.#after, until: this.#last })
   }
 
   abandon(): Promise<void> {

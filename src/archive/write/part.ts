@@ -1,18 +1,32 @@
 import { DIGEST_BYTES, type StoredRows } from '../../database/exporting.ts'
+import type { Slice } from '../../database/purging.ts'
 import { Digests, viewOf } from '../digests.ts'
 import type { Step } from '../step.ts'
 import type { Placed } from './day-files.ts'
 
+export interface PartOptions {
+  readonly step: Step
+  readonly places: Places
+  readonly after: Slice | undefined
+  readonly until: Slice
+}
+
 /** Rows that were archived and are to be deleted: each is known by its digest. */
 export class Part {
   readonly step: Step
+  /** Behind it the part begins; `undefined`: with the first row that has expired. */
+  readonly after: Slice | undefined
+  /** With it the part ends, whatever has come or gone before it since. */
+  readonly until: Slice
   readonly rows: number
   /** `spoiled`: something in it is not as it was, so that it must be settled and written again. `closed`: no row of it is deleted any more. */
   state: 'open' | 'spoiled' | 'closed' = 'open'
   readonly #places: Places
 
-  constructor(step: Step, places: Places) {
+  constructor({ step, places, after, until }: PartOptions) {
     this.step = step
+    this.after = after
+    this.until = until
     this.rows = step.files.reduce((sum, file) => sum + file.rows, 0)
     this.#places = places
     places.number(step.files.map((file) => file.rows))

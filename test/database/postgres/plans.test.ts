@@ -41,6 +41,8 @@ for (const major of POSTGRES_MAJORS) {
         const statements: readonly (readonly [string, readonly unknown[]])[] = [
           [sql.edgesSql(timed, false), ['2026-01-20T00:00:00', '-infinity', 1000]],
           [sql.edgesSql(timed, true), ['2026-01-20T00:00:00', '2026-01-03T00:00:00.000001', 5000]],
+          [sql.edgesSql(timed, false, 'before'), ['2026-01-20T00:00:00', '-infinity', 1000, '2026-01-03T00:00:00.000001']],
+          [sql.edgesSql(timed, true, 'with'), ['2026-01-20T00:00:00', '2026-01-03T00:00:00.000001', 5000, '2026-01-05T00:00:00']],
           [sql.heapRangesSql(timed), ['2026-01-05T00:00:00', 500]],
           [sql.placeSql(timed, tie), [...tie.values, 10]],
           [sql.boundedSql(timed), ['2026-01-20T00:00:00', 100_001]],

@@ -55,6 +55,25 @@ describe('every statement over a time column is a search', () => {
     assert.equal(isListed(), false)
   })
 
+  it('and where a walk is to end, the search ends there too, with nothing passed over behind it', () => {
+    for (const name of ['the published schema', "the ORM's schema", 'a column of text', 'an index of two columns'] as const) {
+      using database = databaseOf(SCHEMAS[name])
+      const connection = new Connection(database, 'test.db', hostClock())
+      const layout = layoutOf(connection, { table: 'audit_logs', column: 'timestamp' })!
+      const statements = statementsFor(layout)
+      for (const range of rangesFor(NOON, layout.numbers).expired) {
+        for (const sql of [statements.firstUntil(range), statements.afterUntil(range)])
+          assert.match(planOf(database, sql), /\(timestamp>\? AND timestamp<\?\)/, sql)
+        const ties = name === 'an index of two columns' ? /\(timestamp=\?\)/ : /\(timestamp=\? AND rowid>\? AND rowid<\?\)/
+        assert.match(planOf(database, statements.sameTimeUntil(range)), ties)
+      }
+    }
+    using database = databaseOf(SCHEMAS['no index'])
+    const connection = new Connection(database, 'test.db', hostClock())
+    const layout = layoutOf(connection, { table: 'audit_logs', column: 'timestamp' })!
+    assert.match(planOf(database, statementsFor(layout).walkUntil), /\(rowid>\? AND rowid<\?\)/)
+  })
+
   it('and a bare comparison would not be', () => {
     using database = databaseOf(SCHEMAS["the ORM's schema"])
     assert.match(planOf(database, "SELECT rowid FROM audit_logs WHERE datetime(timestamp) < '2026'"), /SCAN audit_logs/)
@@ -103,11 +122,14 @@ function plansOf(database: BetterSqlite3.Database): { sql: string; plan: string 
       statements.first(range),
       statements.after(range),
       statements.sameTime(range),
+      statements.firstUntil(range),
+      statements.afterUntil(range),
+      statements.sameTimeUntil(range),
       statements.bounded(range),
       statements.last(range),
     ]),
     ...(layout.index === undefined
-      ? [statements.walk]
+      ? [statements.walk, statements.walkUntil]
       : [statements.newest, ...(statements.undated === undefined ? [] : [statements.undated])]),
     removal.listedIsSearch ? removal.listed : removal.one,
     statements.reread,

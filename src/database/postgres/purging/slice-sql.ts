@@ -82,12 +82,18 @@ function after(timed: TimedTable, inclusive: boolean): string {
   return `${expired(timed)} AND t.${timed.column} ${inclusive ? GE : GT} $2::pg_catalog.${timed.type}`
 }
 
-/** The first time from `$2` on as `first`, and the time `$3` rows later as `bound`. ORDER BY makes a generic plan use the index. */
-export function edgesSql(timed: TimedTable, inclusive: boolean): string {
-  const { table, column } = timed
-  const inOrder = `SELECT t.${column} AS at FROM ${table} AS t WHERE ${after(timed, inclusive)} ORDER BY t.${column}`
+/**
+ * The first time from `$2` on as `first`, and the time `$3` rows later as `bound`. ORDER BY makes a generic plan use the index. With an `end`, only times
+ * before `$4`, or up to and including it, are read; `last` says whether `first` is that time, because the texts of one time can differ between sessions.
+ */
+export function edgesSql(timed: TimedTable, inclusive: boolean, end?: 'before' | 'with'): string {
+  const { table, column, type } = timed
+  const upTo = `$4::pg_catalog.${type}`
+  const until = end === undefined ? '' : ` AND t.${column} ${end === 'with' ? LE : LT} ${upTo}`
+  const inOrder = `SELECT t.${column} AS at FROM ${table} AS t WHERE ${after(timed, inclusive)}${until} ORDER BY t.${column}`
   return `SELECT (SELECT ${asText('f.at')} FROM (${inOrder} LIMIT 1) AS f) AS first,
-  (SELECT ${asText('b.at')} FROM (${inOrder} OFFSET $3::bigint LIMIT 1) AS b) AS bound`
+  (SELECT ${asText('b.at')} FROM (${inOrder} OFFSET $3::bigint LIMIT 1) AS b) AS bound,
+  ${end === undefined ? 'false' : `(SELECT f.at ${EQ} ${upTo} FROM (${inOrder} LIMIT 1) AS f)`} AS last`
 }
 
 /** Divides the rows with the time `$1` into ranges of `$2` rows, in heap order. */

@@ -52,8 +52,10 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
     this.#kindOf = kindOf
   }
 
-  async next(size: number, after: Slice | undefined): Promise<S | undefined> {
-    return nextSlice(await this.walk(), size, after === undefined ? BEGINNING : endOf(after))
+  /** `until`: see `ExportedRows`. */
+  async next(size: number, after: Slice | undefined, until?: Slice): Promise<S | undefined> {
+    const end = until === undefined ? undefined : endOf(until)
+    return nextSlice(await this.walk(), size, after === undefined ? BEGINNING : endOf(after), end)
   }
 
   async estimate(): Promise<Estimate> {
@@ -187,14 +189,15 @@ function endOf(slice: Slice): Place {
   throw new TypeError('a slice of another engine')
 }
 
-async function nextSlice<S extends PostgresSlice>(walk: Walk<S>, size: number, place: Place): Promise<S | undefined> {
+async function nextSlice<S extends PostgresSlice>(walk: Walk<S>, size: number, place: Place, end?: Place): Promise<S | undefined> {
   const { expired } = walk
   if (place.kind === 'equal-times')
-    return place.ranges.length === 0 ? nextSlice(walk, size, afterTime(place.time)) : equalTimesSlice(walk, size, place)
-  const { first, bound } = await edges(expired, size, place)
+    return place.ranges.length === 0 ? nextSlice(walk, size, afterTime(place.time), end) : equalTimesSlice(walk, size, place, end)
+  const until = end === undefined ? undefined : boundOf(end)
+  const { first, bound, last } = await edges(expired, size, place, until)
   if (first === null) return undefined
-  if (first === bound) return nextSlice(walk, size, await equalTimesAt(expired, first, size))
-  const to = bound ?? expired.cutoff
+  if (first === bound || last) return nextSlice(walk, size, await equalTimesAt(expired, last && until ? until.time : first, size), end)
+  const to = bound ?? until?.time ?? expired.cutoff
   return sliceOf(walk, sql.rangeCondition(expired, expired.cutoff, first, to), size, {
     kind: 'time',
     from: to,
@@ -209,11 +212,30 @@ function afterTime(time: string): Place {
 interface Edges {
   readonly first: string | null
   readonly bound: string | null
+  /** Whether `first` is the last time that may be read: some of its rows may lie beyond the end. */
+  readonly last: boolean | null
 }
 
-async function edges({ query, cutoff, ...timed }: Expired, size: number, from: Place & { kind: 'time' }): Promise<Edges> {
-  const { rows } = await query.query<Edges>(sql.edgesSql(timed, from.inclusive), [cutoff, from.from, size])
-  return rows[0] ?? { first: null, bound: null }
+/** The last time that may be read (`with`), or the first that may not (`before`). */
+interface TimeBound {
+  readonly time: string
+  readonly end: 'before' | 'with'
+}
+
+function boundOf(end: Place): TimeBound {
+  if (end.kind === 'equal-times') return { time: end.time, end: 'with' }
+  return { time: end.from, end: end.inclusive ? 'before' : 'with' }
+}
+
+async function edges(
+  { query, cutoff, ...timed }: Expired,
+  size: number,
+  from: Place & { kind: 'time' },
+  until: TimeBound | undefined,
+): Promise<Edges> {
+  const values = [cutoff, from.from, size, ...(until === undefined ? [] : [until.time])]
+  const { rows } = await query.query<Edges>(sql.edgesSql(timed, from.inclusive, until?.end), values)
+  return rows[0] ?? { first: null, bound: null, last: null }
 }
 
 /** Shorter ranges would make the list of ranges too long. */
@@ -230,21 +252,39 @@ async function equalTimesAt({ query, ...timed }: Expired, time: string, size: nu
   return { kind: 'equal-times', time, ranges, rangeRows }
 }
 
-async function equalTimesSlice<S extends PostgresSlice>(walk: Walk<S>, size: number, at: EqualTimes): Promise<S> {
+async function equalTimesSlice<S extends PostgresSlice>(
+  walk: Walk<S>,
+  size: number,
+  at: EqualTimes,
+  end: Place | undefined,
+): Promise<S | undefined> {
   const { expired } = walk
   const [range, ...others] = at.ranges
   if (range === undefined) throw new RangeError('no range of the heap is left')
-  const condition = sql.equalTimesCondition(expired, expired.cutoff, at.time, range)
-  const whole = sliceOf(walk, condition, at.rangeRows, { ...at, ranges: others })
-  if (size >= at.rangeRows) return whole
+  const most = end?.kind === 'equal-times' && end.time === at.time ? upTo(range, end) : range
+  if (most === undefined) return undefined
+  const sliceTo = (to: string, mostRows: number): S =>
+    sliceOf(walk, sql.equalTimesCondition(expired, expired.cutoff, at.time, { ...range, to }), mostRows, {
+      ...at,
+      ranges: to === range.to ? others : [{ ...range, from: to }, ...others],
+    })
+  if (size >= at.rangeRows) return sliceTo(most.to, at.rangeRows)
+  const condition = sql.equalTimesCondition(expired, expired.cutoff, at.time, most)
   const { rows } = await expired.query.query<{ place: string }>(sql.placeSql(expired, condition), [...condition.values, size - 1])
-  const to = rows[0]?.place
-  if (to === undefined || to === range.to) return sliceOf(walk, condition, size, whole.end)
-  const rest = [{ ...range, from: to }, ...others]
-  return sliceOf(walk, sql.equalTimesCondition(expired, expired.cutoff, at.time, { ...range, to }), size, {
-    ...at,
-    ranges: rest,
-  })
+  return sliceTo(rows[0]?.place ?? most.to, size)
+}
+
+/** The part of a range that lies before this end; `undefined`: none of it does. */
+function upTo(range: sql.HeapRange, { ranges: [left] }: EqualTimes): sql.HeapRange | undefined {
+  if (left === undefined || left.relation > range.relation) return range
+  if (left.relation < range.relation || !isBefore(range.from, left.from)) return undefined
+  return isBefore(left.from, range.to) ? { ...range, to: left.from } : range
+}
+
+/** Compares two places of one heap, written `(block,line)`. */
+function isBefore(a: string, b: string): boolean {
+  const [[blockA, lineA], [blockB, lineB]] = [a, b].map((place) => place.slice(1, -1).split(',').map(Number)) as [number[], number[]]
+  return blockA === blockB ? lineA! < lineB! : blockA! < blockB!
 }
 
 async function census({ query, ...timed }: Expired): Promise<Census> {

@@ -81,14 +81,16 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
     this.#timeZone = timeZone
   }
 
-  async next(size: number, after: Slice | undefined): Promise<S | undefined> {
+  /** `until`: see `ExportedRows`. */
+  async next(size: number, after: Slice | undefined, until?: Slice): Promise<S | undefined> {
     const { walk, entanglement, kind } = await this.access()
     const version = await this.session.read(rowsVersion)
     const rowids: (number | bigint)[] = []
-    let from = after instanceof RowSlice ? after.end : START
+    const end = until === undefined ? undefined : endOf(until)
+    let from = after === undefined ? START : endOf(after)
     let most = size
     for (;;) {
-      const chunk = await this.#read(walk.expired, from, most)
+      const chunk = await this.#read(walk.expired, from, most, end)
       if (chunk === undefined) break
       const taken = rowids.length
       from = this.#take(chunk, from, size, rowids)
@@ -186,8 +188,8 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
     }
   }
 
-  #read(path: Path, from: Position, size: number): Promise<Chunk | undefined> {
-    return this.session.read((connection) => path.read(connection, from, size))
+  #read(path: Path, from: Position, size: number, until?: Position): Promise<Chunk | undefined> {
+    return this.session.read((connection) => path.read(connection, from, size, until))
   }
 
   #isSmall(walk: Walk): Promise<boolean> {
@@ -219,4 +221,9 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
     })
     return this.#known
   }
+}
+
+function endOf(slice: Slice): Position {
+  if (slice instanceof RowSlice) return slice.end
+  throw new TypeError('a slice of another engine')
 }

@@ -11,8 +11,20 @@ export interface Statements {
   after(range: Range): string
   /** The same for rows with the time `$1`, after the row `$2`, at most `$3`. */
   sameTime(range: Range): string
+  /** As `first`, and below the time `$4`. */
+  firstUntil(range: Range): string
+  /** As `after`, and below the time `$4`. */
+  afterUntil(range: Range): string
+  /** As `sameTime`, up to and including the row `$4`. */
+  sameTimeUntil(range: Range): string
+  /** As `$2` of `sameTimeUntil`: every row of the time. */
+  readonly beforeAll: number
+  /** Whether the time `$1` comes before the time `$2` (-1), is the same (0) or comes after it (1). */
+  order(range: Range): string
   /** The same without an index: the rows after the row `$1`, at most `$2`. */
   readonly walk: string
+  /** As `walk`, up to and including the row `$3`. */
+  readonly walkUntil: string
   /** The current time and row number of the rows numbered in the JSON list `$1`. */
   readonly reread: string
   /** `undefined`: the column takes no NULL. */
@@ -39,19 +51,30 @@ export interface Statements {
 export function statementsFor({ table, column, rowid, nullable, index }: Layout): Statements {
   const indexed = index === undefined ? table : `${table} INDEXED BY ${index.name}`
   const row = `SELECT ${column}, ${rowid} FROM ${indexed}`
-  const [onwards, order] = index?.descending === true ? ['<', 'DESC'] : ['>', 'ASC']
+  const [onwards, upTo, order] = index?.descending === true ? ['<', '>=', 'DESC'] : ['>', '<=', 'ASC']
   const forwards = `ORDER BY ${column}, ${rowid} ${order}`
-  const below = (range: Range): string => {
-    if (range.kind === 'blob') return 'TRUE'
-    if (range.below !== undefined) return `${column} < ${bound(range, '$2')}`
-    // Text is greater than every number and '' the least text; blobs are greater than text.
-    return range.kind === 'number' ? `${column} < ''` : `${column} < x''`
-  }
+  const below = (range: Range): string => (range.kind === 'blob' ? 'TRUE' : `${column} < ${limit(range)}`)
+  // One bound, not two: SQLite might search by the further of two, and read everything between them.
+  const belowBoth = (range: Range): string => `${column} < min(${limit(range)}, ${bound(range, '$4')})`
+  const first = (range: Range, upper: string): string => `${row} WHERE ${column} >= ${start(range)} AND ${upper} ${forwards} LIMIT $3`
+  const after = (range: Range, upper: string): string => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${upper} ${forwards} LIMIT $3`
+  const sameTime = (range: Range, upper: string): string =>
+    `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2${upper} ORDER BY ${rowid} ${order} LIMIT $3`
+  const walk = (upper: string): string => `SELECT ${column}, ${rowid} FROM ${table} WHERE ${rowid} > $1${upper} ORDER BY ${rowid} LIMIT $2`
   return {
-    first: (range) => `${row} WHERE ${column} >= ${start(range)} AND ${below(range)} ${forwards} LIMIT $3`,
-    after: (range) => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${below(range)} ${forwards} LIMIT $3`,
-    sameTime: (range) => `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2 ORDER BY ${rowid} ${order} LIMIT $3`,
-    walk: `SELECT ${column}, ${rowid} FROM ${table} WHERE ${rowid} > $1 ORDER BY ${rowid} LIMIT $2`,
+    first: (range) => first(range, below(range)),
+    after: (range) => after(range, below(range)),
+    sameTime: (range) => sameTime(range, ''),
+    firstUntil: (range) => first(range, belowBoth(range)),
+    afterUntil: (range) => after(range, belowBoth(range)),
+    sameTimeUntil: (range) => sameTime(range, ` AND ${rowid} ${upTo} $4`),
+    beforeAll: onwards === '>' ? -Infinity : Infinity,
+    order: (range) => {
+      const [one, other] = [bound(range, '$1'), bound(range, '$2')]
+      return `SELECT (${one} > ${other}) - (${one} < ${other})`
+    },
+    walk: walk(''),
+    walkUntil: walk(` AND ${rowid} <= $3`),
     reread: `SELECT row.${column}, row.${rowid} FROM ${BUILT_IN.each}($1) AS chosen CROSS JOIN ${table} AS row WHERE row.${rowid} = chosen.value`,
     undated: nullable ? `SELECT count(*) FROM ${indexed} WHERE ${column} IS NULL` : undefined,
     last: (range) => `${row} WHERE ${column} >= ${start(range)} AND ${below(range)} ORDER BY ${column} DESC LIMIT 1`,
@@ -70,6 +93,13 @@ export function isSearch(connection: Connection, sql: string): boolean {
     Array.from({ length: parameters }, () => null),
   ).rows
   return first?.detail.startsWith('SEARCH') === true
+}
+
+/** The first value behind a range. */
+function limit(range: Range): string {
+  // Blobs are greater than text, text is greater than every number, and '' the least text. Nothing is behind the blobs; none of them is a time.
+  if (range.kind === 'blob' || range.below === undefined) return range.kind === 'number' ? `''` : `x''`
+  return bound(range, '$2')
 }
 
 function start(range: Range): string {

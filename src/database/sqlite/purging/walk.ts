@@ -37,8 +37,8 @@ export interface Walk {
 }
 
 export interface Path {
-  /** At most `size` rows after `from`, all in one range; `undefined`: the path has ended. */
-  read(connection: Connection, from: Position, size: number): Chunk | undefined
+  /** At most `size` rows after `from`, all in one range, none after `until`; `undefined`: the path has ended, or `until` is reached. */
+  read(connection: Connection, from: Position, size: number, until?: Position): Chunk | undefined
   /** How many rows it has, counted up to `most` in each range. */
   atMost(connection: Connection, most: number): number
   /** The last row of one of its ranges; `undefined`: the range is empty, or only a scan would find it. */
@@ -67,9 +67,12 @@ export function walkOf(connection: Connection, layout: Layout, cutoff: EpochMs):
 
 function pathThrough(statements: Statements, ranges: readonly Range[]): Path {
   return {
-    read: (connection, from, size) => {
+    read: (connection, from, size, until) => {
       const range = ranges[from.range]
-      return range === undefined ? undefined : chunkOf(inRange(connection, statements, range, from.row, size), from, size)
+      if (range === undefined || (until !== undefined && isReached(from, until))) return undefined
+      if (until?.row === undefined || until.range > from.range)
+        return chunkOf(inRange(connection, statements, range, from.row, size), from, size)
+      return chunkOf(inRangeUntil(connection, statements, range, from.row, until.row, size), from, size, until)
     },
     atMost: (connection, most) => {
       let rows = 0
@@ -86,16 +89,31 @@ function pathThrough(statements: Statements, ranges: readonly Range[]): Path {
 /** For a table without an index on the time. */
 function pathByNumber(statements: Statements): Path {
   return {
-    read: (connection, from, size) =>
-      from.range > 0 ? undefined : chunkOf(connection.timeRows(statements.walk, [from.row?.[1] ?? -Infinity, size]), from, size),
+    read: (connection, from, size, until) => {
+      if (from.range > 0 || (until !== undefined && isReached(from, until))) return undefined
+      const after = from.row?.[1] ?? -Infinity
+      if (until?.row === undefined) return chunkOf(connection.timeRows(statements.walk, [after, size]), from, size)
+      return chunkOf(connection.timeRows(statements.walkUntil, [after, size, until.row[1]]), from, size, until)
+    },
     atMost: (connection, most) => connection.figure(statements.size, [most]),
     last: () => undefined,
   }
 }
 
-function chunkOf(rows: readonly TimeRow[], from: Position, size: number): Chunk {
+/** `until`: where what was read ends, if it was not to the end of the range. */
+function chunkOf(
+  rows: readonly TimeRow[],
+  from: Position,
+  size: number,
+  until: Position = { range: from.range + 1, row: undefined },
+): Chunk {
   const row = rows.at(-1)
-  return { rows, end: rows.length < size || row === undefined ? { range: from.range + 1, row: undefined } : { range: from.range, row } }
+  return { rows, end: rows.length < size || row === undefined ? until : { range: from.range, row } }
+}
+
+/** As far as it can be told without looking; a chunk without rows ends where it was to end. */
+function isReached(from: Position, until: Position): boolean {
+  return from === until || from.range > until.range || (from.range === until.range && until.row === undefined)
 }
 
 function boundsOf(range: Range): [from: string | number | bigint | null, below: string | number | bigint | null] {
@@ -110,6 +128,30 @@ function inRange(connection: Connection, statements: Statements, range: Range, l
   const rows = connection.timeRows(statements.sameTime(range), [time, last[1], size])
   if (rows.length === size) return rows
   return [...rows, ...connection.timeRows(statements.after(range), [time, below, size - rows.length])]
+}
+
+/** The same up to and including the row `until`, which may have been deleted. */
+function inRangeUntil(
+  connection: Connection,
+  statements: Statements,
+  range: Range,
+  last: TimeRow | undefined,
+  [time, rowid]: TimeRow,
+  size: number,
+): TimeRow[] {
+  const [from, below] = boundsOf(range)
+  const rows: TimeRow[] = []
+  if (last === undefined) rows.push(...connection.timeRows(statements.firstUntil(range), [from, below, size, time]))
+  else {
+    const after = bindable(connection, statements, last)
+    const order = connection.figure(statements.order(range), [after, time])
+    if (order > 0) return []
+    if (order === 0) return connection.timeRows(statements.sameTimeUntil(range), [time, last[1], size, rowid])
+    rows.push(...connection.timeRows(statements.sameTime(range), [after, last[1], size]))
+    if (rows.length < size) rows.push(...connection.timeRows(statements.afterUntil(range), [after, below, size - rows.length, time]))
+  }
+  if (rows.length === size) return rows
+  return [...rows, ...connection.timeRows(statements.sameTimeUntil(range), [time, statements.beforeAll, size - rows.length, rowid])]
 }
 
 /** The driver returns invalid UTF-8 as U+FFFD, which sorts differently: such a text is bound as its original bytes. */
