@@ -11,15 +11,15 @@ import { settle } from './settle.ts'
 import type { Part } from './write/part.ts'
 
 /**
- * Expired rows that are in the archive by the time the loop gets them. Each slice lies within one part, in files that are complete and durable;
- * when it is removed, every row that went must be one of the part's, equal in every byte, or nothing of the batch is kept and the part is
- * written again.
+ * Expired rows that are in the archive before the loop gets them. Each slice lies within one part, whose files are complete and durable.
+ * When a slice is removed, each deleted row must be one of the part's, equal in every byte; otherwise the batch is rolled back and the part
+ * is written again.
  */
 export class Archiving implements Slices {
   readonly #archive: Archive
   readonly #rows: ExportedRows
   #part: Part | undefined
-  /** The next part begins behind it. */
+  /** The slice after which the next part begins. */
   #after: Slice | undefined
 
   constructor(archive: Archive, rows: ExportedRows) {
@@ -36,13 +36,13 @@ export class Archiving implements Slices {
       const spoiled = part.state === 'spoiled'
       const slice = spoiled ? undefined : await this.#rows.next(size, reached, part.until)
       if (slice !== undefined) return new ArchivedSlice(this.#archive, part, slice)
-      // What is left of one that is spoiled is written again.
+      // The rest of a spoiled part is written again, in the next part.
       this.#after = spoiled ? reached : part.until
       this.#close()
     }
   }
 
-  /** What is in the archive then is exactly what was deleted. */
+  /** Settles the archive, so that it holds exactly what was deleted. */
   async finish(): Promise<void> {
     this.#close()
     await this.#archive.dropDraft()
@@ -65,7 +65,7 @@ class ArchivedSlice implements Slice {
   readonly part: Part
   readonly slice: ExportedSlice
   readonly #archive: Archive
-  /** Of the rows that were locked, when it was last tried. */
+  /** How many of its rows were locked at the last attempt. */
   #locked = 0
 
   constructor(archive: Archive, part: Part, slice: ExportedSlice) {
@@ -85,7 +85,7 @@ class ArchivedSlice implements Slice {
   async remove(tx: Transaction): Promise<Tally> {
     const { part } = this
     const { record } = this.#archive
-    // A second try at rows that were locked comes when their part is settled: they wait for the next run.
+    // Locked rows are retried only after their part has been settled, so they wait for the next run.
     if (part.state === 'closed') return { affected: 0, locked: this.#locked }
     const [{ step, removed: text }] = await Promise.all([record.load(tx), this.#mustBeThere()])
     if (step?.files[0]?.manifest !== part.step.files[0]?.manifest) throw this.#spoiled('the pending files are no longer those of this run')
@@ -94,16 +94,16 @@ class ArchivedSlice implements Slice {
     const view = viewOf(digests)
     for (let offset = 0; offset < view.byteLength; offset += DIGEST_BYTES) {
       const number = part.numberOf(view, offset, removed)
-      if (number === undefined) throw this.#spoiled('a row came or changed between being archived and being deleted')
+      if (number === undefined) throw this.#spoiled('a row was added or changed between being archived and being deleted')
       removed[number] = 1
     }
-    if (view.byteLength !== tally.affected * DIGEST_BYTES) throw this.#spoiled('rows were deleted of which the database gave no digest')
+    if (view.byteLength !== tally.affected * DIGEST_BYTES) throw this.#spoiled('the database returned no digest of some deleted rows')
     if (tally.affected > 0) await this.#note(tx, removed)
     this.#locked = tally.locked
     return tally
   }
 
-  /** A volume can go at any time. */
+  /** The volume may disappear at any time. */
   async #mustBeThere(): Promise<void> {
     const { store } = this.#archive
     const [file] = this.part.step.files
@@ -111,7 +111,7 @@ class ArchivedSlice implements Slice {
     throw archiveFailed(`${store.absolute(file.path)} was written, and is gone`)
   }
 
-  /** The last batch of a part makes it a part of the chain, in its own transaction. */
+  /** The last batch of a part adds it to the chain, in its own transaction. */
   async #note(tx: Transaction, removed: Uint8Array): Promise<void> {
     const { record } = this.#archive
     if (removed.includes(0)) await record.noteRemoved(tx, rangesText(removed))
@@ -120,6 +120,6 @@ class ArchivedSlice implements Slice {
 
   #spoiled(why: string): DatabaseError {
     this.part.state = 'spoiled'
-    return new DatabaseError('busy', `${why}; nothing of this batch was deleted, and it is archived and tried again`)
+    return new DatabaseError('busy', `${why}; nothing of this batch was deleted; its rows are archived again and retried`)
   }
 }

@@ -46,7 +46,10 @@ export const TAGS = {
 
 /** Expired rows that can be read as they are stored, and whose deletion returns the digests of what was deleted. */
 export interface ExportedRows extends ExpiredRows {
-  /** No slice goes beyond the end of the slice `until`, even if its rows have been deleted since; `undefined`: that end is reached, or no row is left. */
+  /**
+   * No slice goes beyond the end of the slice `until`, even if its rows have been deleted since; `undefined`: that end is reached, or no row
+   * is left.
+   */
   next(size: number, after: Slice | undefined, until?: Slice): Promise<ExportedSlice | undefined>
   /** Expired rows that are in no slice because their line is too long; `among`: looks only at so many of the earliest expired rows. */
   tooLarge(among?: number): Promise<TooLarge>

@@ -6,18 +6,18 @@ import { auditLogs, intercepted, migrated } from '../runs/support.ts'
 import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { archivedOnce, archivedRows, freshFolder, idsOf, purged, recordOf } from './support.ts'
 
-/** More than the first part holds. */
+/** More rows than the first part holds. */
 const rowsOf = ({ name }: TestEngine): number => (name === 'sqlite' ? 50_200 : 12_700)
 
 interface Watched {
   readonly database: Database
-  /** Batches that met a row which is not of their part. */
+  /** How many batches met a row that is not of their part. */
   strangers: number
-  /** Of each part, in turn, the rows that were met in it. */
+  /** For each part in turn: the rows that were copied, and those that its slices met. */
   readonly parts: (readonly [copied: ReadonlySet<number>, met: Set<number>])[]
 }
 
-/** `act` once, right before the first transaction that deletes, with the rows of the first part. */
+/** Calls `act` once with the rows of the first part, right before the first transaction that deletes. */
 function watched(database: Database, directory: string, act: (ids: readonly number[]) => Promise<unknown>): Watched {
   let acted = false
   const transacting = intercepted(database, async (_, transact) => {
@@ -28,7 +28,7 @@ function watched(database: Database, directory: string, act: (ids: readonly numb
     try {
       return await transact()
     } catch (error) {
-      if (/a row came or changed|no longer those of this run/.test(String(error))) found.strangers += 1
+      if (/a row was added or changed|no longer those of this run/.test(String(error))) found.strangers += 1
       throw error
     }
   })
@@ -65,7 +65,7 @@ function watched(database: Database, directory: string, act: (ids: readonly numb
   return found
 }
 
-/** In each of its parts nothing was met but what is in the archive by then, and these rows. */
+/** The slices of each part met no rows but those that were copied, and these late ones. */
 function endedWithTheirParts({ parts }: Watched, late: ReadonlySet<number>): void {
   assert.ok(parts.length >= 2, `${parts.length} parts`)
   for (const [copied, met] of parts)
@@ -80,7 +80,7 @@ async function deleteRows(outside: TestDatabase, ids: readonly number[]): Promis
 }
 
 for (const engine of ENGINES) {
-  test(`${engine.name}: rows of a part that somebody else deletes, the last one included, do not move its end`, async () => {
+  test(`${engine.name}: if somebody else deletes rows of a part, even its last one, the part still ends at the same position`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -106,7 +106,7 @@ for (const engine of ENGINES) {
     )
   })
 
-  test(`${engine.name}: a part of which somebody else deletes every row is over, and the next one is deleted`, async () => {
+  test(`${engine.name}: if somebody else deletes every row of a part, the run continues with the next part`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -128,7 +128,7 @@ for (const engine of ENGINES) {
     )
   })
 
-  test(`${engine.name}: late rows among those of a part do not move its end`, async () => {
+  test(`${engine.name}: late rows between those of a part do not move its end`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
@@ -151,7 +151,7 @@ for (const engine of ENGINES) {
   })
 
   for (const isPartitioned of engine.name === 'sqlite' ? [false] : [false, true]) {
-    const title = `${engine.name}: a part that ends in the midst of rows with one time${isPartitioned ? ', in several partitions,' : ''} ends there`
+    const title = `${engine.name}: a part that ends among rows with the same time${isPartitioned ? ', in several partitions,' : ''} keeps its end`
     test(title, async () => {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
@@ -180,7 +180,7 @@ for (const engine of ENGINES) {
   }
 }
 
-/** The same rows, in three partitions. */
+/** Moves the rows into three partitions. */
 async function partition(outside: TestDatabase): Promise<void> {
   await outside.sql('ALTER TABLE audit_logs RENAME TO audit_logs_before')
   await outside.sql('CREATE TABLE audit_logs (LIKE audit_logs_before) PARTITION BY HASH (id)')

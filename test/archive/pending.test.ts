@@ -58,7 +58,7 @@ async function cutOff(engine: TestEngine, deleted: 'some' | 'none'): Promise<Cut
 }
 
 /** No row and no file is touched, and both the run and verify name the file. */
-async function stands({ fixture, folder }: CutOff, named: string): Promise<void> {
+async function staysUntouched({ fixture, folder }: CutOff, named: string): Promise<void> {
   const { outside, database } = fixture
   const before = [await idsOf(outside), await contentsOf(folder)]
   const { outcome, error, deleted } = await purged(database, folder.path)
@@ -93,7 +93,7 @@ for (const engine of BOTH_ENGINES) {
     const file = join(crashed.folder.path, path)
     await copyFile(file, `${file}.kept`)
     await writeFile(file, (await forgedRows(file)).bytes)
-    await stands(crashed, path)
+    await staysUntouched(crashed, path)
     await rename(`${file}.kept`, file)
     assert.deepEqual((await verified(crashed.fixture.database, crashed.folder.path)).problems, [])
     await goesOn(crashed)
@@ -105,7 +105,7 @@ for (const engine of BOTH_ENGINES) {
     const kept = await contentsOf(crashed.folder)
     const { lines } = await forgedRows(join(crashed.folder.path, path))
     await plant(crashed.folder.path, path, { lines, like: await manifestAt(crashed.folder.path, manifestOf(path)) })
-    await stands(crashed, manifestOf(path))
+    await staysUntouched(crashed, manifestOf(path))
     for (const [name, bytes] of kept) await writeFile(join(crashed.folder.path, name), Buffer.from(bytes, 'base64'))
     await goesOn(crashed)
   })
@@ -115,7 +115,7 @@ for (const engine of BOTH_ENGINES) {
     const [path = ''] = crashed.paths
     const file = join(crashed.folder.path, path)
     await rename(file, `${file}.kept`)
-    await stands(crashed, path)
+    await staysUntouched(crashed, path)
     await rename(`${file}.kept`, file)
     await goesOn(crashed)
   })
@@ -132,10 +132,10 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual((await verified(crashed.fixture.database, crashed.folder.path)).problems, [])
     const kept = await readFile(waiting)
     await writeFile(waiting, (await forgedRows(waiting)).bytes)
-    await stands(crashed, path)
+    await staysUntouched(crashed, path)
     await writeFile(waiting, kept)
     await writeFile(file, 'another file')
-    await stands(crashed, path)
+    await staysUntouched(crashed, path)
     await rm(file)
     await goesOn(crashed)
   })
@@ -145,7 +145,7 @@ for (const engine of BOTH_ENGINES) {
     const [path = ''] = crashed.paths
     const file = join(crashed.folder.path, path)
     await writeFile(file, (await forgedRows(file)).bytes)
-    await stands(crashed, path)
+    await staysUntouched(crashed, path)
     await rm(file)
     await goesOn(crashed)
   })

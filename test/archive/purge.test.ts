@@ -275,7 +275,7 @@ test('sqlite: if deleting a row changes another, no row is deleted that is not a
   const clock = { ...host, sleep: (ms: number, signal?: AbortSignal) => host.sleep(Math.min(ms, 5), signal) }
   const result = await purged(database, folder.path, {}, { clock })
   assert.equal(result.outcome, 'failed')
-  assert.match(String(result.error), /a row came or changed between being archived and being deleted/)
+  assert.match(String(result.error), /a row was added or changed between being archived and being deleted/)
   const left = new Set(await idsOf(outside))
   for (const row of await archivedRows(folder.path)) assert.equal(left.has(Number(row['id'])) || row['status'] !== 'touched', true)
   await outside.sql('DROP TRIGGER touch')

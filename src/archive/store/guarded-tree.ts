@@ -61,7 +61,7 @@ export class GuardedTree {
       const stats = await handle.stat()
       const named = await this.look(path)
       if (named !== undefined && (named.ino !== stats.ino || named.dev !== stats.dev))
-        throw new Refused(path, 'was exchanged while it was opened')
+        throw new Refused(path, 'was replaced while it was being opened')
       return { handle, bytes: stats.size }
     } catch (error) {
       await handle.close()

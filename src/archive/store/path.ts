@@ -33,7 +33,7 @@ export function pathOf(table: string, day: string, run: number, position: number
 export function parsePath(text: unknown, table: string): ArchivePath | undefined {
   if (typeof text !== 'string') return undefined
   const { table: named, day } = FORM.exec(text)?.groups ?? {}
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it has been looked at
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it matches the form
   return named === table && day !== undefined && isDay(dashed(day)) ? (text as ArchivePath) : undefined
 }
 

@@ -5,16 +5,16 @@ import type { Step } from '../step.ts'
 import type { DayFiles } from './day-files.ts'
 import { Part, Places } from './part.ts'
 
-/** A part is no larger, so that what a crash leaves to be settled stays small. */
+/** No part is larger, so that a crash leaves little to settle. */
 export const MOST_ROWS = 50_000
 const MOST_BYTES = 64 * 2 ** 20
-/** Rows read at a time: as many as make so many bytes, by those before, and no more than so many times as many. */
+/** How many bytes are read at a time. The number of rows follows from the size of the rows before, and grows no faster than READ_GROWTH. */
 const READ_BYTES = 16 * 2 ** 20
 const FIRST_READ_ROWS = 16
 const READ_GROWTH = 8
 const MOST_READ_ROWS = 20_000
 
-/** How many rows are read at a time; what one part has shown serves the next. */
+/** How many rows are read at a time. A part starts with what the part before it has found out. */
 export interface ReadSize {
   rows: number
 }
@@ -31,10 +31,10 @@ export interface DraftOptions {
   readonly stopping: AbortSignal
 }
 
-/** Rows that were copied to files under temporary names. They are of no account until they become the pending part. */
+/** Rows that are copied to files in the spool. They do not count until they become the pending part. */
 export class Draft {
   readonly places = new Places()
-  /** The files' numbers begin behind it. */
+  /** The last file number before its own. */
   readonly position: number
   readonly #files: DayFiles
   readonly #mostRows: number
@@ -58,17 +58,20 @@ export class Draft {
     return this.#rows
   }
 
-  /** Whether more rows may follow; where there are fewer than a part takes, they were the last. */
+  /** Whether more rows may follow. If a draft ends without being full, its rows were the last. */
   get full(): boolean {
     return this.#rows >= this.#mostRows || this.#bytes >= MOST_BYTES
   }
 
-  /** The slice it ends with: the next part begins behind it. */
+  /** The slice that it ends with. The next part begins after it. */
   get last(): Slice | undefined {
     return this.#last
   }
 
-  /** Copies the rows behind `after`, until it is full, none is left, or it is not wanted any more. They are durable then, without their manifests. */
+  /**
+   * Copies the rows after `after`, until the draft is full, no row is left, or it is given up. The rows are durable then, without their
+   * manifests.
+   */
   async copy(rows: ExportedRows, after: Slice | undefined): Promise<void> {
     this.#after = after
     this.#last = after
@@ -90,19 +93,19 @@ export class Draft {
     if (!this.#givenUp && !this.#stopping.aborted) await this.#files.end()
   }
 
-  /** Ends `copy` with the slice that it is at. */
+  /** Makes `copy` end after the current slice. */
   giveUp(): void {
     this.#givenUp = true
   }
 
-  /** Complete and durable when it resolves, as what follows `head` in the chain. */
+  /** When it resolves, everything is complete and durable, as the successor of `head` in the chain. */
   finish(head: Link | null): Promise<{ readonly step: Step; readonly position: number }> {
     return this.#files.finish(head, [])
   }
 
-  /** What it is once it is the step in hand. */
+  /** The part that the draft has become, once `step` is the pending step. */
   part(step: Step): Part {
-    if (this.#last === undefined) throw new TypeError('a part of which no row was copied')
+    if (this.#last === undefined) throw new TypeError('a part without a copied row')
     return new Part({ step, places: this.places, after: this.#after, until: this.#last })
   }
 

@@ -14,12 +14,12 @@ export interface PartOptions {
 /** Rows that were archived and are to be deleted: each is known by its digest. */
 export class Part {
   readonly step: Step
-  /** Behind it the part begins; `undefined`: with the first row that has expired. */
+  /** The slice after which the part begins; `undefined`: it begins with the first expired row. */
   readonly after: Slice | undefined
-  /** With it the part ends, whatever has come or gone before it since. */
+  /** The slice with which the part ends, whatever rows have been added or deleted before that since. */
   readonly until: Slice
   readonly rows: number
-  /** `spoiled`: something in it is not as it was, so that it must be settled and written again. `closed`: no row of it is deleted any more. */
+  /** `spoiled`: something in it has changed, so it must be settled and written again. `closed`: no more rows of it are deleted. */
   state: 'open' | 'spoiled' | 'closed' = 'open'
   readonly #places: Places
 
@@ -32,13 +32,13 @@ export class Part {
     places.number(step.files.map((file) => file.rows))
   }
 
-  /** The number, among all rows of the part, of one with the digest that stands there and that is not in `removed` yet. */
+  /** Finds a row by its digest. Returns its number among all rows of the part, if that is not in `removed` yet. */
   numberOf(digests: DataView, offset: number, removed: Uint8Array): number | undefined {
     return this.#places.find(digests, offset, removed)
   }
 }
 
-/** In which file, and at which line of it, a row was written. */
+/** The file, and the line in it, to which each row was written. */
 export class Places {
   readonly #digests = new Digests()
   #bases: readonly number[] = []
@@ -48,7 +48,7 @@ export class Places {
     for (let index = from; index < to; index += 1) this.#digests.add(view, index * DIGEST_BYTES, file * FILE + line + index - from)
   }
 
-  /** Numbers run through all files, one after the other. */
+  /** Numbers the rows of all files consecutively. */
   number(rows: readonly number[]): void {
     let base = 0
     this.#bases = rows.map((count) => (base += count) - count)

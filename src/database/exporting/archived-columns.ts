@@ -69,7 +69,7 @@ export function mustBeRow<Value>(row: unknown, columns: readonly StoredColumn[])
     const other = Object.keys(row).find((key) => !names.has(key))
     throw notRestored(`a line of the file has a column ${shown(other)}, which its manifest does not name`)
   }
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its keys were looked at, its values are what the caller's parser makes
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its keys were checked; its values are what the caller's parser returns
   return row as Readonly<Record<string, Value>>
 }
 

@@ -44,7 +44,7 @@ const MINUS = 0x2d
 const POINT = 0x2e
 const COLON = 0x3a
 const WORD = 2 ** 32
-/** A number holds 53 bits. */
+/** Integers of 53 bits are exact in a number. */
 const SAFE_HIGH = 2 ** 20
 
 /** timestamp and timestamptz: microseconds since 2000, with both ends of the range for the infinities. */

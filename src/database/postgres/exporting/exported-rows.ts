@@ -16,7 +16,7 @@ export interface ExportOptions extends SliceOptions {
   readonly copy: Copy
 }
 
-/** Of the rows that are too large, so many are told by their names. */
+/** How many of the rows that are too large are named. */
 const MOST_TOLD = 3
 
 /** How the rows of a table are read. */

@@ -4,11 +4,11 @@ import { RowSlice, type SliceOptions } from '../purging/row-slice.ts'
 import { SqliteExpiredRows, type ExpiredOptions } from '../purging/slices.ts'
 import { RowReader } from './stored-rows.ts'
 
-/** Rows whose lengths are looked at before the event loop gets its turn. */
+/** How many rows are checked for their length before other events are handled. */
 const MOST_JUDGED = 1_000
-/** Of the rows that are too large, so many are told by their names. */
+/** How many of the rows that are too large are named. */
 const MOST_TOLD = 3
-/** Rows that are asked for at once; then as many as were read, and a few more. */
+/** How many rows the first query lists; the next ones list as many as were read, and a few more. */
 const FIRST_LISTED = 500
 
 /** Expired rows whose lines are no longer than `longestBytes`. */
@@ -44,7 +44,7 @@ class ExportedRowSlice extends RowSlice implements ExportedSlice {
 
   async read(take: (rows: StoredRows) => Promise<void>): Promise<void> {
     const { session, cutoff } = this.options
-    // Of a list that is too long the rest would be taken apart again with each of its pieces.
+    // If the list were much longer than what is read, its rest would be parsed again with each query.
     let most = FIRST_LISTED
     for (let left = this.options.rowids; left.length > 0;) {
       const some = left.slice(0, most)
@@ -55,14 +55,14 @@ class ExportedRowSlice extends RowSlice implements ExportedSlice {
     }
   }
 
-  /** Under the write lock a row that is read is the row that is deleted. */
+  /** Under the write lock, the row that is read is the row that is deleted. */
   async removeRead(tx: Transaction): Promise<DigestedTally> {
     const { cutoff } = this.options
     const gone: Uint8Array[] = []
     const affected = this.removeEach(tx, (rowids) => {
       const { rowids: expired, digests } = this.#reader.digests(rowids, cutoff)
       const removed = this.removeAll(expired, rowids)
-      // Rows that are there are deleted, all or, where a trigger swallows some, none of the batch.
+      // Either all rows that exist are deleted or, if a trigger swallows some, none of the batch.
       if (removed === expired.length && removed > 0) gone.push(digests.bytes)
       return removed
     })

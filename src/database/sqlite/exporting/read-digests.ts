@@ -78,7 +78,7 @@ export class ReadDigests {
   }
 }
 
-/** A row number that a number does not hold is rare. */
+/** Row numbers that do not fit into a number are rare, and stay bigint. */
 function plain(rowid: number | bigint): number | bigint {
   return typeof rowid === 'bigint' && Number.isSafeInteger(Number(rowid)) ? Number(rowid) : rowid
 }
