@@ -49,8 +49,9 @@ async function mustHoldRows({ store }: Archive, file: RowsFile): Promise<void> {
 }
 
 /**
- * Rejects if there are files with numbers that the database has not reached. They were written for another database, or for this one before
- * it was restored from a backup, or somebody has set the head back. No chain is started or continued beside them.
+ * Rejects if there are files beyond what the database knows: beyond the head or, while a step is pending, beyond the last allocated number.
+ * They were written for another database, or for this one before it was restored from a backup, or somebody has set the head back. No chain
+ * is started or continued beside them.
  */
 async function mustKnow({ store, source }: Archive, { position, head, step }: ArchiveState): Promise<void> {
   // Pending files are newer than the head; `settle` checks them.

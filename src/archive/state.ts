@@ -91,7 +91,7 @@ export class ArchiveRecord {
     }
   }
 
-  /** Records files that are complete in the spool as the pending step. From this commit on, a crash leaves them to be settled. */
+  /** Records complete files as the pending step. From this commit on, a crash leaves them to be settled. */
   async begin(tx: Transaction, step: Step, position: number, removed: string): Promise<void> {
     const text = JSON.stringify(step)
     if (Buffer.byteLength(text) > MOST_STEP_BYTES)

@@ -57,8 +57,8 @@ export interface ExportedRows extends ExpiredRows {
 
 export interface ExportedSlice extends Slice {
   /**
-   * Reads the rows of the slice that are expired by now, as they are stored: a few megabytes at a time, without a lock. Rejects with what
-   * `take` rejects with.
+   * Reads the rows of the slice that still count as expired, as they are stored now: a few megabytes at a time, without a lock. Rejects
+   * with what `take` rejects with.
    */
   read(take: (rows: StoredRows) => Promise<void>): Promise<void>
   /** Like `remove`, and returns the digests of the deleted rows as they were when they were deleted. */
