@@ -1,44 +1,36 @@
 import { DIGEST_BYTES } from '../exporting.ts'
-import { doubled } from './doubled.ts'
+import { LineBuffer } from './line-buffer.ts'
 
 const FIRST_ROOM = 128
 
 /** SHA-256 digests, concatenated. */
 export class DigestList {
-  #bytes = Buffer.allocUnsafeSlow(FIRST_ROOM * DIGEST_BYTES)
-  #count = 0
+  readonly #buffer = new LineBuffer(FIRST_ROOM * DIGEST_BYTES)
 
   get count(): number {
-    return this.#count
+    return this.#buffer.length / DIGEST_BYTES
   }
 
   /** Valid until a digest is added. */
   get bytes(): Buffer {
-    return this.#bytes.subarray(0, this.#count * DIGEST_BYTES)
+    return this.#buffer.bytes.subarray(0, this.#buffer.length)
   }
 
   /** `digest`: one character per byte. */
   add(digest: string): void {
-    // Must come first: it may replace the buffer.
-    const at = this.#next()
-    this.#bytes.write(digest, at, 'latin1')
+    const buffer = this.#buffer
+    buffer.reserve(DIGEST_BYTES)
+    buffer.length += buffer.bytes.write(digest, buffer.length, 'latin1')
   }
 
   /** Adds the digest at `index` of concatenated ones. */
   addFrom(bytes: Buffer, index: number): void {
-    const from = index * DIGEST_BYTES
-    const at = this.#next()
-    bytes.copy(this.#bytes, at, from, from + DIGEST_BYTES)
+    const buffer = this.#buffer
+    buffer.reserve(DIGEST_BYTES)
+    buffer.length += bytes.copy(buffer.bytes, buffer.length, index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES)
   }
 
   clear(): void {
-    this.#count = 0
-  }
-
-  #next(): number {
-    const at = this.#count * DIGEST_BYTES
-    if (at === this.#bytes.length) this.#bytes = doubled(this.#bytes)
-    this.#count += 1
-    return at
+    this.#buffer.length = 0
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { bigInt, oneof, sample } from 'fast-check'
-import { LineBuffer } from '../../../src/database/exporting/row-block.ts'
+import { LineBuffer } from '../../../src/database/exporting/line-buffer.ts'
 import { JsonWriter } from '../../../src/database/postgres/exporting/json-writer.ts'
 import type { Form } from '../../../src/database/postgres/exporting/stored-rows.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'

@@ -1,5 +1,5 @@
 import { DAY } from '../../../time/clock.ts'
-import type { LineBuffer } from '../../exporting/row-block.ts'
+import type { LineBuffer } from '../../exporting/line-buffer.ts'
 
 /** int2, int4 or int8, big-endian. */
 export function integerText(from: Buffer, start: number, end: number): string {

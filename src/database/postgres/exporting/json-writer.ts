@@ -1,6 +1,6 @@
 import { TAGS } from '../../exporting.ts'
 import { MOST_ESCAPED } from '../../exporting/json-text.ts'
-import type { LineBuffer } from '../../exporting/row-block.ts'
+import type { LineBuffer } from '../../exporting/line-buffer.ts'
 import { TimeWriter, writeInteger } from './binary-values.ts'
 import type { Form } from './stored-rows.ts'
 
