@@ -103,23 +103,14 @@ const MOST_CONTEXT_LINES = 20
 
 /** An error of `pg`, stripped of these secrets of the connection, so that it may be passed on. */
 export function driverError(thrown: unknown, secrets: readonly string[]): Error & DriverError {
-  const given: DriverError = thrown instanceof Error ? thrown : { message: String(thrown) }
-  const { code, hint, position, where, errors } = given
-  const error = new Error(foreignText(given.message, secrets))
-  return Object.assign(error, {
-    ...(code === undefined ? {} : { code }),
-    ...(hint === undefined ? {} : { hint: foreignText(hint, secrets) }),
-    ...(position === undefined ? {} : { position }),
-    ...(where === undefined
-      ? {}
-      : {
-          where: where
-            .split('\n')
-            .slice(0, MOST_CONTEXT_LINES)
-            .map((line) => foreignText(line, secrets))
-            .join('\n'),
-        }),
-    ...(errors === undefined ? {} : { errors: errors.map((each) => driverError(each, secrets)) }),
+  const { message, code, hint, position, where, errors } = asDriverError(thrown)
+  const clean = (text: string): string => foreignText(text, secrets)
+  return Object.assign(new Error(clean(message)), {
+    code,
+    position,
+    hint: hint === undefined ? undefined : clean(hint),
+    where: where?.split('\n').slice(0, MOST_CONTEXT_LINES).map(clean).join('\n'),
+    errors: errors?.map((each) => driverError(each, secrets)),
   })
 }
 
