@@ -8,8 +8,9 @@ import { mustBeTrusted } from '../owners.ts'
 import { cutoffText, timeTypeOf } from '../times.ts'
 import { estimate, type Look } from './estimate.ts'
 import { daysSince, keptUntil } from './look-ups.ts'
-import { removeRows, type LockBackoff, type RemovalTable, type Unflushed } from './removal.ts'
+import { removeRows, type LockBackoff, type Unflushed } from './removal.ts'
 import * as sql from './slice-sql.ts'
+import { BEGINNING, nextSlice, type Expired, type Place, type SliceKind, type Walk } from './walk.ts'
 
 export interface SliceOptions {
   readonly query: Query
@@ -20,24 +21,7 @@ export interface SliceOptions {
   readonly unflushed: Unflushed
 }
 
-/** The table, column and cutoff that are walked. */
-export interface Expired extends RemovalTable {
-  readonly query: Query
-  readonly cutoff: string
-  readonly timeZone: string
-}
-
-/** Makes the slices of a walk: those of a plain purge count and delete, those of an export also read. */
-export interface SliceKind<S extends PostgresSlice> {
-  /** An extra condition on a row of the alias `t`, without values; `undefined`: none. */
-  readonly fits: string | undefined
-  slice(expired: Expired, condition: sql.Condition, mostRows: number, end: Place): S
-}
-
-/**
- * Expired rows in order of time, divided by time. Each slice begins where the previous one ended, whether or not its rows were deleted, so dead rows and
- * rows that stay are never visited twice. If more rows than fit into a slice have the same time, they are divided by their place in the heap (ctid).
- */
+/** The rows of one run. What is known of the table is looked up when it is first needed. */
 export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implements ExpiredRows {
   readonly #options: SliceOptions
   readonly #column: TimeColumn
@@ -118,26 +102,6 @@ export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: E
   return new PostgresExpiredRows(options, column, cutoff, async () => PLAIN)
 }
 
-interface Walk<S extends PostgresSlice> {
-  readonly expired: Expired
-  readonly kind: SliceKind<S>
-}
-
-/** Where the next slice begins. */
-export type Place = { readonly kind: 'time'; readonly from: string; readonly inclusive: boolean } | EqualTimes
-
-/** A position among rows of the same time: the ranges of the heap that are left. */
-interface EqualTimes {
-  readonly kind: 'equal-times'
-  readonly time: string
-  readonly ranges: readonly sql.HeapRange[]
-  /** The most rows that a range has. */
-  readonly rangeRows: number
-}
-
-/** -infinity is not a time: such rows are kept, and counted in the census. */
-const BEGINNING: Place = { kind: 'time', from: '-infinity', inclusive: false }
-
 export class PostgresSlice implements Slice {
   readonly end: Place
   protected readonly expired: Expired
@@ -180,111 +144,9 @@ const PLAIN: SliceKind<PostgresSlice> = {
   slice: (...parts) => new PostgresSlice(...parts),
 }
 
-function sliceOf<S extends PostgresSlice>({ expired, kind }: Walk<S>, condition: sql.Condition, mostRows: number, end: Place): S {
-  return kind.slice(expired, sql.narrowed(condition, kind.fits), mostRows, end)
-}
-
 function endOf(slice: Slice): Place {
   if (slice instanceof PostgresSlice) return slice.end
   throw new TypeError('a slice of another engine')
-}
-
-async function nextSlice<S extends PostgresSlice>(walk: Walk<S>, size: number, place: Place, end?: Place): Promise<S | undefined> {
-  const { expired } = walk
-  if (place.kind === 'equal-times')
-    return place.ranges.length === 0 ? nextSlice(walk, size, afterTime(place.time), end) : equalTimesSlice(walk, size, place, end)
-  const until = end === undefined ? undefined : boundOf(end)
-  const { first, bound, last } = await edges(expired, size, place, until)
-  if (first === null) return undefined
-  if (first === bound || last) return nextSlice(walk, size, await equalTimesAt(expired, last && until ? until.time : first, size), end)
-  const to = bound ?? until?.time ?? expired.cutoff
-  return sliceOf(walk, sql.rangeCondition(expired, expired.cutoff, first, to), size, {
-    kind: 'time',
-    from: to,
-    inclusive: true,
-  })
-}
-
-function afterTime(time: string): Place {
-  return { kind: 'time', from: time, inclusive: false }
-}
-
-interface Edges {
-  readonly first: string | null
-  readonly bound: string | null
-  /** Whether `first` is the last time that may be read: some of its rows may lie beyond the end. */
-  readonly last: boolean | null
-}
-
-/** The last time that may be read (`with`), or the first that may not (`before`). */
-interface TimeBound {
-  readonly time: string
-  readonly end: 'before' | 'with'
-}
-
-function boundOf(end: Place): TimeBound {
-  if (end.kind === 'equal-times') return { time: end.time, end: 'with' }
-  return { time: end.from, end: end.inclusive ? 'before' : 'with' }
-}
-
-async function edges(
-  { query, cutoff, ...timed }: Expired,
-  size: number,
-  from: Place & { kind: 'time' },
-  until: TimeBound | undefined,
-): Promise<Edges> {
-  const values = [cutoff, from.from, size, ...(until === undefined ? [] : [until.time])]
-  const { rows } = await query.query<Edges>(sql.edgesSql(timed, from.inclusive, until?.end), values)
-  return rows[0] ?? { first: null, bound: null, last: null }
-}
-
-/** Shorter ranges would make the list of ranges too long. */
-const LEAST_RANGE_ROWS = 500
-const HEAP_START = '(0,0)'
-
-async function equalTimesAt({ query, ...timed }: Expired, time: string, size: number): Promise<EqualTimes> {
-  const rangeRows = Math.max(size, LEAST_RANGE_ROWS)
-  const { rows } = await query.query<{ relation: number; to: string }>(sql.heapRangesSql(timed), [time, rangeRows])
-  const ranges = rows.map(({ relation, to }, index) => {
-    const before = rows[index - 1]
-    return { relation, from: before?.relation === relation ? before.to : HEAP_START, to }
-  })
-  return { kind: 'equal-times', time, ranges, rangeRows }
-}
-
-async function equalTimesSlice<S extends PostgresSlice>(
-  walk: Walk<S>,
-  size: number,
-  at: EqualTimes,
-  end: Place | undefined,
-): Promise<S | undefined> {
-  const { expired } = walk
-  const [range, ...others] = at.ranges
-  if (range === undefined) throw new RangeError('no range of the heap is left')
-  const most = end?.kind === 'equal-times' && end.time === at.time ? upTo(range, end) : range
-  if (most === undefined) return undefined
-  const sliceTo = (to: string, mostRows: number): S =>
-    sliceOf(walk, sql.equalTimesCondition(expired, expired.cutoff, at.time, { ...range, to }), mostRows, {
-      ...at,
-      ranges: to === range.to ? others : [{ ...range, from: to }, ...others],
-    })
-  if (size >= at.rangeRows) return sliceTo(most.to, at.rangeRows)
-  const condition = sql.equalTimesCondition(expired, expired.cutoff, at.time, most)
-  const { rows } = await expired.query.query<{ place: string }>(sql.placeSql(expired, condition), [...condition.values, size - 1])
-  return sliceTo(rows[0]?.place ?? most.to, size)
-}
-
-/** The part of a range that lies before this end; `undefined`: none of it does. */
-function upTo(range: sql.HeapRange, { ranges: [left] }: EqualTimes): sql.HeapRange | undefined {
-  if (left === undefined || left.relation > range.relation) return range
-  if (left.relation < range.relation || !isBefore(range.from, left.from)) return undefined
-  return isBefore(left.from, range.to) ? { ...range, to: left.from } : range
-}
-
-/** Compares two places of one heap, written `(block,line)`. */
-function isBefore(a: string, b: string): boolean {
-  const [[blockA, lineA], [blockB, lineB]] = [a, b].map((place) => place.slice(1, -1).split(',').map(Number)) as [number[], number[]]
-  return blockA === blockB ? lineA! < lineB! : blockA! < blockB!
 }
 
 async function census({ query, ...timed }: Expired): Promise<Census> {
