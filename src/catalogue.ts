@@ -7,10 +7,10 @@ export interface Job {
   /** As on the command line, in the log and in the history. */
   readonly name: string
   readonly table: string
-  /** The column that says when a row's time has come. */
+  /** The column that decides when a row has expired. */
   readonly column: string
   readonly keep: Keep
-  /** Its rows are written to the archive before they go, where archiving is on. */
+  /** Its rows are archived before they are deleted, if the archive is enabled. */
   readonly archived?: true
   /** Its key below `jobs` in the configuration. */
   readonly settings: string
@@ -36,7 +36,7 @@ export function retentionOf({ keep }: Job): Retention | undefined {
   return keep.from === 'written' ? keep : undefined
 }
 
-/** In the order in which a run of all jobs does and reports them. */
+/** In the order in which a run of all jobs runs and reports them. */
 export const JOBS: readonly Job[] = [
   {
     kind: 'purge',

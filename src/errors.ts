@@ -1,6 +1,6 @@
 import { foreignText, onOneLine } from './secrets/foreign-text.ts'
 
-/** What each kind of error makes the process answer with; the numbers are part of the interface. */
+/** The exit code for each kind of error. The numbers are part of the interface. */
 const EXIT_CODES = {
   UNEXPECTED: 1,
   JOB_FAILED: 1,
@@ -25,13 +25,13 @@ export type ErrorCode = keyof typeof EXIT_CODES
 export type ExitCode = 0 | (typeof EXIT_CODES)[ErrorCode]
 
 /**
- * A problem told to a person: the message says what, where, what was not done and what to do, one problem a line.
+ * A problem reported to a person: the message says what, where, what was not done and what to do, one problem per line.
  * It never holds a secret, and is shown without a stack trace.
  */
 export class MaintenanceError extends Error {
   override readonly name: string = 'MaintenanceError'
   readonly code: ErrorCode
-  /** Only what is given as several is several: a name in a problem may hold a line break. */
+  /** One problem each. Line breaks within a problem do not count, since a name in it may contain one. */
   readonly lines: readonly string[]
 
   constructor(code: ErrorCode, problems: string | readonly string[], options?: ErrorOptions) {
@@ -50,7 +50,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   return error instanceof MaintenanceError ? error.exitCode : EXIT_CODES.UNEXPECTED
 }
 
-/** Of several outcomes the gravest is told: 5 before 4 before 3 before 1. */
+/** The most serious of several exit codes: 5 before 4 before 3 before 1. */
 export function gravest(codes: readonly ExitCode[]): ExitCode {
   return codes.reduce((worst, code) => (code > worst ? code : worst), 0)
 }
@@ -60,7 +60,7 @@ export function linesOf(error: unknown): readonly string[] {
   return error instanceof MaintenanceError ? error.lines : [messageOf(error)]
 }
 
-/** What the system, a driver or a library calls an error that it threw: foreign errors are told apart by that, never by their words. */
+/** The code of an error of the system, a driver or a library. Foreign errors are recognised by code, never by their text. */
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

@@ -12,7 +12,7 @@ const CHUNK_BYTES = 2 ** 16
  * read up to a bound. Never waits for a pipe's other end, and opens no device. Throws the system's error, or a sentence.
  */
 export function readGiven(path: string): Buffer {
-  // Looked at before it is opened, since a device may do something then, and after, since it may have been exchanged.
+  // Checked before opening, because opening a device can have effects, and again afterwards, because the file may have been replaced.
   mustBeFile(statSync(path), path)
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
@@ -23,7 +23,7 @@ export function readGiven(path: string): Buffer {
   }
 }
 
-/** What a file says of its size is not asked: that of one in /proc is 0. */
+/** Does not rely on the reported size, which is 0 for a file in /proc. */
 function readBounded(descriptor: number, path: string): Buffer {
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
   const read: Buffer[] = []
@@ -37,8 +37,8 @@ function readBounded(descriptor: number, path: string): Buffer {
 }
 
 /**
- * Opens a file that is ours to write, or was: no link is followed, no pipe waited for and no device opened, so that nothing else is ever read or
- * changed. `undefined`: there is none, and `flags` make none.
+ * Opens a file that this program writes. Follows no link, waits for no pipe and opens no device, so that nothing else is ever read or changed. `undefined`:
+ * it does not exist, and `flags` do not create it.
  */
 export async function openOwn(path: string, flags: number, mode?: number): Promise<FileHandle | undefined> {
   const named = await lstat(path).catch(missing)

@@ -15,7 +15,7 @@ import type { Shutdown } from './shutdown.ts'
 import type { ArchivePlan } from './status/archive-status.ts'
 import { SECOND, type Clock } from './time/clock.ts'
 
-/** What the program takes from the process it runs in; handed in once, by `main.ts`. */
+/** What the program takes from its process; passed in once, by `main.ts`. */
 export interface Host {
   readonly arguments: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
@@ -76,7 +76,7 @@ export interface DatabaseOptions {
   readonly patience: 'worker' | 'run' | 'answer'
 }
 
-/** Where the worker is asked for its health it answers in time, also while it purges. */
+/** Keeps health checks answered in time while the worker purges. */
 const LONGEST_BLOCK_MS = 35
 
 /** How long a command waits for the database at most while somebody waits for its answer. */
@@ -113,7 +113,7 @@ export async function withFoundation(
     const migrationFiles = await readMigrationFiles(host.packageRoot)
     return await work({ host, settings, shutdown, events, migrationFiles, metrics, site })
   } catch (error) {
-    // What breaks while the program is told to stop is part of the ending.
+    // Errors during shutdown are part of stopping.
     if (shutdown.stopping.aborted) return 0
     events.failed(error)
     return exitCodeOf(error)
@@ -127,7 +127,7 @@ export async function connect(
 ): Promise<Database> {
   const { connectTimeoutMs } = settings.database
   let connected: Database | undefined
-  // Between runs nobody else would connect again, and what the page says would be old news until the next.
+  // Between runs nothing else would reconnect, and the page would be out of date until the next run.
   const regain = (): void => void connected?.reconnected(shutdown.stopping).catch(() => undefined)
   const database = await openDatabase({
     ...settings.database,

@@ -1,6 +1,6 @@
 import { SECOND } from './time/clock.ts'
 
-/** Told to every form of the program, from above. */
+/** Passed to every command from above. */
 export interface Shutdown extends Disposable {
   /** A normal ending: looked at between units of work and in every sleep. Its reason is the signal's name. */
   readonly stopping: AbortSignal
@@ -39,19 +39,19 @@ export function listenForSignals(): Shutdown {
       return exitCode
     },
     [Symbol.dispose]() {
-      // The deadline stays: what is done may still be kept from ending by what hangs.
+      // The other deadline stays: the process may still be kept from ending by something that hangs.
       clearTimeout(abandoning)
       for (const signal of Object.keys(SIGNALS)) process.off(signal, hear)
     },
   }
 }
 
-/** What waits in one of Node's own threads, as a read from a file server that is gone. */
+/** Requests that wait in one of Node's threads, such as a read from a file server that no longer answers. */
 const HANGING = /^(?:FSReq|GetAddrInfo|GetNameInfo)/
 
 /**
- * Ends the process at once. `exit` waits for Node's threads, for ever where one of them hangs, so that the signal itself has to end it then. The first process of
- * a container takes no signal from itself: it can only break off.
+ * Ends the process at once. `exit` waits for Node's threads, for ever if one of them hangs; then the signal itself must end the process. The first process
+ * of a container ignores its own signals, so it can only abort.
  */
 function end(signal: NodeJS.Signals, code: number, hear: NodeJS.SignalsListener): void {
   if (process.getActiveResourcesInfo().some((name) => HANGING.test(name))) {

@@ -5,44 +5,47 @@ import { openEvents, type Events } from '../src/observe/events.ts'
 
 /** What a reader is told of an event, and a call that logs it with every field it can have. */
 interface Sample {
-  readonly tells: string
+  readonly meaning: string
   readonly log: (events: Events) => void
 }
 
 const error = new MaintenanceError('JOB_FAILED', 'x')
 
-/** In the order in which a run of the worker tells them. */
+/** In the order in which a run of the worker reports them. */
 const SAMPLES: readonly Sample[] = [
   {
-    tells: 'the settings hold and the database answers; `database` has `engine`, `place`, `name`',
+    meaning: 'the settings hold and the database answers; `database` has `engine`, `place`, `name`',
     log: (events) => events.workerStarted({ version: '', database: { engine: '', place: '', name: '' }, jobs: [], timeZone: '' }),
   },
-  { tells: 'one migration is applied', log: (events) => events.applied({ version: 1, name: '', durationMs: 0 }) },
-  { tells: 'none is pending any more: how many this start applied, and the newest', log: (events) => events.current(0, 0) },
+  { meaning: 'one migration is applied', log: (events) => events.applied({ version: 1, name: '', durationMs: 0 }) },
+  { meaning: 'none is pending any more: how many this start applied, and the newest', log: (events) => events.current(0, 0) },
   {
-    tells:
+    meaning:
       'one for each run; `outcome` is `succeeded` `failed` `skipped` `interrupted` `stopped`, `trigger` is `run-now` `schedule` `catch-up`; kept rows are `undated` ' +
       '(NULL), `unreadable`, `locked`, `tooLarge` (for the archive); `expired` with a dry run; what begins with `archive` where its rows are archived: what the run added, what it removed because its time had come, how long the oldest row ' +
       'has waited that is not in the archive by then, and what `archive verify` last found; `reason` when skipped; `err` when failed or stopped',
     log: runs,
   },
-  { tells: 'HTTP is enabled, and answers there', log: (events) => events.listening('') },
-  { tells: 'it ended in order; `reason` is the signal', log: (events) => events.workerStopped('', 0) },
-  { tells: 'there was no SQLite file; it was made', log: (events) => events.created('') },
+  { meaning: 'HTTP is enabled, and answers there', log: (events) => events.listening('') },
+  { meaning: 'it ended in order; `reason` is the signal', log: (events) => events.workerStopped('', 0) },
+  { meaning: 'there was no SQLite file; it was made', log: (events) => events.created('') },
   {
-    tells: 'it cannot be used yet, at a start or after a loss: it does not answer, or is a standby',
+    meaning: 'it cannot be used yet, at a start or after a loss: it does not answer, or is a standby',
     log: (events) => events.awaiting('', ''),
   },
-  { tells: 'the connection broke; it is tried again for as long as it takes', log: (events) => events.lost(new DatabaseError('lost', '')) },
-  { tells: 'it is back', log: (events) => events.regained(0) },
-  { tells: 'another worker is migrating', log: (events) => events.waiting('', 0) },
-  { tells: 'a table is locked; the file was rolled back and is tried again', log: (events) => events.blocked('', '', 0) },
-  { tells: 'an index that an attempt that died left half built was dropped, to be made again', log: (events) => events.healed('', '') },
-  { tells: 'a large table gets an index: how long writing to it may have to wait', log: (events) => events.slowIndex('', 0, '') },
-  { tells: 'something about one job', log: (events) => events.jobWarning('', '') },
-  { tells: 'something to look at', log: (events) => events.warning('') },
-  { tells: 'something to know', log: (events) => events.note('') },
-  { tells: 'why the program ends, a line for each problem; `err` for an unforeseen one', log: failures },
+  {
+    meaning: 'the connection broke; it is tried again for as long as it takes',
+    log: (events) => events.lost(new DatabaseError('lost', '')),
+  },
+  { meaning: 'it is back', log: (events) => events.regained(0) },
+  { meaning: 'another worker is migrating', log: (events) => events.waiting('', 0) },
+  { meaning: 'a table is locked; the file was rolled back and is tried again', log: (events) => events.blocked('', '', 0) },
+  { meaning: 'an index that an attempt that died left half built was dropped, to be made again', log: (events) => events.healed('', '') },
+  { meaning: 'a large table gets an index: how long writing to it may have to wait', log: (events) => events.slowIndex('', 0, '') },
+  { meaning: 'something about one job', log: (events) => events.jobWarning('', '') },
+  { meaning: 'something to look at', log: (events) => events.warning('') },
+  { meaning: 'something to know', log: (events) => events.note('') },
+  { meaning: 'why the program ends, a line for each problem; `err` for an unforeseen one', log: failures },
 ]
 
 function runs(events: Events): void {
@@ -72,13 +75,13 @@ function failures(events: Events): void {
 
 /** Cells of the table: event, level, fields, meaning. */
 export function eventRows(): readonly (readonly string[])[] {
-  return SAMPLES.map(({ tells, log }) => {
+  return SAMPLES.map(({ meaning, log }) => {
     const lines: Record<string, unknown>[] = []
     const write = (line: string): void => void lines.push(JSON.parse(line) as Record<string, unknown>)
     log(openEvents(pino({ level: 'trace', base: null, timestamp: false, formatters: { level: (level) => ({ level }) } }, { write })))
     const fields = new Set(lines.flatMap((line) => Object.keys(line)))
     for (const common of ['level', 'event', 'msg']) fields.delete(common)
     const levels = new Set(lines.map((line) => String(line['level'])))
-    return [`\`${String(lines[0]?.['event'])}\``, [...levels].join(', '), [...fields].map((field) => `\`${field}\``).join(' '), tells]
+    return [`\`${String(lines[0]?.['event'])}\``, [...levels].join(', '), [...fields].map((field) => `\`${field}\``).join(' '), meaning]
   })
 }

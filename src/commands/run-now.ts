@@ -85,7 +85,7 @@ async function writeTextfileMetrics(program: Program): Promise<void> {
   const [{ latestStatusOf }, { writeTextfile }] = await Promise.all([import('./latest-status.ts'), import('../observe/textfile.ts')])
   try {
     const { status } = await latestStatusOf(program).within({ freshMs: 0, waitMs: LONGEST_LOOK_MS })
-    if (status !== undefined) metrics.know(status)
+    if (status !== undefined) metrics.updateGauges(status)
     await writeTextfile(textfile, await metrics.text(), host.worker)
   } catch (error) {
     events.warning(`the metrics of this run could not be written to ${textfile}: ${messageOf(error)}`)

@@ -25,11 +25,11 @@ function isOfPlatform({ format }: Setting, text: string): boolean {
 function platformNotes(env: Environment): readonly string[] {
   return SETTINGS.filter((setting) => isOfPlatform(setting, env[setting.env] ?? '')).map(
     ({ env: name, key }) =>
-      `${name} is left out: it holds the address of a service, as Kubernetes sets it for one of that name, and no port; set ${key} in a file, or enableServiceLinks: false`,
+      `${name} is ignored: it holds the address that Kubernetes sets for a service of that name, not a port; set ${key} in a file, or set enableServiceLinks: false`,
   )
 }
 
-/** A value written as text, since nothing but text can be written there. */
+/** A value from text: the environment holds nothing else. */
 function givenText({ key, env, format }: Setting, text: string): Given {
   return { key, value: FORMATS[format].fromText?.(text) ?? text, source: env, where: env }
 }
@@ -51,7 +51,7 @@ function refusedFile(why: string): Layer {
   return { ...NOTHING, problems: [`database.url (${DATABASE_URL_FILE}): ${why}`] }
 }
 
-/** Names the configuration file, where the command line does not. */
+/** Names the configuration file, if the command line does not. */
 export const CONFIG_FILE = 'MAINTENANCE_CONFIG'
 
 /** Every variable that is one of ours. */

@@ -6,7 +6,7 @@ import { scheduleProblem } from '../schedule/expression.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
 import { DAY, formatDuration, parseDuration } from '../time/clock.ts'
 
-/** What a setting can hold. convict's own formats coerce in silence, so none of them is used. */
+/** The formats of settings. convict's own formats silently coerce values, so none of them is used. */
 export type FormatName =
   | 'database URL'
   | 'text'
@@ -21,7 +21,7 @@ export type FormatName =
   | 'hosts'
   | 'choice'
 
-/** What a format needs to know of the setting it is asked about. */
+/** What a format needs to know about the setting. */
 export interface Limits {
   readonly choices?: readonly string[]
   readonly leastMs?: number
@@ -30,7 +30,7 @@ export interface Limits {
 interface Format {
   /** What is wrong with a value, as a file holds it, or `undefined`. */
   check(value: unknown, limits: Limits): string | undefined
-  /** The value that an environment variable stands for; what cannot be read stays text, for `check` to refuse. */
+  /** The value of an environment variable's text. Text that cannot be parsed is returned as it is, for `check` to refuse. */
   fromText?(text: string): unknown
 }
 
@@ -76,7 +76,7 @@ function textProblem(value: unknown): string | undefined {
   if (value === '') return 'it is empty'
   // oxlint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f]/.test(value)) return `${shown(value)} holds a control character`
-  // It would be shown wherever the setting is.
+  // It would be shown wherever the setting is shown.
   if (withoutCredentials(value) !== value)
     return `${shown(value)} holds a password, which only database.url may; is it meant for DATABASE_URL?`
   return value === value.trim() ? undefined : `${shown(value)} begins or ends with a space`
@@ -122,7 +122,7 @@ function timeZoneProblem(value: unknown): string | undefined {
 }
 
 function isTimeZone(name: string): boolean {
-  // Asking Intl for the first time takes as long as opening a database.
+  // The first use of Intl takes as long as opening a database.
   if (name.toUpperCase() === 'UTC') return true
   try {
     return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== ''
@@ -159,7 +159,7 @@ const MOST_SHOWN = 60
 function shown(value: unknown): string {
   if (value === null) return 'an empty value'
   if (typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a section'
-  // A value that was meant for another setting, the database URL for example.
+  // The value may have been meant for another setting, such as the database URL.
   const text = JSON.stringify(typeof value === 'string' ? withoutCredentials(value) : value) ?? 'nothing'
   return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text
 }

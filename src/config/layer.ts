@@ -2,9 +2,9 @@
 export interface Given {
   readonly key: string
   readonly value: unknown
-  /** Who gave it, as the `config` command says. */
+  /** Where it comes from, as the `config` command shows it. */
   readonly source: string
-  /** The same to the line, for problems. */
+  /** The same with the line, for problems. */
   readonly where: string
 }
 
@@ -13,9 +13,9 @@ export interface Layer {
   readonly given: readonly Given[]
   /** One line each. */
   readonly problems: readonly string[]
-  /** What is only worth a line in the log. */
+  /** Information for the log. */
   readonly notes: readonly string[]
-  /** What somebody probably did not mean. */
+  /** Probable mistakes. */
   readonly warnings: readonly string[]
 }
 

@@ -18,13 +18,13 @@ export interface Sources {
   /** Relative file names start here. */
   readonly workingDirectory: string
   readonly env: Environment
-  /** Named on the command line; without it `MAINTENANCE_CONFIG` is asked. */
+  /** Named on the command line; if it is not, `MAINTENANCE_CONFIG` counts. */
   readonly configFile: string | undefined
 }
 
 /**
- * Reads all sources, weakest first, and checks every value of each, also of those that a stronger one overrides. Rejects with `CONFIG_INVALID`:
- * every problem, one a line, each with its key and where it came from; never a secret.
+ * Reads all sources, weakest first, and checks every value in each, even those that a stronger source overrides. Rejects with `CONFIG_INVALID` and every
+ * problem, one per line, each with its key and source; never a secret.
  */
 export async function loadSettings({ packageRoot, workingDirectory, env, configFile }: Sources): Promise<Settings> {
   const named = configFile ?? env[CONFIG_FILE] ?? ''
@@ -52,7 +52,7 @@ export async function loadSettings({ packageRoot, workingDirectory, env, configF
   const chosen = new Set([...origins].flatMap(([key, source]) => (source === SHIPPED ? [] : [key])))
   if (problems.length === 0) {
     const url = parseDatabaseUrl(config.getProperties().database.url)
-    // Prisma's word for it: as good as the setting, where that is not set.
+    // Prisma's parameter counts as the setting, if that is not set.
     if (url.engine === 'postgres' && url.namedSchema !== undefined && !chosen.has(SCHEMA_KEY)) {
       take({ key: SCHEMA_KEY, value: url.namedSchema, source: IN_URL, where: IN_URL })
       chosen.add(SCHEMA_KEY)
@@ -75,7 +75,7 @@ const SHIPPED = 'config/default.yaml'
 const SCHEMA_KEY = 'database.schema'
 const IN_URL = 'schema in the database URL'
 
-/** Values that are well by themselves and not together. */
+/** Values that are valid by themselves but not together. */
 function contradictions(values: Values): readonly string[] {
   const { textfile } = values.metrics
   return [
@@ -85,9 +85,9 @@ function contradictions(values: Values): readonly string[] {
   ]
 }
 
-const NOT_COLLECTED = 'metrics.textfile: the name does not end in .prom, and node_exporter passes over any other'
+const NOT_COLLECTED = 'metrics.textfile: the name does not end in .prom, and node_exporter ignores any other'
 
-/** Counted from the same moment: what is archived would be removed at once. */
+/** Both count from the time of the row, so rows would be removed from the archive as soon as they are archived. */
 function archiveContradictions({ archive, jobs }: Values): readonly string[] {
   const keptMs = parseDuration(archive.retention)
   if (!archive.enabled || keptMs === undefined) return []
@@ -95,7 +95,7 @@ function archiveContradictions({ archive, jobs }: Values): readonly string[] {
     const retention = jobs[job.settings]?.retention
     if (job.archived !== true || retention === undefined || keptMs > parseDuration(retention)!) return []
     return [
-      `archive.retention: it is ${archive.retention}, and rows are archived when they are ${retention} old (jobs.${job.settings}.retention): it has to be longer`,
+      `archive.retention: it is ${archive.retention}, but rows are archived when they are ${retention} old (jobs.${job.settings}.retention); it has to be longer`,
     ]
   })
 }

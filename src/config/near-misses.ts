@@ -3,25 +3,25 @@ import type { Environment } from './layer.ts'
 import { nearest } from './nearest.ts'
 import { SETTINGS } from './schema.ts'
 
-/** What container platforms put into every environment for a service or a linked container; it says nothing about anybody's wishes. */
+/** Variables that container platforms set for every service or linked container. Nobody means them as settings. */
 export function isPlatformAddress(text: string): boolean {
   return /^(?:tcp|udp|sctp):\/\//.test(text)
 }
 
-/** Variables that look like settings and are none, a line each; never their values. */
+/** Variables that look like settings but are not, one line each; never their values. */
 export function nearMisses(env: Environment, names: readonly string[]): readonly string[] {
   const lines = Object.entries(env).flatMap(([name, text = '']) => {
     if (text === '' || names.includes(name) || isForeign(name) || isPlatformAddress(text)) return []
     const advice = adviceFor(name, names)
-    return advice === undefined ? [] : [`the environment variable ${name} is not a setting, and nothing was made of it; ${advice}`]
+    return advice === undefined ? [] : [`the environment variable ${name} is not a setting and is ignored; ${advice}`]
   })
   const rest = lines.length - MOST_LINES
-  return rest > 0 ? [...lines.slice(0, MOST_LINES), `${rest} more environment variables look like settings and are none`] : lines
+  return rest > 0 ? [...lines.slice(0, MOST_LINES), `${rest} more environment variables look like settings but are not`] : lines
 }
 
 const MOST_LINES = 10
 
-/** Names that others give by rules of their own: of services and links, of proxies, of TLS beside HTTP; and what is no name that a person would type. */
+/** Names that follow the conventions of other programs: services and links, proxies, TLS, npm. */
 const FOREIGN = /_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT_\d+_(?:TCP|UDP|SCTP)(?:_|$)|_ENV_|^HTTPS_|^npm_/
 
 function isForeign(name: string): boolean {
@@ -38,7 +38,7 @@ function adviceFor(name: string, names: readonly string[]): string | undefined {
   const meant = nearestOf(bare, names)
   if (unit !== undefined)
     return meant !== undefined && IN_TIME.has(meant) ? `${meant} takes a number with its unit, such as 90d or 30s` : undefined
-  // A second database of somebody has a number.
+  // A numbered variable is probably meant for a second database.
   if (meant !== undefined) return withoutDigits(spelt) === withoutDigits(meant) ? undefined : `did you mean ${meant}?`
   const job = JOBS.find(({ environment }) => spelt.startsWith(`${environment}_`))
   if (job === undefined) return undefined

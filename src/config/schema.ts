@@ -9,7 +9,7 @@ interface Leaf extends Limits {
   readonly format: FormatName
   readonly default: string | number | boolean | null
   readonly env: string
-  /** Shown without its secrets only; today that is the database URL alone. */
+  /** Only shown without its secrets. Today that is the database URL. */
   readonly sensitive?: boolean
   /** May be null in a file: not set. */
   readonly nullable?: boolean
@@ -206,9 +206,9 @@ export function settingProblem(setting: Leaf, value: unknown): string | undefine
   return setting.nullable === true && value === null ? undefined : FORMATS[setting.format].check(value, setting)
 }
 
-/** A configuration that holds the defaults and reads neither the environment nor the arguments of the process. */
+/** A configuration with the defaults, which reads neither the environment nor the arguments of the process. */
 export function createConfig(): convict.Config<Values> {
-  // Named, not functions, and not by the names that convict coerces itself (such as 'boolean'): what is set stays as it is.
+  // Formats are registered under names, and not names that convict coerces itself (such as 'boolean'), so that values stay unchanged.
   for (const [name, format] of Object.entries(FORMATS))
     convict.addFormat({
       name,

@@ -17,7 +17,7 @@ export async function readFile(path: string, label: string): Promise<Layer> {
   return (await import('./settings-yaml.ts')).readSettings(text, label)
 }
 
-/** Whether a file gives every setting its default, in the order and the spelling of the shipped one; comments count for nothing. */
+/** Whether a file gives every setting its default, in the order and spelling of the shipped file. Comments are ignored. */
 export function holdsDefaults(text: string): boolean {
   const lines = text.split('\n').filter((line) => !/^ *(?:#[^\r]*)?$/.test(line))
   return lines.join('\n') === DEFAULTS

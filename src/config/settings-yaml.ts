@@ -36,9 +36,9 @@ function readNode(reading: Reading, key: string, node: unknown, offset = 0): voi
   if (names.length === 0) return void problems.push(`${key} (${where}): there is no such setting${suggestion(key)}`)
   // A section whose lines are all commented out.
   if (value === null || (isScalar(value) && value.value === null)) return
-  if (!isMap(value)) return void problems.push(`${key === '' ? 'the file' : key} (${where}): a section is expected, of ${names.join(', ')}`)
+  if (!isMap(value)) return void problems.push(`${key === '' ? 'the file' : key} (${where}): expected a section with ${names.join(', ')}`)
   for (const { key: name, value: inner } of value.items) {
-    // Anything may stand here by mistake, a password too.
+    // The key may be anything by mistake, even a password.
     const word = isScalar(name) && /^[\w.-]{1,60}$/.test(String(name.value)) ? String(name.value) : '(a key that is not a name)'
     const at = isScalar(name) ? name.range?.[0] : undefined
     const path = key === '' ? word : `${key}.${word}`
@@ -48,7 +48,7 @@ function readNode(reading: Reading, key: string, node: unknown, offset = 0): voi
   }
 }
 
-/** Sections stay what they are: no setting takes one. */
+/** A section becomes an empty object, which every format refuses. */
 function plain(node: unknown): unknown {
   if (isScalar(node)) return node.value
   if (isSeq(node)) return node.items.map(plain)
@@ -71,7 +71,7 @@ function suggestion(key: string): string {
 
 function brokenProblem(error: YAMLError, lines: LineCounter, text: string, label: string): string {
   const { line, col } = lines.linePos(error.pos[0])
-  // What follows a colon or a backslash in the parser's message is the source's own text.
+  // After a colon or a backslash, the parser's message quotes the source.
   const what = error.message.split(/: |\\/)[0]!
   const star = /:\s+\*/.test(text.split('\n')[line - 1] ?? '') ? '; a value that begins with * needs quotation marks' : ''
   return `${label}:${line}:${col}: the file is not valid YAML: ${what}${star}`

@@ -31,15 +31,15 @@ export interface Settings {
   readonly metrics: { readonly textfile: string | undefined }
   /** For the `config` command, in the order of the documents. */
   readonly entries: readonly SettingEntry[]
-  /** What was ignored, for the log at start. */
+  /** Ignored input, for the log at start. */
   readonly notes: readonly string[]
-  /** What somebody probably did not mean, for the log at start. */
+  /** Probable mistakes, for the log at start. */
   readonly warnings: readonly string[]
 }
 
 export interface ArchiveSettings {
   readonly enabled: boolean
-  /** As it is given: relative to the working directory. */
+  /** As configured: relative to the working directory. */
   readonly directory: string
   /** `undefined`: for ever. */
   readonly retentionMs: number | undefined

@@ -55,7 +55,7 @@ export function openSite({ metrics, clock, without }: SiteOptions): Site {
     }),
     '/metrics': collected(async () => {
       const known = await latest?.within(SCRAPE)
-      if (known?.current === true && known.status !== undefined) metrics.know(known.status)
+      if (known?.current === true && known.status !== undefined) metrics.updateGauges(known.status)
       return { status: 200, type: metrics.contentType, body: await metrics.text() }
     }),
     // That it is answered says that the process is there and its event loop turns.

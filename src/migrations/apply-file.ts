@@ -14,17 +14,17 @@ import type { MigrationFile } from './migration-files.ts'
 export interface LockedRun extends MigrateOptions {
   readonly apply: ApplyTransaction
   readonly outside: ApplyOutside
-  /** Then the first file makes it. */
+  /** If true, the first file creates it. */
   readonly ledgerMissing: boolean
 }
 
-/** `recorded`: another worker has applied it. `stopped`: the program is to end, and the file is as pending as it was. */
+/** `recorded`: another worker has applied it. `stopped`: the program was asked to stop, and the file is still pending. */
 export type Application = AppliedMigration | 'recorded' | 'stopped'
 
 const FIRST_PAUSE_MS = SECOND / 2
 const LONGEST_PAUSE_MS = 15 * SECOND
 
-/** One file, with its row in the ledger. Where it meets a lock it is tried again. */
+/** Applies one file and inserts its row in the ledger. Retries if a lock is in the way. */
 export async function applyFile(run: LockedRun, file: MigrationFile): Promise<Application> {
   const { clock, signal, lockTimeoutMs, listener } = run
   const { outside } = file.script
@@ -44,7 +44,7 @@ export async function applyFile(run: LockedRun, file: MigrationFile): Promise<Ap
   }
 }
 
-/** All of the file and its row, or nothing. */
+/** Applies all of the file with its row, or nothing. */
 function applyInTransaction(run: LockedRun, file: MigrationFile): Promise<Application> {
   const began = run.clock.monotonicMs()
   return run.apply(async (tx) => {
@@ -54,7 +54,7 @@ function applyInTransaction(run: LockedRun, file: MigrationFile): Promise<Applic
   })
 }
 
-/** Each statement for itself; what is in the ledger is there and whole. Without its row the file runs again, from its beginning. */
+/** Runs each statement outside a transaction. The row is inserted last, so a file in the ledger is complete; without its row it runs again from its beginning. */
 async function applyOutside(run: LockedRun, file: MigrationFile, steps: readonly IndexStep[]): Promise<Application> {
   const began = run.clock.monotonicMs()
   if (await run.apply((tx) => isDone(run, tx, file))) return 'recorded'
@@ -62,7 +62,7 @@ async function applyOutside(run: LockedRun, file: MigrationFile, steps: readonly
   return await run.apply((tx) => recorded(run, tx, file, began))
 }
 
-/** Only here, with the lock held inside the transaction, is it certain that nobody else has done it. */
+/** Called inside a transaction that holds the lock: only there is it certain that no other worker has applied the file. */
 async function isDone({ database, ledgerMissing }: LockedRun, tx: Transaction, file: MigrationFile): Promise<boolean> {
   const table = database.named(LEDGER)
   if (ledgerMissing) await makeLedger(tx, table)

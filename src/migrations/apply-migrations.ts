@@ -13,9 +13,9 @@ import { refuseOtherShapes } from './shapes/shapes.ts'
 type Applied = (migration: AppliedMigration) => void
 
 /**
- * Applies what is pending, each file once however many workers start together, and returns what this one applied. An up-to-date database
- * is one look for the ledger and one SELECT. Rejects with `MIGRATION_REFUSED` or `MIGRATION_FAILED`, or with the `DatabaseError` of what stood in the
- * way; the database is then where the last good file left it.
+ * Applies pending migrations, each file once however many workers start together, and returns those that this worker applied. An up-to-date database costs
+ * one query of the catalogue and one SELECT. Rejects with `MIGRATION_REFUSED`, `MIGRATION_FAILED` or a `DatabaseError`; the database is then at the last
+ * migration that succeeded.
  */
 export async function migrate(options: MigrateOptions): Promise<readonly AppliedMigration[]> {
   const { signal, listener } = options
@@ -40,25 +40,25 @@ export async function migrate(options: MigrateOptions): Promise<readonly Applied
   return applied
 }
 
-/** What `migrate` would apply, in order. Reads only; rejects as `migrate` would before its first statement. */
+/** What `migrate` would apply, in order. Only reads. Rejects where `migrate` would reject before its first statement. */
 export async function pendingMigrations(options: Pick<MigrateOptions, 'database' | 'files'>): Promise<readonly MigrationFile[]> {
   return (await prospect(options)).pending
 }
 
-/** What is there, and what is to come. */
+/** The current state, and what is pending. */
 interface Prospect {
   readonly ledger: Ledger
   readonly pending: readonly MigrationFile[]
-  /** Not looked at where nothing is pending. */
+  /** Empty if nothing is pending. */
   readonly existing: ReadonlyMap<string, Relation>
 }
 
-/** Rejects where not everything that is pending can be applied. */
+/** Rejects unless everything that is pending can be applied. */
 async function prospect(options: Pick<MigrateOptions, 'database' | 'files'>): Promise<Prospect> {
   const { database } = options
   const ledger = await readLedger(database)
   const plan = planMigrations(filesFor(options), ledger ?? [])
-  if (plan.kind === 'refused') throw new MaintenanceError('MIGRATION_REFUSED', [...plan.problems, 'nothing was changed'])
+  if (plan.kind === 'refused') throw new MaintenanceError('MIGRATION_REFUSED', [...plan.problems, 'Nothing was changed.'])
   const { pending } = plan
   if (pending.length === 0) return { ledger, pending, existing: new Map() }
   refuseBadFiles(pending)
@@ -68,14 +68,14 @@ async function prospect(options: Pick<MigrateOptions, 'database' | 'files'>): Pr
   const outside = pending.filter(({ script }) => script.outside !== undefined)
   if (outside.length > 0 && (await database.pooled())) {
     throw new MaintenanceError('MIGRATION_REFUSED', [
-      `${outside.map(({ path }) => path).join(', ')} runs outside a transaction and DATABASE_URL goes through a pooler, which may give each statement another session`,
-      'nothing was changed; run `mcp-gateway-maintenance migrate` once with a DATABASE_URL that leads directly to the server',
+      `${outside.map(({ path }) => path).join(', ')} runs outside a transaction, but DATABASE_URL goes through a pooler, which may give each statement a different session.`,
+      'Nothing was changed. Run `mcp-gateway-maintenance migrate` once with a DATABASE_URL that leads directly to the server.',
     ])
   }
   return { ledger, pending, existing }
 }
 
-/** `false`: the program is to stop, and something is still pending. */
+/** Returns false if the program was asked to stop while something is still pending. */
 async function applyPending(options: MigrateOptions, note: Applied): Promise<boolean> {
   const { database, signal, listener, lockTimeoutMs } = options
   const lock = { timeoutMs: lockTimeoutMs, signal, waiting: (holder: string, waitedMs: number) => listener.waiting(holder, waitedMs) }
@@ -94,15 +94,15 @@ async function applyPending(options: MigrateOptions, note: Applied): Promise<boo
       return true
     })
   } catch (error) {
-    // A lock on a table has been made a failure of its file by now: this is the migration lock, and nothing has begun.
+    // A lock on a table is reported as a failure of its file, so this is the migration lock, and nothing has begun.
     if (!(error instanceof DatabaseError) || error.kind !== 'busy') throw error
     if (signal.aborted) return false
-    const problems = [...error.lines, 'no migration was begun here; start again when the other worker has finished']
+    const problems = [...error.lines, 'This worker began no migration. Start again when the other worker has finished.']
     throw new MaintenanceError('MIGRATION_FAILED', problems, { cause: error })
   }
 }
 
-/** The answer to COMMIT may be what was lost: only the ledger knows whether the file that was being applied is. */
+/** The answer to COMMIT may have been lost, so only the ledger shows whether the current file was applied. */
 async function noteWhatSurvived(
   { database, signal }: MigrateOptions,
   pending: readonly MigrationFile[],
@@ -115,14 +115,14 @@ async function noteWhatSurvived(
     await database.reconnected(signal)
   } catch (error) {
     if (!(error instanceof DatabaseError) || current === undefined) throw error
-    const unknown = `whether ${current.path} was applied is not known: the next start looks it up`
+    const unknown = `It is not known whether ${current.path} was applied. The next start finds out.`
     throw new DatabaseError(error.kind, [...loss.lines, ...error.lines, unknown], { cause: error })
   }
   const known = new Set(applied.map(({ version }) => version))
   const recorded = new Map((await readLedger(database))?.map((row) => [row.version, row]))
   const survived = pending.filter(({ version }) => recorded.has(version) && !known.has(version))
   if (survived.length === 0) {
-    const problems = [...loss.lines, ...(current === undefined ? [] : [`connected again: ${stateAfter(current)}`])]
+    const problems = [...loss.lines, ...(current === undefined ? [] : [`Connected again. ${stateAfter(current)}`])]
     throw new DatabaseError('lost', problems, { cause: loss })
   }
   for (const { version, name } of survived) note({ version, name, durationMs: recorded.get(version)?.durationMs ?? 0 })

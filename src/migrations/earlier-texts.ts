@@ -1,9 +1,9 @@
 /**
- * Checksums of the texts that these files had before the first release: they were mended in place, and a database that has the earlier ones in its
- * history goes on, with nothing applied again. What the mended texts make otherwise such a database does not need: its views and its function were made
- * from names that meant the server's own, unless somebody had planted others before. Who wants to be sure runs 001, 002 and 005 by hand, which makes
- * the views anew. A released file never changes, so nothing is added here after that.
- * By number, of both engines.
+ * Checksums of earlier texts of these files, which were corrected in place before the first release. A database with an earlier text in its history is
+ * accepted, and nothing is applied again. It does not need the corrections: they only matter if someone had planted objects that shadow the server's own
+ * when its views and its function were created. To be sure, run 001, 002 and 005 by hand, which recreates the views. A released file never changes, so
+ * nothing is added here after the release.
+ * Keyed by number, for both engines.
  */
 export const EARLIER_TEXTS: Readonly<Record<number, readonly string[] | undefined>> = {
   1: [

@@ -1,10 +1,10 @@
-/** What the name of a migration file says. */
+/** The parts of a migration file's name. */
 export interface FileName {
   readonly fileName: string
   readonly version: number
   /** `initial_schema` of `001_initial_schema_sqlite.sql`. */
   readonly name: string
-  /** `001_initial_schema`: what both files of a migration begin with. */
+  /** `001_initial_schema`: the beginning of the names of both files of a migration. */
   readonly stem: string
   /** `_sqlite`: the suffix of the files for SQLite; those for PostgreSQL have none. */
   readonly suffix: string
@@ -19,7 +19,7 @@ export function parseFileName(fileName: string): FileName | undefined {
   return { fileName, version: Number(number), name, stem, suffix }
 }
 
-/** Numbers run from 1 without gap or double, and each has its two files. One line a problem. */
+/** Checks that numbers run from 1 without gaps or duplicates and that each has its two files. One line per problem. */
 export function seriesProblems(files: readonly FileName[], folder: string): readonly string[] {
   if (files.length === 0) return [`${folder} holds no migration`]
   const versions = Map.groupBy(files, ({ version }) => version)
@@ -45,12 +45,12 @@ function twinProblems(files: readonly FileName[], folder: string): string[] {
   return [`${folder}/${only.fileName} has no twin for the other engine: ${missing} is missing`]
 }
 
-/** What both files of a migration begin with: `001_initial_schema`. */
+/** The beginning of the names of both files of a migration: `001_initial_schema`. */
 export function stemOf({ version, name }: Pick<FileName, 'version' | 'name'>): string {
   return `${padded(version)}_${name}`
 }
 
-/** As numbers stand in file names: `001`. */
+/** The form of numbers in file names: `001`. */
 export function padded(version: number): string {
   return String(version).padStart(3, '0')
 }

@@ -24,7 +24,7 @@ export interface LedgerRow {
 /** `undefined`: there is no ledger yet. */
 export type Ledger = readonly LedgerRow[] | undefined
 
-/** Needs no right but to read it. The catalogue says first whether the table is ours, before anything is read from it. */
+/** Only needs the right to read the table. Before that, the catalogue is checked to see whether the table is ours. */
 export async function readLedger(database: Database): Promise<Ledger> {
   if (!(await database.tablesAmong([LEDGER])).has(LEDGER)) return undefined
   try {
@@ -38,18 +38,18 @@ export async function readLedger(database: Database): Promise<Ledger> {
   }
 }
 
-/** What has the ledger's name may be somebody else's. */
+/** Refuses a table that has the ledger's name but belongs to something else. */
 export function refuseForeignLedger(existing: ReadonlyMap<string, Relation>): void {
   const there = existing.get(LEDGER)
   if (there === undefined || (there.kind === 'table' && COLUMNS.every((column) => there.columns.has(column)))) return
   const columns = [...there.columns.keys()].join(', ')
   throw new MaintenanceError('MIGRATION_REFUSED', [
-    `the ${there.kind} ${LEDGER} is not the worker's record of its migrations: it has the columns ${columns}`,
-    'nothing was changed; rename it, or set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are',
+    `The ${there.kind} ${LEDGER} is not the worker's record of migrations: its columns are ${columns}.`,
+    'Nothing was changed. Rename it, or set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are.',
   ])
 }
 
-/** Inside a transaction that holds the migration lock. */
+/** Call inside a transaction that holds the migration lock. */
 export async function makeLedger(tx: Query, table: string): Promise<void> {
   await tx.query(`CREATE TABLE IF NOT EXISTS ${table} (
     version INTEGER PRIMARY KEY,
@@ -83,10 +83,10 @@ export async function record(
   await readBack(tx, table, { version: file.version }, { name: file.name, checksum: file.checksum })
 }
 
-const GRANT = `the worker reads ${LEDGER} when it starts: grant its role SELECT on it, and USAGE on its schema`
+const GRANT = `The worker reads ${LEDGER} when it starts. Grant its role SELECT on that table and USAGE on its schema.`
 
 const NUMBERS = ['version', 'applied_at', 'duration_ms']
-/** A checksum or a name that is too long is none of a file's. */
+/** Limited in length: a longer checksum or name cannot be that of a file. */
 const TEXTS = ['name', 'checksum', 'app_version']
 const COLUMNS = [...NUMBERS, ...TEXTS]
 const SELECTED = [...NUMBERS, ...TEXTS.map((name) => `${boundedText(name)} AS ${name}`)].join(', ')

@@ -4,12 +4,12 @@ import type { MigrationFile } from './migration-files.ts'
 
 export interface MigrateOptions {
   readonly database: Database
-  /** Of both engines, as `readMigrationFiles` gives them. */
+  /** The files of both engines, as returned by `readMigrationFiles`. */
   readonly files: readonly MigrationFile[]
   readonly appVersion: string
   /** How long to wait for another worker that is migrating, and then for the locks on tables. */
   readonly lockTimeoutMs: number
-  /** Looked at between files: the one that is being applied is finished. */
+  /** Checked between files; the current file is finished. */
   readonly signal: AbortSignal
   readonly clock: Clock
   readonly listener: MigrationListener
@@ -17,13 +17,13 @@ export interface MigrateOptions {
 
 export interface MigrationListener {
   applied(migration: AppliedMigration): void
-  /** Nothing is pending any more: how many this run applied, and the number of the newest. */
+  /** Nothing is pending any more. `applied`: how many files this run applied; `latest`: the number of the newest. */
   current(applied: number, latest: number): void
   /** Another worker is migrating. */
   waiting(holder: string, waitedMs: number): void
-  /** Somebody else holds a lock that the file needs; who, where that can be seen. */
+  /** Another session holds a lock that the file needs. `reason` names it if it is visible. */
   blocked(path: string, reason: string, waitedMs: number): void
-  /** An index that an attempt that died has left half built was taken away; it is built again. */
+  /** An invalid index left by an interrupted build was dropped; it is built again. */
   healed(path: string, index: string): void
   slowIndex(table: string, rows: number, message: string): void
 }

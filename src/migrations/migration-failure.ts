@@ -15,8 +15,8 @@ export async function atStatement(statement: Statement, run: () => Promise<unkno
 }
 
 /**
- * The message when a file failed: where, with the line and a caret, and what state the database is in. What a person has to put right outside the
- * migrations (a privilege, the connection, a read-only database) keeps its kind and exit code.
+ * The error for a file that failed: where, with the line and a caret, and the state of the database. Problems that must be solved outside the migrations
+ * (a privilege, the connection, a read-only database) keep their kind and exit code.
  */
 export function migrationFailure(file: MigrationFile, error: unknown): unknown {
   if (error instanceof MaintenanceError && !(error instanceof DatabaseError)) {
@@ -25,7 +25,7 @@ export function migrationFailure(file: MigrationFile, error: unknown): unknown {
   if (!(error instanceof DatabaseError)) return error
   const statement = statementOf(error)
   const lines = [...after(where(file, statement, error), error), ...excerpt(file, statement, error)]
-  // Whether a lost COMMIT took effect is not known yet.
+  // If the connection was lost during COMMIT, it is not known yet whether that took effect.
   if (error.kind !== 'lost') lines.push(stateAfter(file, statement))
   const problems = [...lines, ...advice(error)]
   return FIXED_OUTSIDE.has(error.kind)
@@ -42,7 +42,7 @@ class StatementError extends DatabaseError {
   }
 }
 
-/** In the causes too: an error that names who held a lock was made later. */
+/** Searches the causes too: an error that names the holder of a lock wraps the original one. */
 function statementOf(error: unknown): Statement | undefined {
   if (error instanceof StatementError) return error.statement
   return error instanceof Error ? statementOf(error.cause) : undefined
@@ -52,13 +52,13 @@ function after(place: string, { lines: [first = '', ...more] }: MaintenanceError
   return [`${place} ${first}`, ...more]
 }
 
-/** The state after a failure, for the person who has to decide what to do. */
+/** The state of the database after a failure, for the person who must decide what to do. */
 export function stateAfter(file: MigrationFile, statement?: Statement): string {
   const at = file.version === 1 ? 'without any migration' : `at ${padded(file.version - 1)}`
   const { outside, statements } = file.script
-  if (outside === undefined) return `rolled back; the database is still ${at}`
-  const done = statement === undefined ? '' : `${statement.number - 1} of its ${statements.length} statements have run; `
-  return `${done}the database still counts as ${at}: the next start runs this file again, which is safe`
+  if (outside === undefined) return `Rolled back. The database is still ${at}.`
+  const done = statement === undefined ? '' : `${statement.number - 1} of its ${statements.length} statements have run. `
+  return `${done}The database still counts as ${at}. The next start runs this file again, which is safe.`
 }
 
 const FIXED_OUTSIDE: ReadonlySet<ErrorKind> = new Set<ErrorKind>(['forbidden', 'read-only', 'lost', 'unreachable', 'invalid', 'refused'])
@@ -83,7 +83,7 @@ function excerpt(file: MigrationFile, statement: Statement | undefined, error: D
   const { line, column } = placeOf(file.text, offsetOf(statement, error))
   const source = file.text.split('\n')[line - 1] ?? ''
   const gutter = `${line} | `
-  // A tab stays a tab, so that the caret stands below its character on any screen.
+  // Tabs are kept, so that the caret is below its character at any tab width.
   const indent = Array.from(source)
     .slice(0, column - 1)
     .map((character) => (character === '\t' ? '\t' : ' '))
@@ -94,9 +94,9 @@ function excerpt(file: MigrationFile, statement: Statement | undefined, error: D
 function advice({ kind }: DatabaseError): string[] {
   if (kind === 'forbidden') {
     return [
-      'connect as the role that owns the tables, or as a member of it, with CREATE on their schema; ' +
-        'or run `mcp-gateway-maintenance migrate` once as that role, and grant the worker SELECT on the history and SELECT, DELETE on the tables it purges',
+      'Connect as the role that owns the tables, or as a member of it, with CREATE on their schema. ' +
+        'Or run `mcp-gateway-maintenance migrate` once as that role, and grant the worker SELECT on the history and SELECT, DELETE on the tables that it purges.',
     ]
   }
-  return kind === 'busy' ? ['start the worker again when whoever holds the lock has finished'] : []
+  return kind === 'busy' ? ['Start the worker again when the holder of the lock has finished.'] : []
 }

@@ -8,13 +8,13 @@ import { NO_TRANSACTION } from './sql/directives.ts'
 import { parseScript, type Script } from './sql/script.ts'
 
 export interface MigrationFile extends FileName {
-  /** As it is shown to a person: `migrations/001_initial_schema.sql`. */
+  /** For messages: `migrations/001_initial_schema.sql`. */
   readonly path: string
-  /** Canonical: no byte order mark, lines end in one line feed. This is what is hashed and what runs. */
+  /** In canonical form, without a byte order mark and with line feeds only. This is hashed, and this runs. */
   readonly text: string
   /** SHA-256 of the canonical text, in hexadecimal. */
   readonly checksum: string
-  /** What the text says, read when it is first needed: of a file that was applied long ago never. */
+  /** The parsed text. Parsed on first use, so never for a file that was applied earlier. */
   readonly script: Script
 }
 
@@ -32,8 +32,8 @@ export function migrationFile(name: FileName, text: string): MigrationFile {
 }
 
 /**
- * Every file in the package's `migrations/`, of both engines, by number. A bad folder is refused before any connection is made and whichever engine is used, with
- * `MIGRATION_FILES_INVALID` and all its problems at once; what is wrong within a file that is to run is for `refuseBadFiles`.
+ * Every file in the package's `migrations/`, for both engines, by number. Problems of the folder are reported before any connection is made, for both
+ * engines and all at once, as `MIGRATION_FILES_INVALID`. Problems within a pending file are left to `refuseBadFiles`.
  */
 export async function readMigrationFiles(packageRoot: string): Promise<readonly MigrationFile[]> {
   const folder = join(packageRoot, FOLDER)
@@ -43,7 +43,7 @@ export async function readMigrationFiles(packageRoot: string): Promise<readonly 
     const path = `${FOLDER}/${fileName}`
     const parsed = parseFileName(fileName)
     if (parsed === undefined) {
-      problems.push(`${path} is not named as a migration is: NNN_name.sql or NNN_name_sqlite.sql, in lower-case letters, digits and _`)
+      problems.push(`${path} is not named like a migration (NNN_name.sql or NNN_name_sqlite.sql, in lower-case letters, digits and _)`)
       continue
     }
     const text = canonicalText(bytesOf(join(folder, fileName), path))
@@ -58,7 +58,7 @@ export async function readMigrationFiles(packageRoot: string): Promise<readonly 
   return files.toSorted((a, b) => a.version - b.version)
 }
 
-/** Before the first statement. Files that have run need no second look, and reading their SQL would be a good part of each start. */
+/** Call before the first statement, with the pending files. Applied files are not checked again: parsing them would take a good part of each start. */
 export function refuseBadFiles(files: readonly MigrationFile[]): void {
   const problems = files.flatMap(({ path, suffix, script }) => [
     ...script.problems.map((problem) => `${path}:${problem}`),
@@ -69,9 +69,9 @@ export function refuseBadFiles(files: readonly MigrationFile[]): void {
 
 const FOLDER = 'migrations'
 
-const NOT_FOR_SQLITE = `must not be @${NO_TRANSACTION}: that is for PostgreSQL, SQLite builds every index in a transaction; write CREATE INDEX here`
+const NOT_FOR_SQLITE = `must not have @${NO_TRANSACTION}, which is for PostgreSQL: SQLite builds every index in a transaction. Use CREATE INDEX here`
 
-/** `undefined`: not UTF-8. A checkout with other line endings, or an editor's byte order mark, changes nothing of it. */
+/** `undefined`: not UTF-8. Line endings of a checkout and an editor's byte order mark make no difference. */
 export function canonicalText(bytes: Uint8Array): string | undefined {
   try {
     // The decoder drops one leading byte order mark.
@@ -92,7 +92,7 @@ async function sqlFilesIn(folder: string): Promise<string[]> {
   } catch (error) {
     throw new MaintenanceError(
       'MIGRATION_FILES_INVALID',
-      `the migrations cannot be read: ${messageOf(error)}; nothing was opened. Install the package anew, or let this user read its folder`,
+      `The migrations cannot be read: ${messageOf(error)}. Nothing was opened. Reinstall the package, or let this user read its folder.`,
       { cause: error },
     )
   }
@@ -104,7 +104,7 @@ function bytesOf(file: string, path: string): Uint8Array {
   } catch (error) {
     throw new MaintenanceError(
       'MIGRATION_FILES_INVALID',
-      `${path} cannot be read: ${messageOf(error)}; nothing was opened. Let this user read it`,
+      `${path} cannot be read: ${messageOf(error)}. Nothing was opened. Let this user read it.`,
       { cause: error },
     )
   }

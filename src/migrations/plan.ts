@@ -6,10 +6,10 @@ import type { MigrationFile } from './migration-files.ts'
 
 export type Plan =
   | { readonly kind: 'ready'; readonly pending: readonly MigrationFile[] }
-  /** One line a reason; each says what to do. */
+  /** One line per reason; each says what to do. */
   | { readonly kind: 'refused'; readonly problems: readonly string[] }
 
-/** What is left to apply, from the files of one engine, by number, and the ledger. The whole of both is compared, not only the newest. */
+/** What is left to apply, given one engine's files by number and the ledger. Compares all of both, not only the newest. */
 export function planMigrations(files: readonly MigrationFile[], ledger: readonly LedgerRow[]): Plan {
   const latest = files.at(-1)?.version ?? 0
   const newer = ledger.filter(({ version }) => version > latest)
@@ -27,18 +27,20 @@ function historyProblem(row: LedgerRow, files: readonly MigrationFile[], latest:
   const file = files.find(({ version }) => version === row.version)
   if (file === undefined || file.name !== row.name) {
     const instead = file === undefined ? '' : `, and ${file.path} has its number`
-    return [`migration ${titleOf(row)} was applied ${when(row)}, but its file is gone${instead}: bring the file back under its name`]
+    return [
+      `Migration ${titleOf(row)} was applied ${when(row)}, but its file is missing${instead}. Restore the file under its original name.`,
+    ]
   }
   if (file.checksum === row.checksum || EARLIER_TEXTS[file.version]?.includes(row.checksum) === true) return []
-  return [`${file.path} was changed after it was applied ${when(row)}: restore the file, and put the change into a new migration`]
+  return [`${file.path} was changed after it was applied ${when(row)}. Restore the file, and put the change into a new migration.`]
 }
 
 function newerProblem(newer: readonly LedgerRow[], latest: number): string {
   const listed = newer.map((row) => `${titleOf(row)} (applied ${when(row)})`).join(', ')
   const last = newer.reduce((a, b) => (b.version > a.version ? b : a))
   return (
-    `the database is newer than this build, which knows migrations up to ${padded(latest)}; it also has ${listed}: ` +
-    `use version ${last.appVersion} or later`
+    `The database is newer than this build, which knows migrations up to ${padded(latest)}. The database also has ${listed}. ` +
+    `Use version ${last.appVersion} or later.`
   )
 }
 
@@ -50,7 +52,8 @@ function outOfOrder(files: readonly MigrationFile[], ledger: readonly LedgerRow[
   return files
     .filter(({ version }) => version < highest.version && !applied.has(version))
     .map(
-      ({ path }) => `${path} was never applied here, but ${titleOf(highest)} was, ${when(highest)}: give the newer file the number ${next}`,
+      ({ path }) =>
+        `${path} was never applied here, but the later ${titleOf(highest)} was, ${when(highest)}. If that file is new, renumber it to ${next}.`,
     )
 }
 

@@ -1,4 +1,4 @@
-/** Whether a terminal is to be sent colours and cursor movements: what its user and its surroundings ask not to get is not sent. */
+/** Whether to send colours and cursor movements to a terminal: not if the environment asks for none. */
 export function takesControlCharacters(env: Readonly<Record<string, string | undefined>>): boolean {
   return isEmpty(env['NO_COLOR']) && isEmpty(env['CI']) && env['TERM'] !== 'dumb'
 }
@@ -9,8 +9,8 @@ function isEmpty(value: string | undefined): boolean {
 }
 
 /**
- * A text as it may stand on a terminal or a page, on one line. What is not seen by itself but changes how other characters are seen, or what the
- * terminal does, is written as an escape: control characters, ends of lines, marks of writing direction, invisible characters, halves of pairs.
+ * A text that is safe to show on a terminal or a page, on one line. Characters that are invisible but change how others are shown, or what the terminal
+ * does, are written as escapes: control characters, line breaks, marks of writing direction, invisible characters, lone surrogates.
  */
 export function visible(text: string): string {
   return text.replaceAll(UNSEEN, escape)
@@ -22,14 +22,14 @@ export function visibleLines(text: string): string {
 }
 
 /**
- * A JSON text in which what is not seen is written as JSON's own escapes: whoever parses it gets the same values. `JSON.stringify` escapes what is
- * below U+0020 alone. A newline outside of a string is the layout's.
+ * A JSON text with invisible characters written as JSON escapes, which parse to the same values. `JSON.stringify` only escapes those below U+0020. Newlines
+ * outside strings are layout and stay.
  */
 export function visibleJson(json: string): string {
   return UNSEEN_IN_JSON.test(json) ? json.replaceAll(EACH_UNSEEN_IN_JSON, jsonEscape) : json
 }
 
-/** A document that is printed or served, for programs and for whoever looks at it on a terminal. */
+/** A JSON document to print or serve, safe to view on a terminal. */
 export function jsonDocument(value: object): string {
   return `${visibleJson(JSON.stringify(value, null, 2))}\n`
 }

@@ -9,16 +9,16 @@ import { withoutCredentials } from '../secrets/foreign-text.ts'
 import { formatTime } from '../time/clock.ts'
 import type { Log } from './log.ts'
 
-/** Everything the program tells: one function an event, one line each. */
+/** Every event that the program reports: one function for each, which logs one line. */
 export interface Events extends DatabaseListener, MigrationListener, RunListener {
   workerStarted(fields: { version: string; database: Label; jobs: readonly string[]; timeZone: string }): void
   workerStopped(reason: string, durationMs: number): void
   jobFinished(result: RunResult): void
-  /** The first migration pass is over, and with it all that a start waits for. */
+  /** The first attempt to migrate is over, and with it everything that a start waits for. */
   migrationsEnded(): void
   listening(url: string): void
   note(message: string): void
-  /** Ends the program: each problem is a line of its own. */
+  /** The error that ends the program: one line for each problem. */
   failed(error: unknown): void
 }
 
@@ -30,9 +30,9 @@ export function openEvents(log: Log): Events {
 
     created: (file) => log.info({ event: 'database.created', file }, 'database file created'),
     warning: (message) => log.warn({ event: 'warning' }, message),
-    awaiting: (place, reason) => log.warn({ event: 'database.awaiting', place, err: reason }, 'the database cannot be used yet, trying on'),
+    awaiting: (place, reason) => log.warn({ event: 'database.awaiting', place, err: reason }, 'database cannot be used yet, retrying'),
     jobWarning: (job, message) => log.warn({ event: 'job.warning', job }, message),
-    lost: (error: DatabaseError) => log.warn({ event: 'database.lost', err: error.message }, 'database connection lost, connecting again'),
+    lost: (error: DatabaseError) => log.warn({ event: 'database.lost', err: error.message }, 'database connection lost, reconnecting'),
     regained: (afterMs) => log.info({ event: 'database.regained', durationMs: afterMs }, 'database connection regained'),
 
     applied: ({ version, name, durationMs }) => log.info({ event: 'migration.applied', version, name, durationMs }, 'migration applied'),
@@ -44,13 +44,13 @@ export function openEvents(log: Log): Events {
     healed: (path, index) =>
       log.warn(
         { event: 'migrations.healed', path, index },
-        `${path}: the index ${index}, left half built by an attempt that died, was dropped`,
+        `${path}: dropped the invalid index ${index}, left by an interrupted build; it will be built again`,
       ),
     slowIndex: (table, rows, message) => log.warn({ event: 'migrations.slow-index', table, rows }, message),
 
     listening: (url) => log.info({ event: 'http.listening', url }, `listening at ${url}`),
 
-    // For counters and progress: no line in the log.
+    // These are for metrics and progress: no line in the log.
     migrationsEnded: () => {},
     jobStarted: () => {},
     jobBatch: () => {},
@@ -111,11 +111,11 @@ function sentenceOf({ job, outcome, dryRun, deleted, expired, archived, reason, 
       return `${job}: interrupted after ${deleted} rows`
     case 'failed':
     case 'stopped':
-      return `${job}: ${outcome}, ${linesOf(error).join('; ')}`
+      return `${job} ${outcome}: ${linesOf(error).join(' ')}`
   }
 }
 
-/** An error nobody foresaw keeps its stack: it is for us, not for the operator. */
+/** An unexpected error keeps its stack: it is for the developers, not for the operator. */
 function detailOf(error: unknown): Record<string, unknown> {
   return error instanceof Error
     ? { code: 'UNEXPECTED', message: messageOf(error), stack: withoutCredentials(error.stack ?? '') }

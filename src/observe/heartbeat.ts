@@ -11,7 +11,7 @@ export interface Heartbeat {
   readonly ended: Promise<void>
 }
 
-/** Touches the health file, and again every 30 s; a file that cannot be written is told once and tried on. Resolves after the first touch. */
+/** Touches the health file now and every 30 s. Warns once if it cannot be written, and keeps trying. Resolves after the first touch. */
 export async function startHeartbeat(
   file: string,
   clock: Clock,
@@ -40,11 +40,11 @@ export async function startHeartbeat(
 async function touch(file: string, clock: Clock): Promise<void> {
   const seconds = clock.now() / SECOND
   const handle = await openOwn(file, constants.O_WRONLY | constants.O_CREAT, MODE)
-  if (handle === undefined) throw new Error(`${file} cannot be made: its folder is missing`)
+  if (handle === undefined) throw new Error(`${file} cannot be created: its folder is missing`)
   try {
     await handle.utimes(seconds, seconds)
   } catch (error) {
-    // Somebody else's that we may write to: its time is the system's then. What holds something was made for something else.
+    // Another user's file that we may write to: then the system sets its time. A file with content was made for another purpose.
     if ((await handle.stat()).size > 0) throw error
     await handle.truncate(0)
   } finally {

@@ -13,11 +13,11 @@ export interface LogOptions {
   /** Whether a terminal is sent colours. */
   readonly coloured: boolean
   readonly clock: Clock
-  /** What shows the course of things on the same terminal: it is handed the lines to write, of what it does not show itself. */
+  /** The progress display on the same terminal. Log lines are written through it. */
   readonly view?: { log(text: string): void } | undefined
 }
 
-/** Written synchronously: a line that was logged is out, also when the process is killed right after. */
+/** Writes synchronously, so that no line is lost if the process is killed right after it. */
 export async function openLog(options: LogOptions): Promise<Log> {
   const { view, level } = options
   const asText = view !== undefined || options.format === 'pretty' || (options.format === 'auto' && options.terminal)
@@ -34,7 +34,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
   )
 }
 
-/** A log is also looked at on a terminal. */
+/** JSON logs are viewed on terminals too, so invisible characters are escaped. */
 function jsonDestination({ descriptor }: LogOptions): DestinationStream {
   const written = pino.destination({ dest: descriptor, sync: true })
   return { write: (line) => written.write(visibleJson(line)) }
@@ -49,17 +49,17 @@ async function textDestination({ descriptor, terminal, coloured, view }: LogOpti
   if (view === undefined) return prettyStream({ ...options, destination: descriptor, sync: true })
   const whole = prettyFactory(options)
   const brief = prettyFactory({ ...options, hideObject: true })
-  // Messages say enough for people; only of what nobody foresaw every detail is wanted.
+  // For people the message is enough; only unexpected errors are shown with all details.
   return { write: (line) => view.log((line.includes('"UNEXPECTED"') ? whole : brief)(line)) }
 }
 
-/** JSON has escapes of its own; a text is shown as it is. */
+/** JSON escapes such characters itself; in text they must be escaped here. */
 function visibleFields(fields: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [visible(name), visibleValue(name, value)]))
 }
 
 function visibleValue(name: string, value: unknown): unknown {
-  // A stack has a line for each function.
+  // A stack has several lines.
   if (typeof value === 'string') return name === 'stack' ? visibleLines(value) : visible(value)
   if (Array.isArray(value)) return value.map((each) => visibleValue(name, each))
   return value !== null && typeof value === 'object' ? visibleFields(value) : value

@@ -2,18 +2,18 @@ import { JOBS } from '../catalogue.ts'
 import { PAUSE_REASONS } from '../purge/pacer.ts'
 import { OUTCOMES } from '../runs/result.ts'
 
-/** One metric, as data: what is served, written and documented follows from it. */
+/** One metric, as data. What is served, written and documented is derived from it. */
 export type MetricDefinition = {
   readonly name: string
   readonly help: string
-  /** Every value a label takes: few, and none that comes from a row. */
+  /** Every value that a label can have: few, and none of them read from a row. */
   readonly labels: Readonly<Record<string, readonly string[]>>
 } & ({ readonly kind: 'counter' | 'gauge' } | { readonly kind: 'histogram'; /** Upper bounds. */ readonly buckets: readonly number[] })
 
 const JOB = JOBS.map(({ name }) => name)
 const ARCHIVED = JOBS.flatMap(({ name, archived }) => (archived === true ? [name] : []))
 
-/** As `job.finished` counts them, by its names. */
+/** The label values, with the names of the fields of `job.finished` that count them. */
 export const KEPT = { undated: 'undated', unreadable: 'unreadable', locked: 'locked', too_large: 'tooLarge' } as const
 export const KEPT_REASONS = ['undated', 'unreadable', 'locked', 'too_large'] as const satisfies readonly (keyof typeof KEPT)[]
 

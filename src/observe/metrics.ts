@@ -5,25 +5,25 @@ import type { Listener } from './fan-out.ts'
 import { KEPT, METRICS, type MetricDefinition } from './metric-definitions.ts'
 
 export interface Metrics {
-  /** Counts what happens. Of dry runs, which do nothing, it is not told. */
+  /** Counts events. It does not receive those of dry runs. */
   readonly listener: Listener
   readonly contentType: string
   /** In Prometheus' text format. */
   text(): Promise<string>
-  /** What the database was found to hold. Of one that did not answer the levels stay as they were. */
-  know(status: Status): void
+  /** Sets the gauges from a status. If the database did not answer, they keep their values. */
+  updateGauges(status: Status): void
 }
 
 export interface MetricsOptions {
   readonly version: string
-  /** Those that are enabled: their counters are there from the start, at 0, so that the first failure shows as an increase. */
+  /** The enabled jobs. Their counters exist from the start, at 0, so that the first failure shows as an increase. */
   readonly jobs: readonly string[]
-  /** Those of them whose rows are archived: of no other the archive's metrics have a value. */
+  /** Those of them whose rows are archived. Only they have the archive's metrics. */
   readonly archiving: readonly string[]
   readonly clock: Clock
 }
 
-/** The one door to prom-client; loaded only where somebody reads the metrics. */
+/** The only file that imports prom-client; loaded only if metrics are read. */
 export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions): Metrics {
   const registry = new Registry()
   const made = instrumentsIn(registry)
@@ -45,20 +45,20 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
   for (const job of archiving) for (const counter of GROWTH.flatMap((count) => [archived[count], removed[count]])) counter.inc({ job }, 0)
 
   const oldest = new Map<string, EpochMs | undefined>()
-  /** Since when a row should be in the archive; `undefined`: none is missing there. */
+  /** Since when the oldest missing row should have been in the archive; `undefined`: none is missing. */
   const due = new Map<string, EpochMs | undefined>()
   const ageOf = (time: EpochMs | undefined): number => (time === undefined ? 0 : Math.max(0, clock.now() - time) / SECOND)
-  /** Of the run in hand: rows that its batches have told of. */
-  const told = new Map<string, number>()
+  /** Rows that the batches of the current run have reported. */
+  const reported = new Map<string, number>()
   return {
     contentType: registry.contentType,
     text() {
-      // It grows while nothing happens.
+      // Ages grow while nothing happens.
       for (const [job, time] of oldest) oldestExpiredAge.set({ job }, ageOf(time))
       for (const [job, time] of due) archiveLag.set({ job }, ageOf(time))
       return registry.metrics()
     },
-    know({ at, migrations: state, jobs: all, archive }) {
+    updateGauges({ at, migrations: state, jobs: all, archive }) {
       for (const { job, enabled, backlog, lastSuccessAt } of all) {
         if (lastSuccessAt !== undefined) lastSuccess.set({ job: job.name }, lastSuccessAt / SECOND)
         if (!enabled || backlog === undefined) continue
@@ -85,11 +85,11 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
       lost: () => databaseConnected.set(0),
       regained: () => databaseConnected.set(1),
       jobStarted(job) {
-        told.set(job, 0)
+        reported.set(job, 0)
         running.set({ job }, 1)
       },
       jobBatch(job, { affected, total, durationMs }) {
-        told.set(job, total)
+        reported.set(job, total)
         rowsDeleted.inc({ job }, affected)
         batchDuration.observe({ job }, durationMs / SECOND)
       },
@@ -98,9 +98,9 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
         running.set({ job }, 0)
         runs.inc({ job, outcome })
         if (outcome !== 'skipped') runDuration.observe({ job }, durationMs / SECOND)
-        // A batch whose answer to COMMIT was lost told of nothing; the run's row has it.
-        rowsDeleted.inc({ job }, Math.max(0, deleted - (told.get(job) ?? 0)))
-        told.delete(job)
+        // A batch whose answer to COMMIT was lost reported nothing, but the run's row counts it.
+        rowsDeleted.inc({ job }, Math.max(0, deleted - (reported.get(job) ?? 0)))
+        reported.delete(job)
         for (const reason of METRICS.rowsKept.labels.reason) rowsKept.inc({ job, reason }, result[KEPT[reason]])
         const byRun = result.archived
         if (byRun !== undefined) {

@@ -2,21 +2,20 @@ import { constants } from 'node:fs'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { openOwn } from '../files.ts'
 
-/** The collector of node_exporter runs as another user. */
+/** Readable by others: the collector of node_exporter runs as a different user. */
 const MODE = 0o644
-/** Our metrics take a few thousandths of it. */
+/** Our metrics need a few thousandths of this. */
 const MOST_BYTES = 2 ** 24
 
 /**
- * Puts metrics in Prometheus' text format where the textfile collector of node_exporter finds them, whole at every moment: written beside the
- * file and renamed. Counters go on from what the file held, since a process that runs once would else begin at 0 each time and no increase
- * would ever show. Rejects where it cannot be written, or something else than a regular file has its name; what is there is then as it was. `writer`
- * tells processes apart.
+ * Writes metrics in Prometheus' text format for the textfile collector of node_exporter. The file is complete at every moment: it is written beside its
+ * target and renamed. Counters continue from the values in the file, because a process that runs once would otherwise start at 0 each time and never show an
+ * increase. Rejects if the file cannot be written or is not a regular file, and leaves it unchanged. `writer` distinguishes processes.
  */
 export async function writeTextfile(path: string, text: string, writer: string): Promise<void> {
   const beside = `${path}.${writer.replaceAll(/[^\w.-]/g, '-')}`
   const before = await readBefore(path)
-  // Left over from a process of the same name that was killed; whatever else has the name is not written through.
+  // Removes what a killed process of the same name left behind. Anything else of that name is not written through.
   await rm(beside, { force: true })
   try {
     const file = await open(beside, 'wx', MODE)
@@ -37,7 +36,7 @@ async function readBefore(path: string): Promise<string> {
   if (file === undefined) return ''
   try {
     const { size } = await file.stat()
-    if (size > MOST_BYTES) throw new Error(`${path} has ${size} bytes, and so it is none that was written here`)
+    if (size > MOST_BYTES) throw new Error(`${path} has ${size} bytes, so this program did not write it`)
     const text = Buffer.alloc(size)
     const { bytesRead } = await file.read(text, 0, size, 0)
     return text.toString('utf8', 0, bytesRead)
@@ -48,12 +47,12 @@ async function readBefore(path: string): Promise<string> {
 
 async function fill(file: FileHandle, text: string): Promise<void> {
   await file.writeFile(text)
-  // Whatever the umask.
+  // Independent of the umask.
   await file.chmod(MODE)
   await file.sync()
 }
 
-/** Counters and histograms of `text`, raised by what `before` says of the same series. Whatever else `before` holds is left out. */
+/** Adds the values in `before` to the counters and histograms of the same series in `text`. Anything else in `before` is dropped. */
 export function continued(text: string, before: string): string {
   const earlier = new Map(before.split('\n').flatMap((line) => samples(line)))
   let kind = ''
@@ -65,7 +64,7 @@ export function continued(text: string, before: string): string {
   return lines.join('\n')
 }
 
-/** The series and the value of a line, where it is a sample of a number. */
+/** The series and the value of a line, if it is a numeric sample. */
 function samples(line: string): [series: string, value: number][] {
   const [, series, value] = /^(\w+(?:\{.*\})?) ([\d.e+-]+)$/.exec(line) ?? []
   return series === undefined || !Number.isFinite(Number(value)) ? [] : [[series, Number(value)]]

@@ -1,20 +1,20 @@
 import { LONGEST_SPELLING, spansOf, unspelt } from './spellings.ts'
 
 /**
- * What a driver, a server or the system says is not ours, and may hold a password. It is taken out where such a text comes in, and nowhere else:
- * our own sentences, keys, names and numbers are never searched, since whoever sees a hole in a word of ours reads the password from it.
+ * Texts of a driver, a server or the system may contain a password. It is removed where such a text enters the program, and nowhere else: our own sentences,
+ * keys, names and numbers are never searched, because a mask inside one of our words would reveal that the password is that word.
  */
 
-/** One line that is not too long, without what has the form of a credential, and without these secrets where they cannot be taken for anything else. */
+/** Reduces a text to one line of limited length, without anything that looks like a credential, and without these secrets where they cannot be ordinary words. */
 export function foreignText(text: string, secrets: readonly string[] = []): string {
   const long = text.length > MOST_SEARCHED
-  // A password that the cut leaves without its end ends there.
+  // A password that is cut off ends where the text is cut.
   const known = long ? `${withoutSecrets(text, secrets)}@` : withoutSecrets(text, secrets)
   const line = onOneLine(withoutCredentials(known).trim())
   return long || line.length > MOST_KEPT ? `${line.slice(0, MOST_KEPT)}…` : line
 }
 
-/** What is searched of a text; of a secret that begins in it, the end is looked for beyond. */
+/** The part of a text that is searched. A secret that begins in it is matched beyond its end. */
 function withoutSecrets(text: string, secrets: readonly string[]): string {
   const longest = Math.max(0, ...secrets.map(({ length }) => length))
   const spans = spansOf(text.slice(0, MOST_SEARCHED + LONGEST_SPELLING * longest), secrets)
@@ -28,21 +28,21 @@ function withoutSecrets(text: string, secrets: readonly string[]): string {
   return at < MOST_SEARCHED ? left + text.slice(at, MOST_SEARCHED) : left
 }
 
-/** Lines are ours: a text or a name that brings its own could pass for one of our messages. */
+/** Only we start new lines: a foreign text or name with line breaks could pass for one of our messages. */
 export function onOneLine(text: string): string {
   const [first = '', ...more] = text.split(LINE_BREAK)
   if (more.length === 0) return text
   return [first.trimEnd(), ...more.map((line) => line.trim())].filter((line) => line !== '').join(' ')
 }
 
-/** Without what has the form of a credential, whoever's it is: the password in a URL, what stands behind `password=`. */
+/** Masks anything that looks like a credential: the password in a URL, the value after `password=`. */
 export function withoutCredentials(text: string): string {
   return FORMS.reduce((rest, form) => rest.replaceAll(form, (_, before: string) => `${before}${MASK}`), text)
 }
 
 /**
- * Whether a secret's letters, where they stand in a text, can only be the secret. A password that is a word, a name or a number stands in many
- * texts by itself, and to take it out of them would give it away; so would one that is also the name of a user, a host or a database.
+ * Whether a secret, where it occurs in a text, can only be the secret. A password that is an ordinary word, a name or a number occurs in many texts, and
+ * masking it there would give it away. The same holds for one that is also the name of a user, a host or a database.
  */
 export function isUnmistakable(secret: string, names: readonly (string | undefined)[]): boolean {
   return [secret, unspelt(secret)].every(
@@ -55,9 +55,9 @@ export function isUnmistakable(secret: string, names: readonly (string | undefin
 
 const MASK = '***'
 
-/** Enough for any message; a trigger may raise megabytes. */
+/** Enough for any message; a trigger may raise an error of megabytes. */
 const MOST_KEPT = 2_000
-/** More than is kept: what is cut at its end may be half a secret. */
+/** More than is kept, because the text may be cut in the middle of a secret. */
 const MOST_SEARCHED = 8 * MOST_KEPT
 
 const NAMES = String.raw`(?:pass(?:word|wd|phrase|wort)|(?<![a-z])pass|pwd|secret|token|api[_-]?key|access[_-]?key)`

@@ -1,15 +1,15 @@
 /**
- * A password reaches a message as whatever program wrote it: percent-encoded, as a form, in JSON, in JSON within JSON, in SQL, in HTML. Rather than
- * to list spellings, text and password are both reduced to what all of them have in common, and compared as that.
+ * A password may appear in a message in many encodings: percent-encoded, as in a form, in JSON, in JSON within JSON, in SQL, in HTML. Instead of listing
+ * encodings, this decodes both text and password to a common form and compares those.
  */
 
-/** From where to where in a text. */
+/** A range of a text. */
 export interface Span {
   readonly from: number
   readonly to: number
 }
 
-/** Where a secret stands in a text, in whatever spelling, in order; none overlaps another. An encoded backslash at an end of it may be left. */
+/** Where secrets occur in a text, in any encoding; in order and without overlap. An encoded backslash at an end of a secret may be left over. */
 export function spansOf(text: string, secrets: readonly string[]): readonly Span[] {
   if (secrets.length === 0) return []
   const { letters, from, to } = reduced(text)
@@ -29,7 +29,7 @@ export function spansOf(text: string, secrets: readonly string[]): readonly Span
   return spans
 }
 
-/** What a text says when nothing in it is encoded. */
+/** A text with all encodings removed. */
 export function unspelt(text: string): string {
   return Buffer.from(reduced(text).letters, 'latin1').toString('utf8')
 }
@@ -44,7 +44,7 @@ interface Reduced {
   readonly to: readonly number[]
 }
 
-/** Encodings within encodings; what is encoded more often is not looked into. */
+/** How many nested encodings are decoded. */
 const MOST_LAYERS = 6
 
 const ENCODED =

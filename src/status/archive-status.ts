@@ -7,7 +7,7 @@ import type { Database } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
 import { formatDay, type EpochMs } from '../time/clock.ts'
 import type { JobStatus } from './job-status.ts'
-import { asked } from './question.ts'
+import { tryQuery } from './try-query.ts'
 
 /** The archive as it is configured. */
 export interface ArchivePlan {
@@ -23,34 +23,34 @@ export interface ArchivePlan {
 export interface ArchiveStatus extends ArchivePlan {
   /** `undefined`: it is not known. */
   readonly held: ArchiveSummary | undefined
-  /** See `lagOf`. `undefined` also where nothing is to be archived. */
+  /** See `lagOf`; also `undefined` if nothing is archived. */
   readonly lagMs: number | undefined
-  /** `2025-11-24`: files of earlier days, in UTC, have had their time, and go with the next run. `undefined`: none ever has. */
+  /** `2025-11-24`: the next run removes files of earlier days (in UTC). `undefined`: files are kept for ever. */
   readonly expiredBefore: string | undefined
   /** Why something above is not known, or why a run would fail; each says what to do. */
   readonly problems: readonly string[]
-  /** What runs leave behind, and go on. */
+  /** What may need attention although runs succeed. */
   readonly warnings: readonly string[]
 }
 
 export interface ReadArchiveOptions {
   readonly at: EpochMs
-  /** Whether there is a record of it in the database. */
+  /** Whether the database has the archive's tables. */
   readonly recorded: boolean
-  /** Of the job whose rows are archived. */
+  /** The job whose rows are archived. */
   readonly job: JobStatus
 }
 
-/** Reads the database and, where archiving is on, whether the folder has the newest file; the files themselves are for `archive verify` to read. */
+/** Reads the database and, if the archive is enabled, checks that the folder has the newest file. Only `archive verify` reads the files themselves. */
 export async function readArchive(
   database: Database,
   plan: ArchivePlan,
   { at, recorded, job }: ReadArchiveOptions,
 ): Promise<ArchiveStatus> {
   const { table } = job.job
-  const summary = recorded ? await asked(() => readSummary(database, database.named(ARCHIVES), table)) : undefined
+  const summary = recorded ? await tryQuery(() => readSummary(database, database.named(ARCHIVES), table)) : undefined
   const held = summary?.answer
-  const large = plan.enabled && job.enabled ? await asked(() => tooLargeOf(database, job)) : undefined
+  const large = plan.enabled && job.enabled ? await tryQuery(() => tooLargeOf(database, job)) : undefined
   return {
     ...plan,
     held,
@@ -67,7 +67,7 @@ export async function readArchive(
   }
 }
 
-/** Runs leave such rows behind, so that they are the earliest ones; of a table with a backlog it is not worth reading more. */
+/** Runs leave these rows in the table, so they are among the earliest. With a backlog it is not worth reading more. */
 const MOST_JUDGED = 1_000
 
 async function tooLargeOf(database: Database, { job, backlog }: JobStatus): Promise<string | undefined> {

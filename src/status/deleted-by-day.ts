@@ -10,7 +10,7 @@ export interface DeletedByDay {
   readonly jobs: ReadonlyMap<string, readonly number[]>
 }
 
-/** What one run deleted, or many of one day. */
+/** What one or several runs of one day deleted. */
 export interface DeletedOnDay {
   readonly job: string
   /** Any moment of the day. */
@@ -19,26 +19,26 @@ export interface DeletedOnDay {
 }
 
 export interface ReadDeletions extends DeletedByDay {
-  /** Days before this one change no more: each run that began on them has ended. */
+  /** Days before this one can no longer change: every run that began on them has ended. */
   readonly settledUntil: EpochMs
 }
 
-/** The newest runs alone are added up; it takes half as many microseconds. */
+/** Only this many of the newest runs are added up, which takes half as many microseconds. */
 export const MOST_RUNS = 50_000
 
-/** A run may be on record a moment after it began. */
+/** A run may be recorded a moment after it began. */
 const SETTLING_MS = HOUR
 
 export interface ReadDeletionsOptions {
   readonly now: EpochMs
-  /** Today and those before it. */
+  /** How many days, up to and including today. */
   readonly days: number
-  /** What was read before, of the same database: of its settled days nothing is read again. */
+  /** The result of an earlier reading of the same database, whose settled days are not read again. */
   readonly before?: ReadDeletions | undefined
   readonly most?: number
 }
 
-/** As many days as are asked for; fewer, where there were more than `most` runs: a day that is told is told whole. One search of the index on `started_at`. */
+/** Returns the requested days, or fewer if there were more than `most` runs: only complete days are returned. One search of the index on `started_at`. */
 export async function readDeletedByDay(query: Query, table: string, options: ReadDeletionsOptions): Promise<ReadDeletions> {
   const { now, days, before, most = MOST_RUNS } = options
   const first = firstDay(now, days)
@@ -62,7 +62,7 @@ interface DaySum {
   readonly day: number
   readonly deleted: number
   readonly runs: number
-  /** When the first of them began that has not ended. */
+  /** When the first of them that has not ended began. */
   readonly open: EpochMs | null
 }
 
@@ -77,7 +77,7 @@ function partsOf({ days, jobs }: DeletedByDay, until: EpochMs): DeletedOnDay[] {
   return [...jobs].flatMap(([job, numbers]) => days.flatMap((at, index) => (at < until ? [{ job, at, deleted: numbers[index]! }] : [])))
 }
 
-/** Adds up; what is of another day than today and the days before it, `days` in all, is left out. */
+/** Adds up the rows of the last `days` days, including today. */
 export function deletedByDay(parts: Iterable<DeletedOnDay>, now: EpochMs, days: number): DeletedByDay {
   const first = firstDay(now, days)
   const jobs = new Map<string, number[]>()

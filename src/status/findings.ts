@@ -7,12 +7,12 @@ import type { Status } from './read-status.ts'
 
 /** Something that a person should look at. */
 export interface Finding {
-  /** For programs: a code once given stays. */
+  /** For programs. A published code never changes. */
   readonly code: FindingCode
-  /** `fault`: something does not work, or will not. `advice`: all works, and may not be what is meant. */
+  /** `fault`: something does not work, or will not. `advice`: everything works, but perhaps not as intended. */
   readonly level: 'fault' | 'advice'
   readonly sentence: string
-  /** What to do, where the sentence does not say it. */
+  /** What to do, if the sentence does not say it. */
   readonly action: string | undefined
 }
 
@@ -31,11 +31,11 @@ export type FindingCode =
   | 'archive-hindered'
   | 'archive-in-doubt'
 
-/** All of them, in the order in which they are shown; none: all is well. What is disabled is meant to be as it is. */
+/** All findings, in the order in which they are shown; none: all is well. Nothing disabled is reported. */
 export function findingsOf(status: Pick<Status, 'database' | 'migrations' | 'jobs' | 'archive' | 'observed'>): readonly Finding[] {
   const { database, migrations, jobs, archive } = status
   const { reachable, problem } = database
-  // What else is known may be of a time when it answered.
+  // Anything else may be from a time when it answered.
   if (!reachable) return [fault('database-unreachable', problem ?? 'the database cannot be reached'), ...unrecorded(status)]
   return [
     ...(problem === undefined ? [] : [advice('database-in-doubt', problem)]),
@@ -74,7 +74,7 @@ function ofJob({ job: { name }, lastRun, overdueSlot, problems, warnings }: JobS
   ]
 }
 
-/** But for failures of jobs that another worker has run since. */
+/** Leaves out failures of jobs that another worker has run since. */
 function unrecorded({ observed, jobs }: Pick<Status, 'observed' | 'jobs'>): Finding[] {
   return observed.flatMap(({ job, outcome, at, error }) => {
     const { enabled, lastRun } = jobs.find((each) => each.job.name === job) ?? {}

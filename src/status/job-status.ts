@@ -10,7 +10,7 @@ import { overdueSlot } from '../schedule/catch-up.ts'
 import { nextSlot } from '../schedule/cron.ts'
 import { inWords } from '../schedule/in-words.ts'
 import { MINUTE, type Clock, type EpochMs } from '../time/clock.ts'
-import { asked } from './question.ts'
+import { tryQuery } from './try-query.ts'
 
 /** A job as it is configured. */
 export interface JobPlan {
@@ -35,13 +35,13 @@ export interface JobStatus extends JobSchedule {
   /** The last few that began, newest first. */
   readonly recentRuns: readonly PastRun[]
   readonly running: { readonly worker: string; readonly since: EpochMs | undefined } | undefined
-  /** The latest slot that passed at least `LATE_MS` ago without a run: the job is late. */
+  /** The latest slot that passed without a run at least `LATE_MS` ago; if there is one, the job is late. */
   readonly overdueSlot: EpochMs | undefined
   /** `undefined`: its table does not exist, or cannot be read. */
   readonly backlog: Backlog | undefined
-  /** Why something above is not known, or why a run would fail; each says what to do. */
+  /** Why something above is unknown, or why a run would fail. Each says what to do. */
   readonly problems: readonly string[]
-  /** What may not be meant: its runs go well, or are skipped. */
+  /** What may not be intended, although runs succeed or are skipped. */
   readonly warnings: readonly string[]
 }
 
@@ -50,7 +50,7 @@ export interface Backlog extends Estimate {
   readonly cutoff: EpochMs
 }
 
-/** By then a run has begun: a missed one is made up for after half a minute at most, if no other is in its way. */
+/** A run should have begun by then: a missed one is made up for within half a minute, unless another run is in its way. */
 export const LATE_MS = 5 * MINUTE
 
 const RECENT_RUNS = 5
@@ -59,7 +59,7 @@ export interface ReadJobOptions {
   readonly at: EpochMs
   readonly clock: Clock
   readonly scheduleTimeZone: string
-  /** Where runs are on record; `undefined`: nowhere. */
+  /** The tables that record runs; `undefined`: there are none. */
   readonly tables: RunTables | undefined
 }
 
@@ -71,12 +71,12 @@ export function scheduleOf(plan: JobPlan, { scheduleTimeZone }: Pick<ReadJobOpti
 export async function readJob(database: Database, plan: JobPlan, options: ReadJobOptions): Promise<JobStatus> {
   const { job, enabled, schedule, retentionMs } = plan
   const { at, clock, scheduleTimeZone, tables } = options
-  const record = tables === undefined ? undefined : await asked(() => readRecord(database, tables, job.name, at))
-  const done = tables !== undefined && enabled ? await asked(() => doneUntil(database, clock, job.name, at)) : undefined
-  const inspection = await asked(() => database.inspect(job))
+  const record = tables === undefined ? undefined : await tryQuery(() => readRecord(database, tables, job.name, at))
+  const done = tables !== undefined && enabled ? await tryQuery(() => doneUntil(database, clock, job.name, at)) : undefined
+  const inspection = await tryQuery(() => database.inspect(job))
   const cutoff = cutoffOf(retentionMs, at)
-  // Also where a run would fail: what waits is worth knowing all the more.
-  const estimate = inspection.answer?.kind === 'absent' ? undefined : await asked(() => database.expired(job, cutoff).estimate())
+  // Also if a run would fail: then the backlog matters all the more.
+  const estimate = inspection.answer?.kind === 'absent' ? undefined : await tryQuery(() => database.expired(job, cutoff).estimate())
   return {
     ...scheduleOf(plan, options),
     lastRun: record?.answer?.lastRun,
@@ -102,7 +102,7 @@ async function readRecord(
   const succeeded = recentRuns.find(({ outcome }) => outcome === 'succeeded')
   return {
     recentRuns,
-    // Nearly always it is among them.
+    // The last run that ended is nearly always among them.
     lastRun: recentRuns.find(({ outcome }) => outcome !== undefined) ?? (await lastEnded(database, tables, job, at)),
     lastSuccessAt: succeeded === undefined ? await lastSuccessAt(database, tables.runs, job, at) : succeeded.finishedAt,
     running: worker === undefined ? undefined : { worker, since: await openSince(database, tables.runs, job, worker) },

@@ -1,13 +1,13 @@
 import type { Clock } from '../time/clock.ts'
 import type { Status } from './read-status.ts'
 
-/** The status as it was last read, for those who ask often and must not wait. */
+/** The status as last read, for callers that ask often and must not wait. */
 export interface LatestStatus {
-  /** Something has happened since the last reading. */
+  /** Call when something has happened since the last reading. */
   outdate(): void
   /**
-   * One not older than `freshMs`, nor outdated. It is read anew where there is none, once for all who ask meanwhile; when that takes longer than
-   * `waitMs` the answer is the last one, which may be `undefined`, and not `current`. Rejects with what nobody foresaw.
+   * A status that is not outdated and at most `freshMs` old. Otherwise it is read again, once for all callers that wait. If that takes longer than `waitMs`,
+   * returns the previous one, which may be `undefined`, with `current` false. Rejects only with unexpected errors.
    */
   within(patience: Patience): Promise<Known>
 }
@@ -15,7 +15,7 @@ export interface LatestStatus {
 export interface Patience {
   readonly freshMs: number
   readonly waitMs: number
-  /** An older one is still the answer, while the next one is read in the background for later requests. */
+  /** From this age on the status is still returned, while the next one is read in the background. */
   readonly renewMs?: number
 }
 
@@ -41,7 +41,7 @@ export function latestStatus(read: (before: Status | undefined) => Promise<Statu
     async within({ freshMs, waitMs, renewMs = freshMs }) {
       const ageMs = last === undefined || outdated ? Infinity : clock.monotonicMs() - last.atMs
       if (last !== undefined && ageMs <= freshMs) {
-        // What fails now fails again for the one who has to wait for it.
+        // An error here occurs again for the caller that has to wait for it.
         if (ageMs > renewMs) readAnew().catch(() => undefined)
         return { status: last.status, current: true }
       }

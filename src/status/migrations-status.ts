@@ -3,7 +3,7 @@ import { pendingMigrations } from '../migrations/apply-migrations.ts'
 import { readLedger } from '../migrations/ledger.ts'
 import type { MigrationFile } from '../migrations/migration-files.ts'
 import type { EpochMs } from '../time/clock.ts'
-import { asked } from './question.ts'
+import { tryQuery } from './try-query.ts'
 
 export interface MigrationsStatus {
   /** Whether the worker applies what is pending. */
@@ -26,11 +26,11 @@ export interface AppliedMigration extends PendingMigration {
 }
 
 export async function readMigrations(database: Database, files: readonly MigrationFile[], enabled: boolean): Promise<MigrationsStatus> {
-  const ledger = await asked(() => readLedger(database))
+  const ledger = await tryQuery(() => readLedger(database))
   const applied = ledger.answer ?? []
   const known = new Set(applied.map(({ version }) => version))
   const ours = files.filter(({ fileName }) => database.migrationFiles.test(fileName))
-  const plan = ledger.problem === undefined ? await asked(() => pendingMigrations({ database, files })) : ledger
+  const plan = ledger.problem === undefined ? await tryQuery(() => pendingMigrations({ database, files })) : ledger
   return {
     enabled,
     applied: applied.map(({ version, name, appliedAt }) => ({ version, name, appliedAt })),

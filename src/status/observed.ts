@@ -2,7 +2,7 @@ import { messageOf } from '../errors.ts'
 import type { RunResult } from '../runs/result.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
 
-/** A run of this process that failed, while the database has no word of it. */
+/** A failed run of this process that the database has not recorded. */
 export interface ObservedFailure {
   readonly job: string
   readonly outcome: 'failed' | 'stopped'
@@ -11,10 +11,10 @@ export interface ObservedFailure {
   readonly error: string
 }
 
-/** The failures that only this process knows of: a database that takes no writes takes no record of them either. */
+/** Failures that only this process knows of: a database that rejects writes cannot record them either. */
 export interface Observed {
   readonly listener: { jobFinished(result: RunResult): void }
-  /** Of each job the last one, until a run of it has gone well or is on record. */
+  /** The last one of each job, until a run of the job succeeds or is recorded. */
   failures(): readonly ObservedFailure[]
 }
 

@@ -12,7 +12,7 @@ import { readDeletedByDay, type ReadDeletions } from './deleted-by-day.ts'
 import { readJob, scheduleOf, type JobPlan, type JobStatus } from './job-status.ts'
 import { readMigrations, type MigrationsStatus } from './migrations-status.ts'
 import type { ObservedFailure } from './observed.ts'
-import { asked } from './question.ts'
+import { tryQuery } from './try-query.ts'
 
 /** Everything that a person, a page or a gauge wants to know at a glance. */
 export interface Status {
@@ -30,14 +30,14 @@ export interface Status {
   /** `undefined`: no run is on record, or the record cannot be read. */
   readonly deletedByDay: ReadDeletions | undefined
   readonly archive: ArchiveStatus
-  /** What the process that shows this saw fail itself; none for who only asks. */
+  /** Failures that this process has seen itself; empty for a command. */
   readonly observed: readonly ObservedFailure[]
 }
 
 export interface DatabaseStatus extends Label {
   readonly reachable: boolean
   readonly sizeBytes: number | undefined
-  /** Why it cannot be reached, why its size is not known, or that no gateway has ever written to it. */
+  /** Why it cannot be reached or its size is unknown, or that no gateway has ever written to it. */
   readonly problem: string | undefined
 }
 
@@ -53,26 +53,25 @@ export interface StatusContext {
   readonly clock: Clock
 }
 
-const NEVER_WRITTEN =
-  'the gateway has never written to this database: its tables are as the worker made them; where a gateway is at work, DATABASE_URL names another database than its'
+const NEVER_WRITTEN = 'the gateway has never written to this database; if a gateway is running, DATABASE_URL may name the wrong database'
 
 const DAYS_OF_DELETIONS = 90
 
 /**
- * Reads all of it, and changes nothing. What the database refuses to tell (a table that is not there yet, a right that is missing) is a problem
- * told in its place; a database that does not answer is a status too. Never waits for one that is lost. What changes no more since `before`, an
- * earlier status of the same database, is taken from there. Rejects with what nobody foresaw.
+ * Reads everything, and changes nothing. If a part cannot be read (a table that does not exist yet, a missing privilege), the status holds the problem in its
+ * place; a database that does not answer gives a status too. Never waits for a lost connection. Data that can no longer change is taken from `before`, an
+ * earlier status of the same database. Rejects only with unexpected errors.
  */
 export async function readStatus(database: Database, context: StatusContext, before?: Status): Promise<Status> {
   try {
     const at = await database.now()
     const found = await database.tablesAmong([LEDGER, LEASES, ARCHIVES, ...RUN_TABLES])
-    const size = await asked(() => database.sizeBytes())
-    const written = found.has(LEDGER) ? await asked(() => database.gatewayHasWritten()) : undefined
+    const size = await tryQuery(() => database.sizeBytes())
+    const written = found.has(LEDGER) ? await tryQuery(() => database.gatewayHasWritten()) : undefined
     const jobs: JobStatus[] = []
     const tables = found.has(LEASES) ? runTables(database, found) : undefined
     for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, tables }))
-    const deleted = tables === undefined ? undefined : await asked(() => readDeletions(database, tables, at, before))
+    const deleted = tables === undefined ? undefined : await tryQuery(() => readDeletions(database, tables, at, before))
     const archived = jobs.find(({ job }) => job.archived === true)
     return {
       at,
@@ -103,7 +102,7 @@ function readDeletions(database: Database, { runs }: RunTables, now: EpochMs, be
   return readDeletedByDay(database, runs, { now, days: DAYS_OF_DELETIONS, before: before?.deletedByDay })
 }
 
-/** Where there is no database to ask: what the configuration alone says. */
+/** The status without a database, from the configuration alone. */
 export function statusWithout(
   label: Label,
   error: unknown,

@@ -9,7 +9,7 @@ import type { Backlog, JobPlan } from './job-status.ts'
 import type { MigrationsStatus } from './migrations-status.ts'
 import type { Status } from './read-status.ts'
 
-/** What a status says to people. The terminal and the page lay it out. */
+/** The wording of a status. The terminal and the page lay it out. */
 
 /** Whether all is well, in one line. */
 export function verdictText({ database }: Pick<Status, 'database'>, findings: readonly Finding[]): string {
@@ -49,7 +49,7 @@ export function overdueText({ rows, oldest, cutoff }: Backlog): string | undefin
   return rows === 0 || oldest === null ? undefined : `oldest ${spanText(oldest, cutoff)} past its time`
 }
 
-/** Clocks differ: what seems to end before it began takes no time. */
+/** Clocks differ, so a negative duration counts as zero. */
 export function spanText(from: EpochMs, to: EpochMs): string {
   return durationText(Math.max(0, to - from))
 }

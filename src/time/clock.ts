@@ -6,7 +6,7 @@ export const MINUTE = 60 * SECOND
 export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
 
-/** Where time comes from. Handed in, so that a test decides what time it is and how long a wait lasts. */
+/** The source of time. It is passed in, so that a test decides what time it is and how long a wait lasts. */
 export interface Clock {
   now(): EpochMs
   /** Milliseconds from an arbitrary start that never go back: for durations. */
@@ -15,7 +15,7 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-/** The host's clock: the only place that reads it. */
+/** The only place that reads the host's clock. */
 export function hostClock(): Clock {
   return {
     now: () => Date.now(),

@@ -4,7 +4,7 @@ import { instantsIn } from './zones.ts'
 /** Offsets of zones, and the moments at which they change, are multiples of this. */
 const STEP_MS = 15 * MINUTE
 
-/** Counts by UTC day; what names no zone is read in the one that is given. */
+/** Counts rows by UTC day; times without a zone are read in the given one. */
 export class DayCounts {
   readonly #days = new Map<EpochMs, number>()
   readonly #instantOf: (reading: EpochMs) => EpochMs

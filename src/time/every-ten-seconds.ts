@@ -1,6 +1,6 @@
 import { SECOND } from './clock.ts'
 
-/** While something is waited for, whether to speak of it: true at once, and then every ten seconds of waiting. */
+/** Whether to report a wait: true the first time, and then after every ten seconds of waiting. */
 export function everyTenSeconds(): (waitedMs: number) => boolean {
   let nextMs = 0
   return (waitedMs) => {

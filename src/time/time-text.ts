@@ -1,6 +1,6 @@
 import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from './clock.ts'
 
-/** `12 ms`, `3.4 s`, `2 min 5 s`, `3 h 12 min`, `5 d 3 h`: as much as a person takes in. Settings and JSON have `formatDuration`. */
+/** `12 ms`, `3.4 s`, `2 min 5 s`, `3 h 12 min`, `5 d 3 h`: rounded for people. Settings and JSON use `formatDuration`. */
 export function durationText(ms: number): string {
   if (ms < SECOND) return `${Math.round(ms)} ms`
   if (ms < 10 * SECOND) return `${(ms / SECOND).toFixed(1).replace('.0', '')} s`

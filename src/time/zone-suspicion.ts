@@ -2,33 +2,33 @@ import { HOUR, MINUTE, SECOND, type EpochMs } from './clock.ts'
 import { durationText } from './time-text.ts'
 import { wallClock } from './zones.ts'
 
-/** What the newest rows of a table say, times without a zone as if they were UTC. */
+/** The newest rows of a table; times without a zone are read as UTC. */
 export interface NewestRows {
   readonly table: string
   readonly column: string
-  /** NaN: there is none, or its time is none that can be compared. */
+  /** NaN: there is none, or its time cannot be compared. */
   readonly newest: EpochMs
-  /** How far before it the `BUSY_ROWS`th newest lies; NaN: there are not so many. */
+  /** How much older the `BUSY_ROWS`th newest row is; NaN: there are fewer rows. */
   readonly spanMs: number
 }
 
-/** Enough to say how often rows come. */
+/** Enough rows to show how often they are written. */
 export const BUSY_ROWS = 20
-/** Rows that come this often, every 15 s, say that the gateway is at work: its newest row should be of now. */
+/** Rows written this often, every 15 s, show that the gateway is active, so its newest row should be recent. */
 const BUSY_MS = 5 * MINUTE
 /** Zones differ by multiples of this. */
 const STEP_MS = 15 * MINUTE
-/** No clock on earth is further behind UTC: a newest row that shows less is old. */
+/** No zone is further behind UTC: a newest row that appears older than this really is old. */
 const WESTERNMOST_MS = 12 * HOUR
-/** The newest row is as old as the last call: nearly five times the usual gap is a quarter of the span, and one gap in a hundred is longer. */
+/** The newest row is as old as the last call. A quarter of the span is nearly five times the usual gap, and only one gap in a hundred is longer. */
 const PART_OF_SPAN = 1 / 4
-/** Rows of one burst lie in no span at all; transactions take a moment, and clocks that are kept right still differ. */
+/** Rows of one burst have no span at all, transactions take a moment, and even synchronised clocks differ a little. */
 const LEAST_TOLERANCE_MS = 10 * SECOND
 
 /**
- * A warning where rows seem to be stamped by the clocks of another zone than `timeZone`. A newest row in the future is certain; one in the past is
- * suspect only by a zone's difference, on a busy table. A gateway that stopped just so long ago is suspected for some hours without reason: that costs
- * a look, and a zone that goes unnoticed costs rows.
+ * A warning if rows seem to be written in a different zone from `timeZone`. A newest row in the future proves it. One in the past is only suspect on a busy
+ * table, if its age is close to the difference between two zones. A gateway that stopped about that long ago causes a false warning for some hours: that
+ * costs a look, while an unnoticed zone costs rows.
  */
 export function zoneSuspicion({ table, column, newest, spanMs }: NewestRows, now: EpochMs, timeZone: string): string | undefined {
   const aheadMs = newest - wallClock(timeZone)(now)

@@ -4,9 +4,9 @@ import { DAY, HOUR, MINUTE, type EpochMs } from './clock.ts'
  * The earliest wall-clock reading that must be kept, given as if the reading were UTC: a time stored without a zone has expired
  * exactly if its reading, taken as UTC milliseconds, is smaller.
  *
- * A reading that occurs twice (clocks went back) is kept if either of its instants is at or after `cutoff`. A reading that never occurred
- * (clocks went forward) means what it would mean had they not: the later instant. One threshold cannot keep it and drop the readings
- * just after the gap, so for the length of a gap after it those are kept too: at most an hour, and never a row too many gone.
+ * A reading that occurs twice (clocks went back) is kept if either of its instants is at or after `cutoff`. A reading that never occurred (clocks went
+ * forward) is taken as if they had not: the later instant. One threshold cannot keep it and drop the readings just after the gap, so for the length of the
+ * gap those are kept too. That is an hour at most, and no row is deleted too early.
  *
  * Rejects a name that is no IANA zone with the `RangeError` of `Intl`.
  */
@@ -60,7 +60,7 @@ const MOST_REMEMBERED = 1_000
 export function wallInstant(timeZone: string): (reading: EpochMs) => EpochMs {
   if (timeZone === 'UTC') return (reading) => reading
   const readingAt = wallClock(timeZone)
-  // Asking a zone takes microseconds, and the readings of a quarter of an hour share the answer.
+  // Looking up an offset takes microseconds, and all readings of a quarter of an hour share it.
   const offsets = new Map<number, number>()
   return (reading) => {
     const step = Math.floor(reading / STEP_MS)
@@ -82,7 +82,7 @@ export function lastInstantShowing(reading: EpochMs, wall: (instant: EpochMs) =>
   return instants.length === 0 ? undefined : Math.max(...instants)
 }
 
-/** The instants that stored readings mean in a zone, for people: to the hour where clocks were put back or forward. */
+/** Converts stored readings in a zone to instants, for display: up to an hour off where clocks changed. */
 export function instantsIn(timeZone: string): (reading: EpochMs) => EpochMs {
   if (timeZone === 'UTC') return (reading) => reading
   const wall = wallClock(timeZone)
@@ -95,7 +95,7 @@ export function instantsIn(timeZone: string): (reading: EpochMs) => EpochMs {
 /** Zones lie between UTC-12 and UTC+14: no change of the clock moves a reading further than 26 hours. */
 const REACH_MS = 36 * HOUR
 
-/** What `Intl` can show, less the reach. */
+/** The range of `Intl`, reduced by the reach. */
 const CALENDAR_MS = 8.64e15 - 2 * DAY
 
 interface Transition {
@@ -105,7 +105,7 @@ interface Transition {
   readonly after: number
 }
 
-/** No zone changes its offset twice within an hour, so one look an hour misses none. */
+/** No zone changes its offset twice within an hour, so checking once an hour finds every change. */
 function transitions(offsetAt: (instant: EpochMs) => number, from: EpochMs, to: EpochMs): Transition[] {
   const found: Transition[] = []
   let before = offsetAt(from)

@@ -98,8 +98,8 @@ for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: a migration whose recorded name or checksum is 32 MiB long is refused in a short sentence and in bounded memory`, async () => {
     await using worked = await archived(engine)
     for (const [column, says] of [
-      ['checksum', /001_initial_schema\w*\.sql was changed after it was applied on .* by version \S+: restore the file/],
-      ['name', /migration 001_\(not read: longer than 2000 characters\) was applied on .*, but its file is gone/],
+      ['checksum', /001_initial_schema\w*\.sql was changed after it was applied on .* by version \S+\. Restore the file/],
+      ['name', /Migration 001_\(not read: longer than 2000 characters\) was applied on .*, but its file is missing/],
       ['app_version', undefined],
     ] as const) {
       const [before] = await worked.outside.sql<Record<string, string>>(`SELECT ${column} FROM maintenance_migrations WHERE version = 1`)

@@ -61,10 +61,10 @@ describe('what is no setting is refused with its line', () => {
     ['constructor: { prototype: 1 }\n', /^constructor \(x\.yaml:1\)/],
     ['<<: { log: { level: info } }\n', /^\(a key that is not a name\) \(x\.yaml:1\)/],
     ['? [a]\n: 1\n', /^\(a key that is not a name\)/],
-    ['log: info\n', /^log \(x\.yaml:1\): a section is expected, of level, format/],
-    ['log:\n  - level: info\n', /^log \(x\.yaml:1\): a section is expected/],
-    ['- log\n', /^the file \(x\.yaml:1\): a section is expected, of database, migrations/],
-    ['DATABASE_URL=postgresql://u:key@h/db\n', /^the file \(x\.yaml:1\): a section is expected/],
+    ['log: info\n', /^log \(x\.yaml:1\): expected a section with level, format/],
+    ['log:\n  - level: info\n', /^log \(x\.yaml:1\): expected a section/],
+    ['- log\n', /^the file \(x\.yaml:1\): expected a section with database, migrations/],
+    ['DATABASE_URL=postgresql://u:key@h/db\n', /^the file \(x\.yaml:1\): expected a section/],
   ]
   for (const [text, why] of REFUSED) test(JSON.stringify(text), () => assert.match(problem(text), why))
 })

@@ -85,7 +85,7 @@ test('every problem of every source is told at once, one a line, with its key an
   }
   assert.deepEqual(await problems({ configFile, env }), [
     'log.levle (bad.yaml:2): there is no such setting; did you mean log.level?',
-    'health (bad.yaml:7): a section is expected, of file',
+    'health (bad.yaml:7): expected a section with file',
     'log.format (bad.yaml:3): "yaml" is not one of auto, json, pretty',
     'jobs.purgeAuditLogs.retention (bad.yaml:6): 90 has no unit; write a whole number with its unit (ms, s, m, h, d), such as 90d',
     'database.url (DATABASE_URL): mysql is not supported: the database is SQLite or PostgreSQL; expected sqlite:///FILE, sqlite:////ABSOLUTE/FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE',
@@ -307,7 +307,7 @@ test('a variable that looks like a setting is warned of, without its value', asy
     ['DATABASE_CONNECT_TIMEOUT_MS', 'DATABASE_CONNECT_TIMEOUT takes a number with its unit, such as 90d or 30s'],
   ]
   for (const [name, text] of advice)
-    assert.deepEqual(await said(name), [`the environment variable ${name} is not a setting, and nothing was made of it; ${text}`])
+    assert.deepEqual(await said(name), [`the environment variable ${name} is not a setting and is ignored; ${text}`])
 })
 
 test('a variable of somebody else is not taken for a misspelt setting', async () => {
@@ -325,7 +325,7 @@ test('however many variables look like settings, few are named, and none that is
   const many = Array.from({ length: 40 }, (_, at) => `PURGE_SESSIONS_${'ABCDEFGHIJ'[at % 10]}${'ABCD'[at % 4]}${at}`)
   const lines = await said(...many)
   assert.equal(lines.length, 11)
-  assert.equal(lines.at(-1), `${new Set(many).size - 10} more environment variables look like settings and are none`)
+  assert.equal(lines.at(-1), `${new Set(many).size - 10} more environment variables look like settings but are not`)
   assert.deepEqual(await said('DATABASE_UR\x1b[2J', 'DATABASE_UR\n', ` DATABASE_URL`, `PURGE_SESSIONS_${'X'.repeat(80)}`), [])
 })
 
@@ -358,7 +358,7 @@ test('a list stands in a file as one, and with commas in the environment', async
 test('a textfile that nobody would collect is refused', async () => {
   assert.equal(
     await only({ env: { METRICS_TEXTFILE: '/var/lib/x.txt' } }),
-    'metrics.textfile: the name does not end in .prom, and node_exporter passes over any other',
+    'metrics.textfile: the name does not end in .prom, and node_exporter ignores any other',
   )
 })
 
@@ -367,7 +367,7 @@ test('an address that the platform sets under the name of a port is left out, an
     const settings = await load({ env: { HTTP_PORT: text, HTTP_SERVICE_HOST: '10.0.0.1', HTTP_PORT_80_TCP: text } })
     assert.deepEqual(entry(settings, 'http.port'), [9465, 'config/default.yaml'])
     assert.deepEqual(settings.notes, [
-      'HTTP_PORT is left out: it holds the address of a service, as Kubernetes sets it for one of that name, and no port; set http.port in a file, or enableServiceLinks: false',
+      'HTTP_PORT is ignored: it holds the address that Kubernetes sets for a service of that name, not a port; set http.port in a file, or set enableServiceLinks: false',
     ])
     assert.deepEqual(settings.warnings, [])
   }

@@ -70,7 +70,7 @@ describe('a table or view that is there', () => {
     [
       'differs as a view in another order',
       { recent: relation('view', { average: LOGS.id, id: LOGS.id }) },
-      ["the view recent has its columns in another order: average, id; the worker's: id, average"],
+      ["the view recent has its columns in another order: average, id; the worker's order is id, average"],
     ],
   ]
   for (const [name, existing, expected] of cases) {

@@ -73,7 +73,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(exitCodeOf(error), 4)
       assert.match(
         messageOf(error),
-        /^migrations\/001_indexes\.sql:3:1 \(statement 2\) could not create unique index "by_b"[^]*\n1 of its 2 statements have run; the database still counts as without any migration: the next start runs this file again, which is safe$/,
+        /^migrations\/001_indexes\.sql:3:1 \(statement 2\) could not create unique index "by_b"[^]*\n1 of its 2 statements have run. The database still counts as without any migration. The next start runs this file again, which is safe\.$/,
       )
       assert.deepEqual(await indexes(test), ['public.by_a valid'])
       assert.deepEqual((await test.admin.query('SELECT version FROM maintenance_migrations')).rows, [])
@@ -110,7 +110,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.match(messageOf(error), new RegExp(`^migrations/001_indexes\\.sql:2:1 \\(statement 1\\) ${named}`))
       assert.match(
         messageOf(error),
-        /\n0 of its 1 statements have run; [^]*\nstart the worker again when whoever holds the lock has finished$/,
+        /\n0 of its 1 statements have run\. [^]*\nStart the worker again when the holder of the lock has finished\.$/,
       )
       assert.deepEqual(await indexes(test), [])
     })

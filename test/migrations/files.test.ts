@@ -32,7 +32,7 @@ const GOOD = { '001_a.sql': 'SELECT 1;', '001_a_sqlite.sql': 'SELECT 1;' }
 describe('a folder of migration files', () => {
   const cases: [string, Record<string, string | Uint8Array>, RegExp[]][] = [
     ['without a migration is refused', { 'README.md': '' }, [/^migrations holds no migration$/]],
-    ['with a stray .sql file is refused', { ...GOOD, 'notes.sql': '' }, [/^migrations\/notes\.sql is not named as a migration is/]],
+    ['with a stray .sql file is refused', { ...GOOD, 'notes.sql': '' }, [/^migrations\/notes\.sql is not named like a migration/]],
     ['with an upper-case name is refused', { ...GOOD, '002_Add.sql': '' }, [/^migrations\/002_Add\.sql is not named/]],
     ['with a capital suffix is refused', { ...GOOD, '002_add.SQL': '' }, [/^migrations\/002_add\.SQL is not named/]],
     ['with nothing but the suffix for a name is refused', { ...GOOD, '002_sqlite.sql': '' }, [/^migrations\/002_sqlite\.sql is not named/]],
@@ -68,7 +68,7 @@ describe('a folder of migration files', () => {
         '001_a.sql': '-- @no-transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a);',
         '001_a_sqlite.sql': '-- @no-transaction\nDROP INDEX CONCURRENTLY IF EXISTS i;',
       },
-      [/^migrations\/001_a_sqlite\.sql must not be @no-transaction: /],
+      [/^migrations\/001_a_sqlite\.sql must not have @no-transaction, /],
     ],
     [
       'tells every problem at once, with line and column',

@@ -120,7 +120,7 @@ for (const major of POSTGRES_MAJORS) {
 }
 
 const FLYWAY_MESSAGE = [
-  'the database has tables of another shape than the migrations make; nothing was changed:',
+  'The database has tables that differ from those that the migrations create. Nothing was changed. The differences:',
   '- tools has no column version',
   '- tools has no column path',
   '- tools has no column permissions',
@@ -129,8 +129,8 @@ const FLYWAY_MESSAGE = [
   '- tools has no column timeout',
   '- tools has no column is_active',
   '- audit_logs has no column user',
-  "another tool keeps this schema's history: flyway_schema_history (Flyway)",
-  'set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are, or point DATABASE_URL at the right database',
+  'Another tool manages this schema: flyway_schema_history (Flyway).',
+  'Set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are, or point DATABASE_URL at the right database.',
 ]
 
 /** As the gateway's ORM says them. */

@@ -150,19 +150,19 @@ for (const engine of ENGINES) {
         'a file that was changed',
         two,
         [...initial, ...made('002_more', 'SELECT 1;')],
-        /^migrations\/002_more(_sqlite)?\.sql was changed after it was applied on 20.*Z by version 0\.0\.0-test: restore/,
+        /^migrations\/002_more(_sqlite)?\.sql was changed after it was applied on 20.*Z by version 0\.0\.0-test\. Restore/,
       ],
       [
         'a file whose name was changed',
         two,
         [...initial, ...made('002_less', 'SELECT 1;')],
-        /^migration 002_more was applied .* but its file is gone/,
+        /^Migration 002_more was applied .* but its file is missing/,
       ],
       [
         'a database newer than the build',
         three,
         two,
-        /^the database is newer than this build, .*002; it also has 003_most .*use version 0\.0\.0-test or later/,
+        /^The database is newer than this build, .*002\. The database also has 003_most .*Use version 0\.0\.0-test or later/,
       ],
     ]
     for (const [name, first, then, expected] of refusals) {
@@ -175,7 +175,7 @@ for (const engine of ENGINES) {
           const error = await refusal(migrated(test.url, files))
           assert.deepEqual([error.code, error.exitCode], ['MIGRATION_REFUSED', 4])
           assert.match(error.message, expected)
-          assert.match(error.message, /\nnothing was changed$/)
+          assert.match(error.message, /\nNothing was changed\.$/)
           await using database = await opened(test.url, { access: 'read' })
           assert.equal((await refusal(pendingMigrations({ database, files }))).message, error.message)
         }
@@ -189,7 +189,7 @@ for (const engine of ENGINES) {
       await test.sql('DELETE FROM maintenance_migrations WHERE version = 2')
       const error = await refusal(migrated(test.url, three))
       assert.equal(error.code, 'MIGRATION_REFUSED')
-      assert.match(error.message, /002_more(_sqlite)?\.sql was never applied here, but 003_most was, .* give the newer file the number 004/)
+      assert.match(error.message, /002_more(_sqlite)?\.sql was never applied here, but the later 003_most was, .* renumber it to 004/)
     })
 
     it('refuse a history table that is somebody else’s', async () => {
@@ -197,7 +197,7 @@ for (const engine of ENGINES) {
       await test.sql('CREATE TABLE maintenance_migrations (id INTEGER, dirty INTEGER)')
       const error = await refusal(migrated(test.url, initial))
       assert.equal(error.code, 'MIGRATION_REFUSED')
-      assert.match(error.message, /maintenance_migrations is not the worker's record .* columns id, dirty\n/)
+      assert.match(error.message, /maintenance_migrations is not the worker's record .* columns are id, dirty\.\n/)
     })
 
     it('refuse a view of the history’s name', async () => {
@@ -206,7 +206,7 @@ for (const engine of ENGINES) {
       await test.sql('ALTER TABLE maintenance_migrations RENAME TO elsewhere')
       await test.sql('CREATE VIEW maintenance_migrations AS SELECT * FROM elsewhere')
       const error = await refusal(migrated(test.url, initial))
-      assert.match(error.message, /maintenance_migrations is (a view, where|not the worker's record)/)
+      assert.match(error.message, /maintenance_migrations is (a view, but|not the worker's record)/)
       assert.deepEqual((await test.sql('SELECT version FROM elsewhere')).length, 1)
     })
 
@@ -256,7 +256,7 @@ for (const engine of ENGINES) {
         lines.slice(1, 3),
         isSqlite(test) ? ['  5 |   INSERT INTO other (b)', '        ^'] : ['  6 | \tSELECT nope FROM other;', '      \t       ^'],
       )
-      assert.equal(lines[3], 'rolled back; the database is still at 001')
+      assert.equal(lines[3], 'Rolled back. The database is still at 001.')
       assert.ok(error.cause instanceof Error)
       assert.deepEqual(await pictureOf(test), picture)
     })
@@ -275,7 +275,7 @@ for (const engine of ENGINES) {
     it('leave nothing behind, not even the history, when the first file fails', async () => {
       await using test = await engine.fresh()
       const error = await refusal(migrated(test.url, made('001_bad', 'CREATE TABLE a (b INTEGER); SELECT * FROM nowhere;')))
-      assert.match(error.message, /the database is still without any migration$/)
+      assert.match(error.message, /The database is still without any migration\.$/)
       assert.deepEqual(await pictureOf(test), [])
     })
 
@@ -313,7 +313,7 @@ for (const engine of ENGINES) {
       assert.deepEqual([error.code, error.exitCode], ['MIGRATION_FAILED', 4])
       assert.match(
         error.message,
-        /\n(no migration was begun here; start again when the other worker has finished|start the worker again when whoever holds the lock has finished)$/,
+        /\n(This worker began no migration\. Start again when the other worker has finished\.|Start the worker again when the holder of the lock has finished\.)$/,
       )
     })
 
@@ -403,7 +403,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(told.events, ['slow big', 'applied 1', 'current 1/1'])
       assert.match(
         told.messages[0] ?? '',
-        /^big has about 100,001 rows and gets 1 index: writing to it may have to wait about 1 s \(an estimate/,
+        /^big has about 100,001 rows and gets 1 index: writes to it may be blocked for about 1 s \(estimated/,
       )
     })
 

@@ -28,28 +28,30 @@ describe('the plan', () => {
     [
       'an applied file that was changed',
       [row(1, 'a', 'before'), row(2, 'b')],
-      [/^migrations\/001_a\.sql was changed after it was applied on 2026-03-01T00:00:00\.000Z by version 0\.9\.1: restore the file/],
+      [/^migrations\/001_a\.sql was changed after it was applied on 2026-03-01T00:00:00\.000Z by version 0\.9\.1\. Restore the file/],
     ],
     [
       'an applied file that is gone',
       [row(0, 'zero'), row(1, 'a')],
-      [/^migration 000_zero was applied on 2026-03-01T00:00:00\.000Z by version 0\.9\.1, but its file is gone: bring the file back/],
+      [/^Migration 000_zero was applied on 2026-03-01T00:00:00\.000Z by version 0\.9\.1, but its file is missing\. Restore the file/],
     ],
     [
       'an applied file whose number another one took',
       [row(1, 'a'), row(2, 'other')],
-      [/^migration 002_other was applied on .* but its file is gone, and migrations\/002_b\.sql has its number/],
+      [/^Migration 002_other was applied on .* but its file is missing, and migrations\/002_b\.sql has its number/],
     ],
     [
       'a pending file below an applied one',
       [row(1, 'a'), row(3, 'c')],
-      [/^migrations\/002_b\.sql was never applied here, but 003_c was, on .* by version 0\.9\.1: give the newer file the number 004$/],
+      [
+        /^migrations\/002_b\.sql was never applied here, but the later 003_c was, on .* by version 0\.9\.1\. If that file is new, renumber it to 004\.$/,
+      ],
     ],
     [
       'a database newer than the build',
       [row(1, 'a'), row(2, 'b'), row(3, 'c'), row(4, 'd'), { ...row(5, 'e'), appVersion: '1.4.0' }],
       [
-        /^the database is newer than this build, which knows migrations up to 003; it also has 004_d \(applied on .*\), 005_e .*: use version 1\.4\.0 or later$/,
+        /^The database is newer than this build, which knows migrations up to 003\. The database also has 004_d \(applied on .*\), 005_e .*\. Use version 1\.4\.0 or later\.$/,
       ],
     ],
     [

@@ -31,7 +31,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(exitCodeOf(error), 3)
       assert.match(
         messageOf(error),
-        /^permission denied for table maintenance_migrations.*\nthe worker reads maintenance_migrations .*grant its role SELECT/,
+        /^permission denied for table maintenance_migrations.*\nThe worker reads maintenance_migrations .*Grant its role SELECT/,
       )
     })
 
@@ -92,7 +92,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(exitCodeOf(error), 4)
       assert.match(
         messageOf(error),
-        /^migrations\/001_busy\.sql:2:1 \(statement 2\) .*lock timeout \[55P03\], held up by server process \d+ \(unnamed from .*\)\n[^]*rolled back; the database is still without any migration\nstart the worker again/,
+        /^migrations\/001_busy\.sql:2:1 \(statement 2\) .*lock timeout \[55P03\], held up by server process \d+ \(unnamed from .*\)\n[^]*Rolled back\. The database is still without any migration\.\nStart the worker again/,
       )
       await test.admin.query('ROLLBACK')
       await assert.rejects(test.admin.query('SELECT * FROM first'))
@@ -126,7 +126,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(error.exitCode, 3)
       assert.match(
         error.message,
-        /^migrations\/001_end\.sql:2:1 \(statement 2\) [^]*\nconnected again: rolled back; the database is still without any migration$/,
+        /^migrations\/001_end\.sql:2:1 \(statement 2\) [^]*\nConnected again\. Rolled back\. The database is still without any migration\.$/,
       )
     })
 
@@ -178,7 +178,7 @@ async function assertForbidden(attempt: Promise<unknown>, message: RegExp): Prom
   assert.match(error.message, message)
   assert.match(
     error.message,
-    /\nrolled back; the database is still without any migration\nconnect as the role that owns the tables, or as a member of it/,
+    /\nRolled back\. The database is still without any migration\.\nConnect as the role that owns the tables, or as a member of it/,
   )
 }
 

@@ -115,15 +115,15 @@ test('a skipped run is counted and took no time', async () => {
 test('what waits gets older while nothing happens, and is 0 s old where nothing waits', async () => {
   let now = NOW
   const metrics = opened({ ...hostClock(), now: () => now })
-  metrics.know(status({ rows: 12, oldest: NOW - 5_000 }))
+  metrics.updateGauges(status({ rows: 12, oldest: NOW - 5_000 }))
   now += 60_000
   const found = await samples(metrics)
   assert.equal(found.get('mcp_maintenance_expired_rows{job="purge-sessions"}'), 12)
   assert.equal(found.get('mcp_maintenance_oldest_expired_age_seconds{job="purge-sessions"}'), 65)
-  metrics.know(status(undefined))
+  metrics.updateGauges(status(undefined))
   const unanswered = await samples(metrics)
   assert.equal(unanswered.get('mcp_maintenance_expired_rows{job="purge-sessions"}'), 12)
-  metrics.know(status({ rows: 0, oldest: null }))
+  metrics.updateGauges(status({ rows: 0, oldest: null }))
   const purged = await samples(metrics)
   assert.equal(purged.get('mcp_maintenance_expired_rows{job="purge-sessions"}'), 0)
   assert.equal(purged.get('mcp_maintenance_oldest_expired_age_seconds{job="purge-sessions"}'), 0)
@@ -173,26 +173,26 @@ test('what runs archived is counted, and what is not known of the archive has no
 test('the archive is told as it was last known; its lag grows while nothing happens', async () => {
   let now = NOW
   const metrics = opened({ ...hostClock(), now: () => now }, [ARCHIVED])
-  metrics.know(status(undefined, { lagMs: 5_000, held: { ...HELD, verification: undefined } }))
+  metrics.updateGauges(status(undefined, { lagMs: 5_000, held: { ...HELD, verification: undefined } }))
   now += 60_000
   const lagging = await samples(metrics)
   assert.equal(lagging.get(`mcp_maintenance_archive_lag_seconds${LABEL}`), 65)
   assert.equal(lagging.get(`mcp_maintenance_archive_rows${LABEL}`), 70)
   assert.equal(lagging.has(`mcp_maintenance_archive_last_verification_successful${LABEL}`), false)
 
-  metrics.know(status(undefined, { lagMs: 0, held: { ...HELD, verification: { at: NOW, sound: false } } }))
-  metrics.know(status(undefined))
+  metrics.updateGauges(status(undefined, { lagMs: 0, held: { ...HELD, verification: { at: NOW, sound: false } } }))
+  metrics.updateGauges(status(undefined))
   const damaged = await samples(metrics)
   assert.equal(damaged.get(`mcp_maintenance_archive_lag_seconds${LABEL}`), 0)
   assert.equal(damaged.get(`mcp_maintenance_archive_last_verification_successful${LABEL}`), 0)
   assert.equal(damaged.get(`mcp_maintenance_archive_last_verification_timestamp_seconds${LABEL}`), NOW / 1_000)
-  metrics.know(status(undefined, { held: { ...HELD, verification: { at: NOW + 1_000, sound: true } } }))
+  metrics.updateGauges(status(undefined, { held: { ...HELD, verification: { at: NOW + 1_000, sound: true } } }))
   assert.equal((await samples(metrics)).get(`mcp_maintenance_archive_last_verification_successful${LABEL}`), 1)
 })
 
 test('where nothing is archived the archive has no metrics', async () => {
   const metrics = opened()
-  metrics.know(status(undefined, { enabled: false, lagMs: 0, held: { ...HELD, verification: { at: NOW, sound: true } } }))
+  metrics.updateGauges(status(undefined, { enabled: false, lagMs: 0, held: { ...HELD, verification: { at: NOW, sound: true } } }))
   assert.deepEqual(
     [...(await samples(metrics)).keys()].filter((name) => name.startsWith('mcp_maintenance_archive')),
     [],

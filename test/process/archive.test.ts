@@ -61,7 +61,7 @@ test('without archiving a retention under a year is noted once, with it or above
 test('an archive that is kept no longer than the rows are is refused', async () => {
   const refused = await command(['config'], { env: { ARCHIVE_ENABLED: 'true', ARCHIVE_RETENTION: '90d' } })
   assert.equal(refused.code, 2)
-  assert.match(refused.stderr, /archive\.retention: it is 90d, and rows are archived when they are 90d old.*has to be longer/)
+  assert.match(refused.stderr, /archive\.retention: it is 90d, but rows are archived when they are 90d old.*has to be longer/)
   assert.equal((await command(['config'], { env: { ARCHIVE_ENABLED: 'true', ARCHIVE_RETENTION: 'forever' } })).code, 0)
   assert.equal((await command(['config'], { env: { ARCHIVE_RETENTION: 'never' } })).code, 2)
 })

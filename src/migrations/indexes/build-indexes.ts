@@ -11,8 +11,8 @@ export interface IndexBuilding extends Pick<MigrateOptions, 'database' | 'listen
 }
 
 /**
- * The statements of a file without a transaction. A build that was cut leaves an index that every write keeps up and no query uses, and over which
- * IF NOT EXISTS passes in silence: such indexes are dropped before the first statement, and after a failure. At the end every index is there and valid.
+ * Runs the statements of a file without a transaction. An interrupted build leaves an invalid index, which every write maintains, no query uses, and IF NOT
+ * EXISTS silently accepts. So invalid indexes are dropped before the first statement and after a failure. At the end every index exists and is valid.
  */
 export function buildIndexes({ database, outside, listener }: IndexBuilding, path: string, steps: readonly IndexStep[]): Promise<void> {
   const indexes = indexesMade(steps)
@@ -23,7 +23,7 @@ export function buildIndexes({ database, outside, listener }: IndexBuilding, pat
       for (const { statement, relation, sqlOn } of steps)
         await atStatement(statement, () => session.run(sqlOn(database.named(relation)), relation))
     } catch (error) {
-      // What cannot be dropped now is dropped at the next start; the failure itself is what counts.
+      // An index that cannot be dropped now is dropped at the next start. The original failure is the one to report.
       if (!isLoss(error)) await dropInvalid(database, session, indexes).catch(() => undefined)
       throw error
     }
@@ -51,6 +51,6 @@ function isLoss(error: unknown): boolean {
 function unfinished(index: string, state: 'missing' | 'invalid'): MaintenanceError {
   return new MaintenanceError(
     'MIGRATION_FAILED',
-    `the index ${index} is ${state} although its statement has run: another session works on it`,
+    `the index ${index} is ${state} although its statement has run: another session is changing it`,
   )
 }

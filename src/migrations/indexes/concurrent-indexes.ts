@@ -6,15 +6,15 @@ export interface IndexStep {
   readonly statement: Statement
   readonly does: 'create' | 'drop'
   readonly index: string
-  /** What is locked: the table that gets the index, or the index that goes. */
+  /** What the statement locks: the table of a new index, or the index that is dropped. */
   readonly relation: string
-  /** The statement with that name as SQL names it anywhere: no transaction holds it, so nothing has set the path for it. */
+  /** The statement with that relation's qualified name: outside a transaction no search_path has been set for it. */
   readonly sqlOn: (qualified: string) => string
 }
 
 /**
- * `CREATE [UNIQUE] INDEX CONCURRENTLY IF NOT EXISTS name ON …` and `DROP INDEX CONCURRENTLY IF EXISTS name`; of any other statement, why it is not
- * allowed. It would need locks that hold the gateway up, and what an attempt that died has left of it cannot be recognised.
+ * Accepts `CREATE [UNIQUE] INDEX CONCURRENTLY IF NOT EXISTS name ON …` and `DROP INDEX CONCURRENTLY IF EXISTS name`. Refuses any other statement, with a
+ * reason: it would need locks that block the gateway, and what an interrupted attempt has left of it could not be recognised.
  */
 export function indexStep(statement: Statement): IndexStep | { readonly refusal: string } {
   const { sql, start, tokens } = statement
@@ -29,11 +29,11 @@ export function indexStep(statement: Statement): IndexStep | { readonly refusal:
   if (does === undefined || !takes('INDEX', 'CONCURRENTLY')) return { refusal: ONLY_INDEXES }
   const repeatable = does === 'create' ? takes('IF', 'NOT', 'EXISTS') : takes('IF', 'EXISTS')
   if (does === 'create' && keyword(rest[0]) === 'ON') {
-    return { refusal: 'the index must have a name: by it the worker knows what an attempt that died has left' }
+    return { refusal: 'the index must have a name, by which the worker recognises what an interrupted attempt has left' }
   }
   if (!repeatable) {
     const missing = does === 'create' ? 'IF NOT EXISTS' : 'IF EXISTS'
-    return { refusal: `${missing} is missing: after an attempt that died the file runs again from its beginning` }
+    return { refusal: `${missing} is missing: after an interrupted attempt the file runs again from its beginning` }
   }
   const name = rest.shift()
   const relation = does === 'drop' ? name : takes('ON', 'ONLY') || takes('ON') ? rest.shift() : undefined
@@ -47,7 +47,7 @@ export function indexStep(statement: Statement): IndexStep | { readonly refusal:
   return { statement, does, index, relation: nameOf(relation), sqlOn }
 }
 
-/** The indexes that are there when these steps are done. */
+/** The indexes that exist after these steps. */
 export function indexesMade(steps: readonly IndexStep[]): readonly string[] {
   const made = new Set<string>()
   for (const { does, index } of steps) {
@@ -58,8 +58,8 @@ export function indexesMade(steps: readonly IndexStep[]): readonly string[] {
 }
 
 const ONLY_INDEXES =
-  'a file without a transaction holds CREATE INDEX CONCURRENTLY IF NOT EXISTS and DROP INDEX CONCURRENTLY IF EXISTS alone: ' +
-  'put the rest into a migration of its own, and qualify no name'
+  'a file without a transaction may only hold CREATE INDEX CONCURRENTLY IF NOT EXISTS and DROP INDEX CONCURRENTLY IF EXISTS: ' +
+  'put the rest into a separate migration, and do not qualify names'
 
 const LONGEST_NAME_BYTES = 63
 

@@ -18,14 +18,13 @@ export interface SlowTable {
   readonly message: string
 }
 
-/** Tables at least this large are named before they get an index. */
+/** A warning is logged before an index is built on a table of at least this size. */
 export const LARGE_TABLE_ROWS = 100_000
 /** A rough figure for one index over short text on ordinary storage. */
 const SECONDS_PER_MILLION_ROWS = 2
 
 /**
- * Of the tables that are there, the large ones that these statements' missing indexes will lock against writes while they are built, and for about how
- * long.
+ * The large tables that will be locked against writes while these statements build missing indexes, and for about how long.
  */
 export async function slowTables(
   database: Migratable,
@@ -44,7 +43,7 @@ export async function slowTables(
   return slow
 }
 
-/** A role that may not read the table may not index it either, and an earlier file may have dropped it: the migration itself will say so, and where. */
+/** Ignores errors: a role that may not read the table may not index it either, and an earlier file may have dropped it. The migration itself will report that. */
 async function rowsOf(database: Migratable, table: string): Promise<number> {
   try {
     return await database.approximateRows(table)
@@ -57,8 +56,8 @@ async function rowsOf(database: Migratable, table: string): Promise<number> {
 function warning(table: string, rows: number, builds: readonly IndexBuild[]): string {
   const seconds = Math.max(1, Math.round((rows / 1_000_000) * builds.length * SECONDS_PER_MILLION_ROWS))
   return (
-    `${table} has about ${countText(rows)} rows and gets ${counted(builds.length, 'index', 'indexes')}: writing to it may have to wait about ${durationText(seconds * SECOND)} ` +
-    `(an estimate, at ${SECONDS_PER_MILLION_ROWS} s for a million rows and index)`
+    `${table} has about ${countText(rows)} rows and gets ${counted(builds.length, 'index', 'indexes')}: writes to it may be blocked for about ${durationText(seconds * SECOND)} ` +
+    `(estimated at ${SECONDS_PER_MILLION_ROWS} s per million rows and index)`
   )
 }
 

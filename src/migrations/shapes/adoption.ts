@@ -1,6 +1,6 @@
 import type { Column, Relation, TypeFamily } from '../../database/migrating.ts'
 
-/** What a migration makes, where tables and views of these names may be there before it first runs. */
+/** What a migration creates, for tables and views that may exist before it first runs. */
 export type Shape = Readonly<Record<string, RelationShape>>
 
 export interface RelationShape {
@@ -23,8 +23,8 @@ function columnsOf(text: string): RelationShape['columns'] {
 }
 
 /**
- * How the tables and views that are there differ from what a migration makes, one line a difference. What is missing is no difference: the
- * migration makes it. Neither is length, NULL, a default, the width of a number, an additional column that may stay empty.
+ * How existing tables and views differ from what a migration creates, one line per difference. A missing one does not count: the migration creates it. Nor
+ * do lengths, NULL, defaults, the width of a number, or additional columns that may stay empty.
  */
 export function shapeDifferences(existing: ReadonlyMap<string, Relation>, shape: Shape): readonly string[] {
   return Object.entries(shape).flatMap(([name, wanted]) => {
@@ -38,7 +38,7 @@ export function shapeDifferences(existing: ReadonlyMap<string, Relation>, shape:
   })
 }
 
-/** History tables of other tools, for the message: the people who use such a tool decide about the schema. */
+/** History tables of other migration tools, for the message: whoever runs such a tool owns the schema. */
 export function otherHistories(existing: ReadonlyMap<string, Relation>): readonly string[] {
   return [...existing.keys()].flatMap((name) => {
     const tool = HISTORY_TABLES[name.toLowerCase()]
@@ -75,7 +75,7 @@ function columnDifferences(name: string, relation: Relation, wanted: RelationSha
   })
 }
 
-/** `other` is a computed column of a view, which may be any number. */
+/** `other` is a computed column of a view, which may have any numeric type. */
 function fits(found: Column, family: TypeFamily): boolean {
   return found.family === undefined || found.family === family || family === 'other'
 }
@@ -86,13 +86,15 @@ function mandatoryColumns(name: string, relation: Relation, wanted: RelationShap
   )
 }
 
-/** A view can be replaced only by one with the same columns in the same order. */
+/** A view can only be replaced by one with the same columns in the same order. */
 function viewDifferences(name: string, relation: Relation, wanted: RelationShape): string[] {
   const more = additional(relation, wanted).map(([column]) => `the view ${name} has an additional column ${column}`)
   if (more.length > 0) return more
   const [found, expected] = [[...relation.columns.keys()], Object.keys(wanted.columns)]
   const shuffled = found.length === expected.length && found.some((column, index) => column !== expected[index])
-  return shuffled ? [`the view ${name} has its columns in another order: ${found.join(', ')}; the worker's: ${expected.join(', ')}`] : []
+  return shuffled
+    ? [`the view ${name} has its columns in another order: ${found.join(', ')}; the worker's order is ${expected.join(', ')}`]
+    : []
 }
 
 function additional(relation: Relation, wanted: RelationShape): [string, Column][] {

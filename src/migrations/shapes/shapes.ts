@@ -5,17 +5,17 @@ import { otherHistories, shapeDifferences } from './adoption.ts'
 import { SHAPES } from './migration-shapes.ts'
 
 /**
- * Before the first statement: refuses a database whose tables or views are another program's idea of the same names, and says all of it at once.
+ * Call before the first statement. Refuses a database with tables or views of the same names but different shapes, and reports all differences at once.
  */
 export function refuseOtherShapes(existing: ReadonlyMap<string, Relation>, pending: readonly MigrationFile[]): void {
   const differences = pending.flatMap(({ stem }) => shapeDifferences(existing, SHAPES[stem] ?? {}))
   if (differences.length === 0) return
   const others = otherHistories(existing)
   const lines = [
-    'the database has tables of another shape than the migrations make; nothing was changed:',
+    'The database has tables that differ from those that the migrations create. Nothing was changed. The differences:',
     ...differences.map((difference) => `- ${difference}`),
-    ...(others.length === 0 ? [] : [`another tool keeps this schema's history: ${others.join(', ')}`]),
-    'set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are, or point DATABASE_URL at the right database',
+    ...(others.length === 0 ? [] : [`Another tool manages this schema: ${others.join(', ')}.`]),
+    'Set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are, or point DATABASE_URL at the right database.',
   ]
   throw new MaintenanceError('MIGRATION_REFUSED', lines)
 }

@@ -1,5 +1,5 @@
 export interface Directive {
-  /** With what follows it: `no-transaction`. */
+  /** Including anything that follows it: `no-transaction`. */
   readonly name: string
   /** UTF-16 offset of its line in the file. */
   readonly at: number
@@ -8,7 +8,7 @@ export interface Directive {
 /** The file's statements run one by one, each outside a transaction. */
 export const NO_TRANSACTION = 'no-transaction'
 
-/** What a file asks of the runner: comments of the form `-- @name` at its top, before anything but other such comments and blank lines. */
+/** Instructions to the runner: comments of the form `-- @name` at the top of a file, preceded only by comments and blank lines. */
 export function directives(text: string): readonly Directive[] {
   const found: Directive[] = []
   let at = 0

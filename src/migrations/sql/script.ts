@@ -3,12 +3,12 @@ import { directives, NO_TRANSACTION } from './directives.ts'
 import { problemsIn, type Problem } from './statement-rules.ts'
 import { splitStatements, type Statement } from './statements.ts'
 
-/** What the text of a migration says. */
+/** The parsed text of a migration. */
 export interface Script {
   readonly statements: readonly Statement[]
-  /** What its statements do, where each runs for itself; `undefined`: one transaction holds them all. */
+  /** The steps, if each statement runs outside a transaction; `undefined`: one transaction holds them all. */
   readonly outside: readonly IndexStep[] | undefined
-  /** Why it may not run, one line a problem, each beginning with `line:column`. */
+  /** Why it may not run, one line per problem, each beginning with `line:column`. */
   readonly problems: readonly string[]
 }
 
@@ -24,7 +24,7 @@ export function parseScript(text: string): Script {
   const outside = found.some(({ name }) => name === NO_TRANSACTION)
   const problems: Problem[] = [
     ...found.flatMap(({ name, at }) =>
-      name === NO_TRANSACTION ? [] : [{ at, problem: `@${name} is no directive: the only one is @${NO_TRANSACTION}` }],
+      name === NO_TRANSACTION ? [] : [{ at, problem: `@${name} is not a directive: the only one is @${NO_TRANSACTION}` }],
     ),
     ...statements.flatMap((statement) => problemsIn(statement, outside)),
     ...(open === undefined ? [] : [{ at: open.start, problem: `this ${open.what} never ends` }]),

@@ -8,10 +8,10 @@ export interface Problem {
   readonly problem: string
 }
 
-/** Why a statement may not run in the transaction that holds the file, or where each runs `outside` one for itself. */
+/** Why a statement is not allowed in a file that runs in one transaction or, if `outside`, without one. */
 export function problemsIn(statement: Statement, outside: boolean): readonly Problem[] {
   const backslash = statement.tokens.find(({ kind, text }) => kind === 'symbol' && text === '\\')
-  if (backslash !== undefined) return [{ at: backslash.start, problem: 'a psql command is not allowed here: a migration is SQL alone' }]
+  if (backslash !== undefined) return [{ at: backslash.start, problem: 'a psql command is not allowed here: a migration is plain SQL' }]
   const problem = outside ? refusalOutside(statement) : refusal(statement)
   return problem === undefined ? [] : [{ at: statement.start, problem }]
 }
@@ -21,9 +21,8 @@ const TRANSACTION_WORDS: ReadonlySet<string> = new Set(['BEGIN', 'START', 'COMMI
 function refusal(statement: Statement): string | undefined {
   const spoken = words(statement)
   const [first = '', second = ''] = spoken
-  if (TRANSACTION_WORDS.has(first))
-    return `${first} is not allowed: the whole file runs in one transaction, which the worker opens and ends`
-  if (first === 'PREPARE' && second === 'TRANSACTION') return 'PREPARE TRANSACTION is not allowed: the worker ends the transaction'
+  if (TRANSACTION_WORDS.has(first)) return `${first} is not allowed: the worker runs the whole file in one transaction`
+  if (first === 'PREPARE' && second === 'TRANSACTION') return 'PREPARE TRANSACTION is not allowed: the worker commits the transaction'
   if (first === 'COPY' && spoken.some((word, index) => word === 'FROM' && spoken[index + 1] === 'STDIN')) {
     return 'COPY … FROM stdin is not allowed: write INSERT statements'
   }
@@ -31,7 +30,7 @@ function refusal(statement: Statement): string | undefined {
   if (spoken.slice(0, 4).includes('CONCURRENTLY')) {
     return `CONCURRENTLY is not allowed in the transaction that holds the whole file: give it a file that begins with -- @${NO_TRANSACTION}`
   }
-  if (setsSearchPath(statement, spoken)) return 'search_path is set by the worker, to the schema it was given: do not set it here'
+  if (setsSearchPath(statement, spoken)) return 'the worker sets search_path to the configured schema: do not set it here'
   return undefined
 }
 

@@ -3,7 +3,7 @@ import { tokenize, type Token } from './tokens.ts'
 export interface Statement {
   /** Counted from 1. */
   readonly number: number
-  /** From its first token to its semicolon, as it is sent; comments before it are left out, those inside stay. */
+  /** The text that is sent, from its first token to its semicolon. Comments before it are left out; comments inside it stay. */
   readonly sql: string
   /** UTF-16 offset of `sql` in the file. */
   readonly start: number
@@ -12,7 +12,7 @@ export interface Statement {
 
 export interface Statements {
   readonly statements: readonly Statement[]
-  /** Why the file cannot be split; then the statements are those before that place. */
+  /** Why the file cannot be split; then `statements` are those before that place. */
   readonly open: { readonly what: string; readonly start: number } | undefined
 }
 
@@ -26,7 +26,7 @@ export function splitStatements(text: string): Statements {
 
   const finish = (): void => {
     const [first, last] = [current[0], current.at(-1)]
-    // A lone semicolon is no statement.
+    // A lone semicolon is not a statement.
     if (first !== undefined && last !== undefined && current.some((token) => token.text !== ';')) {
       const sql = text.slice(first.start, last.start + last.text.length)
       statements.push({ number: statements.length + 1, sql, start: first.start, tokens: current })

@@ -14,8 +14,8 @@ export interface Tokens {
 }
 
 /**
- * Reads SQL of either engine; comments and white space leave no token. Where the engines read the same text differently (only one nests
- * comments, only one knows `$tag$`), a file that is right for its engine is read as that engine does.
+ * Splits the SQL of either engine into tokens; comments and white space are dropped. The engines read some texts differently (only one nests comments, only
+ * one knows `$tag$`), but a file that is valid for its engine is read as that engine reads it.
  */
 export function tokenize(sql: string): Tokens {
   const tokens: Token[] = []
@@ -37,7 +37,7 @@ export function keyword(token: Token | undefined): string {
   return token?.kind === 'word' ? token.text.toUpperCase() : ''
 }
 
-/** The name an identifier stands for. */
+/** The name that an identifier denotes. */
 export function nameOf({ kind, text }: Token): string {
   return kind === 'quoted' ? text.slice(1, -1).replaceAll('""', '"') : text.toLowerCase()
 }
@@ -48,7 +48,7 @@ interface Lexeme {
   readonly end: number | undefined
 }
 
-/** As both engines do, every character beyond ASCII counts as a letter. */
+/** Every character beyond ASCII counts as a letter, as in both engines. */
 function lexemeAt(sql: string, start: number): Lexeme {
   switch (sql.charAt(start)) {
     case "'":
@@ -65,7 +65,7 @@ function lexemeAt(sql: string, start: number): Lexeme {
     }
     case 'E':
     case 'e':
-      // Only E'…' knows backslash escapes, and only where E is no part of a longer name.
+      // Only E'…' has backslash escapes, and only if the E is not the end of a longer name.
       if (sql[start + 1] === "'") return { kind: 'text', end: quoteEnd(sql, start + 1, true) }
   }
   const word = matchEnd(/[\w\x80-\uffff][\w$\x80-\uffff]*/y, sql, start)
@@ -77,7 +77,7 @@ function matchEnd(sticky: RegExp, sql: string, start: number): number | undefine
   return sticky.test(sql) ? sticky.lastIndex : undefined
 }
 
-/** A doubled quote is one quote inside, and the two halves of it never end the literal. */
+/** A doubled quote is a quote inside the literal and does not end it. */
 function quoteEnd(sql: string, start: number, escapes: boolean): number | undefined {
   const quote = sql[start]
   for (let at = start + 1; at < sql.length; at += 1) {

@@ -63,7 +63,7 @@ async function untilUnlocked(
     const by = describeSessions(rows)
     const waitedMs = clock.monotonicMs() - startedMs
     if (waitedMs >= timeoutMs || signal.aborted) {
-      throw new DatabaseError('busy', `Waited ${durationText(waitedMs)} for a lock on ${relation}, held up by ${by}`)
+      throw new DatabaseError('busy', `waited ${durationText(waitedMs)} for a lock on ${relation}, held up by ${by}`)
     }
     report(by, waitedMs)
     await clock.sleep(Math.min(LOOK_EVERY_MS, timeoutMs - waitedMs), signal)
