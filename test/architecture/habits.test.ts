@@ -8,20 +8,20 @@ const FILES = readSourceFiles('src')
 const KNOWS_ENGINES = /^(database\/|config\/|migrations\/(migration-files|file-names)\.ts$)/
 
 describe('the habits of src/', () => {
-  it('reaches the process only from main.ts and shutdown.ts', () => {
+  it('only main.ts and shutdown.ts reach the process', () => {
     assert.deepEqual(linesWith(/\bprocess\b(?!\s*:)|node:process/, ['main.ts', 'shutdown.ts']), [])
   })
 
-  it('reads the clock of the host only in time/clock.ts', () => {
+  it("only time/clock.ts reads the host's clock", () => {
     assert.deepEqual(linesWith(/\bDate\.now\b|\bnew Date\(\s*\)|\bDate\(\s*\)|\bperformance\.now\b|\bhrtime\b/, ['time/clock.ts']), [])
   })
 
-  it('names an engine only where engines are known', () => {
+  it('an engine is named only where engines are known', () => {
     const found = FILES.filter(({ path }) => !KNOWS_ENGINES.test(path)).flatMap((file) => matching(file, file.code, /postgres|sqlite/i))
     assert.deepEqual(found, [])
   })
 
-  it('silences the type checker nowhere', () => {
+  it('the type checker is silenced nowhere', () => {
     const found = FILES.flatMap((file) => [
       ...matching(file, file.text, /@ts-(ignore|expect-error|nocheck)/),
       ...matching(file, file.bare, /[:<,|&]\s*any\b|\bas\s+any\b|\bany\[\]/),
@@ -29,7 +29,7 @@ describe('the habits of src/', () => {
     assert.deepEqual(found, [])
   })
 
-  it('tells code from comments, strings, templates and regular expressions', () => {
+  it('code is distinguished from comments, strings, templates and regular expressions', () => {
     const { code, bare } = sourceFile(
       'a.ts',
       "const a = 'x' // x\nconst b = `x ${x({ y: `${x}` })} x` /* x */\nconst c = /x['`]/.test(d) && 6 / x / 2",

@@ -47,7 +47,7 @@ const FILES = readSourceFiles('src')
 const GRAPH = importGraph(FILES)
 
 describe('the rooms of src/', () => {
-  it('have a place for every file', () => {
+  it('every file has a place in a room', () => {
     assert.ok(FILES.length > 20)
     assert.deepEqual(
       FILES.filter(({ path }) => lineOf(path) === -1).map(({ path }) => path),
@@ -55,19 +55,19 @@ describe('the rooms of src/', () => {
     )
   })
 
-  it('let no import go to a room below or beside', () => {
+  it('no import goes to a room below or beside', () => {
     assert.deepEqual(FILES.flatMap(wrongSteps), [])
   })
 
-  it('let no import go from one engine to the other', () => {
+  it('no import goes from one engine to the other', () => {
     assert.deepEqual(FILES.flatMap(engineCrossings), [])
   })
 
-  it('let each package in by its one door', () => {
+  it('each package is imported only in its one file', () => {
     assert.deepEqual(FILES.flatMap(wrongDoors), [])
   })
 
-  it('give each file a name of its own, unless it is a twin of the other engine’s', () => {
+  it('each file has a unique name, unless it is a twin of the other engine’s', () => {
     const byName = Map.groupBy(FILES, ({ path }) => path.split('/').at(-1)!)
     const twice = [...byName.values()].flatMap((files) => {
       const paths = files.map(({ path }) => path)
@@ -78,7 +78,7 @@ describe('the rooms of src/', () => {
     assert.deepEqual(twice, [])
   })
 
-  it('see a step the wrong way, however it is written', () => {
+  it('an import in the wrong direction is found, however it is written', () => {
     assert.equal(steps('database/a.ts', "import { x } from '../runs/run-job.ts'"), 1)
     assert.equal(steps('database/a.ts', "import type { X } from '../runs/run-job.ts'"), 1)
     assert.equal(steps('database/a.ts', "export * from '../runs/run-job.ts'"), 1)
@@ -96,17 +96,17 @@ describe('the rooms of src/', () => {
 })
 
 describe('the imports', () => {
-  it('of src/ and of bench/ go in no circle, types counted', () => {
+  it('the imports of src/ and of bench/ have no cycle, types included', () => {
     assert.deepEqual(circlesOf(GRAPH), [])
     assert.deepEqual(circlesOf(importGraph(readSourceFiles('bench'))), [])
   })
 
-  it('of what purges lead to nothing that exports, by way of others either', () => {
+  it('the imports of purging code do not lead to exporting code, not even through others', () => {
     assert.ok(FILES.some(({ path }) => PURGING.test(path)) && FILES.some(({ path }) => EXPORTING.test(path)))
     assert.deepEqual(reaches(FILES), [])
   })
 
-  it('show a circle and a way through a third file', () => {
+  it('a cycle and a path through a third file are found', () => {
     const circle = [planted('a.ts', './b.ts'), planted('b.ts', './c.ts'), planted('c.ts', './a.ts')]
     assert.deepEqual(circlesOf(importGraph(circle)), ['a.ts → b.ts → c.ts → a.ts'])
     const reach = [

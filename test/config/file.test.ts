@@ -30,7 +30,7 @@ describe('a file that is broken is refused with its line', () => {
   for (const [text, why] of BROKEN) test(JSON.stringify(text), () => assert.match(problem(text), why))
 })
 
-test('a broken file shows nothing of what it holds', () => {
+test('the error of a broken file shows nothing of its content', () => {
   for (const value of [
     '"s3cret',
     '*s3cret',
@@ -70,17 +70,17 @@ describe('what is no setting is refused with its line', () => {
 })
 
 describe('values are handed on as the file types them', () => {
-  test('an empty file, a comment and an empty section say nothing', () => {
+  test('an empty file, a comment and an empty section set nothing', () => {
     for (const text of ['', '# nothing\n', 'log:\n', 'log:\n  # level: info\njobs: {}\n', '\uFEFF']) assert.deepEqual(given(text), [])
   })
-  test('each with its line', () => {
+  test('each value has its line', () => {
     assert.deepEqual(given('log:\n  level: info\n\nmigrations:\n  enabled: false\nhealth: { file: ~ }\n'), [
       { key: 'log.level', value: 'info', where: 'x.yaml:2' },
       { key: 'migrations.enabled', value: false, where: 'x.yaml:5' },
       { key: 'health.file', value: null, where: 'x.yaml:6' },
     ])
   })
-  test('no, yes, on and off are text', () => {
+  test('the words no, yes, on and off are text', () => {
     assert.deepEqual(given('migrations: { enabled: no }'), [{ key: 'migrations.enabled', value: 'no', where: 'x.yaml:1' }])
   })
   test('JSON, with tabs and escapes', () => {

@@ -84,7 +84,7 @@ test('settings and secrets are read through links, as Kubernetes mounts them', a
   assert.deepEqual(await read(), ['error', 'sqlite:///second.db'])
 })
 
-test('a file as large as the bound is read, one byte more is not, and a size that is not told is no matter', async () => {
+test('a file of the largest size is read, one byte more is refused, and an unknown size does not matter', async () => {
   await using place = await freshPlace()
   const file = join(place.path, 'file')
   await writeFile(file, Buffer.alloc(MOST_GIVEN_BYTES, 'a'))
@@ -94,7 +94,7 @@ test('a file as large as the bound is read, one byte more is not, and a size tha
   assert.ok(readGiven('/proc/self/status').length > 100)
 })
 
-test('a migration that is no regular file, or none that a person wrote, is refused', async () => {
+test('a migration that is not a regular file, or too large, is refused', async () => {
   for (const { name, make } of [...NO_FILES, { name: 'a huge file', make: hugeFile }]) {
     await using place = await freshPlace()
     await mkdir(join(place.path, 'migrations'))

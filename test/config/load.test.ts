@@ -73,7 +73,7 @@ test('with nothing given the settings are the documented defaults', async () => 
   assert.deepEqual([notes, warnings], [[], []])
 })
 
-test('every problem of every source is told at once, one a line, with its key and where it came from', async () => {
+test('every problem of every source is reported at once, one per line, with its key and source', async () => {
   const configFile = write('bad.yaml', 'log:\n  levle: info\n  format: yaml\njobs:\n  purgeAuditLogs:\n    retention: 90\nhealth: yes\n')
   const env = {
     DATABASE_URL: 'mysql://u:key@h/db',
@@ -97,7 +97,7 @@ test('every problem of every source is told at once, one a line, with its key an
   ])
 })
 
-test('a bad value is refused also where a stronger source overrides it', async () => {
+test('a bad value is refused even if a stronger source overrides it', async () => {
   const configFile = write('overridden.yaml', 'jobs: { purgeAuditLogs: { retention: 90 } }')
   assert.match(await only({ configFile, env: { AUDIT_LOGS_RETENTION: '30d' } }), /overridden\.yaml:1/)
 })
@@ -143,7 +143,7 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
       assert.deepEqual(entry(settings, 'database.url'), ['postgresql://u:***@h/db', 'DATABASE_URL_FILE'])
     }
   })
-  test('both are refused', async () => {
+  test('setting both is refused', async () => {
     const env = { DATABASE_URL: 'sqlite:///x.db', DATABASE_URL_FILE: write('both', 'sqlite:///x.db') }
     assert.equal(await only({ env }), 'database.url (DATABASE_URL_FILE): DATABASE_URL is set too; keep one of them')
   })
@@ -156,7 +156,7 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
     assert.match(await only({ env: { DATABASE_URL_FILE: write('empty', '\n') } }), /empty/)
     assert.match(await only({ env: { DATABASE_URL_FILE: write('two', 'postgresql://u:key@h/db\n\n') } }), /line break/)
   })
-  test('the password, the values of options and those of unknown parameters are nowhere but where they are used', async () => {
+  test('the password, the values of options and those of unknown parameters appear only where they are used', async () => {
     const DATABASE_URL = 'postgresql://u:s%65cr3t%2f@h/db?options=-c%20app.key%3Dcr3t&key=cr3t'
     const settings = await load({ env: { DATABASE_URL, PGPASSWORD: 'fallback' } })
     assert.deepEqual(settings.notes, ['key in the database URL is ignored'])
@@ -165,7 +165,7 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
     assert.deepEqual(entry(settings, 'database.url'), ['postgresql://u:***@h/db?options=***', 'DATABASE_URL'])
     assert.doesNotMatch(JSON.stringify(shown), /cr3t|fallback/)
   })
-  test('a URL in the place of another value, of a file or of its own file shows no password', async () => {
+  test('a URL given for another setting, as a file name or in its own file shows no password', async () => {
     const url = 'postgresql://u:cr3t@h/db'
     const variables = ['DATABASE_SCHEMA', 'LOG_LEVEL', 'HTTP_PORT', 'SCHEDULE_TIME_ZONE', 'ARCHIVE_DIRECTORY', 'HEALTH_FILE', 'HTTP_HOST']
     for (const name of [...variables, 'AUDIT_LOGS_RETENTION', 'PURGE_SESSIONS_SCHEDULE', 'PURGE_SESSIONS_ENABLED', 'DATABASE_URL_FILE']) {
@@ -208,7 +208,7 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
         new RegExp(`^database\\.schema \\(DATABASE_SCHEMA\\): "${name}" is one of the server’s own schemas`),
       )
   })
-  test('a schema that is only the shipped default is nobody’s choice, and public that is set is one', async () => {
+  test('the shipped default of the schema is not a choice, and an explicit public is one', async () => {
     assert.equal((await load({ env: { DATABASE_URL: 'postgresql://h/db' } })).database.schema, undefined)
     assert.equal((await load({ env: { DATABASE_URL: 'postgresql://h/db', DATABASE_SCHEMA: 'public' } })).database.schema, 'public')
   })
@@ -310,7 +310,7 @@ test('a variable that looks like a setting is warned of, without its value', asy
     assert.deepEqual(await said(name), [`the environment variable ${name} is not a setting and is ignored; ${text}`])
 })
 
-test('a variable of somebody else is not taken for a misspelt setting', async () => {
+test('a variable of another program is not taken for a misspelt setting', async () => {
   const others =
     'HTTP_PROXY HTTPS_PROXY http_proxy https_proxy NO_PROXY HTTPS_PORT HTTPS_HOST HTTPS_ENABLED HTTP_SERVICE_HOST HTTP_SERVICE_PORT HTTP_SERVICE_PORT_WEB ' +
     'HTTP_PORT_80_TCP HTTP_PORT_80_TCP_PROTO HTTP_PORT_80_TCP_PORT HTTP_PORT_80_TCP_ADDR HTTP_NAME HTTP_ENV_HTTP_PORTS ARCHIVE_SERVICE_HOST ARCHIVE_PORT ' +
@@ -321,7 +321,7 @@ test('a variable of somebody else is not taken for a misspelt setting', async ()
   assert.deepEqual((await load({ env: { DATABSE_URL: '', HTTP_PORTS: 'tcp://10.0.0.1:80' } })).warnings, [])
 })
 
-test('however many variables look like settings, few are named, and none that is not a plain name', async () => {
+test('only a few of many variables that look like settings are named, and only plain names', async () => {
   const many = Array.from({ length: 40 }, (_, at) => `PURGE_SESSIONS_${'ABCDEFGHIJ'[at % 10]}${'ABCD'[at % 4]}${at}`)
   const lines = await said(...many)
   assert.equal(lines.length, 11)
@@ -329,7 +329,7 @@ test('however many variables look like settings, few are named, and none that is
   assert.deepEqual(await said('DATABASE_UR\x1b[2J', 'DATABASE_UR\n', ` DATABASE_URL`, `PURGE_SESSIONS_${'X'.repeat(80)}`), [])
 })
 
-test('a list stands in a file as one, and with commas in the environment', async () => {
+test('a list is a list in a file, and separated by commas in the environment', async () => {
   const configFile = write('hosts.yaml', "http:\n  allowedHosts: [a.example, '*']\n")
   assert.deepEqual((await load({ configFile })).http.allowedHosts, ['a.example', '*'])
   assert.deepEqual(entry(await load({ env: { HTTP_ALLOWED_HOSTS: 'a.example,[::1]' } }), 'http.allowedHosts'), [
@@ -355,14 +355,14 @@ test('a list stands in a file as one, and with commas in the environment', async
   )
 })
 
-test('a textfile that nobody would collect is refused', async () => {
+test('a textfile that would not be collected is refused', async () => {
   assert.equal(
     await only({ env: { METRICS_TEXTFILE: '/var/lib/x.txt' } }),
     'metrics.textfile: the name does not end in .prom, and node_exporter ignores any other',
   )
 })
 
-test('an address that the platform sets under the name of a port is left out, and said', async () => {
+test('an address that the platform sets under the name of a port is ignored with a note', async () => {
   for (const text of ['tcp://10.0.0.1:80', 'udp://10.0.0.1:80', 'sctp://10.0.0.1:80', 'tcp://[fd00::1]:80']) {
     const settings = await load({ env: { HTTP_PORT: text, HTTP_SERVICE_HOST: '10.0.0.1', HTTP_PORT_80_TCP: text } })
     assert.deepEqual(entry(settings, 'http.port'), [9465, 'config/default.yaml'])
@@ -375,7 +375,7 @@ test('an address that the platform sets under the name of a port is left out, an
   assert.equal((await load({ configFile, env: { HTTP_PORT: 'tcp://10.0.0.1:80' } })).http.port, 9_000)
 })
 
-test('a port that is none is refused as it was written', async () => {
+test('an invalid port is refused and shown as written', async () => {
   for (const text of ['94a5', '99999', 'http://10.0.0.1:80', 'tcp:80', 'xtcp://10.0.0.1:80'])
     assert.match(await only({ env: { HTTP_PORT: text } }), /^http\.port \(HTTP_PORT\): .* is not a port/)
   // Only the environment is the platform's.
@@ -390,7 +390,7 @@ test('no other setting has a name that a platform gives to the address of a serv
   )
 })
 
-test('a file that is not there is refused, the shipped one too', async () => {
+test('a missing file is refused, even the shipped one', async () => {
   assert.match(await only({ configFile: 'missing.yaml' }), /^missing\.yaml: the configuration file cannot be read: ENOENT/)
   assert.match(await only({ packageRoot: folder }), /^config\/default\.yaml: the configuration file cannot be read/)
 })

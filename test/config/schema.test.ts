@@ -14,7 +14,7 @@ function problem(key: string, value: unknown): string {
   )
 }
 
-test('the shipped file says what the schema says', () => {
+test('the shipped file holds the defaults of the schema', () => {
   const shipped = readSettings(readFileSync(new URL('../../config/default.yaml', import.meta.url), 'utf8'), 'default.yaml')
   assert.deepEqual(shipped.problems, [])
   assert.deepEqual(
@@ -23,7 +23,7 @@ test('the shipped file says what the schema says', () => {
   )
 })
 
-test('the shipped file is known without a parser, and a file that says anything else is not', () => {
+test('the shipped file is recognised without a parser, and a file with any other value is not', () => {
   const shipped = readFileSync(new URL('../../config/default.yaml', import.meta.url), 'utf8')
   assert.ok(holdsDefaults(shipped))
   assert.ok(holdsDefaults(shipped.replaceAll(/^ *#.*$/gm, '')))
@@ -72,7 +72,7 @@ test('convict refuses what the formats refuse, and coerces nothing', () => {
   )
 })
 
-test('every setting is described, with its variables, default and a line', () => {
+test('every setting is described with its variables, its default and one line', () => {
   const described = describeSettings()
   assert.deepEqual(
     described.map(({ key, environment, default: value }) => [key, environment.join(' '), value]),

@@ -9,7 +9,7 @@ const AUDIT_LOGS = { table: 'audit_logs', column: 'timestamp' }
 
 for (const engine of ENGINES) {
   describe(`the estimate of expired rows on ${engine.name}`, () => {
-    it('is the exact count where few have expired, with the time of the oldest', async () => {
+    it('the estimate is the exact count if few rows have expired, with the time of the oldest', async () => {
       await using fixture = await migrated(engine)
       const { outside } = fixture
       // The time that counting may take does not run: on a busy machine it would end early.
@@ -23,13 +23,13 @@ for (const engine of ENGINES) {
       assert.ok(Math.abs(now - 89 * DAY - 3_000 * MINUTE - oldest!) < 5 * MINUTE, String(oldest))
     })
 
-    it('of no rows is an exact nothing', async () => {
+    it('the estimate of no rows is exactly zero', async () => {
       await using fixture = await migrated(engine)
       const rows = fixture.database.expired(AUDIT_LOGS, hostClock().now())
       assert.deepEqual(await rows.estimate(), { rows: 0, exact: true, oldest: null })
     })
 
-    it('says of many rows about how many there are, and that it has not counted them', async () => {
+    it('the estimate of many rows is approximate and says so', async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       await auditLogs(outside, engine, 150_000, 50)
@@ -41,7 +41,7 @@ for (const engine of ENGINES) {
       assert.ok(oldest !== null && oldest < hostClock().now() - 150 * DAY)
     })
 
-    it('reads times without a zone as the settings say, and is the same for whom may only read', async () => {
+    it('the estimate reads times without a zone in the configured zone, and is the same for a reader', async () => {
       await using fixture = await migrated(engine)
       const { outside } = fixture
       await auditLogs(outside, engine, 1, 100)
@@ -65,7 +65,7 @@ async function counted(database: Database, cutoff: number): Promise<number> {
 }
 
 for (const engine of ENGINES) {
-  it(`rows that would go are counted by UTC day, whatever the zone they are written in, on ${engine.name}`, async () => {
+  it(`rows that would be deleted are counted by UTC day, whatever zone they are written in, on ${engine.name}`, async () => {
     await using fixture = await migrated(engine)
     const { outside } = fixture
     const at = (text: string): Promise<unknown> =>

@@ -84,7 +84,7 @@ for (const [what, json] of BROKEN) {
   })
 }
 
-test('hexadecimal that is none is refused, and an object of another tag is told from one of ours', () => {
+test('invalid hexadecimal is refused, and an object with another tag is not taken for one of ours', () => {
   for (const hex of [`${LETTERS}x`, LETTERS.slice(1), `${LETTERS.slice(0, -1)}g`].filter(
     (each) => each.length % 2 === 1 || /[^0-9a-f]/.test(each),
   )) {
@@ -95,7 +95,7 @@ test('hexadecimal that is none is refused, and an object of another tag is told 
   assert.equal(isTagged(long.get('a')!), false)
 })
 
-test('nothing is taken out of what is no row, and a parser says so', () => {
+test('a text that is not a row is left as it is, for the parser to refuse', () => {
   for (const line of [`["${LETTERS}"]`, `"${LETTERS}"`, `{"a":["${LETTERS}"]}`, `{"a":{"b":{"c":"${LETTERS}"}}}`, `{"${LETTERS}":1}`])
     assert.equal(cutLine(Buffer.from(line)).long.size, 0)
   for (const line of [`{"a":"${LETTERS}`, `{"a":"${LETTERS}\\"`, `{"${LETTERS}`])

@@ -109,7 +109,7 @@ for (const engine of ENGINES) {
   })
 }
 
-test('sqlite: a value that has grown since its length was looked at is not read', async () => {
+test('sqlite: a value that has grown since its length was measured is not read', async () => {
   await using fixture = await migrated(ENGINES[0]!)
   const { outside, database } = fixture
   await insertWith(outside, ENGINES[0]!, 1, many(ENGINES[0]!, 'a', 2_000_000))

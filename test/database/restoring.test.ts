@@ -40,7 +40,7 @@ const HOSTILE_TYPES = [
 
 for (const engine of ENGINES) {
   describe(`what a file of the archive says of its columns and rows, on ${engine.name}`, () => {
-    it('makes a table of nothing but columns, whatever it calls their types', async () => {
+    it('a restored table has nothing but columns, whatever a file calls their types', async () => {
       await using made = await withTools()
       const { database, outside } = made
       const before = await schemaOf(database)
@@ -55,7 +55,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(await schemaOf(database), before)
     })
 
-    it('makes those of the source as they are, where there still is one', async () => {
+    it('a restored table has the columns of its source if that still exists', async () => {
       await using made = await withTools()
       const { database, outside } = made
       await outside.sql('CREATE TABLE audit_logs (id integer PRIMARY KEY, timestamp timestamp NOT NULL, note varchar(20))')
@@ -68,7 +68,7 @@ for (const engine of ENGINES) {
     })
 
     const odd = 'odd "name"; DROP TABLE tools; --'
-    it('takes any name that can be one, quoted', async () => {
+    it('any valid name of a table is accepted, quoted', async () => {
       await using made = await withTools()
       const { database, outside } = made
       const columns = [...COLUMNS, column(odd, 'text'), column('constructor', 'text'), column('__proto__', 'text')]
@@ -107,7 +107,7 @@ for (const engine of ENGINES) {
       })
     }
 
-    it('is refused where the table is a view', async () => {
+    it('a view in place of the table is refused', async () => {
       await using made = await withTools()
       await made.outside.sql(`CREATE VIEW ${INTO} AS SELECT 1 AS id, 'x' AS "timestamp", 'x' AS note`)
       await assert.rejects(restore(made.database, COLUMNS, [ROW], INTO), /audit_logs_restored is not a table|already exists|not a table/)
@@ -175,7 +175,7 @@ describe('values in a line of a file, on sqlite', () => {
 })
 
 describe('declared types', () => {
-  it('that mean something are kept, others become what they mean', () => {
+  it('declared types that SQLite knows are kept, and others become their affinity', () => {
     const kept = ['INTEGER', 'VARCHAR(30)', 'Character Varying(5)', 'DECIMAL(10, 2)', 'TIMESTAMP', 'double precision', 'JSON']
     for (const type of kept) assert.equal(declaredType(type), type)
     assert.deepEqual(
@@ -184,7 +184,7 @@ describe('declared types', () => {
     )
   })
 
-  it("of PostgreSQL's own are named in its catalogue", () => {
+  it("the built-in types are named as in PostgreSQL's catalogue", () => {
     assert.equal(builtInType('character varying(30)'), 'pg_catalog.varchar(30)')
     assert.equal(builtInType('timestamp(3) with time zone'), 'pg_catalog.timestamptz(3)')
     assert.equal(builtInType('numeric(10,-2)[][]'), 'pg_catalog.numeric(10,-2)[][]')

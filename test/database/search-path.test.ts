@@ -52,7 +52,7 @@ const OPTIONS: readonly (readonly [options: string, path: string | undefined])[]
 describe('the search path of options', () => {
   for (const [options, path] of OPTIONS) test(JSON.stringify(options), () => assert.equal(searchPathOf(options), path))
 
-  test('is read as a server reads it', async () => {
+  test('the search path in options is read as a server reads it', async () => {
     await using fresh = await freshPostgres(18)
     for (const [, first] of PATHS)
       if (first !== undefined) await fresh.admin.query(`CREATE SCHEMA IF NOT EXISTS "${first.replaceAll('"', '""')}"`)

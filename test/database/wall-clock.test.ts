@@ -32,19 +32,19 @@ describe('wallClockThreshold', () => {
     })
   }
 
-  it('keeps a reading of the repeated hour until its second occurrence has passed', () => {
+  it('a reading of the repeated hour is kept until its second occurrence has passed', () => {
     const reading = Date.parse('2026-10-25T02:30Z')
     assert.ok(reading >= wallClockThreshold(Date.parse('2026-10-25T01:30:00.000Z'), 'Europe/Berlin'))
     assert.ok(reading < wallClockThreshold(Date.parse('2026-10-25T01:30:00.001Z'), 'Europe/Berlin'))
   })
 
-  it('reads a time that the clocks jumped over as the later instant', () => {
+  it('a reading that the clocks skipped means the later instant', () => {
     const reading = Date.parse('2026-03-29T02:30Z')
     assert.ok(reading >= wallClockThreshold(Date.parse('2026-03-29T01:30:00.000Z'), 'Europe/Berlin'))
     assert.ok(reading < wallClockThreshold(Date.parse('2026-03-29T01:30:00.001Z'), 'Europe/Berlin'))
   })
 
-  it('finds the change to the millisecond', () => {
+  it('a change of the clocks is found to the millisecond', () => {
     const change = Date.parse('2026-10-25T01:00Z')
     for (const off of [-1, -0, 1]) {
       const expected = off < 0 ? Date.parse('2026-10-25T02:00Z') : change + off + HOUR
@@ -52,13 +52,13 @@ describe('wallClockThreshold', () => {
     }
   })
 
-  it('takes cutoffs far from today, fractional or beyond the calendar', () => {
+  it('cutoffs may be far from today, fractional or beyond the calendar', () => {
     assert.equal(wallClockThreshold(0.5, 'Asia/Kolkata'), 0.5 + 5.5 * HOUR)
     assert.equal(wallClockThreshold(Date.parse('-000005-01-01T00:00Z'), 'Etc/GMT-3'), Date.parse('-000005-01-01T03:00Z'))
     assert.ok(wallClockThreshold(-1e17, 'Europe/Berlin') < -1e17 - 12 * HOUR)
   })
 
-  it('refuses a zone that does not exist', () => {
+  it('a zone that does not exist is refused', () => {
     assert.throws(() => wallClockThreshold(0, 'Mars/Olympus'), RangeError)
   })
 })

@@ -83,7 +83,7 @@ for (const engine of ENGINES) {
   })
 }
 
-test('the same seed and name give the same moments and choices, another of either gives others', () => {
+test('the same seed and name give the same moments and choices, and a different seed or name gives different ones', () => {
   assert.deepEqual(drawn(1, 'a/1'), drawn(1, 'a/1'))
   assert.notDeepEqual(drawn(1, 'a/1'), drawn(2, 'a/1'))
   assert.notDeepEqual(drawn(1, 'a/1'), drawn(1, 'a/2'))

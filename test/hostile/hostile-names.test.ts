@@ -37,7 +37,7 @@ for (const major of POSTGRES_MAJORS) {
     }, UNHURRIED)
     after(() => clean.drop())
 
-    it('are all names that the statements of a full run have, the run being what it should be', () => {
+    it('the traps cover all names in the statements of a full run, which still does its work', () => {
       assert.deepEqual(expected.left, { audit_logs: KEPT, sessions: 1, policy_decisions: 1, restored: OLD + TIE })
       assert.ok(statements.size > 100, `${statements.size} statements`)
       const { operators, called, words } = namesOf(statements)
@@ -63,7 +63,7 @@ for (const major of POSTGRES_MAJORS) {
       })
     }
 
-    it('are found by statements that are not exact: the traps work', async () => {
+    it('statements that are not qualified fall into the traps, so the traps work', async () => {
       await using hostile = await freshPostgres(major)
       await hostile.admin.query(`CREATE FUNCTION public.control() RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END'`)
       await plant(

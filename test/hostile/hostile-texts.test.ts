@@ -67,7 +67,7 @@ async function hostileDatabase(engine: TestEngine): Promise<TestDatabase> {
 
 for (const engine of BOTH_ENGINES) {
   describe(`texts of a hostile database, with ${engine.name}`, () => {
-    it('move nothing on a terminal and begin no line', { skip: WITHOUT_TERMINAL }, async () => {
+    it('hostile texts move nothing on a terminal and begin no line', { skip: WITHOUT_TERMINAL }, async () => {
       await using database = await hostileDatabase(engine)
       await using folder = await freshFolder()
       const env = { DATABASE_URL: database.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: `${folder.path}/${UNSEEN}` }
@@ -84,7 +84,7 @@ for (const engine of BOTH_ENGINES) {
         mustBeClean((await onTerminal(line.split(' '), { env, columns: 200 })).sent, line)
     })
 
-    it('are escapes in JSON, and the same texts to whoever parses it', async () => {
+    it('hostile texts are escaped in JSON, and parse to the same texts', async () => {
       await using database = await hostileDatabase(engine)
       await using folder = await freshFolder()
       const env = { DATABASE_URL: database.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: `${folder.path}/${UNSEEN}`, LOG_FORMAT: 'json' }
@@ -110,7 +110,7 @@ for (const engine of BOTH_ENGINES) {
       }
     })
 
-    it('are escapes in the JSON that is served', async (t) => {
+    it('hostile texts are escaped in the JSON that is served', async (t) => {
       await using database = await hostileDatabase(engine)
       const env = { DATABASE_URL: database.url, HTTP_ENABLED: 'true', HTTP_PORT: '0', SCHEDULE_CATCH_UP: 'false' }
       const worker = start([], { env })
@@ -124,7 +124,7 @@ for (const engine of BOTH_ENGINES) {
       mustBeClean((await worker.ended).stdout, 'the worker')
     })
 
-    it('are escapes in JSON on a terminal', { skip: WITHOUT_TERMINAL }, async () => {
+    it('hostile texts are escaped in JSON on a terminal', { skip: WITHOUT_TERMINAL }, async () => {
       await using database = await hostileDatabase(engine)
       const env = { DATABASE_URL: database.url, LOG_FORMAT: 'json' }
       for (const line of ['--run-now --quiet', 'history --json', 'status --json']) {
@@ -134,7 +134,7 @@ for (const engine of BOTH_ENGINES) {
       }
     })
 
-    it('stay within their line in a text log and in JSON', async () => {
+    it('hostile texts stay within their line in a text log and in JSON', async () => {
       await using database = await hostileDatabase(engine)
       const env = { DATABASE_URL: database.url }
       const text = await command(['--run-now'], { env: { ...env, LOG_FORMAT: 'pretty' } })

@@ -171,7 +171,7 @@ const reference = (): Promise<Seen> => (referred ??= seenWith(RANDOM))
 const ALSO_SAID = ' with *** or ***'
 
 describe('passwords', () => {
-  it('that can be nothing else are nowhere: in no output, no file and no table', async () => {
+  it('unmistakable passwords appear in no output, no file and no table', async () => {
     const other = await reference()
     const everything = `${Object.values(other.printed).join('\n')}\n${other.left}`
     assert.doesNotMatch(everything, new RegExp(RANDOM))
@@ -191,7 +191,7 @@ describe('passwords', () => {
       for (const [what, text] of Object.entries(seen.printed)) assert.equal(text, other.printed[what]!.replaceAll(ALSO_SAID, ''), what)
     })
 
-  it('from PGPASSWORD that are also the name of the schema leave no hole in what the server says', async () => {
+  it("a password from PGPASSWORD that is also the name of the schema is not masked in the server's messages", async () => {
     const schema = `gw2prod${mark}x`
     const name = `secrets_${mark}_schema`
     await server.query(`CREATE DATABASE ${name}`)
@@ -216,7 +216,7 @@ describe('passwords', () => {
     }
   })
 
-  it('in the query of a SQLite URL, which is ignored, are nowhere', async () => {
+  it('passwords in the ignored query of a SQLite URL appear nowhere', async () => {
     await using database = await sqliteDatabase()
     const env = { DATABASE_URL: `${database.url}?key=${RANDOM}&password=${RANDOM}` }
     for (const words of [['--run-now'], ['status', '--json'], ['config'], ['config', '--json']]) {
@@ -226,7 +226,7 @@ describe('passwords', () => {
     }
   })
 
-  it('in a URL that cannot be read, or stands where another value belongs, are nowhere', async () => {
+  it('passwords in a URL that cannot be read, or that is given for another setting, appear nowhere', async () => {
     await using folder = await freshFolder()
     const file = join(folder.path, 'x.yaml')
     await writeFile(file, `database:\n  url: *postgresql://u:${RANDOM}@h/db\n`)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { hostRule, isHostPattern, isLoopback } from '../../src/http/hosts.ts'
 
-test('what can be listed: names, addresses, every name below one, every host', () => {
+test('names, addresses, every name below one and every host can be listed', () => {
   for (const entry of [
     'localhost',
     'a',
@@ -71,7 +71,7 @@ test('a listed host is recognised in every spelling', () => {
   )
 })
 
-test('addresses of this machine alone are told from others', () => {
+test('addresses of this machine are distinguished from others', () => {
   assert.deepEqual(['127.0.0.1', '127.8.9.1', '::1', '::ffff:127.0.0.1'].map(isLoopback), [true, true, true, true])
   assert.deepEqual(['0.0.0.0', '::', '10.0.0.1', '128.0.0.1', '::ffff:10.0.0.1', 'fe80::1'].map(isLoopback), [
     false,

@@ -71,7 +71,7 @@ test('nothing can be written to, and what is not there is not found', async () =
     )
 })
 
-test('a page that breaks is answered with 500 and told of, without what it said', async () => {
+test('a page that fails is answered with 500 and reported, without its content', async () => {
   await using server = await served({ '/broken': collected(() => Promise.reject(new Error('password=secret'))) })
   const answer = await fetch(`${server.url}/broken`)
   assert.equal(answer.status, 500)
@@ -82,7 +82,7 @@ test('a page that breaks is answered with 500 and told of, without what it said'
   )
 })
 
-test('who speaks no HTTP is cut off', async () => {
+test('a client that does not speak HTTP is cut off', async () => {
   await using server = await served()
   for (const text of [
     '\x16\x03\x01\x02\x00\x01\x00\x01\xfc',
@@ -208,7 +208,7 @@ test('a request is understood however it is cut into packets', async () => {
 
 const closing = (socket: Socket): void => void socket.end()
 
-test('who closes its side after the request is answered, and who closes it before is gone', async () => {
+test('a client that closes its side after the request is answered, and one that closes it before is dropped', async () => {
   await using server = await served({ '/late': collected(() => sleep(50, plain(200, 'late'))) })
   assert.match((await talked(server.port, 'GET /late HTTP/1.0\r\n\r\n', closing)).told, /^HTTP\/1\.1 200 OK[^]*late\n$/)
   for (const text of ['', 'GET /late HT']) {
@@ -250,7 +250,7 @@ test('a header ends with an empty line, also where lines end without a carriage 
   listener.close()
 })
 
-test('a few empty lines before a request are passed over, and more of them are none', async () => {
+test('a few empty lines before a request are skipped, and more are refused', async () => {
   await using server = await served()
   const request = 'GET /x HTTP/1.1\r\nHost: h\r\n\r\n'
   for (const blank of ['\r\n', '\n', '\r\n\r\n', '\r\n\r\n\r\n', '\n\n\n\n']) {
@@ -287,7 +287,7 @@ test('another version of HTTP is refused at once, however it is cut into packets
   }
 })
 
-test('other things than a request have an end: an upgrade, a tunnel, an expectation', async () => {
+test('an upgrade, a tunnel and an expectation are ended', async () => {
   await using server = await served()
   const ask = async (head: string): Promise<string> => (await talked(server.port, `${head}\r\nHost: h\r\n\r\n`)).told
   assert.match(await ask('GET /x HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket'), /^HTTP\/1\.1 200 OK[^]*connection: close/)
@@ -296,7 +296,7 @@ test('other things than a request have an end: an upgrade, a tunnel, an expectat
   assert.match(await ask('GET /x HTTP/1.1\r\nExpect: a miracle'), /^HTTP\/1\.1 417 /)
 })
 
-test('however many ask for a page at once, it is made once, and a broken one is told of once', async () => {
+test('a page that many clients request at once is rendered once, and a failing one is reported once', async () => {
   let made = 0
   const routes = {
     '/page': collected(async () => ((made += 1), await sleep(50), plain(200, 'page'))),
@@ -319,7 +319,7 @@ test('however many ask for a page at once, it is made once, and a broken one is 
 
 const PAGES = { '/page': shown(async () => plain(200, 'page')), '/counts': collected(async () => plain(200, 'counts')) }
 
-test('on loopback a page is shown to who asks by address or for localhost, and a probe to everybody', async () => {
+test('on loopback a page is shown to requests by address or for localhost, and a probe to all', async () => {
   await using server = await served(PAGES)
   const status = async (request: string): Promise<string> =>
     /^HTTP\/1\.1 (\d+)/.exec((await talked(server.port, `${request}\r\n\r\n`)).told)?.[1] ?? 'none'
@@ -402,7 +402,7 @@ test('it closes at once, whoever is still connected', async () => {
   await assert.rejects(fetch(`${server.url}/x`))
 })
 
-test('an address that cannot be listened at is told with what to do, and is a mistake of settings', async () => {
+test('an address that cannot be listened on is reported with what to do, as a mistake in the settings', async () => {
   await using taken = await served()
   const cases: [host: string, port: number, message: RegExp][] = [
     [

@@ -77,7 +77,7 @@ describe('a table or view that is there', () => {
     it(name, () => assert.deepEqual(shapeDifferences(new Map(Object.entries(existing)), SHAPE), expected))
   }
 
-  it('that keeps another tool’s history is named, and is no reason itself', () => {
+  it('a history table of another tool is named, and is not a reason by itself', () => {
     const existing = new Map([
       ['flyway_schema_history', relation('table', {})],
       ['alembic_version', relation('table', {})],

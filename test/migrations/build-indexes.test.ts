@@ -16,7 +16,7 @@ function building(...statements: readonly string[]): ReturnType<typeof made> {
 
 for (const major of POSTGRES_MAJORS) {
   describe(`indexes built outside a transaction on PostgreSQL ${major}`, () => {
-    it('are made one by one, in the schema that is set, and the file is recorded', async () => {
+    it('indexes are built one by one, in the configured schema, and the file is recorded', async () => {
       await using test = await freshPostgres(major)
       await test.admin.query(`CREATE SCHEMA gw; SET search_path = gw; ${TABLE}; CREATE INDEX old ON things (b)`)
       await using database = await opened(test.url, { schema: 'gw' })
@@ -38,7 +38,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(left.rows, [{ name: 'search_path' }, { name: 'transaction_isolation' }])
     })
 
-    it('are not cut by the limits of the role', async () => {
+    it('the limits of the role do not cut off a build', async () => {
       await using test = await freshPostgres(major)
       await test.admin.query(TABLE)
       await using role = await hastyOwner(test, major)
@@ -51,7 +51,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(await indexes(test), ['public.by_a valid'])
     })
 
-    it('that an attempt that died left invalid are built again; those of others are left alone', async () => {
+    it('indexes that an interrupted attempt left invalid are built again, and those of others are left alone', async () => {
       await using test = await freshPostgres(major)
       await test.admin.query(TABLE)
       await assert.rejects(test.admin.query('CREATE UNIQUE INDEX CONCURRENTLY by_b ON things (b)'))
@@ -62,7 +62,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(await indexes(test), ['public.by_b valid', 'public.somebodys invalid'])
     })
 
-    it('that cannot be built leave nothing half built, and no row', async () => {
+    it('indexes that cannot be built leave no invalid index and no row', async () => {
       await using test = await freshPostgres(major)
       await test.admin.query(TABLE)
       const files = building(
@@ -82,7 +82,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(await indexes(test), ['public.by_a valid', 'public.by_b valid'])
     })
 
-    it('of which somebody else is building one are waited for, not thrown away', async () => {
+    it('an index that another session is building is waited for, not dropped', async () => {
       await using test = await freshPostgres(major)
       await test.admin.query(TABLE)
       await using waiting = await writing(test, 'INSERT INTO things VALUES (0, 0)')
@@ -99,7 +99,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(told.events.slice(1), ['applied 1', 'current 1/1'])
     })
 
-    it('do not queue behind somebody who works on the table for longer than the limit, who is named', async () => {
+    it('a build does not queue for longer than the limit while another session changes the table, and names that session', async () => {
       await using test = await freshPostgres(major)
       await test.admin.query(TABLE)
       await using working = await writing(test, 'LOCK TABLE things IN SHARE UPDATE EXCLUSIVE MODE')
@@ -115,7 +115,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(await indexes(test), [])
     })
 
-    it('hold up nobody who waits for the migration lock, nor are held up by them', async () => {
+    it('a build and a wait for the migration lock do not block each other', async () => {
       await using test = await freshPostgres(major)
       await test.admin.query(TABLE)
       const files = building('CREATE INDEX CONCURRENTLY IF NOT EXISTS by_a ON things (a);')

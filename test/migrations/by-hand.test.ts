@@ -62,7 +62,7 @@ describe('run by hand, twice,', () => {
       },
     )
 
-    it(`001 mends the views of a script that left user unquoted on PostgreSQL ${major}`, { skip: without('psql') }, async () => {
+    it(`001 corrects the views of a script that left user unquoted on PostgreSQL ${major}`, { skip: without('psql') }, async () => {
       await using database = await freshPostgres(major)
       await database.admin.query(UNQUOTED)
       psql(database.url)

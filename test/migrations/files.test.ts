@@ -98,11 +98,11 @@ describe('a folder of migration files', () => {
     })
   }
 
-  it('that does not exist is refused', async () => {
+  it('a folder that does not exist is refused', async () => {
     await assert.rejects(readMigrationFiles(join(tmpdir(), 'no-such-package')), { code: 'MIGRATION_FILES_INVALID' })
   })
 
-  it('is read in the order of its numbers, not of its names', async () => {
+  it('files are read in the order of their numbers, not of their names', async () => {
     const series = Array.from({ length: 11 }, (_, index) => `${String(index + 1).padStart(index === 9 ? 4 : 3, '0')}_m`)
     await using root = await folderWith(
       Object.fromEntries(
@@ -119,7 +119,7 @@ describe('a folder of migration files', () => {
     )
   })
 
-  it('of the project itself is in order', async () => {
+  it("the project's own migrations are valid", async () => {
     const files = await readMigrationFiles(fileURLToPath(new URL('../..', import.meta.url)))
     refuseBadFiles(files)
     assert.deepEqual(
@@ -133,7 +133,7 @@ describe('a folder of migration files', () => {
 })
 
 describe('the canonical text', () => {
-  it('is the same for every checkout and editor', async () => {
+  it('the canonical text is the same for every checkout and editor', async () => {
     const spellings = [
       'SELECT 1;\nSELECT 2;\n',
       'SELECT 1;\r\nSELECT 2;\r\n',
@@ -149,7 +149,7 @@ describe('the canonical text', () => {
     assert.deepEqual([...checksums], ['82efb67f3010c6eb7ead02e4f6d9550633dbc1407f99aa487468e7b2567aebbc'])
   })
 
-  it('keeps white space inside, and a second byte order mark', () => {
+  it('the canonical text keeps inner white space, and a second byte order mark', () => {
     assert.equal(canonicalText(bytes('\uFEFF\uFEFFa  \n\tb')), '\uFEFFa  \n\tb\n')
   })
 })

@@ -39,7 +39,7 @@ const ADOPTED: readonly Gateway[] = [
 
 for (const gateway of ADOPTED) {
   describe(gateway.name, { skip: withoutGatewayDatabase(gateway.file) }, () => {
-    it('is completed without touching a row or changing an object that is there', async () => {
+    it("the gateway's database is completed without changing a row or an existing object", async () => {
       await using test = await gateway.open()
       const [rows, objects] = [await rowsOf(test, gateway.had), await objectsOf(test)]
       await migrated(test.url, initial)
@@ -58,7 +58,7 @@ for (const gateway of ADOPTED) {
       assert.deepEqual(await pictureOf(test), picture)
     })
 
-    it("takes the gateway's own inserts as before: naive UTC times and JSON as text, no id, a doubled tool name refused", async () => {
+    it("the gateway's own inserts work as before: naive UTC times and JSON as text, no id, a duplicate tool name refused", async () => {
       await using test = await gateway.open()
       await migrated(test.url, initial)
       await insertsOf(test)
@@ -68,7 +68,7 @@ for (const gateway of ADOPTED) {
 
 for (const major of POSTGRES_MAJORS) {
   describe(`the half-applied script on PostgreSQL ${major}`, { skip: withoutGatewayDatabase('gateway-half-applied.pg.sql') }, () => {
-    it('keeps its own trigger function, and tells users apart from then on', async () => {
+    it('the half-applied schema keeps its own trigger function, and distinguishes users from then on', async () => {
       await using test = await postgresDatabase(major, 'gateway-half-applied.pg.sql')
       await migrated(test.url, initial)
       const functions = await test.sql<{ f: string }>(
@@ -92,7 +92,7 @@ for (const major of POSTGRES_MAJORS) {
   })
 
   describe(`the newer gateway's Flyway schema on PostgreSQL ${major}`, { skip: withoutGatewayDatabase('gateway-flyway.pg.sql') }, () => {
-    it('is refused before anything is changed, and told why in full', async () => {
+    it('the Flyway schema is refused before anything is changed, with all reasons', async () => {
       await using test = await postgresDatabase(major, 'gateway-flyway.pg.sql')
       const picture = await pictureOf(test)
       for (const attempt of [1, 2]) {
@@ -105,7 +105,7 @@ for (const major of POSTGRES_MAJORS) {
     })
   })
 
-  it(`views of a script that left user unquoted are mended by the worker on PostgreSQL ${major}`, async () => {
+  it(`views of a script that left user unquoted are corrected by the worker on PostgreSQL ${major}`, async () => {
     await using test = await postgresDatabase(major)
     await test.sql(`CREATE TABLE audit_logs (id SERIAL PRIMARY KEY, tool_name VARCHAR NOT NULL, "user" VARCHAR NOT NULL, action VARCHAR NOT NULL,
       status VARCHAR NOT NULL, parameters TEXT, output TEXT, error TEXT, execution_time INTEGER, timestamp TIMESTAMP)`)

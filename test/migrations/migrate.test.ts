@@ -23,7 +23,7 @@ async function refusal(attempt: Promise<unknown>): Promise<MaintenanceError> {
 
 for (const engine of ENGINES) {
   describe(`migrations on ${engine.name}`, () => {
-    it('make the whole schema on an empty database, and the history', async () => {
+    it('an empty database gets the whole schema, and the history', async () => {
       await using test = await engine.fresh()
       await using database = await opened(test.url)
       const told = listening()
@@ -40,7 +40,7 @@ for (const engine of ENGINES) {
       assert.ok(Number(appliedAt) >= before - 1000 && Number(appliedAt) <= Date.now() + 1000 && Number(durationMs) >= 0)
     })
 
-    it('make what their description says, each file for itself', async () => {
+    it('each file creates exactly what its description says', async () => {
       await using test = await engine.fresh()
       await using database = await opened(test.url)
       for (const [stem, relations] of await shapesMade(database)) {
@@ -57,7 +57,7 @@ for (const engine of ENGINES) {
       }
     })
 
-    it("refuse another program's table of the same name, and leave it as it is", async () => {
+    it("another program's table of the same name is refused and left as it is", async () => {
       await using test = await engine.fresh()
       await migrated(
         test.url,
@@ -72,7 +72,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(await pictureOf(test), picture)
     })
 
-    it('change nothing the second time, and tell so', async () => {
+    it('a second pass changes nothing, and says so', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, initial)
       const picture = await pictureOf(test)
@@ -82,7 +82,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(await pictureOf(test), picture)
     })
 
-    it('that are current are one look for the history and one SELECT, and their SQL is not read', async () => {
+    it('a current database costs one look for the history and one SELECT, and no SQL is parsed', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, initial)
       await using database = await opened(test.url)
@@ -103,7 +103,7 @@ for (const engine of ENGINES) {
       )
     })
 
-    it('read history and catalogue once before the lock and once under it, however many files are pending', async () => {
+    it('history and catalogue are read once before the lock and once under it, however many files are pending', async () => {
       await using test = await engine.fresh()
       await using database = await opened(test.url)
       const asked: string[] = []
@@ -122,7 +122,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(asked, [...read, 'locked', ...read])
     })
 
-    it('may run again over their own result without changing it', async () => {
+    it('each file can run again over its own result without changing it', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, initial)
       const withoutHistory = async (): Promise<string[]> =>
@@ -133,7 +133,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(await withoutHistory(), picture)
     })
 
-    it('are only read by a dry run', async () => {
+    it('a dry run only reads the migrations', async () => {
       await using test = await engine.fresh()
       await using database = await opened(test.url, { access: 'read' })
       assert.deepEqual(
@@ -166,7 +166,7 @@ for (const engine of ENGINES) {
       ],
     ]
     for (const [name, first, then, expected] of refusals) {
-      it(`refuse ${name}, also in a dry run, and change nothing`, async () => {
+      it(`${name} is refused, also in a dry run, and nothing is changed`, async () => {
         await using test = await engine.fresh()
         await migrated(test.url, first)
         const picture = await pictureOf(test)
@@ -183,7 +183,7 @@ for (const engine of ENGINES) {
       })
     }
 
-    it('refuse a lower number that was never applied', async () => {
+    it('a lower number that was never applied is refused', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, three)
       await test.sql('DELETE FROM maintenance_migrations WHERE version = 2')
@@ -192,7 +192,7 @@ for (const engine of ENGINES) {
       assert.match(error.message, /002_more(_sqlite)?\.sql was never applied here, but the later 003_most was, .* renumber it to 004/)
     })
 
-    it('refuse a history table that is somebody else’s', async () => {
+    it('another program’s history table is refused', async () => {
       await using test = await engine.fresh()
       await test.sql('CREATE TABLE maintenance_migrations (id INTEGER, dirty INTEGER)')
       const error = await refusal(migrated(test.url, initial))
@@ -200,7 +200,7 @@ for (const engine of ENGINES) {
       assert.match(error.message, /maintenance_migrations is not the worker's record .* columns are id, dirty\.\n/)
     })
 
-    it('refuse a view of the history’s name', async () => {
+    it('a view with the history’s name is refused', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, initial)
       await test.sql('ALTER TABLE maintenance_migrations RENAME TO elsewhere')
@@ -210,7 +210,7 @@ for (const engine of ENGINES) {
       assert.deepEqual((await test.sql('SELECT version FROM elsewhere')).length, 1)
     })
 
-    it('that may not run as they are written are refused before the first of them, with all that is wrong', async () => {
+    it('invalid files are refused before the first is applied, with every problem', async () => {
       await using test = await engine.fresh()
       const bad = [...made('002_bad', 'COMMIT;'), ...made('003_worse', "SELECT 1;\nSELECT 'x;")]
       for (const attempt of [
@@ -230,7 +230,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(await pictureOf(test), [])
     })
 
-    it('are read again where another worker made the history just after it was missed', async () => {
+    it('the history is read again if another worker created it just after it was missing', async () => {
       await using test = await engine.fresh()
       await using database = await opened(test.url)
       const tablesAmong = database.tablesAmong.bind(database)
@@ -242,7 +242,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(await pendingMigrations({ database, files: initial }), [])
     })
 
-    it('that fail are rolled back, and told with file, line, column, statement and where the database stands', async () => {
+    it('a failed file is rolled back, and reported with file, line, column, statement and the state of the database', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, initial)
       const picture = await pictureOf(test)
@@ -261,7 +261,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(await pictureOf(test), picture)
     })
 
-    it('keep the good files before a bad one', async () => {
+    it('the good files before a bad one stay applied', async () => {
       await using test = await engine.fresh()
       const told = listening()
       const files = [...two, ...made('003_bad', 'SELECT * FROM nowhere;'), ...made('004_never', 'CREATE TABLE never (a INTEGER);')]
@@ -272,14 +272,14 @@ for (const engine of ENGINES) {
       assert.deepEqual(await test.sql('SELECT version FROM maintenance_migrations ORDER BY version'), [{ version: 1 }, { version: 2 }])
     })
 
-    it('leave nothing behind, not even the history, when the first file fails', async () => {
+    it('nothing is left behind, not even the history, when the first file fails', async () => {
       await using test = await engine.fresh()
       const error = await refusal(migrated(test.url, made('001_bad', 'CREATE TABLE a (b INTEGER); SELECT * FROM nowhere;')))
       assert.match(error.message, /The database is still without any migration\.$/)
       assert.deepEqual(await pictureOf(test), [])
     })
 
-    it('told to stop end between files, without an error', async () => {
+    it('a request to stop ends migrating between files, without an error', async () => {
       await using test = await engine.fresh()
       const stop = new AbortController()
       const told = listening()
@@ -293,7 +293,7 @@ for (const engine of ENGINES) {
       assert.equal((await migrated(test.url, three)).length, 2)
     })
 
-    it('wait for another worker that is migrating, and say for whom', async () => {
+    it('a worker waits for another that is migrating, and names it', async () => {
       await using test = await engine.fresh()
       await using other = await holdingTheLock(test.url)
       const told = listening()
@@ -305,7 +305,7 @@ for (const engine of ENGINES) {
       assert.deepEqual(told.events, ['waiting', 'applied 1', 'current 1/1'])
     })
 
-    it('give up waiting for another worker at the end of the time', async () => {
+    it('a worker stops waiting for another when the time is up', async () => {
       await using test = await engine.fresh()
       await using other = await holdingTheLock(test.url)
       const error = await refusal(migrated(test.url, initial, { lockTimeoutMs: 50 }))
@@ -317,7 +317,7 @@ for (const engine of ENGINES) {
       )
     })
 
-    it('told to stop while they wait for another worker end without an error', async () => {
+    it('a request to stop while waiting for another worker ends without an error', async () => {
       await using test = await engine.fresh()
       await using other = await holdingTheLock(test.url)
       const stop = new AbortController()
@@ -326,7 +326,7 @@ for (const engine of ENGINES) {
       other.release()
     })
 
-    it('are applied once each by eight that start together', async () => {
+    it('eight workers that start together apply each file once', async () => {
       await using test = await engine.fresh()
       const counts = await Promise.all(
         Array.from({ length: 8 }, async () => {
@@ -347,7 +347,7 @@ for (const engine of ENGINES) {
       ])
     })
 
-    it('give updated_at a later time, unless the update sets it', async () => {
+    it('an update gives updated_at a later time, unless it sets that itself', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, initial)
       const old = '2020-01-01 00:00:00'
@@ -365,7 +365,7 @@ for (const engine of ENGINES) {
       }
     })
 
-    it('make views that tell users apart, and recent from old', async () => {
+    it('the views distinguish users, and recent rows from old ones', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, initial)
       const rows: [string, string, number][] = [
@@ -389,7 +389,7 @@ for (const engine of ENGINES) {
       )
     })
 
-    it('name large tables before they get an index, and only those that are to get one', async () => {
+    it('large tables are named before they get an index, and only those', async () => {
       await using test = await engine.fresh()
       await test.sql('CREATE TABLE big (a INTEGER, b INTEGER)')
       await test.sql('CREATE TABLE small (a INTEGER)')
@@ -407,7 +407,7 @@ for (const engine of ENGINES) {
       )
     })
 
-    it('may make a table anew that was there, and index it', async () => {
+    it('a file may recreate an existing table, and index it', async () => {
       await using test = await engine.fresh()
       await test.sql('CREATE TABLE old (a INTEGER)')
       const files = [

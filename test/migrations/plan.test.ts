@@ -20,9 +20,9 @@ const pendingOf = (ledger: LedgerRow[]): unknown => {
 }
 
 describe('the plan', () => {
-  it('is everything where nothing was applied', () => assert.deepEqual(pendingOf([]), [1, 2, 3]))
-  it('is the rest where some was applied', () => assert.deepEqual(pendingOf([row(1, 'a'), row(2, 'b')]), [3]))
-  it('is nothing where all was applied', () => assert.deepEqual(pendingOf([row(3, 'c'), row(1, 'a'), row(2, 'b')]), []))
+  it('the plan is everything if nothing was applied', () => assert.deepEqual(pendingOf([]), [1, 2, 3]))
+  it('the plan is the rest if some were applied', () => assert.deepEqual(pendingOf([row(1, 'a'), row(2, 'b')]), [3]))
+  it('the plan is empty if all were applied', () => assert.deepEqual(pendingOf([row(3, 'c'), row(1, 'a'), row(2, 'b')]), []))
 
   const refusals: [string, LedgerRow[], RegExp[]][] = [
     [
@@ -61,7 +61,7 @@ describe('the plan', () => {
     ],
   ]
   for (const [name, ledger, expected] of refusals) {
-    it(`refuses ${name}`, () => {
+    it(`the plan refuses ${name}`, () => {
       const plan = planMigrations(FILES, ledger)
       assert.ok(plan.kind === 'refused')
       assert.equal(plan.problems.length, expected.length, plan.problems.join('\n'))

@@ -13,7 +13,7 @@ const initial = await initialSchema()
 
 for (const major of POSTGRES_MAJORS) {
   describe(`migrations on PostgreSQL ${major}`, () => {
-    it('that are current need no right but to read the history', async () => {
+    it('current migrations need no privilege except to read the history', async () => {
       await using test = await freshPostgres(major)
       await migrated(test.url, initial)
       await using role = await roleIn(test)
@@ -23,7 +23,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(told.events, ['current 0/1'])
     })
 
-    it('that cannot even be looked up end as a missing privilege, naming the one', async () => {
+    it('an unreadable history is reported as a missing privilege, by name', async () => {
       await using test = await freshPostgres(major)
       await migrated(test.url, initial)
       await using role = await roleIn(test)
@@ -35,7 +35,7 @@ for (const major of POSTGRES_MAJORS) {
       )
     })
 
-    it('store UTC by default and by trigger, whatever the zone of the session', async () => {
+    it('defaults and triggers store UTC, whatever the zone of the session', async () => {
       await using test = await freshPostgres(major)
       await migrated(test.url, initial)
       await test.admin.query(`SET timezone = 'Asia/Kathmandu';
@@ -46,7 +46,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(rows, [{ created: true, updated: true }])
     })
 
-    it('without the right to create tables end as a missing privilege, not as a failed migration', async () => {
+    it('a missing right to create tables is reported as a missing privilege, not as a failed migration', async () => {
       await using test = await freshPostgres(major)
       await using role = await roleIn(test)
       // As new clusters have it from 15 on.
@@ -54,7 +54,7 @@ for (const major of POSTGRES_MAJORS) {
       await assertForbidden(migrated(role.url, initial), /^migrations\/001_initial_schema\.sql: permission denied for schema public/)
     })
 
-    it('without the ownership of the tables end as a missing privilege, with the place in the file', async () => {
+    it('missing ownership of the tables is reported as a missing privilege, with the place in the file', async () => {
       await using test = await freshPostgres(major)
       await test.admin.query('CREATE TABLE theirs (a INTEGER)')
       await using role = await roleIn(test)
@@ -65,7 +65,7 @@ for (const major of POSTGRES_MAJORS) {
       )
     })
 
-    it('wait for a lock on a table without holding up the gateway, and go on when it is free', async () => {
+    it('a file waits for a lock on a table without blocking the gateway, and goes on when it is free', async () => {
       await using test = await freshPostgres(major)
       await test.admin.query('CREATE TABLE busy (a INTEGER)')
       await test.admin.query('BEGIN; LOCK TABLE busy')
@@ -83,7 +83,7 @@ for (const major of POSTGRES_MAJORS) {
       )
     })
 
-    it('give up on a lock on a table at the end of the time, rolled back', async () => {
+    it('a file gives up on a lock on a table when the time is up, and is rolled back', async () => {
       await using test = await freshPostgres(major)
       await test.admin.query('CREATE TABLE busy (a INTEGER)')
       await test.admin.query('BEGIN; LOCK TABLE busy')
@@ -98,7 +98,7 @@ for (const major of POSTGRES_MAJORS) {
       await assert.rejects(test.admin.query('SELECT * FROM first'))
     })
 
-    it('name what little a role may see of others who are in the way, and never what those are doing', async () => {
+    it('a blocking session is named as far as the role may see it, and never with its query', async () => {
       await using test = await freshPostgres(major)
       await using role = await roleIn(test)
       await test.admin.query(
@@ -117,7 +117,7 @@ for (const major of POSTGRES_MAJORS) {
       await test.admin.query('ROLLBACK')
     })
 
-    it('whose connection breaks in mid-file are known to be rolled back', async () => {
+    it('a file during which the connection breaks is known to be rolled back', async () => {
       await using test = await freshPostgres(major)
       const error = await failureOf(
         migrated(test.url, made('001_end', 'CREATE TABLE first (a INTEGER);\nSELECT pg_terminate_backend(pg_backend_pid());')),
@@ -130,7 +130,7 @@ for (const major of POSTGRES_MAJORS) {
       )
     })
 
-    it('whose COMMIT is answered by silence are looked up in the history, and the rest goes on', async () => {
+    it('a file whose COMMIT gets no answer is looked up in the history, and the rest goes on', async () => {
       await using test = await freshPostgres(major)
       await using proxy = await proxyThatLosesTheFirstCommit(test.url)
       await using database = await opened(proxy.url)
@@ -149,7 +149,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(proxy.lost(), 1)
     })
 
-    it('go where the schema setting points, and nowhere else', async () => {
+    it('migrations go into the configured schema, and nowhere else', async () => {
       await using test = await freshPostgres(major)
       await test.admin.query('CREATE SCHEMA "The Gateway"; CREATE VIEW policy_violations AS SELECT 1 AS id, session_user AS "user"')
       await using database = await opened(test.url, { schema: 'The Gateway' })

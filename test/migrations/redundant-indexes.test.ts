@@ -70,7 +70,7 @@ async function insertToolTwice(test: TestDatabase): Promise<void> {
 
 for (const gateway of GATEWAYS) {
   describe(gateway.name, { skip: withoutGatewayDatabase(gateway.file) }, () => {
-    it('refuses a doubled tool name before and after, and loses the redundant indexes alone', async () => {
+    it('a duplicate tool name is refused before and after, and only the redundant indexes are dropped', async () => {
       await using test = await gateway.open()
       await insertToolTwice(test)
       await migrated(test.url, before)
@@ -88,7 +88,7 @@ for (const gateway of GATEWAYS) {
       )
     })
 
-    it('keeps an index for each query of the gateway', async () => {
+    it('an index stays for each query of the gateway', async () => {
       await using test = await gateway.open()
       await migrated(test.url, every)
       await assertSearched(test)
@@ -99,7 +99,7 @@ for (const gateway of GATEWAYS) {
 for (const major of POSTGRES_MAJORS) {
   const file = 'gateway-flyway.pg.sql'
   it(
-    `gateway-flyway on PostgreSQL ${major} takes a doubled tool name before and after, and its index on it stays`,
+    `gateway-flyway on PostgreSQL ${major} accepts a duplicate tool name before and after, and its index on it stays`,
     {
       skip: withoutGatewayDatabase(file),
     },
@@ -118,7 +118,7 @@ for (const major of POSTGRES_MAJORS) {
 
 for (const engine of ENGINES) {
   describe(`redundant indexes on ${engine.name}`, () => {
-    it('all go, once and again, from tables that keep what does their work', async () => {
+    it('redundant indexes are dropped, once and again, from tables whose other indexes do their work', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, before)
       for (const [name, on] of Object.entries(REDUNDANT)) await test.sql(`CREATE INDEX ${name} ON ${on}`)
@@ -134,14 +134,14 @@ for (const engine of ENGINES) {
       await assertSearched(test)
     })
 
-    it('stay where one of those names is a UNIQUE index', async () => {
+    it('a UNIQUE index with one of those names stays', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, before)
       await test.sql('CREATE UNIQUE INDEX idx_audit_logs_user ON audit_logs ("user")')
       await kept(test, 'idx_audit_logs_user')
     })
 
-    it('stay where nothing else does their work', async () => {
+    it('indexes stay if nothing else does their work', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, before)
       await test.sql('DROP INDEX idx_audit_logs_user_timestamp')
@@ -149,7 +149,7 @@ for (const engine of ENGINES) {
       await kept(test, 'idx_audit_logs_user', 'ix_audit_logs_user')
     })
 
-    it('stay where they are more than the name says', async () => {
+    it('indexes stay if they cover more than their name says', async () => {
       await using test = await engine.fresh()
       await migrated(test.url, before)
       await test.sql(`CREATE INDEX idx_audit_logs_user ON audit_logs ("user") WHERE status = 'denied'`)
@@ -216,7 +216,7 @@ async function assertSearched(test: TestDatabase): Promise<void> {
   }
 }
 
-it('each is documented with what does its work', async () => {
+it('each dropped index is documented with the index that does its work', async () => {
   const readme = await readFile(`${PACKAGE_ROOT}migrations/README.md`, 'utf8')
   for (const [name, on] of Object.entries(REDUNDANT)) {
     const plain = on.replaceAll('"', '\\"?')

@@ -39,21 +39,24 @@ function problemsOf(given: readonly Summed[], listed: Checksums, log: string): s
 const made = (version: number, checksum: string): Summed => ({ fileName: `${version}.sql`, version, checksum })
 
 describe('migration files after a release', () => {
-  it('are as they were released', () => assert.deepEqual(problemsOf(files, released, changelog), []))
+  it('released files are unchanged', () => assert.deepEqual(problemsOf(files, released, changelog), []))
 
   const log = '# Changelog\n\n## [Unreleased]\n\n## [0.1.0] - 2027-01-01\n'
 
-  it('may not be listed before', () => {
+  it('files may not be listed before the first release', () => {
     assert.deepEqual(problemsOf([made(1, 'a')], {}, '## [Unreleased]\n'), [])
     assert.match(problemsOf([made(1, 'a')], { '1.sql': 'a' }, '## [Unreleased]\n').join(), /^nothing is released yet/)
   })
-  it('must be listed with the first', () =>
+  it('files must be listed with the first release', () =>
     assert.match(problemsOf([made(1, 'a')], {}, log).join(), /Write into .*\n.*\n {2}"1\.sql": "a"/))
-  it('may be followed by new ones', () => assert.deepEqual(problemsOf([made(1, 'a'), made(2, 'b')], { '1.sql': 'a' }, log), []))
-  it('may not change', () => assert.match(problemsOf([made(1, 'b')], { '1.sql': 'a' }, log).join(), /^1\.sql is not as it was released/))
-  it('may not go', () =>
+  it('released files may be followed by new ones', () =>
+    assert.deepEqual(problemsOf([made(1, 'a'), made(2, 'b')], { '1.sql': 'a' }, log), []))
+  it('a released file may not change', () =>
+    assert.match(problemsOf([made(1, 'b')], { '1.sql': 'a' }, log).join(), /^1\.sql is not as it was released/))
+  it('a released file may not be removed', () =>
     assert.match(problemsOf([made(2, 'b')], { '1.sql': 'a', '2.sql': 'b' }, log).join(), /^1\.sql was released and is gone/))
-  it('may not come late', () => assert.match(problemsOf([made(1, 'a'), made(2, 'b')], { '2.sql': 'b' }, log).join(), /^1\.sql is not as/))
+  it('a file may not be inserted before a released one', () =>
+    assert.match(problemsOf([made(1, 'a'), made(2, 'b')], { '2.sql': 'b' }, log).join(), /^1\.sql is not as/))
 })
 
 describe('databases that were migrated with texts of before the first release', () => {
@@ -66,12 +69,12 @@ describe('databases that were migrated with texts of before the first release', 
       return checksum === undefined ? [] : [{ version, name, checksum, ...applied }]
     })
 
-    it(`go on, and what came later is applied (files *${suffix}.sql)`, () => {
+    it(`databases with earlier texts are accepted, and later files are applied (files *${suffix}.sql)`, () => {
       assert.equal(history.length, 5)
       assert.deepEqual(planMigrations(own, history), { kind: 'ready', pending: own.filter(({ version }) => version > 5) })
     })
 
-    it(`are refused where one number has the earlier text of another (files *${suffix}.sql)`, () => {
+    it(`a number with the earlier text of another is refused (files *${suffix}.sql)`, () => {
       const swapped = history.map((row) => ({ ...row, checksum: history[0]!.checksum }))
       const plan = planMigrations(own, swapped)
       assert.equal(plan.kind === 'refused' && plan.problems.length, 4)

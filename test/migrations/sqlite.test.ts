@@ -7,7 +7,7 @@ import { initialSchema, migrated } from './support.ts'
 const initial = await initialSchema()
 
 describe('001 on SQLite', () => {
-  it('has triggers that end also where triggers fire each other, twice within a second', async () => {
+  it('the triggers of 001 end even if triggers fire each other, twice within a second', async () => {
     await using test = await sqliteDatabase()
     await migrated(test.url, initial)
     using database = disposable(new BetterSqlite3(test.file))
@@ -18,7 +18,7 @@ describe('001 on SQLite', () => {
     assert.equal(database.value.prepare(`SELECT updated_at > '2026' FROM tools`).pluck().get(), 1)
   })
 
-  it('has a view of recent rows that reads every form of time the gateway writes', async () => {
+  it('the view of recent rows reads every form of time that the gateway writes', async () => {
     await using test = await sqliteDatabase()
     await migrated(test.url, initial)
     for (const [user, format, shift] of [
@@ -36,7 +36,7 @@ describe('001 on SQLite', () => {
     assert.deepEqual(rows, [{ user: 'recent' }, { user: 'recent, without a fraction' }])
   })
 
-  it('never hands out the number of a purged row again', async () => {
+  it('the number of a purged row is never used again', async () => {
     await using test = await sqliteDatabase()
     await migrated(test.url, initial)
     const insert = `INSERT INTO audit_logs (tool_name, "user", action, status) VALUES ('t', 'u', 'invoke', 'success')`

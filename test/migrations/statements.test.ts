@@ -42,12 +42,12 @@ describe('splitting a file into statements', () => {
     it(`does not part ${name}`, () => assert.deepEqual(split(`SELECT 0;\n${sql}\nSELECT 9;`), ['SELECT 0;', sql, 'SELECT 9;']))
   }
 
-  it('leaves out comments before a statement, empty statements and the missing last semicolon', () => {
+  it('comments before a statement and empty statements are left out, and the last semicolon may be missing', () => {
     assert.deepEqual(split('-- a\n;;/* b */ SELECT 1 ; -- c\n ; SELECT 2 -- d\n'), ['SELECT 1 ;', 'SELECT 2'])
     assert.deepEqual(split(' \n-- nothing\n'), [])
   })
 
-  it('counts statements and knows where they begin', () => {
+  it('statements are numbered, with the place where they begin', () => {
     const text = '-- a\nSELECT 1;\n  SELECT 2;'
     const { statements } = splitStatements(text)
     assert.deepEqual(
@@ -59,7 +59,7 @@ describe('splitting a file into statements', () => {
     )
   })
 
-  it('finds any text again, piece by piece, and loses nothing but comments and white space', () => {
+  it('splitting any text loses nothing but comments and white space', () => {
     const fragment = fc.constantFrom(
       "'",
       '"',
@@ -100,7 +100,7 @@ describe('splitting a file into statements', () => {
     )
   })
 
-  it('parts statements at their own semicolons alone, whatever they quote', () => {
+  it('statements are split only at their own semicolons, whatever they quote', () => {
     const inside = fc.string({ unit: fc.constantFrom(';', "'", '"', '$', '-', '/', '*', '\\', '\n', 'a', '🦊', '(', ')') })
     const quoted = fc.oneof(
       inside.map((text) => `'${text.replaceAll("'", "''")}'`),
@@ -165,7 +165,7 @@ describe('a migration is refused that', () => {
     })
   }
 
-  it('is not one that only mentions all that', () => {
+  it('a file that only mentions all that is accepted', () => {
     const sql = `-- COMMIT;
       SELECT 'COMMIT;', "begin"; PREPARE p AS SELECT 1; COPY t TO stdout; SET LOCAL lock_timeout = 0;
       CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$ BEGIN COMMIT; END $$;
@@ -203,7 +203,7 @@ describe('a migration without a transaction', () => {
     })
   }
 
-  it('is right in any spelling, and says which indexes it leaves', () => {
+  it('a file without a transaction is accepted in any spelling, and names the indexes that it leaves', () => {
     const sql = `
       -- Quickly found. -- @not a directive
       --   @no-transaction\t
@@ -219,7 +219,7 @@ describe('a migration without a transaction', () => {
   })
 })
 
-it('index builds are read from the statements, whatever their spelling', () => {
+it('index builds are recognised in statements of any spelling', () => {
   const sql = `create unique index if not exists A on only T (x); CREATE INDEX b ON "My""Table" USING btree (y);
     CREATE INDEX ON t (z); CREATE TABLE index_on (a int); -- CREATE INDEX c ON t (z);
     CREATE INDEX d ON u (a) WHERE b IS NOT NULL;`

@@ -21,7 +21,7 @@ async function asStranger({ admin }: FreshPostgres, work: (role: string) => Prom
 
 for (const major of POSTGRES_MAJORS) {
   describe(`the trigger function of 001 on PostgreSQL ${major}`, () => {
-    it('is not taken from a role that owns nothing here: it would run with the rights of whoever updates the gateway’s tables', async () => {
+    it('a trigger function of a role that owns nothing here is refused: it would run with the rights of any role that updates the gateway’s tables', async () => {
       await using test = await freshPostgres(major)
       await asStranger(test, async (role) => {
         await test.admin.query(`SET ROLE ${role}; ${FUNCTION}; RESET ROLE`)
@@ -36,7 +36,7 @@ for (const major of POSTGRES_MAJORS) {
       })
     })
 
-    it('is taken from the role that owns the gateway’s tables', async () => {
+    it('a trigger function of the role that owns the gateway’s tables is accepted', async () => {
       await using test = await freshPostgres(major)
       await asStranger(test, async (role) => {
         await test.admin.query(`SET ROLE ${role}; ${FUNCTION}; RESET ROLE`)

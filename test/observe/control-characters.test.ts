@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { jsonDocument, visible, visibleJson, visibleLines } from '../../src/observe/control-characters.ts'
 
-test('what a terminal would obey and what is not seen is written as an escape', () => {
+test('characters that a terminal obeys, and invisible ones, are written as escapes', () => {
   const told = [
     ['\u001B]0;pwned\u0007', '\\u001b]0;pwned\\u0007'],
     ['\u009B31m', '\\u009b31m'],
@@ -19,7 +19,7 @@ test('what a terminal would obey and what is not seen is written as an escape', 
   assert.equal(visibleLines('a\r\nb'), 'a\\r\nb')
 })
 
-test('whatever the text, what is shown of it is one line, the same for whoever shows it again', () => {
+test('any text is shown as one line, and showing it again does not change it', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       const shown = visible(text)
@@ -29,7 +29,7 @@ test('whatever the text, what is shown of it is one line, the same for whoever s
   )
 })
 
-test('a JSON text says the same, without what is not seen', () => {
+test('a JSON text keeps its values, without invisible characters', () => {
   const given = { 'k\u202E': 'a\u007F\u009B31m\u2028\u200B\n"', tag: '\u{E0041}🙂', lone: '\uD800', more: ['naïve \\u0041'] }
   const shown = visibleJson(JSON.stringify(given))
   assert.equal(

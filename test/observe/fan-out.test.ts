@@ -9,7 +9,7 @@ async function silent(): Promise<Events> {
   return openEvents(await openLog({ level: 'silent', format: 'json', descriptor: 1, terminal: false, coloured: false, clock: hostClock() }))
 }
 
-test('every event reaches everybody who listens to it, in order and with all it says', async () => {
+test('every event reaches every listener, in order and with all its arguments', async () => {
   const heard: unknown[] = []
   const first = await silent()
   const events = fanOut(
@@ -24,7 +24,7 @@ test('every event reaches everybody who listens to it, in order and with all it 
   assert.deepEqual(Object.keys(events), Object.keys(first))
 })
 
-test('what was put together can be put together with one more', async () => {
+test('a fan-out can be combined with one more listener', async () => {
   const heard: string[] = []
   const inner = fanOut(await silent(), { note: () => void heard.push('inner') })
   fanOut(inner, { note: () => void heard.push('outer') }).note('once')

@@ -24,7 +24,7 @@ function beatAs(uid: number, file: string): Promise<readonly string[]> {
   return beat(file).finally(() => process.seteuid!(0))
 }
 
-test('the health file is made, and touched with the clock’s time', async () => {
+test('the health file is created, and touched with the clock’s time', async () => {
   await using place = await freshPlace()
   const file = join(place.path, 'alive')
   assert.deepEqual(await beat(file), [])
@@ -34,7 +34,7 @@ test('the health file is made, and touched with the clock’s time', async () =>
   assert.equal((await stat(file)).mtimeMs, AT)
 })
 
-test('what stands in the place of the health file and is no regular file is one warning, and is as it was', async () => {
+test('anything but a regular file in place of the health file causes one warning and is left unchanged', async () => {
   for (const { name, make } of [...NO_FILES, { name: 'a link to a file', make: (path: string) => symlink(`${path}.victim`, path) }]) {
     await using place = await freshPlace()
     const file = join(place.path, 'alive')
@@ -51,14 +51,14 @@ test('what stands in the place of the health file and is no regular file is one 
   }
 })
 
-test('a link to a file that is not there makes none there', async () => {
+test('a dangling link does not create a file', async () => {
   await using place = await freshPlace()
   await symlink(join(place.path, 'elsewhere'), join(place.path, 'alive'))
   assert.equal((await beat(join(place.path, 'alive'))).length, 1)
   await assert.rejects(stat(join(place.path, 'elsewhere')), { code: 'ENOENT' })
 })
 
-test('a health file of somebody else is touched where it may be written, and never emptied', async (context) => {
+test('a health file of another user is touched if it may be written, and never emptied', async (context) => {
   if (process.getuid?.() !== 0) return context.skip('only root can make a file of somebody else')
   await using place = await freshPlace()
   const file = join(place.path, 'alive')

@@ -54,7 +54,7 @@ function status(
   }
 }
 
-test('counters are there from the start, at 0, and a level that nobody knows is not', async () => {
+test('counters exist from the start, at 0, and an unknown gauge does not', async () => {
   const found = await samples(opened())
   assert.equal(found.get('mcp_maintenance_rows_deleted_total{job="purge-sessions"}'), 0)
   assert.equal(found.get('mcp_maintenance_job_runs_total{job="purge-sessions",outcome="failed"}'), 0)
@@ -69,7 +69,7 @@ test('counters are there from the start, at 0, and a level that nobody knows is 
     )
 })
 
-test('a run is counted as it goes, and in the end as its record says', async () => {
+test('a run is counted while it goes on, and at its end as its record says', async () => {
   const metrics = opened()
   const { listener } = metrics
   listener.jobStarted?.(JOB, { trigger: 'schedule', dryRun: false })
@@ -103,7 +103,7 @@ test('a run is counted as it goes, and in the end as its record says', async () 
   assert.equal(failed.get('mcp_maintenance_job_runs_total{job="purge-sessions",outcome="failed"}'), 1)
 })
 
-test('a skipped run is counted and took no time', async () => {
+test('a skipped run is counted without a duration', async () => {
   const metrics = opened()
   metrics.listener.jobFinished?.({ ...RESULT, outcome: 'skipped', reason: 'another is at it' })
   const found = await samples(metrics)
@@ -112,7 +112,7 @@ test('a skipped run is counted and took no time', async () => {
   assert.equal(found.has('mcp_maintenance_job_last_success_timestamp_seconds{job="purge-sessions"}'), false)
 })
 
-test('what waits gets older while nothing happens, and is 0 s old where nothing waits', async () => {
+test('the backlog gets older while nothing happens, and its age is 0 s if there is none', async () => {
   let now = NOW
   const metrics = opened({ ...hostClock(), now: () => now })
   metrics.updateGauges(status({ rows: 12, oldest: NOW - 5_000 }))
@@ -129,7 +129,7 @@ test('what waits gets older while nothing happens, and is 0 s old where nothing 
   assert.equal(purged.get('mcp_maintenance_oldest_expired_age_seconds{job="purge-sessions"}'), 0)
 })
 
-test('two that are open count each for itself', async () => {
+test('two open registries count separately', async () => {
   const [one, other] = [opened(), opened()]
   one.listener.jobFinished?.(RESULT)
   assert.equal((await samples(other)).get('mcp_maintenance_job_runs_total{job="purge-sessions",outcome="succeeded"}'), 0)
@@ -139,7 +139,7 @@ const LABEL = `{job="${ARCHIVED}"}`
 const KNOWN = { removed: { rows: 0, bytes: 0, files: 0 }, lagMs: 0, verification: undefined }
 const HELD = { rows: 70, bytes: 3_000, files: 3, head: null, newestAt: NOW, pendingFiles: 0 }
 
-test('what runs archived is counted, and what is not known of the archive has no value', async () => {
+test('archived rows are counted, and what is unknown of the archive has no value', async () => {
   const metrics = opened(undefined, [ARCHIVED])
   const before = await samples(metrics)
   assert.equal(before.get(`mcp_maintenance_archived_rows_total${LABEL}`), 0)
@@ -170,7 +170,7 @@ test('what runs archived is counted, and what is not known of the archive has no
     assert.equal(after.get(`mcp_maintenance_archive_removed_${name}_total${LABEL}`), value)
 })
 
-test('the archive is told as it was last known; its lag grows while nothing happens', async () => {
+test('the archive is reported as last known, and its lag grows while nothing happens', async () => {
   let now = NOW
   const metrics = opened({ ...hostClock(), now: () => now }, [ARCHIVED])
   metrics.updateGauges(status(undefined, { lagMs: 5_000, held: { ...HELD, verification: undefined } }))

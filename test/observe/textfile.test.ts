@@ -26,7 +26,7 @@ async function folder(): Promise<AsyncDisposable & { readonly path: string }> {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) }
 }
 
-test('counters and histograms go on from the file, levels do not', () => {
+test('counters and histograms continue from the file, and gauges do not', () => {
   const once = continued(TEXT, '')
   assert.equal(once, TEXT)
   const twice = continued(TEXT, once)
@@ -44,7 +44,7 @@ test('counters and histograms go on from the file, levels do not', () => {
   )
 })
 
-test('what else the file holds is left out', () => {
+test('anything else in the file is dropped', () => {
   for (const before of [
     '',
     'nonsense',
@@ -56,7 +56,7 @@ test('what else the file holds is left out', () => {
   assert.match(continued(TEXT, 'a_total{job="x"} 1.5e+1\n'), /^a_total\{job="x"\} 17$/m)
 })
 
-test('the file is there for others to read whatever the umask, and nothing is left beside it', async () => {
+test('the file is readable by others whatever the umask, and nothing is left beside it', async () => {
   await using at = await folder()
   const path = join(at.path, 'maintenance.prom')
   const umask = process.umask(0o077)
@@ -71,7 +71,7 @@ test('the file is there for others to read whatever the umask, and nothing is le
   assert.match(await readFile(path, 'utf8'), /^a_total\{job="x"\} 4$/m)
 })
 
-test('what stands in the way of the file beside is removed, never written through', async () => {
+test('a leftover of the temporary file is removed, and never written through', async () => {
   await using at = await folder()
   const path = join(at.path, 'maintenance.prom')
   const victim = join(at.path, 'victim')
@@ -82,7 +82,7 @@ test('what stands in the way of the file beside is removed, never written throug
   assert.deepEqual((await readdir(at.path)).toSorted(), ['maintenance.prom', 'victim'])
 })
 
-test('a folder that is not there, or takes nothing, is told of, and the old file stays', async (t) => {
+test('a missing or unwritable folder is reported, and the old file stays', async (t) => {
   await using at = await folder()
   await assert.rejects(writeTextfile(join(at.path, 'missing', 'x.prom'), TEXT, 'host:1'), { code: 'ENOENT' })
   if (process.getuid?.() === 0) return t.skip('as root every folder takes files')
@@ -94,7 +94,7 @@ test('a folder that is not there, or takes nothing, is told of, and the old file
   assert.equal(await readFile(path, 'utf8'), TEXT)
 })
 
-test('what stands in the place of the textfile and is no regular file is refused at once, and is as it was', async () => {
+test('anything but a regular file in place of the textfile is refused at once and left unchanged', async () => {
   for (const { name, make } of [...NO_FILES, { name: 'a link to a file', make: (path: string) => symlink(`${path}.victim`, path) }]) {
     await using at = await folder()
     const path = join(at.path, 'maintenance.prom')
@@ -112,7 +112,7 @@ test('what stands in the place of the textfile and is no regular file is refused
   }
 })
 
-test('a textfile that was never ours for its size is refused before it is read', async () => {
+test('a textfile that is too large to be ours is refused before it is read', async () => {
   await using at = await folder()
   const path = join(at.path, 'maintenance.prom')
   await hugeFile(path)

@@ -39,7 +39,7 @@ test('a run on a server loads its driver and not the other', async () => {
   assert.deepEqual(await loaded(['--run-now'], env), ['pg', 'pino'])
 })
 
-test('a run that has nothing to do asks for no data of languages and time zones', async () => {
+test('a run that has nothing to do loads no data of languages and time zones', async () => {
   const spy = `data:text/javascript,${encodeURIComponent(
     "import { writeSync } from 'node:fs'; for (const name of ['DateTimeFormat', 'NumberFormat']) Intl[name] = new Proxy(Intl[name], { construct(made, words) { writeSync(2, `asks ${name}\\n`); return new made(...words) } })",
   )}`
@@ -54,7 +54,7 @@ test('a run that has nothing to do asks for no data of languages and time zones'
   }
 })
 
-test('the page and its server are loaded by the worker that serves, alone', async () => {
+test('the page and its server are loaded only by a worker that serves them', async () => {
   // What a host may look like is also asked by the settings.
   const server = /\/src\/http\/(?!hosts\.ts)|\/src\/status\//
   const env = { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/nothing', DATABASE_CONNECT_TIMEOUT: '0s' }
@@ -66,14 +66,14 @@ test('the page and its server are loaded by the worker that serves, alone', asyn
   assert.ok(served.some((address) => address.endsWith('/src/http/page/page.ts')))
 })
 
-test('what a person at a terminal sees is not loaded where there is none', async () => {
+test('what a person at a terminal sees is not loaded off a terminal', async () => {
   assert.deepEqual(
     (await spied(['--run-now'], {})).filter((address) => address.includes('/src/terminal/')),
     [],
   )
 })
 
-test('what serves and counts is loaded by who asks for it alone', async () => {
+test('servers and metrics are loaded only if they are enabled', async () => {
   assert.deepEqual(await loaded(['--run-now'], { HTTP_ENABLED: 'true' }), ['better-sqlite3', 'pino'])
   assert.deepEqual(await loaded(['--run-now', '--dry-run'], { METRICS_TEXTFILE: 'x.prom' }), ['better-sqlite3', 'pino'])
   const written = await loaded(['--run-now'], { METRICS_TEXTFILE: 'x.prom' })

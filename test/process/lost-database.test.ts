@@ -76,7 +76,7 @@ for (const major of POSTGRES_MAJORS) {
     assert.ok(rows > 0 && rows < 199_999, `${rows} rows`)
   })
 
-  test(`postgres ${major}: migrate does the same, and says that the file in hand is looked up at the next start`, async () => {
+  test(`postgres ${major}: migrate does the same, and says that the next start finds out whether the current file was applied`, async () => {
     await using server = await stoppable(major)
     await using program = await packageWith({
       [`${NEXT_MIGRATION}_slow.sql`]: 'SELECT pg_sleep(60);\n',

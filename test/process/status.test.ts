@@ -146,7 +146,7 @@ for (const engine of BOTH_ENGINES) {
 }
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: status and history tell of the archive, as their schemas say and for people`, async () => {
+  test(`${engine.name}: status and history show the archive, as their schemas say and for people`, async () => {
     await using database = await engine.fresh()
     await using folder = await freshFolder()
     const env = { ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: folder.path, ARCHIVE_RETENTION: '400d' }
@@ -205,7 +205,7 @@ test('a database that cannot be reached is a status, with exit code 3 and no sec
   assert.equal((await ask({ url }, 'history', { DATABASE_CONNECT_TIMEOUT: '0s' })).code, 3)
 })
 
-test('a file that is not there is not made', async () => {
+test('status does not create a missing file', async () => {
   await using fresh = await freshSqliteFile()
   for (const line of ['status --json', 'history --json']) {
     const ended = await ask({ url: `sqlite:///${fresh.file}` }, line)

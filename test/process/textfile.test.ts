@@ -78,7 +78,7 @@ for (const engine of BOTH_ENGINES) {
   })
 }
 
-test('a textfile that cannot be written is one warning, and the run is as good as it was', async () => {
+test('a textfile that cannot be written causes one warning, and the run still succeeds', async () => {
   await using database = await sqliteDatabase()
   await writeFile(database.file, '')
   const textfile = join(database.folder, 'missing', 'x.prom')

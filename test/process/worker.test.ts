@@ -51,7 +51,7 @@ test('a health file that cannot be written is one warning, and the worker goes o
   assert.equal((await worker.ended).code, 0)
 })
 
-test('a worker that waits for its database ends at once when it is told to', async () => {
+test('a worker that waits for its database ends at once when asked to', async () => {
   const worker = start([], { env: { DATABASE_URL: 'postgresql://u:secret-word@127.0.0.1:1/db', DATABASE_CONNECT_TIMEOUT: '50s' } })
   await worker.line((line) => line['event'] === 'database.awaiting')
   worker.kill('SIGTERM')

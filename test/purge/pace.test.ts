@@ -33,31 +33,31 @@ function settle(
   return { pace, pauseMs, heldMs, atMs }
 }
 
-test('it shrinks at once when somebody waits on us', () => {
+test('a batch shrinks at once when another client waits for our lock', () => {
   const { pace, atMs } = settle(50, 100, {})
   const after = paceAfterBatch(pace, PACING, { rows: pace.rows, endedAtMs: atMs }, { ...CALM, contended: true, heldMs: 40 })
   assert.ok(after.pace.rows <= pace.rows / 2)
   assert.ok(after.pauseMs >= 2 * PACING.polite.pauseMs)
 })
 
-test('with others at work the hold settles below the polite target and each batch is followed by a pause', () => {
+test('while others are active, holds settle below the polite target and each batch is followed by a pause', () => {
   const { heldMs, pauseMs } = settle(60, 50, { others: true })
   assert.ok(heldMs > 10 && heldMs < 16, `${heldMs}`)
   assert.ok(pauseMs >= PACING.polite.pauseMs)
 })
 
-test('alone it opens up to the larger hold and stops pausing', () => {
+test('while nobody else is active, holds grow to the larger target and pauses stop', () => {
   const { heldMs, pauseMs } = settle(80, 50, {})
   assert.ok(heldMs > 30 && heldMs <= 41, `${heldMs}`)
   assert.equal(pauseMs, 0)
 })
 
-test('a run begins politely, whoever is there', () => {
+test('a run begins politely, whether or not others are active', () => {
   const { pauseMs } = settle(2, 50, {})
   assert.ok(pauseMs >= PACING.polite.pauseMs)
 })
 
-test('whom the first look shows is met politely from the start, with nothing to listen for', () => {
+test('a client that the first look shows is treated politely from the start if the engine need not listen first', () => {
   const knowing = { ...PACING, listenMs: 0 }
   const alone = paceAfterBatch(firstPace(knowing, CALM, 0), knowing, { rows: 500, endedAtMs: 1 }, CALM)
   assert.equal(alone.pauseMs, 0)
@@ -65,7 +65,7 @@ test('whom the first look shows is met politely from the start, with nothing to 
   assert.ok(beside.pauseMs >= PACING.polite.pauseMs)
 })
 
-test('one sign of somebody else makes it polite again, for longer than a slow writer pauses', () => {
+test('one sign of another client makes the purge polite again, for longer than a slow writer pauses', () => {
   const { pace, atMs } = settle(80, 50, {})
   let step = paceAfterBatch(pace, PACING, { rows: pace.rows, endedAtMs: atMs }, { ...CALM, others: true, heldMs: 40 })
   assert.ok(step.pauseMs >= PACING.polite.pauseMs)
@@ -90,7 +90,7 @@ test('a last, nearly empty batch does not change the size', () => {
   assert.equal(paceAfterBatch(pace, PACING, { rows: 3, endedAtMs: atMs }, { ...CALM, others: true, heldMs: 1 }).pace.rows, pace.rows)
 })
 
-test('trouble halves the size and doubles the wait; five in a row at the smallest give up', () => {
+test('a failure halves the size and doubles the wait, and five in a row at the smallest size end the run', () => {
   let pace: Pace = { rows: 100, politeUntilMs: 0, failures: 0 }
   const pauses: number[] = []
   let tries = 0

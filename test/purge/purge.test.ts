@@ -61,7 +61,7 @@ async function outcome(
   return last
 }
 
-test('a row that refuses is singled out and set aside, and every other row goes', async () => {
+test('a row that cannot be deleted is isolated and skipped, and every other row is deleted', async () => {
   for (const total of [1, 2, 7, 1_000]) {
     for (const poison of [
       [0],
@@ -88,13 +88,13 @@ test('a row that refuses is singled out and set aside, and every other row goes'
   }
 })
 
-test('more than a hundred rows that refuse end the run, with the first reason', async () => {
+test('more than a hundred rows that cannot be deleted end the run, with the first reason', async () => {
   const rows = numbered(1_000)
   const { dispose } = removal(rows, () => rethrow(failure('row-refused', 'trigger says no')))
   await assert.rejects(outcome(rows, dispose, steady(10)), /prevented more than 100 rows from being deleted.*trigger says no/)
 })
 
-test('locked rows are tried once more at the end, and only those still held are counted', async () => {
+test('locked rows are tried once more at the end, and only those still locked are counted', async () => {
   const rows = numbered(100)
   let visits = 0
   const { dispose } = removal(rows, (from, to) => {
@@ -106,7 +106,7 @@ test('locked rows are tried once more at the end, and only those still held are 
   assert.deepEqual({ affected: last.affected, locked: last.locked, batches: last.batches }, { affected: 95, locked: 5, batches: 10 })
 })
 
-test('a row that was locked and then refuses is counted as refused, and does not end the run', async () => {
+test('a row that was locked and then cannot be deleted counts as refused and does not end the run', async () => {
   const rows = numbered(30)
   let visits = 0
   const { dispose } = removal(rows, (from, to) => {
@@ -118,7 +118,7 @@ test('a row that was locked and then refuses is counted as refused, and does not
   assert.deepEqual([last.affected, last.locked, last.refused, last.refusal], [29, 0, 1, 'trigger says no'])
 })
 
-test('trouble that passes is tried again from the same place', async () => {
+test('a batch that meets a transient error is retried from the same place', async () => {
   const rows = numbered(50)
   let failures = 3
   const { dispose } = removal(rows, (from, to) => {
@@ -135,7 +135,7 @@ test('trouble that passes is tried again from the same place', async () => {
   assert.equal(retried.length, 3)
 })
 
-test('an abort ends the run after the batch in hand', async () => {
+test('an abort ends the run after the current batch', async () => {
   const rows = numbered(1_000)
   const stopping = new AbortController()
   const { dispose } = removal(rows, (from, to) => {
@@ -146,7 +146,7 @@ test('an abort ends the run after the batch in hand', async () => {
   assert.equal(last.affected, 200)
 })
 
-test('what was done before the pacer gives up has been reported', async () => {
+test('everything done before the pacer gives up has been reported', async () => {
   const rows = numbered(50)
   const { dispose } = removal(rows, (from, to) => (from === 30 ? rethrow(failure('lost')) : { affected: to - from, locked: 0 }))
   let last: Progress | undefined

@@ -6,7 +6,7 @@ import { BOTH_ENGINES } from '../support/engines.ts'
 import { AUDIT_LOGS, auditLogs, count, expiredSessions, intercepted, migrated, opened, run, SESSIONS, stored } from './support.ts'
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: every run is on record with what it did, also one that deleted nothing`, async () => {
+  test(`${engine.name}: every run is recorded with what it did, even one that deleted nothing`, async () => {
     await using fixture = await migrated(engine)
     await auditLogs(fixture.outside, engine, 5, 91)
     const before = Date.now()
@@ -55,7 +55,7 @@ for (const engine of BOTH_ENGINES) {
     )
   })
 
-  test(`${engine.name}: runs of more than 400 days ago go with the audit logs, and are not told of`, async () => {
+  test(`${engine.name}: runs of more than 400 days ago are deleted with the audit logs, and are not counted`, async () => {
     await using fixture = await migrated(engine)
     const rows = engine.name === 'sqlite' ? 'json_each($2)' : 'json_array_elements_text($2::json) AS j (value)'
     await fixture.outside.sql(
@@ -72,7 +72,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await stored(fixture.outside)).at(-1)!.rows_deleted, 3)
   })
 
-  test(`${engine.name}: a run that is told to stop is on record as interrupted, with what it did`, async () => {
+  test(`${engine.name}: a run that is asked to stop is recorded as interrupted, with what it did`, async () => {
     await using fixture = await migrated(engine)
     await expiredSessions(fixture.outside, engine, 4_000)
     const stopping = new AbortController()
@@ -88,7 +88,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual(await fixture.outside.sql('SELECT expires_at FROM maintenance_leases'), [{ expires_at: 0 }])
   })
 
-  test(`${engine.name}: a job whose table is missing is skipped and on record, a dry run is not`, async () => {
+  test(`${engine.name}: a job whose table is missing is skipped and recorded, and a dry run is not recorded`, async () => {
     await using fixture = await migrated(engine)
     await run(fixture.database, { dryRun: true })
     assert.deepEqual(await stored(fixture.outside), [])
@@ -100,7 +100,7 @@ for (const engine of BOTH_ENGINES) {
     assert.match(String(row.error), /sessions/)
   })
 
-  test(`${engine.name}: without the tables jobs run all the same`, async () => {
+  test(`${engine.name}: jobs run even without the maintenance tables`, async () => {
     await using outside = await engine.fresh()
     const at = engine.name === 'sqlite' ? 'TEXT' : 'TIMESTAMP'
     await outside.sql(`CREATE TABLE sessions (id INTEGER PRIMARY KEY, session_token TEXT, user_identifier TEXT, expires_at ${at})`)
@@ -110,7 +110,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([result.outcome, result.deleted], ['succeeded', 1])
   })
 
-  test(`${engine.name}: slots count from the last run, and before any from the first migration; what was skipped or stopped is no run`, async () => {
+  test(`${engine.name}: slots count from the last run, or from the first migration before any run, and skipped or stopped runs do not count`, async () => {
     await using fixture = await migrated(engine)
     const clock = hostClock()
     const until = (): Promise<number | undefined> => doneUntil(fixture.database, clock, SESSIONS.name)

@@ -51,7 +51,7 @@ for (const engine of ENGINES) {
     assert.deepEqual(await fixture.outside.sql('SELECT holder, fence FROM maintenance_leases'), [{ holder: 'host-b:2', fence: 2 }])
   })
 
-  test(`${engine.name}: a run paused beyond its lease does not go on, even where nobody took it`, async () => {
+  test(`${engine.name}: a run paused beyond its lease does not go on, even if nobody took the lease`, async () => {
     await using fixture = await migrated(engine)
     await expiredSessions(fixture.outside, engine, ROWS)
     const paused = intercepted(fixture.database, async (number, transact) => {
@@ -83,7 +83,7 @@ for (const engine of ENGINES) {
     assert.equal((await stored(fixture.outside)).length, 1)
   })
 
-  test(`${engine.name}: a lease is given back at the end, and one with an expiry further ahead than a term is void`, async () => {
+  test(`${engine.name}: a lease is released at the end, and one that expires further ahead than a term is void`, async () => {
     await using fixture = await migrated(engine)
     assert.equal((await run(fixture.database)).outcome, 'succeeded')
     assert.deepEqual(await fixture.outside.sql('SELECT holder, fence, expires_at FROM maintenance_leases'), [
@@ -134,7 +134,7 @@ for (const engine of ENGINES) {
     }
   })
 
-  test(`${engine.name}: a slot that a run has begun after is not done again, a later one is`, async () => {
+  test(`${engine.name}: a slot after which a run has begun is not run again, and a later slot is`, async () => {
     await using fixture = await migrated(engine)
     const slot = Date.now() - 2_000
     assert.equal((await run(fixture.database, { trigger: 'schedule', slot })).outcome, 'succeeded')
@@ -147,7 +147,7 @@ for (const engine of ENGINES) {
     assert.equal((await stored(fixture.outside)).length, 3)
   })
 
-  test(`${engine.name}: the slot is compared on the database's clock, and runs of the future do not count`, async () => {
+  test(`${engine.name}: the slot is compared by the database's clock, and runs in the future do not count`, async () => {
     await using fixture = await migrated(engine)
     const clock = ahead(30 * 60_000)
     await using shifted = engine.name === 'sqlite' ? await opened(fixture.outside.url, clock) : await opened(fixture.outside.url)

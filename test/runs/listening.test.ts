@@ -57,7 +57,7 @@ function pressed(database: Database, looks: readonly Partial<Pressure>[]): Datab
 }
 
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: a run tells of its start, of every batch and of every pause`, async () => {
+  test(`${engine.name}: a run reports its start, every batch and every pause`, async () => {
     await using fixture = await migrated(engine)
     await expiredSessions(fixture.outside, engine, ROWS)
     const heard = listening()
@@ -75,7 +75,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual(reasons.slice(0, 4), ['polite', 'contended', 'polite', 'hold'])
   })
 
-  test(`${engine.name}: a batch that met a lock is told of once, and the wait before it is tried again`, async () => {
+  test(`${engine.name}: a batch that met a lock is reported once, with the wait before its retry`, async () => {
     await using fixture = await migrated(engine)
     await expiredSessions(fixture.outside, engine, ROWS)
     // The first transaction is the claim.
@@ -90,7 +90,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual(heard.pauses.filter(([, reason]) => reason === 'retry').length, 1)
   })
 
-  test(`${engine.name}: a dry run tells of what it counts, a run that another worker has of nothing`, async () => {
+  test(`${engine.name}: a dry run reports what it counts, and a run that another worker has reports nothing`, async () => {
     await using fixture = await migrated(engine)
     await expiredSessions(fixture.outside, engine, ROWS)
     const heard = listening()

@@ -45,7 +45,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([next.outcome, next.deleted], ['succeeded', 50])
   })
 
-  test(`${engine.name}: a shorter retention that takes at most a tenth needs nobody, a longer one neither`, async () => {
+  test(`${engine.name}: a shorter retention that deletes at most a tenth needs no acceptance, and neither does a longer one`, async () => {
     await using fixture = await migrated(engine)
     await auditLogs(fixture.outside, engine, 90, 1)
     await auditLogs(fixture.outside, engine, 10, 20)
@@ -82,7 +82,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([accepted.outcome, accepted.deleted], ['succeeded', 1_001])
   })
 
-  test(`${engine.name}: ten rows to be kept, or no more than a thousand to go, and nobody is asked`, async () => {
+  test(`${engine.name}: with ten rows to keep, or at most a thousand to delete, no acceptance is needed`, async () => {
     await using fixture = await migrated(engine)
     await auditLogs(fixture.outside, engine, 1_000, 91)
     assert.equal((await purgeAuditLogs(fixture.database, 90)).deleted, 1_000)
@@ -93,7 +93,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await run(fixture.database)).deleted, 1_500)
   })
 
-  test(`${engine.name}: neither rows of the future nor a few that were just written prove that a table is not emptied`, async () => {
+  test(`${engine.name}: neither rows in the future nor a few recent ones prove that a table is not emptied`, async () => {
     await using fixture = await migrated(engine)
     await auditLogs(fixture.outside, engine, 1_001, 91)
     await auditLogs(fixture.outside, engine, 50, -400)
@@ -108,7 +108,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([went.outcome, went.deleted], ['succeeded', 1_001])
   })
 
-  test(`${engine.name}: a clock that jumped by two years, one row written under it: stopped on every run until it is accepted`, async () => {
+  test(`${engine.name}: a clock that jumped by two years stops every run until it is accepted, even with one row written under it`, async () => {
     await using fixture = await migrated(engine)
     await auditLogs(fixture.outside, engine, 100, 1)
     assert.equal((await purgeAuditLogs(fixture.database, 90)).outcome, 'succeeded')
@@ -131,7 +131,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await purgeAuditLogs(fixture.database, 90)).outcome, 'succeeded')
   })
 
-  test(`${engine.name}: a jump of eight days on a busy table is one; of six days and 23 hours it is none, nor is one that takes a hundredth`, async () => {
+  test(`${engine.name}: a gap of eight days on a busy table is a jump, and one of six days and 23 hours, or one that deletes a hundredth, is not`, async () => {
     await using fixture = await migrated(engine)
     const busy = async (rows: number): Promise<void> => {
       await fixture.outside.sql('DELETE FROM audit_logs')
@@ -159,7 +159,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([tenth.outcome, tenth.deleted], ['succeeded', 20])
   })
 
-  test(`${engine.name}: an absence with rows on a tenth of its days is none, and neither is a first run`, async () => {
+  test(`${engine.name}: a gap with rows on a tenth of its days is not a jump, and neither is a first run`, async () => {
     await using fixture = await migrated(engine)
     await auditLogs(fixture.outside, engine, 100, 1)
     assert.equal((await purgeAuditLogs(fixture.database, 90)).outcome, 'succeeded')
@@ -175,7 +175,7 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([first.outcome, first.deleted], ['succeeded', 100])
   })
 
-  test(`${engine.name}: once a clock that jumped is set back, runs go on, and what was recorded under it is in nobody's way`, async () => {
+  test(`${engine.name}: once a clock that jumped is set back, runs go on, whatever was recorded under it`, async () => {
     await using fixture = await migrated(engine)
     await auditLogs(fixture.outside, engine, 100, 1)
     await auditLogs(fixture.outside, engine, 5, 91)
@@ -193,7 +193,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await purgeAuditLogs(fixture.database, 90)).outcome, 'stopped')
   })
 
-  test(`${engine.name}: sessions that expire while everything stands still go without a question`, async () => {
+  test(`${engine.name}: sessions that expire while nothing is written are deleted without acceptance`, async () => {
     await using fixture = await migrated(engine)
     assert.equal((await run(fixture.database)).outcome, 'succeeded')
     await timeGoesBy(fixture.outside, engine, 30)
@@ -220,7 +220,7 @@ for (const engine of BOTH_ENGINES) {
   })
 }
 
-test('sqlite: rows with numbers for times are known to stay', async () => {
+test('sqlite: rows with numbers as times count as rows that stay', async () => {
   const engine = ENGINES[0]!
   await using fixture = await migrated(engine)
   await auditLogs(fixture.outside, engine, 1_500, 91)
@@ -238,7 +238,7 @@ test('sqlite: without an index the rows that stay are found as well', async () =
   assert.equal((await purgeAuditLogs(fixture.database, 90)).deleted, 1_500)
 })
 
-test('sqlite: where the column holds text alone, numbers in it are none that stay', async () => {
+test('sqlite: in a column that holds only text, numbers do not count as rows that stay', async () => {
   const engine = ENGINES[0]!
   await using outside = await engine.fresh()
   await outside.sql(
@@ -250,7 +250,7 @@ test('sqlite: where the column holds text alone, numbers in it are none that sta
   assert.equal((await purgeAuditLogs(database, 90, {}, { recorded: false })).outcome, 'stopped')
 })
 
-test('sqlite: times in every form, with an index and without one, are signs of life', async () => {
+test('sqlite: times in every form, with an index and without one, count as rows of their day', async () => {
   const engine = ENGINES[0]!
   for (const index of [true, false]) {
     await using fixture = await migrated(engine)

@@ -44,7 +44,7 @@ async function until(holds: () => boolean, limitMs = 10_000): Promise<void> {
   for (const end = Date.now() + limitMs; !holds(); await sleep(10)) assert.ok(Date.now() < end, 'it did not come to pass')
 }
 
-test('an overdue job is made up for at the start, once, and one that is not is left alone', async (t) => {
+test('an overdue job is run once at the start, and one that is not overdue is left alone', async (t) => {
   const overdue = job(NEVER, 1_000)
   const current = job(NEVER)
   const scheduler = startScheduler([overdue, current], options())
@@ -58,7 +58,7 @@ test('an overdue job is made up for at the start, once, and one that is not is l
   assert.deepEqual(current.runs, [])
 })
 
-test('with schedule.catchUp off nobody asks what was missed', async (t) => {
+test('with schedule.catchUp off missed slots are not looked up', async (t) => {
   const overdue = job('* * * * * *', 1_000)
   const scheduler = startScheduler([overdue], options({ catchUp: false }))
   t.after(() => scheduler.stop())

@@ -22,7 +22,7 @@ describe('a schedule in words', () => {
     })
   }
 
-  it('knows every name that a schedule may spell out', () => {
+  it('every name that a schedule may spell out is understood', () => {
     const months = [
       'January',
       'February',
@@ -42,7 +42,7 @@ describe('a schedule in words', () => {
       assert.equal(inWords(`0 0 * * ${day}`), `At 00:00, only on ${day}`)
   })
 
-  it('leaves what it cannot put into words as it is', () => {
+  it('an expression that cannot be put into words stays as it is', () => {
     assert.equal(inWords('nonsense'), 'nonsense')
   })
 })

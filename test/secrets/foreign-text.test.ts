@@ -73,12 +73,12 @@ describe('what has the form of a credential', () => {
   ]
   for (const text of INNOCENT) it(`is not seen in ${text}`, () => assert.equal(withoutCredentials(text), text))
 
-  it('is looked for in the errors of others, and not in ours', () => {
+  it('credentials are searched for in the errors of others, and not in ours', () => {
     assert.equal(messageOf(new Error('no postgresql://u:pw@h\r\n  at all\n')), 'no postgresql://u:***@h at all')
     assert.equal(messageOf('password=pw'), 'password=***')
   })
 
-  it('is taken out of a text that is too long before it is cut', () => {
+  it('credentials are removed from a text that is too long before it is cut', () => {
     for (const form of ['postgresql://u:', "password='", 'password="', "PASSWORD '"])
       assert.doesNotMatch(foreignText(`x ${form}${'cr3t'.repeat(10_000)}`), /cr3t/)
     for (const before of [1_990, 15_995]) assert.doesNotMatch(foreignText(`${' '.repeat(before)}x postgresql://u:cr3t@h`), /cr3t/)
@@ -97,7 +97,7 @@ describe('what has the form of a credential', () => {
 })
 
 describe('a secret that is known', () => {
-  it('is taken out in every spelling, and in spellings within spellings', () => {
+  it('a known secret is removed in every encoding, and in encodings within encodings', () => {
     for (const secret of SECRETS) {
       for (const [first, once] of Object.entries(WRITERS))
         for (const [second, twice] of Object.entries(WRITERS)) {
@@ -107,7 +107,7 @@ describe('a secret that is known', () => {
     }
   })
 
-  it('is taken out where each of its characters is written in another way', () => {
+  it('a known secret is removed if each of its characters is encoded differently', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', minLength: 8, maxLength: 20 }), fc.infiniteStream(fc.nat()), (secret, ways) => {
         fc.pre(isUnmistakable(secret, []))
@@ -119,13 +119,13 @@ describe('a secret that is known', () => {
     )
   })
 
-  it('leaves what stands round it, and is taken out each time', () => {
+  it('a known secret is removed each time, and the text around it stays', () => {
     assert.equal(foreignText('x .*+?^${}()|[]\\ $& y', ['.*+?^${}()|[]\\']), 'x *** $& y')
     assert.equal(foreignText('ä%41 gate+2way%21 gate 2way! \\u00e4 gate%2B2way!', ['gate 2way!']), 'ä%41 *** *** \\u00e4 ***')
     assert.equal(foreignText('gate2way! '.repeat(10_000), ['gate2way!']), `${'*** '.repeat(500)}…`)
   })
 
-  it('is not left in part by the cut of a long text', () => {
+  it('cutting a long text leaves no part of a secret', () => {
     for (const length of [9, 100, 2_000]) {
       const secret = 'cr3!'.repeat(length)
       for (const said of [secret, escapeAll(secret)]) assert.doesNotMatch(foreignText(`${said} `.repeat(40), [secret]), /cr3|25/)
@@ -140,7 +140,7 @@ describe('a secret that is known', () => {
     assert.ok(performance.now() - began < 5_000)
   })
 
-  it('is one only where its letters cannot be a word, a name or a number', () => {
+  it('a secret is masked only if it cannot be a word, a name or a number', () => {
     const random = [
       randomBytes(24).toString('base64url'),
       randomBytes(16).toString('hex'),
@@ -167,7 +167,7 @@ describe('a secret that is known', () => {
       assert.ok(!isUnmistakable(secret, []), secret)
   })
 
-  it('is none where it is the name of a user, a host or a database', () => {
+  it('a secret that is also the name of a user, a host or a database is not masked', () => {
     assert.ok(isUnmistakable('gate2way', ['h', undefined, 'u']))
     assert.ok(!isUnmistakable('gate2way', ['h', undefined, 'the_gate2way']))
     assert.ok(!isUnmistakable('gate%32way', ['h', undefined, 'the_gate2way']))

@@ -31,7 +31,7 @@ function statusOf(database: Database, archive: Partial<StatusContext['archive']>
 
 for (const engine of BOTH_ENGINES) {
   describe(`the archive's status on ${engine.name}`, () => {
-    it('tells what it holds, how far it is behind and when it was verified', async () => {
+    it('the status of the archive shows what it holds, its lag and when it was verified', async () => {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
       const { outside, database } = fixture
@@ -70,7 +70,7 @@ for (const engine of BOTH_ENGINES) {
       assert.deepEqual((await statusOf(database, { directory })).archive.held?.verification, { at: 1_700_000_000_001, sound: false })
     })
 
-    it('names a folder that does not hold what was archived, where archiving is on', async () => {
+    it('the status names a folder that does not hold what was archived, if the archive is enabled', async () => {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
       const { outside, database } = fixture
@@ -87,7 +87,7 @@ for (const engine of BOTH_ENGINES) {
       assert.deepEqual((await statusOf(database, { directory, enabled: false })).archive.problems, [])
     })
 
-    it('says that the tables are missing, and of what is switched off only what is on record', async () => {
+    it('the status says that the tables are missing, and shows only recorded data of a disabled archive', async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       await auditLogs(outside, engine, 3, 100)
@@ -101,7 +101,7 @@ for (const engine of BOTH_ENGINES) {
       assert.deepEqual((await statusOf(database, { enabled: false })).archive.problems, [])
     })
 
-    it('of a run is what it archived, in the history, in the last run and in the view', async () => {
+    it('what a run archived is shown in the history, in the last run and in the view', async () => {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
       const { outside, database } = fixture
@@ -147,7 +147,7 @@ for (const engine of BOTH_ENGINES) {
   })
 }
 
-it('of a database that does not answer is as it is configured', () => {
+it('the archive of a database that does not answer is shown as configured', () => {
   const plan = { enabled: true, directory: '/a', uid: 0, keptMs: undefined }
   const context = { version: '1', migrationsEnabled: true, files: [], jobs: [], archive: plan, scheduleTimeZone: 'UTC', clock: hostClock() }
   const { archive } = statusWithout({ engine: 'e', place: 'p', name: 'n' }, new Error('gone'), context)

@@ -28,7 +28,7 @@ describe('rows deleted by day', () => {
   })
 
   for (const engine of BOTH_ENGINES) {
-    it(`are read on ${engine.name} as they are on record, also beyond 32 bits`, async () => {
+    it(`deleted rows are read on ${engine.name} as recorded, also beyond 32 bits`, async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       const now = MIDNIGHT + HOUR
@@ -51,7 +51,7 @@ describe('rows deleted by day', () => {
       })
     })
 
-    it(`are those of the newest runs on ${engine.name} where there are too many, and of whole days alone`, async () => {
+    it(`if there are too many runs on ${engine.name}, only whole days of the newest are read`, async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       await pastRuns(
@@ -67,7 +67,7 @@ describe('rows deleted by day', () => {
       assert.deepEqual(await read(1), undefined)
     })
 
-    it(`are not read again on ${engine.name} where they change no more`, async () => {
+    it(`days on ${engine.name} that can no longer change are not read again`, async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       const table = database.named('maintenance_runs')
@@ -97,7 +97,7 @@ describe('rows deleted by day', () => {
       assert.deepEqual(told(await read(MIDNIGHT + 9 * DAY, third)), [])
     })
 
-    it(`are found on ${engine.name} by the index`, async () => {
+    it(`deleted rows are found on ${engine.name} by the index`, async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       const now = Date.now()

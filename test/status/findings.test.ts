@@ -59,7 +59,7 @@ function ended(outcome: string, error?: string): Partial<JobStatus> {
   return { lastRun }
 }
 
-test('nothing is to be looked at where all is as it should be, or meant', () => {
+test('there is no finding if all is as it should be, or as intended', () => {
   assert.equal(told({}), '')
   assert.equal(told({ job: ended('succeeded') }), '')
   assert.equal(told({ job: ended('interrupted', 'SIGTERM') }), '')
@@ -67,7 +67,7 @@ test('nothing is to be looked at where all is as it should be, or meant', () => 
   assert.equal(told({ migrations: { enabled: false, pending: [{ version: 1, name: 'a' }], problem: 'of another shape' } }), '')
 })
 
-test('what is not is told in a sentence', () => {
+test('each problem is a finding with a sentence', () => {
   assert.equal(told({ job: ended('failed', 'why') }), 'the last run of purge-audit-logs failed: why')
   assert.equal(told({ job: ended('stopped') }), 'the last run of purge-audit-logs was stopped')
   assert.equal(told({ job: { overdueSlot: 0 } }), 'purge-audit-logs is late: no run since the slot of 1970-01-01 00:00 UTC')
@@ -77,7 +77,7 @@ test('what is not is told in a sentence', () => {
   assert.equal(told({ database: { problem: 'the size is not known' } }), 'the size is not known')
 })
 
-test('an archive that is damaged, or would not be written, is told of, unless it is disabled', () => {
+test('an archive that is damaged, or would not be written, is a finding, unless it is disabled', () => {
   const held = { head: null, rows: 0, bytes: 0, files: 0, pendingFiles: 0, newestAt: undefined, verification: { at: 0, sound: false } }
   const archive = { enabled: true, problems: ['the folder is full'], held }
   assert.match(told({ archive }), /^the archive was found damaged .*\nthe folder is full$/)
@@ -85,12 +85,12 @@ test('an archive that is damaged, or would not be written, is told of, unless it
   assert.equal(told({ archive: { ...archive, enabled: false } }), '')
 })
 
-test('of a database that does not answer nothing else is told', () => {
+test('a database that does not answer is the only finding', () => {
   assert.equal(told({ database: { reachable: false, problem: 'it is gone' }, job: ended('failed') }), 'it is gone')
   assert.equal(told({ database: { reachable: false } }), 'the database cannot be reached')
 })
 
-test('a failure that could not be recorded is told of, also of a database that does not answer, until another worker has run the job', () => {
+test('a failure that could not be recorded is a finding, even if the database does not answer, until another worker has run the job', () => {
   const observed = [{ job: job.name, outcome: 'failed', at: 60_000, error: 'why' }] as const
   const sentence = 'a run of purge-audit-logs failed at 1970-01-01 00:01 UTC and could not be recorded: why'
   assert.equal(told({ observed }), sentence)
@@ -101,7 +101,7 @@ test('a failure that could not be recorded is told of, also of a database that d
   assert.equal(told({ observed, job: { enabled: false } }), '')
 })
 
-test('of what a process saw fail it keeps the last failure of a job that the database has no record of, until a run goes well', () => {
+test('a process keeps the last unrecorded failure of a job until a run succeeds', () => {
   const clock = { ...hostClock(), now: () => 5 }
   const observed = openObserved(clock)
   const result: RunResult = {
@@ -126,7 +126,7 @@ test('of what a process saw fail it keeps the last failure of a job that the dat
   assert.deepEqual(observed.failures(), [])
 })
 
-test('what does not work is a fault, what may not be meant is advice; where the sentence does not say what to do the action does', () => {
+test('what does not work is a fault, what may not be intended is advice, and the sentence or the action says what to do', () => {
   assert.deepEqual(judged({ database: { reachable: false, problem: 'it is gone' } }), ['fault database-unreachable'])
   assert.deepEqual(judged({ database: { problem: 'no gateway ever wrote to it' } }), ['advice database-in-doubt'])
   assert.deepEqual(judged({ migrations: { pending: [{ version: 12, name: 'a' }] } }), [

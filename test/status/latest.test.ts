@@ -51,7 +51,7 @@ async function first(read: Readings): Promise<void> {
   assert.deepEqual(await known, { status: { version: 'first' }, current: true })
 }
 
-test('what is a little old is the answer, and behind it the next is read, once for all who ask meanwhile', async () => {
+test('a status that is a little old is returned while the next one is read in the background, once for all callers', async () => {
   const read = readings()
   await first(read)
   read.pass(SECOND)
@@ -66,7 +66,7 @@ test('what is a little old is the answer, and behind it the next is read, once f
   assert.equal(read.begun(), 2)
 })
 
-test('what is too old, or outdated, is waited for', async () => {
+test('a status that is too old, or outdated, is read again before the answer', async () => {
   const read = readings()
   await first(read)
   read.pass(5 * SECOND + 1)
@@ -79,7 +79,7 @@ test('what is too old, or outdated, is waited for', async () => {
   assert.equal((await last).status?.version, 'last')
 })
 
-test('a reading that fails behind an answer ends nothing, and fails for whoever has to wait for one', async () => {
+test('a background reading that fails ends nothing, and fails for a caller that has to wait for one', async () => {
   const read = readings()
   await first(read)
   read.pass(2 * SECOND)

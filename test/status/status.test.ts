@@ -34,7 +34,7 @@ function jobIn(status: Status, name: string): JobStatus {
 
 for (const engine of BOTH_ENGINES) {
   describe(`the status of a database on ${engine.name}`, () => {
-    it('passes over runs of the future, which a clock that was set back has left', async () => {
+    it('the status ignores runs in the future, which a clock that was set back has left', async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       await run(database)
@@ -50,7 +50,7 @@ for (const engine of BOTH_ENGINES) {
       assert.deepEqual([none.lastRun, none.lastSuccessAt, none.recentRuns], [undefined, undefined, []])
     })
 
-    it('tells what was run, what waits and what is pending', async () => {
+    it('the status shows past runs, the backlog and pending migrations', async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       await expiredSessions(outside, engine, 30)
@@ -84,7 +84,7 @@ for (const engine of BOTH_ENGINES) {
       assert.ok(Math.abs(logs.backlog!.cutoff - (status.at - 90 * DAY)) < SECOND)
     })
 
-    it('names the worker that runs a job, and is silent about one that went away', async () => {
+    it('the status names the worker that runs a job, and not one that died', async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       const now = await database.now()
@@ -106,7 +106,7 @@ for (const engine of BOTH_ENGINES) {
       assert.equal(jobIn(status, AUDIT_LOGS.name).running, undefined)
     })
 
-    it('calls a job late when minutes have passed since a slot that nobody took, unless it is disabled', async () => {
+    it('a job is late when minutes have passed since a slot without a run, unless it is disabled', async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       await outside.sql('UPDATE maintenance_migrations SET applied_at = applied_at - $1', [3 * HOUR])
@@ -119,7 +119,7 @@ for (const engine of BOTH_ENGINES) {
       assert.equal(jobIn(await readStatus(database, context({ jobs })), SESSIONS.name).overdueSlot, undefined)
     })
 
-    it('of an empty database is that everything is pending, and makes nothing', async () => {
+    it('in an empty database everything is pending, and the status creates nothing', async () => {
       await using outside = await engine.fresh()
       await using database = await opened(outside.url, hostClock(), { access: 'read' })
       const status = await readStatus(database, context())
@@ -132,7 +132,7 @@ for (const engine of BOTH_ENGINES) {
       assert.equal((await database.relations()).size, 0)
     })
 
-    it('of tables of another shape says why migrations would be refused, and counts what it can', async () => {
+    it('the status says why migrations would be refused for tables of another shape, and counts what it can', async () => {
       await using outside = await engine.fresh()
       await outside.sql(`CREATE TABLE audit_logs (id INTEGER PRIMARY KEY, timestamp TIMESTAMP)`)
       await outside.sql(`INSERT INTO audit_logs VALUES (1, ${engine.moment(-100 * 86_400)})`)
@@ -143,7 +143,7 @@ for (const engine of BOTH_ENGINES) {
       assert.deepEqual([status.deletedByDay, jobIn(status, AUDIT_LOGS.name).recentRuns], [undefined, []])
     })
 
-    it('of a database that is lost on the way is that it cannot be reached', async () => {
+    it('a database that is lost while it is read cannot be reached', async () => {
       await using fixture = await migrated(engine)
       for (const lostAt of [1, 2, 5, 9]) {
         const status = await readStatus(losing(fixture.database, lostAt), context())
@@ -157,7 +157,7 @@ for (const engine of BOTH_ENGINES) {
 }
 
 describe('the status of what may hardly be read', () => {
-  it('of a file that is not there makes no file', async () => {
+  it('the status does not create a missing file', async () => {
     await using fresh = await freshSqliteFile()
     await using database = await opened(`sqlite:///${fresh.file}`, hostClock(), { access: 'read' })
     assert.deepEqual((await readStatus(database, context())).database.sizeBytes, 0)
@@ -225,7 +225,7 @@ function losing(database: Database, number: number): Database {
 }
 
 describe('the status of a file that only the worker has ever written to', () => {
-  it('says so until the gateway writes', async () => {
+  it('the status says that only the worker has written, until the gateway writes', async () => {
     await using fixture = await migrated(ENGINES[0]!)
     const { outside, database } = fixture
     const problem = async (): Promise<string | undefined> => (await readStatus(database, context())).database.problem

@@ -8,7 +8,7 @@ const BLOCKS = strokesOf(TERMINAL)!
 const PLAIN = strokesOf({ ...TERMINAL, control: false })!
 
 describe('what a chart is drawn with', () => {
-  it('is blocks on a terminal, plain characters where colours are not wanted or the locale has no blocks, and nothing elsewhere', () => {
+  it('charts use blocks on a terminal, plain characters without colours or without such a locale, and are not drawn elsewhere', () => {
     assert.match(BLOCKS.rightwards + BLOCKS.upwards, /^[\u2581-\u258F]+$/)
     assert.match(PLAIN.rightwards + PLAIN.upwards, /^[!-~]+$/)
     assert.deepEqual(strokesOf({ ...TERMINAL, unicode: false }), PLAIN)
@@ -17,28 +17,28 @@ describe('what a chart is drawn with', () => {
 })
 
 describe('bars', () => {
-  it('are as long as their values are large, to the smallest step of a character', () => {
+  it('bars are as long as their values are large, to the smallest step of a character', () => {
     assert.deepEqual(bars([8, 4, 3, 1], 2, BLOCKS.upwards), ['██', '█', '▆', '▂'])
     assert.deepEqual(bars([8, 4, 3, 1], 8, BLOCKS.rightwards), ['▇▇▇▇▇▇▇▇', '▇▇▇▇', '▇▇▇', '▇'])
     assert.deepEqual(bars([8, 4, 3, 1], 4, PLAIN.rightwards), ['####', '##', '##', '#'])
   })
 
-  it('of one value are full, of zeros empty, and none of none', () => {
+  it('one value gives a full bar, zeros give empty bars, and no value gives none', () => {
     assert.deepEqual(bars([3], 5, BLOCKS.rightwards), ['▇▇▇▇▇'])
     assert.deepEqual(bars([0, 0], 5, BLOCKS.rightwards), ['', ''])
     assert.deepEqual(bars([], 5, BLOCKS.rightwards), [])
   })
 
-  it('show a value that is next to nothing beside a huge one, and zero never', () => {
+  it('a tiny value beside a huge one is visible, and zero never is', () => {
     assert.deepEqual(bars([Number.MAX_VALUE, 1, 0], 3, BLOCKS.rightwards), ['▇▇▇', '▇', ''])
     assert.deepEqual(bars([Number.MAX_SAFE_INTEGER, 1, 0], 3, PLAIN.rightwards), ['###', '#', ''])
   })
 
-  it('are left out where there is no room', () => {
+  it('bars are left out if there is no room', () => {
     for (const room of [0, -7]) assert.deepEqual(bars([3, 1], room, BLOCKS.rightwards), ['', ''])
   })
 
-  it('never leave their room, keep the order of their values, and the largest fills it', () => {
+  it('bars stay within their room, keep the order of their values, and the largest fills it', () => {
     const values = fc.array(fc.nat({ max: Number.MAX_SAFE_INTEGER }), { minLength: 1, maxLength: 40 })
     const filling = fc.constantFrom(BLOCKS.rightwards, BLOCKS.upwards, PLAIN.rightwards, PLAIN.upwards)
     fc.assert(
@@ -58,12 +58,12 @@ describe('bars', () => {
 })
 
 describe('upright bars', () => {
-  it('stand side by side, the lines from the top down', () => {
+  it('upright bars stand side by side, with lines from the top down', () => {
     assert.deepEqual(uprightBars([16, 8, 1, 0, 12], 2, BLOCKS.upwards), ['█   ▄', '██▁ █'])
     assert.deepEqual(uprightBars([6, 3, 1, 0, 5], 2, PLAIN.upwards), ['#   :', '##. #'])
   })
 
-  it('of no value are empty lines', () => {
+  it('no values give empty lines', () => {
     assert.deepEqual(uprightBars([], 2, BLOCKS.upwards), ['', ''])
   })
 })

@@ -28,7 +28,7 @@ describe('a chart of bars', () => {
     { name: 'other', figure: '7', value: 'on 7 days' },
   ]
 
-  it('has a name, a figure and a bar on each line, or a text in its place', () => {
+  it('a chart has a name, a figure and a bar on each line, or a text in place of the bar', () => {
     assert.deepEqual(linesOf(barChartText('title', rows, style(31))), [
       'title',
       'first   1,000  ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇',
@@ -39,7 +39,7 @@ describe('a chart of bars', () => {
     ])
   })
 
-  it('fits the terminal, grows no longer than it needs, and gives up its bars where they would say nothing', () => {
+  it('a chart fits the terminal, is no longer than it needs, and has no bars if they would show nothing', () => {
     for (const columns of [20, 21, 50, 80, 120, 1_000]) {
       const longest = Math.max(...linesOf(barChartText('title', rows, style(columns))).map((line) => line.length))
       assert.ok(longest <= Math.max(columns, 'other       7  on 7 days'.length), `${longest} in ${columns}`)
@@ -48,7 +48,7 @@ describe('a chart of bars', () => {
     assert.equal(linesOf(barChartText('title', rows, style(1_000)))[1]!.length, 15 + 50)
   })
 
-  it('is plain under NO_COLOR, and nothing off a terminal or without rows', () => {
+  it('a chart is plain with NO_COLOR, and absent off a terminal or without rows', () => {
     assert.match(barChartText('title', rows, style(80, { control: false })), /^title\n[ -~\n]*#\n[ -~\n]*$/)
     assert.equal(barChartText('title', rows, style(Infinity, { control: false })), '')
     assert.equal(barChartText('title', [], style(80)), '')
@@ -56,7 +56,7 @@ describe('a chart of bars', () => {
 })
 
 describe('the histogram by day', () => {
-  it('has a line for a day without rows, and one for all days before the last thirty', () => {
+  it('the histogram has a line for a day without rows, and one for all days before the last thirty', () => {
     const days = new Map([
       [TODAY, 10],
       [TODAY - 2 * DAY, 5],
@@ -70,7 +70,7 @@ describe('the histogram by day', () => {
     assert.deepEqual(lines.slice(-4), ['2024-10-02   5  ▇▇', '2024-10-03   0', '2024-10-04  10  ▇▇▇▇', ''])
   })
 
-  it('of one day is one line, and of none is nothing', () => {
+  it('the histogram of one day is one line, and that of no day is empty', () => {
     assert.deepEqual(linesOf(histogramText('title', new Map([[TODAY, 1]]), style(20))), ['title', '2024-10-04  1  ▇▇▇▇▇', ''])
     assert.equal(histogramText('title', new Map(), style(80)), '')
   })
@@ -84,7 +84,7 @@ describe('rows deleted a day', () => {
     30,
   )
 
-  it('is a chart with its sum, its scale and the day with the most', () => {
+  it('the rows deleted a day are a chart with its sum, its scale and the day with the most', () => {
     const one = deletedByDay(
       [
         { job: 'purge-sessions', at: noon - DAY, deleted: 8 },
@@ -105,7 +105,7 @@ describe('rows deleted a day', () => {
     ])
   })
 
-  it('fits any terminal, with as many weeks a column as it takes', () => {
+  it('the chart of days fits any terminal, with as many weeks per column as it takes', () => {
     for (const columns of [12, 20, 36, 37, 50, 80, 100, 120, 300]) {
       const [title = '', name = '', ...chart] = linesOf(dayColumnsText(daily, style(columns)))
       for (const line of chart) assert.ok(line.length <= columns, `${line.length} in ${columns}`)
@@ -121,7 +121,7 @@ describe('rows deleted a day', () => {
     ])
   })
 
-  it('names the first day of all where the most is in a first column of fewer days', () => {
+  it('the chart of days names the very first day if the most is in a first column of fewer days', () => {
     const most = deletedByDay([{ job: 'purge-sessions', at: noon - 99 * DAY, deleted: 5 }], noon, 100)
     assert.deepEqual(linesOf(dayColumnsText(most, style(60))).slice(0, 2), [
       'rows deleted a week, 2024-06-27 to 2024-10-04 (UTC)',
@@ -129,7 +129,7 @@ describe('rows deleted a day', () => {
     ])
   })
 
-  it('has the jobs in the order of the catalogue, those it does not know last, and a line for one that deleted nothing', () => {
+  it('the chart of days has the jobs in the order of the catalogue, unknown ones last, and a line for a job that deleted nothing', () => {
     const jobs = ['of-before', 'purge-sessions', 'purge-audit-logs']
     const many = deletedByDay(
       jobs.map((job) => ({ job, at: noon, deleted: job === 'purge-sessions' ? 0 : 1 })),
@@ -144,7 +144,7 @@ describe('rows deleted a day', () => {
     ])
   })
 
-  it('is plain under NO_COLOR and where the locale is not UTF-8, and nothing off a terminal or without runs', () => {
+  it('the chart of days is plain with NO_COLOR and without a UTF-8 locale, and absent off a terminal or without runs', () => {
     for (const changes of [{ control: false }, { control: false, unicode: false }])
       assert.match(dayColumnsText(daily, style(80, changes)), /^[ -~\n]+$/)
     assert.equal(dayColumnsText(daily, style(Infinity)), '')

@@ -8,27 +8,27 @@ const STYLE: Style = { control: true, unicode: true, columns: 40 }
 const RED = red('red', STYLE).text
 
 describe('a line on a terminal', () => {
-  it('takes no room for its styles and for marks above a letter, and two columns for a wide character', () => {
+  it('styles and combining marks take no room in a line, and a wide character takes two columns', () => {
     assert.equal(widthOf('abc'), 3)
     assert.equal(widthOf(RED), 3)
     assert.equal(widthOf('e\u0301'), 1)
     assert.equal(widthOf('日本'), 4)
   })
 
-  it('is filled up to its room on the other side, and left as it is where it has none', () => {
+  it('a line is padded on the other side, and left as it is without a width', () => {
     assert.equal(aligned(RED, 5), `${RED}  `)
     assert.equal(aligned('日', 4, 'right'), '  日')
     assert.equal(aligned('abc', 2), 'abc')
   })
 
-  it('that is too long is cut with a mark, and a style that begins in it ends in it', () => {
+  it('a line that is too long is cut with a mark, and a style that begins in it ends in it', () => {
     assert.equal(cutTo('abc', 3, '…'), 'abc')
     assert.equal(cutTo('abcd', 3, '…'), 'ab…')
     assert.equal(cutTo(`${RED} and more`, 3, '…'), '\u001B[31mre…\u001B[39m')
     assert.equal(cutTo('日本語', 4, '~'), '日~')
   })
 
-  it('that is too long is broken at blanks, and within a word that is too long by itself', () => {
+  it('a line that is too long is broken at spaces, and within a word that is too long by itself', () => {
     assert.deepEqual(wrapped('one two three', 7), ['one two', 'three'])
     assert.deepEqual(wrapped('a /srv/gateway.db b', 6), ['a', '/srv/g', 'ateway', '.db b'])
     assert.deepEqual(wrapped('', 6), [''])
@@ -43,7 +43,7 @@ describe('a table', () => {
     { title: 'worker', dispensable: 1 },
   ] as const
 
-  it('leaves out what is dispensable, then cuts, and is no wider than the terminal', () => {
+  it('a table drops optional columns, then cuts cells, and is no wider than the terminal', () => {
     const rows = [
       ['purge-policy-decisions', '1,000', 'host-7:1'],
       ['purge', RED, ''],
@@ -64,7 +64,7 @@ describe('a table', () => {
 })
 
 describe('a list', () => {
-  it('goes on below its texts', () => {
+  it('a list continues below its texts', () => {
     assert.equal(
       listText(
         [
@@ -77,7 +77,7 @@ describe('a list', () => {
     )
   })
 
-  it('is as wide as it is where there is no terminal, or a narrow one', () => {
+  it('a list keeps its width off a terminal, or on a narrow one', () => {
     const text = 'succeeded two days ago'
     for (const columns of [20, Infinity]) assert.equal(listText([['last run', text]], { ...STYLE, columns }), `last run  ${text}`)
   })

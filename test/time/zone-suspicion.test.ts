@@ -11,7 +11,7 @@ function suspicion(behindMs: number, spanMs: number, timeZone = 'UTC'): string {
 }
 
 describe('rows seem to be stamped in another zone', () => {
-  it('where the newest is more than a quarter of an hour in the future, however seldom rows come', () => {
+  it('a newest row more than a quarter of an hour in the future causes the warning, however seldom rows are written', () => {
     assert.equal(suspicion(-15 * MINUTE, NaN), 'none')
     assert.match(suspicion(-15 * MINUTE - 1, NaN), /15 min ahead of the clock/)
     assert.equal(suspicion(-2 * HOUR, NaN, 'Europe/Helsinki'), 'none')
@@ -21,7 +21,7 @@ describe('rows seem to be stamped in another zone', () => {
     )
   })
 
-  it('where the newest of a busy table is a multiple of a quarter of an hour in the past', () => {
+  it('a newest row of a busy table that is a multiple of a quarter of an hour old causes the warning', () => {
     assert.match(suspicion(5 * HOUR + 3 * SECOND, MINUTE), /5 h behind the clock/)
     assert.match(suspicion(45 * MINUTE, MINUTE), /45 min behind/)
     assert.match(suspicion(5 * HOUR + 45 * MINUTE, MINUTE), /5 h 45 min behind/)
@@ -29,13 +29,13 @@ describe('rows seem to be stamped in another zone', () => {
     assert.equal(suspicion(5 * HOUR, MINUTE, 'America/New_York'), 'none')
   })
 
-  it('but not where the newest is of now', () => {
+  it('a current newest row causes no warning', () => {
     assert.equal(suspicion(0, MINUTE), 'none')
     assert.equal(suspicion(5 * SECOND, MINUTE), 'none')
     assert.equal(suspicion(14 * MINUTE, MINUTE), 'none')
   })
 
-  it('but not where the gateway may have stopped at any moment, or rows come seldom', () => {
+  it('a gateway that stopped at any other moment, or rows that are written seldom, cause no warning', () => {
     assert.equal(suspicion(52 * MINUTE, MINUTE), 'none')
     assert.equal(suspicion(5 * HOUR + 5 * MINUTE, MINUTE), 'none')
     assert.equal(suspicion(HOUR, 6 * MINUTE), 'none')
@@ -48,14 +48,14 @@ describe('rows seem to be stamped in another zone', () => {
     assert.match(suspicion(HOUR + 9 * SECOND, 0), /behind/)
   })
 
-  it('as far behind as some clock on earth, and no further', () => {
+  it('the warning reaches as far back as the westernmost zone, and no further', () => {
     assert.match(suspicion(12 * HOUR, MINUTE), /12 h behind/)
     assert.equal(suspicion(12 * HOUR + 15 * MINUTE, MINUTE), 'none')
     assert.match(suspicion(12 * HOUR, MINUTE, 'Pacific/Auckland'), /25 h|1 d 1 h behind/)
     assert.equal(suspicion(48 * HOUR, MINUTE), 'none')
   })
 
-  it('but not where there is no row', () => {
+  it('a table without rows causes no warning', () => {
     assert.equal(suspicion(NaN, NaN), 'none')
   })
 })

@@ -63,7 +63,7 @@ void describe('errors of PostgreSQL', () => {
     assert.equal(databaseError(error), error)
   })
 
-  void test('a host with several addresses tells of each', () => {
+  void test('the error of a host with several addresses names each of them', () => {
     const both = Object.assign(new AggregateError([new Error('connect ECONNREFUSED ::1'), new Error('connect ECONNREFUSED 127.0.0.1')]), {
       code: 'ECONNREFUSED',
     })

@@ -29,7 +29,7 @@ const CASE = fc.record({
 for (const major of POSTGRES_MAJORS) {
   void describe(`whatever was stored, on PostgreSQL ${major}`, () => {
     for (const type of ['timestamp', 'timestamptz'] as const) {
-      void test(`${type}: no row of the cutoff or later goes, and every earlier one does`, async () => {
+      void test(`${type}: no row at or after the cutoff is deleted, and every earlier row is`, async () => {
         await using fresh = await freshPostgres(major)
         await fresh.admin.query(`CREATE TABLE rows (id bigint PRIMARY KEY, at ${type}); CREATE INDEX rows_at ON rows (at)`)
         const run = async ({ zone, session, cutoff, distances, size }: typeof CASE extends fc.Arbitrary<infer T> ? T : never) => {

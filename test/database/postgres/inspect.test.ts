@@ -34,13 +34,13 @@ const READY = { kind: 'ready', warnings: [] }
 
 for (const major of POSTGRES_MAJORS) {
   void describe(`inspecting a table on PostgreSQL ${major}`, () => {
-    void test('a table that is not there is absent, also where another schema has one', async () => {
+    void test('a missing table is absent, even if another schema has one of its name', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query('CREATE SCHEMA other; CREATE TABLE other.rows (at timestamp)')
       assert.deepEqual(await inspected(fresh.url), { kind: 'absent', reason: 'table public.rows does not exist' })
     })
 
-    void test('what is no table, has no such column or no time in it is refused by name', async () => {
+    void test('a view, a missing column and a column without times are refused by name', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query('CREATE VIEW rows AS SELECT now() AS at')
       await assert.rejects(inspected(fresh.url), says('failed', /public\.rows is a view/i))
@@ -50,7 +50,7 @@ for (const major of POSTGRES_MAJORS) {
       await assert.rejects(inspected(fresh.url, 'gone'), says('failed', /public\.rows has no column "gone"/))
     })
 
-    void test('a missing privilege is told with the GRANT to run, and running it helps', async () => {
+    void test('a missing privilege is reported with the GRANT to run, and running it helps', async () => {
       await using fresh = await freshPostgres(major)
       const someone = await role(fresh)
       await fresh.admin.query('REVOKE USAGE ON SCHEMA public FROM PUBLIC; CREATE TABLE rows (at timestamp)')
@@ -66,7 +66,7 @@ for (const major of POSTGRES_MAJORS) {
       await someone.drop()
     })
 
-    void test('row-level security that hides rows is an error, for the owner it is not', async () => {
+    void test('row-level security that hides rows is an error, but not for the owner', async () => {
       await using fresh = await freshPostgres(major)
       const someone = await role(fresh)
       await fresh.admin.query(`
@@ -81,7 +81,7 @@ for (const major of POSTGRES_MAJORS) {
       await someone.drop()
     })
 
-    void test('row-level security that comes on in the midst of a purge ends it with an error', async () => {
+    void test('row-level security that is enabled during a purge ends it with an error', async () => {
       await using fresh = await freshPostgres(major)
       const someone = await role(fresh)
       await fresh.admin.query(
@@ -100,7 +100,7 @@ for (const major of POSTGRES_MAJORS) {
       await someone.drop()
     })
 
-    void test('without an index a small table will do, a large one is refused with the statement that makes it', async () => {
+    void test('a small table needs no index, and a large one without it is refused with the statement that creates it', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query(
         `CREATE TABLE rows (id int, at timestamp); INSERT INTO rows SELECT i, now() FROM generate_series(1, 50000) AS i`,
@@ -117,7 +117,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(await inspected(fresh.url), READY)
     })
 
-    void test('times stamped in another zone give themselves away where a retention goes by them', async () => {
+    void test('times written in another zone are noticed if a retention counts from them', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query(`
         CREATE TABLE rows (at timestamp, expires timestamp, zoned timestamptz); CREATE INDEX ON rows (at); CREATE INDEX ON rows (expires); CREATE INDEX ON rows (zoned);

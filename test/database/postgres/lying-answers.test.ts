@@ -55,7 +55,7 @@ for (const major of POSTGRES_MAJORS) {
       ['both', { first: '-infinity', bound: 'infinity' }],
     ]
     for (const [what, lie] of lies) {
-      it(`take no row that must stay: ${what}`, async () => {
+      it(`false answers never delete a row that must stay: ${what}`, async () => {
         await using fresh = await freshPostgres(major)
         await events(fresh)
         await using database = await opened(fresh.url)
@@ -69,7 +69,7 @@ for (const major of POSTGRES_MAJORS) {
     }
 
     for (const time of ['2026-06-02T00:00:00', '-infinity']) {
-      it(`take no row that must stay: many rows that bear the time ${time}`, async () => {
+      it(`false answers never delete a row that must stay: many rows with the time ${time}`, async () => {
         await using fresh = await freshPostgres(major)
         await events(fresh)
         await using database = await opened(fresh.url)

@@ -28,7 +28,7 @@ const ADVISORY_LOCKS = `SELECT FROM pg_locks WHERE locktype = 'advisory' AND dat
 
 for (const major of POSTGRES_MAJORS) {
   void describe(`the migration lock on PostgreSQL ${major}`, () => {
-    void test('lets one worker after the other do its work', async () => {
+    void test('the migration lock lets workers do their work one after the other', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query('CREATE TABLE counter (n int); INSERT INTO counter VALUES (0)')
       await using one = await opened(fresh.url)
@@ -39,7 +39,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal((await one.query(ADVISORY_LOCKS)).rows.length, 0)
     })
 
-    void test('names its holder to whoever waits, and gives up at the end of the time', async () => {
+    void test('a worker that waits for the lock is told its holder, and gives up when the time is up', async () => {
       await using fresh = await freshPostgres(major)
       await using one = await opened(fresh.url)
       await using two = await opened(fresh.url)
@@ -55,7 +55,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.match(told[0] ?? '', /server process \d+ \(maintenance-test from 127\.0\.0\.1 as postgres, connected for [\d.]+ m?s, idle\)/)
     })
 
-    void test('stops waiting when told to', async () => {
+    void test('a worker stops waiting for the lock when asked to', async () => {
       await using fresh = await freshPostgres(major)
       await using one = await opened(fresh.url)
       await using two = await opened(fresh.url)
@@ -66,7 +66,7 @@ for (const major of POSTGRES_MAJORS) {
       })
     })
 
-    void test('is let go when the work fails, and the work is what is told', async () => {
+    void test('the lock is released when the work fails, and the error is that of the work', async () => {
       await using fresh = await freshPostgres(major)
       await using one = await opened(fresh.url)
       await using two = await opened(fresh.url)
@@ -77,7 +77,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(await two.withMigrationLock(locking({ timeoutMs: 0 }), async () => 'done'), 'done')
     })
 
-    void test('each transaction takes it again, so that a worker behind a pooler is kept out too', async () => {
+    void test('each transaction takes the lock again, so that a worker behind a pooler is kept out too', async () => {
       await using fresh = await freshPostgres(major)
       await using one = await opened(fresh.url)
       // What a worker behind a pooler holds: only the lock of its transaction.
@@ -97,7 +97,7 @@ for (const major of POSTGRES_MAJORS) {
     })
 
     // A server before 14 notices at the end of the statement.
-    void test('is let go soon after its holder was cut off in the midst of a long statement', { skip: major < 14 }, async () => {
+    void test('the lock is released soon after its holder was cut off during a long statement', { skip: major < 14 }, async () => {
       await using fresh = await freshPostgres(major)
       await using two = await opened(fresh.url)
       const one = await opened(fresh.url)
@@ -113,7 +113,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(await two.withMigrationLock(locking(), async () => 'done'), 'done')
     })
 
-    void test('behind a transaction pooler only transactions hold it, and they exclude each other all the same', async () => {
+    void test('behind a transaction pooler only transactions hold the lock, and they still exclude each other', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query('CREATE TABLE counter (n int); INSERT INTO counter VALUES (0)')
       await using pooler = await pretendedPooler(fresh.url)
@@ -127,7 +127,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal((await direct.query<{ n: number }>('SELECT n FROM counter')).rows[0]?.n, 3)
     })
 
-    void test('statements run as long as they need and find the schema first', async () => {
+    void test('statements of a migration have no time limit, and find the schema first', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query('CREATE SCHEMA gw')
       await using database = await opened(fresh.url, { schema: 'gw' })

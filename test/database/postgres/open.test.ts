@@ -54,7 +54,7 @@ function named(parameters: string): string {
 
 for (const major of POSTGRES_MAJORS) {
   void describe(`opening PostgreSQL ${major}`, () => {
-    void test('a wrong password is told at once, and never repeated', async () => {
+    void test('a wrong password is reported at once, and the message does not contain it', async () => {
       const url = changed(serverUrl(major), (to) => {
         to.username = ROLE_WITH_PASSWORD.name
         to.password = 's3cret'
@@ -74,7 +74,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(JSON.stringify(database.label).includes(ROLE_WITH_PASSWORD.password), false)
     })
 
-    void test('a missing database is waited for, but not long', async () => {
+    void test('a missing database is waited for, but only briefly', async () => {
       const url = changed(serverUrl(major), (to) => (to.pathname = '/nowhere'))
       await assert.rejects(opened(url, { connectTimeoutMs: 500 }), isTrouble('refused', /3D000/, /nowhere/, /Create the database/))
     })
@@ -83,7 +83,7 @@ for (const major of POSTGRES_MAJORS) {
       await assert.rejects(opened(serverUrl(major), { schema: 'gateway' }), isTrouble('refused', /CREATE SCHEMA "gateway"/))
     })
 
-    void test('a role that may only read is refused for writing and serves for reading', async () => {
+    void test('a role that may only read is refused for writing and accepted for reading', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET default_transaction_read_only = on`)
       await assert.rejects(opened(fresh.url), isTrouble('read-only', /default_transaction_read_only/))
@@ -118,7 +118,7 @@ for (const major of POSTGRES_MAJORS) {
       })
     })
 
-    void test('TLS is tried first and plain text taken where the server has none; require insists', async () => {
+    void test('TLS is tried first, plain text is used if the server has no TLS, and sslmode=require insists', async () => {
       const encrypted = async (parameters: string): Promise<boolean> => {
         await using database = await opened(`${serverUrl(major)}${parameters}`, { connectTimeoutMs: 1_000 })
         const { rows } = await database.query<{ ssl: boolean }>('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()')
@@ -144,21 +144,21 @@ void describe('verifying the server', () => {
     assert.equal((await database.query('SELECT 1')).rows.length, 1)
   })
 
-  void test('verify-full refuses another name, verify-ca does not mind it', async () => {
+  void test('verify-full refuses a certificate for another name, and verify-ca accepts it', async () => {
     const url = serverUrl(TLS_MAJOR)
     await assert.rejects(opened(`${url}?sslmode=verify-full&sslrootcert=${TLS_ROOT}`), isTrouble('refused', /ALTNAME/))
     await using database = await opened(`${url}?sslmode=verify-ca&sslrootcert=${TLS_ROOT}`)
     assert.equal((await database.query('SELECT 1')).rows.length, 1)
   })
 
-  void test('a root that did not sign, or cannot be read, is refused at once', async () => {
+  void test('a root certificate that did not sign, or cannot be read, is refused at once', async () => {
     await assert.rejects(opened(named('?sslmode=verify-full&sslrootcert=system')), isTrouble('refused', /TLS settings/))
     await assert.rejects(opened(named('?sslmode=verify-ca&sslrootcert=/nowhere.crt')), isTrouble('refused', /nowhere\.crt/))
   })
 })
 
 void describe('a server that cannot be reached', () => {
-  void test('a refused connection is tried until the time is over', async () => {
+  void test('a refused connection is retried until the time is up', async () => {
     const closed = await listeningServer(() => undefined)
     await closed[Symbol.asyncDispose]()
     const { port } = closed
@@ -179,7 +179,7 @@ void describe('a server that cannot be reached', () => {
     assert(performance.now() - started < 5_000)
   })
 
-  void test('being told to stop ends the waiting', async () => {
+  void test('a request to stop ends the waiting', async () => {
     await using silent = await listeningServer(() => undefined)
     const stop = new AbortController()
     const opening = opened(`postgres://someone@127.0.0.1:${silent.port}/gateway`, { connectTimeoutMs: 60_000, signal: stop.signal })
@@ -187,7 +187,7 @@ void describe('a server that cannot be reached', () => {
     await assert.rejects(opening, isTrouble('unreachable', /Interrupted while/))
   })
 
-  void test('a server that comes up late is found', async () => {
+  void test('a server that starts late is found', async () => {
     let refusals = 0
     await using proxy = await listeningServer((socket, onward) => {
       refusals += 1
@@ -201,7 +201,7 @@ void describe('a server that cannot be reached', () => {
 
 void describe('a lost connection', () => {
   for (const major of POSTGRES_MAJORS) {
-    void test(`on PostgreSQL ${major} is told once, answered with lost, and made anew`, async () => {
+    void test(`a lost connection to PostgreSQL ${major} is reported once, fails with lost, and is made again`, async () => {
       await using fresh = await freshPostgres(major)
       const told = listening()
       await using database = await opened(fresh.url, { listener: told.listener })
@@ -217,7 +217,7 @@ void describe('a lost connection', () => {
       assert.deepEqual(told.lines, ['lost lost', 'regained'])
     })
 
-    void test(`on PostgreSQL ${major} is noticed while nobody asks anything`, async () => {
+    void test(`a lost connection to PostgreSQL ${major} is noticed while it is idle`, async () => {
       await using fresh = await freshPostgres(major)
       const lost = Promise.withResolvers<void>()
       const told = listening()
@@ -230,7 +230,7 @@ void describe('a lost connection', () => {
     })
   }
 
-  void test('closing does not wait for a link that is dead', async () => {
+  void test('closing does not wait for a dead connection', async () => {
     const sockets: Socket[] = []
     await using proxy = await listeningServer((socket, onward) => {
       const other = onward()
@@ -247,7 +247,7 @@ void describe('a lost connection', () => {
 
 void describe('a transaction', () => {
   for (const major of POSTGRES_MAJORS) {
-    void test(`on PostgreSQL ${major} is undone as a whole when its work fails, and the first error is the one told`, async () => {
+    void test(`a transaction on PostgreSQL ${major} is rolled back as a whole when its work fails, and the first error is reported`, async () => {
       await using fresh = await freshPostgres(major)
       await using database = await opened(fresh.url)
       await database.query('CREATE TABLE t (id int PRIMARY KEY)')
@@ -259,7 +259,7 @@ void describe('a transaction', () => {
       assert.equal((await database.query('SELECT FROM t')).rows.length, 0)
     })
 
-    void test(`on PostgreSQL ${major} that swallowed an error does not pass for committed`, async () => {
+    void test(`a transaction on PostgreSQL ${major} that swallowed an error does not count as committed`, async () => {
       await using fresh = await freshPostgres(major)
       await using database = await opened(fresh.url)
       await database.query('CREATE TABLE t (id int PRIMARY KEY)')
@@ -271,7 +271,7 @@ void describe('a transaction', () => {
       assert.equal((await database.query('SELECT FROM t')).rows.length, 0)
     })
 
-    void test(`on PostgreSQL ${major} waits its turn, and sees our schema before the session's own path`, async () => {
+    void test(`a transaction on PostgreSQL ${major} waits its turn, and sees our schema before the session's own path`, async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query('CREATE SCHEMA gw; CREATE TABLE gw.t (id int); CREATE TABLE public.t (id int, other int)')
       await using database = await opened(fresh.url, { schema: 'gw' })
@@ -289,7 +289,7 @@ void describe('a transaction', () => {
     })
   }
 
-  void test('points at the place of an error in the text', async () => {
+  void test('an error points at its place in the text of the statement', async () => {
     await using database = await opened(serverUrl(POSTGRES_MAJORS.at(-1)!))
     await assert.rejects(database.query('SELECT 1 +\n nonsense'), (error) => error instanceof DatabaseError && error.position === 13)
   })

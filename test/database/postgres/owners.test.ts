@@ -22,13 +22,13 @@ const held = (relation: string, owner: string, more: Partial<Holding> = {}): Hol
 const judged = (...holdings: Holding[]): readonly string[] => untrusted(holdings, new Set(holdings.map(({ relation }) => relation)), PLACE)
 
 describe('whose relations are trusted', () => {
-  it('are those of the connected role, of superusers, of the owner of database or schema', () => {
+  it('relations of the connected role, of superusers and of the owner of database or schema are trusted', () => {
     for (const right of ['self', 'superuser', 'ownsPlace'] as const)
       assert.deepEqual(judged(held('maintenance_runs', 'somebody', { [right]: true })), [], right)
     assert.equal(judged(held('maintenance_runs', 'somebody')).length, 1)
   })
 
-  it('are those of the one role that owns all of the gateway’s tables, and of none where several do', () => {
+  it('relations of the one role that owns all of the gateway’s tables are trusted, and of none if several roles own them', () => {
     assert.deepEqual(judged(held('tools', 'app'), held('audit_logs', 'app'), held('maintenance_runs', 'app')), [])
     const divided = judged(held('tools', 'hostile'), held('audit_logs', 'app'), held('maintenance_runs', 'app'))
     assert.equal(divided.length, 3)
@@ -45,11 +45,11 @@ describe('whose relations are trusted', () => {
     assert.equal(judged(held('rate_limits', 'app'), held('maintenance_runs', 'app')).length, 2)
   })
 
-  it('are not asked of what nobody wants to touch', () => {
+  it('the owners of relations that are not touched do not matter', () => {
     assert.deepEqual(untrusted([held('tools', 'a'), held('audit_logs', 'b')], new Set(['maintenance_runs']), PLACE), [])
   })
 
-  it('name relation, owner, what was not done, and statements that can be run', () => {
+  it('a refusal names the relation, its owner, what was not done, and statements that can be run', () => {
     const [line = ''] = untrusted(
       [held('maintenance_runs', 'Hos tile', { kind: 'v' }), held('tools', 'The "app"')],
       new Set(['maintenance_runs']),
@@ -60,7 +60,7 @@ describe('whose relations are trusted', () => {
     assert.ok(line.endsWith('ALTER VIEW "Gate way"."maintenance_runs" OWNER TO "The ""app"""'), line)
   })
 
-  it('are tables where the worker has tables, whoever owns them', () => {
+  it("a view in place of one of the worker's tables is refused, whoever owns it", () => {
     for (const kind of ['v', 'm', 'f', 'S'])
       assert.match(
         judged(held('maintenance_runs', 'worker', { kind, self: true }))[0]!,
@@ -70,7 +70,7 @@ describe('whose relations are trusted', () => {
     for (const kind of ['r', 'p']) assert.deepEqual(judged(held('maintenance_runs', 'worker', { kind, self: true })), [], kind)
   })
 
-  it('are asked of all tables and views that the migrations make', async () => {
+  it('the owners of all tables and views that the migrations create are checked', async () => {
     const made = (await readMigrationFiles(PACKAGE_ROOT))
       .filter(({ fileName }) => !fileName.endsWith('_sqlite.sql'))
       .flatMap(({ text }) => [...text.matchAll(/^CREATE (?:OR REPLACE VIEW|TABLE IF NOT EXISTS) (\w+)/gm)].map(([, name]) => name!))
@@ -170,7 +170,7 @@ for (const major of POSTGRES_MAJORS) {
           if (title.includes('gateway')) assert.equal(await players.refusal('postgres'), undefined)
         }))
 
-    it('a table of a role whose member somebody else made the worker is not, nor one of a role that the superuser is a member of anyhow', () =>
+    it('a table of a role in which an untrusted role made the worker a member is not trusted, nor one of a role of which a superuser happens to be a member', () =>
       cast(major, async ({ fresh, as, worker, hostile, refusal }) => {
         await as(hostile, RUNS)
         await fresh.admin.query(`ALTER ROLE ${hostile} CREATEROLE`)
@@ -184,7 +184,7 @@ for (const major of POSTGRES_MAJORS) {
         }
       }))
 
-    it('a table that comes while the worker runs is refused when it is asked for', () =>
+    it('a table that appears while the worker runs is refused when it is used', () =>
       cast(major, async ({ fresh, as, app, worker, hostile }) => {
         await using database = await opened(Object.assign(new URL(fresh.url), { username: worker }).href)
         await as(hostile, RUNS)
@@ -203,7 +203,7 @@ for (const major of POSTGRES_MAJORS) {
           await assert.rejects(ask(), /^DatabaseError: public\.audit_logs is a table of role hostile/, String(ask))
       }))
 
-    it('a table that comes while the migration lock is waited for or held is refused, and what was done with it taken back', () =>
+    it('a table that appears while the migration lock is awaited or held is refused, and the work on it is rolled back', () =>
       cast(major, async ({ fresh, as, worker, hostile }) => {
         await using database = await opened(Object.assign(new URL(fresh.url), { username: worker }).href)
         const lock = { timeoutMs: 1_000, signal: new AbortController().signal, waiting: () => undefined }

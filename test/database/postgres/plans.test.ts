@@ -72,7 +72,7 @@ for (const major of POSTGRES_MAJORS) {
       })
     }
 
-    void test('edges are found by the index also without the setting of a transaction', async () => {
+    void test('the edges of a slice are found by the index even without the settings of a transaction', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query(`
         CREATE TABLE rows (id bigint PRIMARY KEY, at timestamptz); CREATE INDEX rows_at ON rows (at);

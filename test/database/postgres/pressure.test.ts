@@ -12,7 +12,7 @@ const LOOK_MS = 60
 
 for (const major of POSTGRES_MAJORS) {
   void describe(`pressure on PostgreSQL ${major}`, () => {
-    void test('sees a client of our own role that only reads, and none that is idle', async () => {
+    void test('a client of our own role that only reads is noticed, and an idle one is not', async () => {
       await using fresh = await freshPostgres(major)
       await using database = await opened(fresh.url)
       await clock.sleep(QUIET_MS)
@@ -25,7 +25,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal((await database.pressure()).others, false)
     })
 
-    void test('sees by what it writes a client whose role hides what it does, and takes our own writes for nobody else', async () => {
+    void test('a client of a role that hides its activity is noticed by its writes, and our own writes are not taken for those of another', async () => {
       await using fresh = await freshPostgres(major)
       const role = `${fresh.name}_worker`
       await fresh.admin.query(`CREATE TABLE t (id int); CREATE ROLE ${role} LOGIN; GRANT ALL ON t TO ${role}`)
@@ -45,7 +45,7 @@ for (const major of POSTGRES_MAJORS) {
       await fresh.admin.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
     })
 
-    void test('tells that somebody waited for us, and how long the rows were held', async () => {
+    void test('pressure shows that another client waited for us, and how long the rows were locked', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query('CREATE TABLE t (id int); INSERT INTO t VALUES (1)')
       await using database = await opened(fresh.url)
@@ -66,7 +66,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal((await database.pressure()).contended, false)
     })
 
-    void test('without replicas nothing is a reason to wait, and there is nothing to tidy', async () => {
+    void test('without replicas there is no backpressure, and nothing to do after a batch', async () => {
       await using fresh = await freshPostgres(major)
       await using database = await opened(fresh.url)
       assert.equal((await database.pressure()).backpressure, undefined)

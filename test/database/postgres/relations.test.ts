@@ -5,7 +5,7 @@ import { opened } from './fixture.ts'
 
 for (const major of POSTGRES_MAJORS) {
   void describe(`relations on PostgreSQL ${major}`, () => {
-    void test('every table and view of the schema is told with its columns, their families and what an insert must name', async () => {
+    void test('every table and view of the schema is listed with its columns, their families and what an insert must name', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query(`
         CREATE DOMAIN short AS varchar(20); CREATE DOMAIN filled AS text NOT NULL DEFAULT 'x';
@@ -55,7 +55,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(await database.indexState('things_by'), 'missing')
     })
 
-    void test('rows are estimated near enough, analyzed or not', async () => {
+    void test('rows are estimated closely enough, whether or not the table was analyzed', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query(
         `CREATE TABLE "odd ""name" (id int) WITH (autovacuum_enabled = off); INSERT INTO "odd ""name" SELECT generate_series(1, 150000)`,

@@ -43,7 +43,7 @@ for (const major of POSTGRES_MAJORS) {
       },
     }
     for (const [way, lead] of Object.entries(ways)) {
-      it(`is not guessed where ${way} leads to the gateway's tables elsewhere: refused, with its name, before anything is made`, async () => {
+      it(`the schema is not guessed if ${way} leads to the gateway's tables elsewhere: it is refused by name before anything is created`, async () => {
         await using fresh = await freshPostgres(major)
         await gatewayTables(fresh, 'Gate way.1')
         const led = await lead(fresh, 'Gate way.1')
@@ -70,7 +70,7 @@ for (const major of POSTGRES_MAJORS) {
       })
     }
 
-    it('is not guessed where the role has a schema of its own name', async () => {
+    it('the schema is not guessed if the role has a schema of its own name', async () => {
       await using fresh = await freshPostgres(major)
       await gatewayTables(fresh, 'postgres')
       const [told = ''] = await opening(fresh, NOBODY)
@@ -78,7 +78,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(await opening(fresh, { schema: 'postgres' }), ['"postgres"."t"'])
     })
 
-    it('is public where the gateway’s tables are there, or nowhere, or in a schema the path does not lead to', async () => {
+    it('the schema is public if the gateway’s tables are there, or nowhere, or in a schema outside the path', async () => {
       await using fresh = await freshPostgres(major)
       assert.deepEqual(await opening(fresh, NOBODY), ['"public"."t"'])
       await gatewayTables(fresh, 'elsewhere')
@@ -103,7 +103,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(name, '"public"."t"')
     })
 
-    it('is not public where the path leads to the gateway’s tables in another schema first, and to public’s after it', async () => {
+    it('the schema is not public if the path leads to the gateway’s tables in another schema first, and to public’s after it', async () => {
       await using fresh = await freshPostgres(major)
       await gatewayTables(fresh, 'public')
       for (const table of ['audit_logs', 'policy_decisions']) {
@@ -128,7 +128,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.match((await opening(fresh, NOBODY))[0]!, /^warning .* in schema gw \(audit_logs\), which are left alone: public has/)
     })
 
-    it('is not public where that holds another program’s table of such a name, and the path leads to the gateway’s', async () => {
+    it('the schema is not public if that holds another program’s table of such a name, and the path leads to the gateway’s', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query('CREATE TABLE public.tools (id int)')
       await gatewayTables(fresh, 'gw')
@@ -141,7 +141,7 @@ for (const major of POSTGRES_MAJORS) {
       }
     })
 
-    it('is sought in no template database; the maintenance database is one like any other', async () => {
+    it('a template database is refused, and the maintenance database is treated like any other', async () => {
       await using fresh = await freshPostgres(major)
       const template = { url: Object.assign(new URL(fresh.url), { pathname: '/template1' }).href }
       for (const options of [NOBODY, { schema: 'public' }, { ...NOBODY, access: 'read' }] as const)
@@ -159,7 +159,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal((await opening(maintenance, { ...NOBODY, access: 'read' })).at(-1), '"public"."t"')
     })
 
-    it('is found out without a function or operator that a schema could hold', async () => {
+    it('the schema is determined without a function or operator that a schema could define', async () => {
       await using fresh = await freshPostgres(major)
       await gatewayTables(fresh, 'postgres')
       await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET search_path = postgres, public, pg_catalog`)

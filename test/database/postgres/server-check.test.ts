@@ -20,7 +20,7 @@ function refusal(facts: Partial<ServerFacts>, access: 'write' | 'read' = 'write'
 }
 
 describe('a server that is connected to', () => {
-  it('is worked with from PostgreSQL 13 to 18, and a newer one with a note', () => {
+  it('PostgreSQL 13 to 18 is accepted, and a newer version with a note', () => {
     for (let major = 13; major <= 18; major += 1)
       assert.deepEqual(checkServer({ ...SOUND, version: `PostgreSQL ${major}.1 on x`, number: major * 10_000 + 1 }, 'write'), [])
     assert.deepEqual(checkServer({ ...SOUND, version: 'PostgreSQL 19beta1 on x', number: 190_000 }, 'write'), [
@@ -29,7 +29,7 @@ describe('a server that is connected to', () => {
     assert.deepEqual(checkServer({ ...SOUND, version: 'EnterpriseDB 16.1 (Postgres Plus)', number: 160_001 }, 'write'), [])
   })
 
-  it('is refused below 13, for reading too', () => {
+  it('a version below 13 is refused, for reading too', () => {
     for (const access of ['write', 'read'] as const)
       assert.equal(
         refusal({ version: 'PostgreSQL 12.22 (Debian 12.22-1) on x', number: 120_022 }, access),
@@ -39,7 +39,7 @@ describe('a server that is connected to', () => {
     assert.match(refusal({ version: 'PostgreSQL x', number: NaN }), /^refused/)
   })
 
-  it('is refused where it is another product that speaks the protocol, whatever version it gives', () => {
+  it('another product that speaks the protocol is refused, whatever version it reports', () => {
     for (const [version, name] of [
       ['CockroachDB CCL v24.1.0 (x86_64-pc-linux-gnu)', 'CockroachDB'],
       ['PostgreSQL 15.2-YB-2.25.0.0-b0 on x86_64', 'YugabyteDB'],
@@ -49,7 +49,7 @@ describe('a server that is connected to', () => {
       assert.ok(refusal({ version }).startsWith(`refused: is ${name}, which speaks PostgreSQL's protocol but is not PostgreSQL.`), version)
   })
 
-  it('is waited for where it is a standby, and not where a person has set it to read-only; for reading both will do', () => {
+  it('a standby is waited for, a server that was set to read-only is not, and both are accepted for reading', () => {
     assert.equal(
       refusal({ standby: true, readOnly: true }),
       'read-only, waited for: is a standby and takes no writes. Point DATABASE_URL at the primary.',

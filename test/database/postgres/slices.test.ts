@@ -32,7 +32,7 @@ async function firstSlice(database: Database, size = 1_000): Promise<Slice> {
 for (const major of POSTGRES_MAJORS) {
   void describe(`expired rows on PostgreSQL ${major}`, () => {
     for (const type of ['timestamp', 'timestamptz', 'timestamp(0)', 'timestamptz(3)']) {
-      void test(`${type}: the microsecond before the cutoff goes, the cutoff itself stays`, async () => {
+      void test(`${type}: a row a microsecond before the cutoff is deleted, and one at the cutoff stays`, async () => {
         await using fresh = await freshPostgres(major)
         await table(fresh.admin, type)
         const zone = type.startsWith('timestamptz') ? '+00' : ''
@@ -58,7 +58,7 @@ for (const major of POSTGRES_MAJORS) {
       })
     }
 
-    void test('COMMIT of a batch does not wait for the disk, and any other does', async () => {
+    void test('COMMIT of a batch does not wait for the disk, and any other COMMIT does', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(`INSERT INTO rows VALUES (1, '2026-05-01'), (2, '2026-05-02')`)
@@ -90,7 +90,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.notEqual(await flushed(), before)
     })
 
-    void test('whatever the zones of server, session and process, the same rows go', async () => {
+    void test('the same rows are deleted whatever the zones of server, session and process', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(
@@ -117,7 +117,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(await ids(fresh.admin), [2])
     })
 
-    void test('cutoffs no calendar knows delete too little, never too much', async () => {
+    void test('cutoffs beyond the calendar delete too few rows, never too many', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(`INSERT INTO rows VALUES (1, '0044-03-15 BC'), (2, '2026-01-01'), (3, '294000-01-01')`)
@@ -127,7 +127,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(await ids(fresh.admin), [3])
     })
 
-    void test('ten thousand rows of one instant go in slices of the size asked for', async () => {
+    void test('ten thousand rows with the same time are deleted in slices of the requested size', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(`
@@ -145,7 +145,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(await ids(fresh.admin), [99_999])
     })
 
-    void test('slices go forwards when nothing is removed, and each row is in one of them', async () => {
+    void test('slices advance even if nothing is deleted, and each row is in exactly one of them', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(
@@ -169,7 +169,7 @@ for (const major of POSTGRES_MAJORS) {
       }
     })
 
-    void test('a slice asked for with size 1 holds one row, also within a tie, and asking again smaller begins at the same place', async () => {
+    void test('a slice of size 1 has one row, even among rows with the same time, and a smaller retry begins at the same place', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(
@@ -190,7 +190,7 @@ for (const major of POSTGRES_MAJORS) {
       }
     })
 
-    void test('rows of several partitions with one time go, each slice within its size', async () => {
+    void test('rows with the same time in several partitions are deleted, each slice within its size', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query(`
         CREATE TABLE rows (id bigint, at timestamp) PARTITION BY HASH (id);
@@ -242,7 +242,7 @@ for (const major of POSTGRES_MAJORS) {
       }
     })
 
-    void test('one held row is passed over and counted, all others go, and nobody waits longer than the lock timeout', async () => {
+    void test('one locked row is skipped and counted, all others are deleted, and nobody waits longer than the lock timeout', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(`INSERT INTO rows SELECT i, timestamp '2026-01-01' + i * interval '1 ms' FROM generate_series(1, 10000) AS i`)
@@ -268,7 +268,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal((await purged(database, 'rows', CUTOFF, 1_000)).deleted, 1)
     })
 
-    void test('a role that may not lock rows leaves the batch with the held row and goes on', async () => {
+    void test('a role that may not lock rows skips the batch with the locked row and goes on', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       const role = `${fresh.name}_purger`
@@ -303,7 +303,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal((await purged(database, 'rows', CUTOFF, 10)).deleted, 1)
     })
 
-    void test('a foreign key in the way refuses the row, and nothing of the slice is gone', async () => {
+    void test('a foreign key refuses the row, and no row of the slice is deleted', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(`
@@ -318,7 +318,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(await ids(fresh.admin), [1, 2, 3])
     })
 
-    void test('a trigger that raises refuses the row, whatever it raises', async () => {
+    void test('a trigger that raises any error refuses the row', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(`INSERT INTO rows VALUES (1, '2026-01-01')`)
@@ -333,7 +333,7 @@ for (const major of POSTGRES_MAJORS) {
       }
     })
 
-    void test('a trigger that swallows deletes is an error, for all rows and for one', async () => {
+    void test('a trigger that silently prevents deletes is an error, for all rows and for one', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(`INSERT INTO rows SELECT i, timestamp '2026-01-01' + i * interval '1 s' FROM generate_series(1, 20) AS i`)
@@ -354,7 +354,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal((await ids(fresh.admin)).length, 20)
     })
 
-    void test('a rule that swallows deletes, and a swallowed row beside a held one, are errors too', async () => {
+    void test('a rule that silently prevents deletes is an error too, and so is one such row beside a locked one', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(`INSERT INTO rows SELECT i, timestamp '2026-01-01' + i * interval '1 s' FROM generate_series(1, 20) AS i`)
@@ -375,7 +375,7 @@ for (const major of POSTGRES_MAJORS) {
       )
     })
 
-    void test('rows that arrive late, behind the place reached, wait for the next run', async () => {
+    void test('rows that arrive late, before the position reached, wait for the next run', async () => {
       await using fresh = await freshPostgres(major)
       await table(fresh.admin, 'timestamp')
       await fresh.admin.query(`INSERT INTO rows SELECT i, timestamp '2026-01-01' + i * interval '1 s' FROM generate_series(1, 20) AS i`)

@@ -37,7 +37,7 @@ describe("SQLite's errors", () => {
     })
   }
 
-  it('a closed connection is a lost one', () => {
+  it('a closed connection counts as lost', () => {
     const database = new BetterSqlite3(':memory:')
     database.close()
     assert.throws(
@@ -49,7 +49,7 @@ describe("SQLite's errors", () => {
     )
   })
 
-  it("leaves alone what is ours already and what is a program's mistake", () => {
+  it('an error that is ours already, or a bug of the program, is left unchanged', () => {
     const mistake = new RangeError('Too few parameter values were provided')
     const ours = new DatabaseError('busy', 'told')
     assert.equal(databaseError(mistake, 'x.db'), mistake)

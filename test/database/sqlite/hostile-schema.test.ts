@@ -127,7 +127,7 @@ describe('a schema that is the gateway’s business is borne:', () => {
 })
 
 describe('a file is opened', () => {
-  it('trusting it with nothing, and in defensive mode', async () => {
+  it('a file is opened with an untrusted schema, and in defensive mode', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open

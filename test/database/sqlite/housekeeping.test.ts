@@ -12,7 +12,7 @@ const SESSIONS = { table: 'sessions', column: 'expires_at' }
 const MEGABYTE = 2 ** 20
 
 describe('who else works on a SQLite database', () => {
-  it('is seen by their commits, not by our own', async () => {
+  it('other clients are noticed by their commits, and our own commits do not count', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -24,7 +24,7 @@ describe('who else works on a SQLite database', () => {
     assert.equal((await database.pressure()).others, false)
   })
 
-  it('is a reason for pauses even unseen where there is no WAL', async () => {
+  it('without a WAL there are pauses even if no other client was noticed', async () => {
     for (const mode of ['delete', 'wal']) {
       await using fresh = await freshSqliteFile()
       made(fresh.file, mode)
@@ -35,7 +35,7 @@ describe('who else works on a SQLite database', () => {
 })
 
 describe('after a batch', () => {
-  it('the log goes into the main file: with the last batch all of it', async () => {
+  it('the log is checkpointed after a batch, and completely after the last one', async () => {
     await using fresh = await freshSqliteFile()
     made(fresh.file, 'wal', 20_000)
     await using open = await opened(fresh.file)
@@ -49,7 +49,7 @@ describe('after a batch', () => {
     assert.deepEqual(gateway.pragma('wal_checkpoint(NOOP)'), await logOf(database))
   })
 
-  it('the log stays small beside somebody who writes, whose commits move none of it, and is his to begin anew in the end', async () => {
+  it('the log stays small beside another writer, whose commits do not checkpoint it and who can restart it in the end', async () => {
     await using fresh = await freshSqliteFile()
     made(fresh.file, 'wal', 150_000)
     await using open = await opened(fresh.file)
@@ -80,7 +80,7 @@ describe('after a batch', () => {
     assert.deepEqual(gateway.pragma('wal_checkpoint(TRUNCATE)'), [{ busy: 0, log: 0, checkpointed: 0 }])
   })
 
-  it('without a log nothing is held between batches, however much others write', async () => {
+  it('without a WAL nothing is locked between batches, however much others write', async () => {
     await using fresh = await freshSqliteFile()
     made(fresh.file, 'delete', 1_000)
     await using open = await opened(fresh.file)
@@ -96,7 +96,7 @@ describe('after a batch', () => {
     }
   })
 
-  it('a run that ends in mid-work lets go of the log within a second', async () => {
+  it('a run that ends unexpectedly releases the log within a second', async () => {
     await using fresh = await freshSqliteFile()
     made(fresh.file, 'wal', 1_000)
     const time = { nowMs: 0, wake: [] as (() => void)[] }
@@ -121,7 +121,7 @@ describe('after a batch', () => {
     assert.equal(heldBack(), false)
   })
 
-  it('a log that a reader holds back is a reason to wait, until the reader has gone', async () => {
+  it('a log that a reader keeps from being checkpointed is a reason to wait until the reader has ended', async () => {
     await using fresh = await freshSqliteFile()
     made(fresh.file, 'wal', 30_000)
     await using open = await opened(fresh.file)
@@ -136,7 +136,7 @@ describe('after a batch', () => {
     assert.equal((await database.pressure()).backpressure, undefined)
   })
 
-  it("the log is left to Litestream where it is Litestream's", async () => {
+  it('the log is left to Litestream if that replicates the file', async () => {
     await using fresh = await freshSqliteFile()
     made(fresh.file, 'wal', 5_000)
     await mkdir(join(fresh.folder, '.gateway.db-litestream'))
@@ -149,7 +149,7 @@ describe('after a batch', () => {
     assert.equal((await stat(fresh.file)).mtimeMs, before)
   })
 
-  it('what is freed stays in the file for new rows, and the file keeps its size', async () => {
+  it('freed pages stay in the file for new rows, and the file keeps its size', async () => {
     await using fresh = await freshSqliteFile()
     made(fresh.file, 'delete', 20_000)
     await using open = await opened(fresh.file)
@@ -162,7 +162,7 @@ describe('after a batch', () => {
     assert.ok(reusable > size * 0.8 && reusable < size, `${reusable} of ${size} bytes`)
   })
 
-  it('what is freed is given back where the file can do that', async () => {
+  it('freed pages are returned to the file system if the file allows it', async () => {
     await using fresh = await freshSqliteFile()
     made(fresh.file, 'delete', 20_000, 'PRAGMA auto_vacuum = INCREMENTAL')
     await using open = await opened(fresh.file)

@@ -29,7 +29,7 @@ describe('inspecting a SQLite table', () => {
     })
   }
 
-  it('takes names as SQLite does, and row numbers by whichever name is free', async () => {
+  it('names are matched as in SQLite, and row numbers are read by whichever name is free', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -43,7 +43,7 @@ describe('inspecting a SQLite table', () => {
     assert.equal(slices.length, 2)
   })
 
-  it('walks up to 50,000 rows without an index, and beyond that prints the index to make', async () => {
+  it('up to 50,000 rows are walked without an index, and beyond that the message has the index to create', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -60,7 +60,7 @@ describe('inspecting a SQLite table', () => {
     assert.deepEqual(await database.inspect(SESSIONS), READY)
   })
 
-  it('warns when a column that says when a row was written is ahead of the clock, and only then', async () => {
+  it('a column with the time of writing that is ahead of the clock causes a warning, and no other does', async () => {
     await using fresh = await freshSqliteFile()
     const clock = { ...hostClock(), now: () => NOON }
     await using open = await opened(fresh.file, { clock })

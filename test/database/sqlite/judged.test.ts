@@ -71,7 +71,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
       })
     }
 
-    it('a trigger of a table of ours renews one, in the transaction that deletes', async () => {
+    it('a row that a trigger on one of our tables renews in the deleting transaction stays', async () => {
       await using sessions = await fiveSessions(
         `CREATE TABLE maintenance_leases (n INTEGER); INSERT INTO maintenance_leases VALUES (1);
          CREATE TRIGGER t AFTER UPDATE ON maintenance_leases BEGIN ${RENEWS} WHERE id = 3; END`,
@@ -83,7 +83,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
       assert.deepEqual(await ids(database), [3])
     })
 
-    it('a trigger that somebody makes after the rows were chosen renews one', async () => {
+    it('a row that is renewed by a trigger created after the rows were chosen stays', async () => {
       await using sessions = await fiveSessions()
       const { database, gateway } = sessions
       const [slice] = await read(database, 100)
@@ -92,7 +92,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
       assert.deepEqual(await ids(database), [2])
     })
 
-    it('one is renewed between a batch that was rolled back and the next attempt', async () => {
+    it('a row that is renewed between a batch that was rolled back and the next attempt stays', async () => {
       await using sessions = await fiveSessions()
       const { database, gateway } = sessions
       const [slice] = await read(database, 100)
@@ -106,7 +106,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
       assert.deepEqual(await ids(database), [2])
     })
 
-    it('one is renewed by somebody who has the file attached, in a log that is moved and begun anew', async () => {
+    it('a row that another connection renews through an attached file stays, even if the log is checkpointed and restarted', async () => {
       await using sessions = await fiveSessions()
       const { database, gateway, file } = sessions
       assert.equal(gateway.pragma('journal_mode = WAL', { simple: true }), 'wal')
@@ -119,7 +119,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
       assert.deepEqual(await ids(database), [2])
     })
 
-    it('a log that is only moved changes nothing', async () => {
+    it('a checkpoint alone changes nothing', async () => {
       await using sessions = await fiveSessions()
       const { database, gateway } = sessions
       gateway.pragma('journal_mode = WAL')
@@ -128,7 +128,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
       assert.equal(await remove(database, slice!), 5)
     })
 
-    it('a column that takes the name of the row number ends the purge of the table', async () => {
+    it('a new column with the name of the row number ends the purge of the table', async () => {
       await using sessions = await fiveSessions()
       const { database, gateway } = sessions
       const [slice] = await read(database, 100)
@@ -142,7 +142,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
       assert.deepEqual(await ids(database), [1, 2, 3, 4, 5])
     })
 
-    it('a trigger that puts a row back is told', async () => {
+    it('a trigger that inserts a deleted row again is reported', async () => {
       await using sessions = await fiveSessions(
         `CREATE TRIGGER t AFTER DELETE ON sessions WHEN OLD.id = 4 BEGIN INSERT INTO sessions VALUES (4, OLD.expires_at, ''); END`,
       )
@@ -158,7 +158,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
 }
 
 describe('an index that says something else than its table', () => {
-  it('takes no row that is to be kept', async () => {
+  it('an index that disagrees with its table never deletes a row that must stay', async () => {
     await using fresh = await freshSqliteFile()
     {
       using gateway = new Closing(fresh.file)

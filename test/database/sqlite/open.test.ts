@@ -16,7 +16,7 @@ const root = process.getuid?.() === 0
 const asRoot = { skip: root ? false : 'needs root, to make files of another user' }
 
 describe('opening a SQLite file', () => {
-  it('makes a missing one for owner and group, and says so', async () => {
+  it('a missing file is created for owner and group, and reported', async () => {
     await using fresh = await freshSqliteFile()
     const before = process.umask(0o022)
     try {
@@ -31,7 +31,7 @@ describe('opening a SQLite file', () => {
     assert.deepEqual(again.told.created, [])
   })
 
-  it('leaves a missing one missing when it is only to be read, and shows an empty database', async () => {
+  it('a missing file that is only read is not created, and reads as an empty database', async () => {
     await using fresh = await freshSqliteFile()
     {
       await using open = await opened(fresh.file, { access: 'read' })
@@ -73,7 +73,7 @@ describe('opening a SQLite file', () => {
     })
   }
 
-  it('changes neither journal mode nor anything else of an existing one', async () => {
+  it('opening changes neither the journal mode nor anything else of an existing file', async () => {
     for (const mode of ['delete', 'wal']) {
       await using fresh = await freshSqliteFile()
       made(fresh.file, mode)
@@ -84,7 +84,7 @@ describe('opening a SQLite file', () => {
     }
   })
 
-  it('respects references and overwrites what is deleted, whatever the file was made with', async () => {
+  it('foreign keys are enforced and deleted content is overwritten, however the file was created', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { rows } = await open.database.query(
@@ -93,7 +93,7 @@ describe('opening a SQLite file', () => {
     assert.deepEqual(rows, [{ refs: 1, overwrites: 1 }])
   })
 
-  it('leaves no trace of a purged token in the file', async () => {
+  it('no trace of a purged token stays in the file', async () => {
     await using fresh = await freshSqliteFile()
     {
       await using open = await opened(fresh.file)
@@ -107,7 +107,7 @@ describe('opening a SQLite file', () => {
     assert.doesNotMatch((await readFile(fresh.file)).toString('latin1'), /secret-token/)
   })
 
-  it('tells once that it waits for a lock, and then that it waited in vain', async () => {
+  it('waiting for a lock is reported once, and then that it was in vain', async () => {
     await using fresh = await freshSqliteFile()
     made(fresh.file, 'delete')
     using gateway = beside(fresh.file)
@@ -151,7 +151,7 @@ describe('a SQLite file opened to be read', () => {
 })
 
 describe("another user's SQLite file", () => {
-  it('is not opened, and both users are named with what to do', async () => {
+  it("another user's file is not opened, and the message names both users and what to do", async () => {
     await using fresh = await freshSqliteFile()
     made(fresh.file, 'wal')
     const { uid } = await stat(fresh.file)
@@ -166,7 +166,7 @@ describe("another user's SQLite file", () => {
     assert.deepEqual(await readdir(fresh.folder), ['gateway.db'])
   })
 
-  it('is opened by root, who gives its owner what SQLite makes beside it', asRoot, async () => {
+  it("root may open another user's file, and the files that SQLite creates beside it belong to its owner", asRoot, async () => {
     for (const mode of ['delete', 'wal']) {
       await using fresh = await freshSqliteFile()
       made(fresh.file, mode)
@@ -184,7 +184,7 @@ describe("another user's SQLite file", () => {
     }
   })
 
-  it('is made by root for whom its folder belongs to', asRoot, async () => {
+  it('a file that root creates belongs to the owner of its folder', asRoot, async () => {
     await using fresh = await freshSqliteFile()
     await chown(fresh.folder, NOBODY, 12_345)
     await using open = await opened(fresh.file)
@@ -195,7 +195,7 @@ describe("another user's SQLite file", () => {
 })
 
 describe('as an ordinary user, a SQLite file', { skip: root ? false : 'needs root, to become an ordinary user' }, () => {
-  it('that may not be written is refused for writing and opened for reading', async () => {
+  it('a file that may not be written is refused for writing and opened for reading', async () => {
     await using fresh = await ordinary()
     made(fresh.file, 'delete')
     await chown(fresh.file, NOBODY, NOBODY)
@@ -204,7 +204,7 @@ describe('as an ordinary user, a SQLite file', { skip: root ? false : 'needs roo
     assert.equal(await asNobody(fresh.file, 'read'), 'opened')
   })
 
-  it('in a folder that may not be written is refused for writing', async () => {
+  it('a file in a folder that may not be written is refused for writing', async () => {
     await using fresh = await ordinary()
     made(fresh.file, 'delete')
     await chown(fresh.file, NOBODY, NOBODY)
@@ -216,7 +216,7 @@ describe('as an ordinary user, a SQLite file', { skip: root ? false : 'needs roo
     assert.match(await asNobody(fresh.file, 'write'), /^forbidden: .*cannot be created .*EACCES/)
   })
 
-  it('that it may not read, or in a folder it may not enter, is refused', async () => {
+  it('a file that may not be read, or in a folder that may not be entered, is refused', async () => {
     await using fresh = await ordinary()
     made(fresh.file, 'delete')
     await chown(fresh.file, NOBODY, NOBODY)
@@ -227,7 +227,7 @@ describe('as an ordinary user, a SQLite file', { skip: root ? false : 'needs roo
     assert.match(await asNobody(fresh.file, 'read'), /^forbidden: .*cannot be reached/)
   })
 
-  it("of root's is not opened", async () => {
+  it('a file of root is not opened', async () => {
     await using fresh = await ordinary()
     made(fresh.file, 'delete')
     await chmod(fresh.file, 0o666)

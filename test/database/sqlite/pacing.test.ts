@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkpointBytes, pacingOf } from '../../../src/database/sqlite/connection/pacing.ts'
 
-test('where the event loop must turn, batches and moves of the log are smaller, and nothing else changes', () => {
+test('if blocking is limited, batches and checkpoints are smaller, and nothing else changes', () => {
   const free = pacingOf(true)
   const bound = pacingOf(true, 50)
   assert.deepEqual({ ...bound, alone: free.alone }, free)

@@ -12,7 +12,7 @@ function digestOf(rowid: number): string {
   return String(rowid).repeat(32)
 }
 
-void test('digests that were noted are found in their order, again after a rollback or a second reading, and gone with a commit of somebody else', async () => {
+void test("recorded digests are found in order, also after a rollback or a second reading, and dropped after another connection's commit", async () => {
   await using file = await freshSqliteFile()
   const sqlite = new Database(file.file)
   sqlite.exec('CREATE TABLE audit_logs (id INTEGER PRIMARY KEY)')

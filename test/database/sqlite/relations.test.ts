@@ -4,7 +4,7 @@ import { freshSqliteFile } from '../../support/databases.ts'
 import { opened } from './opening.ts'
 
 describe('what a SQLite database consists of', () => {
-  it('is told by names as SQLite compares them, with what an insert must name', async () => {
+  it('tables and views are listed by name as SQLite compares names, with what an insert must name', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -39,7 +39,7 @@ describe('what a SQLite database consists of', () => {
     assert.deepEqual([await database.indexState('IDX_TOOLS_NOTE'), await database.indexState('tools')], ['valid', 'missing'])
   })
 
-  it('has tables of about so many rows', async () => {
+  it('the number of rows of a table is estimated', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -50,7 +50,7 @@ describe('what a SQLite database consists of', () => {
     for (const other of ['v', 'w', 'missing']) assert.equal(await database.approximateRows(other), 0)
   })
 
-  it('has its names quoted', async () => {
+  it('names are quoted', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     assert.equal(open.database.named('odd "name"'), 'main."odd ""name"""')

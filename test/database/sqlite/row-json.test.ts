@@ -16,7 +16,7 @@ function valueByValue(names: readonly string[], values: readonly JsonValue[]): s
   return `{${names.map((name, index) => `${JSON.stringify(name)}:${json(values[index]!)}`).join(',')}}`
 }
 
-void test('a line that is written at once is what its values are one by one', () => {
+void test('a line that is written at once equals the line written value by value', () => {
   let atOnce = 0
   always(
     property(
@@ -38,7 +38,7 @@ void test('a line that is written at once is what its values are one by one', ()
   assert.ok(atOnce > 200, `${atOnce} lines`)
 })
 
-void test('what is not written as JavaScript writes it is left to be written value by value', () => {
+void test('values that JavaScript writes differently are written one by one', () => {
   const plain = plainRow(['a', 'b'])!
   for (const value of [1.5, 2, -0, 2n ** 53n, -(2n ** 53n), new Uint8Array()]) assert.equal(plain.holding(['text', value]), undefined)
   assert.deepEqual(plain.holding([null, 7n]), { a: null, b: 7 })

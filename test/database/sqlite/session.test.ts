@@ -12,7 +12,7 @@ import { beside, opened } from './opening.ts'
 const MODES = ['delete', 'wal'] as const
 
 describe('a SQLite session', () => {
-  it('binds $1, $2, reads whole numbers as numbers, stores them as whole, and says how many rows changed', async () => {
+  it('a session binds $1 and $2, reads and stores integers as integers, and returns how many rows changed', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -26,7 +26,7 @@ describe('a SQLite session', () => {
     assert.deepEqual(await database.query("UPDATE t SET a = 'x' RETURNING a"), { rows: [{ a: 'x' }, { a: 'x' }], changed: 2 })
   })
 
-  it('takes scripts of several statements, and of none', async () => {
+  it('a session runs scripts of several statements, and of none', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     await open.database.query('CREATE TABLE t (a); INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)')
@@ -34,7 +34,7 @@ describe('a SQLite session', () => {
     assert.deepEqual((await open.database.query('SELECT count(*) AS n FROM t')).rows, [{ n: 2 }])
   })
 
-  it('tells what is wrong with a statement, with the file', async () => {
+  it('an error of a statement names the file', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     await assert.rejects(open.database.query('SELECT * FROM missing'), {
@@ -43,7 +43,7 @@ describe('a SQLite session', () => {
     })
   })
 
-  it('does not let a query into another task’s transaction', async () => {
+  it('a query does not get into another task’s transaction', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -62,7 +62,7 @@ describe('a SQLite session', () => {
     assert.deepEqual((await database.query('SELECT a FROM t')).rows, [{ a: 2 }])
   })
 
-  it('takes no query on a transaction that is over, or that SQLite has ended', async () => {
+  it('a query on a transaction that has ended, or that SQLite has ended, is refused', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -88,7 +88,7 @@ describe('a SQLite session', () => {
     assert.deepEqual((await database.query('SELECT a FROM t')).rows, [])
   })
 
-  it('says so when there is no room, and keeps nothing of the transaction', async () => {
+  it('a full disk is reported, and nothing of the transaction is kept', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -103,7 +103,7 @@ describe('a SQLite session', () => {
     assert.deepEqual((await database.query('SELECT * FROM t')).rows, [])
   })
 
-  it('respects references when it commits', async () => {
+  it('foreign keys are checked at COMMIT', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     await open.database.query('CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (a REFERENCES a DEFERRABLE INITIALLY DEFERRED)')
@@ -155,7 +155,7 @@ describe('a SQLite session', () => {
     })
   }
 
-  it('lets a reader finish before COMMIT without a WAL, and keeps its work meanwhile', async () => {
+  it('without a WAL, COMMIT waits for a reader to finish and keeps its work meanwhile', async () => {
     await using fresh = await freshSqliteFile()
     prepared(fresh.file, 'delete')
     await using open = await opened(fresh.file)
@@ -183,7 +183,7 @@ describe('a SQLite session', () => {
     })
   }
 
-  it('that is closed in the middle of a transaction leaves nothing of it, and says what became of it', async () => {
+  it('a session that is closed during a transaction keeps nothing of it, and reports that', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -202,7 +202,7 @@ describe('a SQLite session', () => {
 })
 
 describe('the migration lock of SQLite', () => {
-  it('is waited for, told at once, and given up on in time or when told to stop', async () => {
+  it('the migration lock is waited for and reported at once, until the time is up or a stop is requested', async () => {
     await using fresh = await freshSqliteFile()
     prepared(fresh.file, 'wal')
     await using open = await opened(fresh.file)

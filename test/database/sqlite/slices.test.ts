@@ -54,7 +54,7 @@ describe('slices of a SQLite table', () => {
   const declared = ['TIMESTAMP', 'TEXT', 'INTEGER', '', 'VARCHAR(30)', 'REAL']
   const indexes = ['(expires_at)', '(expires_at DESC)', '(expires_at, id DESC)', undefined]
 
-  it('hold exactly what has expired, whatever is stored, declared and indexed', async () => {
+  it('slices hold exactly the expired rows, whatever is stored, declared and indexed', async () => {
     const instants = fc.integer({ min: NOON - 40 * HOUR, max: NOON + 40 * HOUR })
     const values = fc.oneof(
       { weight: 4, arbitrary: fc.record({ at: instants, form: fc.constantFrom(...FORMS.keys()) }) },
@@ -126,7 +126,7 @@ describe('slices of a SQLite table', () => {
     )
   })
 
-  it('go forwards with nothing removed, each row once, also among thousands of one time', async () => {
+  it('slices advance even if nothing is deleted, with each row once, also among thousands with the same time', async () => {
     for (const index of ['(expires_at)', '(expires_at DESC)']) {
       await using fresh = await freshSqliteFile()
       await using open = await opened(fresh.file)
@@ -140,14 +140,14 @@ describe('slices of a SQLite table', () => {
     }
   })
 
-  it('take as long for rows of one time as for others', async () => {
+  it('slices of rows with the same time take as long as others', async () => {
     const apart = await walking("strftime('%Y-%m-%d %H:%M:%S', '2026-01-01', n || ' minutes')")
     const tied = await walking("'2026-01-01 00:00:00'")
     // Looking from the start of the tie each time would be some forty times slower.
     assert.ok(tied < 8 * apart + 100, `${tied} ms against ${apart} ms`)
   })
 
-  it('asked for again after the same slice, smaller, begin with the same row', async () => {
+  it('a smaller slice after the same position begins with the same row', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -164,7 +164,7 @@ describe('slices of a SQLite table', () => {
     assert.equal((await rows.census(true)).unreadable, 2)
   })
 
-  it('pass over any number of rows that cannot be read, while the event loop goes on', async () => {
+  it('slices skip any number of unreadable rows while the event loop goes on', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -179,7 +179,7 @@ describe('slices of a SQLite table', () => {
     assert.ok(turns >= 3, `${turns} turns`)
   })
 
-  it('find their way past text that is no UTF-8, and in a database in UTF-16', async () => {
+  it('slices get past text that is not UTF-8, and work in a UTF-16 database', async () => {
     for (const encoding of ['UTF-8', 'UTF-16le']) {
       await using fresh = await freshSqliteFile()
       await using open = await opened(fresh.file)
@@ -199,7 +199,7 @@ describe('slices of a SQLite table', () => {
     }
   })
 
-  it('hold rows whose numbers and nanoseconds are beyond what a number holds', async () => {
+  it('slices hold rows whose numbers or nanoseconds exceed the safe integers', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -215,7 +215,7 @@ describe('slices of a SQLite table', () => {
 })
 
 describe('a row that is renewed between being chosen and being deleted', () => {
-  it('stays, and the pattern that deletes by number alone would lose it', async () => {
+  it('a renewed row stays, and a delete by row number alone would lose it', async () => {
     for (const renewed of ["'2027-01-01 00:00:00'", "'2026-11-23T23:00:00-01:00'", '4000000000', 'NULL']) {
       await using fresh = await freshSqliteFile()
       await using open = await opened(fresh.file)
@@ -236,7 +236,7 @@ describe('a row that is renewed between being chosen and being deleted', () => {
     }
   })
 
-  it('and one that is gone by then is nobody’s fault', async () => {
+  it('a row that somebody has deleted meanwhile is not an error', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -294,7 +294,7 @@ describe('what others put on a table', () => {
     })
   }
 
-  it('a reference that asks for it takes the rows below along', async () => {
+  it('a foreign key with ON DELETE CASCADE deletes the dependent rows', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open
@@ -307,7 +307,7 @@ describe('what others put on a table', () => {
 })
 
 describe('the census', () => {
-  it('counts among many rows to be kept only when it is to be thorough', async () => {
+  it('the census counts among many rows to be kept only if it is thorough', async () => {
     await using fresh = await freshSqliteFile()
     await using open = await opened(fresh.file)
     const { database } = open

@@ -44,7 +44,7 @@ describe('every statement over a time column is a search', () => {
     }
   }
 
-  it('also the one that removes many rows, unless statistics of a small table say otherwise', () => {
+  it('the DELETE of many rows is a search too, unless statistics of a small table say otherwise', () => {
     using database = databaseOf(SCHEMAS["the ORM's schema"])
     const connection = new Connection(database, 'test.db', hostClock())
     const layout = layoutOf(connection, { table: 'audit_logs', column: 'timestamp' })!
@@ -55,7 +55,7 @@ describe('every statement over a time column is a search', () => {
     assert.equal(isListed(), false)
   })
 
-  it('and where a walk is to end, the search ends there too, with nothing passed over behind it', () => {
+  it('the search of a walk that is to end somewhere ends there, too', () => {
     for (const name of ['the published schema', "the ORM's schema", 'a column of text', 'an index of two columns'] as const) {
       using database = databaseOf(SCHEMAS[name])
       const connection = new Connection(database, 'test.db', hostClock())
@@ -74,7 +74,7 @@ describe('every statement over a time column is a search', () => {
     assert.match(planOf(database, statementsFor(layout).walkUntil), /\(rowid>\? AND rowid<\?\)/)
   })
 
-  it('and a bare comparison would not be', () => {
+  it('a bare comparison would be a scan', () => {
     using database = databaseOf(SCHEMAS["the ORM's schema"])
     assert.match(planOf(database, "SELECT rowid FROM audit_logs WHERE datetime(timestamp) < '2026'"), /SCAN audit_logs/)
   })
@@ -83,18 +83,18 @@ describe('every statement over a time column is a search', () => {
 describe('the index of a time column', () => {
   const table = 'CREATE TABLE audit_logs (id INTEGER PRIMARY KEY, "user" TEXT, timestamp TIMESTAMP);'
 
-  it('begins with it, and one of it alone is preferred', () => {
+  it('the index begins with the time column, and one on that column alone is preferred', () => {
     assert.equal(indexIn(`${table} CREATE INDEX a ON audit_logs (timestamp, "user"); CREATE INDEX b ON audit_logs (timestamp)`), '"b"')
     assert.equal(indexIn(`${table} CREATE INDEX a ON audit_logs ("user", timestamp)`), undefined)
   })
 
-  it('is neither partial, nor of an expression, nor of another collation', () => {
+  it('an index that is partial, on an expression or with another collation is not used', () => {
     assert.equal(indexIn(`${table} CREATE INDEX a ON audit_logs (timestamp) WHERE "user" IS NOT NULL`), undefined)
     assert.equal(indexIn(`${table} CREATE INDEX a ON audit_logs (datetime(timestamp))`), undefined)
     assert.equal(indexIn(`${table} CREATE INDEX a ON audit_logs (timestamp COLLATE NOCASE)`), undefined)
   })
 
-  it('has its name quoted', () => {
+  it('the name of the index is quoted', () => {
     assert.equal(indexIn(`${table} CREATE INDEX "by ""time""" ON audit_logs (timestamp)`), '"by ""time"""')
   })
 })

@@ -115,7 +115,7 @@ describe('a stored time', () => {
 
   it('NULL is undated', () => assert.equal(new Cutoff(NOON, NOON).judge(null), 'undated'))
 
-  it('without a zone is compared with the wall clock, with one it is not', () => {
+  it('a time without a zone is compared with the wall clock, and one with a zone is not', () => {
     for (const text of ['2026-08-25 12:30', '2026-08-25T12:59:59.999']) {
       assert.equal(new Cutoff(NOON, HOUR_AHEAD).judge(text), 'expired')
       assert.equal(new Cutoff(NOON, HOUR_AHEAD).judge(`${text}Z`), 'kept')
@@ -125,7 +125,7 @@ describe('a stored time', () => {
     assert.equal(new Cutoff(NOON, HOUR_AHEAD).judge(NOON), 'kept')
   })
 
-  it('reads every form of every instant as a calendar of its own does', () => {
+  it('every form of every instant is read as an independent calendar reads it', () => {
     const forms = fc.record({
       day: fc.date({ min: new Date('0001-01-01T00:00:00Z'), max: new Date('9999-12-31T00:00:00Z'), noInvalidDate: true }),
       separator: fc.constantFrom(' ', 'T'),
@@ -153,7 +153,7 @@ describe('a stored time', () => {
     )
   })
 
-  it('exists on the calendar or is unreadable', () => {
+  it('a date that does not exist on the calendar is unreadable', () => {
     for (const year of [1900, 2000, 2023, 2024, 2100]) {
       for (let month = 1; month <= 13; month++) {
         for (let day = 0; day <= 32; day++) {
@@ -166,7 +166,7 @@ describe('a stored time', () => {
     }
   })
 
-  it('shows its shape and nothing of its content', () => {
+  it('the shape of an unreadable time shows nothing of its content', () => {
     assert.equal(shapeOf('0000-00-00 00:00:00'), '9999-99-99 99:99:99')
     assert.equal(shapeOf('Yesterday, né?'), 'aaaaaaaaa, aa?')
     assert.equal(shapeOf(20_260_101), '99999999')

@@ -37,14 +37,14 @@ describe('a file that is not there, where the gateway has one of nearly its name
     })
   }
 
-  it('is one that somebody wants where he has made it, empty', async () => {
+  it('an empty file that somebody has created is used', async () => {
     await using fresh = await withGateway()
     await writeFile(join(fresh.folder, 'gateway2.db'), '')
     await using open = await opened(join(fresh.folder, 'gateway2.db'))
     assert.deepEqual(open.told.warnings, [])
   })
 
-  it('is not made either where the gateway has the other one open, with a log', async () => {
+  it('a file is not created either while the gateway has the similar one open, with a log', async () => {
     await using fresh = await withGateway()
     using gateway = Object.assign(new BetterSqlite3(fresh.file), { [Symbol.dispose]: () => void gateway.close() })
     gateway.pragma('journal_mode = WAL')
@@ -53,7 +53,7 @@ describe('a file that is not there, where the gateway has one of nearly its name
     gateway.exec('COMMIT')
   })
 
-  it('is named to who only reads, and to who needs one that is there', async () => {
+  it('the similar file is named to a reader, and to a command that needs an existing file', async () => {
     await using fresh = await withGateway()
     const wrong = join(fresh.folder, 'gateway.sqlite3')
     {
@@ -72,7 +72,7 @@ describe('a file that is not there, where the gateway has one of nearly its name
 })
 
 describe('a neighbour of nearly the name, as it lies there while the gateway works', () => {
-  it('is known by its log, where its tables lie in nothing else yet', async () => {
+  it('a similar file is recognised by its log if its tables are only there yet', async () => {
     await using fresh = await freshSqliteFile()
     using gateway = beside(fresh.file)
     gateway.pragma('journal_mode = WAL')
@@ -81,7 +81,7 @@ describe('a neighbour of nearly the name, as it lies there while the gateway wor
     await assertNotMade(fresh.folder, 'Gateway.db', /whose name differs in capital and small letters, holds the gateway's tables/)
   })
 
-  it('is known by its log behind a link, and where the log is long', async () => {
+  it('a similar file is recognised by its log through a link, and if the log is long', async () => {
     await using fresh = await freshSqliteFile()
     const real = join(fresh.folder, 'real')
     await mkdir(real)
@@ -93,7 +93,7 @@ describe('a neighbour of nearly the name, as it lies there while the gateway wor
     await assertNotMade(fresh.folder, 'gateway.sqlite', /holds the gateway's tables/)
   })
 
-  it("counts as the gateway's where its log is longer than is read and names none of its tables", async () => {
+  it("a similar file counts as the gateway's if its log is longer than is read and names none of its tables", async () => {
     await using fresh = await freshSqliteFile()
     using other = beside(fresh.file)
     other.pragma('journal_mode = WAL')
@@ -102,7 +102,7 @@ describe('a neighbour of nearly the name, as it lies there while the gateway wor
     await assertNotMade(fresh.folder, 'gateway.sqlite', /cannot be read completely and may hold the gateway's tables/)
   })
 
-  it('is known by the journal of a transaction that was cut off', async () => {
+  it('a similar file is recognised by the journal of an interrupted transaction', async () => {
     await using fresh = await freshSqliteFile()
     const copy = join(fresh.folder, 'copy')
     {
@@ -144,7 +144,7 @@ describe('a neighbour of nearly the name, as it lies there while the gateway wor
       await assertNotMade(fresh.folder, 'gateway.sqlite', /cannot be read completely and may hold the gateway's tables/)
     })
 
-  it('is the file behind a link, or behind two', async () => {
+  it('a similar file is recognised through one or two links', async () => {
     await using fresh = await freshSqliteFile()
     await mkdir(join(fresh.folder, 'elsewhere'))
     gatewayIn(join(fresh.folder, 'elsewhere', 'data.db'))
@@ -186,7 +186,7 @@ describe("a name that is another spelling of the gateway's", () => {
       )
     })
 
-  it('is made where it is another name', async () => {
+  it('a file with a really different name is created', async () => {
     for (const name of ['production.db', '%zz.db', '%00.db', '%2F', 'gate.db', 'gateway.production.db']) {
       await using fresh = await withGateway()
       await using open = await opened(join(fresh.folder, name))
@@ -194,7 +194,7 @@ describe("a name that is another spelling of the gateway's", () => {
     }
   })
 
-  it('is shown as one word of a shell, which makes the file', async () => {
+  it('the shown command quotes the file as one word, and creates it', async () => {
     await using fresh = await freshSqliteFile()
     gatewayIn(join(fresh.folder, "it's $(gateway).db"))
     const wanted = join(fresh.folder, "it's $(gateway).sqlite")
@@ -212,7 +212,7 @@ describe('a file of another program', () => {
   const PLACES =
     'CREATE TABLE moz_places (id INTEGER PRIMARY KEY AUTOINCREMENT); CREATE TABLE "moz\n" (id); CREATE VIRTUAL TABLE words USING fts5 (a)'
 
-  it('is used with one warning that names some of its tables', async () => {
+  it("another program's file is used with one warning that names some of its tables", async () => {
     await using fresh = await freshSqliteFile()
     databaseIn(fresh.file, PLACES)
     await using open = await opened(fresh.file)
@@ -221,14 +221,14 @@ describe('a file of another program', () => {
     ])
   })
 
-  it('has more tables than are named', async () => {
+  it('a warning about many tables names only some', async () => {
     await using fresh = await freshSqliteFile()
     databaseIn(fresh.file, manyTables)
     await using open = await opened(fresh.file)
     assert.match(open.told.warnings.join(), / and 390 more\) and none of the gateway's/)
   })
 
-  it('is not warned of to who makes nothing in it', async () => {
+  it("a reader is not warned of another program's file", async () => {
     await using fresh = await freshSqliteFile()
     databaseIn(fresh.file, PLACES)
     for (const access of ['read', 'existing'] as const) {
@@ -237,7 +237,7 @@ describe('a file of another program', () => {
     }
   })
 
-  it("is none where one table is the gateway's, or none is anybody's", async () => {
+  it("a file with one of the gateway's tables, or without any, is not another program's", async () => {
     for (const sql of ['CREATE TABLE alembic_version (a); CREATE TABLE Tools (id)', 'CREATE TABLE a (id); DROP TABLE a']) {
       await using fresh = await freshSqliteFile()
       databaseIn(fresh.file, sql)
@@ -248,7 +248,7 @@ describe('a file of another program', () => {
 })
 
 describe('a file that is not there', () => {
-  it('is made with a warning that names what else lies in its folder', async () => {
+  it('a new file is created with a warning that names what else its folder holds', async () => {
     await using fresh = await freshSqliteFile()
     for (const name of ['notes.txt', 'x\u001b[31m\n.db', 'gateway.db-wal']) await writeFile(join(fresh.folder, name), '')
     await using open = await opened(fresh.file)
@@ -258,7 +258,7 @@ describe('a file that is not there', () => {
     ])
   })
 
-  it('is made beside files of other names, of other programs, and beside what is no database', async () => {
+  it('a file is created beside files of other names, of other programs, and beside files that are not databases', async () => {
     const open: BetterSqlite3.Database[] = []
     const others: Readonly<Record<string, (path: string) => unknown>> = {
       'a database of another name': (path) => gatewayIn(join(path, '..', 'production.db')),
@@ -292,7 +292,7 @@ describe('a file that is not there', () => {
     for (const other of open) other.close()
   })
 
-  it('is not made beside a huge one, of which only the beginning is read', async () => {
+  it('a file is not created beside a huge similar one, of which only the beginning is read', async () => {
     await using fresh = await withGateway()
     await truncate(fresh.file, 2 ** 40)
     const before = process.memoryUsage().rss
@@ -300,14 +300,14 @@ describe('a file that is not there', () => {
     assert.ok(process.memoryUsage().rss - before < 128 * 2 ** 20)
   })
 
-  it("is made beside another user's", asRoot, async () => {
+  it('a file is created beside a similar one of another user', asRoot, async () => {
     await using fresh = await withGateway()
     await chown(fresh.file, NOBODY, NOBODY)
     await using open = await opened(join(fresh.folder, 'gatewax.db'))
     assert.equal(open.told.created.length, 1)
   })
 
-  it('is not made where root makes it for the owner of its folder, whose database lies there', asRoot, async () => {
+  it('root does not create a file for the owner of a folder that holds a similar database of that owner', asRoot, async () => {
     await using fresh = await withGateway()
     for (const path of [fresh.file, fresh.folder]) await chown(path, NOBODY, NOBODY)
     await assert.rejects(opened(join(fresh.folder, 'gatewax.db')), /holds the gateway's tables/)
@@ -328,12 +328,12 @@ describe('names that are no name of a database', () => {
     })
   }
 
-  it('such as one with a blank at its end, which the driver would leave out', async () => {
+  it('a name that ends with a space, which the driver would trim, is refused', async () => {
     await using fresh = await withGateway()
     await assert.rejects(opened(`${fresh.file} `), { kind: 'invalid', message: /begins or ends with a space/ })
   })
 
-  it('but any other is taken as it stands', async () => {
+  it('any other name is taken literally', async () => {
     for (const name of ['file:x.db?mode=memory', 'a?b.db', '100%25.db', ':memory:']) {
       await using fresh = await freshSqliteFile()
       const file = join(fresh.folder, name)
@@ -345,7 +345,7 @@ describe('names that are no name of a database', () => {
 })
 
 describe('a database behind a link', () => {
-  it('is the file that the link leads to: its log, its locks, its folder', async () => {
+  it('a database behind a link is the file that the link leads to, with its log, locks and folder', async () => {
     await using fresh = await withGateway()
     const links = join(fresh.folder, 'links')
     await mkdir(links)
@@ -374,7 +374,7 @@ describe('a database behind a link', () => {
     })
   }
 
-  it('that leads nowhere is refused, and nothing is made there', async () => {
+  it('a dangling link is refused, and nothing is created there', async () => {
     await using fresh = await freshSqliteFile()
     await symlink('nowhere.db', fresh.file)
     for (const access of ['write', 'existing', 'read'] as const)

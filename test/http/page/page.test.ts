@@ -66,13 +66,13 @@ function textOf(html: string): string {
   return html.replaceAll(/<(style|title)[^]*?<\/\1>|<[^>]*>/g, ' ').replaceAll(/\s+/g, ' ')
 }
 
-test('it says in one line whether all is well', () => {
+test('the page says in one line whether all is well', () => {
   assert.match(textOf(pageOf(status(5))), /All is well e db\.example:5432\/mcp_gateway , 3\.0 MB/)
   assert.match(textOf(pageOf(status(5, { outcome: 'failed' }))), /4 things need a look the last run of purge-audit-logs failed/)
   assert.match(textOf(pageOf(WITHOUT)), /The database cannot be reached db\.example:5432 does not answer/)
 })
 
-test('it tells each job: schedule in words, last run, next run, what waits', () => {
+test('the page shows for each job its schedule in words, last run, next run and backlog', () => {
   const text = textOf(pageOf(status(1_234)))
   assert.match(
     text,
@@ -83,14 +83,14 @@ test('it tells each job: schedule in words, last run, next run, what waits', () 
   assert.match(text, /2024-07-07 1,234 1,234 1,234 1,234/)
 })
 
-test('of what is not known it says so, and a part that is not there is left out', () => {
+test('the page says what is unknown, and leaves out a part that does not exist', () => {
   const html = pageOf(WITHOUT)
   assert.match(textOf(html), /purge-sessions .* not known/)
   assert.doesNotMatch(html, /Recent runs|Rows deleted|Migrations|Archive|undefined|NaN|null/)
   assert.doesNotMatch(pageOf({ ...status(1), deletedByDay: { days: [], jobs: new Map(), settledUntil: NOW } }), /Rows deleted a day|NaN/)
 })
 
-test('an archive is shown where there is one', () => {
+test('the page shows an archive if there is one', () => {
   const archive = {
     enabled: true,
     directory: '/srv/archive',
@@ -137,7 +137,7 @@ test('a day far above the others does not make them vanish', () => {
   )
 })
 
-test('it weighs less than 60 KB, also when every day had millions and every run a long error', () => {
+test('the page is smaller than 60 KB, even if every day had millions and every run a long error', () => {
   const error = `"${'0123456789 '.repeat(180)}"`
   const failed = status(12_345_678, { outcome: 'failed', error })
   const full = pageOf({ ...failed, jobs: failed.jobs.map((job) => ({ ...job, problems: [error, error, error] })) })
@@ -145,7 +145,7 @@ test('it weighs less than 60 KB, also when every day had millions and every run 
   assert.ok(Buffer.byteLength(full) < 60_000, `${Buffer.byteLength(full)} bytes`)
 })
 
-test('nothing of it may be run, fetched, framed or sent', () => {
+test('nothing on the page may be run, fetched, framed or sent', () => {
   assert.match(
     CONTENT_SECURITY_POLICY,
     /^default-src 'none'; style-src 'sha256-[\w+/]{43}='; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/,
