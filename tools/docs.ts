@@ -1,4 +1,4 @@
-// Writes what files repeat from the code: the tables of jobs, settings, events and metrics in README.md, the jobs in config/default.yaml.
+// Writes what files repeat from the code: tables in README.md and docs/, the kept figures in bench/README.md, the jobs in config/default.yaml.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { broughtUpToDate, FILES } from './generated.ts'
 

@@ -3,7 +3,7 @@ import { describeSettings } from '../src/config/schema.ts'
 import { DAY, formatDuration } from '../src/time/clock.ts'
 import { eventRows } from './events-table.ts'
 import { metricRows } from './metrics-table.ts'
-import { resultsText, targetRows } from './performance-table.ts'
+import { highlights, resultsText } from './performance-figures.ts'
 
 /** A part of a file that repeats the code, between two lines that name it. */
 interface Part {
@@ -15,14 +15,11 @@ interface Part {
 
 const PARTS: readonly Part[] = [
   { file: 'README.md', ...markdown('jobs'), text: jobsTable },
-  { file: 'README.md', ...markdown('settings'), text: settingsTable },
-  { file: 'README.md', ...markdown('events'), text: () => table(['event', 'level', 'fields', ''], eventRows()) },
-  { file: 'README.md', ...markdown('metrics'), text: () => table(['metric', 'kind', 'labels', ''], metricRows()) },
-  {
-    file: 'README.md',
-    ...markdown('performance'),
-    text: () => table(['engine', 'situation', 'figure', 'target', 'median', 'least – most', 'reached'], targetRows()),
-  },
+  { file: 'README.md', ...markdown('settings'), text: usualSettingsTable },
+  { file: 'README.md', ...markdown('performance'), text: () => `\n${highlights().join('\n')}\n\n` },
+  { file: 'docs/settings.md', ...markdown('settings'), text: settingsTable },
+  { file: 'docs/log-events.md', ...markdown('events'), text: () => table(['event', 'level', 'fields', ''], eventRows()) },
+  { file: 'docs/metrics.md', ...markdown('metrics'), text: () => table(['metric', 'kind', 'labels', ''], metricRows()) },
   { file: 'bench/README.md', ...markdown('results'), text: () => `\n${resultsText()}\n\n` },
   { file: 'config/default.yaml', begin: '  # jobs: written by `npm run docs`\n', end: '  # end of jobs\n', text: jobSettings },
 ]
@@ -57,6 +54,31 @@ function settingsTable(): string {
     doc,
   ])
   return table(['setting', 'environment', 'default', ''], rows)
+}
+
+/** What most installations change; the whole table is docs/settings.md. */
+const USUAL_SETTINGS = [
+  'database.url',
+  'database.schema',
+  'jobs.purgeAuditLogs.retention',
+  'jobs.purgeAuditLogs.schedule',
+  'schedule.timeZone',
+  'migrations.enabled',
+  'archive.enabled',
+  'archive.directory',
+  'http.enabled',
+  'log.level',
+]
+
+function usualSettingsTable(): string {
+  const settings = new Map(describeSettings().map((setting) => [setting.key, setting]))
+  const rows = USUAL_SETTINGS.map((key) => {
+    const setting = settings.get(key)
+    if (setting === undefined) throw new Error(`there is no setting ${key}`)
+    const { environment, default: value, doc } = setting
+    return [environment.map((name) => `\`${name}\``).join(' or '), `\`${value}\``, doc]
+  })
+  return table(['environment variable', 'default', ''], rows)
 }
 
 function jobsTable(): string {

@@ -12,17 +12,17 @@ import { freshFolder, purged } from './support.ts'
 
 const ROWS = 4_000
 
-const readme = await readFile(join(CHECKOUT, 'README.md'), 'utf8')
+const page = await readFile(join(CHECKOUT, 'docs/archive.md'), 'utf8')
 
-/** Runs a command of the README in a folder that contains `archive/`. */
+/** A command of docs/archive.md, for a folder that has `archive/`. */
 function shown(pattern: RegExp): string {
-  const found = pattern.exec(readme)?.[1]
-  assert.ok(found !== undefined, `the README does not show ${String(pattern)}`)
+  const found = pattern.exec(page)?.[1]
+  assert.ok(found !== undefined, `docs/archive.md does not show ${String(pattern)}`)
   return found
 }
 
 for (const engine of [ENGINES[0]!, ENGINES.at(-1)!]) {
-  test(`${engine.name}: zstdcat and jq read the files as the README shows, and count the same rows`, async (context) => {
+  test(`${engine.name}: zstdcat and jq read the files as docs/archive.md shows, and count the same rows`, async (context) => {
     for (const tool of ['zstdcat', 'jq']) {
       const found = await promisify(execFile)('sh', ['-c', `command -v ${tool}`]).catch(() => undefined)
       if (found === undefined) return context.skip(`${tool} is not here: apt-get install zstd jq`)
@@ -35,7 +35,7 @@ for (const engine of [ENGINES[0]!, ENGINES.at(-1)!]) {
     assert.equal(stdout.trim(), `${ROWS} success`)
   })
 
-  test(`${engine.name}: DuckDB reads the files as the README shows, and counts the same rows`, async () => {
+  test(`${engine.name}: DuckDB reads the files as docs/archive.md shows, and counts the same rows`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     await auditLogs(fixture.outside, engine, ROWS, 100)

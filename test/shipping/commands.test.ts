@@ -16,7 +16,8 @@ const documents = await readDocuments()
 const { scripts, bin }: { scripts: Record<string, string>; bin: Record<string, string> } = JSON.parse(
   await readFile(`${CHECKOUT}package.json`, 'utf8'),
 )
-const compose: { services: Record<string, unknown> } = parse(await readFile(`${CHECKOUT}compose.yaml`, 'utf8'))
+const composeText = await readFile(`${CHECKOUT}compose.yaml`, 'utf8')
+const compose: { services: Record<string, unknown> } = parse(composeText)
 const tests = { package: 'test/shipping/package.test.ts', ci: '.ci/run' }
 
 /** What is done with a command that a document shows: it is run here, or why it is not, and then what of it is compared. */
@@ -30,9 +31,11 @@ function missing(program: string): string | undefined {
   return spawnSync(program, ['--version']).error === undefined ? undefined : `${program} is not on this machine`
 }
 
-async function succeeds(command: string, place: Partial<Place> = {}): Promise<void> {
+/** What it prints on standard output. */
+async function succeeds(command: string, place: Partial<Place> = {}): Promise<string> {
   const done = await run('sh', ['-c', command], { cwd: CHECKOUT, ...place })
   assert.equal(done.code, 0, `${command}\n${done.stdout}${done.stderr}`)
+  return done.stdout
 }
 
 /** In an empty folder, on its own SQLite file. */
@@ -64,7 +67,18 @@ const ITSELF = 'the tests would start themselves'
 const CHANGES_CHECKOUT = 'it would change the checkout that the tests run in'
 
 const RULES: readonly Rule[] = [
-  { like: /^npm start --(?! status --check)(?: (.+))?$/, check: (command) => onSqlite(command) },
+  // npm's banner would stand before the JSON.
+  { like: /^npm start --(?! status --check)(?!.* --json\b)(?: (.+))?$/, check: (command) => onSqlite(command) },
+  {
+    like: /^(npm --silent start -- .+ --json)(?: \| jq .+)?$/,
+    async check(command, [, asked = '']) {
+      await using fresh = await freshSqliteFile()
+      const env = { ...packagingEnvironment(), DATABASE_URL: `sqlite:///${fresh.file}` }
+      await succeeds('npm start -- --run-now', { env })
+      JSON.parse(await succeeds(asked, { env }))
+      if (missing('jq') === undefined) await succeeds(`set -e; ${command}`, { env })
+    },
+  },
   // What it is asked about has to be well.
   { like: /^npm start -- status --check$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
   {
@@ -106,26 +120,36 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    like: /^npx (\S+) (.+)$/,
+    // Without --no-install npx would run whatever has the name in the registry.
+    like: /^npx --no-install (\S+) (.+)$/,
     instead: `it needs the installed package; ${tests.package} runs it there`,
     async check(_, [, name = '', words = '']) {
       assert.ok(name in bin)
-      parseCommand(words.split(' '))
+      parsed(words)
+      assert.match(await readFile(`${CHECKOUT}${tests.package}`, 'utf8'), /'npx', \['--no-install', /)
     },
   },
-  { like: /^npm (?:ls|sbom) /, check: (command) => succeeds(command) },
+  {
+    like: /^\/opt\/mcp-gateway-maintenance\/node_modules\/\.bin\/(\S+) (.+)$/,
+    instead: `it needs the installed package; ${tests.package} runs it there`,
+    async check(_, [, name = '', words = '']) {
+      assert.ok(name in bin)
+      parsed(words)
+    },
+  },
+  { like: /^npm (?:ls|sbom) /, check: async (command) => void (await succeeds(command)) },
   {
     like: /^(?:\w+=\S+ )?docker compose (.+)$/,
     instead: CONTAINERS,
     async check(command, [, words = '']) {
       const [, name = ''] = /^(\w+)=/.exec(command) ?? []
-      assert.ok(name === '' || ENVIRONMENT.has(name), name)
+      assert.ok(name === '' || ENVIRONMENT.has(name) || composeText.includes(`\${${name}:-`), name)
       for (const [, file = ''] of words.matchAll(/-f (\S+)/g)) await access(`${CHECKOUT}${file}`)
       const what = words.replaceAll(/-f \S+ /g, '')
       const [, service = '', inside = ''] = /^(?:exec|logs|run --rm) (\S+)(?: (.+))?$/.exec(what) ?? []
       if (service === '') assert.match(what, /^(?:--profile monitoring )?up --build -d$/)
       else assert.ok(service in compose.services, service)
-      if (service === 'maintenance' && what.startsWith('run')) parseCommand(inside.split(' '))
+      if (service === 'maintenance' && what.startsWith('run')) parsed(inside)
       if (service === 'postgres') assert.match(inside, /^psql -U mcp_user -d mcp_gateway -c /)
     },
   },
@@ -166,7 +190,7 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    like: /^(?:echo '.+' \| )?sudo (?:npm|install|systemctl|tee) |^journalctl /,
+    like: /^(?:echo '.+' \| )?sudo (?:npm|install|systemctl|tee) |^journalctl |^npm install --prefix \/opt\//,
     instead: SYSTEMD,
     async check(command) {
       await filesNamed(command)
@@ -183,7 +207,7 @@ const RULES: readonly Rule[] = [
     instead: 'it wants the installed program; test/shipping/systemd.test.ts runs it on copies',
     check: async (command) => assert.equal((await filesNamed(command)).length, 1),
   },
-  { like: /^promtool /, check: (command) => succeeds(command) },
+  { like: /^promtool /, check: async (command) => void (await succeeds(command)) },
   {
     like: /^sqlite3 -bail secure_mcp_gateway\.db < (\S+)$/,
     async check(command, [, file = '']) {
@@ -201,10 +225,16 @@ const RULES: readonly Rule[] = [
 ]
 
 /** In this order, on one database, and its archive. */
-const ARCHIVE = /^(?:ARCHIVE_ENABLED=true )?npm start -- (?:--run-now --job purge-audit-logs$|archive )|^(?:find|duckdb) /
+const ARCHIVE = /^(?:ARCHIVE_ENABLED=true )?npm (?:--silent )?start -- (?:--run-now --job purge-audit-logs$|archive )|^(?:find|duckdb) /
 
 /** In this order, on one database: who migrates, migrating, who purges, purging. */
-const LEAST_PRIVILEGE = /^(?:psql .*-f deploy\/postgres\/|DATABASE_URL='postgresql:)/
+const LEAST_PRIVILEGE = /^(?:psql (?:.*-f deploy\/postgres\/|-c '\\password )|DATABASE_URL='postgresql:)/
+/** Asked for twice. Where there is no terminal, psql reads it from its standard input. */
+const PASSWORD = 'PASSWORD\\nPASSWORD\\n'
+
+function parsed(words: string): void {
+  assert.doesNotThrow(() => parseCommand(words.split(' ')), words)
+}
 
 async function optionsKnown(file: string, words: string): Promise<void> {
   const { stdout } = await run(process.execPath, [file, '--help'], { cwd: CHECKOUT })
@@ -229,12 +259,19 @@ for (const { file, commands } of documents) {
 
 it('the commands for least privilege are run, one after the other', { skip: missing('psql') ?? false }, async () => {
   const commands = documents.flatMap((document) => document.commands).filter((command) => LEAST_PRIVILEGE.test(command))
-  assert.equal(commands.length, 4)
+  assert.equal(commands.length, 6)
   const roles = ['mcp_maintenance', 'mcp_maintenance_migrate', 'mcp_user']
   await using database = await freshPostgres(POSTGRES_MAJORS.at(-1)!)
   await database.admin.query('CREATE ROLE mcp_user LOGIN')
   try {
-    for (const command of commands) await succeeds(onServer(command, database))
+    for (const command of commands) {
+      const asks = command.includes('password ')
+      await succeeds(asks ? `printf '${PASSWORD}' | setsid -w ${onServer(command, database)}` : onServer(command, database))
+    }
+    const { rows: withPassword } = await database.admin.query(
+      "SELECT rolname FROM pg_authid WHERE rolname LIKE 'mcp\\_maintenance%' AND rolpassword IS NOT NULL",
+    )
+    assert.equal(withPassword.length, 2)
     const { rows } = await database.admin.query('SELECT DISTINCT worker FROM maintenance_runs')
     assert.equal(rows.length, 1)
   } finally {
@@ -259,9 +296,10 @@ it('the commands of the archive are run, one after the other', async (t) => {
         : program === 'find'
           ? (missing('zstdcat') ?? missing('jq'))
           : undefined
-    await t.test(`"${command}"`, { skip: without ?? false }, () =>
-      succeeds(command, { env, ...(program === 'find' ? { cwd: fresh.folder } : {}) }),
-    )
+    await t.test(`"${command}"`, { skip: without ?? false }, async () => {
+      const printed = await succeeds(command, { env, ...(program === 'find' ? { cwd: fresh.folder } : {}) })
+      if (command.endsWith(' --json')) JSON.parse(printed)
+    })
   }
   assert.deepEqual(database.prepare('SELECT "rows", verified FROM maintenance_archives').get(), { rows: 3, verified: 'sound' })
   database.close()
@@ -276,3 +314,16 @@ it('each rule is for a command that some document shows', () => {
       String(like),
     )
 })
+
+for (const { file, prose } of documents) {
+  it(`commands within the sentences of ${file} are the program's and the project's own`, () => {
+    for (const [, command = ''] of prose.matchAll(/`([^`\n]+)`/g)) {
+      const [, words] =
+        /^(?:npm (?:--silent )?start --|mcp-gateway-maintenance|npx --no-install mcp-gateway-maintenance) (.+)$/.exec(command) ?? []
+      if (words !== undefined && !words.includes('…')) parsed(words)
+      scriptsNamed(command)
+      assert.doesNotMatch(command, /^npx (?!--no-install)/)
+      assert.doesNotMatch(command, /^npm start -- .*--json/, "npm's banner would stand before the JSON")
+    }
+  })
+}

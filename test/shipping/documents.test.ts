@@ -10,11 +10,12 @@ import { migrated } from '../migrations/support.ts'
 import { POSTGRES_MAJORS } from '../support/databases.ts'
 import { postgresDatabase, sqliteDatabase, type TestDatabase } from '../support/engines.ts'
 import { CHECKOUT } from './checkout.ts'
-import { readDocuments } from './documents.ts'
+import { anchorsOf, linksIn, readDocuments } from './documents.ts'
 import { ENVIRONMENT } from './offered.ts'
 
 const documents = await readDocuments()
 const readme = documents.find(({ file }) => file === 'README.md')!
+const pages = documents.filter(({ file }) => file.startsWith('docs/') && file !== 'docs/README.md')
 /** No settings: where the settings are, terminals' own, Node's own, compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
 const OTHERS = new Set([
   'MAINTENANCE_CONFIG',
@@ -42,11 +43,11 @@ it('the table of events has every event that the program logs', async () => {
   assert.deepEqual(documented.toSorted(), [...logged].toSorted(), 'add a sample to tools/events-table.ts')
 })
 
-for (const { file, text } of documents) {
+for (const { file, text, prose } of documents) {
   describe(file, () => {
     it('names no environment variable that is not read', () => {
-      const prose = text.replaceAll(/```sql\n[^]*?```/g, '').replaceAll(/CURRENT_TIMESTAMP/g, '')
-      const named = [...prose.matchAll(/\b([A-Z]+(?:_[A-Z]+)+)\b|\b(SECRETS)=/g)].map((match) => match[1] ?? match[2]!)
+      const withoutQueries = text.replaceAll(/```sql\n[^]*?```/g, '').replaceAll(/CURRENT_TIMESTAMP/g, '')
+      const named = [...withoutQueries.matchAll(/\b([A-Z]+(?:_[A-Z]+)+)\b|\b(SECRETS)=/g)].map((match) => match[1] ?? match[2]!)
       assert.deepEqual(
         named.filter((name) => !ENVIRONMENT.has(name) && !OTHERS.has(name)),
         [],
@@ -54,12 +55,19 @@ for (const { file, text } of documents) {
     })
 
     it('links only to files that are there, and to headings that they have', async () => {
-      for (const [, path = '', heading] of text.matchAll(/\]\(([^)#]*)(?:#([^)]+))?\)/g)) {
-        if (path.includes('://')) continue
-        const target = path === '' ? `${CHECKOUT}${file}` : join(CHECKOUT, dirname(file), path)
-        await access(target)
-        if (heading !== undefined) assert.ok(headings(await readFile(target, 'utf8')).includes(heading), heading)
+      for (const link of linksIn(prose)) {
+        if (/^\w+:/.test(link)) continue
+        const [path = '', heading] = link.split('#')
+        const target = path === '' ? file : join(dirname(file), path)
+        await access(join(CHECKOUT, target))
+        if (heading === undefined) continue
+        const headings = anchorsOf(documents.find((document) => document.file === target)?.prose ?? '')
+        assert.ok(headings.includes(heading), `${link}: the headings are ${headings.join(', ')}`)
       }
+    })
+
+    it('has no link that is cut by a space or a line break', () => {
+      assert.doesNotMatch(prose, /\]\([^)]*\s[^)]*\)|\]\s+\([\w./#-]+\.\w+\)/)
     })
 
     it('shows only database URLs that are understood', () => {
@@ -70,16 +78,43 @@ for (const { file, text } of documents) {
   })
 }
 
-/** As a reader of Markdown makes anchors of them. */
-function headings(text: string): string[] {
-  return [...text.matchAll(/^#+ (.+)$/gm)].map((match) =>
-    match[1]!
-      .toLowerCase()
-      .replaceAll(/[^\w\s-]/g, '')
-      .trim()
-      .replaceAll(' ', '-'),
-  )
-}
+describe('README.md', () => {
+  it('can be read in a minute, in the order in which it is needed', () => {
+    assert.ok(readme.text.split('\n').length - 1 <= 190)
+    const headings = [...readme.prose.matchAll(/^## (.+)$/gm)].map((match) => match[1])
+    assert.deepEqual(headings, [
+      'Quick start',
+      'When it pages you',
+      'Ways to run it',
+      'Existing databases',
+      'The settings people change',
+      'Archive',
+      'Observe',
+      'Performance',
+      'Security',
+      'Development',
+    ])
+  })
+
+  it('lists every exit code', () => {
+    const codes = [...readme.text.matchAll(/^\| (\d) \|/gm)].map((match) => match[1])
+    assert.deepEqual(codes, ['0', '1', '2', '3', '4', '5'])
+  })
+})
+
+describe('docs/', () => {
+  it('has an index with every page, in the words in which the page asks its question', () => {
+    const index = documents.find(({ file }) => file === 'docs/README.md')!
+    const listed = [...index.text.matchAll(/^\| \[([^\]]+)\]\(([^)]+)\) \| (.+\?) \|$/gm)]
+    assert.deepEqual(
+      listed.map(([, shown, target, question]) => ({ shown, target, question })).toSorted((a, b) => a.target!.localeCompare(b.target!)),
+      pages
+        .map(({ file, text }) => ({ file: file.slice('docs/'.length), question: /^# .+\n\n\*(.+\?)\*\n/.exec(text)?.[1] }))
+        .map(({ file, question }) => ({ shown: file, target: file, question }))
+        .toSorted((a, b) => a.target.localeCompare(b.target)),
+    )
+  })
+})
 
 describe('queries in the documents', () => {
   const queries = documents.flatMap(({ file, queries: blocks }) => blocks.map((block) => [file, block] as const))
@@ -110,16 +145,13 @@ async function understood(database: TestDatabase, statement: string): Promise<vo
   await database.sql(/^(?:CREATE|DROP) /m.test(statement) ? statement : `EXPLAIN ${statement}`)
 }
 
-describe('"When something goes wrong"', () => {
-  const rows = [
-    ...readme.text
-      .split('## When something goes wrong')[1]!
-      .split('\n## ')[0]!
-      .matchAll(/^\| `([^`]+)` \| (\d?) ?\| (.+) \|$/gm),
-  ]
+describe('docs/troubleshooting.md', () => {
+  const { text } = documents.find(({ file }) => file === 'docs/troubleshooting.md')!
+  const rows = [...text.matchAll(/^\| `([^`]+)` \| (\d?) ?\| (.+) \|$/gm)]
 
   it('quotes only what the program says', async () => {
-    assert.ok(rows.length > 15)
+    assert.ok(rows.length > 35)
+    assert.equal(rows.length, text.match(/^\| `/gm)?.length, 'every row has a message, an exit code or none, and what to do')
     const said = await everythingSaid()
     for (const [, message = ''] of rows) for (const part of message.split('…')) assert.ok(said.includes(part.trim()), part)
   })

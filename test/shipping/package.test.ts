@@ -74,7 +74,7 @@ describe('the package', () => {
   })
 
   test('does its main job from the packed files alone', async () => {
-    const done = await run('npx', ['mcp-gateway-maintenance', '--run-now'], {
+    const done = await run('npx', ['--no-install', 'mcp-gateway-maintenance', '--run-now'], {
       cwd: consumer,
       env: await bareEnvironment(folder, process.execPath),
     })

@@ -59,10 +59,10 @@ describe('the systemd units', () => {
       assert.ok(ENVIRONMENT.has('DATABASE_URL_FILE'))
     })
 
-    it(`${name} may ${name === VERIFY ? 'not ' : ''}write where the README puts the archive, and nowhere that is not there`, async () => {
+    it(`${name} may ${name === VERIFY ? 'not ' : ''}write where the documents put the archive, and nowhere that is not there`, async () => {
       const folders = values(name, 'ReadWritePaths')
       assert.ok(folders.every((folder) => folder.startsWith('-/')))
-      const [, archive = ''] = /ARCHIVE_DIRECTORY=(\/var\/lib\/\S+)'/.exec(await readFile(`${CHECKOUT}README.md`, 'utf8')) ?? []
+      const [, archive = ''] = /ARCHIVE_DIRECTORY=(\/var\/lib\/\S+)'/.exec(await readFile(`${CHECKOUT}docs/archive.md`, 'utf8')) ?? []
       assert.ok(archive !== '')
       assert.equal(folders.includes(`-${archive}`), name !== VERIFY)
     })

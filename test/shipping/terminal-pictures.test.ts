@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { before, describe, it } from 'node:test'
 import { linesIn, svgOf, type Picture } from '../../tools/terminal/picture.ts'
 import { record, SESSIONS } from '../../tools/terminal/recording.ts'
@@ -24,10 +25,12 @@ for (const { file, title, description } of SESSIONS) {
       assert.ok(svg.includes(`<title id="title">${title}</title>`) && svg.includes(`<desc id="description">${description}</desc>`))
     })
 
-    it('is in README.md, with a text in its place', async () => {
-      const readme = (await readDocuments()).find((document) => document.file === 'README.md')!
-      const [, alternative = ''] = new RegExp(`!\\[([^\\]]+)\\]\\(${file}\\)`).exec(readme.text) ?? []
-      assert.ok(alternative.length > 30, alternative)
+    it('is shown by a document, with a text in its place', async () => {
+      const shown = (await readDocuments()).flatMap(({ file: document, prose }) =>
+        [...prose.matchAll(/!\[([^\]]+)\]\(([^)]+)\)/g)].filter(([, , path = '']) => join(dirname(document), path) === file),
+      )
+      assert.equal(shown.length, 1)
+      assert.ok(shown[0]![1]!.length > 30, shown[0]![1])
     })
   })
 }
