@@ -8,6 +8,7 @@ import BetterSqlite3 from 'better-sqlite3'
 import { JOBS } from '../../src/catalogue.ts'
 import { loadedBy, TELLING_LOADS } from '../support/loading.ts'
 import { CHECKOUT, filesBelow, outOfReach, packagingEnvironment, run, type Done } from './checkout.ts'
+import { linksIn, readDocuments } from './documents.ts'
 
 const PATH = (process.env['PATH'] ?? '').split(delimiter)
 
@@ -51,7 +52,8 @@ describe('the package', () => {
 
   test('holds what runs and what a person reads, and no source', () => {
     const tops = new Set(packed.map((path) => path.split('/')[0]!))
-    const wanted = ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'config', 'deploy', 'dist', 'migrations', 'package.json']
+    const read = ['CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md', 'SECURITY.md', 'bench', 'compose.yaml', 'docs', 'test']
+    const wanted = [...read, 'bin', 'config', 'deploy', 'dist', 'migrations', 'package.json'].toSorted()
     assert.deepEqual([...tops].toSorted(), wanted)
     assert.deepEqual(
       packed.filter((path) => /\.ts$|secret|password/.test(path)),
@@ -66,6 +68,19 @@ describe('the package', () => {
     ]
     for (const path of needed) assert.ok(packed.includes(path), path)
     return Promise.resolve()
+  })
+
+  test('holds every file that its documents link to', async () => {
+    const documents = (await readDocuments()).filter(({ file }) => packed.includes(file))
+    assert.ok(documents.length > 20)
+    const missing = documents.flatMap(({ file, prose }) =>
+      linksIn(prose)
+        .filter((link) => !/^\w+:|^#/.test(link))
+        .map((link) => join(dirname(file), link.split('#')[0]!))
+        .filter((path) => !packed.some((each) => each === path || each.startsWith(path)))
+        .map((path) => `${file}: ${path}`),
+    )
+    assert.deepEqual(missing, [])
   })
 
   test('installs into an empty folder where there is no Python and no compiler', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { parse } from 'yaml'
 import { SUITES } from '../support/suites.ts'
-import { CHECKOUT, outOfReach, run } from './checkout.ts'
+import { CHECKOUT, outOfReach, packagingEnvironment, run } from './checkout.ts'
 
 interface Step {
   readonly uses?: string
@@ -76,6 +76,30 @@ describe('the workflows', () => {
       named.filter((name) => !(name in scripts)),
       [],
     )
+  })
+
+  it('name the repository that a release is made from in the package, before it is packed', async () => {
+    const commands = commandsOf('release.yml')
+    const set = commands.findIndex((each) => each.startsWith('npm pkg set '))
+    assert.ok(set !== -1 && set < commands.findIndex((each) => each.startsWith('npm pack ')))
+    const folder = await mkdtemp(join(tmpdir(), 'maintenance-named-'))
+    try {
+      await cp(`${CHECKOUT}package.json`, join(folder, 'package.json'))
+      const env = { ...packagingEnvironment(), GITHUB_SERVER_URL: 'https://example.com', GITHUB_REPOSITORY: 'owner/name' }
+      const done = await run('sh', ['-c', commands[set]!], { cwd: folder, env })
+      assert.equal(done.code, 0, done.stderr)
+      const { repository, homepage, bugs }: Record<string, unknown> = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))
+      assert.deepEqual(
+        { repository, homepage, bugs },
+        {
+          repository: { type: 'git', url: 'git+https://example.com/owner/name.git' },
+          homepage: 'https://example.com/owner/name#readme',
+          bugs: { url: 'https://example.com/owner/name/issues' },
+        },
+      )
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
   })
 
   it('list what is inside: the package by npm, as the release does it', async (context) => {
