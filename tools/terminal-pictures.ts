@@ -1,4 +1,4 @@
-// Writes the pictures of the terminal that README.md shows, from runs of the program on a database made for it. A test compares them with what the program shows today.
+// Writes the pictures of the terminal that documents show, from runs of the program on a database made for it. A test compares them with what the program shows today.
 import { writeFileSync } from 'node:fs'
 import { WITHOUT_TERMINAL } from '../test/support/terminal.ts'
 import { svgOf } from './terminal/picture.ts'

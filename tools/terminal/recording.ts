@@ -1,27 +1,22 @@
 import { cellsOf, type Cell } from '../../test/support/screen.ts'
 import { onTerminal } from '../../test/support/terminal.ts'
-import { demoDatabase } from './demo-database.ts'
+import { demoDatabase, later, type DemoDatabase } from './demo-database.ts'
 import type { Picture } from './picture.ts'
 
 /** Wide enough for the widest line, and not wider than a page. */
-export const COLUMNS = 92
+export const COLUMNS = 100
 
 interface Session {
   readonly file: string
   readonly title: string
   readonly description: string
+  /** What happens to the database before. */
+  readonly before?: (database: DemoDatabase) => Promise<void>
   readonly commands: readonly (readonly string[])[]
 }
 
-/** One after the other on the same database. */
+/** One after the other on the same database: what one shows follows from those before it. */
 export const SESSIONS: readonly Session[] = [
-  {
-    file: 'docs/terminal-status.svg',
-    title: 'status on a terminal',
-    description:
-      'The database and its migrations; for each job what it removes, its schedule, its next and its last run, and what waits; at the end a bar of the expired rows that wait for each job.',
-    commands: [['status']],
-  },
   {
     file: 'docs/terminal.svg',
     title: 'A dry run and a run on a terminal',
@@ -29,13 +24,22 @@ export const SESSIONS: readonly Session[] = [
       'The dry run counts what would be deleted, job by job in a table and by day as bars. The run then shows a full bar for each job, with rows and speed, and a table of what was deleted and how each job ended.',
     commands: [['--run-now', '--dry-run'], ['--run-now']],
   },
+  {
+    file: 'docs/terminal-status.svg',
+    title: 'status on a terminal',
+    description:
+      'The database and its migrations; for each job what it removes, its schedule, its next and its last run, and what has expired since; at the end a bar of the expired rows that wait for each job.',
+    before: later,
+    commands: [['status']],
+  },
 ]
 
 /** Runs every session on a terminal of its own. Rejects when a command does not succeed: a picture shows no failure. */
 export async function record(): Promise<ReadonlyMap<string, Picture>> {
   await using database = await demoDatabase()
   const pictures = new Map<string, Picture>()
-  for (const { file, title, description, commands } of SESSIONS) {
+  for (const { file, title, description, before, commands } of SESSIONS) {
+    await before?.(database)
     const lines: (readonly Cell[])[] = []
     for (const words of commands) {
       const env = { DATABASE_URL: database.relativeUrl, TZ: 'UTC' }
