@@ -182,6 +182,27 @@ const RULES: readonly Rule[] = [
     },
   },
   {
+    like: /^kubectl exec deploy\/(\S+) -- node (\S+) (.+)$/,
+    instead: CLUSTER,
+    async check(_, [, name = '', program = '', words = '']) {
+      assert.ok(name in bin)
+      assert.ok((await readFile(`${CHECKOUT}Dockerfile`, 'utf8')).includes(`ENTRYPOINT ["node", "${program}"]`))
+      parsed(words)
+    },
+  },
+  {
+    like: /^sudo systemd-run .+ sh -c '\S+ \S+\/\.bin\/(\S+) (.+)'$/,
+    instead: SYSTEMD,
+    async check(command, [, name = '', words = '']) {
+      assert.ok(name in bin)
+      parsed(words)
+      const unit = await readFile(`${CHECKOUT}deploy/systemd/${name}.service`, 'utf8')
+      for (const [, property = ''] of command.matchAll(/-p (\S+)/g))
+        assert.ok(unit.replaceAll('=-', '=').includes(property.replace('=-', '=')), property)
+      assert.ok(unit.includes(`ExecStart=${/(\/opt\/\S+)/.exec(command)![1]}`))
+    },
+  },
+  {
     like: /^sed '(.+)' deploy\/kubernetes\/\S+ \| kubectl apply -f -$/,
     instead: `${CLUSTER}; test/shipping/kubernetes.test.ts looks at what sed makes of each file`,
     async check(command) {

@@ -16,9 +16,10 @@ import { ENVIRONMENT } from './offered.ts'
 const documents = await readDocuments()
 const readme = documents.find(({ file }) => file === 'README.md')!
 const pages = documents.filter(({ file }) => file.startsWith('docs/') && file !== 'docs/README.md')
-/** No settings: where the settings are, terminals' own, Node's own, compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
+/** No settings: where the settings are, systemd's own, terminals' own, Node's own, compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
 const OTHERS = new Set([
   'MAINTENANCE_CONFIG',
+  'CREDENTIALS_DIRECTORY',
   'NO_COLOR',
   'NODE_OPTIONS',
   'SECRETS',
@@ -158,6 +159,22 @@ describe('docs/troubleshooting.md', () => {
     assert.equal(rows.length, text.match(/^\| `/gm)?.length, 'every row has a message, an exit code or none, and what to do')
     const said = await everythingSaid()
     for (const [, message = ''] of rows) for (const part of message.split('…')) assert.ok(said.includes(part.trim()), part)
+  })
+
+  it('has a section for every alert, where the alert itself says that it is', async () => {
+    const { prose } = documents.find(({ file }) => file === 'docs/troubleshooting.md')!
+    const anchors = anchorsOf(prose)
+    let alerts = 0
+    for await (const file of glob('deploy/prometheus/*.yml', { cwd: CHECKOUT })) {
+      const rules = await readFile(`${CHECKOUT}${file}`, 'utf8')
+      for (const [, alert = ''] of rules.matchAll(/^ +- alert: (\w+)$/gm)) {
+        alerts += 1
+        assert.ok(anchors.includes(`alert-${alert.toLowerCase()}`), `"### Alert: ${alert}"`)
+      }
+      for (const [, page, anchor = ''] of rules.matchAll(/runbook_url: (\S+)#(\S+)$/gm))
+        assert.ok(page === 'docs/troubleshooting.md' && anchors.includes(anchor), anchor)
+    }
+    assert.ok(alerts > 5)
   })
 
   it('names only exit codes that there are, and what to do', () => {
