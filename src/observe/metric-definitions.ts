@@ -44,6 +44,18 @@ export const METRICS = {
     help: 'When the last run that succeeded ended, by any worker; absent until one has.',
     labels: { job: JOB },
   },
+  due: {
+    name: 'mcp_maintenance_job_due_timestamp_seconds',
+    kind: 'gauge',
+    help: 'When the first run after the last success is due, by the schedule; in the past: the job is behind. Absent until one has succeeded.',
+    labels: { job: JOB },
+  },
+  lastOutcome: {
+    name: 'mcp_maintenance_job_last_run_outcome',
+    kind: 'gauge',
+    help: 'What the last run that ended came to, by any worker: 1 for that outcome, 0 for the others; absent until one has ended.',
+    labels: { job: JOB, outcome: OUTCOMES },
+  },
   running: {
     name: 'mcp_maintenance_job_running',
     kind: 'gauge',

@@ -27,7 +27,20 @@ export interface MetricsOptions {
 export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions): Metrics {
   const registry = new Registry()
   const made = instrumentsIn(registry)
-  const { rowsDeleted, runs, runDuration, lastSuccess, running, expiredRows, oldestExpiredAge, rowsKept, batchDuration, paused } = made
+  const {
+    rowsDeleted,
+    runs,
+    runDuration,
+    lastSuccess,
+    due,
+    lastOutcome,
+    running,
+    expiredRows,
+    oldestExpiredAge,
+    rowsKept,
+    batchDuration,
+    paused,
+  } = made
   const { archiveLag, archiveVerifiedAt, archiveSound, databaseConnected, migrations } = made
   const archived = { rows: made.archivedRows, bytes: made.archivedBytes, files: made.archivedFiles }
   const removed = { rows: made.archiveRemovedRows, bytes: made.archiveRemovedBytes, files: made.archiveRemovedFiles }
@@ -46,8 +59,13 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
 
   const oldest = new Map<string, EpochMs | undefined>()
   /** Since when the oldest missing row should have been in the archive; `undefined`: none is missing. */
-  const due = new Map<string, EpochMs | undefined>()
+  const missing = new Map<string, EpochMs | undefined>()
   const ageOf = (time: EpochMs | undefined): number => (time === undefined ? 0 : Math.max(0, clock.now() - time) / SECOND)
+  /** When a run of this process ended that could not be recorded: its outcome counts until a later run is on record. */
+  const unrecorded = new Map<string, EpochMs>()
+  const setOutcome = (job: string, last: string): void => {
+    for (const outcome of METRICS.lastOutcome.labels.outcome) lastOutcome.set({ job, outcome }, outcome === last ? 1 : 0)
+  }
   /** Rows that the batches of the current run have reported. */
   const reported = new Map<string, number>()
   return {
@@ -55,20 +73,25 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
     text() {
       // Ages grow while nothing happens.
       for (const [job, time] of oldest) oldestExpiredAge.set({ job }, ageOf(time))
-      for (const [job, time] of due) archiveLag.set({ job }, ageOf(time))
+      for (const [job, time] of missing) archiveLag.set({ job }, ageOf(time))
       return registry.metrics()
     },
     updateGauges({ at, migrations: state, jobs: all, archive }) {
-      for (const { job, enabled, backlog, lastSuccessAt } of all) {
+      for (const { job, enabled, backlog, lastSuccessAt, dueAt, lastRun } of all) {
         if (lastSuccessAt !== undefined) lastSuccess.set({ job: job.name }, lastSuccessAt / SECOND)
-        if (!enabled || backlog === undefined) continue
+        if (!enabled) continue
+        if (dueAt !== undefined) due.set({ job: job.name }, dueAt / SECOND)
+        else if (lastSuccessAt !== undefined) due.remove({ job: job.name })
+        if (lastRun?.outcome !== undefined && (lastRun.finishedAt ?? -Infinity) > (unrecorded.get(job.name) ?? -Infinity))
+          setOutcome(job.name, lastRun.outcome)
+        if (backlog === undefined) continue
         expiredRows.set({ job: job.name }, backlog.rows)
         if (backlog.rows === 0) oldest.set(job.name, undefined)
         else if (backlog.oldest !== null) oldest.set(job.name, backlog.oldest)
       }
       for (const job of archiving) {
         const { lagMs, held: found } = archive
-        if (lagMs !== undefined) due.set(job, lagMs === 0 ? undefined : at - lagMs)
+        if (lagMs !== undefined) missing.set(job, lagMs === 0 ? undefined : at - lagMs)
         if (found === undefined) continue
         for (const count of GROWTH) held[count].set({ job }, found[count])
         if (found.verification === undefined) continue
@@ -94,7 +117,7 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
         batchDuration.observe({ job }, durationMs / SECOND)
       },
       jobPaused: (job, ms, reason) => paused.inc({ job, reason }, ms / SECOND),
-      jobFinished({ job, outcome, deleted, durationMs, ...result }) {
+      jobFinished({ job, outcome, deleted, durationMs, recorded, ...result }) {
         running.set({ job }, 0)
         runs.inc({ job, outcome })
         if (outcome !== 'skipped') runDuration.observe({ job }, durationMs / SECOND)
@@ -108,6 +131,11 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
             archived[count].inc({ job }, byRun[count])
             removed[count].inc({ job }, byRun.removed[count])
           }
+        }
+        // A run that was skipped leaves the job to whoever is at it.
+        if (outcome !== 'skipped') {
+          setOutcome(job, outcome)
+          if (!recorded) unrecorded.set(job, clock.now())
         }
         if (outcome === 'succeeded') lastSuccess.set({ job }, clock.now() / SECOND)
       },

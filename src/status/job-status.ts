@@ -4,10 +4,12 @@ import type { Estimate } from '../database/purging.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
 import { doneUntil } from '../runs/last-run.ts'
 import { holderOf } from '../runs/lease.ts'
+import { SLOT_TOLERANCE_MS } from '../runs/recorded-run.ts'
 import { lastEnded, lastRuns, lastSuccessAt, openSince, type PastRun, type RunTables } from '../runs/past-runs.ts'
 import { LEASES } from '../runs/run-records.ts'
 import { overdueSlot } from '../schedule/catch-up.ts'
 import { nextSlot } from '../schedule/cron.ts'
+import { firstSlotAfter } from '../schedule/due.ts'
 import { inWords } from '../schedule/in-words.ts'
 import { MINUTE, type Clock, type EpochMs } from '../time/clock.ts'
 import { tryQuery } from './try-query.ts'
@@ -39,6 +41,8 @@ export interface JobStatus extends JobSchedule {
   readonly overdueSlot: EpochMs | undefined
   /** `undefined`: its table does not exist, or cannot be read. */
   readonly backlog: Backlog | undefined
+  /** When the first run after the last success is due, on the host's clock; `undefined`: there was none, or the job has nothing to run on. */
+  readonly dueAt: EpochMs | undefined
   /** Why something above is unknown, or why a run would fail. Each says what to do. */
   readonly problems: readonly string[]
   /** What may not be intended, although runs succeed or are skipped. */
@@ -77,13 +81,21 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
   const cutoff = cutoffOf(retentionMs, at)
   // Also if a run would fail: then the backlog matters all the more.
   const estimate = inspection.answer?.kind === 'absent' ? undefined : await tryQuery(() => database.expired(job, cutoff).estimate())
+  const now = clock.now()
+  const succeeded = record?.answer?.lastSuccessAt
+  // On the host's clock, by which slots come; as near to one as this it was that slot's.
+  const servedUntil = succeeded === undefined ? undefined : Math.min(now, succeeded + now - at + SLOT_TOLERANCE_MS)
   return {
     ...scheduleOf(plan, options),
     lastRun: record?.answer?.lastRun,
-    lastSuccessAt: record?.answer?.lastSuccessAt,
+    lastSuccessAt: succeeded,
     recentRuns: record?.answer?.recentRuns ?? [],
     running: record?.answer?.running,
-    overdueSlot: done?.answer === undefined ? undefined : overdueSlot(schedule, scheduleTimeZone, done.answer, clock.now() - LATE_MS),
+    overdueSlot: done?.answer === undefined ? undefined : overdueSlot(schedule, scheduleTimeZone, done.answer, now - LATE_MS),
+    dueAt:
+      servedUntil === undefined || !enabled || inspection.answer?.kind === 'absent'
+        ? undefined
+        : firstSlotAfter(schedule, scheduleTimeZone, servedUntil, now),
     backlog: estimate?.answer === undefined ? undefined : { ...estimate.answer, cutoff },
     problems: [record?.problem, inspection.problem, estimate?.problem].filter((problem) => problem !== undefined),
     warnings:

@@ -123,6 +123,7 @@ export function statusWithout(
       running: undefined,
       overdueSlot: undefined,
       backlog: undefined,
+      dueAt: undefined,
       problems: [],
       warnings: [],
     })),

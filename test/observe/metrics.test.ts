@@ -3,11 +3,12 @@ import { test } from 'node:test'
 import { JOBS } from '../../src/catalogue.ts'
 import { METRICS } from '../../src/observe/metric-definitions.ts'
 import { openMetrics, type Metrics } from '../../src/observe/metrics.ts'
-import { NOTHING_DONE, type RunResult } from '../../src/runs/result.ts'
+import { NOTHING_DONE, OUTCOMES, type RunResult } from '../../src/runs/result.ts'
 import type { ArchiveStatus } from '../../src/status/archive-status.ts'
+import type { JobStatus } from '../../src/status/job-status.ts'
 import type { Status } from '../../src/status/read-status.ts'
 import { hostClock } from '../../src/time/clock.ts'
-import { archiveStatus, jobStatus } from '../status/made-up.ts'
+import { archiveStatus, jobStatus, ranOnce } from '../status/made-up.ts'
 import { samplesOf } from '../support/exposition.ts'
 
 const NOW = 1_700_000_000_000
@@ -127,6 +128,54 @@ test('the backlog gets older while nothing happens, and its age is 0 s if there 
   const purged = await samples(metrics)
   assert.equal(purged.get('mcp_maintenance_expired_rows{job="purge-sessions"}'), 0)
   assert.equal(purged.get('mcp_maintenance_oldest_expired_age_seconds{job="purge-sessions"}'), 0)
+})
+
+/** What a scrape says of the last run: the outcome whose series is 1, of those that there are. */
+async function lastOutcome(metrics: Metrics): Promise<{ readonly is: readonly string[]; readonly series: number }> {
+  const found = [...(await samples(metrics))].filter(([name]) => name.startsWith(`${METRICS.lastOutcome.name}{`))
+  return { is: found.filter(([, value]) => value === 1).map(([name]) => /outcome="(\w+)"/.exec(name)![1]!), series: found.length }
+}
+
+function recordedRun(outcome: string, finishedAt: number, more: Partial<JobStatus> = {}): Status {
+  const known = status({ rows: 0, oldest: null })
+  const [job] = known.jobs
+  return { ...known, jobs: [{ ...job!, lastRun: ranOnce({ job: JOB, outcome, startedAt: finishedAt - 1_000, finishedAt }), ...more }] }
+}
+
+test('what the last run came to is as it is on record, whoever ran it', async () => {
+  const metrics = opened()
+  assert.deepEqual(await lastOutcome(metrics), { is: [], series: 0 })
+  metrics.updateGauges(recordedRun('stopped', NOW - 60_000))
+  assert.deepEqual(await lastOutcome(metrics), { is: ['stopped'], series: OUTCOMES.length })
+  metrics.updateGauges(recordedRun('succeeded', NOW - 30_000))
+  assert.deepEqual((await lastOutcome(metrics)).is, ['succeeded'])
+  metrics.listener.jobFinished?.({ ...RESULT, outcome: 'failed' })
+  assert.deepEqual((await lastOutcome(metrics)).is, ['failed'])
+  metrics.listener.jobFinished?.({ ...RESULT, outcome: 'skipped', reason: 'another is at it' })
+  assert.deepEqual((await lastOutcome(metrics)).is, ['failed'], 'the job is still where it was')
+})
+
+test('a failure that could not be recorded is not forgotten for an earlier run that is on record', async () => {
+  let now = NOW
+  const metrics = opened({ ...hostClock(), now: () => now })
+  metrics.listener.jobFinished?.({ ...RESULT, outcome: 'failed', recorded: false })
+  metrics.updateGauges(recordedRun('succeeded', NOW - 60_000))
+  assert.deepEqual((await lastOutcome(metrics)).is, ['failed'])
+  now += 900_000
+  metrics.updateGauges(recordedRun('succeeded', now - 1_000))
+  assert.deepEqual((await lastOutcome(metrics)).is, ['succeeded'])
+})
+
+test('when a job is due stays known while the database does not answer, and goes with the table or the job', async () => {
+  const metrics = opened()
+  const due = async (): Promise<number | undefined> => (await samples(metrics)).get(`${METRICS.due.name}{job="${JOB}"}`)
+  assert.equal(await due(), undefined)
+  metrics.updateGauges(recordedRun('succeeded', NOW, { lastSuccessAt: NOW, dueAt: NOW + 900_000 }))
+  assert.equal(await due(), (NOW + 900_000) / 1_000)
+  metrics.updateGauges(status(undefined))
+  assert.equal(await due(), (NOW + 900_000) / 1_000)
+  metrics.updateGauges(recordedRun('skipped', NOW, { lastSuccessAt: NOW }))
+  assert.equal(await due(), undefined)
 })
 
 test('two open registries count separately', async () => {

@@ -3,7 +3,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { parse } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { JOBS } from '../../src/catalogue.ts'
 import { CHECKOUT, run, type Done } from './checkout.ts'
 import { HTTP_PORT, METRICS, metricsIn } from './offered.ts'
@@ -30,15 +30,22 @@ async function yamlOf<T>(file: string): Promise<T> {
   return parse(await readFile(`${FOLDER}${file}`, 'utf8')) as T
 }
 
-const { groups } = await yamlOf<{ groups: readonly { rules: readonly Rule[] }[] }>('alerts.yml')
-const rules = groups.flatMap((group) => group.rules)
+async function rulesOf(file: string): Promise<readonly Rule[]> {
+  const { groups } = await yamlOf<{ groups: readonly { rules: readonly Rule[] }[] }>(file)
+  return groups.flatMap((group) => group.rules)
+}
 
-/** Runs promtool on a copy of the folder, with one of its files changed. */
-async function promtool(words: readonly string[], file?: string, change?: (text: string) => string): Promise<Done> {
+const WORKER_RULES = 'alerts.yml'
+const CRONJOB_RULES = 'alerts-cronjob.yml'
+const rules = await rulesOf(WORKER_RULES)
+const cronjobRules = await rulesOf(CRONJOB_RULES)
+
+/** Runs promtool on a copy of the folder, with some of its files changed. */
+async function promtool(words: readonly string[], changes: Readonly<Record<string, (text: string) => string>> = {}): Promise<Done> {
   const folder = await mkdtemp(join(tmpdir(), 'maintenance-prometheus-'))
   try {
     await cp(FOLDER, folder, { recursive: true })
-    if (file !== undefined && change !== undefined) {
+    for (const [file, change] of Object.entries(changes)) {
       const before = await readFile(join(folder, file), 'utf8')
       const after = change(before)
       assert.notEqual(after, before, 'the change changes nothing')
@@ -50,14 +57,27 @@ async function promtool(words: readonly string[], file?: string, change?: (text:
   }
 }
 
+interface RuleTests {
+  readonly tests: readonly { readonly alert_rule_test: readonly { readonly alertname: string }[] }[]
+}
+
+/** What of the tests is about one alert: the others take their time. */
+function testsOf(alert: string, text: string): string {
+  const { tests, ...rest } = parse(text) as RuleTests
+  const ofAlert = tests.map((each) => ({ ...each, alert_rule_test: each.alert_rule_test.filter(({ alertname }) => alertname === alert) }))
+  return stringify({ ...rest, tests: ofAlert.filter(({ alert_rule_test: asked }) => asked.length > 0) })
+}
+
 describe('what is shipped for Prometheus', () => {
   it('is accepted by promtool', { skip }, async () => {
     const done = await promtool(['check', 'config', 'prometheus.yml'])
     assert.equal(done.code, 0, done.stdout + done.stderr)
+    const node = await promtool(['check', 'config', 'node-exporter.yml'])
+    assert.equal(node.code, 0, node.stdout + node.stderr)
     // Debian's promtool is built without Kubernetes; the rest of the scrape job it can read.
-    const cluster = await promtool(['check', 'config', 'kubernetes.yml'], 'kubernetes.yml', (text) =>
-      text.replace(/kubernetes_sd_configs:\n\s+- role: pod/, "static_configs:\n      - targets: ['x']"),
-    )
+    const cluster = await promtool(['check', 'config', 'kubernetes.yml'], {
+      'kubernetes.yml': (text) => text.replace(/kubernetes_sd_configs:\n\s+- role: pod/, "static_configs:\n      - targets: ['x']"),
+    })
     assert.equal(cluster.code, 0, cluster.stdout + cluster.stderr)
   })
 
@@ -66,33 +86,54 @@ describe('what is shipped for Prometheus', () => {
     assert.equal(done.code, 0, done.stdout + done.stderr)
   })
 
-  const weakened: readonly [alert: string, change: (text: string) => string][] = [
-    ['MaintenanceSafetyStop', (text) => text.replace('outcome="stopped"', 'outcome="failed"')],
-    ['MaintenanceJobFailing', (text) => text.replace('outcome="failed"', 'outcome="skipped"')],
-    ['MaintenanceJobLate', (text) => text.replace('> 26 * 3600', '> 260 * 3600')],
-    ['MaintenanceBacklogGrowing', (text) => text.replace('offset 1d', 'offset 1m')],
-    ['MaintenanceArchiveDamaged', (text) => text.replace('_last_verification_successful) == 0', '_last_verification_successful) == 1')],
-    ['MaintenanceArchiveUnverified', (text) => text.replace('offset 8d > 0', 'offset 80d > 0')],
-    ['MaintenanceMigrationsPending', (text) => text.replace('state="pending"', 'state="applied"')],
-    ['MaintenanceAbsent', (text) => text.replace('absent(mcp_maintenance_build_info)', 'absent(absent(mcp_maintenance_build_info))')],
+  const weakened: readonly [alert: string, file: string, change: (text: string) => string][] = [
+    ['MaintenanceSafetyStop', WORKER_RULES, (text) => text.replace('outcome="stopped"', 'outcome="failed"')],
+    [
+      'MaintenanceJobFailing',
+      WORKER_RULES,
+      (text) => text.replace('last_run_outcome{outcome="failed"}', 'last_run_outcome{outcome="stopped"}'),
+    ],
+    ['MaintenanceJobFailing', WORKER_RULES, (text) => text.replace('runs_total{outcome="failed"}', 'runs_total{outcome="skipped"}')],
+    ['MaintenanceJobLate', WORKER_RULES, (text) => text.replace('> 2 * 3600', '> 20 * 3600')],
+    ['MaintenanceBacklogGrowing', WORKER_RULES, (text) => text.replace('offset 1d', 'offset 1m')],
+    ['MaintenanceArchiveDamaged', WORKER_RULES, (text) => text.replace('_verification_successful) == 0', '_verification_successful) == 1')],
+    ['MaintenanceArchiveUnverified', WORKER_RULES, (text) => text.replace('offset 8d > 0', 'offset 80d > 0')],
+    ['MaintenanceMigrationsPending', WORKER_RULES, (text) => text.replace('state="pending"', 'state="applied"')],
+    [
+      'MaintenanceAbsent',
+      WORKER_RULES,
+      (text) => text.replace('absent(mcp_maintenance_build_info)', 'absent(absent(mcp_maintenance_build_info))'),
+    ],
+    ['MaintenanceNightlyFailed', CRONJOB_RULES, (text) => text.replace('condition="true"', 'condition="false"')],
+    ['MaintenanceNightlyLate', CRONJOB_RULES, (text) => text.replace('> 26 * 3600', '> 260 * 3600')],
+    ['MaintenanceNightlyLate', CRONJOB_RULES, (text) => text.replace(' or kube_cronjob_created{cronjob="mcp-gateway-maintenance"}', '')],
   ]
-  for (const [alert, change] of weakened) {
-    it(`has a test that notices when ${alert} is broken`, { skip }, async () => {
-      const done = await promtool(['test', 'rules', 'alerts.test.yml'], 'alerts.yml', change)
+  for (const [at, [alert, file, change]] of weakened.entries()) {
+    it(`has a test that notices when ${alert} is broken, case ${at + 1}`, { skip }, async () => {
+      const done = await promtool(['test', 'rules', 'alerts.test.yml'], {
+        [file]: change,
+        'alerts.test.yml': (text) => testsOf(alert, text),
+      })
       assert.notEqual(done.code, 0)
       assert.match(done.stdout + done.stderr, new RegExp(`alertname:\\s*${alert}`))
     })
   }
 
-  it('has an alert for each way things go wrong, and each says what to do', () => {
+  it('has an alert for each way things go wrong, and each says what it is and what to do', () => {
     assert.deepEqual(
-      rules.map((rule) => rule.alert),
-      weakened.map(([alert]) => alert),
+      [...rules, ...cronjobRules].map((rule) => rule.alert),
+      [...new Set(weakened.map(([alert]) => alert))],
     )
-    for (const { alert, labels, annotations } of rules) {
+    for (const { alert, labels, annotations } of [...rules, ...cronjobRules]) {
       assert.match(labels.severity, /^(?:critical|warning)$/, alert)
-      assert.ok((annotations['summary'] ?? '') !== '' && (annotations['description'] ?? '') !== '', alert)
+      assert.match(annotations['summary'] ?? '', /(?:[\w$.{}]+ ){3}/, alert)
+      assert.match(annotations['description'] ?? '', /[.?]$/, alert)
     }
+  })
+
+  it('asks of kube-state-metrics only for what it is known to tell', () => {
+    const named = cronjobRules.flatMap(({ expr }) => [...expr.matchAll(/\bkube_\w+/g)].map((match) => match[0]))
+    assert.deepEqual(new Set(named), new Set(['kube_job_failed', 'kube_cronjob_status_last_successful_time', 'kube_cronjob_created']))
   })
 
   it('asks for metrics and jobs that there are', () => {
@@ -114,11 +155,11 @@ describe('what is shipped for Prometheus', () => {
 
   it("scrapes the worker's port, and lets its own labels stand", async () => {
     const scrapes: ScrapeConfig[] = []
-    for (const file of ['prometheus.yml', 'kubernetes.yml']) {
+    for (const file of ['prometheus.yml', 'kubernetes.yml', 'node-exporter.yml']) {
       const { scrape_configs } = await yamlOf<{ scrape_configs: readonly ScrapeConfig[] }>(file)
       scrapes.push(...scrape_configs)
     }
-    assert.equal(scrapes.length, 2)
+    assert.equal(scrapes.length, 3)
     for (const each of scrapes) assert.equal(each.honor_labels, true)
     assert.deepEqual(scrapes[0]?.static_configs, [{ targets: [`maintenance:${HTTP_PORT}`] }])
   })
@@ -138,7 +179,7 @@ describe('the dashboard', async () => {
   it('asks in expressions that Prometheus understands', { skip }, async () => {
     const known = expressions.map((expr) => expr.replaceAll('$__rate_interval', '5m').replaceAll('$job', '.+'))
     const text = JSON.stringify({ groups: [{ name: 'dashboard', rules: known.map((expr, at) => ({ record: `panel_${at}`, expr })) }] })
-    const done = await promtool(['check', 'rules', 'alerts.yml'], 'alerts.yml', () => text)
+    const done = await promtool(['check', 'rules', 'alerts.yml'], { 'alerts.yml': () => text })
     assert.equal(done.code, 0, done.stdout + done.stderr)
   })
 })

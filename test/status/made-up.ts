@@ -1,4 +1,5 @@
 import type { Job } from '../../src/catalogue.ts'
+import type { PastRun } from '../../src/runs/past-runs.ts'
 import type { ArchiveStatus } from '../../src/status/archive-status.ts'
 import type { JobStatus } from '../../src/status/job-status.ts'
 
@@ -17,9 +18,31 @@ export function jobStatus(job: Job, changes: Partial<JobStatus> = {}): JobStatus
     running: undefined,
     overdueSlot: undefined,
     backlog: undefined,
+    dueAt: undefined,
     problems: [],
     warnings: [],
     ...changes,
+  }
+}
+
+/** A run on record that did nothing. */
+export function ranOnce(run: Pick<PastRun, 'job' | 'outcome' | 'startedAt' | 'finishedAt'>): PastRun {
+  return {
+    id: 1,
+    trigger: 'schedule',
+    worker: 'host-a:1',
+    version: '1.2.3',
+    cutoff: undefined,
+    retentionMs: undefined,
+    deleted: 0,
+    batches: 0,
+    undated: 0,
+    unreadable: 0,
+    locked: 0,
+    archived: undefined,
+    removed: undefined,
+    error: undefined,
+    ...run,
   }
 }
 

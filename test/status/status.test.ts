@@ -10,6 +10,7 @@ import type { JobStatus } from '../../src/status/job-status.ts'
 import { readStatus, type Status, type StatusContext } from '../../src/status/read-status.ts'
 import { DAY, HOUR, hostClock, MINUTE, SECOND, type Clock } from '../../src/time/clock.ts'
 import { AUDIT_LOGS, auditLogs, expiredSessions, migrated, opened, run, SESSIONS } from '../runs/support.ts'
+import { pastRuns } from './past-runs.ts'
 import { freshPostgres, freshSqliteFile, POSTGRES_MAJORS } from '../support/databases.ts'
 import { BOTH_ENGINES, ENGINES, type TestDatabase } from '../support/engines.ts'
 
@@ -82,6 +83,27 @@ for (const engine of BOTH_ENGINES) {
       const logs = jobIn(status, AUDIT_LOGS.name)
       assert.deepEqual([logs.lastRun, logs.backlog?.rows, logs.backlog?.exact], [undefined, 12, true])
       assert.ok(Math.abs(logs.backlog!.cutoff - (status.at - 90 * DAY)) < SECOND)
+    })
+
+    it('a job is due at the first slot after its last success, whatever its runs came to since, and not at all where it has nothing to run on', async () => {
+      await using fixture = await migrated(engine)
+      const { outside, database } = fixture
+      const now = await database.now()
+      const slot = Math.floor(now / DAY) * DAY - 2 * DAY + 3 * HOUR
+      const nightly = context({ jobs: context().jobs.map((plan) => ({ ...plan, schedule: '0 3 * * *' })) })
+      const due = async (): Promise<number | undefined> => jobIn(await readStatus(database, nightly), SESSIONS.name).dueAt
+      assert.equal(await due(), undefined)
+      const ran = { job: SESSIONS.name, deleted: 0 }
+      await pastRuns(outside, [
+        { ...ran, startedAt: slot - DAY + 60_000 },
+        { ...ran, startedAt: slot + 60_000, outcome: 'failed' },
+      ])
+      assert.equal(await due(), slot)
+      // A success that ended a moment before the slot, by a clock that is a little behind, was the slot's.
+      await pastRuns(outside, [{ ...ran, startedAt: slot - 300, tookMs: 100 }])
+      assert.equal(await due(), slot + DAY)
+      await outside.sql('DROP TABLE sessions')
+      assert.equal(await due(), undefined)
     })
 
     it('the status names the worker that runs a job, and not one that died', async () => {
