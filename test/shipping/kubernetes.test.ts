@@ -1,80 +1,199 @@
 import assert from 'node:assert/strict'
-import { readdir, readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { parse } from 'yaml'
+import { PodMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor'
+import { PrometheusRule } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule'
+import { Deployment } from 'kubernetes-models/apps/v1/Deployment'
+import { CronJob } from 'kubernetes-models/batch/v1/CronJob'
+import { Job } from 'kubernetes-models/batch/v1/Job'
+import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy'
+import { PersistentVolumeClaim } from 'kubernetes-models/v1/PersistentVolumeClaim'
+import { parseAllDocuments } from 'yaml'
 import { parseCommand } from '../../src/cli/parse.ts'
 import { describeSettings } from '../../src/config/schema.ts'
-import { CHECKOUT } from './checkout.ts'
-import { isSchedule, type Container, type Manifest, type PodSpec } from './kubernetes.ts'
+import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
+import { scheduleProblem } from '../../src/schedule/expression.ts'
+import { prometheusRule, RULE_FILES } from '../../tools/prometheus-rules.ts'
+import { CHECKOUT, filesBelow, run } from './checkout.ts'
+import { templateOf, workerOf, type CronJobSpec, type JobSpec, type PodSpec } from './kubernetes.ts'
+import { inOrder, kustomize, type Resource } from './kustomize.ts'
 import { ENVIRONMENT, HTTP_PORT } from './offered.ts'
 
 const FOLDER = `${CHECKOUT}deploy/kubernetes/`
+const ARCHIVE = 'mcp-gateway-maintenance-archive'
 const { version }: { version: string } = JSON.parse(await readFile(`${CHECKOUT}package.json`, 'utf8'))
 /** The pages by path. */
 const served = await readFile(`${CHECKOUT}src/http/routes.ts`, 'utf8')
-const texts = new Map<string, string>()
-for (const file of (await readdir(FOLDER)).toSorted()) texts.set(file, await readFile(`${FOLDER}${file}`, 'utf8'))
-const VOLUME = 'archive-volume.yaml'
-/** Those that have a pod. */
-const manifests = new Map([...texts].filter(([file]) => file !== VOLUME).map(([file, text]) => [file, manifestOf(text)]))
+const { code } = await run('kubectl', ['kustomize', '--help'], { cwd: '/' })
+const skip = code !== 0 && 'kubectl is not on this machine'
 
-function manifestOf(text: string): Manifest {
-  return parse(text, { version: '1.1' }) as Manifest
+const WAYS = ['deployment', 'sidecar', 'sqlite-sidecar', 'cronjob', 'migrate-job'] as const
+const ADDITIONS = ['archive', 'monitoring', 'monitoring-cronjob', 'network-policy'] as const
+const rendered = new Map<string, readonly Resource[]>()
+for (const way of WAYS) {
+  const resources = await kustomize(`${FOLDER}overlays/${way}`)
+  rendered.set(way, resources)
+  // Each way with everything that can be added to it, whether or not it makes sense there.
+  let all = resources
+  for (const addition of ADDITIONS) all = await kustomize(`${FOLDER}components/${addition}`, all)
+  rendered.set(`${way} with all`, all)
+}
+rendered.set('example', await kustomize(`${FOLDER}example`))
+
+function object(way: string, kind: string, name?: string): Resource {
+  const found = rendered.get(way)!.filter((each) => each.kind === kind && (name === undefined || each.metadata.name === name))
+  assert.equal(found.length, 1, `${way}: ${kind} ${name ?? ''}`)
+  return found[0]!
 }
 
-function manifest(file: string): Manifest {
-  const found = manifests.get(file)
-  assert.ok(found !== undefined, file)
-  return found
+function named(all: readonly Resource[]): unknown {
+  return Object.fromEntries(all.map((each) => [`${each.kind} ${each.metadata.name}`, inOrder(each)]))
 }
 
-function podOf({ spec }: Manifest): PodSpec {
-  return 'jobTemplate' in spec ? spec.jobTemplate.spec.template.spec : spec.template.spec
+function podOf(each: Resource): PodSpec {
+  return templateOf(each)!.spec
 }
 
-function workerOf(file: string, each = manifest(file)): Container {
-  const { containers, initContainers = [] } = podOf(each)
-  const found = [...initContainers, ...containers].find(({ name }) => name === 'maintenance')
-  assert.ok(found !== undefined, file)
-  return found
+/** By way: the object that has the worker's pod, and in the end that which reads the archive. */
+const PODS: readonly (readonly [title: string, each: Resource])[] = [
+  ['the Deployment', object('deployment', 'Deployment')],
+  ['the sidecar', object('sidecar', 'Deployment')],
+  ['the SQLite sidecar', object('sqlite-sidecar', 'Deployment')],
+  ['the CronJob', object('cronjob', 'CronJob')],
+  ['the migrating Job', object('migrate-job', 'Job')],
+  ['the look at the archive', object('deployment with all', 'CronJob', `${ARCHIVE}-verify`)],
+]
+const pod = (title: string): Resource => PODS.find(([each]) => each === title)![1]
+
+const MODELS = { CronJob, Deployment, Job, NetworkPolicy, PersistentVolumeClaim, PodMonitor, PrometheusRule }
+const OF_THE_OPERATOR = '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1'
+const MODULES: Readonly<Record<keyof typeof MODELS, string>> = {
+  CronJob: 'kubernetes-models/batch/v1',
+  Deployment: 'kubernetes-models/apps/v1',
+  Job: 'kubernetes-models/batch/v1',
+  NetworkPolicy: 'kubernetes-models/networking.k8s.io/v1',
+  PersistentVolumeClaim: 'kubernetes-models/v1',
+  PodMonitor: OF_THE_OPERATOR,
+  PrometheusRule: OF_THE_OPERATOR,
+}
+
+function kindOf({ kind }: Resource): keyof typeof MODELS {
+  assert.ok(Object.hasOwn(MODELS, kind), kind)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- just looked at
+  return kind as keyof typeof MODELS
+}
+
+/** What the compiler says of objects as literals of their type: it also names fields that there are not, which the schemas let through. */
+async function compiled(objects: readonly Resource[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'maintenance-manifests-'))
+  try {
+    await symlink(`${CHECKOUT}node_modules`, join(folder, 'node_modules'))
+    const lines = objects.map(
+      (each, at) => `export const o${at}: import('${MODULES[kindOf(each)]}/${each.kind}').I${each.kind} = ${JSON.stringify(each)}`,
+    )
+    await writeFile(join(folder, 'objects.ts'), lines.join('\n'))
+    const options = [
+      '--strict',
+      '--noEmit',
+      '--skipLibCheck',
+      '--ignoreConfig',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2024',
+      '--pretty',
+      'false',
+    ]
+    const tsc = await realpath(`${CHECKOUT}node_modules/.bin/tsc`)
+    const { stdout, stderr } = await run(process.execPath, [tsc, ...options, 'objects.ts'], { cwd: folder })
+    return stdout + stderr
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }
 
 describe('what is shipped for Kubernetes', () => {
-  it('is a sidecar, a worker of two replicas, a nightly run, a migration and a weekly look at the archive', () => {
-    assert.deepEqual(
-      [...manifests].map(([file, { apiVersion, kind }]) => `${file}: ${apiVersion} ${kind}`),
-      [
-        'archive-verify.yaml: batch/v1 CronJob',
-        'cronjob.yaml: batch/v1 CronJob',
-        'deployment.yaml: apps/v1 Deployment',
-        'migrate-job.yaml: batch/v1 Job',
-        'sidecar.yaml: apps/v1 Deployment',
-      ],
-    )
-    const { spec } = manifest('deployment.yaml')
-    assert.ok('replicas' in spec)
-    assert.equal(spec.replicas, 2)
+  it('is resolved by the tests as kubectl does it', { skip }, async () => {
+    for (const way of [...WAYS.map((each) => `overlays/${each}`), 'example']) {
+      const { code: exit, stdout, stderr } = await run('kubectl', ['kustomize', `${FOLDER}${way}`], { cwd: '/' })
+      assert.equal(exit, 0, stderr)
+      assert.equal(stderr, '', way)
+      const byKubectl = parseAllDocuments(stdout, { version: '1.1' }).map((document) => document.toJS() as Resource)
+      assert.deepEqual(named(rendered.get(way.replace('overlays/', ''))!), named(byKubectl), way)
+    }
   })
 
-  for (const [file, each] of manifests) {
-    it(`${file} starts this version with arguments and settings that there are, and the URL from a file`, () => {
-      const { image, args = [], env = [] } = workerOf(file)
+  it('has no file that no kustomization names', async () => {
+    const files = (await filesBelow(FOLDER)).filter((file) => !file.endsWith('kustomization.yaml'))
+    assert.ok(files.length > 10)
+    for (const file of files) {
+      const [, folder = '', name = ''] = /^(.+)\/([^/]+)$/.exec(file) ?? []
+      assert.match(await readFile(`${FOLDER}${folder}/kustomization.yaml`, 'utf8'), new RegExp(`^\\s+- (?:path: )?${name}$`, 'm'), file)
+    }
+  })
+
+  it('fits the schemas of Kubernetes and of the Prometheus operator', () => {
+    for (const objects of rendered.values()) for (const each of objects) new MODELS[kindOf(each)](structuredClone(each) as never).validate()
+    const broken = structuredClone(object('deployment', 'Deployment'))
+    Object.assign(workerOf(broken), { ports: [{ containerPort: 'maintenance' }] })
+    assert.throws(() => new Deployment(broken).validate(), /containerPort must be integer/)
+  })
+
+  it('has no field that there is not', async () => {
+    assert.equal(await compiled([...rendered.values()].flat()), '')
+    const misspelt = structuredClone(object('deployment', 'Deployment'))
+    Object.assign(podOf(misspelt), { enableServiceLink: false })
+    assert.match(await compiled([misspelt]), /enableServiceLink/)
+  })
+
+  it('is a worker of two replicas, two sidecars, a nightly run, a migration and a weekly look at the archive', () => {
+    assert.deepEqual(
+      PODS.map(([, { apiVersion, kind, metadata }]) => `${apiVersion} ${kind} ${metadata.name}`),
+      [
+        'apps/v1 Deployment mcp-gateway-maintenance',
+        'apps/v1 Deployment mcp-gateway',
+        'apps/v1 Deployment mcp-gateway',
+        'batch/v1 CronJob mcp-gateway-maintenance',
+        'batch/v1 Job mcp-gateway-maintenance-migrate',
+        `batch/v1 CronJob ${ARCHIVE}-verify`,
+      ],
+    )
+    const replicas = (title: string): unknown => (pod(title)['spec'] as { replicas: number }).replicas
+    assert.deepEqual(['the Deployment', 'the sidecar', 'the SQLite sidecar'].map(replicas), [2, 2, 1])
+    assert.equal(podOf(pod('the Deployment')).topologySpreadConstraints?.length, 1)
+    for (const objects of rendered.values()) assert.ok(objects.every(({ kind }) => kind !== 'PodDisruptionBudget'))
+  })
+
+  for (const [title, each] of PODS) {
+    it(`${title} starts this version with arguments and settings that there are, and finds its database`, () => {
+      const { image, args = [], env = [], volumeMounts } = workerOf(each)
       assert.equal(image.split(':').at(-1), version)
       parseCommand(args)
       assert.deepEqual(
-        env.filter(({ name }) => !ENVIRONMENT.has(name)),
+        env.filter(({ name }) => !ENVIRONMENT.has(name) && name !== 'MAINTENANCE_CONFIG'),
         [],
       )
-      const url = env.find(({ name }) => name === 'DATABASE_URL_FILE')?.value ?? ''
-      const mounted = workerOf(file).volumeMounts.find(({ mountPath }) => url.startsWith(`${mountPath}/`))
-      assert.equal(mounted?.readOnly, true)
-      assert.ok(
-        podOf(each).volumes.some(({ name, secret }) => name === mounted.name && secret !== undefined && secret.defaultMode === 0o440),
-      )
+      const [url, ...more] = env.filter(({ name }) => name.startsWith('DATABASE_URL'))
+      assert.deepEqual(more, [])
+      const mounted = volumeMounts.find(({ mountPath }) => (url!.value ?? '').includes(`${mountPath}/`))
+      const volume = podOf(each).volumes.find(({ name }) => name === mounted?.name)
+      if (title === 'the SQLite sidecar') {
+        const found = parseDatabaseUrl(url!.value!)
+        assert.ok(found.engine === 'sqlite' && volume?.persistentVolumeClaim !== undefined)
+        const [gateway] = podOf(each).containers
+        assert.deepEqual(gateway!.env, [url], "it is the gateway's own")
+        assert.equal(podOf(each).securityContext.runAsUser, workerOf(each).securityContext.runAsUser)
+        assert.ok(podOf(each).volumes.every(({ secret }) => secret === undefined))
+      } else {
+        assert.equal(mounted?.readOnly, true)
+        assert.equal(volume?.secret?.defaultMode, 0o440)
+      }
     })
 
-    it(`${file} gives it no right, no token, no disk but /tmp, and little memory`, () => {
-      const { securityContext, resources, volumeMounts } = workerOf(file)
+    it(`${title} gives it no right, no token, no variables of services, no disk but /tmp, and little memory`, () => {
+      const { securityContext, resources, volumeMounts } = workerOf(each)
       assert.deepEqual(securityContext, {
         runAsNonRoot: true,
         runAsUser: 1000,
@@ -85,71 +204,74 @@ describe('what is shipped for Kubernetes', () => {
         seccompProfile: { type: 'RuntimeDefault' },
       })
       // Who reads the archive may have to do with large rows.
-      const memory = file === 'archive-verify.yaml' ? '256Mi' : '128Mi'
+      const memory = title === 'the look at the archive' ? '256Mi' : '128Mi'
       assert.deepEqual(resources, { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory } })
-      const pod = podOf(each)
-      assert.equal(pod.automountServiceAccountToken, false)
-      assert.equal(pod.securityContext.fsGroup, securityContext.runAsGroup)
-      assert.ok(pod.terminationGracePeriodSeconds > 8)
-      const writable = volumeMounts.filter(({ readOnly }) => readOnly !== true)
+      const {
+        automountServiceAccountToken,
+        enableServiceLinks,
+        terminationGracePeriodSeconds,
+        securityContext: ofPod,
+        volumes,
+      } = podOf(each)
+      assert.deepEqual([automountServiceAccountToken, enableServiceLinks], [false, false])
+      assert.equal(ofPod.fsGroup, securityContext.runAsGroup)
+      assert.ok(terminationGracePeriodSeconds > 8)
+      const writable = volumeMounts.filter(({ readOnly, mountPath }) => readOnly !== true && mountPath !== '/data')
       assert.deepEqual(
         writable.map(({ mountPath }) => mountPath),
         ['/tmp'],
       )
-      assert.ok(pod.volumes.some(({ name, emptyDir }) => name === writable[0]?.name && emptyDir?.medium === 'Memory'))
+      assert.ok(volumes.some(({ name, emptyDir }) => name === writable[0]?.name && emptyDir?.medium === 'Memory'))
     })
   }
 
-  const ARCHIVING = ['sidecar.yaml', 'deployment.yaml', 'cronjob.yaml']
-  for (const file of ARCHIVING) {
-    it(`${file} gets the folder of the archive from its comments, and nothing else`, () => {
-      const text = texts.get(file)!
-      assert.ok(text.includes(`sed 's/#archive //; s/memory: 128Mi/memory: 256Mi/' deploy/kubernetes/${file} | kubectl apply -f -`))
-      // As sed does it: once a line.
-      const archiving = manifestOf(text.replaceAll(/^(.*?)#archive /gm, '$1').replaceAll('memory: 128Mi', 'memory: 256Mi'))
-      assert.deepEqual(workerOf(file, archiving).resources, { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '256Mi' } })
-      const added = workerOf(file, archiving).env!.filter(({ name }) => !workerOf(file).env!.some((each) => each.name === name))
+  for (const [way, kind] of [
+    ['deployment', 'Deployment'],
+    ['sidecar', 'Deployment'],
+    ['cronjob', 'CronJob'],
+  ] as const) {
+    it(`the archive's component gives the worker of ${way} its folder and the memory for it, and changes nothing else`, () => {
+      const [without, archiving] = [object(way, kind), object(`${way} with all`, kind, object(way, kind).metadata.name)]
+      assert.deepEqual(workerOf(archiving).resources, { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '256Mi' } })
+      const added = workerOf(archiving).env!.slice(workerOf(without).env!.length)
       assert.deepEqual(added, [
         { name: 'ARCHIVE_ENABLED', value: 'true' },
         { name: 'ARCHIVE_DIRECTORY', value: '/archive' },
       ])
       assert.ok(added.every(({ name }) => ENVIRONMENT.has(name)))
-      assert.deepEqual(workerOf(file, archiving).volumeMounts.slice(workerOf(file).volumeMounts.length), [
+      assert.deepEqual(workerOf(archiving).volumeMounts.slice(workerOf(without).volumeMounts.length), [
         { name: 'maintenance-archive', mountPath: '/archive' },
       ])
-      assert.deepEqual(podOf(archiving).volumes.slice(podOf(manifest(file)).volumes.length), [
-        { name: 'maintenance-archive', persistentVolumeClaim: { claimName: 'mcp-gateway-maintenance-archive' } },
+      assert.deepEqual(podOf(archiving).volumes.slice(podOf(without).volumes.length), [
+        { name: 'maintenance-archive', persistentVolumeClaim: { claimName: ARCHIVE } },
       ])
+      const back = structuredClone(archiving)
+      const worker = workerOf(back)
+      const { env, resources, volumeMounts } = structuredClone(workerOf(without))
+      Object.assign(worker, { env, resources, volumeMounts })
+      Object.assign(podOf(back), { volumes: podOf(without).volumes })
+      assert.deepEqual(back, without)
     })
   }
 
   it('the archive is one volume for all, which is read every week and not written to', () => {
-    const { kind, metadata, spec } = parse(texts.get(VOLUME)!) as {
-      kind: string
-      metadata: { name: string }
-      spec: { accessModes: string[] }
-    }
-    assert.deepEqual(
-      [kind, metadata.name, spec.accessModes],
-      ['PersistentVolumeClaim', 'mcp-gateway-maintenance-archive', ['ReadWriteMany']],
-    )
-    const file = 'archive-verify.yaml'
-    const { args, env, volumeMounts } = workerOf(file)
+    const { metadata, spec } = object('deployment with all', 'PersistentVolumeClaim')
+    assert.deepEqual([metadata.name, (spec as { accessModes: unknown }).accessModes], [ARCHIVE, ['ReadWriteMany']])
+    const look = pod('the look at the archive')
+    const { args, env, volumeMounts } = workerOf(look)
     assert.deepEqual(args, ['archive', 'verify'])
     assert.ok(env!.some(({ name, value }) => name === 'ARCHIVE_DIRECTORY' && value === '/archive'))
     assert.ok(volumeMounts.some((mount) => mount.mountPath === '/archive' && mount.readOnly === true))
-    assert.ok(podOf(manifest(file)).volumes.some(({ persistentVolumeClaim: claim }) => claim?.claimName === metadata.name))
-    const { spec: nightly } = manifest(file)
-    assert.ok('jobTemplate' in nightly && isSchedule(nightly.schedule))
+    assert.ok(podOf(look).volumes.some(({ persistentVolumeClaim: claim }) => claim?.claimName === ARCHIVE))
+    const { schedule, jobTemplate } = look['spec'] as CronJobSpec
+    assert.equal(scheduleProblem(schedule), undefined)
     // Where the answer is that something is wrong, the next one would be the same.
-    assert.deepEqual(nightly.jobTemplate.spec.podFailurePolicy.rules, [
-      { action: 'FailJob', onExitCodes: { operator: 'In', values: [1, 2] } },
-    ])
+    assert.deepEqual(jobTemplate.spec.podFailurePolicy.rules, [{ action: 'FailJob', onExitCodes: { operator: 'In', values: [1, 2] } }])
   })
 
-  for (const file of ['sidecar.yaml', 'deployment.yaml']) {
-    it(`${file} asks what the worker answers: whether it is up to date before it counts as started, then whether it lives`, () => {
-      const { env = [], ports = [], startupProbe, livenessProbe, readinessProbe } = workerOf(file)
+  for (const title of ['the Deployment', 'the sidecar', 'the SQLite sidecar']) {
+    it(`of ${title} it is asked what the worker answers: whether it is up to date before it counts as started, then whether it lives`, () => {
+      const { env = [], ports = [], startupProbe, livenessProbe, readinessProbe } = workerOf(pod(title))
       assert.equal(env.find(({ name }) => name === 'HTTP_ENABLED')?.value, 'true')
       // Of the pod alone, and not of loopback, where the kubelet does not come.
       assert.deepEqual(env.find(({ name }) => name === 'HTTP_HOST')?.valueFrom, { fieldRef: { fieldPath: 'status.podIP' } })
@@ -165,35 +287,79 @@ describe('what is shipped for Kubernetes', () => {
     })
   }
 
-  it('the sidecar is a native one: an init container that goes on running', () => {
-    const { initContainers = [], containers } = podOf(manifest('sidecar.yaml'))
-    assert.deepEqual(
-      initContainers.map(({ name, restartPolicy }) => [name, restartPolicy]),
-      [['maintenance', 'Always']],
-    )
-    assert.deepEqual(
-      containers.map(({ name }) => name),
-      ['gateway'],
-    )
+  it('a sidecar is a native one: an init container that goes on running', () => {
+    for (const title of ['the sidecar', 'the SQLite sidecar']) {
+      const { initContainers = [], containers } = podOf(pod(title))
+      assert.deepEqual(
+        initContainers.map(({ name, restartPolicy }) => [name, restartPolicy]),
+        [['maintenance', 'Always']],
+      )
+      assert.deepEqual(
+        containers.map(({ name }) => name),
+        ['gateway'],
+      )
+    }
   })
 
   it('the nightly run and the migration end, are not tried again where a person must look, and never overlap', () => {
-    const { spec } = manifest('cronjob.yaml')
-    assert.ok('jobTemplate' in spec)
-    assert.ok(isSchedule(spec.schedule))
-    assert.deepEqual([spec.concurrencyPolicy, spec.timeZone, spec.startingDeadlineSeconds], ['Forbid', 'Etc/UTC', 3600])
-    const migration = manifest('migrate-job.yaml').spec
-    assert.ok('backoffLimit' in migration)
-    for (const job of [spec.jobTemplate.spec, migration]) {
+    const nightly = pod('the CronJob')['spec'] as CronJobSpec
+    assert.equal(scheduleProblem(nightly.schedule), undefined)
+    assert.deepEqual([nightly.concurrencyPolicy, nightly.timeZone, nightly.startingDeadlineSeconds], ['Forbid', 'Etc/UTC', 3600])
+    const migration = pod('the migrating Job')['spec'] as JobSpec
+    for (const job of [nightly.jobTemplate.spec, migration]) {
       assert.ok(job.activeDeadlineSeconds >= 3600 && job.backoffLimit <= 3)
       assert.equal(job.template.spec.restartPolicy, 'Never')
       assert.deepEqual(job.podFailurePolicy.rules, [{ action: 'FailJob', onExitCodes: { operator: 'In', values: [2, 4, 5] } }])
     }
-    assert.deepEqual([workerOf('cronjob.yaml').args, workerOf('migrate-job.yaml').args], [['--run-now'], ['migrate']])
-    assert.notEqual(
-      podOf(manifest('migrate-job.yaml')).volumes[0]?.secret?.secretName,
-      podOf(manifest('cronjob.yaml')).volumes[0]?.secret?.secretName,
-      'the migrating role is another one',
+    assert.deepEqual([workerOf(pod('the CronJob')).args, workerOf(pod('the migrating Job')).args], [['--run-now'], ['migrate']])
+    const secrets = ['the CronJob', 'the migrating Job'].map((title) => podOf(pod(title)).volumes[0]?.secret?.secretName)
+    assert.deepEqual(secrets, ['mcp-gateway-maintenance', 'mcp-gateway-maintenance-migrate'], 'the migrating role is another one')
+  })
+
+  it('the migrating Job of a release takes the place of the one before, whoever applies it', () => {
+    const { metadata } = pod('the migrating Job') as Resource & { metadata: { annotations: unknown } }
+    assert.deepEqual(metadata.annotations, {
+      'argocd.argoproj.io/hook': 'PreSync',
+      'argocd.argoproj.io/hook-delete-policy': 'BeforeHookCreation',
+      'kustomize.toolkit.fluxcd.io/force': 'enabled',
+    })
+  })
+
+  it('Prometheus finds every worker that serves metrics, by their label and port, and lets their own labels stand', () => {
+    const { selector, podMetricsEndpoints } = object('deployment with all', 'PodMonitor')['spec'] as {
+      selector: { matchLabels: Record<string, string> }
+      podMetricsEndpoints: Record<string, unknown>[]
+    }
+    assert.deepEqual(podMetricsEndpoints, [{ port: 'maintenance', path: '/metrics', interval: '30s', honorLabels: true }])
+    for (const [title, each] of PODS) {
+      const { labels } = templateOf(each)!.metadata
+      const found = Object.entries(selector.matchLabels).every(([name, value]) => labels[name] === value)
+      assert.equal(found, workerOf(each).ports !== undefined, title)
+    }
+  })
+
+  it("the operator's rules are those that are tested", async () => {
+    for (const [from, to, name] of RULE_FILES)
+      assert.equal(
+        await readFile(`${CHECKOUT}${to}`, 'utf8'),
+        await prometheusRule(from, name),
+        'run: sh tools/node24/run tools/prometheus-rules.ts',
+      )
+  })
+
+  it("only Prometheus connects to a worker of its own and to the pods of its Jobs; a gateway's pods are left to the gateway", () => {
+    const spec = object('deployment with all', 'NetworkPolicy')['spec'] as {
+      podSelector: { matchLabels: Record<string, string> }
+      policyTypes: string[]
+      ingress: { ports: unknown[] }[]
+    }
+    assert.deepEqual(spec.policyTypes, ['Ingress'])
+    assert.deepEqual(
+      spec.ingress.map(({ ports }) => ports),
+      [[{ protocol: 'TCP', port: HTTP_PORT }]],
     )
+    const [[label, value]] = Object.entries(spec.podSelector.matchLabels) as [[string, string]]
+    const chosen = PODS.filter(([, each]) => templateOf(each)!.metadata.labels[label] === value).map(([title]) => title)
+    assert.deepEqual(chosen, ['the Deployment', 'the CronJob', 'the migrating Job', 'the look at the archive'])
   })
 })

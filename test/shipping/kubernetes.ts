@@ -1,38 +1,13 @@
-import { scheduleProblem } from '../../src/schedule/expression.ts'
+import type { Resource } from './kustomize.ts'
 
-/** The part of Kubernetes' objects that the files use. */
-export interface Manifest {
-  readonly apiVersion: string
-  readonly kind: string
-  readonly metadata: { readonly name: string }
-  readonly spec: DeploymentSpec | JobSpec | CronJobSpec
-}
-
-interface DeploymentSpec {
-  readonly replicas: number
-  readonly template: { readonly spec: PodSpec }
-}
-
-interface JobSpec {
-  readonly backoffLimit: number
-  readonly activeDeadlineSeconds: number
-  readonly podFailurePolicy: { readonly rules: readonly unknown[] }
-  readonly template: { readonly spec: PodSpec }
-}
-
-interface CronJobSpec {
-  readonly schedule: string
-  readonly timeZone: string
-  readonly concurrencyPolicy: string
-  readonly startingDeadlineSeconds: number
-  readonly jobTemplate: { readonly spec: JobSpec }
-}
-
+/** The part of Kubernetes' objects that the tests look at. Whether the rest is right, the schemas say. */
 export interface PodSpec {
   readonly restartPolicy?: string
   readonly automountServiceAccountToken: boolean
+  readonly enableServiceLinks: boolean
   readonly terminationGracePeriodSeconds: number
-  readonly securityContext: { readonly fsGroup: number }
+  readonly securityContext: { readonly fsGroup: number; readonly runAsUser?: number }
+  readonly topologySpreadConstraints?: readonly unknown[]
   readonly initContainers?: readonly Container[]
   readonly containers: readonly Container[]
   readonly volumes: readonly {
@@ -54,7 +29,7 @@ export interface Container {
   readonly livenessProbe?: Probe
   readonly readinessProbe?: Probe
   readonly resources: unknown
-  readonly securityContext: { readonly runAsGroup: number }
+  readonly securityContext: { readonly runAsUser: number; readonly runAsGroup: number }
   readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[]
 }
 
@@ -64,6 +39,37 @@ interface Probe {
   readonly failureThreshold: number
 }
 
-export function isSchedule(text: string): boolean {
-  return scheduleProblem(text) === undefined
+interface Template {
+  readonly metadata: { readonly labels: Readonly<Record<string, string>> }
+  readonly spec: PodSpec
+}
+
+export interface JobSpec {
+  readonly backoffLimit: number
+  readonly activeDeadlineSeconds: number
+  readonly ttlSecondsAfterFinished: number
+  readonly podFailurePolicy: { readonly rules: readonly unknown[] }
+  readonly template: Template
+}
+
+export interface CronJobSpec {
+  readonly schedule: string
+  readonly timeZone: string
+  readonly concurrencyPolicy: string
+  readonly startingDeadlineSeconds: number
+  readonly jobTemplate: { readonly spec: JobSpec }
+}
+
+/** `undefined`: an object without pods. */
+export function templateOf({ spec }: Resource): Template | undefined {
+  const { template, jobTemplate } = spec as { template?: Template; jobTemplate?: { spec: { template: Template } } }
+  return template ?? jobTemplate?.spec.template
+}
+
+/** The worker's container among those of the pod. */
+export function workerOf(each: Resource): Container {
+  const { containers, initContainers = [] } = templateOf(each)!.spec
+  const found = [...initContainers, ...containers].find(({ name }) => name === 'maintenance')
+  if (found === undefined) throw new Error(`${each.kind} ${each.metadata.name} has no container of the worker's`)
+  return found
 }

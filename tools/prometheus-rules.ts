@@ -1,0 +1,28 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+
+/** Writes the alert rules of deploy/prometheus/ once more as objects of the Prometheus operator, which kustomize cannot make of a plain file. */
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+export const RULE_FILES = [
+  ['deploy/prometheus/alerts.yml', 'deploy/kubernetes/components/monitoring/rules.yaml', 'mcp-gateway-maintenance'],
+  ['deploy/prometheus/alerts-cronjob.yml', 'deploy/kubernetes/components/monitoring-cronjob/rules.yaml', 'mcp-gateway-maintenance-cronjob'],
+] as const
+
+/** `from` as it is, without its comment at the top, as the spec of a PrometheusRule. */
+export async function prometheusRule(from: string, name: string): Promise<string> {
+  const text = await readFile(`${ROOT}${from}`, 'utf8')
+  const groups = text.slice(text.indexOf('groups:')).trimEnd().split('\n')
+  return [
+    `# Written by tools/prometheus-rules.ts from ${from}.`,
+    'apiVersion: monitoring.coreos.com/v1',
+    'kind: PrometheusRule',
+    'metadata:',
+    `  name: ${name}`,
+    'spec:',
+    ...groups.map((line) => (line === '' ? '' : `  ${line}`)),
+    '',
+  ].join('\n')
+}
+
+if (import.meta.main) for (const [from, to, name] of RULE_FILES) await writeFile(`${ROOT}${to}`, await prometheusRule(from, name))
