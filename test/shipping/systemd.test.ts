@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -14,8 +14,9 @@ const ONCE = 'mcp-gateway-maintenance-once.service'
 const TIMER = 'mcp-gateway-maintenance-once.timer'
 const VERIFY = 'mcp-gateway-maintenance-archive-verify.service'
 const VERIFY_TIMER = 'mcp-gateway-maintenance-archive-verify.timer'
+const FAILED = 'mcp-gateway-maintenance-failed@.service'
 const units = new Map<string, string>()
-for (const name of [WORKER, ONCE, TIMER, VERIFY, VERIFY_TIMER]) units.set(name, await readFile(`${FOLDER}${name}`, 'utf8'))
+for (const name of [WORKER, ONCE, TIMER, VERIFY, VERIFY_TIMER, FAILED]) units.set(name, await readFile(`${FOLDER}${name}`, 'utf8'))
 /** The first that looks at the security of a file. */
 const ANALYZER = 250
 const { stdout: analyzer } = await run('systemd-analyze', ['--version'], { cwd: '/' })
@@ -54,6 +55,10 @@ describe('the systemd units', () => {
       const [credential = ''] = values(name, 'LoadCredential')
       assert.deepEqual(values(name, 'Environment'), [
         `DATABASE_URL_FILE=/run/credentials/%n/${credential.split(':')[0]!}`,
+        // What it says: test/shipping/simulated-days.test.ts.
+        ...(name === ONCE
+          ? ['MAINTENANCE_CONFIG=/opt/mcp-gateway-maintenance/node_modules/mcp-gateway-maintenance/config/nightly.yaml']
+          : []),
         `NODE_OPTIONS=${NODE_OPTIONS}`,
       ])
       assert.ok(ENVIRONMENT.has('DATABASE_URL_FILE'))
@@ -88,6 +93,17 @@ describe('the systemd units', () => {
     assert.deepEqual(values(WORKER, 'StartLimitIntervalSec'), ['0'])
   })
 
+  it('on-failure.conf starts the example that tells somebody, for whichever service it is put beside', { skip }, async () => {
+    const text = await readFile(`${FOLDER}on-failure.conf`, 'utf8')
+    assert.match(text, /^OnFailure=mcp-gateway-maintenance-failed@%n\.service$/m)
+    assert.match(text, new RegExp(`/etc/systemd/system/${ONCE.replaceAll('.', '\\.')}\\.d/on-failure\\.conf$`, 'm'))
+    for (const name of [WORKER, ONCE, VERIFY])
+      assert.deepEqual(await analyzed(['verify'], [name], text), { code: 0, stdout: '', stderr: '' }, name)
+    // A name that is not there is noticed.
+    assert.notEqual((await analyzed(['verify'], [ONCE], text.replace('OnFailure=', 'OnFailures='))).stderr, '')
+    assert.deepEqual([values(FAILED, 'Type'), values(WORKER, 'OnFailure'), values(ONCE, 'OnFailure')], [['oneshot'], [], []])
+  })
+
   for (const name of [ONCE, VERIFY]) {
     it(`${name} ends, is not tried again, and is given up after hours`, () => {
       assert.deepEqual(values(name, 'Type'), ['oneshot'])
@@ -116,10 +132,14 @@ describe('the systemd units', () => {
 })
 
 /** Looks at copies whose program exists: the real one is where a person installs it. */
-async function analyzed(words: readonly string[], names: Iterable<string>): Promise<Done> {
+async function analyzed(words: readonly string[], names: Iterable<string>, dropIn?: string): Promise<Done> {
   const folder = await mkdtemp(join(tmpdir(), 'maintenance-unit-'))
   try {
     for (const [name, text] of units) await writeFile(join(folder, name), text.replace(/^ExecStart=.*$/m, 'ExecStart=/bin/sh'))
+    for (const name of dropIn === undefined ? [] : names) {
+      await mkdir(join(folder, `${name}.d`))
+      await writeFile(join(folder, `${name}.d/on-failure.conf`), dropIn!)
+    }
     return await run('systemd-analyze', [...words, '--no-pager', ...[...names].map((name) => join(folder, name))], { cwd: folder })
   } finally {
     await rm(folder, { recursive: true, force: true })

@@ -1,0 +1,390 @@
+import assert from 'node:assert/strict'
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, it, mock } from 'node:test'
+import { parse } from 'yaml'
+import { JOBS, retentionOf } from '../../src/catalogue.ts'
+import { METRICS } from '../../src/observe/metric-definitions.ts'
+import { openMetrics, type Metrics } from '../../src/observe/metrics.ts'
+import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
+import { overdueSlot } from '../../src/schedule/catch-up.ts'
+import { readStatus, type StatusContext } from '../../src/status/read-status.ts'
+import { DAY, HOUR, hostClock, MINUTE, type EpochMs } from '../../src/time/clock.ts'
+import { fakeTimeLibrary } from '../faults/fake-time.ts'
+import { migrated, run as runOne, type Fixture } from '../runs/support.ts'
+import { command, type Ended } from '../support/command.ts'
+import { sqliteDatabase, ENGINES, type TestDatabase } from '../support/engines.ts'
+import { samplesOf } from '../support/exposition.ts'
+import { CHECKOUT, filesBelow, run } from './checkout.ts'
+import { templateOf, workerOf, type CronJobSpec } from './kubernetes.ts'
+import { kustomize } from './kustomize.ts'
+import { complaints, hourly, STEP_MS, type Expected, type Samples, type Target } from './simulated-days.ts'
+
+const { code } = await run('promtool', ['--version'], { cwd: '/' })
+const skip = code !== 0 && "promtool is not on this machine: it comes with Debian's package prometheus"
+const library = fakeTimeLibrary()
+const skipReal = skip !== false ? skip : library === undefined && 'libfaketime is not here: apt-get install faketime'
+
+/** A Monday. */
+const START = Date.parse('2026-03-02T00:00:00Z')
+const at = (days: number, time: string): EpochMs => START + days * DAY + Date.parse(`1970-01-01T${time}:00Z`)
+const NAMES = JOBS.map(({ name }) => name)
+const [LOGS = ''] = NAMES
+
+interface ScrapeConfig {
+  readonly job_name: string
+  readonly honor_labels?: boolean
+}
+
+async function scrapeOf(file: string): Promise<{ readonly job: string; readonly honorLabels: boolean }> {
+  const { scrape_configs: all } = parse(await readFile(`${CHECKOUT}deploy/prometheus/${file}`, 'utf8')) as {
+    scrape_configs: ScrapeConfig[]
+  }
+  return { job: all[0]!.job_name, honorLabels: all[0]!.honor_labels === true }
+}
+
+/** What no row is deleted through. */
+async function refuseDeletes(database: TestDatabase): Promise<void> {
+  for (const { table } of JOBS)
+    await database.sql(`CREATE TRIGGER refuse_${table} BEFORE DELETE ON ${table} BEGIN SELECT RAISE(ABORT, 'not now'); END`)
+}
+
+async function allowDeletes(database: TestDatabase): Promise<void> {
+  for (const { table } of JOBS) await database.sql(`DROP TRIGGER refuse_${table}`)
+}
+
+/** `2026-03-02 03:01:00`, as the gateway stores it and faketime takes it. */
+function text(time: EpochMs): string {
+  return new Date(time).toISOString().replace('T', ' ').slice(0, 19)
+}
+
+/** For each job a row that has just expired, and audit logs that have not: one of today, and one that only a shorter retention would take. */
+async function rowsAt(database: TestDatabase, now: EpochMs, mark: string): Promise<void> {
+  const gone = text(now - 5 * MINUTE)
+  const logged = `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'invoke', 'success', $1)`
+  for (const time of [now - 90 * DAY - 5 * MINUTE, now - 10 * DAY, now - MINUTE]) await database.sql(logged, [text(time)])
+  await database.sql(`INSERT INTO sessions (session_token, user_identifier, expires_at) VALUES ($1, 'u', $2)`, [mark, gone])
+  await database.sql(
+    `INSERT INTO policy_decisions (user_identifier, resource, action, decision, expires_at) VALUES ('u', $1, 'a', 'allow', $2)`,
+    [mark, gone],
+  )
+  await database.sql(`INSERT INTO rate_limits (subject, resource, window_start, window_seconds, expires_at) VALUES ('u', $1, $2, 60, $2)`, [
+    mark,
+    gone,
+  ])
+}
+
+/** A worker in this process, whose clock is the day's: jobs run at their slots, and somebody scrapes it. */
+interface Worker {
+  alive: boolean
+  readonly metrics: Metrics
+  readonly scrapes: Samples[]
+}
+
+interface Day {
+  readonly workers: readonly Worker[]
+  readonly outside: TestDatabase
+  /** Whether jobs run when their time has come. */
+  runs: boolean
+  retentionMs: number | undefined
+}
+
+/** Lives through a time with the default schedules; the first worker that is alive runs the jobs. */
+async function lived(workers: number, until: EpochMs, events: Readonly<Record<string, (day: Day) => Promise<void> | void>>): Promise<Day> {
+  mock.timers.enable({ apis: ['Date'], now: START })
+  try {
+    await using fixture = await migrated(ENGINES[0]!)
+    const day: Day = {
+      workers: Array.from({ length: workers }, () => ({
+        alive: true,
+        metrics: openMetrics({ version: '1.2.3', jobs: NAMES, archiving: [LOGS], clock: hostClock() }),
+        scrapes: [],
+      })),
+      outside: fixture.outside,
+      runs: true,
+      retentionMs: retentionOf(JOBS[0]!)?.defaultMs,
+    }
+    const context = await contextOf()
+    // Before the first step every job has run once, as when the worker started.
+    await ranJobs(day, fixture, () => true)
+    const pending = new Map(Object.entries(events).map(([time, event]) => [Date.parse(`${time}:00Z`), event]))
+    for (let now = START; now <= until; now += STEP_MS) {
+      mock.timers.setTime(now)
+      await pending.get(now)?.(day)
+      pending.delete(now)
+      if (day.runs) await ranJobs(day, fixture, (schedule) => overdueSlot(schedule, 'UTC', now - STEP_MS, now) !== undefined)
+      const status = await readStatus(fixture.database, context)
+      for (const { alive, metrics, scrapes } of day.workers) {
+        if (alive) metrics.know(status)
+        scrapes.push(alive ? samplesOf(await metrics.text()) : undefined)
+      }
+    }
+    assert.deepEqual([...pending.keys()], [], 'everything has happened')
+    return day
+  } finally {
+    mock.timers.reset()
+  }
+}
+
+async function contextOf(): Promise<StatusContext> {
+  return {
+    version: '1.2.3',
+    migrationsEnabled: true,
+    files: await readMigrationFiles(CHECKOUT),
+    jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs })),
+    archive: { enabled: false, directory: '/nowhere', uid: undefined, keptMs: undefined },
+    scheduleTimeZone: 'UTC',
+    clock: hostClock(),
+  }
+}
+
+async function ranJobs(day: Day, { database }: Fixture, isDue: (schedule: string) => boolean): Promise<void> {
+  const worker = day.workers.find(({ alive }) => alive)
+  if (worker === undefined) return
+  const due = JOBS.filter(({ schedule }) => isDue(schedule))
+  // Each takes its time to write.
+  if (due.length > 0 && Date.now() % HOUR === 0) await rowsAt(day.outside, Date.now(), String(Date.now()))
+  for (const job of due) {
+    const retentionMs = job.name === LOGS ? day.retentionMs : undefined
+    worker.metrics.listener.jobFinished?.(await runOne(database, { job, trigger: 'schedule', retentionMs }))
+  }
+}
+
+async function judged(rules: string, targets: readonly Target[], expected: readonly Expected[]): Promise<void> {
+  await using folder = await sqliteDatabase()
+  assert.equal(await complaints(folder.folder, rules, START, targets, expected), '')
+}
+
+function targetsOf(day: Day, labels: Readonly<Record<string, string>>, honorLabels: boolean): readonly Target[] {
+  return day.workers.map(({ scrapes }, each) => ({ labels: { ...labels, instance: `worker-${each}:9465` }, honorLabels, scrapes }))
+}
+
+describe('a day of a worker, with the alerts that are shipped', { skip }, async () => {
+  const { job, honorLabels } = await scrapeOf('prometheus.yml')
+  const objects = await kustomize(`${CHECKOUT}deploy/kubernetes/components/monitoring`)
+  const { podMetricsEndpoints } = objects.find(({ kind }) => kind === 'PodMonitor')!['spec'] as {
+    podMetricsEndpoints: { honorLabels: boolean }[]
+  }
+  const operator = {
+    job: 'mcp-gateway/mcp-gateway-maintenance',
+    namespace: 'mcp-gateway',
+    endpoint: 'maintenance',
+    container: 'maintenance',
+  }
+  const kept = podMetricsEndpoints[0]!.honorLabels
+  const options = { timeout: 600_000 }
+
+  it(
+    'nobody is paged on a good day: a worker that prometheus.yml scrapes, and pods that the PodMonitor finds, of which one ends at noon',
+    options,
+    async () => {
+      const day = await lived(2, at(1, '04:00'), { '2026-03-02T12:00': ({ workers }) => void (workers[0]!.alive = false) })
+      const expected = hourly(START, at(1, '04:00'), [])
+      await judged('alerts.yml', targetsOf(day, { job }, honorLabels).slice(1), expected)
+      await judged('alerts.yml', targetsOf(day, operator, kept), expected)
+    },
+  )
+
+  it(
+    'on a bad day each alert comes and goes: a worker that prometheus.yml scrapes, and a pod that the PodMonitor finds',
+    options,
+    async () => {
+      const bad = await lived(1, at(1, '05:30'), {
+        '2026-03-02T02:40': ({ outside }) => refuseDeletes(outside),
+        '2026-03-02T03:25': ({ outside }) => allowDeletes(outside),
+        '2026-03-02T10:05': (day) => void (day.runs = false),
+        '2026-03-02T14:00': (day) => void (day.runs = true),
+        '2026-03-03T02:00': (day) => void (day.retentionMs = 2 * DAY),
+        '2026-03-03T05:00': ({ workers }) => void (workers[0]!.alive = false),
+      })
+      const failing = `MaintenanceJobFailing ${LOGS}`
+      const expected: readonly Expected[] = [
+        { at: at(0, '02:30'), firing: [] },
+        { at: at(0, '03:20'), firing: NAMES.map((name) => `MaintenanceJobFailing ${name}`) },
+        // A night's failure is not forgotten after an hour, and it is late when two have passed.
+        { at: at(0, '05:00'), firing: [failing] },
+        { at: at(0, '09:00'), firing: [failing, `MaintenanceJobLate ${LOGS}`] },
+        { at: at(0, '12:40'), firing: [failing, ...NAMES.map((name) => `MaintenanceJobLate ${name}`)] },
+        { at: at(0, '14:20'), firing: [failing, `MaintenanceJobLate ${LOGS}`] },
+        // Two days of retention in place of ninety.
+        { at: at(1, '03:30'), firing: [`MaintenanceJobLate ${LOGS}`, `MaintenanceSafetyStop ${LOGS}`] },
+        { at: at(1, '05:30'), firing: ['MaintenanceAbsent'] },
+      ]
+      await judged('alerts.yml', targetsOf(bad, { job }, honorLabels), expected)
+      await judged('alerts.yml', targetsOf(bad, operator, kept), expected)
+    },
+  )
+})
+
+/** The settings of the nightly unit, with its paths where they are here. */
+async function nightlySettings(): Promise<Record<string, string>> {
+  const unit = await readFile(`${CHECKOUT}deploy/systemd/mcp-gateway-maintenance-once.service`, 'utf8')
+  const [, config = ''] =
+    /^Environment=MAINTENANCE_CONFIG=\/opt\/mcp-gateway-maintenance\/node_modules\/mcp-gateway-maintenance\/(\S+)$/m.exec(unit) ?? []
+  assert.equal(config, 'config/nightly.yaml')
+  return { MAINTENANCE_CONFIG: `${CHECKOUT}${config}` }
+}
+
+interface Night {
+  readonly at: EpochMs
+  readonly exit: number | null
+  readonly textfile: Samples
+}
+
+/** Nights of the real command, started as the timer does it, by a clock of its own. */
+async function lastedNights(): Promise<{ readonly nights: readonly Night[]; readonly asked: readonly Ended[] }> {
+  await using database = await sqliteDatabase()
+  const textfile = join(database.folder, 'maintenance.prom')
+  const archive = join(database.folder, 'archive')
+  const env = {
+    ...(await nightlySettings()),
+    DATABASE_URL: database.url,
+    METRICS_TEXTFILE: textfile,
+    ARCHIVE_ENABLED: 'true',
+    ARCHIVE_DIRECTORY: archive,
+  }
+  const does = (time: EpochMs, words: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<Ended> =>
+    command(words, {
+      env: {
+        ...env,
+        ...more,
+        LD_PRELOAD: library ?? '',
+        FAKETIME: `@${text(time)}`,
+        TZ: 'UTC',
+        FAKETIME_DONT_FAKE_MONOTONIC: '1',
+        DONT_FAKE_MONOTONIC: '1',
+      },
+    })
+  const nights: Night[] = []
+  const night = async (day: number, more: Readonly<Record<string, string>> = {}): Promise<void> => {
+    const begun = at(day, '03:01')
+    await rowsAt(database, begun, `night ${day}`)
+    const { code: exit } = await does(begun, ['--run-now'], more)
+    nights.push({ at: begun, exit, textfile: samplesOf(await readFile(textfile, 'utf8')) })
+  }
+  const asked: Ended[] = []
+  await does(at(0, '02:00'), ['migrate'])
+  await night(0)
+  asked.push(await does(at(0, '14:00'), ['status', '--check']))
+  // The schedules of a worker that is always there: the reason for the settings of the night.
+  asked.push(await does(at(0, '14:00'), ['status', '--check'], { MAINTENANCE_CONFIG: '' }))
+  await night(1)
+  const [oldest = ''] = (await filesBelow(archive)).filter((file) => file.endsWith('.ndjson.zst')).toSorted()
+  await rm(join(archive, oldest))
+  asked.push(await does(at(1, '12:00'), ['archive', 'verify']))
+  await refuseDeletes(database)
+  await night(2)
+  await allowDeletes(database)
+  await night(3, { AUDIT_LOGS_RETENTION: '2d' })
+  asked.push(await does(at(4, '14:00'), ['status', '--check']))
+  return { nights, asked }
+}
+
+describe('nights of runs that something else starts', { skip: skipReal }, async () => {
+  const { nights, asked } = skipReal === false ? await lastedNights() : { nights: [], asked: [] }
+  const END = at(4, '12:00')
+  const steps = Array.from({ length: (END - START) / STEP_MS + 1 }, (_, each) => START + each * STEP_MS)
+  const lastAt = (now: EpochMs): Night | undefined => nights.findLast((night) => night.at <= now)
+
+  it('ends as each night was, and status calls nothing late between the nights', () => {
+    assert.deepEqual(
+      nights.map(({ exit }) => exit),
+      [0, 0, 1, 5],
+    )
+    assert.deepEqual(
+      asked.map(({ code: exit }) => exit),
+      [0, 1, 1, 1],
+      asked.map(({ stdout }) => stdout).join('\n'),
+    )
+    assert.match(asked[1]!.stdout, /purge-sessions is late/)
+    assert.doesNotMatch(asked[0]!.stdout, /late/)
+    assert.match(asked[3]!.stdout, /purge-sessions is late/)
+  })
+
+  it('the systemd timer, with its textfile by way of node_exporter: no alert on good days, and none is silent on bad ones', async () => {
+    const { job, honorLabels } = await scrapeOf('node-exporter.yml')
+    const scrapes = steps.map((now) => lastAt(now)?.textfile)
+    const targets: readonly Target[] = [{ labels: { job, instance: 'gateway:9100' }, honorLabels, scrapes }]
+    const failing = NAMES.map((name) => `MaintenanceJobFailing ${name}`)
+    const late = NAMES.map((name) => `MaintenanceJobLate ${name}`)
+    const damaged = `MaintenanceArchiveDamaged ${LOGS}`
+    const expected: readonly Expected[] = [
+      ...hourly(at(0, '04:00'), at(2, '03:00'), []),
+      { at: at(2, '03:30'), firing: [damaged, ...failing] },
+      ...hourly(at(2, '06:00'), at(3, '03:00'), [damaged, ...failing, ...late]),
+      ...hourly(at(3, '05:00'), at(4, '05:00'), [damaged, `MaintenanceJobLate ${LOGS}`, `MaintenanceSafetyStop ${LOGS}`]),
+      // The night of which nothing came.
+      { at: at(4, '05:30'), firing: [damaged, ...late, `MaintenanceSafetyStop ${LOGS}`] },
+    ]
+    await judged('alerts.yml', targets, expected)
+    // Without honor_labels nothing says of which job it is, and no rule finds it.
+    await using folder = await sqliteDatabase()
+    const [target] = targets
+    assert.match(await complaints(folder.folder, 'alerts.yml', START, [{ ...target!, honorLabels: false }], expected), /MaintenanceJobLate/)
+  })
+
+  it('the CronJob, by what kube-state-metrics tells of it: no alert on good days, and none is silent on bad ones', async () => {
+    const [cronjob] = await kustomize(`${CHECKOUT}deploy/kubernetes/overlays/cronjob`)
+    const { schedule, timeZone, jobTemplate } = cronjob!['spec'] as CronJobSpec
+    const { args, env } = workerOf(cronjob!)
+    // The nights above are its own: the same words, the same settings.
+    assert.deepEqual([args, env!.find(({ name }) => name === 'MAINTENANCE_CONFIG')?.value], [['--run-now'], '/app/config/nightly.yaml'])
+    assert.deepEqual([schedule, timeZone, templateOf(cronjob!)?.spec.restartPolicy], ['0 3 * * *', 'Etc/UTC', 'Never'])
+    const { name } = cronjob!.metadata
+    const of = (night: Night): string => `${name}-${night.at / MINUTE}`
+    const kept = jobTemplate.spec.ttlSecondsAfterFinished * 1_000
+    const scrapes = steps.map((now): Samples => {
+      const begun = nights.filter((night) => night.at <= now)
+      const good = begun.findLast(({ exit }) => exit === 0)
+      return new Map([
+        [`kube_cronjob_created{namespace="mcp",cronjob="${name}"}`, START / 1_000],
+        ...(good === undefined
+          ? []
+          : [[`kube_cronjob_status_last_successful_time{namespace="mcp",cronjob="${name}"}`, good.at / 1_000] as const]),
+        ...begun
+          .filter((night) => night.at + kept > now && night.exit !== 0)
+          .map((night) => [`kube_job_failed{namespace="mcp",job_name="${of(night)}",condition="true"}`, 1] as const),
+      ])
+    })
+    const [, , failed, stopped] = nights
+    await judged(
+      'alerts-cronjob.yml',
+      [{ labels: { job: 'kube-state-metrics' }, honorLabels: true, scrapes }],
+      [
+        ...hourly(START, at(2, '03:00'), []),
+        { at: at(2, '04:00'), firing: [`MaintenanceNightlyFailed ${of(failed!)}`] },
+        { at: at(2, '06:00'), firing: [`MaintenanceNightlyFailed ${of(failed!)}`, `MaintenanceNightlyLate ${name}`] },
+        { at: at(3, '04:00'), firing: [`MaintenanceNightlyFailed ${of(stopped!)}`, `MaintenanceNightlyLate ${name}`] },
+        { at: at(4, '06:00'), firing: [`MaintenanceNightlyLate ${name}`] },
+      ],
+    )
+  })
+
+  it('the settings of the night, the timer and the CronJob name one time', async () => {
+    const { jobs, schedule } = parse(await readFile(`${CHECKOUT}config/nightly.yaml`, 'utf8')) as {
+      jobs: Record<string, { schedule: string }>
+      schedule: { timeZone: string }
+    }
+    assert.deepEqual(Object.fromEntries(JOBS.map(({ settings }) => [settings, { schedule: '0 3 * * *' }])), jobs)
+    assert.equal(schedule.timeZone, 'UTC')
+    const timer = await readFile(`${CHECKOUT}deploy/systemd/mcp-gateway-maintenance-once.timer`, 'utf8')
+    assert.match(timer, /^OnCalendar=\*-\*-\* 03:00:00 UTC$/m)
+    // Less than the five minutes after which status calls a job late.
+    assert.match(timer, /^RandomizedDelaySec=2min$/m)
+  })
+
+  it('what the rules ask of a worker is in its textfile, or comes with an archive, pending migrations or a failure', () => {
+    if (nights.length === 0) return
+    const written = new Set([...nights[0]!.textfile!.keys()].map((series) => series.replace(/\{.*/, '')))
+    for (const metric of [
+      METRICS.due,
+      METRICS.lastOutcome,
+      METRICS.runs,
+      METRICS.expiredRows,
+      METRICS.migrations,
+      METRICS.archiveFiles,
+      METRICS.buildInfo,
+    ])
+      assert.ok(written.has(metric.name), metric.name)
+  })
+})
