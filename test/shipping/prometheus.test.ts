@@ -5,8 +5,11 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { parse, stringify } from 'yaml'
 import { JOBS } from '../../src/catalogue.ts'
+import { openMetrics } from '../../src/observe/metrics.ts'
+import { hostClock } from '../../src/time/clock.ts'
 import { CHECKOUT, run, type Done } from './checkout.ts'
 import { HTTP_PORT, METRICS, metricsIn } from './offered.ts'
+import { labelsOnceScraped } from './prometheus-server.ts'
 
 const FOLDER = `${CHECKOUT}deploy/prometheus/`
 const { code } = await run('promtool', ['--version'], { cwd: '/' })
@@ -163,6 +166,26 @@ describe('what is shipped for Prometheus', () => {
     for (const each of scrapes) assert.equal(each.honor_labels, true)
     assert.deepEqual(scrapes[0]?.static_configs, [{ targets: [`maintenance:${HTTP_PORT}`] }])
   })
+})
+
+describe('a real Prometheus', () => {
+  for (const file of ['prometheus.yml', 'node-exporter.yml'])
+    it(
+      `has the worker's metrics under the labels of the rules with the scrape job of ${file}, and not without honor_labels`,
+      { skip },
+      async () => {
+        const { scrape_configs } = await yamlOf<{ scrape_configs: readonly ScrapeConfig[] }>(file)
+        const names = JOBS.map(({ name }) => name)
+        const metrics = openMetrics({ version: '1.2.3', jobs: names, archiving: [], clock: hostClock() })
+        const text = await metrics.text()
+        const { honor_labels: _, ...without } = scrape_configs[0]!
+        const kept = await labelsOnceScraped({ ...scrape_configs[0]! }, text, 'mcp_maintenance_job_running')
+        assert.deepEqual(kept.map(({ job }) => job ?? '').toSorted(), names.toSorted())
+        const renamed = await labelsOnceScraped(without, text, 'mcp_maintenance_job_running')
+        assert.deepEqual(new Set(renamed.map(({ job }) => job)), new Set([without.job_name]))
+        assert.deepEqual(renamed.map(({ exported_job: job }) => job ?? '').toSorted(), names.toSorted())
+      },
+    )
 })
 
 describe('the dashboard', async () => {
