@@ -1,7 +1,10 @@
 # The maintenance worker: compiled code and production dependencies on Node 24, for any uid and a read-only root file system.
 #   docker build -t mcp-gateway-maintenance .
+# A tag can be moved; a digest cannot. `docker buildx imagetools inspect node:24.21.0-bookworm-slim` says what yours is at the moment:
+#   docker build --build-arg NODE_IMAGE=node:24.21.0-bookworm-slim@sha256:… -t mcp-gateway-maintenance .
 
-FROM node:24.21.0-bookworm-slim AS base
+ARG NODE_IMAGE=node:24.21.0-bookworm-slim
+FROM ${NODE_IMAGE} AS base
 WORKDIR /app
 
 # Compiles src/ into dist/.

@@ -1,7 +1,8 @@
 -- A role that migrates: a member of the gateway's role that creates as that role, so that every table is the gateway's own.
 -- Run as a superuser, or as a role that may grant the gateway's:
 --   psql -v ON_ERROR_STOP=1 -v role=mcp_maintenance_migrate -v gateway=mcp_user -f deploy/postgres/migrate-role.sql postgresql://postgres@localhost/mcp_gateway
--- Then give it a password, which psql asks for and sends encrypted: \password mcp_maintenance_migrate
+-- Then give it a password. psql asks for it, and sends no more than its hash; it stands in no command line, history or log:
+--   psql -c '\password mcp_maintenance_migrate' postgresql://postgres@localhost/mcp_gateway
 --
 -- Its URL says which role it acts as, from its first statement on:
 --   postgresql://mcp_maintenance_migrate@localhost/mcp_gateway?options=-c%20role%3Dmcp_user

@@ -1,7 +1,8 @@
 -- A role that purges and can do no more: for workers that run with MIGRATIONS_ENABLED=false, or find every migration applied.
 -- Run as the owner of the database or a superuser, once the tables are there, and again after an update that brings more:
 --   psql -v ON_ERROR_STOP=1 -v role=mcp_maintenance -f deploy/postgres/purge-role.sql postgresql://postgres@localhost/mcp_gateway
--- Then give it a password, which psql asks for and sends encrypted: \password mcp_maintenance
+-- Then give it a password. psql asks for it, and sends no more than its hash; it stands in no command line, history or log:
+--   psql -c '\password mcp_maintenance' postgresql://postgres@localhost/mcp_gateway
 -- The schema is public; for another one add -v schema=NAME.
 
 \set ON_ERROR_STOP on

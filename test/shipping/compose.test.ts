@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { access, readFile } from 'node:fs/promises'
+import { access, chmod, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { parse } from 'yaml'
 import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
-import { CHECKOUT } from './checkout.ts'
+import { CHECKOUT, run } from './checkout.ts'
 import { ENVIRONMENT } from './offered.ts'
 
 interface Service {
@@ -23,6 +25,7 @@ interface Compose {
   readonly volumes: Readonly<Record<string, unknown>>
 }
 
+const forOthers = process.getuid?.() !== 0 && 'only root makes files of another user'
 const compose: Compose = parse(await readFile(`${CHECKOUT}compose.yaml`, 'utf8'))
 const { postgres, maintenance, prometheus } = compose.services
 
@@ -77,6 +80,29 @@ describe('compose.yaml', () => {
     assert.equal(maintenance.environment!['DATABASE_URL_FILE'], '/run/secrets/database_url')
   })
 
+  it('says how the secrets of others are made so that the worker can read them, and nobody else', { skip: forOthers }, async () => {
+    const text = await readFile(`${CHECKOUT}compose.yaml`, 'utf8')
+    const commands = [...text.matchAll(/^#   sudo (install .+)$/gm)].map((match) => match[1]!)
+    assert.equal(commands.length, 2)
+    const folder = await mkdtemp(join(tmpdir(), 'maintenance-secrets-'))
+    try {
+      await chmod(folder, 0o755)
+      const secrets = join(folder, 'secrets')
+      for (const command of commands) {
+        const done = await run('sh', ['-c', command.replaceAll('/etc/mcp-gateway/secrets', secrets)], { cwd: CHECKOUT })
+        assert.equal(done.code, 0, done.stderr)
+      }
+      const [uid] = maintenance.user!.split(':').map(Number)
+      for (const secret of ['database_url', 'postgres_password']) {
+        assert.equal((await run('cat', [join(secrets, secret)], { cwd: '/', uid })).stdout, await readFile(fileOf(secret), 'utf8'))
+        assert.notEqual((await run('cat', [join(secrets, secret)], { cwd: '/', uid: uid! + 1 })).code, 0)
+        assert.equal((await stat(join(secrets, secret))).mode & 0o777, 0o400)
+      }
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  })
+
   it('names only settings that there are', () => {
     assert.deepEqual(
       Object.keys(maintenance.environment!).filter((name) => !ENVIRONMENT.has(name)),
@@ -125,5 +151,19 @@ describe('compose.yaml', () => {
         stop_grace_period: '15s',
       },
     )
+  })
+})
+
+describe('.gitignore', async () => {
+  const { code } = await run('git', ['rev-parse', '--is-inside-work-tree'], { cwd: CHECKOUT })
+  const skip = code !== 0 && 'this is no checkout of git, or git is not on this machine'
+
+  it('leaves out what the program makes in its working directory, and no file of the project', { skip }, async () => {
+    const made = ['secure_mcp_gateway.db', 'secure_mcp_gateway.db-wal', 'secure_mcp_gateway.db-shm', 'secure_mcp_gateway.db-journal']
+    const more = ['archive/audit_logs/2026/08/25/17-3.ndjson.zst', 'archive/reconciled/x', 'maintenance.prom', 'dist/main.js']
+    const { stdout } = await run('git', ['check-ignore', ...made, ...more], { cwd: CHECKOUT })
+    assert.deepEqual(stdout.trim().split('\n').toSorted(), [...made, ...more].toSorted())
+    const { stdout: ours } = await run('git', ['ls-files', '--cached', '--ignored', '--exclude-standard'], { cwd: CHECKOUT })
+    assert.equal(ours, '')
   })
 })

@@ -15,10 +15,14 @@ const SOMEBODY_ELSE = 65_534
 const uid = process.getuid?.() === 0 ? SOMEBODY_ELSE : undefined
 
 describe('the Dockerfile', () => {
-  it('stands on the slim image of the Node that the checkout locks, pinned by version', async () => {
-    const [first] = readDockerfile(await readFile(`${CHECKOUT}Dockerfile`, 'utf8'))
+  it('stands on the slim image of the Node that the checkout locks, pinned by version, and by digest where the builder gives one', async () => {
+    const text = await readFile(`${CHECKOUT}Dockerfile`, 'utf8')
+    const [first] = readDockerfile(text)
     const locked: { version: string } = JSON.parse(await readFile(`${CHECKOUT}tools/node24/package.json`, 'utf8'))
-    assert.equal(first!.from, `node:${locked.version}-bookworm-slim`)
+    const image = `node:${locked.version}-bookworm-slim`
+    assert.equal(first!.from, image)
+    assert.match(text, new RegExp(`^#   docker build --build-arg NODE_IMAGE=${image}@sha256:… -t mcp-gateway-maintenance \\.$`, 'm'))
+    assert.equal(readDockerfile(text.replace(/^(ARG NODE_IMAGE=).*$/m, '$1other@sha256:0'))[0]!.from, 'other@sha256:0')
   })
 
   it('lets nothing into the build that it does not use', async () => {

@@ -13,13 +13,20 @@ export interface Stage {
   readonly instructions: readonly Instruction[]
 }
 
-/** Reads the stages of a Dockerfile; what stands before the first FROM is refused, as nothing here needs it. */
+/** Reads the stages of a Dockerfile. Before the first FROM there are arguments, which have their defaults. */
 export function readDockerfile(text: string): readonly Stage[] {
   const stages: (Stage & { readonly instructions: Instruction[] })[] = []
+  const defaults = new Map<string, string>()
   for (const { name, text: rest } of instructions(text)) {
     if (name === 'FROM') {
       const [, from = '', stage = ''] = /^(\S+)(?:\s+AS\s+(\S+))?$/i.exec(rest) ?? []
-      stages.push({ name: stage, from, instructions: [] })
+      const [, argument] = /^\$\{(\w+)\}$/.exec(from) ?? []
+      const image = argument === undefined ? from : defaults.get(argument)
+      if (image === undefined) throw new Error(`FROM ${from}: no such argument`)
+      stages.push({ name: stage, from: image, instructions: [] })
+    } else if (name === 'ARG' && stages.length === 0) {
+      const [, argument = '', value = ''] = /^(\w+)=(\S+)$/.exec(rest) ?? []
+      defaults.set(argument, value)
     } else if (stages.length === 0) throw new Error(`${name} before the first FROM`)
     else stages.at(-1)!.instructions.push({ name, text: rest })
   }
