@@ -10,6 +10,8 @@ import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
 import { freshPostgres, freshSqliteFile, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
 import { CHECKOUT, packagingEnvironment, run, type Place } from './checkout.ts'
 import { readDocuments } from './documents.ts'
+import { templateOf, workerOf } from './kubernetes.ts'
+import { kustomize } from './kustomize.ts'
 import { ENVIRONMENT } from './offered.ts'
 
 const documents = await readDocuments()
@@ -51,7 +53,7 @@ function onServer(command: string, { url }: FreshPostgres): string {
 }
 
 async function filesNamed(command: string): Promise<string[]> {
-  const named = [...command.matchAll(/(?<![\w/.-])(?:deploy|migrations|test|bench)\/[\w./-]+/g)].map((match) => match[0])
+  const named = [...command.matchAll(/(?<![\w/.-])(?:deploy|migrations|test|bench)\/[\w./@-]+/g)].map((match) => match[0])
   for (const file of named) await access(`${CHECKOUT}${file}`)
   return named
 }
@@ -65,6 +67,18 @@ const CLUSTER = 'there is no cluster here'
 const SYSTEMD = 'systemd does not run here'
 const ITSELF = 'the tests would start themselves'
 const CHANGES_CHECKOUT = 'it would change the checkout that the tests run in'
+
+const OVERLAYS = `${CHECKOUT}deploy/kubernetes/overlays/`
+
+/** Where kubectl is there it gets as far as asking a cluster, which does not answer: it knows the words, and the files are in order. */
+async function understoodByKubectl(command: string): Promise<void> {
+  if (missing('kubectl') !== undefined) return
+  const nowhere = 'kubectl --kubeconfig=/dev/null --server=http://127.0.0.1:1 --request-timeout=5s'
+  const { code, stderr } = await run('sh', ['-c', command.replace(/^kubectl/, nowhere)], { cwd: CHECKOUT })
+  assert.notEqual(code, 0)
+  assert.match(stderr, /127\.0\.0\.1:1/, command)
+  assert.doesNotMatch(stderr, /unknown|unrecognized|invalid|must specify/i, command)
+}
 
 const RULES: readonly Rule[] = [
   // npm's banner would stand before the JSON.
@@ -166,28 +180,43 @@ const RULES: readonly Rule[] = [
     instead: CLUSTER,
     async check(command, [, secret = '', key = '']) {
       await filesNamed(command)
-      const file = secret.endsWith('-migrate') ? 'migrate-job' : 'deployment'
-      const manifest = await readFile(`${CHECKOUT}deploy/kubernetes/${file}.yaml`, 'utf8')
-      assert.match(manifest, new RegExp(`secretName: ${secret}$`, 'm'))
-      assert.match(manifest, new RegExp(`value: /run/secrets/mcp-gateway-maintenance/${key}$`, 'm'))
+      const [made] = await kustomize(`${OVERLAYS}${secret.endsWith('-migrate') ? 'migrate-job' : 'deployment'}`)
+      assert.ok(templateOf(made!)!.spec.volumes.some((volume) => volume.secret?.secretName === secret))
+      assert.ok(workerOf(made!).env!.some(({ value }) => value === `/run/secrets/mcp-gateway-maintenance/${key}`))
+      await understoodByKubectl(command)
     },
   },
   {
-    like: /^kubectl (?:apply -f|wait .+ job\/(\S+)$)/,
-    instead: CLUSTER,
-    async check(command, [, job]) {
-      const manifest =
-        job === undefined ? (await filesNamed(command)).length : await readFile(`${CHECKOUT}deploy/kubernetes/migrate-job.yaml`, 'utf8')
-      assert.ok(typeof manifest === 'number' ? manifest === 1 : manifest.includes(`  name: ${job}\n`))
+    like: /^kubectl (?:apply -k|replace --force -k|kustomize) (deploy\/kubernetes\/\S+)$/,
+    instead: `${CLUSTER}; test/shipping/kubernetes.test.ts looks at what kustomize makes of each folder`,
+    async check(command, [, folder = '']) {
+      assert.ok((await kustomize(`${CHECKOUT}${folder}`)).length > 0)
+      if (!command.startsWith('kubectl kustomize')) await understoodByKubectl(command)
     },
   },
   {
-    like: /^kubectl exec deploy\/(\S+) -- node (\S+) (.+)$/,
+    like: /^kubectl (?:wait|logs|create job) .*?(?:job|--from=cronjob)\/(\S+?)(?: (\S+))?$/,
     instead: CLUSTER,
-    async check(_, [, name = '', program = '', words = '']) {
-      assert.ok(name in bin)
-      assert.ok((await readFile(`${CHECKOUT}Dockerfile`, 'utf8')).includes(`ENTRYPOINT ["node", "${program}"]`))
+    async check(command, [, name = '', made]) {
+      const ours = await Promise.all(['migrate-job', 'cronjob'].map((overlay) => kustomize(`${OVERLAYS}${overlay}`)))
+      const names = ours.flat().map(({ metadata }) => metadata.name)
+      assert.ok(names.includes(name) || name === `${names[1]}-by-hand`, name)
+      assert.ok(made === undefined || made === `${names[1]}-by-hand`, made)
+      await understoodByKubectl(command)
+    },
+  },
+  {
+    like: /^kubectl exec deploy\/(\S+)(?: -c (\S+))? -- node \/app\/(\S+) (.+)$/,
+    instead: CLUSTER,
+    async check(command, [, name = '', container, program = '', words = '']) {
+      const ours = await Promise.all(['deployment', 'sidecar'].map((overlay) => kustomize(`${OVERLAYS}${overlay}`)))
+      const found = ours.flat().find(({ metadata }) => metadata.name === name)
+      const { containers } = templateOf(found!)!.spec
+      // The first container is the one that is asked where none is named.
+      assert.equal(container ?? containers[0]!.name, workerOf(found!).name)
+      await access(`${CHECKOUT}${program}`)
       parsed(words)
+      await understoodByKubectl(command)
     },
   },
   {
@@ -200,14 +229,6 @@ const RULES: readonly Rule[] = [
       for (const [, property = ''] of command.matchAll(/-p (\S+)/g))
         assert.ok(unit.replaceAll('=-', '=').includes(property.replace('=-', '=')), property)
       assert.ok(unit.includes(`ExecStart=${/(\/opt\/\S+)/.exec(command)![1]}`))
-    },
-  },
-  {
-    like: /^sed '(.+)' deploy\/kubernetes\/\S+ \| kubectl apply -f -$/,
-    instead: `${CLUSTER}; test/shipping/kubernetes.test.ts looks at what sed makes of each file`,
-    async check(command) {
-      const [file = ''] = await filesNamed(command)
-      assert.ok((await readFile(`${CHECKOUT}${file}`, 'utf8')).includes(`# With an archive: ${command}\n`))
     },
   },
   {
