@@ -39,6 +39,7 @@ async function rulesOf(file: string): Promise<readonly Rule[]> {
 }
 
 const WORKER_RULES = 'alerts.yml'
+const TESTS = ['alerts.test.yml', 'alerts-weeks.test.yml']
 const CRONJOB_RULES = 'alerts-cronjob.yml'
 const rules = await rulesOf(WORKER_RULES)
 const cronjobRules = await rulesOf(CRONJOB_RULES)
@@ -71,6 +72,15 @@ function testsOf(alert: string, text: string): string {
   return stringify({ ...rest, tests: ofAlert.filter(({ alert_rule_test: asked }) => asked.length > 0) })
 }
 
+/** Of the heading that a section begins with, as a reader of Markdown makes it. */
+function anchorOf(section: string): string {
+  const [, heading = ''] = /^#+ (.+)/.exec(section) ?? []
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\w\s-]/g, '')
+    .replaceAll(' ', '-')
+}
+
 describe('what is shipped for Prometheus', () => {
   it('is accepted by promtool', { skip }, async () => {
     const done = await promtool(['check', 'config', 'prometheus.yml'])
@@ -85,7 +95,7 @@ describe('what is shipped for Prometheus', () => {
   })
 
   it('raises the alerts that it should, and no other', { skip }, async () => {
-    const done = await promtool(['test', 'rules', 'alerts.test.yml'])
+    const done = await promtool(['test', 'rules', ...TESTS])
     assert.equal(done.code, 0, done.stdout + done.stderr)
   })
 
@@ -113,9 +123,9 @@ describe('what is shipped for Prometheus', () => {
   ]
   for (const [at, [alert, file, change]] of weakened.entries()) {
     it(`has a test that notices when ${alert} is broken, case ${at + 1}`, { skip }, async () => {
-      const done = await promtool(['test', 'rules', 'alerts.test.yml'], {
+      const done = await promtool(['test', 'rules', ...TESTS], {
         [file]: change,
-        'alerts.test.yml': (text) => testsOf(alert, text),
+        ...Object.fromEntries(TESTS.map((each) => [each, (text) => testsOf(alert, text)])),
       })
       assert.notEqual(done.code, 0)
       assert.match(done.stdout + done.stderr, new RegExp(`alertname:\\s*${alert}`))
@@ -131,6 +141,17 @@ describe('what is shipped for Prometheus', () => {
       assert.match(labels.severity, /^(?:critical|warning)$/, alert)
       assert.match(annotations['summary'] ?? '', /(?:[\w$.{}]+ ){3}/, alert)
       assert.match(annotations['description'] ?? '', /[.?]$/, alert)
+    }
+  })
+
+  it('has a section of its own in the runbook for each alert, with the cause and the way on', async () => {
+    const sections = (await readFile(`${CHECKOUT}docs/troubleshooting.md`, 'utf8')).split(/^(?=#)/m)
+    for (const { alert, annotations } of [...rules, ...cronjobRules]) {
+      const anchor = `alert-${alert.toLowerCase()}`
+      assert.equal(annotations['runbook_url'], `docs/troubleshooting.md#${anchor}`)
+      const [section, ...more] = sections.filter((each) => anchorOf(each) === anchor)
+      assert.ok(section !== undefined && more.length === 0, `${alert} has no heading that is ${anchor}`)
+      assert.ok(section.split('\n').slice(1).join(' ').length > 200, alert)
     }
   })
 
