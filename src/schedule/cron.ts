@@ -1,66 +1,72 @@
-import { createTask, parse } from 'node-cron'
-import { MINUTE, type EpochMs } from '../time/clock.ts'
+import { parse } from 'node-cron'
+import { fieldsOf } from './expression.ts'
 
-/** A schedule that ticks until it is stopped. */
-export interface Ticking {
-  stop(): void
-}
-
-export interface Ticks {
-  tick(slot: EpochMs): void
-  /** A slot was passed over: the process was suspended, or too busy, for longer than the tolerance. */
-  missed(): void
-}
-
-/** What is later than this has been missed; node-cron rounds it up to a second more. */
-const TOLERANCE_MS = 1_000
-/** Where nobody makes up for what was missed, a slot is still taken this much later; one tick stands for all that passed. */
-const LENIENT_TOLERANCE_MS = 5 * MINUTE
-
-const QUIET = { info: () => {}, warn: () => {}, error: () => {}, debug: () => {} }
-
-/** Calls `tick` with each slot of a cron expression that was checked before. node-cron is the clock only: overlaps are the scheduler's concern. */
-export function everySlot(expression: string, timeZone: string, ticks: Ticks, lenient: boolean): Ticking {
-  const task = createTask(expression, (context) => ticks.tick(context.date.getTime()), {
-    timezone: timeZone,
-    missedExecutionTolerance: lenient ? LENIENT_TOLERANCE_MS : TOLERANCE_MS,
-    suppressMissedWarning: true,
-    logger: QUIET,
-  })
-  task.on('execution:missed', () => ticks.missed())
-  void task.start()
-  return { stop: () => void task.destroy() }
-}
-
+/** A cron expression taken apart. */
 export interface Schedule {
   /** Ascending. */
   readonly hours: readonly number[]
   readonly minutes: readonly number[]
   readonly seconds: readonly number[]
-  matches(instant: EpochMs): boolean
+  /** It repeats within a day (a `*`, a range or a step before the day), and is not a list of times of day. */
+  readonly repeats: boolean
+  /** Whether it comes on this day of the calendar; `weekday` is 0 on a Sunday. */
+  hasDay(day: CalendarDay): boolean
 }
 
-/** A cron expression that was checked before, taken apart. */
-export function readSchedule(expression: string, timeZone: string): Schedule {
-  const { hour, minute, second } = parse(expression)
-  const task = createTask(expression, () => {}, { timezone: timeZone, logger: QUIET })
-  // One that was never started holds nothing but its place in node-cron's list.
-  void task.destroy()
+export interface CalendarDay {
+  readonly month: number
+  readonly dayOfMonth: number
+  readonly daysInMonth: number
+  readonly weekday: number
+}
+
+/** A cron expression that was checked before. node-cron says which values its fields stand for; when they come in a time zone is `slots.ts`. */
+export function readSchedule(expression: string): Schedule {
+  const fields = fieldsOf(expression)
+  const { second, minute, hour, dayOfMonth, month, dayOfWeek } = parse(fields.join(' '))
+  const hours = ascending(hour)
   return {
-    hours: ascending(hour),
+    hours,
     minutes: ascending(minute),
     seconds: ascending(second),
-    matches: (instant) => task.match(new Date(instant)),
+    repeats: hours.length === HOURS_OF_DAY || fields.slice(0, -3).some((field) => /[*/-]/.test(field)),
+    hasDay: (day) =>
+      month.includes(day.month) &&
+      dayOfMonth.some((token) => isDayOfMonth(String(token), day)) &&
+      dayOfWeek.some((token) => isWeekday(String(token), day)),
   }
 }
 
-/** The next slot of a cron expression that was checked before, by the host's clock; `undefined`: none is near enough to be found. */
-export function nextSlot(expression: string, timeZone: string): EpochMs | undefined {
-  const task = createTask(expression, () => {}, { timezone: timeZone, logger: QUIET })
-  void task.destroy()
-  return task.getNextRuns(1)[0]?.getTime()
-}
+const HOURS_OF_DAY = 24
 
 function ascending(values: readonly (number | string)[]): number[] {
   return values.map(Number).toSorted((a, b) => a - b)
+}
+
+/** `15`, `L` the last, `L-3` three before it, `15W` the working day nearest to it within the month, `LW` the last one. */
+function isDayOfMonth(token: string, { dayOfMonth, daysInMonth, weekday }: CalendarDay): boolean {
+  const match = /^(\d+|L)(?:-(\d+))?(W)?$/i.exec(token)
+  if (match === null) return false
+  const [, from = '', back = '0', working] = match
+  const meant = (/^L/i.test(from) ? daysInMonth : Number(from)) - Number(back)
+  if (working === undefined) return dayOfMonth === meant
+  if (meant > daysInMonth) return false
+  const weekdayOfMeant = modulo(weekday + meant - dayOfMonth, 7)
+  const moved = weekdayOfMeant === SATURDAY ? (meant === 1 ? 2 : -1) : weekdayOfMeant === SUNDAY ? (meant === daysInMonth ? -2 : 1) : 0
+  return dayOfMonth === meant + moved
+}
+
+const SUNDAY = 0
+const SATURDAY = 6
+
+/** `1`, `1L` the last Monday of the month, `1#2` the second. */
+function isWeekday(token: string, { dayOfMonth, daysInMonth, weekday }: CalendarDay): boolean {
+  const [, name = '', last, nth] = /^(\d)(?:(L)|#(\d))?$/i.exec(token) ?? []
+  if (name === '' || Number(name) % 7 !== weekday) return false
+  if (last !== undefined) return dayOfMonth > daysInMonth - 7
+  return nth === undefined || Math.ceil(dayOfMonth / 7) === Number(nth)
+}
+
+function modulo(value: number, divisor: number): number {
+  return ((value % divisor) + divisor) % divisor
 }

@@ -3,11 +3,10 @@
  * every other cron, or reads as something nobody means, is refused.
  */
 export function scheduleProblem(expression: string): string | undefined {
-  const text = expression.trim()
-  if (text.startsWith('@')) return nicknameProblem(text)
-  const fields = text.split(/ +/)
-  if (text === '' || (fields.length !== 5 && fields.length !== 6))
-    return `it has ${text === '' ? 0 : fields.length} fields, not five (minute hour day month weekday) or six with seconds first`
+  const fields = fieldsOf(expression)
+  if (fields[0]?.startsWith('@') === true) return `a nickname is one of ${[...NICKNAMES.keys()].join(', ')}`
+  if (fields.length !== 5 && fields.length !== 6)
+    return `it has ${fields.length} fields, not five (minute hour day month weekday) or six with seconds first`
   const texts = fields.length === 5 ? ['0', ...fields] : fields
   const problems = FIELDS.flatMap((field, at) => fieldProblem(field, texts[at]!) ?? [])
   if (problems.length > 0) return problems.join('; ')
@@ -17,6 +16,12 @@ export function scheduleProblem(expression: string): string | undefined {
     return 'it restricts both day of month and weekday, which some programs read as "both" and others as "either"; write * for one of them'
   if (!isPossible(day, month)) return `day of month "${day}" does not come in month "${month}"`
   return undefined
+}
+
+/** What stands between blanks; a nickname such as `@daily` is what it stands for. */
+export function fieldsOf(expression: string): readonly string[] {
+  const text = expression.trim()
+  return text === '' ? [] : (NICKNAMES.get(text.toLowerCase()) ?? text).split(/[ \t]+/)
 }
 
 interface Field {
@@ -124,17 +129,13 @@ function includesMonth(text: string, month: number): boolean {
   })
 }
 
-const NICKNAMES: Readonly<Record<string, string>> = {
-  '@yearly': '0 0 1 1 *',
-  '@annually': '0 0 1 1 *',
-  '@monthly': '0 0 1 * *',
-  '@weekly': '0 0 * * 0',
-  '@daily': '0 0 * * *',
-  '@midnight': '0 0 * * *',
-  '@hourly': '0 * * * *',
-}
-
-function nicknameProblem(text: string): string {
-  const fields = Object.entries(NICKNAMES).find(([name]) => name === text.toLowerCase())?.[1]
-  return fields === undefined ? 'a schedule is written in five fields (minute hour day month weekday)' : `write "${fields}" instead`
-}
+/** As in crontab(5). `@reboot` is none: a worker starts when it starts, and makes up for what was missed. */
+const NICKNAMES: ReadonlyMap<string, string> = new Map([
+  ['@hourly', '0 * * * *'],
+  ['@daily', '0 0 * * *'],
+  ['@midnight', '0 0 * * *'],
+  ['@weekly', '0 0 * * 0'],
+  ['@monthly', '0 0 1 * *'],
+  ['@yearly', '0 0 1 1 *'],
+  ['@annually', '0 0 1 1 *'],
+])

@@ -1,9 +1,10 @@
 import cronstrue from 'cronstrue'
+import { fieldsOf } from './expression.ts'
 
 /** A cron expression that was checked before, in English: `At 03:00`. What cannot be put into words stays as it is. */
 export function inWords(expression: string): string {
   try {
-    return cronstrue.toString(expression.replace(LONG_NAME, '$1'), { use24HourTimeFormat: true })
+    return cronstrue.toString(fieldsOf(expression).join(' ').replace(LONG_NAME, '$1'), { use24HourTimeFormat: true })
   } catch {
     return expression
   }

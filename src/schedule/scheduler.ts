@@ -1,5 +1,5 @@
 import { SECOND, type Clock, type EpochMs } from '../time/clock.ts'
-import { everySlot, type Ticking } from './cron.ts'
+import { tickAtSlots } from './ticking.ts'
 
 export interface Scheduled {
   readonly name: string
@@ -68,30 +68,28 @@ export function startScheduler(jobs: readonly Scheduled[], options: SchedulerOpt
       queued.delete(job)
     })
   }
-  const startTicking = (): Ticking[] =>
-    jobs.map((job) => {
-      const tick = (slot: EpochMs): void => enqueue(job, slot)
-      return everySlot(job.schedule, timeZone, { tick, missed: () => void makeUp(job) }, !catchUp)
-    })
-  let ticking = startTicking()
-  const stopTicking = (): void => {
-    for (const each of ticking) each.stop()
+  let ticking = new AbortController()
+  const startTicking = (): void => {
+    ticking = new AbortController()
+    const how = { timeZone, clock, lenient: !catchUp, stopping: ticking.signal }
+    for (const job of jobs) void tickAtSlots(job.schedule, { tick: (slot) => enqueue(job, slot), missed: () => void makeUp(job) }, how)
   }
   const makeUpAll = (): void => {
     for (const job of jobs) void makeUp(job)
   }
   const watching = watchClocks(clock, stopping.signal, () => {
     // A timer runs by the clock as it was.
-    stopTicking()
-    ticking = startTicking()
+    ticking.abort()
+    startTicking()
     makeUpAll()
   })
 
+  startTicking()
   makeUpAll()
   return {
     async stop() {
       stopping.abort()
-      stopTicking()
+      ticking.abort()
       await watching
       await tail
     },

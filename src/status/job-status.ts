@@ -7,10 +7,8 @@ import { holderOf } from '../runs/lease.ts'
 import { SLOT_TOLERANCE_MS } from '../runs/recorded-run.ts'
 import { lastEnded, lastRuns, lastSuccessAt, openSince, type PastRun, type RunTables } from '../runs/past-runs.ts'
 import { LEASES } from '../runs/run-records.ts'
-import { overdueSlot } from '../schedule/catch-up.ts'
-import { nextSlot } from '../schedule/cron.ts'
-import { firstSlotAfter } from '../schedule/due.ts'
 import { inWords } from '../schedule/in-words.ts'
+import { overdueSlot, slotsOf } from '../schedule/slots.ts'
 import { MINUTE, type Clock, type EpochMs } from '../time/clock.ts'
 import { tryQuery } from './try-query.ts'
 
@@ -67,9 +65,10 @@ export interface ReadJobOptions {
   readonly tables: RunTables | undefined
 }
 
-export function scheduleOf(plan: JobPlan, { scheduleTimeZone }: Pick<ReadJobOptions, 'scheduleTimeZone'>): JobSchedule {
+export function scheduleOf(plan: JobPlan, { scheduleTimeZone, clock }: Pick<ReadJobOptions, 'scheduleTimeZone' | 'clock'>): JobSchedule {
   const { schedule, enabled } = plan
-  return { ...plan, scheduleInWords: inWords(schedule), nextRunAt: enabled ? nextSlot(schedule, scheduleTimeZone) : undefined }
+  const nextRunAt = enabled ? slotsOf(schedule, scheduleTimeZone).after(clock.now()) : undefined
+  return { ...plan, scheduleInWords: inWords(schedule), nextRunAt }
 }
 
 export async function readJob(database: Database, plan: JobPlan, options: ReadJobOptions): Promise<JobStatus> {
@@ -95,7 +94,7 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
     dueAt:
       servedUntil === undefined || !enabled || inspection.answer?.kind === 'absent'
         ? undefined
-        : firstSlotAfter(schedule, scheduleTimeZone, servedUntil, now),
+        : slotsOf(schedule, scheduleTimeZone).after(servedUntil),
     backlog: estimate?.answer === undefined ? undefined : { ...estimate.answer, cutoff },
     problems: [record?.problem, inspection.problem, estimate?.problem].filter((problem) => problem !== undefined),
     warnings:

@@ -76,7 +76,7 @@ export function wallInstant(timeZone: string): (reading: EpochMs) => EpochMs {
 }
 
 /** The latest instant at which the clocks of a zone show a reading, given as `wallClock` gives it; `undefined`: they skip it. */
-export function lastInstantShowing(reading: EpochMs, wall: (instant: EpochMs) => EpochMs): EpochMs | undefined {
+function lastInstantShowing(reading: EpochMs, wall: (instant: EpochMs) => EpochMs): EpochMs | undefined {
   const offsets = [-DAY, DAY].map((reach) => wall(reading + reach) - (reading + reach))
   const instants = offsets.map((offset) => reading - offset).filter((instant) => wall(instant) === reading)
   return instants.length === 0 ? undefined : Math.max(...instants)
@@ -98,7 +98,7 @@ const REACH_MS = 36 * HOUR
 /** The range of `Intl`, reduced by the reach. */
 const CALENDAR_MS = 8.64e15 - 2 * DAY
 
-interface Transition {
+export interface Transition {
   /** The first instant of the new offset. */
   readonly at: EpochMs
   readonly before: number
@@ -106,7 +106,7 @@ interface Transition {
 }
 
 /** No zone changes its offset twice within an hour, so checking once an hour finds every change. */
-function transitions(offsetAt: (instant: EpochMs) => number, from: EpochMs, to: EpochMs): Transition[] {
+export function transitions(offsetAt: (instant: EpochMs) => number, from: EpochMs, to: EpochMs): Transition[] {
   const found: Transition[] = []
   let before = offsetAt(from)
   for (let look = from + HOUR; look <= to; look += HOUR) {

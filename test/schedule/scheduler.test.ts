@@ -118,7 +118,7 @@ for (const [what, ms] of [
       now: () => host.now() + shift,
       // The watch of the clocks sleeps until it is woken; what else sleeps does so as ever.
       sleep: (duration, signal) =>
-        duration < 30_000
+        duration !== 30_000
           ? host.sleep(duration, signal)
           : new Promise((resolve) => {
               looked = resolve

@@ -7,6 +7,8 @@ describe('a schedule in words', () => {
   const words: Readonly<Record<string, string>> = {
     '0 3 * * *': 'At 03:00',
     '*/15 * * * *': 'Every 15 minutes',
+    '@daily': 'At 00:00',
+    '@Weekly': 'At 00:00, only on Sunday',
     '*/10 * * * * *': 'Every 10 seconds',
     '0 22-2 * * *': 'Every hour, between 22:00 and 02:00',
     '30 4 1,15 * *': 'At 04:30, on day 1 and 15 of the month',
