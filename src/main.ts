@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { run } from './cli/cli.ts'
 import { exitCodeOf, MaintenanceError } from './errors.ts'
 import { visible } from './observe/control-characters.ts'
+import { columnsOf, fitted } from './observe/width.ts'
 import type { Host } from './program.ts'
 import { withoutCredentials } from './secrets/foreign-text.ts'
 import { hostClock } from './time/clock.ts'
@@ -18,12 +19,13 @@ const host: Host = {
   packageRoot,
   version: (JSON.parse(readFileSync(`${packageRoot}/package.json`, 'utf8')) as { version: string }).version,
   uid: process.geteuid?.(),
-  terminal: { output: isatty(1), error: isatty(2), columns: () => process.stdout.columns },
+  terminal: { output: isatty(1), error: isatty(2), columns: () => process.stdout.columns ?? process.stderr.columns },
   clock: hostClock(),
   worker: `${hostname()}:${process.pid}`,
   random: Math.random,
-  print: (text) => void process.stdout.write(text),
-  printError: (text) => void process.stderr.write(text),
+  print: (text) => void process.stdout.write(fitted(text, columnsOf(host.terminal, 'output'))),
+  printError: (text) => void process.stderr.write(fitted(text, columnsOf(host.terminal, 'error'))),
+  write: (text) => void process.stdout.write(text),
 }
 
 // A reader that has seen enough (`| head`) is no error; whatever else becomes of the output, the work goes on.

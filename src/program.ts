@@ -11,6 +11,7 @@ import { fanOut } from './observe/fan-out.ts'
 import { openLog, type Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { View } from './observe/view.ts'
+import { columnsOf } from './observe/width.ts'
 import type { Shutdown } from './shutdown.ts'
 import type { ArchivePlan } from './status/archive-status.ts'
 import { SECOND, type Clock } from './time/clock.ts'
@@ -31,8 +32,11 @@ export interface Host {
   readonly worker: string
   /** From 0 to below 1. */
   readonly random: () => number
+  /** For people: on a terminal no line is wider than it. */
   print(text: string): void
   printError(text: string): void
+  /** To standard output as it is: for programs, and what moves the cursor. */
+  write(text: string): void
 }
 
 /** What every command starts from. */
@@ -155,8 +159,8 @@ function logOf({ terminal, env, clock }: Host, settings: Settings, where: Founda
     ...settings.log,
     view: viewOf(where),
     ...(where === 'error'
-      ? { descriptor: STANDARD_ERROR, terminal: terminal.error }
-      : { descriptor: STANDARD_OUTPUT, terminal: terminal.output }),
+      ? { descriptor: STANDARD_ERROR, terminal: terminal.error, columns: () => columnsOf(terminal, 'error') }
+      : { descriptor: STANDARD_OUTPUT, terminal: terminal.output, columns: () => columnsOf(terminal, 'output') }),
     coloured: where !== 'plain output' && takesControlCharacters(env),
     clock,
   })

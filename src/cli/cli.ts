@@ -1,3 +1,4 @@
+import { columnsOf } from '../observe/width.ts'
 import type { Host } from '../program.ts'
 import { listenForSignals } from '../shutdown.ts'
 import { WORKER } from './commands.ts'
@@ -8,7 +9,7 @@ export async function run(host: Host): Promise<number> {
   const parsed = parseCommand(host.arguments)
   switch (parsed.kind) {
     case 'help':
-      host.print((await import('./help.ts')).helpText())
+      host.print((await import('./help.ts')).helpText(parsed.commands, columnsOf(host.terminal, 'output')))
       return 0
     case 'version':
       host.print(`${host.version}\n`)

@@ -1,29 +1,31 @@
 import { JOBS } from '../catalogue.ts'
 import { describeSettings } from '../config/schema.ts'
+import { fitted, wrapped } from '../observe/width.ts'
 import type { Command } from './command.ts'
 import { COMMANDS, CONFIG_FILE, HELP, VERSION } from './commands.ts'
 import type { Option } from './options.ts'
 
-/** `--help`. */
-export function helpText(): string {
-  const usage = COMMANDS.flatMap(linesOf)
-  const width = Math.max(...usage.map(([left]) => left.length))
+/** Of these commands, for a terminal of this width. */
+export function helpText(commands: readonly Command[] = COMMANDS, room = Infinity): string {
+  const usage = commands.flatMap(linesOf)
   const jobs = JOBS.map(({ name, summary }) => [`  ${name}`, summary] as const)
+  const columns = columnsFor(room)
   const url = describeSettings().find((setting) => setting.key === 'database.url')?.default
-  return `Keeps the Secure MCP Gateway's database correct and small: applies migrations, purges what has expired.
+  const paragraph = (text: string): string => wrapped(text, room).join('\n')
+  return `${paragraph("Keeps the Secure MCP Gateway's database correct and small: applies migrations, purges what has expired.")}
 
 Usage
-${columns(usage, width)}
+${columns(usage)}
 
 Every form takes
-${columns([[`  ${written(CONFIG_FILE)}`, CONFIG_FILE.summary]], width)}
-  ${written(HELP)}   ${written(VERSION)}
+${columns([[`  ${written(CONFIG_FILE)}`, CONFIG_FILE.summary]], usage)}
+  -h, ${written(HELP)}   -V, ${written(VERSION)}
 
 Jobs
-${columns(jobs, Math.max(...jobs.map(([left]) => left.length)))}
+${columns(jobs)}
 
-The database is DATABASE_URL, the gateway's own; without it ${url}.
-Exit codes: 0 done, 1 a job failed, 2 usage or configuration, 3 database, 4 migrations, 5 safety stop.
+${paragraph(`The database is DATABASE_URL, the gateway's own; without it ${url}.`)}
+${paragraph('Exit codes: 0 done, 1 a job failed, 2 usage or configuration, 3 database, 4 migrations, 5 safety stop.')}
 `
 }
 
@@ -33,7 +35,7 @@ type Line = readonly [left: string, right: string]
 function linesOf({ name, summary, options }: Command): readonly Line[] {
   const brief = options.filter((option) => option.summary === '').map((option) => `[${written(option)}]`)
   return [
-    [`  mcp-gateway-maintenance ${name}`.trimEnd(), `${summary}${brief.length === 0 ? '' : `   ${brief.join(' ')}`}`],
+    [`  mcp-gateway-maintenance ${name}`.trimEnd(), [summary, ...brief].join(' ')],
     ...options.filter((option) => option.summary !== '').map((option): Line => [`      ${written(option)}`, option.summary]),
   ]
 }
@@ -42,6 +44,15 @@ function written({ name, form, placeholder }: Option<unknown>): string {
   return form === 'operands' ? placeholder : `--${name} ${placeholder}`.trimEnd()
 }
 
-function columns(lines: readonly Line[], width: number): string {
-  return lines.map(([left, right]) => `${left.padEnd(width)}  ${right}`).join('\n')
+/** The right side begins in one column, as wide as that of `alike`; where too little room is left for it, each stands below its left side. */
+function columnsFor(room: number): (lines: readonly Line[], alike?: readonly Line[]) => string {
+  return (lines, alike = lines) => {
+    const width = Math.max(...alike.map(([left]) => left.length)) + GAP
+    if (room - width < LEAST_RIGHT) return lines.map(([left, right]) => fitted(`${left}\n${' '.repeat(BELOW)}${right}`, room)).join('\n')
+    return lines.map(([left, right]) => fitted(`${left.padEnd(width)}${right}`, room)).join('\n')
+  }
 }
+
+const GAP = 2
+const BELOW = 10
+const LEAST_RIGHT = 32

@@ -6,16 +6,24 @@ import { quoted, type Option } from './options.ts'
 
 /** What a command line asks for. */
 export type Parsed =
-  | { readonly kind: 'help' | 'version' }
+  | { readonly kind: 'version' }
+  /** Of these commands; all of them where none is named. */
+  | { readonly kind: 'help'; readonly commands: readonly Command[] }
   | { readonly kind: 'command'; readonly command: Command; readonly call: Call; readonly configFile: string | undefined }
 
 /** Throws `USAGE` with every problem, one a line. */
 export function parseCommand(line: readonly string[]): Parsed {
   const { given, words } = split(line)
-  if (given.has(HELP.name)) return { kind: 'help' }
+  const byOption = BY_OPTION.find(({ name }) => given.has(bare(name)))
+  if (given.has(HELP.name)) return { kind: 'help', commands: byOption === undefined ? (commandsNamed(words) ?? COMMANDS) : [byOption] }
   if (given.has(VERSION.name)) return { kind: 'version' }
+  if (words[0] === HELP.name) {
+    const commands = byOption === undefined ? commandsNamed(words.slice(1)) : [byOption]
+    if (commands === undefined) throw usage([unknownProblem(words.slice(1))])
+    return { kind: 'help', commands }
+  }
+  if (words.join(' ') === VERSION.name) return { kind: 'version' }
 
-  const byOption = BY_OPTION.find(({ name }) => given.has(name.slice(2)))
   const byWords = BY_WORDS.find(({ name }) => name.split(' ').every((word, at) => word === words[at]))
   const command = byOption ?? byWords ?? (words.length === 0 ? WORKER : undefined)
   const rest = words.slice(byWords?.name.split(' ').length ?? (isGroup(words[0]) ? 2 : 1))
@@ -38,6 +46,17 @@ export function parseCommand(line: readonly string[]): Parsed {
   return { kind: 'command', command, call, configFile: CONFIG_FILE.valueOf(textsOf(CONFIG_FILE)) }
 }
 
+/** Whose names begin with these words; an option that chooses a command is found without its dashes too. `undefined`: none does. */
+function commandsNamed(words: readonly string[]): readonly Command[] | undefined {
+  const named =
+    words.length === 0 ? COMMANDS : COMMANDS.filter(({ name }) => words.every((word, at) => bare(name).split(' ')[at] === bare(word)))
+  return named.length === 0 ? undefined : named
+}
+
+function bare(word: string): string {
+  return word.replace(/^--/, '')
+}
+
 const BY_OPTION = COMMANDS.filter(({ name }) => name.startsWith('--'))
 const BY_WORDS = COMMANDS.filter(({ name }) => /^\w/.test(name))
 
@@ -56,11 +75,28 @@ function split(line: readonly string[]): { readonly given: ReadonlyMap<string, r
   const choosing = BY_OPTION.map(({ name }) => [name.slice(2), { type: 'boolean' }] as const)
   try {
     const options = Object.fromEntries([...named, ...choosing])
-    const { values, positionals } = parseArgs({ args: [...line], options, allowPositionals: true, strict: true })
+    const { values, positionals } = parseArgs({
+      args: spelledOut(line),
+      options,
+      allowPositionals: true,
+      strict: true,
+    })
     return { given: new Map(Object.entries(values).map(([name, value]) => [name, [value].flat().map(String)])), words: positionals }
   } catch (error) {
     throw usage([firstSentence(messageOf(error))])
   }
+}
+
+const SHORT: ReadonlyMap<string, string> = new Map([
+  ['-h', `--${HELP.name}`],
+  ['-v', `--${VERSION.name}`],
+  ['-V', `--${VERSION.name}`],
+])
+
+/** What follows `--` is no option. */
+function spelledOut(line: readonly string[]): string[] {
+  const end = line.indexOf('--')
+  return line.map((word, at) => (end === -1 || at < end ? (SHORT.get(word) ?? word) : word))
 }
 
 function misplacedProblems(given: ReadonlyMap<string, unknown>, command: Command | undefined): readonly string[] {

@@ -22,7 +22,7 @@ export async function showHistory({ host, database, events }: Program, { jobs, s
   const tables = runTables(database, await database.tablesAmong(RUN_TABLES))
   if (tables === undefined) events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)
   const runs: readonly PastRun[] = tables === undefined ? [] : await runsSince(database, tables, since, jobs)
-  if (json) host.print(jsonDocument(historyDocument(runs, since)))
+  if (json) host.write(jsonDocument(historyDocument(runs, since)))
   else if (runs.length > 0) host.print(historyText(runs, now, styleOf(host)))
   else host.print(`no run in the last ${durationText(sinceMs)} is on record\n`)
   return 0

@@ -1,5 +1,6 @@
 import type { ExitCode } from '../errors.ts'
 import { migrate, pendingMigrations } from '../migrations/apply-migrations.ts'
+import type { MigrationFile } from '../migrations/migration-files.ts'
 import type { Program } from '../program.ts'
 
 /** `migrate`: applies pending migrations and ends; with a dry run it names them and changes nothing. */
@@ -10,10 +11,11 @@ export async function runMigrate(program: Program, dryRun: boolean): Promise<Exi
 }
 
 /** One line for each migration that a run would apply. */
-export async function tellPending({ database, migrationFiles, events }: Program): Promise<void> {
+export async function tellPending({ database, migrationFiles, events }: Program): Promise<readonly MigrationFile[]> {
   const pending = await pendingMigrations({ database, files: migrationFiles })
   for (const file of pending) events.note(`migration ${file.fileName} is pending and would be applied`)
   if (pending.length === 0) events.note('no migration is pending')
+  return pending
 }
 
 /** Applies what is pending, unless the settings say that somebody else does. */

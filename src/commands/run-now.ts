@@ -2,6 +2,8 @@ import type { JobSettings } from '../config/load.ts'
 import type { Estimate } from '../database/purging.ts'
 import { gravest, messageOf, type ExitCode } from '../errors.ts'
 import { pendingMigrations } from '../migrations/apply-migrations.ts'
+import type { MigrationFile } from '../migrations/migration-files.ts'
+import { makerOf } from '../migrations/shapes/shapes.ts'
 import type { View } from '../observe/view.ts'
 import type { Program } from '../program.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
@@ -26,11 +28,12 @@ export interface RunNowRequest {
 export async function runNow(program: Program, view: View | undefined, request: RunNowRequest): Promise<ExitCode> {
   const { settings, events, shutdown } = program
   const { jobs, dryRun, accepted } = request
+  let pending: readonly MigrationFile[] = []
   if (!dryRun) {
     if (view !== undefined && settings.migrations.enabled) await showPending(program, view)
     await applyMigrations(program)
-  } else if (settings.migrations.enabled) await tellPending(program)
-  const runner = await openRunner(program)
+  } else if (settings.migrations.enabled) pending = await tellPending(program)
+  const runner = await openRunner(program, dryRun)
 
   const results: RunResult[] = []
   for (const chosen of settings.jobs) {
@@ -39,13 +42,19 @@ export async function runNow(program: Program, view: View | undefined, request: 
     if (enabled && view !== undefined) view.expect(job.name, await estimated(program, chosen))
     const byDay = view !== undefined && retentionMs !== undefined
     const run = { byDay, job, retentionMs, trigger: 'run-now', slot: undefined, dryRun, accepted, stopping: shutdown.stopping } as const
-    const result = enabled ? await runJob(runner, run) : disabled(chosen, dryRun)
+    const result = enabled ? ofTableToCome(await runJob(runner, run), job.table, pending) : disabled(chosen, dryRun)
     events.jobFinished(result)
     results.push(result)
   }
   view?.summarize(results)
   await writeTextfileMetrics(program)
   return gravest(results.map(({ exitCode }) => exitCode))
+}
+
+/** A dry run finds no table that a migration would make. */
+function ofTableToCome(result: RunResult, table: string, pending: readonly MigrationFile[]): RunResult {
+  const maker = result.outcome === 'skipped' ? makerOf(table, pending) : undefined
+  return maker === undefined ? result : { ...result, reason: `${table} is yet to be made, by ${maker.stem}` }
 }
 
 async function showPending({ database, migrationFiles }: Program, view: View): Promise<void> {

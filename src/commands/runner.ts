@@ -6,11 +6,12 @@ import { withRetry } from '../runs/with-retry.ts'
 import { DAY, formatDuration } from '../time/clock.ts'
 
 /** What runs have in common. Once migrations are done: whether the tables are there that runs are recorded in is looked up here, once. */
-export async function openRunner(program: Program): Promise<RunContext> {
+export async function openRunner(program: Program, dryRun = false): Promise<RunContext> {
   const { host, settings, events, database, shutdown } = program
   const tables = await withRetry({ database, clock: host.clock, stopping: shutdown.stopping }, () => database.tablesAmong([RUNS, LEASES]))
   const recorded = tables.size === 2
-  if (!recorded)
+  // A dry run leaves no record, and says beforehand which migrations it would apply.
+  if (!recorded && !dryRun)
     events.warning(
       `${RUNS} and ${LEASES} are missing: runs are not recorded, other workers are not kept from the same job, and missed runs are not made up for after a restart`,
     )

@@ -21,7 +21,8 @@ export interface StatusRequest {
 export async function showStatus(foundation: Foundation, { json, check }: StatusRequest): Promise<ExitCode> {
   const { host, settings } = foundation
   const context = statusContextOf(foundation)
-  const show = (status: Status): void => host.print(json ? jsonDocument(statusDocument(status)) : statusText(status, styleOf(host)))
+  const show = (status: Status): void =>
+    json ? host.write(jsonDocument(statusDocument(status))) : host.print(statusText(status, styleOf(host)))
   let connected: Database
   try {
     connected = await connect(foundation, { access: 'read', patience: 'answer' })

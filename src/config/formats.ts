@@ -24,6 +24,8 @@ export type FormatName =
 /** What a format needs to know about the setting. */
 export interface Limits {
   readonly choices?: readonly string[]
+  /** What others call a choice, in lower case. */
+  readonly aliases?: Readonly<Record<string, string>>
   readonly leastMs?: number
 }
 
@@ -32,6 +34,8 @@ interface Format {
   check(value: unknown, limits: Limits): string | undefined
   /** The value of an environment variable's text. Text that cannot be parsed is returned as it is, for `check` to refuse. */
   fromText?(text: string): unknown
+  /** What a value means that may be spelled in several ways, wherever it is written; what cannot be read stays as it is, for `check` to refuse. */
+  meant?(value: unknown, limits: Limits): unknown
 }
 
 export const FORMATS: Readonly<Record<FormatName, Format>> = {
@@ -50,7 +54,7 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   'time zone': { check: timeZoneProblem },
   port: { check: portProblem, fromText: (text) => (/^\d{1,5}$/.test(text) ? Number(text) : text) },
   hosts: { check: hostsProblem, fromText: (text) => text.split(',').map((host) => host.trim()) },
-  choice: { check: (value, { choices = [] }) => choiceProblem(value, choices), fromText: (text) => text.toLowerCase() },
+  choice: { check: (value, { choices = [] }) => choiceProblem(value, choices), meant: choiceMeant },
 }
 
 /** Instead of a retention. */
@@ -97,7 +101,7 @@ function readBoolean(text: string): unknown {
 }
 
 function durationProblem(value: unknown, leastMs: number, mostMs: number, example: string): string | undefined {
-  const forms = `write a whole number with its unit (ms, s, m, h, d), such as ${example}`
+  const forms = `write a whole number with its unit (ms, s, m, h, d, w), such as ${example}`
   if (typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value))) return `${shown(value)} has no unit; ${forms}`
   const ms = typeof value === 'string' ? parseDuration(value) : undefined
   if (ms === undefined) return `${shown(value)} is not a duration; ${forms}`
@@ -148,6 +152,13 @@ function hostsProblem(value: unknown): string | undefined {
   return wrong.length === 0
     ? undefined
     : `${wrong.map(shown).join(', ')} is not a host; write a name or an address without a port, *. before a name for every name below it, or * for every host`
+}
+
+function choiceMeant(value: unknown, { choices = [], aliases = {} }: Limits): unknown {
+  const word = String(value).toLowerCase()
+  return typeof value === 'string'
+    ? (choices.find((choice) => choice === word || choice === new Map(Object.entries(aliases)).get(word)) ?? value)
+    : value
 }
 
 function choiceProblem(value: unknown, choices: readonly string[]): string | undefined {

@@ -6,7 +6,7 @@ import { withoutCredentials } from '../secrets/foreign-text.ts'
 import { parseDuration } from '../time/clock.ts'
 import { CONFIG_FILE, readEnvironment } from './environment.ts'
 import type { Environment, Layer } from './layer.ts'
-import { createConfig, settingProblem, SETTINGS, type Values } from './schema.ts'
+import { createConfig, meantValue, settingProblem, SETTINGS, type Values } from './schema.ts'
 import { readFile } from './settings-file.ts'
 import { toSettings, type Settings } from './settings.ts'
 
@@ -37,11 +37,10 @@ export async function loadSettings({ packageRoot, workingDirectory, env, configF
   const config = createConfig()
   const problems = layers.flatMap((layer) => layer.problems)
   const origins = new Map<string, string>()
-  const take = ({ key, value, source, where }: Layer['given'][number]): void => {
-    const problem = settingProblem(
-      SETTINGS.find((setting) => setting.key === key)!,
-      value,
-    )
+  const take = ({ key, value: given, source, where }: Layer['given'][number]): void => {
+    const setting = SETTINGS.find((each) => each.key === key)!
+    const value = meantValue(setting, given)
+    const problem = settingProblem(setting, value)
     if (problem !== undefined) problems.push(`${key} (${where}): ${problem}`)
     else {
       config.set(key, value)

@@ -46,6 +46,16 @@ export interface JobValues {
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
+/** As Python, syslog and others have them: the gateway's own environment may be at hand. */
+const LOG_LEVEL_ALIASES: Readonly<Record<string, LogLevel>> = {
+  warning: 'warn',
+  err: 'error',
+  critical: 'fatal',
+  crit: 'fatal',
+  notice: 'info',
+  off: 'silent',
+  none: 'silent',
+}
 const LOG_FORMATS = ['auto', 'json', 'pretty'] as const
 export type LogFormat = (typeof LOG_FORMATS)[number]
 
@@ -105,7 +115,14 @@ const SCHEMA = {
     catchUp: { doc: 'whether a missed run is made up for, once', format: 'truth', default: true, env: 'SCHEDULE_CATCH_UP' },
   },
   log: {
-    level: { doc: 'the least that is logged', format: 'choice', choices: LOG_LEVELS, default: 'info' as LogLevel, env: 'LOG_LEVEL' },
+    level: {
+      doc: 'the least that is logged',
+      format: 'choice',
+      choices: LOG_LEVELS,
+      aliases: LOG_LEVEL_ALIASES,
+      default: 'info' as LogLevel,
+      env: 'LOG_LEVEL',
+    },
     format: {
       doc: 'auto is text on a terminal, else JSON',
       format: 'choice',
@@ -199,6 +216,12 @@ export function describeSettings(): readonly SettingDescription[] {
     default: value,
     doc,
   }))
+}
+
+/** A value as it is meant, where it may be spelled in several ways. */
+export function meantValue(setting: Leaf, value: unknown): unknown {
+  const { meant } = FORMATS[setting.format]
+  return meant === undefined ? value : meant(value, setting)
 }
 
 /** What is wrong with a value of this setting, or `undefined`. */

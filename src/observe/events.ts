@@ -30,9 +30,11 @@ export function openEvents(log: Log): Events {
 
     created: (file) => log.info({ event: 'database.created', file }, 'database file created'),
     warning: (message) => log.warn({ event: 'warning' }, message),
-    awaiting: (place, reason) => log.warn({ event: 'database.awaiting', place, err: reason }, 'database cannot be used yet, retrying'),
+    awaiting: (place, reason) =>
+      log.warn({ event: 'database.awaiting', place, err: reason }, `the database cannot be used yet, trying again: ${reason}`),
     jobWarning: (job, message) => log.warn({ event: 'job.warning', job }, message),
-    lost: (error: DatabaseError) => log.warn({ event: 'database.lost', err: error.message }, 'database connection lost, reconnecting'),
+    lost: (error: DatabaseError) =>
+      log.warn({ event: 'database.lost', err: error.message }, `database connection lost, connecting again: ${error.message}`),
     regained: (afterMs) => log.info({ event: 'database.regained', durationMs: afterMs }, 'database connection regained'),
 
     applied: ({ version, name, durationMs }) => log.info({ event: 'migration.applied', version, name, durationMs }, 'migration applied'),

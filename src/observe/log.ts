@@ -10,6 +10,8 @@ export interface LogOptions {
   /** The file descriptor: 1 is standard output. */
   readonly descriptor: number
   readonly terminal: boolean
+  /** How wide that terminal is; Infinity: it is none. */
+  columns(): number
   /** Whether a terminal is sent colours. */
   readonly coloured: boolean
   readonly clock: Clock
@@ -43,19 +45,35 @@ function jsonDestination({ descriptor }: LogOptions): DestinationStream {
 /** Readable on a light background and on a dark one. */
 const COLOURS = 'fatal:red,error:red,warn:bold,info:reset,debug:reset,trace:reset,message:reset'
 
-async function textDestination({ descriptor, terminal, coloured, view }: LogOptions): Promise<DestinationStream> {
-  const { default: prettyStream, prettyFactory } = await import('pino-pretty')
+async function textDestination({ descriptor, terminal, coloured, view, columns }: LogOptions): Promise<DestinationStream> {
+  const [{ prettyFactory }, { fitted }] = await Promise.all([import('pino-pretty'), import('./width.ts')])
   const options = { colorize: terminal && coloured, customColors: COLOURS, ignore: 'event', translateTime: 'SYS:yyyy-mm-dd HH:MM:ss' }
-  if (view === undefined) return prettyStream({ ...options, destination: descriptor, sync: true })
   const whole = prettyFactory(options)
+  if (view === undefined) {
+    const written = pino.destination({ dest: descriptor, sync: true })
+    return { write: (line) => written.write(fitted(whole(line), columns())) }
+  }
   const brief = prettyFactory({ ...options, hideObject: true })
-  // For people the message is enough; only unexpected errors are shown with all details.
-  return { write: (line) => view.log((line.includes('"UNEXPECTED"') ? whole : brief)(line)) }
+  return {
+    write(line) {
+      // For people the message is enough; only unexpected errors are shown with all details.
+      if (line.includes('"UNEXPECTED"')) view.log(fitted(whole(line), columns()))
+      // The view shows the outcome of each job below its table.
+      else if (!line.includes('"event":"job.finished"')) view.log(fitted(brief(line), columns()))
+    },
+  }
 }
 
 /** JSON escapes such characters itself; in text they must be escaped here. */
 function visibleFields(fields: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [visible(name), visibleValue(name, value)]))
+  return Object.fromEntries(
+    Object.entries(fields).flatMap(([name, value]) => (isInMessage(name, value) ? [] : [[visible(name), visibleValue(name, value)]])),
+  )
+}
+
+/** The message already says why something failed; an unexpected error has a stack as well. */
+function isInMessage(name: string, value: unknown): boolean {
+  return name === 'err' && !(value !== null && typeof value === 'object' && 'stack' in value)
 }
 
 function visibleValue(name: string, value: unknown): unknown {

@@ -69,7 +69,7 @@ function ofJob({ job: { name }, lastRun, overdueSlot, problems, warnings }: JobS
       : [fault('job-late', `${name} is late: no run since the slot of ${minuteText(overdueSlot)} UTC`, 'see that a worker is running')]),
     ...(outcome === 'failed' ? [fault('job-failed', `the last run of ${name} failed${why}`)] : []),
     ...(outcome === 'stopped' ? [fault('job-stopped', `the last run of ${name} was stopped${why}`)] : []),
-    ...problems.map((problem) => fault('job-hindered', `${name}: ${problem}`)),
+    ...problems.filter((problem) => problem !== error).map((problem) => fault('job-hindered', `${name}: ${problem}`)),
     ...warnings.map((warning) => advice('job-in-doubt', `${name}: ${warning}`)),
   ]
 }

@@ -1,6 +1,8 @@
 import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
-import type { Estimate } from '../database/purging.ts'
+import type { Estimate, Inspection } from '../database/purging.ts'
+import { stemOf } from '../migrations/file-names.ts'
+import { makerOf } from '../migrations/shapes/shapes.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
 import { doneUntil } from '../runs/last-run.ts'
 import { holderOf } from '../runs/lease.ts'
@@ -10,6 +12,7 @@ import { LEASES } from '../runs/run-records.ts'
 import { inWords } from '../schedule/in-words.ts'
 import { overdueSlot, slotsOf } from '../schedule/slots.ts'
 import { MINUTE, type Clock, type EpochMs } from '../time/clock.ts'
+import type { MigrationsStatus } from './migrations-status.ts'
 import { tryQuery } from './try-query.ts'
 
 /** A job as it is configured. */
@@ -63,6 +66,7 @@ export interface ReadJobOptions {
   readonly scheduleTimeZone: string
   /** The tables that record runs; `undefined`: there are none. */
   readonly tables: RunTables | undefined
+  readonly migrations: MigrationsStatus
 }
 
 export function scheduleOf(plan: JobPlan, { scheduleTimeZone, clock }: Pick<ReadJobOptions, 'scheduleTimeZone' | 'clock'>): JobSchedule {
@@ -73,7 +77,7 @@ export function scheduleOf(plan: JobPlan, { scheduleTimeZone, clock }: Pick<Read
 
 export async function readJob(database: Database, plan: JobPlan, options: ReadJobOptions): Promise<JobStatus> {
   const { job, enabled, schedule, retentionMs } = plan
-  const { at, clock, scheduleTimeZone, tables } = options
+  const { at, clock, scheduleTimeZone, tables, migrations } = options
   const record = tables === undefined ? undefined : await tryQuery(() => readRecord(database, tables, job.name, at))
   const done = tables !== undefined && enabled ? await tryQuery(() => doneUntil(database, clock, job.name, at)) : undefined
   const inspection = await tryQuery(() => database.inspect(job))
@@ -96,10 +100,22 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
         ? undefined
         : slotsOf(schedule, scheduleTimeZone).after(servedUntil),
     backlog: estimate?.answer === undefined ? undefined : { ...estimate.answer, cutoff },
-    problems: [record?.problem, inspection.problem, estimate?.problem].filter((problem) => problem !== undefined),
-    warnings:
-      inspection.answer?.kind === 'absent' ? [`${inspection.answer.reason}: its runs are skipped`] : (inspection.answer?.warnings ?? []),
+    // What is wrong with a table mostly hinders more than one of them.
+    problems: [...new Set([record?.problem, inspection.problem, estimate?.problem].filter((problem) => problem !== undefined))],
+    warnings: warningsOf(inspection.answer, job, migrations),
   }
+}
+
+/** A table that a pending migration makes is missing only until then. */
+function warningsOf(inspection: Inspection | undefined, { table }: Job, { enabled, pending }: MigrationsStatus): readonly string[] {
+  if (inspection?.kind !== 'absent') return inspection?.warnings ?? []
+  const isToCome =
+    enabled &&
+    makerOf(
+      table,
+      pending.map((each) => ({ stem: stemOf(each) })),
+    ) !== undefined
+  return isToCome ? [] : [`${inspection.reason}: its runs are skipped`]
 }
 
 async function readRecord(

@@ -68,9 +68,10 @@ export async function readStatus(database: Database, context: StatusContext, bef
     const found = await database.tablesAmong([LEDGER, LEASES, ARCHIVES, ...RUN_TABLES])
     const size = await tryQuery(() => database.sizeBytes())
     const written = found.has(LEDGER) ? await tryQuery(() => database.gatewayHasWritten()) : undefined
+    const migrations = await readMigrations(database, context.files, context.migrationsEnabled)
     const jobs: JobStatus[] = []
     const tables = found.has(LEASES) ? runTables(database, found) : undefined
-    for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, tables }))
+    for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, tables, migrations }))
     const deleted = tables === undefined ? undefined : await tryQuery(() => readDeletions(database, tables, at, before))
     const archived = jobs.find(({ job }) => job.archived === true)
     return {
@@ -82,7 +83,7 @@ export async function readStatus(database: Database, context: StatusContext, bef
         sizeBytes: size.answer,
         problem: size.problem ?? (written?.answer === false ? NEVER_WRITTEN : undefined),
       },
-      migrations: await readMigrations(database, context.files, context.migrationsEnabled),
+      migrations,
       scheduleTimeZone: context.scheduleTimeZone,
       jobs,
       deletedByDay: deleted?.answer,

@@ -15,10 +15,13 @@ const MOST_BAR = 50
 /** Shorter ones say nothing. */
 const LEAST_BAR = 5
 
-/** A line a row: its name, its figure, its bar. Lines alone where there is no room for bars; nothing off a terminal. */
+/**
+ * A line a row: its name, its figure, its bar. Lines alone where there is no room for bars; nothing off a terminal, or where there would be one bar,
+ * which compares nothing.
+ */
 export function barChartText(title: string, rows: readonly BarRow[], style: Style): string {
   const strokes = strokesOf(style)
-  if (strokes === undefined || rows.length === 0) return ''
+  if (strokes === undefined || rows.filter(({ value }) => typeof value === 'number' && value > 0).length < 2) return ''
   const names = widest(rows.map(({ name }) => name))
   const figures = widest(rows.map(({ figure }) => figure))
   const room = Math.min(MOST_BAR, style.columns - names - figures - 2 * GAP.length)

@@ -11,25 +11,27 @@ const HEIGHT = 4
 /** Characters from one column to the next, where there is room for a gap. */
 const WIDEST = 3
 
-/** Rows deleted a day, a chart for each job below the other: days from left to right, each job on a scale of its own. Nothing off a terminal. */
+/** Rows deleted a day, a chart for each job below the other: days from left to right, each job on a scale of its own. Nothing off a terminal, or where each job would have one bar at most. */
 export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): string {
   const strokes = strokesOf(style)
   const [first, last] = [days[0], days.at(-1)]
   if (strokes === undefined || first === undefined || last === undefined || jobs.size === 0) return ''
   const { span, slots, labels, charts } = fittingColumns({ days, jobs }, style.columns)
+  if (!charts.some(hasBars)) return ''
   const pitch = Math.max(1, Math.min(WIDEST, Math.floor((style.columns - labels - AXIS.length) / slots)))
   const { side, corner, bottom } = strokes.axis
 
-  const lines = charts.flatMap(({ job, values, total }) => {
+  const lines = charts.flatMap((chart) => {
+    const { job, values, total } = chart
     if (total === 0) return [`${bold(job, style).text}  nothing`]
     const most = Math.max(...values)
     const sum = counted(total, 'row')
     const begin = Math.max(first, last - ((slots - values.indexOf(most)) * span - 1) * DAY)
+    const on = span === 1 ? 'on' : 'from'
+    if (!hasBars(chart))
+      return [`${bold(job, style).text}  ${fitting(style.columns - visible(job).length - 2, [`${sum}, ${on} ${formatDay(begin)}`, sum])}`]
     const drawn = uprightBars(values, HEIGHT, strokes.upwards).map((row) => stretched(row, pitch))
-    const figures = fitting(style.columns - visible(job).length - 2, [
-      `${sum}, most ${span === 1 ? 'on' : 'from'} ${formatDay(begin)}`,
-      sum,
-    ])
+    const figures = fitting(style.columns - visible(job).length - 2, [`${sum}, most ${on} ${formatDay(begin)}`, sum])
     return [
       `${bold(job, style).text}  ${figures}`,
       ...drawn.map((row, at) => `${(at === 0 ? countText(most) : '').padStart(labels)} ${side}${row}`.trimEnd()),
@@ -54,7 +56,18 @@ interface Columns {
   readonly slots: number
   /** Characters of the longest. */
   readonly labels: number
-  readonly charts: readonly { readonly job: string; readonly values: readonly number[]; readonly total: number }[]
+  readonly charts: readonly Chart[]
+}
+
+interface Chart {
+  readonly job: string
+  readonly values: readonly number[]
+  readonly total: number
+}
+
+/** One bar compares nothing. */
+function hasBars({ values }: Chart): boolean {
+  return values.filter((value) => value > 0).length > 1
 }
 
 /** A column is one day, or as many weeks as it takes for all days to find room. */

@@ -18,21 +18,28 @@ const COLUMNS: readonly Column[] = [
   { title: 'archived', align: 'right', dispensable: 2 },
   { title: 'took', align: 'right', dispensable: 1 },
   { title: 'worker', dispensable: 5 },
-  { title: 'error', dispensable: 4 },
 ]
 
 /** Rows that left the archive; where none did, nobody has to wonder what the column means. */
 const REMOVED: Column = { title: 'left the archive', align: 'right', dispensable: 2 }
 const AFTER_ARCHIVED = 6
 
-/** Runs for people, oldest first, a line each; on a terminal what they deleted day by day, until today, is drawn below. */
+/** Why a run failed or stopped. A line a run is what programs read; people want all of it, below the run. */
+const ERROR: Column = { title: 'error' }
+
+/** Runs for people, oldest first; on a terminal what they deleted day by day, until today, is drawn below. */
 export function historyText(runs: readonly PastRun[], now: EpochMs, style: Style): string {
   const removing = runs.some(({ removed }) => removed !== undefined)
-  const table = tableText(
-    removing ? COLUMNS.toSpliced(AFTER_ARCHIVED, 0, REMOVED) : COLUMNS,
-    runs.map((run) => (removing ? cellsOf(run, style).toSpliced(AFTER_ARCHIVED, 0, countOf(run.removed)) : cellsOf(run, style))),
-    style,
-  )
+  const columns = removing ? COLUMNS.toSpliced(AFTER_ARCHIVED, 0, REMOVED) : COLUMNS
+  const cells = runs.map((run) => (removing ? cellsOf(run, style).toSpliced(AFTER_ARCHIVED, 0, countOf(run.removed)) : cellsOf(run, style)))
+  const errors = runs.map(({ error }) => error?.split('\n') ?? [])
+  const table = Number.isFinite(style.columns)
+    ? tableText(columns, cells, style, errors)
+    : tableText(
+        [...columns, ERROR],
+        cells.map((row, at) => [...row, errors[at]!.join(' ').replaceAll(/\s+/g, ' ')]),
+        style,
+      )
   const chart = dayColumnsText(daysOf(runs, now), style)
   return `${table}\n${chart === '' ? '' : `\n${chart}`}`
 }
@@ -48,7 +55,7 @@ function daysOf(runs: readonly PastRun[], now: EpochMs): DeletedByDay {
   )
 }
 
-function cellsOf({ startedAt, job, trigger, outcome, deleted, archived, finishedAt, worker, error }: PastRun, style: Style): Part[] {
+function cellsOf({ startedAt, job, trigger, outcome, deleted, archived, finishedAt, worker }: PastRun, style: Style): Part[] {
   return [
     minuteText(startedAt),
     job,
@@ -58,7 +65,6 @@ function cellsOf({ startedAt, job, trigger, outcome, deleted, archived, finished
     countOf(archived),
     finishedAt === undefined ? '' : spanText(startedAt, finishedAt),
     worker,
-    error?.replaceAll(/\s+/g, ' ') ?? '',
   ]
 }
 

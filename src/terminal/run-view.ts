@@ -3,6 +3,7 @@ import { stemOf } from '../migrations/file-names.ts'
 import { estimateText, plural } from '../number-text.ts'
 import { visible } from '../observe/control-characters.ts'
 import type { View } from '../observe/view.ts'
+import { fitted } from '../observe/width.ts'
 import type { Host } from '../program.ts'
 import { durationText } from '../time/time-text.ts'
 import { histogramText } from './histogram.ts'
@@ -25,8 +26,8 @@ export function openRunView(host: Host, dryRun: boolean): View {
   const { clock } = host
   const style = styleOf(host)
   const columns = (): number => styleOf(host).columns
-  const lines = openLiveLines((text) => host.print(text))
-  const line = (text: string): void => lines.print(`${visible(text)}\n`)
+  const lines = openLiveLines((text) => host.write(text))
+  const line = (text: string): void => lines.print(fitted(`${visible(text)}\n`, columns()))
   const expected = new Map<string, Estimate | undefined>()
   const shown = new Map<string, Shown>()
 
@@ -72,8 +73,10 @@ export function openRunView(host: Host, dryRun: boolean): View {
       const now: Style = { ...style, columns: columns() }
       host.print(`\n${summaryText(results, dryRun, now)}`)
       for (const { job, expiredByDay } of results)
-        if (expiredByDay !== undefined && expiredByDay.size > 0)
-          host.print(`\n${histogramText(`${job} would delete, by day (UTC)`, expiredByDay, now)}`)
+        if (expiredByDay !== undefined) {
+          const histogram = histogramText(`${job} would delete, by day (UTC)`, expiredByDay, now)
+          if (histogram !== '') host.print(`\n${histogram}`)
+        }
     },
     [Symbol.dispose]: () => lines[Symbol.dispose](),
   }

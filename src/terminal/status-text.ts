@@ -1,7 +1,7 @@
 import { stemOf } from '../migrations/file-names.ts'
 import { countText, estimateText, sizeText } from '../number-text.ts'
 import { isBad } from '../runs/result.ts'
-import { findingsOf } from '../status/findings.ts'
+import { findingsOf, type Finding } from '../status/findings.ts'
 import type { JobStatus } from '../status/job-status.ts'
 import type { MigrationsStatus } from '../status/migrations-status.ts'
 import type { Status } from '../status/read-status.ts'
@@ -27,29 +27,34 @@ import { listText, type Row } from './table.ts'
 export function statusText(status: Status, style: Style): string {
   const { database, migrations, version, jobs, archive } = status
   const { engine, sizeBytes, problem } = database
+  const findings = findingsOf(status)
+  // What is wrong stands above once, with what to do; below only where it is no finding, since it is of something that is disabled.
+  const isTold = (text: string): boolean => findings.some(({ sentence }) => sentence.includes(text))
+  const problemRows = (problems: readonly string[]): Row[] =>
+    problems
+      .filter((each) => !isTold(each))
+      .flatMap((each) => each.split('\n'))
+      .map((line) => ['problem', red(line, style)])
   const head: Row[] = [
     ['database', `${engine} ${placeText(database)}${sizeBytes === undefined ? '' : `, ${sizeText(sizeBytes)}`}`],
-    ...problemRows(problem === undefined ? [] : [problem], style),
-    ...migrationRows(migrations, style),
+    ...problemRows(problem === undefined ? [] : [problem]),
+    ...migrationRows(migrations),
+    ...problemRows(migrations?.problem === undefined ? [] : [migrations.problem]),
     ['version', version],
   ]
   const blocks = [
-    ...jobs.map((job) => [job.job.name, jobRows(job, status, style)] as const),
+    ...jobs.map(
+      (job) => [job.job.name, [...jobRows(job, status, isTold, style), ...problemRows([...job.problems, ...job.warnings])]] as const,
+    ),
     ...(isShown(archive)
-      ? [
-          [
-            'archive',
-            [...archiveRows(archive, status.at, style), ...problemRows([...archive.problems, ...archive.warnings], style)],
-          ] as const,
-        ]
+      ? [['archive', [...archiveRows(archive, status.at, style), ...problemRows([...archive.problems, ...archive.warnings])]] as const]
       : []),
   ].map(([title, rows]) => `${bold(title, style).text}\n${indented(listText(rows, narrower(style)))}`)
   const chart = backlogChart(jobs, style)
-  return `${[verdict(status, style), listText(head, style), ...blocks].join('\n\n')}\n${chart === '' ? '' : `\n${chart}`}`
+  return `${[verdict(status, findings, style), listText(head, style), ...blocks].join('\n\n')}\n${chart === '' ? '' : `\n${chart}`}`
 }
 
-function verdict(status: Status, style: Style): string {
-  const findings = findingsOf(status)
+function verdict(status: Status, findings: readonly Finding[], style: Style): string {
   const title = bold(verdictText(status, findings), style).text
   if (findings.length === 0) return title
   const rows = findings.map((finding): Row => [
@@ -59,39 +64,42 @@ function verdict(status: Status, style: Style): string {
   return `${title}\n${indented(listText(rows, narrower(style)))}`
 }
 
-/** What waits, each job's beside the others'; nothing where nothing does. */
+/** What waits, each job's beside the others'. */
 function backlogChart(jobs: readonly JobStatus[], style: Style): string {
   const rows = jobs.flatMap(({ job, backlog }) =>
     backlog === undefined ? [] : [{ name: job.name, figure: estimateText(backlog.rows, backlog.exact), value: backlog.rows }],
   )
-  return rows.some(({ value }) => value > 0) ? barChartText('expired rows that wait', rows, style) : ''
+  return barChartText('expired rows that wait', rows, style)
 }
 
-function migrationRows(migrations: MigrationsStatus | undefined, style: Style): Row[] {
+function migrationRows(migrations: MigrationsStatus | undefined): Row[] {
   if (migrations === undefined) return []
-  const { pending, problem } = migrations
+  const { pending } = migrations
   return [
     ['migrations', migrationsText(migrations)],
     ...(pending.length === 0 ? [] : [['pending', pending.map(stemOf).join(', ')] as const]),
-    ...problemRows(problem === undefined ? [] : [problem], style),
   ]
 }
 
-function jobRows(status: JobStatus, { at, database: { reachable }, scheduleTimeZone }: Status, style: Style): Row[] {
-  const { job, enabled, schedule, scheduleInWords, nextRunAt, running, overdueSlot, backlog, problems, warnings } = status
+function jobRows(
+  status: JobStatus,
+  { at, database: { reachable }, scheduleTimeZone }: Status,
+  isTold: (text: string) => boolean,
+  style: Style,
+): Row[] {
+  const { job, enabled, schedule, scheduleInWords, nextRunAt, running, overdueSlot, backlog } = status
   return [
     ['removes', removesText(status)],
     ['schedule', enabled ? `${scheduleInWords} (${schedule}, ${scheduleTimeZone})` : `disabled by jobs.${job.settings}.enabled`],
     ...(nextRunAt === undefined ? [] : [['next run', `${zonedText(nextRunAt)}, in ${spanText(at, nextRunAt)}`] as const]),
-    ...(reachable ? [['last run', lastRunText(status, at, style)] as const] : []),
+    ...(reachable ? [['last run', lastRunText(status, at, isTold, style)] as const] : []),
     ...(running === undefined ? [] : [['running', runningText(running, at)] as const]),
     ...(backlog === undefined ? [] : [['waiting', listed([waitingText(backlog), overdueText(backlog)])] as const]),
     ...(overdueSlot === undefined ? [] : [['late', red(`no run since the slot of ${zonedText(overdueSlot)}`, style)] as const]),
-    ...problemRows([...problems, ...warnings], style),
   ]
 }
 
-function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, style: Style): Ink {
+function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, isTold: (text: string) => boolean, style: Style): Ink {
   if (lastRun === undefined) return ink`none on record`
   const { outcome = '', startedAt, deleted, archived, trigger, error } = lastRun
   const did = listed([
@@ -104,7 +112,7 @@ function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, style: 
     : lastSuccessAt === undefined
       ? '; none on record succeeded'
       : `; the last that succeeded ended ${agoText(at - lastSuccessAt)}`
-  const why = error === undefined ? '' : `: ${onOneLine(error)}`
+  const why = error === undefined || isTold(error) ? '' : `: ${onOneLine(error)}`
   return ink`${isBad(outcome) ? red(outcome, style) : outcome} ${agoText(at - startedAt)} (${zonedText(startedAt)}, ${trigger}), ${did}${success}${why}`
 }
 
@@ -114,10 +122,6 @@ function runningText({ worker, since }: NonNullable<JobStatus['running']>, at: E
 
 function listed(parts: readonly (string | undefined)[]): string {
   return parts.filter((part) => part !== undefined).join(', ')
-}
-
-function problemRows(problems: readonly string[], style: Style): Row[] {
-  return problems.flatMap((problem) => problem.split('\n')).map((line) => ['problem', red(line, style)])
 }
 
 /** As a run records it, which failed for several reasons. */

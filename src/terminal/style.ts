@@ -1,4 +1,5 @@
 import { takesControlCharacters, visible } from '../observe/control-characters.ts'
+import { columnsOf } from '../observe/width.ts'
 import type { Host } from '../program.ts'
 
 /** What may be written to where the answer goes. */
@@ -11,14 +12,11 @@ export interface Style {
   readonly columns: number
 }
 
-/** What a terminal that does not tell its width is taken to have. */
-const USUAL_COLUMNS = 80
-
 export function styleOf({ terminal, env }: Pick<Host, 'terminal' | 'env'>): Style {
   return {
     control: terminal.output && takesControlCharacters(env),
     unicode: /utf-?8/i.test(env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || ''),
-    columns: terminal.output ? terminal.columns() || USUAL_COLUMNS : Infinity,
+    columns: columnsOf(terminal, 'output'),
   }
 }
 

@@ -1,5 +1,5 @@
 import { bold, inked, type Part, type Style } from './style.ts'
-import { aligned, cutTo, widthOf, wrapped } from './width.ts'
+import { aligned, cutTo, widthOf, wrapped } from '../observe/width.ts'
 
 export interface Column {
   readonly title: string
@@ -12,9 +12,18 @@ export interface Column {
 
 const GAP = 2
 const BETWEEN = ' '.repeat(GAP)
+const NOTE = '    '
 
-/** A table without lines but one below its titles. A column with nothing in it is left out; what has no room on a narrow terminal too, column by column. */
-export function tableText(columns: readonly Column[], rows: readonly (readonly Part[])[], style: Style): string {
+/**
+ * A table without lines but one below its titles. A column with nothing in it is left out; what has no room on a narrow terminal too, column by column.
+ * `notes` are the lines that stand below a row, whole.
+ */
+export function tableText(
+  columns: readonly Column[],
+  rows: readonly (readonly Part[])[],
+  style: Style,
+  notes: readonly (readonly string[])[] = [],
+): string {
   let shown = columns
     .map((column, at) => ({ ...column, at, cells: rows.map((row) => inked(row[at] ?? '')) }))
     .filter(({ cells }) => cells.some((cell) => cell !== ''))
@@ -34,7 +43,10 @@ export function tableText(columns: readonly Column[], rows: readonly (readonly P
   return [
     line(shown.map(({ title }) => bold(title, style).text)),
     line(widths.map((width) => (style.unicode ? '─' : '-').repeat(width))),
-    ...rows.map((_, row) => line(shown.map(({ cells }) => cells[row]!))),
+    ...rows.flatMap((_, row) => [
+      line(shown.map(({ cells }) => cells[row]!)),
+      ...(notes[row] ?? []).flatMap((note) => wrapped(inked(note), style.columns - NOTE.length).map((each) => `${NOTE}${each}`)),
+    ]),
   ].join('\n')
 }
 

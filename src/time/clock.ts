@@ -37,11 +37,11 @@ export function hostClock(): Clock {
 /** A longer `setTimeout` fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY }
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY, w: 7 * DAY }
 
-/** Reads `500ms`, `30s`, `10m`, `12h`, `90d` as milliseconds; anything else, a bare number above all, is `undefined`. */
+/** Reads `500ms`, `30s`, `10m`, `12h`, `90d`, `4w` as milliseconds; anything else, a bare number above all, is `undefined`. */
 export function parseDuration(text: string): number | undefined {
-  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text)
+  const match = /^(\d{1,9})(ms|s|m|h|d|w)$/.exec(text)
   const unit = UNITS[match?.[2] ?? '']
   return match === null || unit === undefined ? undefined : Number(match[1]) * unit
 }

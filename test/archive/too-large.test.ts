@@ -83,7 +83,13 @@ for (const engine of BOTH_ENGINES) {
 /** What status reports of the archive. */
 async function attention({ database }: Fixture, directory: string): Promise<readonly string[]> {
   const plan = { job: AUDIT_LOGS, enabled: true, schedule: '0 3 * * *', retentionMs: 90 * DAY }
-  const job = await readJob(database, plan, { at: await database.now(), clock: hostClock(), scheduleTimeZone: 'UTC', tables: undefined })
+  const job = await readJob(database, plan, {
+    at: await database.now(),
+    clock: hostClock(),
+    scheduleTimeZone: 'UTC',
+    tables: undefined,
+    migrations: { enabled: true, applied: [], pending: [], problem: undefined },
+  })
   const archive = { enabled: true, directory, uid: process.getuid?.(), keptMs: undefined }
   const { problems, warnings } = await readArchive(database, archive, { at: await database.now(), recorded: true, job })
   return [...problems, ...warnings]

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { COMMANDS } from '../../src/cli/commands.ts'
 import { parseCommand } from '../../src/cli/parse.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import { DAY, HOUR } from '../../src/time/clock.ts'
@@ -45,6 +46,7 @@ const GOOD: readonly [line: string, command: string, values: object, configFile?
   ['archive list', 'archive list', { json: false }],
   ['archive restore', 'archive restore', RESTORE],
   ['archive restore a b --into t', 'archive restore', { ...RESTORE, files: ['a', 'b'], into: 't' }],
+  ['archive restore -- -h', 'archive restore', { ...RESTORE, files: ['-h'] }],
   ['archive restore -- --into', 'archive restore', { ...RESTORE, files: ['--into'] }],
   ['archive restore --from 2026-08-01 --to 2026-08-02', 'archive restore', { ...RESTORE, from: '2026-08-01', to: '2026-08-02' }],
   ['archive reconcile', 'archive reconcile', { dryRun: false, json: false }],
@@ -59,17 +61,41 @@ for (const [line, name, values, configFile] of GOOD) {
   })
 }
 
-for (const [line, kind] of [
-  ['--help', 'help'],
-  ['migrate --help', 'help'],
-  ['archive --help', 'help'],
-  ['--version', 'version'],
+for (const line of ['--version', '-v', '-V', 'version', 'status --version'])
+  test(`"${line}" asks for the version`, () => assert.deepEqual(parseCommand(words(line)), { kind: 'version' }))
+
+const ARCHIVE = ['archive verify', 'archive list', 'archive restore', 'archive reconcile']
+const ALL = COMMANDS.map(({ name }) => name)
+
+for (const [line, names] of [
+  ['--help', ALL],
+  ['-h', ALL],
+  ['help', ALL],
+  ['frobnicate --help', ALL],
+  ['help migrate', ['migrate']],
+  ['migrate --help', ['migrate']],
+  ['migrate -h', ['migrate']],
+  ['help archive', ARCHIVE],
+  ['archive --help', ARCHIVE],
+  ['help archive list', ['archive list']],
+  ['help --run-now', ['--run-now']],
+  ['--run-now --help', ['--run-now']],
+  ['help run-now', ['--run-now']],
 ] as const)
-  test(`"${line}" is understood`, () => assert.deepEqual(parseCommand(words(line)), { kind }))
+  test(`"${line}" asks for help`, () => {
+    const parsed = parseCommand(words(line))
+    assert.ok(parsed.kind === 'help')
+    assert.deepEqual(
+      parsed.commands.map(({ name }) => name),
+      names,
+    )
+  })
 
 const BAD: readonly [string, ...RegExp[]][] = [
   ['--frobnicate', /--frobnicate/],
   ['frobnicate', /unknown command "frobnicate"/],
+  ['help frobnicate', /unknown command "frobnicate"/],
+  ['help archive frob', /archive has no "frob"/],
   ['--run-now --job purge-everything', /unknown job "purge-everything"; the jobs are purge-audit-logs/],
   ['--job purge-sessions', /--job goes with --run-now/],
   ['--dry-run', /--dry-run goes with --run-now or migrate/],

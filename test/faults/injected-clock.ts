@@ -21,6 +21,7 @@ export async function runWithClock(arena: Arena, packageRoot: string, shiftMs: n
     random: () => 0,
     print: () => {},
     printError: () => {},
+    write: () => {},
   }
   const never = new AbortController().signal
   const shutdown = { stopping: never, abandon: never, exitCode: undefined, [Symbol.dispose]: () => {} }

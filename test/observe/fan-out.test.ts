@@ -6,7 +6,17 @@ import { openLog } from '../../src/observe/log.ts'
 import { hostClock } from '../../src/time/clock.ts'
 
 async function silent(): Promise<Events> {
-  return openEvents(await openLog({ level: 'silent', format: 'json', descriptor: 1, terminal: false, coloured: false, clock: hostClock() }))
+  return openEvents(
+    await openLog({
+      level: 'silent',
+      format: 'json',
+      descriptor: 1,
+      terminal: false,
+      columns: () => Infinity,
+      coloured: false,
+      clock: hostClock(),
+    }),
+  )
 }
 
 test('every event reaches every listener, in order and with all its arguments', async () => {

@@ -40,6 +40,7 @@ function workerAt(t: TestContext, now: EpochMs, database: TestDatabase, env: Rec
     random: () => 0,
     print: () => {},
     printError: () => {},
+    write: () => {},
   }
   const stopping = new AbortController()
   const shutdown = { stopping: stopping.signal, abandon: new AbortController().signal, exitCode: undefined, [Symbol.dispose]: () => {} }

@@ -7,7 +7,7 @@ import { JOBS, retentionOf } from '../../src/catalogue.ts'
 import { METRICS } from '../../src/observe/metric-definitions.ts'
 import { openMetrics, type Metrics } from '../../src/observe/metrics.ts'
 import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
-import { overdueSlot } from '../../src/schedule/catch-up.ts'
+import { overdueSlot } from '../../src/schedule/slots.ts'
 import { readStatus, type StatusContext } from '../../src/status/read-status.ts'
 import { DAY, HOUR, hostClock, MINUTE, type EpochMs } from '../../src/time/clock.ts'
 import { fakeTimeLibrary } from '../faults/fake-time.ts'
@@ -115,7 +115,7 @@ async function lived(workers: number, until: EpochMs, events: Readonly<Record<st
       if (day.runs) await ranJobs(day, fixture, (schedule) => overdueSlot(schedule, 'UTC', now - STEP_MS, now) !== undefined)
       const status = await readStatus(fixture.database, context)
       for (const { alive, metrics, scrapes } of day.workers) {
-        if (alive) metrics.know(status)
+        if (alive) metrics.updateGauges(status)
         scrapes.push(alive ? samplesOf(await metrics.text()) : undefined)
       }
     }

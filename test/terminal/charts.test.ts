@@ -70,8 +70,8 @@ describe('the histogram by day', () => {
     assert.deepEqual(lines.slice(-4), ['2024-10-02   5  ▇▇', '2024-10-03   0', '2024-10-04  10  ▇▇▇▇', ''])
   })
 
-  it('the histogram of one day is one line, and that of no day is empty', () => {
-    assert.deepEqual(linesOf(histogramText('title', new Map([[TODAY, 1]]), style(20))), ['title', '2024-10-04  1  ▇▇▇▇▇', ''])
+  it('a histogram of one day, or of none, is left out, because one bar compares nothing', () => {
+    assert.equal(histogramText('title', new Map([[TODAY, 1]]), style(20)), '')
     assert.equal(histogramText('title', new Map(), style(80)), '')
   })
 })
@@ -121,27 +121,38 @@ describe('rows deleted a day', () => {
     ])
   })
 
-  it('the chart of days names the very first day if the most is in a first column of fewer days', () => {
-    const most = deletedByDay([{ job: 'purge-sessions', at: noon - 99 * DAY, deleted: 5 }], noon, 100)
+  it('the chart of days names the first day of all where the most is in a first column of fewer days', () => {
+    const most = deletedByDay(
+      [
+        { job: 'purge-sessions', at: noon - 99 * DAY, deleted: 5 },
+        { job: 'purge-sessions', at: noon, deleted: 1 },
+      ],
+      noon,
+      100,
+    )
     assert.deepEqual(linesOf(dayColumnsText(most, style(60))).slice(0, 2), [
       'rows deleted a week, 2024-06-27 to 2024-10-04 (UTC)',
-      'purge-sessions  5 rows, most from 2024-06-27',
+      'purge-sessions  6 rows, most from 2024-06-27',
     ])
   })
 
   it('the chart of days has the jobs in the order of the catalogue, unknown ones last, and a line for a job that deleted nothing', () => {
     const jobs = ['of-before', 'purge-sessions', 'purge-audit-logs']
     const many = deletedByDay(
-      jobs.map((job) => ({ job, at: noon, deleted: job === 'purge-sessions' ? 0 : 1 })),
+      [
+        ...jobs.map((job) => ({ job, at: noon, deleted: job === 'purge-sessions' ? 0 : 1 })),
+        { job: 'of-before', at: noon - DAY, deleted: 2 },
+      ],
       noon,
-      1,
+      2,
     )
     const names = linesOf(dayColumnsText(many, style(80))).filter((line) => line.includes('-') && !line.startsWith('rows'))
-    assert.deepEqual(names, [
-      'purge-audit-logs  1 row, most on 2024-10-04',
-      'purge-sessions  nothing',
-      'of-before  1 row, most on 2024-10-04',
-    ])
+    assert.deepEqual(names, ['purge-audit-logs  1 row, on 2024-10-04', 'purge-sessions  nothing', 'of-before  3 rows, most on 2024-10-03'])
+  })
+
+  it('is nothing where no job deleted anything on more than one day, as one bar compares nothing', () => {
+    const jobs = ['purge-sessions', 'purge-audit-logs'].map((job, ago) => ({ job, at: noon - ago * DAY, deleted: 5 }))
+    assert.equal(dayColumnsText(deletedByDay(jobs, noon, 30), style(80)), '')
   })
 
   it('the chart of days is plain with NO_COLOR and without a UTF-8 locale, and absent off a terminal or without runs', () => {

@@ -25,7 +25,15 @@ describe('texts of others on a terminal', () => {
   })
 
   it('foreign texts stay within their line in charts', () => {
-    const bars = barChartText(HOSTILE, [{ name: HOSTILE, figure: '1', value: HOSTILE }], STYLE)
+    const bars = barChartText(
+      HOSTILE,
+      [
+        { name: HOSTILE, figure: '1', value: HOSTILE },
+        { name: 'a', figure: '1', value: 1 },
+        { name: 'b', figure: '1', value: 1 },
+      ],
+      STYLE,
+    )
     assert.ok(bars.startsWith(`\u001B[1m${SHOWN}\u001B[22m\n${SHOWN}`), bars)
     const columns = dayColumnsText({ days: [0, DAY], jobs: new Map([[HOSTILE, [1, 2]]]) }, STYLE)
     assert.ok(columns.includes(`${SHOWN}\u001B[22m`), columns)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { red, type Style } from '../../src/terminal/style.ts'
 import { listText, tableText } from '../../src/terminal/table.ts'
-import { aligned, cutTo, widthOf, wrapped } from '../../src/terminal/width.ts'
+import { aligned, cutTo, widthOf, wrapped } from '../../src/observe/width.ts'
 
 const STYLE: Style = { control: true, unicode: true, columns: 40 }
 const RED = red('red', STYLE).text

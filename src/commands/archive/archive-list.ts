@@ -3,8 +3,11 @@ import type { RowsFile } from '../../archive/format.ts'
 import { readChain } from '../../archive/read/chain.ts'
 import { ARCHIVES } from '../../archive/state.ts'
 import type { ExitCode } from '../../errors.ts'
+import { countText, counted, sizeText } from '../../number-text.ts'
 import { jsonDocument, visible } from '../../observe/control-characters.ts'
 import type { Program } from '../../program.ts'
+import { styleOf } from '../../terminal/style.ts'
+import { tableText, type Column } from '../../terminal/table.ts'
 import type { OpenedArchive } from './open-archive.ts'
 
 /** Lists the files of the chain that exist, oldest first. What is wrong with them is for `archive verify` to report. */
@@ -23,24 +26,31 @@ export async function listArchive(
         : [],
     )
     .toReversed()
-  if (json) host.print(jsonDocument({ directory: store.root, files }))
+  if (json) host.write(jsonDocument({ directory: store.root, files }))
   else {
-    const names = files.map((file) => visible(file.path))
-    const width = Math.max(0, ...names.map((path) => path.length))
-    for (const [at, file] of files.entries())
-      host.print(
-        `${names[at]!.padEnd(width)}  ${String(file.rows).padStart(8)} rows  ${String(file.fileBytes).padStart(10)} bytes  ${visible(spanOf(file))}\n`,
-      )
-    host.print(`${files.length} files, ${sum(files, 'rows')} rows, ${sum(files, 'fileBytes')} bytes in ${visible(store.root)}\n`)
+    if (files.length > 0) host.print(`${tableText(COLUMNS, files.map(cellsOf), styleOf(host))}\n`)
+    const all = `${counted(files.length, 'file')}, ${counted(sum(files, 'rows'), 'row')}, ${sizeText(sum(files, 'fileBytes'))}`
+    host.print(`${all} in ${visible(store.root)}\n`)
   }
   const { files: known } = await readSummary(database, database.named(ARCHIVES), job.table)
   if (known !== files.length)
-    events.warning(`the database has recorded ${known} files, but ${files.length} are listed. Run archive verify to see what is wrong`)
+    events.warning(
+      `the database has recorded ${counted(known, 'file')}, but ${countText(files.length)} are listed. Run archive verify to see what is wrong`,
+    )
   return 0
 }
 
-function spanOf({ first, last }: RowsFile): string {
-  return `${first.time} to ${last.time}`
+/** A name that is cut names no file. */
+const COLUMNS: readonly Column[] = [
+  { title: 'file' },
+  { title: 'rows', align: 'right', dispensable: 1 },
+  { title: 'size', align: 'right', dispensable: 2 },
+  { title: 'first row', dispensable: 3 },
+  { title: 'last row', dispensable: 4 },
+]
+
+function cellsOf({ path, rows, fileBytes, first, last }: RowsFile): string[] {
+  return [path, countText(rows), sizeText(fileBytes), first.time, last.time]
 }
 
 function sum(files: readonly RowsFile[], count: 'rows' | 'fileBytes'): number {

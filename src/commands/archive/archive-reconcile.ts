@@ -20,7 +20,7 @@ export async function reconcileArchive(
   const { host, events, shutdown } = program
   const found = await (dryRun ? reconciled(program, opened, undefined) : underLease(program, opened))
   if (shutdown.stopping.aborted) return 1
-  if (json) host.print(jsonDocument({ dryRun, ...found }))
+  if (json) host.write(jsonDocument({ dryRun, ...found }))
   else for (const line of linesOf(found, dryRun)) host.print(`${visible(line)}\n`)
   if (found.missing.length > 0)
     events.warning(

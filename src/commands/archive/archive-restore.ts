@@ -1,8 +1,11 @@
 import { restoreFiles } from '../../archive/read/restore.ts'
+import { retentionOf } from '../../catalogue.ts'
 import type { ExitCode } from '../../errors.ts'
+import { countText, counted } from '../../number-text.ts'
 import { jsonDocument, visible } from '../../observe/control-characters.ts'
 import type { Program } from '../../program.ts'
 import { cutoffOf } from '../../purge/cutoff.ts'
+import { formatDuration } from '../../time/clock.ts'
 import type { OpenedArchive } from './open-archive.ts'
 
 export interface RestoreRequest {
@@ -22,6 +25,7 @@ export async function restoreArchive(
   const { files, from, to, json } = request
   const into = request.into ?? `${job.table}_restored`
   const retentionMs = settings.jobs.find((each) => each.job.name === job.name)?.retentionMs
+  const retention = retentionOf(job)
   const cutoff = database.namesOneTable(into, job.table) ? cutoffOf(retentionMs, await database.now()) : undefined
   const { notes, ...restored } = await restoreFiles({
     database,
@@ -34,15 +38,24 @@ export async function restoreArchive(
     stopping: shutdown.stopping,
   })
   for (const note of notes) events.warning(note)
-  if (json) host.print(jsonDocument({ into, ...restored }))
+  if (json) host.write(jsonDocument({ into, ...restored }))
   else {
     const left = [
-      ...(restored.present > 0 ? [`${restored.present} were there already`] : []),
-      ...(restored.expired > 0 ? [`${restored.expired} were left out, because the next purge would delete them again`] : []),
-      ...(restored.conflicting > 0 ? [`${restored.conflicting} were left out, because another row has their key`] : []),
+      ...(restored.present > 0 ? [`${countText(restored.present)} were there already`] : []),
+      ...(restored.expired > 0
+        ? [
+            `${countText(restored.expired)} were left out, because they are older than ${formatDuration(retentionMs ?? 0)} and the next purge would delete them again`,
+          ]
+        : []),
+      ...(restored.conflicting > 0 ? [`${countText(restored.conflicting)} were left out, because another row has their key`] : []),
     ]
+    const wayOn =
+      restored.expired === 0 || retention === undefined
+        ? ''
+        : `To restore them into ${visible(into)} all the same, set ${retention.environment} longer than they are old, here and for every worker on this ` +
+          `database, and restore again; without --into they go into ${job.table}_restored, which no purge touches\n`
     host.print(
-      `${restored.inserted} rows of ${restored.files} files restored into ${visible(into)}${left.map((each) => `; ${each}`).join('')}\n`,
+      `${counted(restored.inserted, 'row')} of ${counted(restored.files, 'file')} restored into ${visible(into)}${left.map((each) => `; ${each}`).join('')}\n${wayOn}`,
     )
   }
   if (restored.unvouchedHead !== undefined)

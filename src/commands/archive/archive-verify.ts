@@ -22,7 +22,7 @@ export async function verifyArchive(
   const day = since === undefined ? undefined : 'day' in since ? since.day : formatDay(now - since.agoMs)
   const found = await verify({ database, record, store, since: day, stopping: shutdown.stopping })
   const { pending: inHand, ...document } = found
-  if (json) host.print(jsonDocument({ ...document, inHand }))
+  if (json) host.write(jsonDocument({ ...document, inHand }))
   else {
     for (const problem of found.problems) host.print(`${visible(problem)}\n`)
     const what = `${found.files} files, ${found.rows} rows, ${found.bytes} bytes in ${visible(store.root)}`

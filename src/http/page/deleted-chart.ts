@@ -31,6 +31,8 @@ export function deletedSection({ deletedByDay, jobs }: Status): Html | undefined
     jobs.map(({ job }) => job.name),
     deletedByDay,
   )
+  // One bar compares nothing.
+  if (days.filter((_, day) => strips.some(({ rows }) => rows[day]! > 0)).length < 2) return undefined
   const height = strips.length * STRIP
   return html`<section aria-labelledby="deleted">
     <h2 id="deleted">Rows deleted a day</h2>

@@ -5,7 +5,7 @@ import { holdsText, keptText, lagText, migrationsText, NEVER_VERIFIED } from '..
 import type { EpochMs } from '../../time/clock.ts'
 import { html, type Html, type Part } from './html.ts'
 import { ago, at } from './moments.ts'
-import { cut } from './texts.ts'
+import { lines } from './texts.ts'
 
 export function migrationsSection({ migrations }: Status): Html | undefined {
   if (migrations === undefined) return undefined
@@ -13,7 +13,7 @@ export function migrationsSection({ migrations }: Status): Html | undefined {
   return html`<section aria-labelledby="migrations">
     <h2 id="migrations">Migrations</h2>
     <p>${migrationsText(migrations)}</p>
-    ${problem === undefined ? undefined : html`<p>${cut(problem)}</p>`}
+    ${problem === undefined ? undefined : html`<p>${lines(problem)}</p>`}
     ${list([...pending.map((each): Fact => [stemOf(each), 'pending']), ...applied.toReversed().map((each): Fact => [stemOf(each), at(each.appliedAt)])])}
   </section>`
 }

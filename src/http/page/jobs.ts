@@ -5,7 +5,7 @@ import { overdueText, removesText, spanText, tookText, waitingText } from '../..
 import type { EpochMs } from '../../time/clock.ts'
 import { html, type Html } from './html.ts'
 import { ago, ahead, at } from './moments.ts'
-import { cut, outcomeText, twoLines } from './texts.ts'
+import { lines, outcomeText, twoLines } from './texts.ts'
 
 /** What each job is, when it ran and runs, and what waits for it. */
 export function jobsSection(status: Status): Html {
@@ -64,5 +64,5 @@ function nextRun({ nextRunAt }: JobStatus, now: EpochMs): Html {
 function waiting({ backlog, problems, warnings }: JobStatus): Html {
   if (backlog !== undefined) return twoLines(waitingText(backlog), overdueText(backlog))
   const [why] = [...problems, ...warnings]
-  return twoLines('not known', why === undefined ? undefined : cut(why))
+  return twoLines('not known', why === undefined ? undefined : lines(why))
 }

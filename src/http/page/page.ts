@@ -9,7 +9,7 @@ import { html, type Html } from './html.ts'
 import { jobsSection } from './jobs.ts'
 import { STYLE_ELEMENT, STYLE_HASH } from './page-style.ts'
 import { runsSection } from './runs.ts'
-import { cut } from './texts.ts'
+import { lines } from './texts.ts'
 
 /** Nothing is run, nothing is fetched, nobody may frame it; the one style is known by its hash, the icon is in the page. */
 export const CONTENT_SECURITY_POLICY = [
@@ -47,7 +47,7 @@ export function pageOf(status: Status): string {
             isWell
               ? undefined
               : html`<ul class="attention">
-                  ${findings.map((each) => html`<li>${cut(findingText(each))}</li> `)}
+                  ${findings.map((each) => html`<li>${lines(findingText(each))}</li> `)}
                 </ul>`
           }
           <p class="where">

@@ -4,7 +4,7 @@ import type { Status } from '../../status/read-status.ts'
 import { spanText } from '../../status/sentences.ts'
 import { html, type Html } from './html.ts'
 import { shortly } from './moments.ts'
-import { cut, outcomeText } from './texts.ts'
+import { lines, outcomeText } from './texts.ts'
 
 /** The last runs of all jobs, newest first. */
 export function runsSection({ jobs }: Status): Html | undefined {
@@ -46,7 +46,7 @@ function row({ startedAt, job, finishedAt, outcome, deleted, trigger, worker, er
         ? undefined
         : html`<tr class="why">
             <td></td>
-            <td colspan="6"><small>${cut(error)}</small></td>
+            <td colspan="6"><small>${lines(error)}</small></td>
           </tr> `
     }`
 }

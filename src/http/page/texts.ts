@@ -1,11 +1,9 @@
 import { isBad } from '../../runs/result.ts'
 import { html, type Html, type Part } from './html.ts'
 
-/** An error may be very long: what is on record of it is in /status, and all of it in the log. */
-const LONGEST = 200
-
-export function cut(text: string): string {
-  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST).trimEnd()} …`
+/** What stands on record is bounded, and what to do stands at its end: it is shown whole. Several reasons are several lines. */
+export function lines(text: string): Html {
+  return html`${text.split('\n').map((line, at) => html`${at === 0 ? undefined : html`<br />`}${line}`)}`
 }
 
 /** What is said first, and below it, smaller, what is said besides. */

@@ -4,6 +4,11 @@ import type { MigrationFile } from '../migration-files.ts'
 import { otherHistories, shapeDifferences } from './adoption.ts'
 import { SHAPES } from './migration-shapes.ts'
 
+/** The migration that makes a table, if it is among these. */
+export function makerOf<File extends Pick<MigrationFile, 'stem'>>(table: string, files: readonly File[]): File | undefined {
+  return files.find(({ stem }) => SHAPES[stem]?.[table]?.kind === 'table')
+}
+
 /**
  * Call before the first statement. Refuses a database with tables or views of the same names but different shapes, and reports all differences at once.
  */

@@ -44,7 +44,7 @@ export function wrapped(line: string, room: number): string[] {
       if (rest !== '') lines.push(rest)
       rest = ''
       for (const piece of word.match(PIECE) ?? []) {
-        if (widthOf(rest) + roomOf(piece) > room) {
+        if (rest !== '' && widthOf(rest) + roomOf(piece) > room) {
           lines.push(rest)
           rest = ''
         }
@@ -55,10 +55,55 @@ export function wrapped(line: string, room: number): string[] {
   return [...lines, rest]
 }
 
+/**
+ * A text in which no line is wider than the terminal. What is broken goes on below where its last column began (columns are two blanks or more
+ * apart), or a little further in than its line.
+ */
+export function fitted(text: string, columns: number): string {
+  if (!Number.isFinite(columns)) return text
+  return text
+    .split('\n')
+    .flatMap((line) => (widthOf(line) <= columns ? line : broken(line, columns)))
+    .join('\n')
+}
+
+function broken(line: string, columns: number): string[] {
+  const [, indent = '', rest = ''] = /^( *)(.*)$/s.exec(line) ?? []
+  const begin = /^.*\S {2,}(?=\S)/s.exec(line)?.[0] ?? ''
+  const column = widthOf(begin)
+  if (column > 0 && columns - column >= LEAST_TEXT)
+    return wrapped(line.slice(begin.length), columns - column).map((each, at) => `${at === 0 ? begin : ' '.repeat(column)}${each}`)
+  const further = `${indent}${INDENT}`
+  if (columns - further.length < LEAST_TEXT) return wrapped(rest, Math.max(1, columns))
+  const [first = '', ...others] = wrapped(rest, columns - indent.length)
+  return [
+    `${indent}${first}`,
+    ...wrapped(others.join(' '), columns - further.length).flatMap((each) => (each === '' ? [] : `${further}${each}`)),
+  ]
+}
+
+const INDENT = '  '
+/** A narrower column of text is worse to read than one that begins further to the left. */
+const LEAST_TEXT = 20
+
 function isStyle(piece: string): boolean {
   return piece.startsWith('\u001B')
 }
 
 function roomOf(piece: string): number {
   return isStyle(piece) || COMBINING.test(piece) ? 0 : WIDE.test(piece) ? 2 : 1
+}
+
+/** What a terminal that does not tell its width is taken to have. */
+const USUAL_COLUMNS = 80
+
+interface Terminal {
+  readonly output: boolean
+  readonly error: boolean
+  columns(): number | undefined
+}
+
+/** Infinity: what is written there is no terminal's. */
+export function columnsOf(terminal: Terminal, stream: 'output' | 'error'): number {
+  return terminal[stream] ? terminal.columns() || USUAL_COLUMNS : Infinity
 }
