@@ -35,7 +35,7 @@ interface Format {
   /** The value of an environment variable's text. Text that cannot be parsed is returned as it is, for `check` to refuse. */
   fromText?(text: string): unknown
   /** What a value means that may be spelled in several ways, wherever it is written; what cannot be read stays as it is, for `check` to refuse. */
-  meant?(value: unknown, limits: Limits): unknown
+  readonly meant?: (value: unknown, limits: Limits) => unknown
 }
 
 export const FORMATS: Readonly<Record<FormatName, Format>> = {

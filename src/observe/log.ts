@@ -11,7 +11,7 @@ export interface LogOptions {
   readonly descriptor: number
   readonly terminal: boolean
   /** How wide that terminal is; Infinity: it is none. */
-  columns(): number
+  readonly columns: () => number
   /** Whether a terminal is sent colours. */
   readonly coloured: boolean
   readonly clock: Clock
