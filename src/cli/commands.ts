@@ -6,7 +6,7 @@ import type { View } from '../observe/view.ts'
 import type { DatabaseOptions, FoundationOptions, Program, Start } from '../program.ts'
 import { ACCEPTABLE, type Acceptance } from '../purge/safety.ts'
 import { command, type Command } from './command.ts'
-import { day, flag, jobNames, operands, sinceAgo, sinceDay, text, type Option } from './options.ts'
+import { day, flag, jobNames, operands, sinceAgo, sinceDay, text, version, type Option } from './options.ts'
 
 /** Of a command whose answer somebody waits for: the log goes beside it. */
 const ANSWER = { log: 'error', metrics: 'none', patience: 'answer' } as const satisfies Partial<FoundationOptions & DatabaseOptions>
@@ -62,11 +62,18 @@ export const COMMANDS: readonly Command[] = [
   command({
     name: 'migrate',
     summary: 'apply pending migrations, exit',
-    options: { dryRun: flag('dry-run') },
-    run: (start, { dryRun }) =>
-      inProgram(start, { access: dryRun ? 'read' : 'write', patience: 'run', log: 'output', metrics: 'none' }, async (program) =>
-        (await import('../commands/migrate.ts')).runMigrate(program, dryRun),
+    options: { dryRun: flag('dry-run'), to: version('to', 'stop at this one') },
+    run: (start, request) =>
+      inProgram(start, { access: request.dryRun ? 'read' : 'write', patience: 'run', log: 'output', metrics: 'none' }, async (program) =>
+        (await import('../commands/migrate.ts')).runMigrate(program, request),
       ),
+  }),
+  command({
+    name: 'migrate new',
+    summary: 'write the two files of a migration with the next number, in a checkout',
+    options: { names: operands('NAME') },
+    contradictions: ({ names }) => (names.length === 1 ? [] : ['migrate new takes one NAME, such as add_things']),
+    run: async (start, { names }) => (await import('../commands/migrate-new.ts')).writeMigration(start, names[0]!),
   }),
   command({
     name: 'status',

@@ -72,6 +72,13 @@ export function sinceDay(): Option<Since | undefined> {
   }
 }
 
+/** The number of a migration, with or without the zeros of its file. */
+export function version(name: string, summary: string): Option<number | undefined> {
+  const problemOf = (given: string): string | undefined =>
+    /^\d{1,9}$/.test(given) ? undefined : `--${name} is ${quoted(given)}, and needs the number of a migration, such as 5 or 005`
+  return { name, form: 'value', placeholder: 'N', summary, problemOf, valueOf: (texts) => texts.map(Number).at(-1) }
+}
+
 export function operands(placeholder: string): Option<readonly string[]> {
   return { name: '', form: 'operands', placeholder, summary: '', problemOf: () => undefined, valueOf: (texts) => texts }
 }

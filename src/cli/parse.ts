@@ -24,7 +24,7 @@ export function parseCommand(line: readonly string[]): Parsed {
   }
   if (words.join(' ') === VERSION.name) return { kind: 'version' }
 
-  const byWords = BY_WORDS.find(({ name }) => name.split(' ').every((word, at) => word === words[at]))
+  const byWords = BY_WORDS.findLast(({ name }) => name.split(' ').every((word, at) => word === words[at]))
   const command = byOption ?? byWords ?? (words.length === 0 ? WORKER : undefined)
   const rest = words.slice(byWords?.name.split(' ').length ?? (isGroup(words[0]) ? 2 : 1))
   const takesRest = command?.options.some(({ form }) => form === 'operands') === true

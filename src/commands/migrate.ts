@@ -1,30 +1,45 @@
 import type { ExitCode } from '../errors.ts'
 import { migrate, pendingMigrations } from '../migrations/apply-migrations.ts'
+import { padded } from '../migrations/file-names.ts'
 import type { MigrationFile } from '../migrations/migration-files.ts'
 import type { Program } from '../program.ts'
 
+export interface MigrateRequest {
+  readonly dryRun: boolean
+  /** The number of the last one to apply; `undefined`: the newest. */
+  readonly to: number | undefined
+}
+
 /** `migrate`: applies pending migrations and ends; with a dry run it names them and changes nothing. */
-export async function runMigrate(program: Program, dryRun: boolean): Promise<ExitCode> {
-  if (dryRun) await tellPending(program)
-  else await applyMigrations(program)
+export async function runMigrate(program: Program, { dryRun, to }: MigrateRequest): Promise<ExitCode> {
+  if (dryRun) await tellPending(program, to)
+  else await applyMigrations(program, to)
   return 0
 }
 
 /** One line for each migration that a run would apply. */
-export async function tellPending({ database, migrationFiles, events }: Program): Promise<readonly MigrationFile[]> {
-  const pending = await pendingMigrations({ database, files: migrationFiles })
+export async function tellPending({ database, migrationFiles, events }: Program, to?: number): Promise<readonly MigrationFile[]> {
+  const pending = await pendingMigrations({ database, files: migrationFiles, to })
   for (const file of pending) events.note(`migration ${file.fileName} is pending and would be applied`)
-  if (pending.length === 0) events.note('no migration is pending')
+  if (pending.length === 0) events.note(to === undefined ? 'no migration is pending' : `no migration up to ${padded(to)} is pending`)
   return pending
 }
 
+async function tellStop({ database, migrationFiles, events, shutdown }: Program, to: number): Promise<void> {
+  if (shutdown.stopping.aborted) return
+  const left = await pendingMigrations({ database, files: migrationFiles })
+  if (left.length > 0) events.note(`stopped at ${padded(to)}, as --to asks: ${left.map(({ stem }) => stem).join(', ')} stay pending`)
+}
+
 /** Applies what is pending, unless the settings say that somebody else does. */
-export async function applyMigrations({ host, settings, events, database, migrationFiles, shutdown }: Program): Promise<void> {
+export async function applyMigrations(program: Program, to?: number): Promise<void> {
+  const { host, settings, events, database, migrationFiles, shutdown } = program
   const { enabled, lockTimeoutMs } = settings.migrations
   if (enabled)
     await migrate({
       database,
       files: migrationFiles,
+      to,
       appVersion: host.version,
       lockTimeoutMs,
       signal: shutdown.stopping,
@@ -32,5 +47,6 @@ export async function applyMigrations({ host, settings, events, database, migrat
       listener: events,
     })
   else events.note('migrations are disabled by migrations.enabled; the database is taken as it stands')
+  if (enabled && to !== undefined) await tellStop(program, to)
   events.migrationsEnded()
 }

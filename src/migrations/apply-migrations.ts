@@ -36,14 +36,16 @@ export async function migrate(options: MigrateOptions): Promise<readonly Applied
       await noteWhatSurvived(options, pending, applied, error, note)
     }
   }
-  listener.current(applied.length, filesFor(options).at(-1)?.version ?? 0)
+  listener.current(applied.length, options.to ?? filesFor(options).at(-1)?.version ?? 0)
   return applied
 }
 
 /** What `migrate` would apply, in order. Only reads. Rejects where `migrate` would reject before its first statement. */
-export async function pendingMigrations(options: Pick<MigrateOptions, 'database' | 'files'>): Promise<readonly MigrationFile[]> {
+export async function pendingMigrations(options: Planned): Promise<readonly MigrationFile[]> {
   return (await prospect(options)).pending
 }
+
+type Planned = Pick<MigrateOptions, 'database' | 'files' | 'to'>
 
 /** The current state, and what is pending. */
 interface Prospect {
@@ -54,10 +56,10 @@ interface Prospect {
 }
 
 /** Rejects unless everything that is pending can be applied. */
-async function prospect(options: Pick<MigrateOptions, 'database' | 'files'>): Promise<Prospect> {
-  const { database } = options
+async function prospect(options: Planned): Promise<Prospect> {
+  const { database, to } = options
   const ledger = await readLedger(database)
-  const plan = planMigrations(filesFor(options), ledger ?? [])
+  const plan = planMigrations(filesFor(options), ledger ?? [], to)
   if (plan.kind === 'refused') throw new MaintenanceError('MIGRATION_REFUSED', [...plan.problems, 'Nothing was changed.'])
   const { pending } = plan
   if (pending.length === 0) return { ledger, pending, existing: new Map() }

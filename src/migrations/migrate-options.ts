@@ -6,6 +6,8 @@ export interface MigrateOptions {
   readonly database: Database
   /** The files of both engines, as returned by `readMigrationFiles`. */
   readonly files: readonly MigrationFile[]
+  /** The last one to apply; `undefined`: the newest. */
+  readonly to?: number | undefined
   readonly appVersion: string
   /** How long to wait for another worker that is migrating, and then for the locks on tables. */
   readonly lockTimeoutMs: number

@@ -67,7 +67,8 @@ export function refuseBadFiles(files: readonly MigrationFile[]): void {
   if (problems.length > 0) throw new MaintenanceError('MIGRATION_FILES_INVALID', problems)
 }
 
-const FOLDER = 'migrations'
+/** In the package. */
+export const FOLDER = 'migrations'
 
 const NOT_FOR_SQLITE = `must not have @${NO_TRANSACTION}, which is for PostgreSQL: SQLite builds every index in a transaction. Use CREATE INDEX here`
 

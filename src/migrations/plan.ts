@@ -9,17 +9,32 @@ export type Plan =
   /** One line per reason; each says what to do. */
   | { readonly kind: 'refused'; readonly problems: readonly string[] }
 
-/** What is left to apply, given one engine's files by number and the ledger. Compares all of both, not only the newest. */
-export function planMigrations(files: readonly MigrationFile[], ledger: readonly LedgerRow[]): Plan {
+/**
+ * What is left to apply, up to `to`, given one engine's files by number and the ledger. Compares all of both, not only the newest.
+ */
+export function planMigrations(files: readonly MigrationFile[], ledger: readonly LedgerRow[], to = Infinity): Plan {
   const latest = files.at(-1)?.version ?? 0
   const newer = ledger.filter(({ version }) => version > latest)
   const problems = [
     ...ledger.flatMap((row) => historyProblem(row, files, latest)),
     ...(newer.length > 0 ? [newerProblem(newer, latest)] : outOfOrder(files, ledger)),
   ]
+  if (to !== Infinity) problems.push(...stopProblem(to, files, ledger))
   if (problems.length > 0) return { kind: 'refused', problems }
   const applied = new Set(ledger.map(({ version }) => version))
-  return { kind: 'ready', pending: files.filter(({ version }) => !applied.has(version)) }
+  return { kind: 'ready', pending: files.filter(({ version }) => version <= to && !applied.has(version)) }
+}
+
+function stopProblem(to: number, files: readonly MigrationFile[], ledger: readonly LedgerRow[]): string[] {
+  if (!files.some(({ version }) => version === to))
+    return [
+      `there is no migration ${padded(to)} to stop at: this build has ${padded(files[0]?.version ?? 0)} to ${padded(files.at(-1)?.version ?? 0)}`,
+    ]
+  const beyond = ledger.filter(({ version }) => version > to)
+  if (beyond.length === 0) return []
+  return [
+    `the database is beyond ${padded(to)}: ${beyond.map(titleOf).join(', ')} ${beyond.length === 1 ? 'was' : 'were'} applied, and no migration is taken back`,
+  ]
 }
 
 function historyProblem(row: LedgerRow, files: readonly MigrationFile[], latest: number): string[] {

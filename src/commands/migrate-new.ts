@@ -1,0 +1,34 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { codeOf, MaintenanceError, messageOf, type ExitCode } from '../errors.ts'
+import { FOLDER, readMigrationFiles } from '../migrations/migration-files.ts'
+import { newMigration } from '../migrations/new-migration.ts'
+import type { Start } from '../program.ts'
+
+/** `migrate new`: both files of a migration, with the next number and their heads. Needs no database. */
+export async function writeMigration({ host }: Start, name: string): Promise<ExitCode> {
+  const { packageRoot } = host
+  // An installed package is replaced by the next version, and what was written into it is gone.
+  if (!existsSync(join(packageRoot, 'src')))
+    throw new MaintenanceError(
+      'USAGE',
+      `this is an installed package, whose migrations come with it (${packageRoot}); nothing was written. Write a new one in a checkout of the project`,
+    )
+  const made = newMigration(name, await readMigrationFiles(packageRoot))
+  if (made.kind === 'refused') throw new MaintenanceError('USAGE', `${made.problem}; nothing was written`)
+  const written: string[] = []
+  for (const { fileName, text } of made.files) {
+    const path = join(packageRoot, FOLDER, fileName)
+    try {
+      writeFileSync(path, text, { flag: 'wx' })
+    } catch (error) {
+      for (const each of written) rmSync(each, { force: true })
+      const why = codeOf(error) === 'EEXIST' ? 'it is there already' : messageOf(error)
+      throw new MaintenanceError('USAGE', `${FOLDER}/${fileName} cannot be written: ${why}; nothing was left behind`, { cause: error })
+    }
+    written.push(path)
+  }
+  for (const { fileName } of made.files) host.print(`made ${FOLDER}/${fileName}\n`)
+  host.print(`Write the statements into both; ${FOLDER}/README.md says what they have to be like\n`)
+  return 0
+}

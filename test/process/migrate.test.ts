@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { chmod, readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { writeMigration } from '../../src/commands/migrate-new.ts'
+import type { Start } from '../../src/program.ts'
+import { command, events } from '../support/command.ts'
+import { BOTH_ENGINES } from '../support/engines.ts'
+import { NEXT_MIGRATION, packageWith } from '../support/package-root.ts'
+
+const LATEST = Number(NEXT_MIGRATION) - 1
+
+for (const engine of BOTH_ENGINES)
+  test(`${engine.name}: migrate --to stops at a migration, goes on from there, and never goes back`, async () => {
+    await using database = await engine.fresh()
+    const env = { DATABASE_URL: database.url }
+
+    const looked = await command(['migrate', '--to', '3', '--dry-run'], { env })
+    assert.equal(looked.code, 0, looked.stdout)
+    assert.match(looked.stdout, /003_\w+\.sql is pending and would be applied/)
+    assert.doesNotMatch(looked.stdout, /004_/)
+
+    const stopped = await command(['migrate', '--to', '003'], { env })
+    assert.equal(stopped.code, 0, stopped.stdout)
+    assert.deepEqual(
+      events(stopped, 'migration.applied').map(({ version }) => version),
+      [1, 2, 3],
+    )
+    assert.match(stopped.stdout, /stopped at 003, as --to asks: 004_\w+, .* stay pending/)
+
+    const unknown = await command(['migrate', '--to', '99'], { env })
+    assert.equal(unknown.code, 4)
+    assert.match(unknown.stdout, new RegExp(`there is no migration 099 to stop at: this build has 001 to 00${LATEST}`))
+
+    const rest = await command(['migrate'], { env })
+    assert.deepEqual(
+      events(rest, 'migration.applied').map(({ version }) => version),
+      Array.from({ length: LATEST - 3 }, (_, at) => at + 4),
+    )
+    const back = await command(['migrate', '--to', '3'], { env })
+    assert.equal(back.code, 4)
+    assert.match(back.stdout, /the database is beyond 003: 004_\w+, .* were applied, and no migration is taken back/)
+  })
+
+test('migrate new writes both files with the next number, and they can be applied and run by hand', async () => {
+  await using program = await packageWith({})
+  const { root: packageRoot } = program
+  const made = await command(['migrate', 'new', 'add_things'], { packageRoot })
+  assert.equal(made.code, 0, made.stderr)
+  for (const [suffix, by] of [
+    ['', 'psql -v ON_ERROR_STOP=1 -f'],
+    ['_sqlite', 'sqlite3 -bail gateway.db <'],
+  ] as const) {
+    const name = `${NEXT_MIGRATION}_add_things${suffix}.sql`
+    assert.match(made.stdout, new RegExp(`^made migrations/${name}$`, 'm'))
+    const text = await readFile(join(packageRoot, 'migrations', name), 'utf8')
+    assert.match(text, /^-- Add things, on /)
+    assert.ok(text.includes(`--   ${by} ${name}\n`), text)
+  }
+  const applied = await command(['migrate'], { packageRoot, cwd: packageRoot })
+  assert.equal(applied.code, 0, applied.stdout)
+  assert.equal(events(applied, 'migration.applied').at(-1)?.['name'], 'add_things')
+})
+
+for (const [name, why] of [
+  ['Add-Things', /is no name of a migration: write up to 100 lower-case letters, digits and _/],
+  ['../add', /is no name of a migration/],
+  ['add_things_sqlite', /is no name of a migration/],
+  ['sqlite', /is no name of a migration/],
+  ['a'.repeat(101), /is no name of a migration/],
+  ['initial_schema', /there is a migration of that name already, 001_initial_schema/],
+] as const)
+  test(`migrate new refuses the name "${name.slice(0, 30)}", and writes nothing`, async () => {
+    await using program = await packageWith({})
+    const refused = await command(['migrate', 'new', name], { packageRoot: program.root })
+    assert.equal(refused.code, 2, refused.stderr)
+    assert.match(refused.stderr, why)
+    assert.match(refused.stderr, /nothing was written/)
+    assert.ok(!existsSync(join(program.root, 'migrations', `${NEXT_MIGRATION}_${name}.sql`)))
+  })
+
+test('migrate new says so where the folder cannot be written to', async () => {
+  await using program = await packageWith({})
+  const folder = join(program.root, 'migrations')
+  await chmod(folder, 0o555)
+  try {
+    const refused = await command(['migrate', 'new', 'add_things'], {
+      packageRoot: program.root,
+      ...(process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}),
+    })
+    assert.equal(refused.code, 2, refused.stdout + refused.stderr)
+    assert.match(refused.stderr, /migrations\/\d+_add_things\.sql cannot be written: .*; nothing was left behind/)
+    assert.ok(!existsSync(join(folder, `${NEXT_MIGRATION}_add_things.sql`)))
+  } finally {
+    await chmod(folder, 0o755)
+  }
+})
+
+test('migrate new writes nothing into an installed package', async () => {
+  await using program = await packageWith({})
+  // Without its source it is what a registry gives; what runs is this checkout's.
+  await rename(join(program.root, 'src'), join(program.root, 'dist'))
+  const host = { packageRoot: program.root, print: () => assert.fail('it said that something was made') }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- nothing else of what a command starts from is asked
+  const start = { host } as unknown as Start
+  await assert.rejects(
+    writeMigration(start, 'add_things'),
+    /this is an installed package, whose migrations come with it .* nothing was written/,
+  )
+  assert.ok(!existsSync(join(program.root, 'migrations', `${NEXT_MIGRATION}_add_things.sql`)))
+})
