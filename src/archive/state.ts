@@ -132,8 +132,11 @@ export class ArchiveRecord {
   /** Does nothing if the archive is still empty. Does not hold the lease: a run may be working. */
   async noteVerified(tx: Transaction, at: EpochMs, verdict: 'sound' | 'damaged'): Promise<void> {
     const key = { source: this.#source }
-    await tx.query(`UPDATE ${this.#archives} SET verified_at = $1, verified = $2 WHERE source = $3`, [at, verdict, this.#source])
-    if ((await rowOf(tx, this.#archives, key, ['source'])) === undefined) return
+    await tx.query(
+      `INSERT INTO ${this.#archives} (source, verified_at, verified) VALUES ($1, $2, $3)
+       ON CONFLICT (source) DO UPDATE SET verified_at = excluded.verified_at, verified = excluded.verified`,
+      [this.#source, at, verdict],
+    )
     await readBack(tx, this.#archives, key, { verified_at: at, verified: verdict })
   }
 
@@ -150,7 +153,9 @@ export class ArchiveRecord {
     const values = [...Object.values(changes), this.#source]
     await tx.query(
       stored === undefined
-        ? `INSERT INTO ${this.#archives} (${names.map((name) => `"${name}"`).join(', ')}, source) VALUES (${values.map((_, index) => `$${index + 1}`).join(', ')})`
+        ? // What was verified is noted without the lease: its row may have come meanwhile.
+          `INSERT INTO ${this.#archives} (${names.map((name) => `"${name}"`).join(', ')}, source) VALUES (${values.map((_, index) => `$${index + 1}`).join(', ')})
+           ON CONFLICT (source) DO UPDATE SET ${names.map((name) => `"${name}" = excluded."${name}"`).join(', ')}`
         : `UPDATE ${this.#archives} SET ${names.map((name, index) => `"${name}" = $${index + 1}`).join(', ')} WHERE source = $${values.length}`,
       values,
     )

@@ -101,7 +101,7 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'archive verify',
-    summary: 'every file of the archive, and the chain they make',
+    summary: 'every file of the archive, or those written since, and the chain they make',
     options: { since: sinceDay(), ...JSON_ANSWER },
     run: (start, request) =>
       inArchive(start, 'existing', async (program, archive) =>

@@ -30,12 +30,8 @@ function heldRows(held: ArchiveSummary, at: EpochMs, style: Style): Row[] {
     ...(pendingFiles === 0
       ? []
       : [['pending', `${counted(pendingFiles, 'file')}: of a run that goes on, or that the next one settles`] as const]),
-    ...(head === null
-      ? []
-      : ([
-          ['newest', `${head.manifest}, SHA-256 ${head.sha256}`],
-          ['verified', verifiedText(verification, at, style)],
-        ] as const)),
+    ...(head === null ? [] : [['newest', `${head.manifest}, SHA-256 ${head.sha256}`] as const]),
+    ...(head === null && verification === undefined ? [] : [['verified', verifiedText(verification, at, style)] as const]),
   ]
 }
 

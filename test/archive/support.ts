@@ -36,7 +36,7 @@ export function purged(
   )
 }
 
-export function verified(database: Database, directory: string, since?: string): Promise<Verification> {
+export function verified(database: Database, directory: string, since?: number): Promise<Verification> {
   return verify({ database, record: recordOf(database), store: new FolderStore(directory, 'audit_logs', process.getuid?.()), since })
 }
 

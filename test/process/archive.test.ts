@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { rm } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { filesIn, freshFolder } from '../archive/support.ts'
@@ -24,19 +24,19 @@ for (const engine of BOTH_ENGINES) {
 
     const sound = await command(['archive', 'verify'], options)
     assert.equal(sound.code, 0, sound.stdout + sound.stderr)
-    assert.match(sound.stdout, new RegExp(`^sound: ${files.length} files, 25 rows, \\d+ bytes in ${join(folder.path, 'archive')}\n$`))
+    assert.match(sound.stdout, new RegExp(`^sound: ${files.length} files?, 25 rows, [\\d,]+ bytes in ${join(folder.path, 'archive')}\n$`))
     const listed = JSON.parse((await command(['archive', 'list', '--json'], options)).stdout) as { files: { path: string; rows: number }[] }
     assert.deepEqual(
       listed.files.map((file) => file.path),
       files,
     )
     const restored = await command(['archive', 'restore'], options)
-    assert.match(restored.stdout, /^25 rows of \d files restored into audit_logs_restored\n$/)
+    assert.match(restored.stdout, /^25 rows of \d files? restored into audit_logs_restored\n$/)
     assert.equal(await count(outside, 'audit_logs_restored'), 25)
     const taken = await command(['archive', 'restore', '--into', 'audit_logs'], options)
     assert.match(
       taken.stdout,
-      /^0 rows of \d files restored into audit_logs; 25 were left out, because they are older than 90d and the next purge would delete them again\n/,
+      /^0 rows of \d files? restored into audit_logs; 25 were left out, because they are older than 90d and the next purge would delete them again\n/,
     )
     assert.match(
       taken.stdout,
@@ -48,6 +48,68 @@ for (const engine of BOTH_ENGINES) {
     assert.equal(damaged.code, 1)
     assert.deepEqual((JSON.parse(damaged.stdout) as { problems: string[] }).problems, [`${files[0]!}: is missing`])
     assert.deepEqual(await outside.sql('SELECT verified FROM maintenance_archives'), [{ verified: 'damaged' }])
+  })
+}
+
+for (const engine of BOTH_ENGINES) {
+  test(`${engine.name}: archive verify says what it read, and never that what it did not read is sound`, async () => {
+    await using outside = await engine.fresh()
+    await using folder = await freshFolder()
+    const options = { env: { DATABASE_URL: outside.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: 'archive' }, cwd: folder.path }
+    assert.equal((await command(['migrate'], options)).code, 0)
+
+    for (const since of [[], ['--since', '30d']]) {
+      const empty = await command(['archive', 'verify', ...since], options)
+      assert.equal(empty.code, 0, empty.stdout + empty.stderr)
+      assert.match(empty.stdout, /^nothing to verify, since nothing was ever archived: 0 files/)
+    }
+    assert.deepEqual(await outside.sql('SELECT verified, position FROM maintenance_archives'), [
+      { verified: 'sound', position: engine.name === 'sqlite' ? 0 : '0' },
+    ])
+
+    await auditLogs(outside, engine, 25, 100)
+    assert.equal((await command(['--run-now', '--job', 'purge-audit-logs'], options)).code, 0)
+    // Its rows are older than that, the file is not.
+    const read = await command(['archive', 'verify', '--since', '30d'], options)
+    assert.equal(read.code, 0, read.stdout + read.stderr)
+    assert.match(read.stdout, /^sound: \d+ files?, 25 rows, [\d,]+ bytes in [^;]+$/)
+
+    const unread = await command(['archive', 'verify', '--since', '2999-01-01'], options)
+    assert.equal(unread.code, 1)
+    assert.match(unread.stdout, /^not verified: \d+ files?, 25 rows, .*; \d+ written before 2999-01-01 00:00 UTC (was|were) not read\n$/)
+    assert.match(
+      unread.stderr,
+      /No file was read: --since counts from when a file was written\. Give an earlier time/,
+    )
+    const asJson = JSON.parse((await command(['archive', 'verify', '--since', '2999-01-01', '--json'], options)).stdout) as object
+    assert.deepEqual(
+      { ...asJson, bytes: 0, files: 0 },
+      {
+        result: 'unread',
+        sound: false,
+        files: 0,
+        rows: 25,
+        bytes: 0,
+        filesRead: 0,
+        unvouchedFiles: 0,
+        removedFiles: 0,
+        problems: [],
+        inHand: 0,
+      },
+    )
+
+    const [file] = await filesIn(join(folder.path, 'archive'))
+    const path = join(folder.path, 'archive', file!)
+    const bytes = await readFile(path)
+    bytes[bytes.length >> 1]! ^= 1
+    await writeFile(path, bytes)
+    const damaged = await command(['archive', 'verify', '--since', '30d'], options)
+    assert.equal(damaged.code, 1)
+    assert.match(damaged.stdout, new RegExp(`^${file!}: `))
+
+    // The database knows of an archive: a folder without one is no empty archive.
+    const elsewhere = { ...options, env: { ...options.env, ARCHIVE_DIRECTORY: 'elsewhere' } }
+    for (const since of [[], ['--since', '30d']]) assert.equal((await command(['archive', 'verify', ...since], elsewhere)).code, 1)
   })
 }
 

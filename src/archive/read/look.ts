@@ -11,12 +11,19 @@ import { readChain, removedBy, type Found } from './chain.ts'
 export interface Look {
   readonly state: ArchiveState
   /** Files that should exist, and do. */
-  readonly files: readonly RowsFile[]
+  readonly files: readonly WrittenFile[]
   /** Files that exist, but that nothing vouches for: a link between them and the head of the chain is missing or was altered. */
-  readonly unvouched: readonly RowsFile[]
+  readonly unvouched: readonly WrittenFile[]
+  /** Neither the database nor the folder knows of anything that was ever archived. */
+  readonly isEmpty: boolean
   /** How many files were removed after they had expired. */
   readonly removedFiles: number
   readonly problems: readonly string[]
+}
+
+export interface WrittenFile extends RowsFile {
+  /** When, as its manifest says. */
+  readonly written: string
 }
 
 export interface LookOptions {
@@ -56,10 +63,10 @@ async function lookOnce({ database, record, store }: LookOptions): Promise<Look>
   )
   const problems = [...misplaced, ...chain.problems, ...chain.strays]
   const expired = removedBy(chain.links)
-  const filesOf = (links: readonly Found[], lawful: ReadonlySet<ArchivePath>): RowsFile[] => {
+  const filesOf = (links: readonly Found[], lawful: ReadonlySet<ArchivePath>): WrittenFile[] => {
     const files = links.flatMap(({ manifest }) => {
       const file = fileIn(manifest)
-      return file === undefined || pending.has(file.path) ? [] : [file]
+      return file === undefined || pending.has(file.path) ? [] : [{ ...file, written: manifest.written }]
     })
     for (const { path } of files) if (!present.has(path) && !lawful.has(manifestOf(path))) problems.push(`${path}: is missing`)
     return files.filter(({ path }) => present.has(path))
@@ -69,7 +76,8 @@ async function lookOnce({ database, record, store }: LookOptions): Promise<Look>
   for (const path of paths)
     if (holdsRows(path) && !pending.has(path) && !present.has(manifestOf(path))) problems.push(`${path}: has no manifest`)
   problems.push(...(await judgePending(store, state)).problems)
-  return { state, files, unvouched, removedFiles: expired.size, problems: [...new Set(problems)].toSorted() }
+  const isEmpty = state.position === 0 && state.head === null && state.step === undefined && paths.length === 0
+  return { state, files, unvouched, isEmpty, removedFiles: expired.size, problems: [...new Set(problems)].toSorted() }
 }
 
 /** Everything that the pending step adds or removes: it is not part of the chain yet, or no longer. */

@@ -1,9 +1,18 @@
+import type { EpochMs } from '../../time/clock.ts'
 import type { RowsFile } from '../format.ts'
 import type { Store } from '../store/store.ts'
-import { look, type LookOptions } from './look.ts'
+import { look, type LookOptions, type WrittenFile } from './look.ts'
 import { problemOf } from './read-rows.ts'
 
+/**
+ * `empty`: neither the database nor the folder knows of anything that was ever archived. `unread`: files are there, and `since` leaves out every one of
+ * them, so that nothing can be said.
+ */
+export type VerificationResult = 'sound' | 'damaged' | 'empty' | 'unread'
+
 export interface Verification {
+  readonly result: VerificationResult
+  /** Neither damaged nor unread. */
   readonly sound: boolean
   readonly files: number
   readonly rows: number
@@ -21,8 +30,8 @@ export interface Verification {
 }
 
 export interface VerifyOptions extends LookOptions {
-  /** `2026-08-25`: of earlier days only the manifests are read. */
-  readonly since: string | undefined
+  /** Of files that were written earlier only the manifests are read. */
+  readonly since: EpochMs | undefined
   readonly stopping?: AbortSignal
 }
 
@@ -30,7 +39,8 @@ export interface VerifyOptions extends LookOptions {
 export async function verify({ since, stopping, ...options }: VerifyOptions): Promise<Verification> {
   const { store } = options
   let seen = await look(options)
-  const isRead = ({ day }: RowsFile): boolean => since === undefined || day >= since
+  // One whose manifest tells no time is read.
+  const isRead = ({ written }: WrittenFile): boolean => since === undefined || !(Date.parse(written) < since)
   const read = seen.files.filter(isRead)
   const suspect = await wrongAmong(store, [...read, ...seen.unvouched.filter(isRead)], stopping)
   if (suspect.size > 0) {
@@ -40,8 +50,12 @@ export async function verify({ since, stopping, ...options }: VerifyOptions): Pr
     for (const path of suspect.keys()) if (!left.has(path)) suspect.delete(path)
   }
   const problems = [...seen.problems, ...suspect.values()].toSorted()
+  const there = seen.files.length + seen.unvouched.length
+  const result =
+    problems.length > 0 ? 'damaged' : seen.isEmpty ? 'empty' : since !== undefined && there > 0 && read.length === 0 ? 'unread' : 'sound'
   return {
-    sound: problems.length === 0,
+    result,
+    sound: result === 'sound' || result === 'empty',
     files: seen.files.length,
     rows: seen.files.reduce((sum, file) => sum + file.rows, 0),
     bytes: seen.files.reduce((sum, file) => sum + file.fileBytes, 0),

@@ -1,17 +1,18 @@
-import { verify } from '../../archive/read/verify.ts'
+import { verify, type Verification } from '../../archive/read/verify.ts'
 import type { ArchiveRecord } from '../../archive/state.ts'
 import { DatabaseError } from '../../database/database-error.ts'
 import type { ExitCode } from '../../errors.ts'
-import { counted } from '../../number-text.ts'
+import { counted, countText, plural } from '../../number-text.ts'
 import { jsonDocument, visible } from '../../observe/control-characters.ts'
 import type { Program } from '../../program.ts'
-import { formatDay, type EpochMs } from '../../time/clock.ts'
+import type { EpochMs } from '../../time/clock.ts'
+import { minuteText } from '../../time/time-text.ts'
 import type { OpenedArchive } from './open-archive.ts'
 
-/** A day such as `2026-08-25`, in UTC, or a duration before now. */
+/** The beginning of a day such as `2026-08-25`, in UTC, or a duration before now. */
 export type Since = { readonly day: string } | { readonly agoMs: number }
 
-/** Verifies every file and the chain that they form. Returns 1 if something is wrong. */
+/** Verifies every file, or those that were written since, and the chain that they form. Returns 1 if something is wrong, or if files exist and none was read. */
 export async function verifyArchive(
   program: Program,
   { store, record }: OpenedArchive,
@@ -19,30 +20,45 @@ export async function verifyArchive(
 ): Promise<ExitCode> {
   const { host, database, shutdown } = program
   const now = await database.now()
-  const day = since === undefined ? undefined : 'day' in since ? since.day : formatDay(now - since.agoMs)
-  const found = await verify({ database, record, store, since: day, stopping: shutdown.stopping })
+  const sinceMs = since === undefined ? undefined : 'day' in since ? Date.parse(since.day) : now - since.agoMs
+  const found = await verify({ database, record, store, since: sinceMs, stopping: shutdown.stopping })
   const { pending: inHand, ...document } = found
   if (json) host.write(jsonDocument({ ...document, inHand }))
   else {
     for (const problem of found.problems) host.print(`${visible(problem)}\n`)
-    const what = `${found.files} files, ${found.rows} rows, ${found.bytes} bytes in ${visible(store.root)}`
-    const unread = found.filesRead === found.files ? '' : `; ${found.files - found.filesRead} of days before ${day} were not read`
+    const what = `${counted(found.files, 'file')}, ${counted(found.rows, 'row')}, ${counted(found.bytes, 'byte')} in ${visible(store.root)}`
+    const left = found.files - found.filesRead
+    const unread =
+      left === 0 ? '' : `; ${countText(left)} written before ${minuteText(sinceMs ?? now)} UTC ${plural(left, 'was', 'were')} not read`
     const unvouched =
       found.unvouchedFiles === 0
         ? ''
-        : `; ${found.unvouchedFiles} more do not count, because a link between them and the head of the chain is missing or was altered`
+        : `; ${countText(found.unvouchedFiles)} more do not count, because a link between them and the head of the chain is missing or was altered`
     const removed = found.removedFiles === 0 ? '' : `; ${found.removedFiles} were removed after they expired`
     const pending =
       found.pending === 0 ? '' : `; ${found.pending} are pending: the run that wrote them is still working, or the next run settles them`
-    host.print(`${found.sound ? 'sound' : problemsText(found.problems.length)}: ${what}${unread}${unvouched}${removed}${pending}\n`)
+    host.print(`${verdictText(found)}: ${what}${unread}${unvouched}${removed}${pending}\n`)
   }
+  if (found.result === 'unread')
+    host.printError(
+      `No file was read: --since counts from when a file was written. Give an earlier time, or leave it out to read every file.\n`,
+    )
   // A partial verification is not recorded: what was not read may be damaged.
-  if (day === undefined) await noteResult(program, record, now, found.sound ? 'sound' : 'damaged')
+  if (since === undefined || found.result === 'empty') await noteResult(program, record, now, found.sound ? 'sound' : 'damaged')
   return found.sound ? 0 : 1
 }
 
-function problemsText(count: number): string {
-  return counted(count, 'problem')
+function verdictText({ result, problems }: Verification): string {
+  switch (result) {
+    case 'sound':
+      return 'sound'
+    case 'damaged':
+      return counted(problems.length, 'problem')
+    case 'empty':
+      return 'nothing to verify, since nothing was ever archived'
+    case 'unread':
+      return 'not verified'
+  }
 }
 
 /** For `status` and the metrics. If it fails, the result is still valid and has been printed. */
