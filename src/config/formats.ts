@@ -6,21 +6,6 @@ import { scheduleProblem } from '../schedule/expression.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
 import { DAY, formatDuration, parseDuration } from '../time/clock.ts'
 
-/** The formats of settings. convict's own formats silently coerce values, so none of them is used. */
-export type FormatName =
-  | 'database URL'
-  | 'text'
-  | 'schema'
-  | 'truth'
-  | 'duration'
-  | 'retention'
-  | 'retention or forever'
-  | 'schedule'
-  | 'time zone'
-  | 'port'
-  | 'hosts'
-  | 'choice'
-
 /** What a format needs to know about the setting. */
 export interface Limits {
   readonly choices?: readonly string[]
@@ -38,7 +23,7 @@ interface Format {
   readonly meant?: (value: unknown, limits: Limits) => unknown
 }
 
-export const FORMATS: Readonly<Record<FormatName, Format>> = {
+const BY_NAME = {
   'database URL': { check: databaseUrlProblem },
   text: { check: textProblem },
   schema: { check: schemaProblem },
@@ -55,7 +40,12 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   port: { check: portProblem, fromText: (text) => (/^\d{1,5}$/.test(text) ? Number(text) : text) },
   hosts: { check: hostsProblem, fromText: (text) => text.split(',').map((host) => host.trim()) },
   choice: { check: (value, { choices = [] }) => choiceProblem(value, choices), meant: choiceMeant },
-}
+} satisfies Record<string, Format>
+
+/** The formats of settings. convict's own formats silently coerce values, so none of them is used. */
+export type FormatName = keyof typeof BY_NAME
+
+export const FORMATS: Readonly<Record<FormatName, Format>> = BY_NAME
 
 /** Instead of a retention. */
 export const FOREVER = 'forever'

@@ -60,12 +60,6 @@ function withoutDigits(name: string): string {
 /** Comparing letter by letter takes time, and a large namespace puts thousands of variables into an environment. */
 function nearestOf(name: string, names: readonly string[]): string | undefined {
   const alike = names.filter((each) => each.slice(0, 3) === name.slice(0, 3) || each.slice(-4) === name.slice(-4))
-  const short = alike.filter(({ length }) => length < LONG_NAME)
-  return (
-    nearest(name, short, 1) ??
-    nearest(
-      name,
-      alike.filter(({ length }) => length >= LONG_NAME),
-    )
-  )
+  const [short, long] = [alike.filter(({ length }) => length < LONG_NAME), alike.filter(({ length }) => length >= LONG_NAME)]
+  return nearest(name, short, 1) ?? nearest(name, long)
 }

@@ -17,7 +17,13 @@ export interface Settings {
   readonly migrations: { readonly enabled: boolean; readonly lockTimeoutMs: number }
   /** In catalogue order. */
   readonly jobs: readonly JobSettings[]
-  readonly archive: ArchiveSettings
+  readonly archive: {
+    readonly enabled: boolean
+    /** As configured: relative to the working directory. */
+    readonly directory: string
+    /** `undefined`: for ever. */
+    readonly retentionMs: number | undefined
+  }
   readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   readonly health: { readonly file: string | undefined }
@@ -35,14 +41,6 @@ export interface Settings {
   readonly notes: readonly string[]
   /** Probable mistakes, for the log at start. */
   readonly warnings: readonly string[]
-}
-
-export interface ArchiveSettings {
-  readonly enabled: boolean
-  /** As configured: relative to the working directory. */
-  readonly directory: string
-  /** `undefined`: for ever. */
-  readonly retentionMs: number | undefined
 }
 
 export interface JobSettings {

@@ -77,10 +77,7 @@ for (const engine of BOTH_ENGINES) {
     const unread = await command(['archive', 'verify', '--since', '2999-01-01'], options)
     assert.equal(unread.code, 1)
     assert.match(unread.stdout, /^not verified: \d+ files?, 25 rows, .*; \d+ written before 2999-01-01 00:00 UTC (was|were) not read\n$/)
-    assert.match(
-      unread.stderr,
-      /No file was read: --since counts from when a file was written\. Give an earlier time/,
-    )
+    assert.match(unread.stderr, /No file was read: --since counts from when a file was written\. Give an earlier time/)
     const asJson = JSON.parse((await command(['archive', 'verify', '--since', '2999-01-01', '--json'], options)).stdout) as object
     assert.deepEqual(
       { ...asJson, bytes: 0, files: 0 },
