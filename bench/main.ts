@@ -23,7 +23,7 @@ const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, g
 
 const NAMES = SCENARIOS.map((scenario) => scenario.name)
 
-/** Grows as the run goes, so that what was measured is told even when something breaks in the end. */
+/** Filled during the run, so that what was measured is reported even if a later part fails. */
 interface Results {
   readonly figures: Figure[]
   readonly notes: string[]
@@ -102,9 +102,9 @@ async function tell({ figures, notes, engines }: Results, run: Run): Promise<voi
   const about = `${heading.join(', ')}; ${repeats} repeats, ${seconds} s${worth}${complete ? '' : '; ended before its end'}`
   process.stdout.write(`${[about, tablesOf(figures), ...notes.map((note) => `- ${note}`)].join('\n\n')}\n`)
   const judged = figures.map((figure) => ({ ...figure, ...summaryOf(figure) }))
-  const told = { complete, command, machine: run.machine, engines, sizes, repeats, quick, seconds, notes, figures: judged }
+  const results = { complete, command, machine: run.machine, engines, sizes, repeats, quick, seconds, notes, figures: judged }
   await mkdir(dirname(json), { recursive: true })
-  await writeFile(json, `${JSON.stringify(told, null, 2)}\n`)
+  await writeFile(json, `${JSON.stringify(results, null, 2)}\n`)
 }
 
 class Interruption extends Error {

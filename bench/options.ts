@@ -44,7 +44,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** `undefined`: help is asked for. Throws a `UsageError`. */
+/** `undefined`: help was requested. Throws a `UsageError`. */
 export function optionsFrom(words: readonly string[], scenarios: readonly string[]): Options | undefined {
   const { values } = parsed(words)
   if (values.help === true) return undefined

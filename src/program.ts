@@ -71,7 +71,7 @@ export interface FoundationOptions {
 }
 
 export interface DatabaseOptions {
-  /** `read`: nothing is changed, whatever is asked. `existing`: no database is made. */
+  /** `read`: nothing is ever changed. `existing`: no database is created. */
   readonly access: Access
   /**
    * How long to wait for a database that does not answer. `run`: as long as the settings say, at the start and when the connection is lost later.

@@ -3,7 +3,7 @@ import { DatabaseError } from '../src/database/database-error.ts'
 import { MaintenanceError } from '../src/errors.ts'
 import { openEvents, type Events } from '../src/observe/events.ts'
 
-/** What a reader is told of an event, and a call that logs it with every field it can have. */
+/** The description of an event, and a call that logs it with every field it can have. */
 interface Sample {
   readonly meaning: string
   readonly log: (events: Events) => void

@@ -32,6 +32,6 @@ export interface Copy extends AsyncDisposable {
   walBytes(): Promise<number>
   /** A snapshot of now, held open until it is disposed of. */
   oldTransaction(): Promise<AsyncDisposable>
-  /** Takes away what has expired and leaves the table tidy. */
+  /** Deletes expired rows and cleans up the table. */
   deleteExpired(): Promise<void>
 }

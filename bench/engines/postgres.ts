@@ -90,7 +90,7 @@ function copyAt(url: string, rows: number, admin: Client, drop: () => Promise<un
 
 async function connected(url: string): Promise<Client & AsyncDisposable> {
   const client = new Client({ connectionString: url })
-  client.on('error', () => {}) // what broke the connection is told by the query that fails
+  client.on('error', () => {}) // the failing query reports what broke the connection
   await client.connect()
   return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() })
 }

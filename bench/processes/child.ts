@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { Workspace } from '../workspace.ts'
 import { NODE_OPTIONS } from './node-options.ts'
 
-/** A script of ours in a process of its own, asked one thing after another. */
+/** One of our scripts in a separate process, which answers one request after another. */
 export interface Child extends AsyncDisposable {
   /** Rejects with what the process said when it failed. */
   ask<T>(question: object): Promise<T>

@@ -16,7 +16,7 @@ export interface Batch {
 export interface Work {
   readonly deleted: number
   readonly batches: readonly Batch[]
-  /** False when it was told to stop before everything had gone. */
+  /** False if it was asked to stop before everything was deleted. */
   readonly finished: boolean
 }
 

@@ -5,7 +5,7 @@ import type { Contender, Steady, Work } from './contender.ts'
 import { openContender, type Method } from './contenders.ts'
 import { openJob } from './product.ts'
 
-/** What this process is asked, in this order. */
+/** The requests to this process, in this order. */
 export type Question =
   | { readonly ask: 'connect'; readonly method: Method | Steady; readonly url: string }
   /** Answered with a `Trial`. */

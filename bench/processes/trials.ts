@@ -15,10 +15,10 @@ export interface Purger extends AsyncDisposable {
 
 export async function startPurger(workspace: Workspace, method: Method | Steady, copy: Copy, limitMs: number): Promise<Purger> {
   const child = startChild(workspace, PURGER)
-  await asked(child, { ask: 'connect', method, url: copy.url })
+  await requested(child, { ask: 'connect', method, url: copy.url })
   return {
     async run() {
-      const trial = await asked<Trial>(child, { ask: 'work', limitMs })
+      const trial = await requested<Trial>(child, { ask: 'work', limitMs })
       const expected = expiredOf(copy.rows)
       if (trial.finished ? trial.deleted !== expected : trial.deleted > expected)
         throw new Error(`${JSON.stringify(method)} deleted ${trial.deleted} rows and should have deleted ${expected}`)
@@ -37,7 +37,7 @@ export async function purged(workspace: Workspace, method: Method | Steady, copy
 /** The job's own time, in ms, when nothing has expired. */
 export async function nothingExpired(workspace: Workspace, copy: Copy, retentionMs: number, times: number): Promise<number> {
   await using child = startChild(workspace, PURGER)
-  return await asked<number>(child, { ask: 'nothing', url: copy.url, retentionMs, times })
+  return await requested<number>(child, { ask: 'nothing', url: copy.url, retentionMs, times })
 }
 
 /** Wall time; of a purge that was stopped, what all its rows would have taken at the same speed. */
@@ -46,6 +46,6 @@ export function totalMs(trial: Trial, copy: Pick<Copy, 'rows'>): number {
   return trial.finished ? ms : (ms * expiredOf(copy.rows)) / Math.max(trial.deleted, 1)
 }
 
-function asked<T>(child: Child, question: Question): Promise<T> {
+function requested<T>(child: Child, question: Question): Promise<T> {
   return child.ask<T>(question)
 }

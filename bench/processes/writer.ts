@@ -26,7 +26,7 @@ serveParent(async (question: Question): Promise<unknown> => {
     case 'begin': {
       const plain = await openPlain(question.url)
       writing = writes(plain, 1_000 / question.perSecond)
-      // Awaited when the end is asked for; until then a failure must not end the process unheard.
+      // Awaited at the end; until then a failure must not end the process unreported.
       writing.catch(() => {})
       return undefined
     }
@@ -47,7 +47,7 @@ async function writes(plain: Plain, everyMs: number): Promise<Write[]> {
     const dueMs = firstMs + n * everyMs
     const earlyMs = dueMs - sharedMs()
     if (earlyMs > 0) await setTimeout(earlyMs)
-    else await setImmediate() // lets the end be asked for
+    else await setImmediate() // lets the request to end come in
     if (dueMs > lastDueMs) break
     const values = valuesOf(auditRow(n), Date.now())
     const startedMs = sharedMs()

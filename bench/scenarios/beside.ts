@@ -19,7 +19,7 @@ export interface Beside {
   readonly largestWalBytes: number
 }
 
-/** What the writer is asked to do: with more the writer alone would load the engine. */
+/** The writer's load: with more, the writer alone would saturate the engine. */
 export const WRITES_PER_SECOND = { sqlite: 100, postgres: 200 } as const satisfies Record<EngineName, number>
 
 export interface Writing {

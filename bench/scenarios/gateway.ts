@@ -33,7 +33,7 @@ interface Situation {
   readonly engines: readonly EngineName[]
   readonly where: Readonly<Partial<Record<EngineName, string>>>
   readonly copy?: CopyOptions
-  /** The purge is stopped after so long at the latest. */
+  /** The purge is stopped after this time at the latest. */
   readonly mostMs?: number
 }
 

@@ -7,7 +7,7 @@ export interface Latencies {
   readonly p50: number
   readonly p99: number
   readonly most: number
-  /** From when it was due: what waited behind a slow write counts too. */
+  /** Counted from when it was due, so that waiting for a slow write counts too. */
   readonly dueP99: number
   /** Writes that failed with SQLITE_BUSY. */
   readonly busy: number

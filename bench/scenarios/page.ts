@@ -12,17 +12,17 @@ import { compiled } from './compiled.ts'
 import { counted, type Bench, type Scenario } from './scenario.ts'
 
 const RUNS = 10_000
-/** What is older than a second is read anew behind the answer. */
+/** A status older than a second is read again in the background. */
 const EVERY_MS = 1_050
-/** After so long nothing is left that may be shown: the answer waits until all is read anew. */
+/** After this time the old status may not be shown: the answer waits until it is read again. */
 const QUIET_MS = 5_050
 const FIRST_LOOKS = 5
 /** Then the program is as it is after a minute of being scraped. */
 const WARMING = 5
-/** One after the other: the first of them shows what was read before, and the others wait their turn behind the new reading. */
+/** One after another: the first shows the previous status, and the others wait for the new reading. */
 const AGAIN = 10
 
-/** How long a person waits for the page, with as many runs on record as ninety days leave behind. */
+/** How long a person waits for the page, with the recorded runs of ninety days. */
 export const page: Scenario = {
   name: 'page',
   engines: ['sqlite', 'postgres'],
@@ -67,7 +67,7 @@ interface Visit {
 }
 
 async function visited({ workspace }: Bench, program: string, databaseUrl: string, times: number): Promise<Visit> {
-  // Nothing but the page is asked of it.
+  // Only the page is requested.
   const never = Object.fromEntries(JOBS.map((job) => [`${job.environment}_SCHEDULE`, '0 0 29 2 *']))
   const env = { PATH: process.env['PATH'], DATABASE_URL: databaseUrl, LOG_FORMAT: 'json', HTTP_ENABLED: 'true', HTTP_PORT: '0', ...never }
   const worker = spawn(process.execPath, [program], { cwd: workspace.folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
@@ -111,8 +111,8 @@ async function listening(lines: AsyncIterable<string>): Promise<string> {
 
 async function answered(url: string, agent: Agent): Promise<number> {
   const startedMs = sharedMs()
-  const asked = request(url, { agent }).end()
-  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  const requested = request(url, { agent }).end()
+  const [answer] = (await once(requested, 'response')) as [IncomingMessage]
   answer.resume()
   await once(answer, 'end')
   const tookMs = sharedMs() - startedMs

@@ -14,7 +14,7 @@ export interface Bench {
   readonly workspace: Workspace
   readonly engine: Engine
   readonly options: Options
-  /** A purge is stopped after so long; its total is then computed from what it did. */
+  /** A purge is stopped after this time; its total is then extrapolated. */
   limitMs(rows: number): number
   tell(step: string): void
   note(text: string): void

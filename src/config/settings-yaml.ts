@@ -25,7 +25,7 @@ interface Reading {
 
 const KEYS = SETTINGS.map(({ key }) => key)
 
-/** A setting or a section; `offset` is where its key stands. */
+/** Reads a setting or a section; `offset` is the position of its key. */
 function readNode(reading: Reading, key: string, node: unknown, offset = 0): void {
   const { document, lines, label, given, problems } = reading
   const where = `${label}:${lines.linePos(offset).line}`
@@ -55,7 +55,7 @@ function plain(node: unknown): unknown {
   return node === null || node === undefined ? null : isMap(node) ? {} : []
 }
 
-/** What may stand in a section, or nothing where there is no such section. */
+/** The keys allowed in a section; empty if there is no such section. */
 function namesIn(section: string): readonly string[] {
   const prefix = section === '' ? '' : `${section}.`
   const inside = KEYS.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length).split('.')[0]!)

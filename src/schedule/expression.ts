@@ -36,7 +36,7 @@ interface Field {
 }
 
 const NEVER = /^(?!)/
-/** `*`, `5`, `5-10`, and a step behind them. */
+/** `*`, `5`, `5-10`, optionally followed by a step. */
 const RANGE = /^(?:\*|(\d+)(?:-(\d+))?)(?:\/(\d+))?$/
 const MONTHS = ['january', 'february', 'march', 'april', 'may', 'june', 'july', 'august', 'september', 'october', 'november', 'december']
 const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday']

@@ -10,5 +10,5 @@ export function inWords(expression: string): string {
   }
 }
 
-/** The names that our schedules may spell out; a weekday may have an `L` behind it. */
+/** The names that our schedules may spell out; a weekday may be followed by an `L`. */
 const LONG_NAME = /\b(jan|feb|mar|apr|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)(?:il|[a-z]*?)(?=l?\b)/gi

@@ -6,28 +6,28 @@ export interface Scheduled {
   readonly schedule: string
   /** Never rejects. */
   run(slot: EpochMs, trigger: 'schedule' | 'catch-up'): Promise<void>
-  /** The slot that should have been done by now and was not. Never rejects. */
+  /** The slot that should have been run by now but was not. Never rejects. */
   overdue(): Promise<EpochMs | undefined>
 }
 
 export interface SchedulerOptions {
   readonly timeZone: string
   readonly clock: Clock
-  /** Whether what was missed is made up for. */
+  /** Whether missed slots are made up for. */
   readonly catchUp: boolean
   /** From 0 to below 1. */
   readonly random: () => number
 }
 
 export interface Scheduler {
-  /** No tick is taken any more; resolves when the run in hand has ended. */
+  /** Takes no more ticks; resolves when the current run has ended. */
   stop(): Promise<void>
 }
 
-/** Replicas that start together, or wake together, do not ask together. */
+/** A random delay keeps replicas that start or wake together from querying the database at the same moment. */
 const MOST_DELAY_MS = 20 * SECOND
 const WATCH_MS = 30 * SECOND
-/** Clocks that part by more than this were set, or the machine slept. */
+/** If the two clocks diverge by more than this, the clock was set or the machine slept. */
 const PARTED_MS = 5 * SECOND
 
 /**

@@ -89,5 +89,5 @@ const LINE_BREAK = /[\n\r\v\f\u0085\u2028\u2029]+/
 const LEAST_LETTERS = 8
 /** PostgreSQL's names are no longer. */
 const LONGEST_NAME = 63
-/** Words and numbers as they stand in sentences, names and addresses: `purge-audit-logs`, `postgres15`, `10.1.2.3:5432`, `permission denied`. */
+/** Words and numbers as they occur in sentences, names and addresses: `purge-audit-logs`, `postgres15`, `10.1.2.3:5432`, `permission denied`. */
 const WORDS = /^[\s.,:;/()[\]"'=<>*_-]*(?:\p{L}+\p{N}*|\p{N}+)(?:[\s.,:;/()[\]"'=<>*_-]+(?:\p{L}+\p{N}*|\p{N}+))*[\s.,:;/()[\]"'=<>*_-]*$/u

@@ -51,7 +51,7 @@ const ENCODED =
   /%([0-9a-f]{2})|((?:\\+u[0-9a-f]{4})+)|\\+u\{([0-9a-f]{1,6})\}|\\+x([0-9a-f]{2})|&#0*([0-9]{1,7});|&#x0*([0-9a-f]{1,6});|&(amp|lt|gt|quot|apos);|\\+|'{2,}|"{2,}|[+\n\r\t]/gi
 
 const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
-/** A form's blank; and what is left of JSON's escapes once their backslash is gone. */
+/** A space in a form; and what remains of JSON's escapes without their backslash. */
 const WRITTEN: Readonly<Record<string, string>> = { '+': ' ', '\n': 'n', '\r': 'r', '\t': 't' }
 
 function reduced(text: string): Reduced {

@@ -36,7 +36,7 @@ export function zonedText(time: EpochMs): string {
   return `${utc} UTC, ${utc.startsWith(day) ? '' : `${day} `}${clock} ${zone}`
 }
 
-/** British English knows the names of zones that have one. Made when it is asked for: loading the data of zones and languages takes longer than a run. */
+/** British English knows the names of zones that have one. Created on first use: loading the data of zones and languages takes longer than a run. */
 function inHostZone(time: EpochMs): readonly Intl.DateTimeFormatPart[] {
   return new Intl.DateTimeFormat('en-GB', {
     year: 'numeric',

@@ -30,7 +30,7 @@ const READERS: readonly (readonly [name: string, read: (folder: string, file: st
     'sslrootcert',
     (folder, file) =>
       encryptions(parseDatabaseUrl(`postgresql://u@h/db?sslmode=verify-full&sslrootcert=${join(folder, file)}`) as PostgresUrl, 'h'),
-    /The certificates that sslrootcert names cannot be read: .*given/,
+    /The certificates named by sslrootcert cannot be read: .*given/,
   ],
 ]
 

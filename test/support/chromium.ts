@@ -11,7 +11,7 @@ export const CHROMIUM = (process.env['PATH'] ?? '')
 
 export const NO_CHROMIUM = 'Chromium is not on this machine: it comes with Debian’s package chromium'
 
-/** No sandbox: neither root nor a container has one, and it sees our own page alone. Nothing is asked of the network. */
+/** No sandbox: neither root nor a container has one, and it only loads our own page. It does not use the network. */
 export const CHROMIUM_ARGUMENTS = [
   '--headless',
   '--no-sandbox',

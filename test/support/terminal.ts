@@ -15,7 +15,7 @@ export interface Shown {
   readonly code: number | null
   /** Every character that was sent to the terminal. */
   readonly sent: string
-  /** What stands on it in the end, line by line. */
+  /** What it shows in the end, line by line. */
   readonly screen: readonly string[]
 }
 

@@ -64,7 +64,7 @@ interface Part {
   readonly cells: readonly Cell[]
 }
 
-/** Parts of one style, and no longer than a table's cell with the blanks behind it. */
+/** Parts of one style, each at most as long as a table's cell with its padding. */
 function partsOf(line: readonly Cell[]): Part[] {
   const begins = line.flatMap((_, at) => (at === 0 || styleOf(line[at - 1]!) !== styleOf(line[at]!) || followsGap(line, at) ? [at] : []))
   return begins.map((at, index) => ({ at, cells: line.slice(at, begins[index + 1]) }))

@@ -138,11 +138,11 @@ function sslmode(
   rootCertificate: string | undefined,
 ): PostgresUrl['sslmode'] {
   if (dialect !== 'jdbc' && mode !== undefined && ssl !== undefined) throw refused('the database URL gives both ssl and sslmode; keep one')
-  const asked = mode ?? (ssl === undefined ? undefined : modeOfSsl(dialect, ssl))
+  const given = mode ?? (ssl === undefined ? undefined : modeOfSsl(dialect, ssl))
   // As in libpq: a certificate of a public authority proves nothing unless the name is checked too.
-  if (rootCertificate === 'system' && asked !== undefined && asked !== 'verify-full')
+  if (rootCertificate === 'system' && given !== undefined && given !== 'verify-full')
     throw refused('sslrootcert=system in the database URL needs sslmode=verify-full')
-  const wanted = asked ?? (rootCertificate === 'system' ? 'verify-full' : 'prefer')
+  const wanted = given ?? (rootCertificate === 'system' ? 'verify-full' : 'prefer')
   const found = SSL_MODES.find((each) => each === wanted)
   if (found === undefined) throw refused(`the sslmode of the database URL is not one of ${SSL_MODES.join(', ')}`)
   return found
