@@ -23,7 +23,7 @@ function runs(): readonly Run[] {
   return files.toSorted().map((file) => JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8')) as Run)
 }
 
-/** A figure that the README shows: in which scenario, and in the words of somebody who never read the benchmark. */
+/** A figure that the README shows: in which scenario, and in the words of somebody who never read the benchmark, with `%` in its place. */
 interface Highlight {
   readonly scenario: RegExp
   readonly engine: Figure['engine']
@@ -36,20 +36,25 @@ const HIGHLIGHTS: readonly Highlight[] = [
     engine: 'postgres',
     name: 'alone.time',
     scenario: /^Alone/,
-    says: 'PostgreSQL, no other client: time of the purge, as a multiple of one DELETE',
+    says: 'PostgreSQL, no other client: the purge takes % as long as one DELETE',
   },
-  { engine: 'sqlite', name: 'alone.time', scenario: /^Alone.*without/, says: 'SQLite, no other client: the same' },
+  {
+    engine: 'sqlite',
+    name: 'alone.time',
+    scenario: /^Alone.*without/,
+    says: 'SQLite, no other client: the purge takes % as long as one DELETE',
+  },
   {
     engine: 'postgres',
     name: 'gateway.p99',
     scenario: /^With a gateway/,
-    says: 'PostgreSQL, 200 writes/s: p99 latency of a write, as a multiple of that without a purge',
+    says: 'PostgreSQL, a gateway writing 200 rows/s: the p99 latency of its writes is % what it is without a purge',
   },
   {
     engine: 'sqlite',
     name: 'gateway.p99',
     scenario: /^With a gateway/,
-    says: 'SQLite, 100 writes/s: p99 latency of a write during the purge',
+    says: 'SQLite, a gateway writing 100 rows/s: the p99 latency of its writes during a purge is %',
   },
 ]
 
@@ -62,9 +67,9 @@ export function highlights(): readonly string[] {
       const found = judged.filter((figure) => figure.engine === engine && figure.name === name && scenario.test(figure.scenario))
       if (found.length !== 1) throw new Error(`${found.length} kept figures are ${name} of ${engine}`)
       const [, , target, median, , reached] = cellsOf(found[0]!)
-      return `- ${says}: **${median}** (target ${target}${reached === 'yes' ? '' : ', missed'})`
+      return `- ${says.replace('%', `**${median}**`)} (target ${target}${reached === 'yes' ? '' : ', missed'}).`
     }),
-    `- Of ${judged.length} targets ${missed.length} are missed.`,
+    `- ${judged.length - missed.length} of ${judged.length} targets are met.`,
   ]
 }
 

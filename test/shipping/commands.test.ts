@@ -220,9 +220,9 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    like: /^sudo systemd-run .+ sh -c '\S+ \S+\/\.bin\/(\S+) (.+)'$/,
+    like: /^sudo systemd-run --unit=(\S+) .+ -E DATABASE_URL_FILE=\/run\/credentials\/\1\.service\/\S+ \/opt\/\S+\/\.bin\/(\S+) (.+)$/,
     instead: SYSTEMD,
-    async check(command, [, name = '', words = '']) {
+    async check(command, [, , name = '', words = '']) {
       assert.ok(name in bin)
       parsed(words)
       const unit = await readFile(`${CHECKOUT}deploy/systemd/${name}.service`, 'utf8')
