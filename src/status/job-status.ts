@@ -88,8 +88,9 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
   const succeeded = record?.answer?.lastSuccessAt
   // On the host's clock, by which slots come; as near to one as this it was that slot's.
   const servedUntil = succeeded === undefined ? undefined : Math.min(now, succeeded + now - at + SLOT_TOLERANCE_MS)
+  const scheduled = scheduleOf(plan, options)
   return {
-    ...scheduleOf(plan, options),
+    ...scheduled,
     lastRun: record?.answer?.lastRun,
     lastSuccessAt: succeeded,
     recentRuns: record?.answer?.recentRuns ?? [],

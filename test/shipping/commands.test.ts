@@ -11,7 +11,7 @@ import { freshPostgres, freshSqliteFile, POSTGRES_MAJORS, type FreshPostgres } f
 import { CHECKOUT, packagingEnvironment, run, type Place } from './checkout.ts'
 import { readDocuments } from './documents.ts'
 import { templateOf, workerOf } from './kubernetes.ts'
-import { kustomize } from './kustomize.ts'
+import { kustomize, withoutKubectl } from './kustomize.ts'
 import { ENVIRONMENT } from './offered.ts'
 
 const documents = await readDocuments()
@@ -72,7 +72,7 @@ const OVERLAYS = `${CHECKOUT}deploy/kubernetes/overlays/`
 
 /** Where kubectl is there it gets as far as asking a cluster, which does not answer: it knows the words, and the files are in order. */
 async function understoodByKubectl(command: string): Promise<void> {
-  if (missing('kubectl') !== undefined) return
+  if ((await withoutKubectl()) !== undefined) return
   const nowhere = 'kubectl --kubeconfig=/dev/null --server=http://127.0.0.1:1 --request-timeout=5s'
   const { code, stderr } = await run('sh', ['-c', command.replace(/^kubectl/, nowhere)], { cwd: CHECKOUT })
   assert.notEqual(code, 0)

@@ -20,6 +20,7 @@ const pages = documents.filter(({ file }) => file.startsWith('docs/') && file !=
 const OTHERS = new Set([
   'MAINTENANCE_CONFIG',
   'NO_COLOR',
+  'NODE_IMAGE',
   'NODE_OPTIONS',
   'SECRETS',
   'MCP_TEST_DATABASES',

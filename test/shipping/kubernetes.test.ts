@@ -18,7 +18,7 @@ import { scheduleProblem } from '../../src/schedule/expression.ts'
 import { prometheusRule, RULE_FILES } from '../../tools/prometheus-rules.ts'
 import { CHECKOUT, filesBelow, run } from './checkout.ts'
 import { templateOf, workerOf, type CronJobSpec, type JobSpec, type PodSpec } from './kubernetes.ts'
-import { inOrder, kustomize, type Resource } from './kustomize.ts'
+import { inOrder, kustomize, withoutKubectl, type Resource } from './kustomize.ts'
 import { ENVIRONMENT, HTTP_PORT } from './offered.ts'
 
 const FOLDER = `${CHECKOUT}deploy/kubernetes/`
@@ -26,8 +26,7 @@ const ARCHIVE = 'mcp-gateway-maintenance-archive'
 const { version }: { version: string } = JSON.parse(await readFile(`${CHECKOUT}package.json`, 'utf8'))
 /** The pages by path. */
 const served = await readFile(`${CHECKOUT}src/http/routes.ts`, 'utf8')
-const { code } = await run('kubectl', ['kustomize', '--help'], { cwd: '/' })
-const skip = code !== 0 && 'kubectl is not on this machine'
+const skip = (await withoutKubectl()) ?? false
 
 const WAYS = ['deployment', 'sidecar', 'sqlite-sidecar', 'cronjob', 'migrate-job'] as const
 const ADDITIONS = ['archive', 'monitoring', 'monitoring-cronjob', 'network-policy'] as const

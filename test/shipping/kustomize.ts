@@ -1,11 +1,20 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse, parseAllDocuments } from 'yaml'
+import { run } from './checkout.ts'
 
 /**
  * What `kubectl kustomize` makes of a folder, as far as the folders of deploy/kubernetes need it: resources, components, strategic merge patches,
  * replicas, images, namespace. Whatever else a kustomization asks for is refused; a test compares the answers with kubectl's, where that is there.
  */
+
+/** Why nothing can be asked of kubectl here; `undefined`: it can. Debian's is of 2020, and knows neither components nor what is waited for today. */
+export async function withoutKubectl(): Promise<string | undefined> {
+  const { code, stdout } = await run('kubectl', ['version', '--client', '--output', 'json'], { cwd: '/' })
+  if (code !== 0) return 'kubectl is not on this machine'
+  const { kustomizeVersion = '' } = JSON.parse(stdout) as { kustomizeVersion?: string }
+  return /^v[5-9]\./.test(kustomizeVersion) ? undefined : 'kubectl is older than 1.27'
+}
 
 export type Node = Readonly<Record<string, unknown>>
 

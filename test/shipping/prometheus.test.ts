@@ -151,7 +151,7 @@ describe('what is shipped for Prometheus', () => {
       assert.equal(annotations['runbook_url'], `docs/troubleshooting.md#${anchor}`)
       const [section, ...more] = sections.filter((each) => anchorOf(each) === anchor)
       assert.ok(section !== undefined && more.length === 0, `${alert} has no heading that is ${anchor}`)
-      assert.ok(section.split('\n').slice(1).join(' ').length > 200, alert)
+      assert.ok(section.split('\n').slice(1).join(' ').length > 100, alert)
     }
   })
 
