@@ -17,6 +17,7 @@ import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
 import { scheduleProblem } from '../../src/schedule/expression.ts'
 import { prometheusRule, RULE_FILES } from '../../tools/prometheus-rules.ts'
 import { CHECKOUT, filesBelow, run } from './checkout.ts'
+import { jobServer } from './job-server.ts'
 import { templateOf, workerOf, type CronJobSpec, type JobSpec, type PodSpec } from './kubernetes.ts'
 import { inOrder, kustomize, withoutKubectl, type Resource } from './kustomize.ts'
 import { ENVIRONMENT, HTTP_PORT } from './offered.ts'
@@ -323,6 +324,38 @@ describe('what is shipped for Kubernetes', () => {
       'kustomize.toolkit.fluxcd.io/force': 'enabled',
     })
   })
+
+  for (const [how, conditions, exit] of [
+    ['that go well', ['SuccessCriteriaMet', 'Complete'], 0],
+    ['of which the Job fails', ['FailureTarget', 'Failed'], 1],
+  ] as const) {
+    it(
+      `the commands for migrations ${how} end so, at the first release and at the second: kubectl runs them against an API`,
+      { skip },
+      async () => {
+        const readme = await readFile(`${CHECKOUT}deploy/README.md`, 'utf8')
+        const [block = ''] = /^kubectl replace [^`]+(?=^```$)/m.exec(readme) ?? []
+        const commands = block.trim().split('\n')
+        assert.equal(commands.length, 4)
+        await using server = await jobServer(conditions, 1_000)
+        const kubectl = `kubectl --kubeconfig=/dev/null --server=${server.url}`
+        for (const release of ['first', 'second']) {
+          const exits: (number | undefined)[] = []
+          for (const each of commands) {
+            // The API here describes no objects to check them by; who waits in vain waits briefly.
+            const command = each
+              .replace(/^kubectl replace/, '$& --validate=false')
+              .replace('--timeout=30s', '--timeout=2s')
+              .replace(/^kubectl/, kubectl)
+            const done = await run('sh', ['-c', command], { cwd: CHECKOUT })
+            exits.push(done.code)
+            if (each.startsWith('kubectl logs')) assert.equal(done.stdout, 'what it said', done.stderr)
+          }
+          assert.deepEqual(exits, [0, 0, 0, exit], release)
+        }
+      },
+    )
+  }
 
   it('Prometheus finds every worker that serves metrics, by their label and port, and lets their own labels stand', () => {
     const { selector, podMetricsEndpoints } = object('deployment with all', 'PodMonitor')['spec'] as {
