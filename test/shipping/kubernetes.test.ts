@@ -164,6 +164,13 @@ describe('what is shipped for Kubernetes', () => {
     assert.deepEqual(['the Deployment', 'the sidecar', 'the SQLite sidecar'].map(replicas), [2, 2, 1])
     assert.equal(podOf(pod('the Deployment')).topologySpreadConstraints?.length, 1)
     for (const objects of rendered.values()) assert.ok(objects.every(({ kind }) => kind !== 'PodDisruptionBudget'))
+    // The example names an image of its own, of this version, in every object.
+    const images = rendered
+      .get('example')!
+      .filter((each) => templateOf(each) !== undefined)
+      .map((each) => workerOf(each).image)
+    assert.deepEqual(new Set(images), new Set([`registry.example.com/platform/mcp-gateway-maintenance:${version}`]))
+    assert.equal(images.length, 2)
   })
 
   for (const [title, each] of PODS) {
