@@ -42,6 +42,15 @@ const SAMPLES: readonly Sample[] = [
   { meaning: 'a table is locked; the file was rolled back and is tried again', log: (events) => events.blocked('', '', 0) },
   { meaning: 'an index that an attempt that died left half built was dropped, to be made again', log: (events) => events.healed('', '') },
   { meaning: 'a large table gets an index: how long writing to it may have to wait', log: (events) => events.slowIndex('', 0, '') },
+  { meaning: 'a run has its lease', log: (events) => events.jobStarted('', { trigger: 'schedule', dryRun: false }) },
+  {
+    meaning: 'one batch is committed; `total` is of the run',
+    log: (events) => events.jobBatch('', { affected: 0, total: 0, durationMs: 0 }),
+  },
+  {
+    meaning: 'between batches; `reason` is `polite` `contended` `hold` `retry` `reconnect`',
+    log: (events) => events.jobPaused('', 0, 'polite'),
+  },
   { meaning: 'something about one job', log: (events) => events.jobWarning('', '') },
   { meaning: 'something to look at', log: (events) => events.warning('') },
   { meaning: 'something to know', log: (events) => events.note('') },

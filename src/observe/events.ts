@@ -3,6 +3,7 @@ import type { DatabaseListener, Label } from '../database/database.ts'
 import { linesOf, MaintenanceError, messageOf } from '../errors.ts'
 import type { MigrationListener } from '../migrations/migrate-options.ts'
 import { plural } from '../number-text.ts'
+import type { PauseReason } from '../purge/pacer.ts'
 import { isBad, type RunResult } from '../runs/result.ts'
 import type { RunListener } from '../runs/run-context.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
@@ -52,11 +53,13 @@ export function openEvents(log: Log): Events {
 
     listening: (url) => log.info({ event: 'http.listening', url }, `listening at ${url}`),
 
-    // These are for metrics and progress: no line in the log.
+    jobStarted: (job, start) => log.debug({ event: 'job.started', job, ...start }, `${job}: started`),
+    jobBatch: (job, { affected, total, durationMs }) =>
+      log.debug({ event: 'job.batch', job, rows: affected, total, durationMs }, `${job}: a batch of ${affected} rows, ${total} by now`),
+    jobPaused: (job, ms, reason) => log.debug({ event: 'job.paused', job, reason, durationMs: ms }, `${job}: waited, ${PAUSES[reason]}`),
+
+    // For counters only: not logged.
     migrationsEnded: () => {},
-    jobStarted: () => {},
-    jobBatch: () => {},
-    jobPaused: () => {},
     jobFinished: (result) => log[levelOf(result)]({ event: 'job.finished', ...fieldsOf(result) }, sentenceOf(result)),
 
     failed(error) {
@@ -65,6 +68,14 @@ export function openEvents(log: Log): Events {
       for (const line of error.lines) log.fatal({ event: 'program.failed', code: error.code }, line)
     },
   }
+}
+
+const PAUSES: Readonly<Record<PauseReason, string>> = {
+  polite: 'because others are active',
+  contended: 'because a lock of this run was in the way of others',
+  hold: 'because the database is behind with what was written',
+  retry: 'before a batch that failed is tried again',
+  reconnect: 'for the connection to come back',
 }
 
 function levelOf({ outcome }: RunResult): 'info' | 'error' {

@@ -197,3 +197,30 @@ for (const major of POSTGRES_MAJORS) {
     },
   )
 }
+
+test('LOG_LEVEL=debug says what each run decides: its batches, and why it waits', async () => {
+  await using database = await sqliteDatabase()
+  await runNow(database)
+  await database.sql(`INSERT INTO sessions (session_token, user_identifier, expires_at)
+    WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 50) SELECT 't' || n, 'ann', '2020-01-01 00:00:00' FROM n`)
+  const quiet = await runNow(database, ['--dry-run'])
+  assert.deepEqual([events(quiet, 'job.started'), events(quiet, 'job.batch')], [[], []])
+  const ended = await runNow(database, ['--job', 'purge-sessions'], { LOG_LEVEL: 'DEBUG' })
+  assert.deepEqual(
+    events(ended, 'job.started').map(({ level, job, trigger }) => [level, job, trigger]),
+    [['debug', 'purge-sessions', 'run-now']],
+  )
+  const batches = events(ended, 'job.batch')
+  assert.deepEqual([batches.at(-1)!['total'], batches.reduce((sum, batch) => sum + Number(batch['rows']), 0)], [50, 50])
+})
+
+for (const [word, level] of [
+  ['warning', 'warn'],
+  ['WARNING', 'warn'],
+  ['Critical', 'fatal'],
+  ['err', 'error'],
+] as const)
+  test(`LOG_LEVEL=${word} is ${level}`, async () => {
+    const { stdout } = await command(['config', '--json'], { env: { LOG_LEVEL: word } })
+    assert.equal((JSON.parse(stdout) as Record<string, { value: unknown }>)['log.level']?.value, level)
+  })

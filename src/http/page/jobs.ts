@@ -61,8 +61,9 @@ function nextRun({ nextRunAt }: JobStatus, now: EpochMs): Html {
   return nextRunAt === undefined ? html`none` : twoLines(ahead(nextRunAt, now), at(nextRunAt))
 }
 
-function waiting({ backlog, problems, warnings }: JobStatus): Html {
+/** Why it is not known is a finding of a job that is enabled, and stands above. */
+function waiting({ backlog, enabled, problems, warnings }: JobStatus): Html {
   if (backlog !== undefined) return twoLines(waitingText(backlog), overdueText(backlog))
-  const [why] = [...problems, ...warnings]
+  const [why] = enabled ? [] : [...problems, ...warnings]
   return twoLines('not known', why === undefined ? undefined : lines(why))
 }

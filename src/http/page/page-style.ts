@@ -28,9 +28,10 @@ thead th{padding-top:0;border-top:0;color:var(--soft);font-size:12.5px}
 tbody th{font-weight:600}
 small{display:block;font-size:12.5px;font-weight:400;overflow-wrap:anywhere}
 b{font-weight:600}
-.bad{color:var(--bad)}
+.bad{color:var(--bad);white-space:nowrap}
 .open{color:var(--open)}
 .off{color:var(--soft)}
+.word{white-space:nowrap}
 time{white-space:nowrap}
 .runs td{padding-top:3px;padding-bottom:3px}
 .runs :is(th,td):is(:nth-child(4),:nth-child(5)){text-align:right;white-space:nowrap}
@@ -55,11 +56,15 @@ summary{width:fit-content;color:var(--soft);cursor:pointer}
 .beside{display:grid;grid-template-columns:repeat(auto-fill,minmax(400px,1fr));column-gap:40px}
 .beside p{margin:0 0 8px}
 dl{margin:0}
-dl div{display:flex;justify-content:space-between;gap:20px;padding:4px 0;border-top:1px solid var(--line)}
+dl div{display:flex;justify-content:space-between;gap:12px;padding:4px 0;border-top:1px solid var(--line)}
 dt{flex:none}
 dd{margin:0;color:var(--soft);text-align:right;overflow-wrap:anywhere}
 footer{border-top:1px solid var(--line);padding-top:12px;font-size:12.5px}
 footer p{margin:0}
+@media (min-width:701px){
+.jobs tbody th,.runs td:nth-child(2){white-space:nowrap}
+.jobs tbody th small,.why td:nth-child(2){white-space:normal}
+}
 @media (max-width:700px){
 body{padding:24px 16px}
 h1{font-size:24px}

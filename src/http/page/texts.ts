@@ -3,7 +3,12 @@ import { html, type Html, type Part } from './html.ts'
 
 /** What stands on record is bounded, and what to do stands at its end: it is shown whole. Several reasons are several lines. */
 export function lines(text: string): Html {
-  return html`${text.split('\n').map((line, at) => html`${at === 0 ? undefined : html`<br />`}${line}`)}`
+  return html`${text.split('\n').map((line, at) => html`${at === 0 ? undefined : html`<br />`}${whole(line)}`)}`
+}
+
+/** A browser breaks lines at hyphens, and an option that is broken is hard to read. */
+function whole(line: string): readonly Part[] {
+  return line.split(/(?<= )(--[a-z][a-z-]*)/).map((piece, at) => (at % 2 === 1 ? html`<span class="word">${piece}</span>` : piece))
 }
 
 /** What is said first, and below it, smaller, what is said besides. */
