@@ -2,7 +2,7 @@ import type { DatabaseError } from '../database/database-error.ts'
 import type { DatabaseListener, Label } from '../database/database.ts'
 import { linesOf, MaintenanceError, messageOf } from '../errors.ts'
 import type { MigrationListener } from '../migrations/migrate-options.ts'
-import { plural } from '../number-text.ts'
+import { counted, countText } from '../number-text.ts'
 import type { PauseReason } from '../purge/pacer.ts'
 import { isBad, type RunResult } from '../runs/result.ts'
 import type { RunListener } from '../runs/run-context.ts'
@@ -55,7 +55,10 @@ export function openEvents(log: Log): Events {
 
     jobStarted: (job, start) => log.debug({ event: 'job.started', job, ...start }, `${job}: started`),
     jobBatch: (job, { affected, total, durationMs }) =>
-      log.debug({ event: 'job.batch', job, rows: affected, total, durationMs }, `${job}: a batch of ${affected} rows, ${total} by now`),
+      log.debug(
+        { event: 'job.batch', job, rows: affected, total, durationMs },
+        `${job}: a batch of ${counted(affected, 'row')}, ${countText(total)} by now`,
+      ),
     jobPaused: (job, ms, reason) => log.debug({ event: 'job.paused', job, reason, durationMs: ms }, `${job}: waited, ${PAUSES[reason]}`),
 
     // For counters only: not logged.
@@ -116,12 +119,12 @@ function fieldsOf(result: RunResult): Record<string, unknown> {
 function sentenceOf({ job, outcome, dryRun, deleted, expired, archived, reason, error }: RunResult): string {
   switch (outcome) {
     case 'succeeded':
-      if (dryRun) return `${job}: ${expired} rows would be deleted`
-      return `${job}: ${deleted} rows deleted${archived === undefined ? '' : `, ${archived.rows} archived in ${archived.files} ${plural(archived.files, 'file')}`}`
+      if (dryRun) return `${job}: ${counted(expired ?? 0, 'row')} would be deleted`
+      return `${job}: ${counted(deleted, 'row')} deleted${archived === undefined ? '' : `, ${countText(archived.rows)} archived in ${counted(archived.files, 'file')}`}`
     case 'skipped':
       return `${job}: skipped, ${reason}`
     case 'interrupted':
-      return `${job}: interrupted after ${deleted} rows`
+      return `${job}: interrupted after ${counted(deleted, 'row')}`
     case 'failed':
     case 'stopped':
       return `${job} ${outcome}: ${linesOf(error).join(' ')}`

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { openOwn } from '../files.ts'
+import { sizeText } from '../number-text.ts'
 
 /** Readable by others: the collector of node_exporter runs as a different user. */
 const MODE = 0o644
@@ -36,7 +37,7 @@ async function readBefore(path: string): Promise<string> {
   if (file === undefined) return ''
   try {
     const { size } = await file.stat()
-    if (size > MOST_BYTES) throw new Error(`${path} has ${size} bytes, so this program did not write it`)
+    if (size > MOST_BYTES) throw new Error(`${path} has ${sizeText(size)}, so this program did not write it`)
     const text = Buffer.alloc(size)
     const { bytesRead } = await file.read(text, 0, size, 0)
     return text.toString('utf8', 0, bytesRead)

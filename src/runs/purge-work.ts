@@ -2,7 +2,7 @@ import { tooLargeSentence } from '../archive/too-large.ts'
 import type { Job } from '../catalogue.ts'
 import type { Census } from '../database/purging.ts'
 import { MaintenanceError, messageOf } from '../errors.ts'
-import { counted } from '../number-text.ts'
+import { counted, plural } from '../number-text.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
 import { countSlice, countSliceByDay, deleteSlice, timed } from '../purge/dispose.ts'
 import { adaptivePacer, countingPacer, type PauseReason } from '../purge/pacer.ts'
@@ -128,7 +128,7 @@ function together(stop: MaintenanceError, other: MaintenanceError | undefined): 
 
 function unreadableWarning(job: Job, census: Census): string {
   const shapes = census.shapes.map((shape) => JSON.stringify(shape)).join(', ')
-  return `${census.unreadable} rows of ${job.table} are kept because "${job.column}" cannot be read as a time (shapes: ${shapes})`
+  return `${counted(census.unreadable, 'row')} of ${job.table} ${plural(census.unreadable, 'is', 'are')} kept because "${job.column}" cannot be read as a time (shapes: ${shapes})`
 }
 
 function refusedRows(job: Job, progress: Progress): MaintenanceError | undefined {

@@ -1,5 +1,6 @@
 import type BetterSqlite3 from 'better-sqlite3'
 import type { Clock } from '../../../time/clock.ts'
+import { durationText } from '../../../time/time-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Result, Value } from '../../query.ts'
 import { databaseError } from '../sqlite-errors.ts'
@@ -205,7 +206,7 @@ function isRounded(value: StoredTime): boolean {
 function givenUp(file: string, waitedMs: number, cause: DatabaseError): DatabaseError {
   return new DatabaseError(
     'busy',
-    `${file}: another process has held the lock for ${Math.round(waitedMs)} ms. Nothing was changed. If this persists, find the process that keeps a transaction open.`,
+    `${file}: another process has held the lock for ${durationText(waitedMs)}. Nothing was changed. If this persists, find the process that keeps a transaction open.`,
     { cause },
   )
 }
