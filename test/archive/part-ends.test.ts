@@ -6,8 +6,11 @@ import { auditLogs, intercepted, migrated } from '../runs/support.ts'
 import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { archivedOnce, archivedRows, freshFolder, idsOf, purged, recordOf } from './support.ts'
 
-/** More rows than the first part holds. */
-const rowsOf = ({ name }: TestEngine): number => (name === 'sqlite' ? 50_200 : 12_700)
+/** More than the first part holds. */
+async function moreThanAPart(outside: TestDatabase, engine: TestEngine): Promise<number[]> {
+  await auditLogs(outside, engine, engine.name === 'sqlite' ? 50_200 : 12_700, 100)
+  return idsOf(outside)
+}
 
 interface Watched {
   readonly database: Database
@@ -84,17 +87,16 @@ for (const engine of ENGINES) {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
-    await auditLogs(outside, engine, rowsOf(engine), 100)
-    const ids = await idsOf(outside)
+    const ids = await moreThanAPart(outside, engine)
     let gone: readonly number[] = []
     const watch = watched(database, folder.path, (part) => {
       // The newest row, with which the part ends, has the lowest number.
       assert.ok(part.length < ids.length)
-      gone = [...part.slice(0, 40), ...part.slice(5_000, 5_040), ...part.slice(-40)]
+      gone = [...part.slice(0, 10), ...part.slice(40, 50), ...part.slice(-10)]
       return deleteRows(outside, gone)
     })
     const result = await purged(watch.database, folder.path)
-    assert.deepEqual([result.outcome, result.deleted], ['succeeded', ids.length - 120], String(result.error))
+    assert.deepEqual([result.outcome, result.deleted], ['succeeded', ids.length - 30], String(result.error))
     assert.equal(watch.strangers, 0)
     endedWithTheirParts(watch, new Set())
     const isGone = new Set(gone)
@@ -110,8 +112,7 @@ for (const engine of ENGINES) {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
-    await auditLogs(outside, engine, rowsOf(engine), 100)
-    const ids = await idsOf(outside)
+    const ids = await moreThanAPart(outside, engine)
     let gone = new Set<number>()
     const watch = watched(database, folder.path, (part) => {
       gone = new Set(part)
@@ -132,10 +133,9 @@ for (const engine of ENGINES) {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
     const { outside, database } = fixture
-    await auditLogs(outside, engine, rowsOf(engine), 100)
-    const ids = await idsOf(outside)
+    const ids = await moreThanAPart(outside, engine)
     const watch = watched(database, folder.path, async (part) => {
-      for (const id of [part.at(-3_000)!, part[2]!])
+      for (const id of [part.at(-30)!, part[2]!])
         await outside.sql(
           `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) SELECT 'late', 'u', 'invoke', 'success', timestamp FROM audit_logs WHERE id = ${id}`,
         )
@@ -156,19 +156,18 @@ for (const engine of ENGINES) {
       await using fixture = await migrated(engine)
       await using folder = await freshFolder()
       const { outside, database } = fixture
-      await auditLogs(outside, engine, rowsOf(engine), 100)
+      const ids = await moreThanAPart(outside, engine)
       await outside.sql(`UPDATE audit_logs SET timestamp = (SELECT min(timestamp) FROM audit_logs)`)
       if (isPartitioned) await partition(outside)
-      const ids = await idsOf(outside)
-      const place = engine.name === 'sqlite' ? ['_rowid_'] : ['tableoid', 'ctid']
+      const place = engine.name === 'sqlite' ? '_rowid_' : 'tableoid, ctid'
       const watch = watched(database, folder.path, async (part) => {
         assert.ok(part.length < ids.length)
-        const last = await outside.sql<{ id: number }>(
-          `SELECT id FROM audit_logs WHERE id IN (${part.join()}) ORDER BY ${place.map((each) => `${each} DESC`).join()} LIMIT 30`,
-        )
+        const inOrder = await outside.sql<{ id: number }>(`SELECT id FROM audit_logs WHERE id IN (${part.join()}) ORDER BY ${place}`)
+        // The last of the part are at one end or the other, as the index is sorted.
+        const gone = [...inOrder.slice(0, 15), ...inOrder.slice(-15)]
         await deleteRows(
           outside,
-          last.map(({ id }) => id),
+          gone.map(({ id }) => id),
         )
       })
       const result = await purged(watch.database, folder.path)

@@ -91,9 +91,9 @@ export function edgesSql(timed: TimedTable, inclusive: boolean, end?: 'before' |
   const upTo = `$4::pg_catalog.${type}`
   const until = end === undefined ? '' : ` AND t.${column} ${end === 'with' ? LE : LT} ${upTo}`
   const inOrder = `SELECT t.${column} AS at FROM ${table} AS t WHERE ${after(timed, inclusive)}${until} ORDER BY t.${column}`
+  const last = end === undefined ? '' : `,\n  (SELECT f.at ${EQ} ${upTo} FROM (${inOrder} LIMIT 1) AS f) AS last`
   return `SELECT (SELECT ${asText('f.at')} FROM (${inOrder} LIMIT 1) AS f) AS first,
-  (SELECT ${asText('b.at')} FROM (${inOrder} OFFSET $3::bigint LIMIT 1) AS b) AS bound,
-  ${end === undefined ? 'false' : `(SELECT f.at ${EQ} ${upTo} FROM (${inOrder} LIMIT 1) AS f)`} AS last`
+  (SELECT ${asText('b.at')} FROM (${inOrder} OFFSET $3::bigint LIMIT 1) AS b) AS bound${last}`
 }
 
 /** Divides the rows with the time `$1` into ranges of `$2` rows, in heap order. */

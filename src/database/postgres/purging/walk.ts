@@ -47,7 +47,9 @@ export async function nextSlice<S>(walk: Walk<S>, size: number, place: Place, en
   const until = end === undefined ? undefined : boundOf(end)
   const { first, bound, last } = await edges(expired, size, place, until)
   if (first === null) return undefined
-  if (first === bound || last) return nextSlice(walk, size, await equalTimesAt(expired, last && until ? until.time : first, size), end)
+  // The text of the end, by which `equalTimesSlice` recognises it.
+  if (until !== undefined && last === true) return nextSlice(walk, size, await equalTimesAt(expired, until.time, size), end)
+  if (first === bound) return nextSlice(walk, size, await equalTimesAt(expired, first, size), end)
   const to = bound ?? until?.time ?? expired.cutoff
   return sliceOf(walk, sql.rangeCondition(expired, expired.cutoff, first, to), size, { kind: 'time', from: to, inclusive: true })
 }
@@ -55,8 +57,8 @@ export async function nextSlice<S>(walk: Walk<S>, size: number, place: Place, en
 interface Edges {
   readonly first: string | null
   readonly bound: string | null
-  /** Whether `first` is the last time that may be read: some of its rows may lie beyond the end. */
-  readonly last: boolean | null
+  /** With an end: whether `first` is the last time that may be read, so that some of its rows may lie beyond the end. */
+  readonly last?: boolean | null
 }
 
 /** The last time that may be read (`with`), or the first that may not (`before`). */
@@ -78,7 +80,7 @@ async function edges(
 ): Promise<Edges> {
   const values = [cutoff, from.from, size, ...(until === undefined ? [] : [until.time])]
   const { rows } = await query.query<Edges>(sql.edgesSql(timed, from.inclusive, until?.end), values)
-  return rows[0] ?? { first: null, bound: null, last: null }
+  return rows[0] ?? { first: null, bound: null }
 }
 
 /** Shorter ranges would make the list of ranges too long. */

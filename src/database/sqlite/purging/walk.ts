@@ -140,15 +140,15 @@ function inRangeUntil(
   size: number,
 ): TimeRow[] {
   const [from, below] = boundsOf(range)
-  const rows: TimeRow[] = []
-  if (last === undefined) rows.push(...connection.timeRows(statements.firstUntil(range), [from, below, size, time]))
+  let rows: TimeRow[]
+  if (last === undefined) rows = connection.timeRows(statements.firstUntil(range), [from, below, size, time])
   else {
     const after = bindable(connection, statements, last)
     const order = connection.figure(statements.order(range), [after, time])
     if (order > 0) return []
     if (order === 0) return connection.timeRows(statements.sameTimeUntil(range), [time, last[1], size, rowid])
-    rows.push(...connection.timeRows(statements.sameTime(range), [after, last[1], size]))
-    if (rows.length < size) rows.push(...connection.timeRows(statements.afterUntil(range), [after, below, size - rows.length, time]))
+    rows = connection.timeRows(statements.sameTime(range), [after, last[1], size])
+    if (rows.length < size) rows = [...rows, ...connection.timeRows(statements.afterUntil(range), [after, below, size - rows.length, time])]
   }
   if (rows.length === size) return rows
   return [...rows, ...connection.timeRows(statements.sameTimeUntil(range), [time, statements.beforeAll, size - rows.length, rowid])]
