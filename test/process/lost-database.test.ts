@@ -70,7 +70,7 @@ for (const major of POSTGRES_MAJORS) {
     )
     assert.match(
       String(jobs[0]?.['msg']),
-      /cannot be reached: .* \(tried \d+ times in [1-3](?:\.\d)? s\)\. What was committed before the connection was lost stays, the rest was not done\./,
+      /cannot be reached: .* \(tried \d+ times in [1-3](?:\.\d)? s\)\. What was committed before the connection was lost is kept; the rest was not done\./,
     )
     const rows = Number(jobs[0]?.['deleted'])
     assert.ok(rows > 0 && rows < 199_999, `${rows} rows`)

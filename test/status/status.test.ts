@@ -196,7 +196,7 @@ describe('the status of what may hardly be read', () => {
         const url = Object.assign(new URL(outside.url), { username: role, password: role }).href
         await using database = await opened(url, hostClock(), { access: 'read' })
         const status = await readStatus(database, context())
-        assert.match(status.migrations?.problem ?? '', /grant its role SELECT/)
+        assert.match(status.migrations?.problem ?? '', /Grant its role SELECT/)
         const logs = jobIn(status, AUDIT_LOGS.name)
         assert.match(logs.problems.join(), /GRANT DELETE ON/)
         assert.equal(logs.backlog?.rows, 3)
