@@ -40,7 +40,7 @@ const REFUSED: readonly (readonly [what: string, sql: string, message: RegExp])[
     /no such function: gateway/,
   ],
   [
-    'a trigger with one that SQLite does not allow in a schema',
+    'a trigger that calls what SQLite does not allow in a schema',
     `${TABLE} CREATE TRIGGER t AFTER DELETE ON sessions BEGIN SELECT load_extension('x'); END`,
     /unsafe use of load_extension/,
   ],
