@@ -16,9 +16,10 @@ import { ENVIRONMENT } from './offered.ts'
 const documents = await readDocuments()
 const readme = documents.find(({ file }) => file === 'README.md')!
 const pages = documents.filter(({ file }) => file.startsWith('docs/') && file !== 'docs/README.md')
-/** No settings: where the settings are, terminals' own, Node's own, compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
+/** No settings: where the settings are, terminals' own, Node's own, the Dockerfile's and compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
 const OTHERS = new Set([
   'MAINTENANCE_CONFIG',
+  'NODE_IMAGE',
   'NO_COLOR',
   'NODE_IMAGE',
   'NODE_OPTIONS',
