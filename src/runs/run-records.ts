@@ -139,13 +139,19 @@ export interface RunCounts {
   readonly batches: number
 }
 
+/** Keeps the beginning and the end, which says what to do, of an error that is too long. */
+function shortened(error: string): string {
+  const half = LONGEST_TEXT / 2 - 2
+  return error.length <= LONGEST_TEXT ? error : `${error.slice(0, half)} … ${error.slice(-half)}`
+}
+
 /** A run that another worker has closed keeps the time of that. */
 export async function finishRun(tx: Transaction, table: string, id: number, finished: FinishedRun): Promise<RunCounts | undefined> {
   const { outcome, cutoff, undated, unreadable, locked, error } = finished
   const { rows } = await tx.query<{ rows_deleted: number; batches: number }>(
     `UPDATE ${table} SET outcome = $1, finished_at = coalesce(finished_at, $2), cutoff = $3, undated = $4, unreadable = $5, locked = $6, error = $7
      WHERE id = $8 RETURNING rows_deleted, batches`,
-    [outcome, tx.now, cutoff ?? null, undated, unreadable, locked, error?.slice(0, LONGEST_TEXT) ?? null, id],
+    [outcome, tx.now, cutoff ?? null, undated, unreadable, locked, error === undefined ? null : shortened(error), id],
   )
   const [row] = rows
   if (row === undefined) return undefined
