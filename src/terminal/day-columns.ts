@@ -1,6 +1,7 @@
 import { JOBS } from '../catalogue.ts'
 import { counted, countText } from '../number-text.ts'
 import { visible } from '../observe/control-characters.ts'
+import { widthOf } from '../observe/width.ts'
 import type { DeletedByDay } from '../status/deleted-by-day.ts'
 import { DAY, formatDay } from '../time/clock.ts'
 import { strokesOf, uprightBars } from './chart.ts'
@@ -29,9 +30,9 @@ export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): stri
     const begin = Math.max(first, last - ((slots - values.indexOf(most)) * span - 1) * DAY)
     const on = span === 1 ? 'on' : 'from'
     if (!hasBars(chart))
-      return [`${bold(job, style).text}  ${fitting(style.columns - visible(job).length - 2, [`${sum}, ${on} ${formatDay(begin)}`, sum])}`]
+      return [`${bold(job, style).text}  ${fitting(style.columns - widthOf(visible(job)) - 2, [`${sum}, ${on} ${formatDay(begin)}`, sum])}`]
     const drawn = uprightBars(values, HEIGHT, strokes.upwards).map((row) => stretched(row, pitch))
-    const figures = fitting(style.columns - visible(job).length - 2, [`${sum}, most ${on} ${formatDay(begin)}`, sum])
+    const figures = fitting(style.columns - widthOf(visible(job)) - 2, [`${sum}, most ${on} ${formatDay(begin)}`, sum])
     return [
       `${bold(job, style).text}  ${figures}`,
       ...drawn.map((row, at) => `${(at === 0 ? countText(most) : '').padStart(labels)} ${side}${row}`.trimEnd()),

@@ -64,6 +64,7 @@ describe('the package', () => {
       'dist/main.js',
       'dist/LICENSE-yaml',
       'config/default.yaml',
+      'config/settings.schema.json',
       'migrations/001_initial_schema.sql',
     ]
     for (const path of needed) assert.ok(packed.includes(path), path)
