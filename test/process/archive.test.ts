@@ -58,11 +58,9 @@ for (const engine of BOTH_ENGINES) {
     const options = { env: { DATABASE_URL: outside.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: 'archive' }, cwd: folder.path }
     assert.equal((await command(['migrate'], options)).code, 0)
 
-    for (const since of [[], ['--since', '30d']]) {
-      const empty = await command(['archive', 'verify', ...since], options)
-      assert.equal(empty.code, 0, empty.stdout + empty.stderr)
-      assert.match(empty.stdout, /^nothing to verify, since nothing was ever archived: 0 files/)
-    }
+    const empty = await command(['archive', 'verify', '--since', '30d'], options)
+    assert.equal(empty.code, 0, empty.stdout + empty.stderr)
+    assert.match(empty.stdout, /^nothing to verify, since nothing was ever archived: 0 files/)
     assert.deepEqual(await outside.sql('SELECT verified FROM maintenance_archives'), [{ verified: 'sound' }])
 
     await auditLogs(outside, engine, 25, 100)
@@ -104,7 +102,7 @@ for (const engine of BOTH_ENGINES) {
 
     // The database knows of an archive: a folder without one is no empty archive.
     const elsewhere = { ...options, env: { ...options.env, ARCHIVE_DIRECTORY: 'elsewhere' } }
-    for (const since of [[], ['--since', '30d']]) assert.equal((await command(['archive', 'verify', ...since], elsewhere)).code, 1)
+    assert.equal((await command(['archive', 'verify', '--since', '30d'], elsewhere)).code, 1)
   })
 }
 
