@@ -27,7 +27,7 @@ test('what Kubernetes sets beside a service named http stops nothing, and a miss
   const { code, lines, stdout } = await command(['--run-now'], { env })
   assert.equal(code, 0, stdout)
   const told = lines.filter(({ event, level }) => event === 'warning' || (event === 'note' && level === 'info'))
-  assert.ok(told.some(({ level, msg }) => level === 'info' && String(msg).startsWith('HTTP_PORT is left out')))
+  assert.ok(told.some(({ level, msg }) => level === 'info' && String(msg).startsWith('HTTP_PORT is ignored')))
   assert.ok(told.some(({ level, msg }) => level === 'warn' && String(msg).endsWith('did you mean AUDIT_LOGS_RETENTION?')))
   assert.ok(!stdout.includes(PASSWORD) && !stdout.includes('10.0.0.1'))
   const shown = await command(['config', '--json'], { env })

@@ -85,7 +85,7 @@ for (const major of POSTGRES_MAJORS) {
         const refused = await command(words, { env: { DATABASE_URL: pooler.through(database.url) }, packageRoot: program.root })
         assert.equal(refused.code, 4, refused.stdout)
         const told = events(refused, 'program.failed').map((line) => `${String(line['code'])} ${String(line['msg'])}`)
-        assert.match(told[0] ?? '', new RegExp(`^MIGRATION_REFUSED migrations/${STEM}\\.sql runs outside a transaction and .* a pooler`))
+        assert.match(told[0] ?? '', new RegExp(`^MIGRATION_REFUSED migrations/${STEM}\\.sql runs outside a transaction, but .* a pooler`))
         assert.match(told[1] ?? '', /Nothing was changed\. Run .* with a DATABASE_URL that leads directly to the server\.$/)
       }
       assert.deepEqual(await database.sql(`SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace`), [])

@@ -89,7 +89,7 @@ for (const engine of BOTH_ENGINES) {
       [],
     )
     const status = await command(['status', '--json'], { env })
-    assert.match((JSON.parse(status.stdout) as { attention: string[] }).attention.join(), /was stopped: the archive of audit_logs/)
+    assert.match((JSON.parse(status.stdout) as { attention: string[] }).attention.join(), /was stopped: The archive of audit_logs/)
 
     const accepted = await runNow('150d', '--accept-shorter-archive-retention')
     assert.equal(accepted.code, 0, accepted.stdout)

@@ -93,13 +93,10 @@ for (const engine of BOTH_ENGINES) {
     assert.equal(decisions.lastRun?.outcome, 'failed')
     assert.match(decisions.lastRun?.error ?? '', /expires_at/)
     assert.match(decisions.problems.join(), /expires_at/)
+    // The reason of the failed run hinders the next one too, and is said once; PostgreSQL says something else of the backlog.
     assert.deepEqual(
       failing.findings.map(({ code, level }) => [code, level]),
-      [
-        ['job-failed', 'fault'],
-        ['job-hindered', 'fault'],
-        ['job-hindered', 'fault'],
-      ],
+      [['job-failed', 'fault'], ...(engine.name === 'sqlite' ? [] : [['job-hindered', 'fault']])],
     )
     assert.deepEqual(
       failing.attention,
@@ -199,7 +196,7 @@ test('a database that cannot be reached is a status, with exit code 3 and no sec
     const ended = await ask({ url }, line, { DATABASE_CONNECT_TIMEOUT: '0s' })
     assert.equal(ended.code, 3)
     assert.doesNotMatch(ended.stdout + ended.stderr, /s3cret/)
-    if (line === 'status') assert.match(ended.stdout, /^problem +PostgreSQL at 127\.0\.0\.1:1\/gateway cannot be reached/m)
+    if (line === 'status') assert.match(ended.stdout, /^ +fault +PostgreSQL at 127\.0\.0\.1:1\/gateway cannot be reached/m)
     else assert.deepEqual([statusIn(ended).database.reachable, statusIn(ended).migrations], [false, null])
   }
   assert.equal((await ask({ url }, 'history', { DATABASE_CONNECT_TIMEOUT: '0s' })).code, 3)
