@@ -204,7 +204,7 @@ test('hundreds of forged manifests, filled up to their limits or beyond, take li
       ['archive', 'list'],
     ]) {
       const { megabytes, stdout, stderr } = await it.measured(words)
-      assert.match(stdout + stderr, words[1] === 'list' ? /1 files, 1 rows/ : /1-1300\.json: is not in the chain/)
+      assert.match(stdout + stderr, words[1] === 'list' ? /1 file, 1 row/ : /1-1300\.json: is not in the chain/)
       assert.ok(megabytes < CONTAINER_MB, `${what}, ${words.join(' ')}: ${megabytes} MB`)
       context.diagnostic(`${what}, ${words.join(' ')}: ${Math.round(megabytes)} MB`)
     }

@@ -91,7 +91,7 @@ describe('on a terminal', { skip: WITHOUT_TERMINAL }, () => {
         text,
         /stopped 0 .*The retention of purge-audit-logs is 30d.* run --run-now --job purge-audit-logs --accept-shorter-retention once /,
       )
-      assert.match(text, /failed 0 .*rate_limits has no column "expires_at".* Mend the table, or switch the job off/)
+      assert.match(text, /failed 0 .*rate_limits has no column "expires_at".* Fix the table, or disable the job/)
     }
   })
 
