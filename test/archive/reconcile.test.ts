@@ -407,7 +407,7 @@ for (const engine of BOTH_ENGINES) {
     for (const by of ['itself', 'purge'] as const) {
       // Its transactions: the drafts are noted, the lease is confirmed, the step becomes pending, and it is settled.
       for (let number = 1; number <= 4; number += 1) {
-        for (const side of ['before', 'behind'] as const) {
+        for (const side of engine.name === 'sqlite' ? (['before', 'behind'] as const) : (['behind'] as const)) {
           const began = number > 3 || (number === 3 && side === 'behind')
           // Until then nothing has changed: the purge still stops and asks for a reconciliation.
           if (by === 'purge' && !began) continue
