@@ -44,7 +44,8 @@ for (const major of POSTGRES_MAJORS) {
       for (const operator of ['=', '#>>', '->>', '%', '<<', '||']) assert.ok(operators.has(operator), operator)
       for (const name of ['format', 'count', 'set_config', 'record_send', 'lead', 'json_to_record', 'pg_try_advisory_lock'])
         assert.ok(called.has(name), name)
-      for (const name of ['text', 'timestamptz', 'pg_class', 'pg_stat_activity', 'free', 'deleted', 'judged']) assert.ok(words.has(name), name)
+      for (const name of ['text', 'timestamptz', 'pg_class', 'pg_stat_activity', 'free', 'deleted', 'judged'])
+        assert.ok(words.has(name), name)
     })
 
     for (const { title, path } of [

@@ -33,7 +33,9 @@ export interface Planned {
  * run.
  */
 export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly Planned[], dropsStep: boolean): Promise<void> {
-  const { spool, record, options } = archive
+  const { spool, store, record, options } = archive
+  // The spool may have been lost as a whole.
+  await store.make()
   await spool.clean(`${NO_RUN}-`)
   const state = await record.load(options.database)
   const joins = plan.filter(({ reconciled }) => reconciled === undefined || reconciled.becomes === 'joined')
