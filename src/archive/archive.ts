@@ -91,8 +91,11 @@ export class Archive {
   }
 
   /** Once this is committed, recovery after a crash completes the step. */
-  async begin(step: Step, position: number, removed: string): Promise<void> {
-    await this.options.underLease((tx) => this.record.begin(tx, step, position, removed))
+  async #begin(step: Step, { position, removed, also }: Replacement): Promise<void> {
+    await this.options.underLease(async (tx) => {
+      await this.record.begin(tx, step, position, removed)
+      await also?.(tx)
+    })
     this.#begun = step.files[0]?.manifest
   }
 
@@ -100,18 +103,14 @@ export class Archive {
    * Replaces the pending step `before` by complete drafts that replace or remove its files. The drafts are recorded by name and published
    * first: as soon as they alone vouch for deleted rows they are in the store, so the spool may be lost.
    */
-  async replace(before: ArchiveState, step: Step, { position, removed, also }: Replacement): Promise<void> {
+  async replace(before: ArchiveState, step: Step, replacement: Replacement): Promise<void> {
     const { database, underLease } = this.options
     const paths = step.files.flatMap(pathsOf)
     const noted: Step = { ...(before.step ?? { ...NO_STEP, run: step.run, drafts: step.drafts }), successors: paths }
-    await underLease((tx) => this.record.begin(tx, noted, position, before.removed ?? ''))
+    await underLease((tx) => this.record.begin(tx, noted, replacement.position, before.removed ?? ''))
     await database.durable()
     await this.#publish(paths)
-    await underLease(async (tx) => {
-      await this.record.begin(tx, step, position, removed)
-      await also?.(tx)
-    })
-    this.#begun = step.files[0]?.manifest
+    await this.#begin(step, replacement)
   }
 
   /** Whether this run wrote the step's files, and so knows which of their rows it deleted. */
@@ -123,7 +122,7 @@ export class Archive {
   async writePart(rows: ExportedRows, after: Slice | undefined): Promise<Part | undefined> {
     const { database, stopping } = this.options
     const state = await this.record.load(database)
-    const draft = (await this.#drafted(state)) ?? (await this.#begin(state.position))
+    const draft = (await this.#drafted(state)) ?? (await this.#newDraft(state.position))
     try {
       if (draft.last === undefined) await draft.copy(rows, after)
       if (draft.rows === 0 || stopping.aborted) {
@@ -131,7 +130,7 @@ export class Archive {
         return undefined
       }
       const { step, position } = await draft.finish(state.head)
-      await this.begin(step, position, '')
+      await this.#begin(step, { position, removed: '' })
       await database.durable()
       await this.#publish(step.files.flatMap(pathsOf))
       await mustBeInPlace(this.store, step, () => this.confirmLease())
@@ -179,7 +178,7 @@ export class Archive {
     return undefined
   }
 
-  async #begin(position: number): Promise<Draft> {
+  async #newDraft(position: number): Promise<Draft> {
     await this.spool.clean(`${this.options.run}-`)
     return this.#draft(position)
   }
