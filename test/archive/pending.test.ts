@@ -87,6 +87,20 @@ async function goesOn({ fixture: { database, outside }, folder, ids }: CutOff): 
 }
 
 for (const engine of BOTH_ENGINES) {
+  test(`${engine.name}: files that a forged step calls drafts of its successor are not discarded if they hold the only copies of rows`, async () => {
+    await using crashed = await cutOff(engine, 'some')
+    const { fixture, folder } = crashed
+    const { step } = await recordOf(fixture.database).load(fixture.database)
+    const successors = crashed.paths.flatMap((path) => [path, manifestOf(path)])
+    const forged = JSON.stringify({ ...step, files: [], successors })
+    await fixture.outside.sql(`UPDATE maintenance_archives SET step = '${forged}', removed = ''`)
+    const before = [await idsOf(fixture.outside), await contentsOf(folder)]
+    const { outcome, error } = await purged(fixture.database, folder.path)
+    assert.equal(outcome, 'failed')
+    assert.match(String(error), /rows are neither in audit_logs nor in a file that stays/)
+    assert.deepEqual([await idsOf(fixture.outside), await contentsOf(folder)], before)
+  })
+
   test(`${engine.name}: a pending file that was replaced after a crash is not used, and the copies of deleted rows stay untouched`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const [path = ''] = crashed.paths
