@@ -152,7 +152,7 @@ describe('the image', () => {
     const alive = join(data, 'alive')
     const [node, words] = entrypoint()
     const worker = spawn(node, words, { cwd: data, env: { HEALTH_FILE: alive }, ...(uid === undefined ? {} : { uid, gid: uid }) })
-    const deadline = setTimeout(() => worker.kill('SIGKILL'), 30_000)
+    const deadline = setTimeout(() => worker.kill('SIGKILL'), 100_000)
     let log = ''
     worker.stdout.setEncoding('utf8').on('data', (text: string) => (log += text))
     const closed = once(worker, 'close')

@@ -35,7 +35,7 @@ export interface CommandOptions {
   readonly gid?: number
   /** Another copy of the program than this checkout. */
   readonly packageRoot?: string
-  /** Ends a process that hangs, so that a test fails instead of waiting for ever. */
+  /** Ends a process that hangs. Longer than a test may take: a worker may stand behind a whole file of tests, on a slow machine. */
   readonly timeoutMs?: number
 }
 
@@ -53,7 +53,7 @@ export function start(words: readonly string[], options: CommandOptions = {}): R
   const tell = (): void => void changed.dispatchEvent(new Event('output'))
   child.stdout.setEncoding('utf8').on('data', (text: string) => ((stdout += text), tell()))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 60_000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 600_000)
   let over = false
   const ended = once(child, 'close').then(([code, signal]: (number | NodeJS.Signals | null)[]): Ended => {
     clearTimeout(timer)

@@ -46,7 +46,7 @@ export async function onTerminal(
     typed = true
     child.stdin.write(type.keys)
   })
-  const timer = setTimeout(() => child.kill('SIGKILL'), 60_000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), 100_000)
   const [code] = (await once(child, 'close')) as [number | null]
   clearTimeout(timer)
   return { code, sent, screen: screenOf(sent, columns) }
