@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { COUNTED_RUNS } from '../../src/archive/tables.ts'
 import { JOBS } from '../../src/catalogue.ts'
 import type { Database, OpenOptions } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
@@ -27,7 +28,7 @@ export async function openJob(url: string, retentionMs = RETENTION_MS, archive?:
     async work(stopping) {
       const batches: Batch[] = []
       const result = await runJob(
-        { database: recorded(database, batches), clock, listener: QUIET, worker: 'bench', version: '0', recorded: true, archive },
+        { database: recorded(database, batches), clock, listener: QUIET, worker: 'bench', version: '0', recorded: true, countedRuns: COUNTED_RUNS, archive },
         { job: JOB, retentionMs, trigger: 'run-now', slot: undefined, dryRun: false, accepted: EVERYTHING, stopping },
       )
       if (result.outcome !== 'succeeded' && result.outcome !== 'interrupted')

@@ -8,10 +8,7 @@ import { firstKeptDay, holdingsOf, oldestDay, type Dated } from './holdings.ts'
 import { RunCounts } from './run-counts.ts'
 import type { Growth } from './step.ts'
 import type { Store } from './store/store.ts'
-
-/** Made by migration 006. */
-export const RETENTIONS = 'maintenance_archive_retention'
-export const REMOVED = 'maintenance_archive_removed'
+import { REMOVED, RETENTIONS } from './tables.ts'
 
 /** How long archived files are kept, as last accepted. A longer retention is accepted automatically, a shorter one only by a person. */
 export interface AcceptedRetention {

@@ -8,10 +8,7 @@ import { RunCounts } from './run-counts.ts'
 import type { Growth, Step } from './step.ts'
 import { archivePath } from './store/path.ts'
 import { archiveTexts, MOST_STEP_BYTES, parseStep, refuseLong } from './stored-step.ts'
-
-/** Made by migration 005. */
-export const ARCHIVES = 'maintenance_archives'
-export const ARCHIVED = 'maintenance_archived'
+import { ARCHIVED, ARCHIVES } from './tables.ts'
 
 /**
  * What the database knows of an archive. It changes only in transactions that hold the job's lease, together with the rows. So whatever

@@ -1,3 +1,4 @@
+import { COUNTED_RUNS } from '../archive/tables.ts'
 import type { Settings } from '../config/load.ts'
 import { archivePlanOf, type Program } from '../program.ts'
 import type { RunContext } from '../runs/run-context.ts'
@@ -8,8 +9,10 @@ import { DAY, formatDuration } from '../time/clock.ts'
 /** What runs have in common. Once migrations are done: whether the tables are there that runs are recorded in is looked up here, once. */
 export async function openRunner(program: Program, dryRun = false): Promise<RunContext> {
   const { host, settings, events, database, shutdown } = program
-  const tables = await withRetry({ database, clock: host.clock, stopping: shutdown.stopping }, () => database.tablesAmong([RUNS, LEASES]))
-  const recorded = tables.size === 2
+  const tables = await withRetry({ database, clock: host.clock, stopping: shutdown.stopping }, () =>
+    database.tablesAmong([RUNS, LEASES, ...COUNTED_RUNS]),
+  )
+  const recorded = tables.has(RUNS) && tables.has(LEASES)
   // A dry run leaves no record, and says beforehand which migrations it would apply.
   if (!recorded && !dryRun)
     events.warning(
@@ -24,6 +27,7 @@ export async function openRunner(program: Program, dryRun = false): Promise<RunC
     worker: host.worker,
     version: host.version,
     recorded,
+    countedRuns: COUNTED_RUNS.filter((table) => tables.has(table)),
     archive: archiveTarget(program),
   }
 }

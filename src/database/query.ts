@@ -29,6 +29,11 @@ export interface Session extends Query {
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
   /** After `lost`: reconnects, with backoff. Rejects with `unreachable` when `signal` aborts or the time is up. */
   reconnected(signal: AbortSignal): Promise<void>
+  /**
+   * Makes every number that the database gives a new row of this table of ours (column `id`) from now on greater than `above`. Rejects with `forbidden`,
+   * naming the statement to run, if this role may not.
+   */
+  raiseNumbers(tx: Transaction, table: string, above: number): Promise<void>
   /** The name of a table for use in SQL: quoted, and qualified if the engine has schemas. */
   named(table: string): string
 }

@@ -1,6 +1,7 @@
 import type { AcceptedRetention, RetentionRecord } from '../archive/archive-retention.ts'
 import { LONGEST_ROW_BYTES } from '../archive/format.ts'
 import { NO_GROWTH } from '../archive/step.ts'
+import { ARCHIVED, ARCHIVES, REMOVED, RETENTIONS } from '../archive/tables.ts'
 import type { Database } from '../database/database.ts'
 import type { ExportedRows } from '../database/exporting.ts'
 import type { Slices } from '../database/purging.ts'
@@ -37,27 +38,17 @@ export async function openArchiving(
 ): Promise<ArchivedRun> {
   const { archive: target, database, clock, version } = context
   // Loaded only by runs that archive.
-  const [
-    { Archive },
-    { Archiving },
-    { openArchive },
-    { draftsOf },
-    { expireFiles },
-    { settle },
-    retentions,
-    { ARCHIVED, ARCHIVES },
-    { lagOf, readSummary },
-  ] = await Promise.all([
-    import('../archive/archive.ts'),
-    import('../archive/archiving.ts'),
-    import('../archive/check.ts'),
-    import('../archive/write/draft-names.ts'),
-    import('../archive/expiry.ts'),
-    import('../archive/settle.ts'),
-    import('../archive/archive-retention.ts'),
-    import('../archive/state.ts'),
-    import('../archive/archive-summary.ts'),
-  ])
+  const [{ Archive }, { Archiving }, { openArchive }, { draftsOf }, { expireFiles }, { settle }, retentions, { lagOf, readSummary }] =
+    await Promise.all([
+      import('../archive/archive.ts'),
+      import('../archive/archiving.ts'),
+      import('../archive/check.ts'),
+      import('../archive/write/draft-names.ts'),
+      import('../archive/expiry.ts'),
+      import('../archive/settle.ts'),
+      import('../archive/archive-retention.ts'),
+      import('../archive/archive-summary.ts'),
+    ])
   const { id } = run
   const { size } = await database.tablesAmong([ARCHIVES, ARCHIVED])
   if (id === undefined || size < 2)
@@ -136,8 +127,8 @@ const WITHOUT_RECORD =
 
 /** Without its tables nothing may be removed, because the retention so far cannot be compared with the configured one. */
 async function openRetention(database: Database, table: string): Promise<RetentionRecord | undefined> {
-  const { REMOVED, RetentionRecord, RETENTIONS } = await import('../archive/archive-retention.ts')
   if ((await database.tablesAmong([RETENTIONS, REMOVED])).size < 2) return undefined
+  const { RetentionRecord } = await import('../archive/archive-retention.ts')
   return new RetentionRecord((name) => database.named(name), table)
 }
 
@@ -153,7 +144,7 @@ export interface ArchiveForecast {
 export async function forecastArchive(context: RunContext, { job }: RunRequest, now: EpochMs): Promise<ArchiveForecast | undefined> {
   const { archive: target, database } = context
   if (target === undefined || job.archived !== true) return undefined
-  const [{ FolderStore }, { firstKeptDay, holdingsOf }, { judgeExpiry }, { ArchiveRecord, ARCHIVES }] = await Promise.all([
+  const [{ FolderStore }, { firstKeptDay, holdingsOf }, { judgeExpiry }, { ArchiveRecord }] = await Promise.all([
     import('../archive/store/folder-store.ts'),
     import('../archive/holdings.ts'),
     import('../archive/archive-retention.ts'),

@@ -1,5 +1,4 @@
-import { REMOVED } from '../archive/archive-retention.ts'
-import { ARCHIVED } from '../archive/state.ts'
+import { ARCHIVED, REMOVED } from '../archive/tables.ts'
 import type { Growth } from '../archive/step.ts'
 import type { Query, Session } from '../database/query.ts'
 import { boundedText, orNothing, storedNumber, storedText, storedTime } from '../database/stored-values.ts'

@@ -27,6 +27,8 @@ export interface ClaimOptions {
   /** `host:process`, for people and for the lease. */
   readonly worker: string
   readonly version: string
+  /** The tables, besides that of the runs, that count something for each run by its number. */
+  readonly countedRuns: readonly string[]
 }
 
 export interface ClaimRequest {
@@ -72,7 +74,7 @@ export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<
           await releaseLease(tx, tables.leases, lease)
           return { kind: 'skipped', reason: `this slot was already done by the run that began at ${formatTime(done)}` }
         }
-        const id = await openRun(tx, tables.runs, { ...request, ...options })
+        const id = await openRun(tx, database, options.countedRuns, { ...request, ...options })
         return { kind: 'opened', lease, id, now: tx.now, clockSkewMs }
       })
       // Only after COMMIT: constructing it starts the lease's heartbeat.

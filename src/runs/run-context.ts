@@ -53,6 +53,8 @@ export interface RunContext {
   readonly version: string
   /** Whether the tables of runs and leases exist. */
   readonly recorded: boolean
+  /** The tables, besides that of the runs, that count something for each run by its number; those that exist. */
+  readonly countedRuns: readonly string[]
   /** Where rows are written before they are deleted; `undefined`: they are not archived. */
   readonly archive?: ArchiveTarget | undefined
 }

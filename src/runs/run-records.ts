@@ -1,5 +1,5 @@
 import type { Tally } from '../database/purging.ts'
-import type { Query, Transaction } from '../database/query.ts'
+import type { Query, Session, Transaction } from '../database/query.ts'
 import { notKept, readBack, rowOf } from '../database/read-back.ts'
 import { boundedText, LONGEST_TEXT, storedNumber } from '../database/stored-values.ts'
 import type { Gap } from '../purge/safety.ts'
@@ -31,20 +31,55 @@ export interface FinishedRun {
 }
 
 /**
- * Returns the run's number. If the claim had to wait for the previous run to release the lease, the run began when that one ended, not when its own
+ * Returns the run's number, which is greater than those of all earlier runs of the job and of those in `counted`: the sequence may be behind, as after a restore
+ * from a backup. If the claim had to wait for the previous run to release the lease, the run began when that one ended, not when its own
  * transaction began. An end far in the future is ignored: it was written under a clock that has been set back since.
  */
-export async function openRun(tx: Transaction, table: string, { job, trigger, worker, version }: OpenedRun): Promise<number> {
+export async function openRun(tx: Transaction, database: Session, counted: readonly string[], run: OpenedRun): Promise<number> {
+  const table = database.named(RUNS)
+  const numbered = counted.map((name) => database.named(name))
+  const { job, trigger, worker, version } = run
+  let id = await insertRun(tx, table, run)
+  if (id === undefined || !(await isNewest(tx, table, numbered, job, id))) {
+    if (id !== undefined) await tx.query(`DELETE FROM ${table} WHERE id = $1`, [id])
+    await database.raiseNumbers(tx, RUNS, await highestNumber(tx, table, numbered))
+    id = await insertRun(tx, table, run)
+  }
+  if (id === undefined || !(await isNewest(tx, table, numbered, job, id))) throw notKept(table, ['id'])
+  await readBack(tx, table, { id }, { job, trigger, worker, version, outcome: null })
+  return id
+}
+
+/** `undefined`: the number that the database gave it is already in use. */
+async function insertRun(tx: Transaction, table: string, { job, trigger, worker, version }: OpenedRun): Promise<number | undefined> {
   const { rows } = await tx.query<{ id: number }>(
     `INSERT INTO ${table} (job, "trigger", worker, version, started_at)
      SELECT $1, $2, $3, $4, coalesce((SELECT CASE WHEN finished_at > $5 AND finished_at <= $6 THEN finished_at END FROM ${table}
-       WHERE job = $1 ORDER BY started_at DESC LIMIT 1), $5) RETURNING id`,
+       WHERE job = $1 ORDER BY started_at DESC LIMIT 1), $5) ON CONFLICT (id) DO NOTHING RETURNING id`,
     [job, trigger, worker, version, tx.now, tx.now + FUTURE_MS],
   )
-  const [row] = rows
-  if (row === undefined) throw notKept(table, ['job'])
-  await readBack(tx, table, { id: row.id }, { job, trigger, worker, version, outcome: null })
-  return row.id
+  return rows[0]?.id
+}
+
+/** Other jobs open runs at the same time, and may be given a number before this one and commit after it. */
+async function isNewest(tx: Transaction, table: string, numbered: readonly string[], job: string, id: number): Promise<boolean> {
+  if (id > (await highestNumber(tx, table, numbered, id))) return true
+  const { rows } = await tx.query(`SELECT 1 FROM ${table} WHERE job = $1 AND id > $2 LIMIT 1`, [job, id])
+  return rows.length === 0 && id > (await highestNumber(tx, undefined, numbered))
+}
+
+/** Of the rows of these tables, but for the run `except`. 0: there is none. */
+async function highestNumber(tx: Transaction, table: string | undefined, numbered: readonly string[], except = 0): Promise<number> {
+  const highest = [
+    ...(table === undefined ? [] : [`SELECT max(id) AS id FROM ${table} WHERE id <> CAST($1 AS bigint)`]),
+    ...numbered.map((each) => `SELECT max(run) AS id FROM ${each}`),
+  ]
+  if (highest.length === 0) return 0
+  const { rows } = await tx.query<{ id: number | null }>(
+    `SELECT max(highest.id) AS id FROM (${highest.join(' UNION ALL ')}) AS highest`,
+    table === undefined ? [] : [except],
+  )
+  return rows[0]?.id ?? 0
 }
 
 /** Called by the holder of the lease, so any run of the job that is still open has lost its worker. */

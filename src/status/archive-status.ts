@@ -1,6 +1,6 @@
 import { lagOf, readSummary, type ArchiveSummary } from '../archive/archive-summary.ts'
 import { LONGEST_ROW_BYTES, type Link } from '../archive/format.ts'
-import { ARCHIVES } from '../archive/state.ts'
+import { ARCHIVES } from '../archive/tables.ts'
 import { FolderStore } from '../archive/store/folder-store.ts'
 import { tooLargeSentence } from '../archive/too-large.ts'
 import type { Database } from '../database/database.ts'

@@ -1,4 +1,4 @@
-import { ARCHIVES } from '../archive/state.ts'
+import { ARCHIVES } from '../archive/tables.ts'
 import { DatabaseError } from '../database/database-error.ts'
 import type { Database, Label } from '../database/database.ts'
 import { messageOf } from '../errors.ts'

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import { COUNTED_RUNS } from '../../src/archive/tables.ts'
 import { retentionOf, JOBS, type Job } from '../../src/catalogue.ts'
 import type { Database, OpenOptions } from '../../src/database/database.ts'
 import { openDatabase } from '../../src/database/open.ts'
@@ -86,6 +87,7 @@ export function run(
       worker: 'host-a:1',
       version: '1.2.3',
       recorded: true,
+      countedRuns: COUNTED_RUNS,
       ...options,
     },
     {

@@ -149,6 +149,25 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(rows, [{ n: 2 * JOBS.length, deleted: 10 }])
     })
 
+    it('the purging role is told which statement sets a sequence that a restore has left behind', async () => {
+      await using roles = await rolesOn(major)
+      await migrateAs(roles)
+      await roles.as(roles.gateway, async (client) => void (await client.query(AUDIT)))
+      roles.script(PURGE, { role: roles.purge })
+      const env = { DATABASE_URL: roles.url(roles.purge) }
+      assert.equal((await command(['--run-now'], { env })).code, 0)
+      await roles.database.admin.query('ALTER TABLE maintenance_runs ALTER id RESTART WITH 1')
+      const refused = await command(['--run-now'], { env })
+      assert.equal(refused.code, 3, refused.stdout)
+      const messages = events(refused, 'job.finished').map(({ error }) => String(error))
+      assert.equal(messages.length, JOBS.length)
+      const statement =
+        /may not set the sequence\. Nothing was deleted\. Run as the owner of the table: (SELECT setval\('public\.maintenance_runs_id_seq', 4\))$/
+      for (const message of messages) assert.match(message, statement)
+      await roles.as(roles.gateway, async (client) => void (await client.query(statement.exec(messages[0]!)![1]!)))
+      assert.equal((await command(['--run-now'], { env })).code, 0)
+    })
+
     it('the purging role deletes nothing that must stay where everybody may create in public, and calls nothing that stands there', async () => {
       await using roles = await rolesOn(major)
       await migrateAs(roles)

@@ -1,7 +1,7 @@
 import { readSummary } from '../../archive/archive-summary.ts'
 import type { RowsFile } from '../../archive/format.ts'
 import { readChain } from '../../archive/read/chain.ts'
-import { ARCHIVES } from '../../archive/state.ts'
+import { ARCHIVES } from '../../archive/tables.ts'
 import type { ExitCode } from '../../errors.ts'
 import { countText, counted, sizeText } from '../../number-text.ts'
 import { jsonDocument, visible } from '../../observe/control-characters.ts'

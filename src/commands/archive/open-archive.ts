@@ -1,4 +1,5 @@
-import { ARCHIVES, ArchiveRecord } from '../../archive/state.ts'
+import { ArchiveRecord } from '../../archive/state.ts'
+import { ARCHIVES } from '../../archive/tables.ts'
 import { FolderStore } from '../../archive/store/folder-store.ts'
 import type { Store } from '../../archive/store/store.ts'
 import { JOBS, type Job } from '../../catalogue.ts'

@@ -19,6 +19,7 @@ import { instantOf, recordColumns } from './exporting/stored-rows.ts'
 import { qualified } from './identifiers.ts'
 import { isPooled, withMigrationLock } from './migrating/migration-lock.ts'
 import { approximateRows, indexState, relations, tablesAmong } from './migrating/relations.ts'
+import { raiseNumbers } from './numbers.ts'
 import { mustBeTrusted, OWN_TABLES } from './owners.ts'
 import { inspect } from './purging/inspect.ts'
 import { PACING, pressureGauge } from './purging/pressure.ts'
@@ -79,6 +80,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     transaction,
     now,
     reconnected: (giveUp) => connection.reconnected(giveUp),
+    raiseNumbers: (tx, ...raised) => raiseNumbers(tx, schema, ...raised),
     named: (table) => qualified(schema, table),
 
     pacing: PACING,

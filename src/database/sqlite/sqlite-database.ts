@@ -102,6 +102,7 @@ function databaseOf(
     query: (sql, values) => session.query(sql, values),
     transaction: (work) => session.transaction(work),
     reconnected: () => session.reconnected(),
+    raiseNumbers: (...raised) => session.raiseNumbers(...raised),
     named: (table) => session.named(table),
 
     pacing: pacingOf(writeAhead, longestBlockMs),

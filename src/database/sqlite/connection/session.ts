@@ -3,6 +3,7 @@ import { SECOND, type EpochMs } from '../../../time/clock.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Result, Session, Transaction, Value } from '../../query.ts'
 import { named } from '../names.ts'
+import { raiseNumbers } from '../numbers.ts'
 import type { Connection, Patience } from './connection.ts'
 import type { WriteAheadLog } from './write-ahead-log.ts'
 
@@ -58,6 +59,12 @@ export class SqliteSession implements Session {
 
   /** A file has no connection to lose. */
   reconnected(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  raiseNumbers(tx: Transaction, table: string, above: number): Promise<void> {
+    this.mustOwn(tx)
+    raiseNumbers(this.connection, table, above)
     return Promise.resolve()
   }
 

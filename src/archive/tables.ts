@@ -1,0 +1,9 @@
+/** Made by migration 005: the state of an archive, and what each run added to it. */
+export const ARCHIVES = 'maintenance_archives'
+export const ARCHIVED = 'maintenance_archived'
+/** Made by migration 006: how long the files of an archive are kept, and what each run removed. */
+export const RETENTIONS = 'maintenance_archive_retention'
+export const REMOVED = 'maintenance_archive_removed'
+
+/** Those with a row for each run, named by the run's number. */
+export const COUNTED_RUNS = [ARCHIVED, REMOVED] as const
