@@ -13,11 +13,31 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return count === 1 ? one : many
 }
 
-/** `1,234`, or `~1,200,000` of what was not counted. */
-export function estimateText(rows: number, exact: boolean): string {
-  if (exact) return countText(rows)
-  const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(rows, 1))) - 1)
-  return `~${countText(Math.round(rows / step) * step)}`
+/** What was counted of a table. */
+export interface PartCount {
+  /** `undefined`: counting took too long. */
+  readonly rows: number | undefined
+  /** Whether there are more. */
+  readonly more: boolean
+  /** What the database's planner expects instead. */
+  readonly planned: number | undefined
+}
+
+/** `1,234`; `more than 100,000`; `not counted`. */
+export function partCountText({ rows, more }: PartCount): string {
+  if (rows === undefined) return 'not counted'
+  return more ? `more than ${countText(rows)}` : countText(rows)
+}
+
+/** `the planner expects about 300,000`; `undefined`: it says nothing that was not counted. */
+export function plannedText({ rows = 0, planned }: PartCount): string | undefined {
+  return planned === undefined || planned <= rows ? undefined : `the planner expects about ${countText(rounded(planned))}`
+}
+
+/** To two digits. */
+function rounded(count: number): number {
+  const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(count, 1))) - 1)
+  return Math.round(count / step) * step
 }
 
 /** `512 bytes`, `12.3 MB`. */

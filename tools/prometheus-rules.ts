@@ -14,7 +14,7 @@ export async function prometheusRule(from: string, name: string): Promise<string
   const text = await readFile(`${ROOT}${from}`, 'utf8')
   const groups = text.slice(text.indexOf('groups:')).trimEnd().split('\n')
   return [
-    `# Written by tools/prometheus-rules.ts from ${from}.`,
+    `# Written by "npm run docs" from ${from}.`,
     'apiVersion: monitoring.coreos.com/v1',
     'kind: PrometheusRule',
     'metadata:',
@@ -25,4 +25,6 @@ export async function prometheusRule(from: string, name: string): Promise<string
   ].join('\n')
 }
 
-if (import.meta.main) for (const [from, to, name] of RULE_FILES) await writeFile(`${ROOT}${to}`, await prometheusRule(from, name))
+export async function writePrometheusRules(): Promise<void> {
+  for (const [from, to, name] of RULE_FILES) await writeFile(`${ROOT}${to}`, await prometheusRule(from, name))
+}

@@ -29,8 +29,8 @@ export interface Verdict {
  * How long the oldest expired row that is only in the database has been waiting, to the day; 0: there is none. Rows of pending files count
  * as waiting. `undefined`: the estimate did not finish in time.
  */
-export function lagOf({ rows, oldest }: Estimate, cutoff: EpochMs): number | undefined {
-  if (rows === 0) return 0
+export function lagOf({ rows, more, oldest }: Estimate, cutoff: EpochMs): number | undefined {
+  if (rows === 0 && !more) return 0
   return oldest === null ? undefined : Math.max(0, cutoff - oldest)
 }
 

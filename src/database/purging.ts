@@ -41,7 +41,7 @@ export interface Slices {
 
 /** Rows whose time is before the cutoff. */
 export interface ExpiredRows extends Slices {
-  /** How many there are, for status and metrics: counted up to a limit of rows and time, estimated beyond. Changes and locks nothing. */
+  /** How many there are, for status and metrics: counted up to `MOST_COUNTED`. Changes and locks nothing. */
   estimate(): Promise<Estimate>
   /** Rows whose time is NULL or cannot be read, at the end of a run; `thorough` also scans the rows that have not expired. */
   census(thorough: boolean): Promise<Census>
@@ -54,10 +54,16 @@ export interface ExpiredRows extends Slices {
   daysSince(from: EpochMs, most: number): Promise<number>
 }
 
+/** Counted in some tens of milliseconds, by the index alone. A dry run gives the exact number. */
+export const MOST_COUNTED = 100_000
+
 export interface Estimate {
-  readonly rows: number
-  /** Whether `rows` was counted rather than estimated. */
-  readonly exact: boolean
+  /** How many were counted; `undefined`: counting took too long. */
+  readonly rows: number | undefined
+  /** Whether there are more: counting stops at a fixed number of rows, never at a time, so that a figure does not depend on how busy the machine is. */
+  readonly more: boolean
+  /** How many the database's planner expects where `rows` is not all of them; `undefined`: it does not say. */
+  readonly planned: number | undefined
   /** The earliest expired time, exact to the day; `null`: there is none, or finding it would have taken too long. */
   readonly oldest: EpochMs | null
 }

@@ -65,7 +65,7 @@ export const METRICS = {
   expiredRows: {
     name: 'mcp_maintenance_expired_rows',
     kind: 'gauge',
-    help: 'Rows that have expired and are still there, counted up to a bound or estimated.',
+    help: 'Rows that have expired and are still there, counted up to 100,000. Beyond that what the planner of PostgreSQL expects, or 100,001.',
     labels: { job: JOB },
   },
   oldestExpiredAge: {

@@ -85,8 +85,11 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
         if (lastRun?.outcome !== undefined && (lastRun.finishedAt ?? -Infinity) > (unrecorded.get(job.name) ?? -Infinity))
           setOutcome(job.name, lastRun.outcome)
         if (backlog === undefined) continue
-        expiredRows.set({ job: job.name }, backlog.rows)
-        if (backlog.rows === 0) oldest.set(job.name, undefined)
+        const { rows, more, planned } = backlog
+        const waiting = more ? Math.max(rows === undefined ? 0 : rows + 1, planned ?? 0) : (rows ?? 0)
+        // Of what could not be counted the last figure stays.
+        if (rows !== undefined || planned !== undefined) expiredRows.set({ job: job.name }, waiting)
+        if (rows === 0 && !more) oldest.set(job.name, undefined)
         else if (backlog.oldest !== null) oldest.set(job.name, backlog.oldest)
       }
       for (const job of archiving) {

@@ -53,8 +53,9 @@ function jobDocument(status: JobStatus, at: EpochMs) {
       backlog === undefined
         ? null
         : {
-            rows: backlog.rows,
-            exact: backlog.exact,
+            rows: backlog.rows ?? null,
+            exact: !backlog.more,
+            planned: backlog.planned ?? null,
             cutoff: formatTime(backlog.cutoff),
             oldestAt: backlog.oldest === null ? null : formatTime(backlog.oldest),
             oldestAgeMs: backlog.oldest === null ? null : at - backlog.oldest,

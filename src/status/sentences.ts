@@ -1,6 +1,6 @@
 import type { ArchiveSummary } from '../archive/archive-summary.ts'
 import type { Label } from '../database/database.ts'
-import { counted, estimateText, plural, sizeText } from '../number-text.ts'
+import { counted, partCountText, plannedText, plural, sizeText } from '../number-text.ts'
 import type { PastRun } from '../runs/past-runs.ts'
 import { formatDuration, type EpochMs } from '../time/clock.ts'
 import { durationText } from '../time/time-text.ts'
@@ -40,13 +40,17 @@ export function tookText({ startedAt, finishedAt }: Pick<PastRun, 'startedAt' | 
   return finishedAt === undefined ? undefined : `took ${spanText(startedAt, finishedAt)}`
 }
 
-export function waitingText({ rows, exact }: Backlog): string {
-  return rows === 0 ? 'nothing' : `${estimateText(rows, exact)} ${plural(rows, 'row')}`
+export function waitingText(backlog: Backlog): string {
+  const { rows } = backlog
+  if (rows === 0 && !backlog.more) return 'nothing'
+  const found = rows === undefined ? 'not counted: that took too long' : `${partCountText(backlog)} ${plural(rows, 'row')}`
+  const planned = plannedText(backlog)
+  return planned === undefined ? found : `${found} (${planned})`
 }
 
 /** `undefined`: there is no oldest one, or it is not known. */
-export function overdueText({ rows, oldest, cutoff }: Backlog): string | undefined {
-  return rows === 0 || oldest === null ? undefined : `oldest ${spanText(oldest, cutoff)} past its time`
+export function overdueText({ oldest, cutoff }: Backlog): string | undefined {
+  return oldest === null ? undefined : `oldest ${spanText(oldest, cutoff)} past its time`
 }
 
 /** Clocks differ, so a negative duration counts as zero. */

@@ -1,5 +1,5 @@
 import { JOBS } from '../catalogue.ts'
-import { countText, estimateText } from '../number-text.ts'
+import { countText, partCountText, type PartCount } from '../number-text.ts'
 import { SECOND } from '../time/clock.ts'
 import { durationText } from '../time/time-text.ts'
 import type { Style } from './style.ts'
@@ -9,7 +9,7 @@ export interface Standing {
   readonly job: string
   readonly done: number
   /** `undefined`: how many there are is not known. */
-  readonly expected: { readonly rows: number; readonly exact: boolean } | undefined
+  readonly expected: PartCount | undefined
   readonly elapsedMs: number
   /** How it ended, in a word; `undefined`: it runs. */
   readonly outcome: string | undefined
@@ -25,16 +25,21 @@ const FIGURES_COLUMNS = 46
 export function progressLine(standing: Standing, { columns, unicode }: Style): string {
   const name = standing.job.padEnd(NAME_COLUMNS)
   const characters = Math.min(MOST_BAR, columns - 1 - NAME_COLUMNS - 4 - FIGURES_COLUMNS)
-  const bar = standing.expected === undefined || characters < LEAST_BAR ? '' : `  ${meter(shareOf(standing), characters, unicode)}`
+  const bar = totalOf(standing) === undefined || characters < LEAST_BAR ? '' : `  ${meter(shareOf(standing), characters, unicode)}`
   const room = columns - 1 - name.length - bar.length - 2
   const figures = variants(standing).find((text) => text.length <= room) ?? ''
   return `${name}${bar}  ${figures}`.slice(0, columns - 1)
 }
 
 /** Of what there was to do; nothing to do is done, and so is what has ended. */
-function shareOf({ done, expected, outcome }: Standing): number {
-  const total = Math.max(done, expected?.rows ?? 0)
-  return outcome !== undefined || total === 0 ? 1 : done / total
+function shareOf({ done, outcome, ...standing }: Standing): number {
+  const total = totalOf({ done, ...standing })
+  return outcome !== undefined || total === undefined || total === 0 ? 1 : done / total
+}
+
+/** `undefined`: the rows were not counted to their end, so no share of them is known. */
+function totalOf({ done, expected }: Pick<Standing, 'done' | 'expected'>): number | undefined {
+  return expected?.rows === undefined || expected.more ? undefined : Math.max(done, expected.rows)
 }
 
 function meter(share: number, characters: number, unicode: boolean): string {
@@ -49,10 +54,13 @@ function variants(standing: Standing): string[] {
   const rate = elapsedMs < SECOND / 10 ? 0 : done / (elapsedMs / SECOND)
   const speed = rate === 0 ? [] : [rateText(rate)]
   if (outcome !== undefined) return longestFirst([`${countText(done)} ${outcome}`, durationText(elapsedMs), ...speed])
-  if (expected === undefined) return longestFirst([`${countText(done)} rows`, ...speed])
-  const total = Math.max(expected.rows, done)
+  const total = totalOf(standing)
+  if (total === undefined) {
+    const of = expected?.rows === undefined || done > expected.rows ? 'rows' : `of ${partCountText(expected)} rows`
+    return longestFirst([`${countText(done)} ${of}`, ...speed])
+  }
   const share = `${Math.floor(100 * shareOf(standing))}%`.padStart(4)
-  const counts = `${countText(done)} of ${estimateText(total, expected.exact)}`
+  const counts = `${countText(done)} of ${countText(total)}`
   const left = rate === 0 || done === 0 ? [] : [`${durationText(Math.ceil((total - done) / rate) * SECOND)} left`]
   return [[share, counts, ...speed, ...left], [share, counts, ...left], [share, counts], [share]].map((parts) => parts.join('  '))
 }

@@ -1,6 +1,6 @@
 import type { Estimate } from '../database/purging.ts'
 import { stemOf } from '../migrations/file-names.ts'
-import { estimateText, plural } from '../number-text.ts'
+import { partCountText, plural } from '../number-text.ts'
 import { visible } from '../observe/control-characters.ts'
 import type { View } from '../observe/view.ts'
 import { fitted } from '../observe/width.ts'
@@ -50,10 +50,7 @@ export function openRunView(host: Host, dryRun: boolean): View {
         const state: Shown = { startedMs: clock.monotonicMs(), estimate, done: 0, endedMs: undefined, outcome: undefined }
         shown.set(job, state)
         if (style.control) lines.add(() => draw(job, state))
-        else
-          line(
-            `${job}: ${estimate === undefined ? 'looking for expired rows' : `${estimateText(estimate.rows, estimate.exact)} expired rows`}`,
-          )
+        else line(`${job}: ${estimate === undefined ? 'looking for expired rows' : `${partCountText(estimate)} expired rows`}`)
       },
       jobBatch(job, { total }) {
         const state = shown.get(job)

@@ -1,5 +1,5 @@
 import { stemOf } from '../migrations/file-names.ts'
-import { countText, estimateText, sizeText } from '../number-text.ts'
+import { countText, partCountText, sizeText } from '../number-text.ts'
 import { isBad } from '../runs/result.ts'
 import { findingsOf, type Finding } from '../status/findings.ts'
 import type { JobStatus } from '../status/job-status.ts'
@@ -64,11 +64,12 @@ function verdict(status: Status, findings: readonly Finding[], style: Style): st
   return `${title}\n${indented(listText(rows, narrower(style)))}`
 }
 
-/** What waits, each job's beside the others'. */
+/** What waits, each job's beside the others'. A bar would show an end that one which was not counted to its end does not have: then there is none. */
 function backlogChart(jobs: readonly JobStatus[], style: Style): string {
   const rows = jobs.flatMap(({ job, backlog }) =>
-    backlog === undefined ? [] : [{ name: job.name, figure: estimateText(backlog.rows, backlog.exact), value: backlog.rows }],
+    backlog === undefined ? [] : [{ name: job.name, figure: partCountText(backlog), value: backlog.rows ?? 0 }],
   )
+  if (jobs.some(({ backlog }) => backlog?.more === true)) return ''
   return barChartText('expired rows that wait', rows, style)
 }
 

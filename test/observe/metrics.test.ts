@@ -48,7 +48,7 @@ function status(
     database: { engine: 'e', place: 'p', name: 'n', reachable: found !== undefined, sizeBytes: undefined, problem: undefined },
     migrations: undefined,
     scheduleTimeZone: 'UTC',
-    jobs: [jobStatus(job, { backlog: found === undefined ? undefined : { ...found, exact: true, cutoff: NOW } })],
+    jobs: [jobStatus(job, { backlog: found === undefined ? undefined : { ...found, more: false, planned: undefined, cutoff: NOW } })],
     deletedByDay: undefined,
     archive: archiveStatus({ enabled: true, ...archive }),
     observed: [],

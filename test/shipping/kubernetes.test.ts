@@ -382,7 +382,7 @@ describe('what is shipped for Kubernetes', () => {
       assert.equal(
         await readFile(`${CHECKOUT}${to}`, 'utf8'),
         await prometheusRule(from, name),
-        'run: sh tools/node24/run tools/prometheus-rules.ts',
+        'run: npm run docs',
       )
   })
 

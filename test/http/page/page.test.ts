@@ -26,7 +26,7 @@ function status(deleted: number, run: Partial<PastRun> = {}): Status {
     const recentRuns = Array.from({ length: 5 }, (_, ago) =>
       pastRun({ id: 5 - ago, job: each.job.name, startedAt: NOW - ago * HOUR - at, deleted, ...run }),
     )
-    const backlog = { rows: deleted, exact: true, oldest: NOW - 100 * DAY, cutoff: NOW - 90 * DAY }
+    const backlog = { rows: deleted, more: false, planned: undefined, oldest: NOW - 100 * DAY, cutoff: NOW - 90 * DAY }
     return { ...each, lastRun: recentRuns[0], recentRuns, backlog }
   })
   return {

@@ -1,15 +1,16 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { EpochMs } from '../../../time/clock.ts'
 import { instantsIn } from '../../../time/zones.ts'
-import type { Estimate } from '../../purging.ts'
+import { MOST_COUNTED, type Estimate } from '../../purging.ts'
 import type { TimeRow } from '../connection/connection.ts'
 import type { SqliteSession } from '../connection/session.ts'
 import { readTime, type Cutoff } from '../times.ts'
-import { START, type Position, type Walk } from './walk.ts'
+import { START, type Walk } from './walk.ts'
 
-/** Reading and judging this many takes about a tenth of a second. */
-const MOST_READ = 100_000
-const MOST_MS = 250
+/** Most rows that are read have expired. Where few have, as among unreadable ones, counting stops here. */
+const MOST_READ = 2 * MOST_COUNTED
+/** A tenth of this is usual for so many rows. */
+const MOST_MS = 2_000
 /** Rows read before the event loop gets a turn: a few milliseconds. */
 const STEP_ROWS = 2_000
 
@@ -20,97 +21,55 @@ export interface EstimateOptions {
   readonly timeZone: string
 }
 
-/**
- * Counts up to a bound. Beyond it, assumes that expired rows are as dense among the remaining row numbers of the range as among those counted, since row
- * numbers usually rise with time. Without an index returns only what was counted.
- */
-export async function estimate(options: EstimateOptions): Promise<Estimate> {
-  const { session, walk } = options
+/** Judges each row that it counts. SQLite has no planner's figure for a range of times. */
+export async function estimate({ session, walk, cutoff, timeZone }: EstimateOptions): Promise<Estimate> {
   const { clock } = session.connection
   const untilMs = clock.monotonicMs() + MOST_MS
-  const seen = new Seen(options)
-  let from = START
-  for (let read = 0; ;) {
+  const seen = new Seen(cutoff, timeZone)
+  let read = 0
+  for (let from = START; ;) {
     const at = from
     const chunk = await session.read((connection) => walk.expired.read(connection, at, STEP_ROWS))
-    if (chunk === undefined) return { rows: seen.rows, exact: true, oldest: seen.oldest }
-    if (chunk.rows.length > 0 && (read >= MOST_READ || clock.monotonicMs() > untilMs)) break
-    seen.add(at.range, chunk.rows)
+    if (chunk === undefined) return seen.estimate(seen.rows, false)
+    for (const row of chunk.rows) seen.add(row)
+    if (seen.rows > MOST_COUNTED) return seen.estimate(MOST_COUNTED, true)
     read += chunk.rows.length
+    if (read > MOST_READ) return seen.estimate(seen.rows, true)
+    if (chunk.rows.length > 0 && clock.monotonicMs() > untilMs) return seen.estimate(undefined, true)
     from = chunk.end
     await turn()
   }
-  const ahead = await rowsAhead(options, from, seen)
-  return { rows: seen.rows + ahead, exact: false, oldest: seen.oldest }
 }
 
-/** Extrapolates the current range; for each range after it, counts the beginning and extrapolates the rest. */
-async function rowsAhead({ session, walk }: EstimateOptions, { range, row }: Position, seen: Seen): Promise<number> {
-  const rest = (at: number, after: TimeRow): Promise<number> =>
-    session.read((connection) => {
-      const last = walk.expired.last(connection, at)
-      return last === undefined ? 0 : Math.round(seen.density * distance(after, last))
-    })
-  let rows = row === undefined ? 0 : await rest(range, row)
-  for (let at = row === undefined ? range : range + 1; ; at += 1) {
-    const chunk = await session.read((connection) => walk.expired.read(connection, { range: at, row: undefined }, STEP_ROWS))
-    if (chunk === undefined) return rows
-    seen.add(at, chunk.rows)
-    const { end } = chunk
-    if (end.range === at && end.row !== undefined) rows += await rest(at, end.row)
-  }
-}
-
-/** What was counted so far, and how dense it is. */
+/** What was counted so far. */
 class Seen {
   rows = 0
-  readonly #options: EstimateOptions
-  #range = -1
-  #inRange = 0
-  #first: TimeRow | undefined
-  #last: TimeRow | undefined
+  readonly #cutoff: Cutoff
+  readonly #timeZone: string
   #oldestInstant = Infinity
   /** Read as if it were UTC. */
   #oldestReading = Infinity
 
-  constructor(options: EstimateOptions) {
-    this.#options = options
+  constructor(cutoff: Cutoff, timeZone: string) {
+    this.#cutoff = cutoff
+    this.#timeZone = timeZone
   }
 
-  get oldest(): EpochMs | null {
-    const reading = this.#oldestReading === Infinity ? Infinity : instantsIn(this.#options.timeZone)(this.#oldestReading)
-    const oldest = Math.min(this.#oldestInstant, reading)
-    return oldest === Infinity ? null : oldest
-  }
-
-  /** Expired rows per row number in the current range. */
-  get density(): number {
-    return this.#first === undefined || this.#last === undefined
-      ? 0
-      : this.#inRange / Math.max(distance(this.#first, this.#last) + 1, this.#inRange)
-  }
-
-  add(range: number, rows: readonly TimeRow[]): void {
-    if (range !== this.#range) {
-      this.#range = range
-      this.#inRange = 0
-      this.#first = undefined
-    }
-    for (const row of rows) this.#addRow(row)
-  }
-
-  #addRow(row: TimeRow): void {
-    if (this.#options.cutoff.judge(row[0]) !== 'expired') return
+  add(row: TimeRow): void {
+    if (this.#cutoff.judge(row[0]) !== 'expired') return
     this.rows += 1
-    this.#inRange += 1
-    this.#first ??= row
-    this.#last = row
     const time = readTime(row[0])
     if (time?.zoned === true) this.#oldestInstant = Math.min(this.#oldestInstant, time.instant)
     else if (time !== undefined) this.#oldestReading = Math.min(this.#oldestReading, time.instant)
   }
-}
 
-function distance([, a]: TimeRow, [, b]: TimeRow): number {
-  return Math.abs(Number(b) - Number(a))
+  estimate(rows: number | undefined, more: boolean): Estimate {
+    return { rows, more, planned: undefined, oldest: this.#oldest }
+  }
+
+  get #oldest(): EpochMs | null {
+    const reading = this.#oldestReading === Infinity ? Infinity : instantsIn(this.#timeZone)(this.#oldestReading)
+    const oldest = Math.min(this.#oldestInstant, reading)
+    return oldest === Infinity ? null : oldest
+  }
 }
