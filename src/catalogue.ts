@@ -21,8 +21,8 @@ export interface Job {
   readonly summary: string
 }
 
-/** How long a row is kept: for a retention, from when it was written, or until the moment of expiry that its column holds. */
-export type Keep = Retention | { readonly from: 'expiry' }
+/** How long a row is kept: for a retention, from when it was written, or for a grace from the moment of expiry that its column holds. */
+export type Keep = Retention | Grace
 
 export interface Retention {
   readonly from: 'written'
@@ -31,9 +31,20 @@ export interface Retention {
   readonly environment: string
 }
 
+/** By default none, as the gateway's own statements delete. A clock that is behind, or a gateway that still updates a row it has just read, needs some. */
+export interface Grace {
+  readonly from: 'expiry'
+  readonly environment: string
+}
+
 /** `undefined`: its rows hold their own moment of expiry. */
 export function retentionOf({ keep }: Job): Retention | undefined {
   return keep.from === 'written' ? keep : undefined
+}
+
+/** `undefined`: its rows are kept for a retention instead. */
+export function graceOf({ keep }: Job): Grace | undefined {
+  return keep.from === 'expiry' ? keep : undefined
 }
 
 /** In the order in which a run of all jobs runs and reports them. */
@@ -55,7 +66,7 @@ export const JOBS: readonly Job[] = [
     name: 'purge-policy-decisions',
     table: 'policy_decisions',
     column: 'expires_at',
-    keep: { from: 'expiry' },
+    keep: { from: 'expiry', environment: 'POLICY_DECISIONS_GRACE' },
     settings: 'purgePolicyDecisions',
     environment: 'PURGE_POLICY_DECISIONS',
     schedule: '*/15 * * * *',
@@ -66,7 +77,7 @@ export const JOBS: readonly Job[] = [
     name: 'purge-sessions',
     table: 'sessions',
     column: 'expires_at',
-    keep: { from: 'expiry' },
+    keep: { from: 'expiry', environment: 'SESSIONS_GRACE' },
     settings: 'purgeSessions',
     environment: 'PURGE_SESSIONS',
     schedule: '*/15 * * * *',
@@ -77,7 +88,7 @@ export const JOBS: readonly Job[] = [
     name: 'purge-rate-limits',
     table: 'rate_limits',
     column: 'expires_at',
-    keep: { from: 'expiry' },
+    keep: { from: 'expiry', environment: 'RATE_LIMITS_GRACE' },
     settings: 'purgeRateLimits',
     environment: 'PURGE_RATE_LIMITS',
     schedule: '*/15 * * * *',

@@ -51,6 +51,7 @@ const SCHEMAS: Readonly<Record<FormatName, (setting: Setting) => Schema>> = {
   schema: () => TEXT,
   truth: () => ({ type: 'boolean' }),
   duration: () => DURATION,
+  grace: () => DURATION,
   retention: () => DURATION,
   'retention or forever': () => ({ anyOf: [{ const: 'forever' }, DURATION] }),
   schedule: () => ({ type: 'string', pattern: '^[ \\t]*(?:@[A-Za-z]+|[^\\s@]+(?:[ \\t]+[^\\s]+){4,5})[ \\t]*$' }),

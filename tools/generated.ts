@@ -1,4 +1,4 @@
-import { retentionOf, JOBS, type Job } from '../src/catalogue.ts'
+import { graceOf, retentionOf, JOBS, type Job } from '../src/catalogue.ts'
 import { describeSettings } from '../src/config/schema.ts'
 import { DAY, formatDuration } from '../src/time/clock.ts'
 import { eventRows } from './events-table.ts'
@@ -122,6 +122,8 @@ function jobSettings(): string {
       )
       lines.push(`  retention: ${formatDuration(retention.defaultMs)}`)
     }
+    const grace = graceOf(job)
+    if (grace !== undefined) lines.push(`  # Rows are kept this long after they have expired. ${grace.environment}`, '  grace: 0s')
     return lines.map((line) => `  ${line}\n`).join('')
   }).join('\n')
 }

@@ -28,8 +28,17 @@ export async function openJob(url: string, retentionMs = RETENTION_MS, archive?:
     async work(stopping) {
       const batches: Batch[] = []
       const result = await runJob(
-        { database: recorded(database, batches), clock, listener: QUIET, worker: 'bench', version: '0', recorded: true, countedRuns: COUNTED_RUNS, archive },
-        { job: JOB, retentionMs, trigger: 'run-now', slot: undefined, dryRun: false, accepted: EVERYTHING, stopping },
+        {
+          database: recorded(database, batches),
+          clock,
+          listener: QUIET,
+          worker: 'bench',
+          version: '0',
+          recorded: true,
+          countedRuns: COUNTED_RUNS,
+          archive,
+        },
+        { job: JOB, retentionMs, graceMs: 0, trigger: 'run-now', slot: undefined, dryRun: false, accepted: EVERYTHING, stopping },
       )
       if (result.outcome !== 'succeeded' && result.outcome !== 'interrupted')
         throw new Error(`the job ended as ${result.outcome}: ${result.reason ?? ''}`, { cause: result.error })
@@ -59,7 +68,7 @@ export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promi
     async work(stopping) {
       const batches: Batch[] = []
       const watched = recorded(database, batches)
-      const cutoff = cutoffOf(RETENTION_MS, await watched.now())
+      const cutoff = cutoffOf({ retentionMs: RETENTION_MS, graceMs: 0 }, await watched.now())
       const inspection = await watched.inspect(JOB)
       if (inspection.kind === 'absent') throw new Error(inspection.reason)
       let deleted = 0

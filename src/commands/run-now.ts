@@ -38,10 +38,20 @@ export async function runNow(program: Program, view: View | undefined, request: 
   const results: RunResult[] = []
   for (const chosen of settings.jobs) {
     if (jobs.length > 0 && !jobs.includes(chosen.job.name)) continue
-    const { job, retentionMs, enabled } = chosen
+    const { job, retentionMs, graceMs, enabled } = chosen
     if (enabled && view !== undefined) view.expect(job.name, await estimated(program, chosen))
     const byDay = view !== undefined && retentionMs !== undefined
-    const run = { byDay, job, retentionMs, trigger: 'run-now', slot: undefined, dryRun, accepted, stopping: shutdown.stopping } as const
+    const run = {
+      byDay,
+      job,
+      retentionMs,
+      graceMs,
+      trigger: 'run-now',
+      slot: undefined,
+      dryRun,
+      accepted,
+      stopping: shutdown.stopping,
+    } as const
     const result = enabled ? ofTableToCome(await runJob(runner, run), job.table, pending) : disabled(chosen, dryRun)
     events.jobFinished(result)
     results.push(result)
@@ -63,9 +73,9 @@ async function showPending({ database, migrationFiles }: Program, view: View): P
 }
 
 /** For people alone: what cannot be told now, the run itself will tell. */
-async function estimated({ database }: Program, { job, retentionMs }: JobSettings): Promise<Estimate | undefined> {
+async function estimated({ database }: Program, { job, ...kept }: JobSettings): Promise<Estimate | undefined> {
   try {
-    return await database.expired(job, cutoffOf(retentionMs, await database.now())).estimate()
+    return await database.expired(job, cutoffOf(kept, await database.now())).estimate()
   } catch {
     return undefined
   }

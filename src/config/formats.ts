@@ -29,6 +29,7 @@ const BY_NAME = {
   schema: { check: schemaProblem },
   truth: { check: booleanProblem, fromText: readBoolean },
   duration: { check: (value) => durationProblem(value, 0, LONGEST_WAIT_MS, '30s') },
+  grace: { check: (value) => durationProblem(value, 0, LONGEST_RETENTION_MS, '5m') },
   retention: { check: (value, { leastMs = 0 }) => durationProblem(value, leastMs, LONGEST_RETENTION_MS, '90d') },
   'retention or forever': {
     check: (value, { leastMs = 0 }) =>

@@ -1,4 +1,4 @@
-import { retentionOf, JOBS } from '../catalogue.ts'
+import { JOBS } from '../catalogue.ts'
 import type { Environment } from './layer.ts'
 import { nearest } from './nearest.ts'
 import { SETTINGS } from './schema.ts'
@@ -42,11 +42,13 @@ function adviceFor(name: string, names: readonly string[]): string | undefined {
   if (meant !== undefined) return withoutDigits(spelt) === withoutDigits(meant) ? undefined : `did you mean ${meant}?`
   const job = JOBS.find(({ environment }) => spelt.startsWith(`${environment}_`))
   if (job === undefined) return undefined
-  const own = names.filter((each) => each.startsWith(`${job.environment}_`) || each === retentionOf(job)?.environment)
+  const own = names.filter((each) => each.startsWith(`${job.environment}_`) || each === job.keep.environment)
   return `those of ${job.name} are ${own.join(', ')}`
 }
 
-const IN_TIME: ReadonlySet<string> = new Set(SETTINGS.flatMap(({ format, env }) => (/^(?:duration|retention)/.test(format) ? [env] : [])))
+const IN_TIME: ReadonlySet<string> = new Set(
+  SETTINGS.flatMap(({ format, env }) => (/^(?:duration|grace|retention)/.test(format) ? [env] : [])),
+)
 
 function withoutUnit(name: string): readonly [bare: string, unit: string | undefined] {
   const [, bare, unit] = /^(.*)_(DAYS?|HOURS?|MINUTES?|SECONDS?|MS|MILLIS)$/.exec(name) ?? []

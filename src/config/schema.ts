@@ -1,5 +1,5 @@
 import convict from 'convict'
-import { retentionOf, JOBS, type Job } from '../catalogue.ts'
+import { graceOf, retentionOf, JOBS, type Job } from '../catalogue.ts'
 import { DAY, formatDuration } from '../time/clock.ts'
 import { FORMATS, type FormatName, type Limits } from './formats.ts'
 
@@ -42,6 +42,8 @@ export interface JobValues {
   readonly schedule: string
   /** Where the job has one. */
   readonly retention?: string
+  /** Where the job has one. */
+  readonly grace?: string
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -170,6 +172,7 @@ const SCHEMA = {
 
 function jobSection(job: Job) {
   const retention = retentionOf(job)
+  const grace = graceOf(job)
   return {
     enabled: { doc: `whether ${job.name} runs`, format: 'truth', default: true, env: `${job.environment}_ENABLED` },
     schedule: { doc: `when ${job.name} runs`, format: 'schedule', default: job.schedule, env: `${job.environment}_SCHEDULE` },
@@ -182,6 +185,16 @@ function jobSection(job: Job) {
             default: formatDuration(retention.defaultMs),
             leastMs: retention.leastMs,
             env: retention.environment,
+          },
+        }),
+    ...(grace === undefined
+      ? {}
+      : {
+          grace: {
+            doc: `how long rows of ${job.table} are kept after they have expired`,
+            format: 'grace' as const,
+            default: '0s',
+            env: grace.environment,
           },
         }),
   } satisfies Section

@@ -47,7 +47,10 @@ export interface JobSettings {
   readonly job: Job
   readonly enabled: boolean
   readonly schedule: string
+  /** `undefined`: the job has none. */
   readonly retentionMs: number | undefined
+  /** 0: the job has none. */
+  readonly graceMs: number
 }
 
 export type SettingValue = string | number | boolean | readonly string[] | null
@@ -81,8 +84,14 @@ export function toSettings({ values, sources, notes, warnings, chosen }: Resolve
     },
     migrations: { enabled: migrations.enabled, lockTimeoutMs: milliseconds(migrations.lockTimeout) },
     jobs: JOBS.map((job) => {
-      const { enabled, schedule: when, retention } = jobs[job.settings]!
-      return { job, enabled, schedule: when, retentionMs: retention === undefined ? undefined : milliseconds(retention) }
+      const { enabled, schedule: when, retention, grace = '0s' } = jobs[job.settings]!
+      return {
+        job,
+        enabled,
+        schedule: when,
+        retentionMs: retention === undefined ? undefined : milliseconds(retention),
+        graceMs: milliseconds(grace),
+      }
     }),
     archive: {
       enabled: archive.enabled,

@@ -1,9 +1,17 @@
 import type { EpochMs } from '../time/clock.ts'
 
+/** How long rows are kept, in milliseconds. */
+export interface Kept {
+  /** From when they were written; `undefined`: their column holds the time of expiry. */
+  readonly retentionMs: number | undefined
+  /** From the time of expiry. */
+  readonly graceMs: number
+}
+
 /**
- * The instant before which a job's rows have expired: `now` minus the retention (`90d` is 90 × 24 h, never calendar days), or `now` itself without a
- * retention, because then the column holds the time of expiry. Fixed once per run.
+ * The instant before which a job's rows have expired: `now` minus the retention (`90d` is 90 × 24 h, never calendar days) or, where the column holds the time
+ * of expiry, minus the grace. Fixed once per run.
  */
-export function cutoffOf(retentionMs: number | undefined, now: EpochMs): EpochMs {
-  return now - (retentionMs ?? 0)
+export function cutoffOf({ retentionMs, graceMs }: Kept, now: EpochMs): EpochMs {
+  return now - (retentionMs ?? graceMs)
 }

@@ -42,7 +42,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   const { database, clock, listener } = context
   const { job, retentionMs, dryRun, stopping } = request
   const warn = (message: string): void => listener.jobWarning(job.name, message)
-  const cutoff = cutoffOf(retentionMs, run.now)
+  const cutoff = cutoffOf(request, run.now)
   account.cutoff = cutoff
   // The pacer retries batches. What comes before and after them only reads, and is retried here.
   const retried = <T>(work: () => Promise<T>): Promise<T> => withRetry({ database, clock, stopping }, work)

@@ -9,6 +9,8 @@ export interface RunRequest {
   readonly job: Job
   /** From the settings; `undefined`: the job has none. */
   readonly retentionMs: number | undefined
+  /** From the settings; 0: the job has none. */
+  readonly graceMs: number
   readonly trigger: Trigger
   /** The point in the schedule that the run is for, on the host's clock. Only one of several workers runs it. */
   readonly slot: EpochMs | undefined

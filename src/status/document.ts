@@ -35,7 +35,8 @@ export function statusDocument(status: Status) {
 }
 
 function jobDocument(status: JobStatus, at: EpochMs) {
-  const { job, enabled, schedule, scheduleInWords, retentionMs, lastRun, running, backlog, problems, warnings, recentRuns } = status
+  const { job, enabled, schedule, scheduleInWords, retentionMs, graceMs, lastRun, running, backlog, problems, warnings, recentRuns } =
+    status
   return {
     job: job.name,
     table: job.table,
@@ -43,6 +44,7 @@ function jobDocument(status: JobStatus, at: EpochMs) {
     schedule,
     scheduleInWords,
     retention: retentionMs === undefined ? null : formatDuration(retentionMs),
+    grace: retentionMs === undefined ? formatDuration(graceMs) : null,
     nextRunAt: timeOrNull(status.nextRunAt),
     late: status.overdueSlot !== undefined,
     overdueSlot: timeOrNull(status.overdueSlot),

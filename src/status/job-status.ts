@@ -23,6 +23,8 @@ export interface JobPlan {
   readonly schedule: string
   /** `undefined`: the job has none. */
   readonly retentionMs: number | undefined
+  /** 0: the job has none. */
+  readonly graceMs: number
 }
 
 export interface JobSchedule extends JobPlan {
@@ -76,12 +78,12 @@ export function scheduleOf(plan: JobPlan, { scheduleTimeZone, clock }: Pick<Read
 }
 
 export async function readJob(database: Database, plan: JobPlan, options: ReadJobOptions): Promise<JobStatus> {
-  const { job, enabled, schedule, retentionMs } = plan
+  const { job, enabled, schedule } = plan
   const { at, clock, scheduleTimeZone, tables, migrations } = options
   const record = tables === undefined ? undefined : await tryQuery(() => readRecord(database, tables, job.name, at))
   const done = tables !== undefined && enabled ? await tryQuery(() => doneUntil(database, clock, job.name, at)) : undefined
   const inspection = await tryQuery(() => database.inspect(job))
-  const cutoff = cutoffOf(retentionMs, at)
+  const cutoff = cutoffOf(plan, at)
   // Also if a run would fail: then the backlog matters all the more.
   const estimate = inspection.answer?.kind === 'absent' ? undefined : await tryQuery(() => database.expired(job, cutoff).estimate())
   const now = clock.now()

@@ -31,8 +31,9 @@ export function migrationsText({ applied, pending, enabled }: MigrationsStatus):
   return `${applied.length} applied, ${pending.length === 0 ? 'none' : pending.length} pending${enabled ? '' : '; disabled by migrations.enabled'}`
 }
 
-export function removesText({ job, retentionMs }: JobPlan): string {
-  return `${job.table} ${retentionMs === undefined ? 'that have expired' : `older than ${formatDuration(retentionMs)}`}`
+export function removesText({ job, retentionMs, graceMs }: JobPlan): string {
+  if (retentionMs !== undefined) return `${job.table} older than ${formatDuration(retentionMs)}`
+  return `${job.table} that have expired${graceMs === 0 ? '' : ` more than ${formatDuration(graceMs)} ago`}`
 }
 
 /** `took 1 min 5 s`; of a run that has not ended there is nothing to say. */

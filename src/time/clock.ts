@@ -48,6 +48,7 @@ export function parseDuration(text: string): number | undefined {
 
 /** The shortest spelling that `parseDuration` reads back: 7,776,000,000 is `90d`. */
 export function formatDuration(ms: number): string {
+  if (ms === 0) return '0s'
   for (const unit of ['d', 'h', 'm', 's'] as const) {
     const size = UNITS[unit]!
     if (ms >= size && ms % size === 0) return `${ms / size}${unit}`

@@ -82,7 +82,7 @@ for (const engine of BOTH_ENGINES) {
 
 /** What status reports of the archive. */
 async function attention({ database }: Fixture, directory: string): Promise<readonly string[]> {
-  const plan = { job: AUDIT_LOGS, enabled: true, schedule: '0 3 * * *', retentionMs: 90 * DAY }
+  const plan = { job: AUDIT_LOGS, enabled: true, schedule: '0 3 * * *', retentionMs: 90 * DAY, graceMs: 0 }
   const job = await readJob(database, plan, {
     at: await database.now(),
     clock: hostClock(),

@@ -93,6 +93,7 @@ export function run(
     {
       job,
       retentionMs: retentionOf(job)?.defaultMs,
+      graceMs: 0,
       trigger: 'run-now',
       slot: undefined,
       dryRun: false,

@@ -131,7 +131,7 @@ async function contextOf(): Promise<StatusContext> {
     version: '1.2.3',
     migrationsEnabled: true,
     files: await readMigrationFiles(CHECKOUT),
-    jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs })),
+    jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs, graceMs: 0 })),
     archive: { enabled: false, directory: '/nowhere', uid: undefined, keptMs: undefined },
     scheduleTimeZone: 'UTC',
     clock: hostClock(),

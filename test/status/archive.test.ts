@@ -22,6 +22,7 @@ function statusOf(database: Database, archive: Partial<StatusContext['archive']>
       enabled: auditLogsEnabled || job !== AUDIT_LOGS,
       schedule: job.schedule,
       retentionMs: retentionOf(job)?.defaultMs,
+      graceMs: 0,
     })),
     archive: { enabled: true, directory: '/nowhere', uid: process.getuid?.(), keptMs: 365 * DAY, ...archive },
     scheduleTimeZone: 'UTC',

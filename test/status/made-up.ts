@@ -12,6 +12,7 @@ export function jobStatus(job: Job, changes: Partial<JobStatus> = {}): JobStatus
     scheduleInWords: '',
     nextRunAt: undefined,
     retentionMs: undefined,
+    graceMs: 0,
     lastRun: undefined,
     lastSuccessAt: undefined,
     recentRuns: [],

@@ -21,7 +21,7 @@ function context(changes: Partial<StatusContext> = {}): StatusContext {
     version: '1.2.3',
     migrationsEnabled: true,
     files,
-    jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs })),
+    jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs, graceMs: 0 })),
     archive: { enabled: false, directory: '/nowhere', uid: process.getuid?.(), keptMs: 365 * DAY },
     scheduleTimeZone: 'UTC',
     clock: hostClock(),

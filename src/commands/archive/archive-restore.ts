@@ -26,7 +26,7 @@ export async function restoreArchive(
   const into = request.into ?? `${job.table}_restored`
   const retentionMs = settings.jobs.find((each) => each.job.name === job.name)?.retentionMs
   const retention = retentionOf(job)
-  const cutoff = database.namesOneTable(into, job.table) ? cutoffOf(retentionMs, await database.now()) : undefined
+  const cutoff = database.namesOneTable(into, job.table) ? cutoffOf({ retentionMs, graceMs: 0 }, await database.now()) : undefined
   const { notes, ...restored } = await restoreFiles({
     database,
     record,

@@ -88,7 +88,7 @@ async function life(given?: {
       version: '1.2.3',
       migrationsEnabled: true,
       files,
-      jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs })),
+      jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs, graceMs: 0 })),
       archive: { enabled: true, directory: folder.path, uid: process.getuid?.(), keptMs: 365 * DAY },
       scheduleTimeZone: 'UTC',
       clock: hostClock(),

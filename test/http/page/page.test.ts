@@ -15,7 +15,7 @@ const WITHOUT = statusWithout(LABEL, 'db.example:5432 does not answer', {
   version: '1.2.3',
   scheduleTimeZone: 'UTC',
   clock: { ...hostClock(), now: () => NOW },
-  jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs })),
+  jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs, graceMs: 0 })),
   archive: { enabled: false, directory: '/srv/archive', uid: 0, keptMs: undefined },
 })
 
