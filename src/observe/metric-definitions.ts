@@ -65,7 +65,7 @@ export const METRICS = {
   expiredRows: {
     name: 'mcp_maintenance_expired_rows',
     kind: 'gauge',
-    help: 'Rows that have expired and are still there, counted up to 100,000. Beyond that what the planner of PostgreSQL expects, or 100,001.',
+    help: 'Rows that have expired and are still there, counted up to 100,000. Beyond that what the planner expects, where the database has one that says so, or 100,001.',
     labels: { job: JOB },
   },
   oldestExpiredAge: {
