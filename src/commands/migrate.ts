@@ -1,7 +1,8 @@
-import type { ExitCode } from '../errors.ts'
+import { MaintenanceError, type ExitCode } from '../errors.ts'
 import { migrate, pendingMigrations } from '../migrations/apply-migrations.ts'
 import { padded } from '../migrations/file-names.ts'
 import type { MigrationFile } from '../migrations/migration-files.ts'
+import { counted, plural } from '../number-text.ts'
 import type { Program } from '../program.ts'
 
 export interface MigrateRequest {
@@ -13,14 +14,29 @@ export interface MigrateRequest {
 /** `migrate`: applies pending migrations and ends; with a dry run it names them and changes nothing. */
 export async function runMigrate(program: Program, { dryRun, to }: MigrateRequest): Promise<ExitCode> {
   if (dryRun) await tellPending(program, to)
-  else await applyMigrations(program, to)
+  else {
+    if (!program.settings.migrations.enabled) await refuseWhilePending(program, to)
+    await applyMigrations(program, to)
+  }
   return 0
 }
 
-/** One line for each migration that a run would apply. */
-export async function tellPending({ database, migrationFiles, events }: Program, to?: number): Promise<readonly MigrationFile[]> {
+/** Whoever types `migrate` must not take a database for migrated that is not. */
+async function refuseWhilePending({ database, migrationFiles }: Program, to?: number): Promise<void> {
   const pending = await pendingMigrations({ database, files: migrationFiles, to })
-  for (const file of pending) events.note(`migration ${file.fileName} is pending and would be applied`)
+  if (pending.length === 0) return
+  throw new MaintenanceError(
+    'MIGRATION_REFUSED',
+    `${counted(pending.length, 'migration')} ${plural(pending.length, 'is', 'are')} pending (${pending.map(({ stem }) => stem).join(', ')}), and MIGRATIONS_ENABLED is false. ` +
+      `Nothing was applied. A user that may create tables can apply them. Run: MIGRATIONS_ENABLED=true mcp-gateway-maintenance migrate${to === undefined ? '' : ` --to ${padded(to)}`}`,
+  )
+}
+
+/** One line for each migration that a run would apply. */
+export async function tellPending({ settings, database, migrationFiles, events }: Program, to?: number): Promise<readonly MigrationFile[]> {
+  const pending = await pendingMigrations({ database, files: migrationFiles, to })
+  const fate = settings.migrations.enabled ? 'and would be applied' : 'but would not be applied, because MIGRATIONS_ENABLED is false'
+  for (const file of pending) events.note(`migration ${file.fileName} is pending ${fate}`)
   if (pending.length === 0) events.note(to === undefined ? 'no migration is pending' : `no migration up to ${padded(to)} is pending`)
   return pending
 }

@@ -43,6 +43,37 @@ for (const engine of BOTH_ENGINES)
     assert.match(back.stdout, /the database is beyond 003: 004_\w+, .* were applied, and no migration is taken back/)
   })
 
+for (const engine of BOTH_ENGINES)
+  test(`${engine.name}: migrate where migrations are disabled applies nothing, and fails as long as one is pending`, async () => {
+    await using database = await engine.fresh()
+    const enabled = { DATABASE_URL: database.url }
+    const disabled = { ...enabled, MIGRATIONS_ENABLED: 'false' }
+    assert.equal((await command(['migrate', '--to', '4'], { env: enabled })).code, 0)
+
+    const looked = await command(['migrate', '--dry-run'], { env: disabled })
+    assert.equal(looked.code, 0, looked.stdout)
+    assert.match(looked.stdout, /005_\w+\.sql is pending but would not be applied, because MIGRATIONS_ENABLED is false/)
+
+    const refused = await command(['migrate'], { env: disabled })
+    assert.equal(refused.code, 4, refused.stdout)
+    assert.match(
+      refused.stdout,
+      /migrations are pending \(005_\w+, .*\), and MIGRATIONS_ENABLED is false\. Nothing was applied\..* Run: MIGRATIONS_ENABLED=true mcp-gateway-maintenance migrate"/,
+    )
+    const upTo = await command(['migrate', '--to', '5'], { env: disabled })
+    assert.match(upTo.stdout, /1 migration is pending \(005_\w+\).* migrate --to 005"/)
+    assert.equal((await command(['migrate', '--to', '4'], { env: disabled })).code, 0)
+
+    const applied = await command(['migrate'], { env: enabled })
+    assert.deepEqual(
+      events(applied, 'migration.applied').map(({ version }) => version),
+      Array.from({ length: LATEST - 4 }, (_, at) => at + 5),
+    )
+    const done = await command(['migrate'], { env: disabled })
+    assert.equal(done.code, 0, done.stdout)
+    assert.match(done.stdout, /migrations are disabled/)
+  })
+
 test('migrate new writes both files with the next number, and they can be applied and run by hand', async () => {
   await using program = await packageWith({})
   const { root: packageRoot } = program
