@@ -18,6 +18,13 @@ export interface DriverError {
   readonly errors?: readonly unknown[] | undefined
 }
 
+/** insufficient_privilege */
+const FORBIDDEN = '42501'
+
+/** Not said of a function of the gateway's, whose privileges are not granted there. */
+const GRANTS =
+  '. Grant what is missing: deploy/postgres/purge-role.sql does so for a role that purges, migrate-role.sql for one that migrates'
+
 /** SQLSTATEs that decide by themselves; see appendix A of PostgreSQL's manual. */
 const BY_STATE: Readonly<Record<string, ErrorKind>> = {
   '55P03': 'busy', // lock_not_available: a lock_timeout, or NOWAIT
@@ -31,7 +38,7 @@ const BY_STATE: Readonly<Record<string, ErrorKind>> = {
   '57P05': 'lost', // idle_session_timeout
   '57P03': 'unreachable', // cannot_connect_now
   '53300': 'unreachable', // too_many_connections
-  '42501': 'forbidden', // insufficient_privilege
+  [FORBIDDEN]: 'forbidden',
   '25006': 'read-only', // read_only_sql_transaction
   '3D000': 'refused', // invalid_catalog_name: no such database
   P0001: 'row-refused', // RAISE in a function
@@ -83,7 +90,8 @@ export function databaseError(thrown: unknown): DatabaseError {
   const state = error.code === undefined ? '' : ` [${error.code}]`
   const hint = error.hint === undefined ? '' : ` (${error.hint})`
   const place = error.where === undefined ? '' : `, in ${error.where.split('\n', 1)[0]}`
-  const text = `${explanation(error)}${hint}${place}${state}`
+  const grants = error.code === FORBIDDEN && error.where === undefined ? GRANTS : ''
+  const text = `${explanation(error)}${hint}${place}${state}${grants}`
   const position = Number(error.position)
   return new DatabaseError(errorKindOf(error), text, { cause: thrown, ...(position > 0 ? { position } : {}) })
 }

@@ -46,6 +46,14 @@ void describe('errors of PostgreSQL', () => {
     })
   }
 
+  void test('a missing privilege leads to the scripts that grant it, except within a function of somebody else', () => {
+    const denied = { message: 'permission denied for table maintenance_archives', code: '42501' }
+    const said = /^permission denied for table maintenance_archives \[42501\]\. Grant what is missing: deploy\/postgres\/purge-role\.sql /
+    assert.match(databaseError(Object.assign(new Error(), denied)).message, said)
+    const within = Object.assign(new Error(), { ...denied, where: 'PL/pgSQL function f() line 1' })
+    assert.equal(databaseError(within).message, `${denied.message}, in ${within.where} [42501]`)
+  })
+
   void test('the message has the code, the hint and the trigger, and never the password or what a row holds', () => {
     const said = Object.assign(new Error('no pass1word for pass1word'), {
       code: 'P0001',
