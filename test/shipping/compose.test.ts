@@ -57,7 +57,8 @@ describe('deploy/compose/archive.yaml', async () => {
     const [uid, gid] = maintenance.user!.split(':')
     const [, owner, group, folder] = /install -d -m 700 -o (\d+) -g (\d+) (\S+)$/m.exec(text) ?? []
     assert.deepEqual([owner, group], [uid, gid])
-    assert.ok(text.includes(`ARCHIVE_DIRECTORY=${folder} docker compose -f compose.yaml -f deploy/compose/archive.yaml up`))
+    assert.ok(text.includes(`echo 'ARCHIVE_DIRECTORY=${folder}' >> .env`))
+    assert.ok(text.includes(`echo 'COMPOSE_FILE=compose.yaml:deploy/compose/archive.yaml' >> .env`))
   })
 })
 
@@ -160,7 +161,7 @@ describe('.gitignore', async () => {
 
   it('leaves out what the program makes in its working directory, and no file of the project', { skip }, async () => {
     const made = ['secure_mcp_gateway.db', 'secure_mcp_gateway.db-wal', 'secure_mcp_gateway.db-shm', 'secure_mcp_gateway.db-journal']
-    const more = ['archive/audit_logs/2026/08/25/17-3.ndjson.zst', 'archive/reconciled/x', 'maintenance.prom', 'dist/main.js']
+    const more = ['archive/audit_logs/2026/08/25/17-3.ndjson.zst', 'archive/reconciled/x', 'maintenance.prom', '.env', 'dist/main.js']
     const { stdout } = await run('git', ['check-ignore', ...made, ...more], { cwd: CHECKOUT })
     assert.deepEqual(stdout.trim().split('\n').toSorted(), [...made, ...more].toSorted())
     const { stdout: ours } = await run('git', ['ls-files', '--cached', '--ignored', '--exclude-standard'], { cwd: CHECKOUT })
