@@ -19,6 +19,7 @@ const { scripts, bin }: { scripts: Record<string, string>; bin: Record<string, s
   await readFile(`${CHECKOUT}package.json`, 'utf8'),
 )
 const composeText = await readFile(`${CHECKOUT}compose.yaml`, 'utf8')
+const archiveText = await readFile(`${CHECKOUT}deploy/compose/archive.yaml`, 'utf8')
 const compose: { services: Record<string, unknown> } = parse(composeText)
 const tests = { package: 'test/shipping/package.test.ts', ci: '.ci/run' }
 
@@ -67,6 +68,11 @@ const CLUSTER = 'there is no cluster here'
 const SYSTEMD = 'systemd does not run here'
 const ITSELF = 'the tests would start themselves'
 const CHANGES_CHECKOUT = 'it would change the checkout that the tests run in'
+
+/** The commands that a function is made of, with what it would be given. */
+function partsOf(body: string): string[] {
+  return body.replace('"$@"', 'status').split(/ \| (?=kubectl|jq)| && |; /)
+}
 
 const OVERLAYS = `${CHECKOUT}deploy/kubernetes/overlays/`
 
@@ -153,15 +159,41 @@ const RULES: readonly Rule[] = [
   },
   { like: /^npm (?:ls|sbom) /, check: async (command) => void (await succeeds(command)) },
   {
+    like: /^maintenance\(\) \{ (.+?);? \}$/,
+    instead: 'what it stands for is looked at, with a command in it',
+    async check(_, [, body = '']) {
+      for (const part of partsOf(body)) {
+        const rule = RULES.find(({ like }) => like.test(part))
+        assert.ok(rule !== undefined, part)
+        await rule.check(part, rule.like.exec(part)!)
+      }
+    },
+  },
+  {
+    like: /^maintenance (.+?)(?: \| grep \S+)?$/,
+    instead: 'where to run commands is said once',
+    check: async (_, [, words = '']) => parsed(words),
+  },
+  {
+    like: /^echo '([A-Z_]+)=(.+)' >> \.env$/,
+    instead: CONTAINERS,
+    async check(_, [, name = '', value = '']) {
+      if (name === 'COMPOSE_FILE') for (const file of value.split(':')) await access(`${CHECKOUT}${file}`)
+      else assert.ok(composeText.includes(`\${${name}:`) || archiveText.includes(`\${${name}:`), name)
+    },
+  },
+  {
     like: /^(?:\w+=\S+ )?docker compose (.+)$/,
     instead: CONTAINERS,
     async check(command, [, words = '']) {
       const [, name = ''] = /^(\w+)=/.exec(command) ?? []
       assert.ok(name === '' || ENVIRONMENT.has(name) || composeText.includes(`\${${name}:-`), name)
       for (const [, file = ''] of words.matchAll(/-f (\S+)/g)) await access(`${CHECKOUT}${file}`)
-      const what = words.replaceAll(/-f \S+ /g, '')
+      const what = words
+        .replaceAll(/-[fv] \S+ /g, '')
+        .replaceAll(/-e (\w+)=\S+ /g, (_, given: string) => (assert.ok(ENVIRONMENT.has(given), given), ''))
       const [, service = '', inside = ''] = /^(?:exec|logs|run --rm) (\S+)(?: (.+))?$/.exec(what) ?? []
-      if (service === '') assert.match(what, /^(?:--profile monitoring )?up --build -d$/)
+      if (service === '') assert.match(what, /^(?:--profile monitoring )?up --build -d$|^ps --all maintenance$/)
       else assert.ok(service in compose.services, service)
       if (service === 'maintenance' && what.startsWith('run')) parsed(inside)
       if (service === 'postgres') assert.match(inside, /^psql -U mcp_user -d mcp_gateway -c /)
@@ -206,6 +238,35 @@ const RULES: readonly Rule[] = [
     },
   },
   {
+    like: /^kubectl (?:get pods -l (\S+)|describe cronjob (\S+))$/,
+    instead: CLUSTER,
+    async check(command, [, label, name]) {
+      const ours = (await Promise.all(['cronjob', 'deployment'].map((overlay) => kustomize(`${OVERLAYS}${overlay}`)))).flat()
+      const verify = await readFile(`${CHECKOUT}deploy/kubernetes/components/archive/verify.yaml`, 'utf8')
+      if (name !== undefined) assert.ok(ours.some(({ metadata }) => metadata.name === name) || verify.includes(`name: ${name}\n`), name)
+      else for (const each of ours) assert.ok(JSON.stringify(each).includes(JSON.stringify(label).replace('=', '":"')), label)
+      await understoodByKubectl(command)
+    },
+  },
+  // What one more Job of the CronJob with other arguments is made of.
+  {
+    like: /^kubectl create job --from=cronjob\/(\S+) (\S+)-by-hand --dry-run=client -o json$/,
+    instead: CLUSTER,
+    check: async (_, [, cronjob, name]) => assert.equal(name, cronjob),
+  },
+  {
+    like: /^jq /,
+    async check(command) {
+      if (missing('jq') !== undefined) return
+      const job = { spec: { backoffLimit: 2, template: { spec: { containers: [{ name: 'maintenance', args: ['--run-now'] }] } } } }
+      const words = ['--run-now', '--job', 'purge-audit-logs', '--accept-clock']
+      const changed = await succeeds(`echo '${JSON.stringify(job)}' | ${command.replace(/status$/, words.join(' '))}`)
+      const container = { name: 'maintenance', args: words }
+      assert.deepEqual(JSON.parse(changed), { spec: { backoffLimit: 0, template: { spec: { containers: [container] } } } })
+    },
+  },
+  { like: /^kubectl (?:create -f -|delete job mcp-gateway-maintenance-by-hand)$/, instead: CLUSTER, check: async () => {} },
+  {
     like: /^kubectl exec deploy\/(\S+)(?: -c (\S+))? -- node \/app\/(\S+) (.+)$/,
     instead: CLUSTER,
     async check(command, [, name = '', container, program = '', words = '']) {
@@ -220,23 +281,30 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    like: /^sudo systemd-run --unit=(\S+) .+ -E DATABASE_URL_FILE=\/run\/credentials\/\1\.service\/\S+ \/opt\/\S+\/\.bin\/(\S+) (.+)$/,
+    like: /^sudo systemd-run --unit=(\S+) .+ -E DATABASE_URL_FILE=\/run\/credentials\/\1\.service\/\S+ (?:env MIGRATIONS_ENABLED=true )?(\/opt\/\S+\/\.bin\/(\S+)) (.+)$/,
     instead: SYSTEMD,
-    async check(command, [, , name = '', words = '']) {
+    async check(command, [, , program = '', name = '', words = '']) {
       assert.ok(name in bin)
       parsed(words)
-      const unit = await readFile(`${CHECKOUT}deploy/systemd/${name}.service`, 'utf8')
-      for (const [, property = ''] of command.matchAll(/-p (\S+)/g))
-        assert.ok(unit.replaceAll('=-', '=').includes(property.replace('=-', '=')), property)
-      assert.ok(unit.includes(`ExecStart=${/(\/opt\/\S+)/.exec(command)![1]}`))
+      // Migrating has a URL of its own.
+      const settings = command.replace('migrate_url', 'database_url').matchAll(/-p (\S+)|-E (MAINTENANCE_CONFIG=\S+)/g)
+      const unit = await readFile(
+        `${CHECKOUT}deploy/systemd/${name}${command.includes('MAINTENANCE_CONFIG') ? '-once' : ''}.service`,
+        'utf8',
+      )
+      for (const [, property, variable] of settings) {
+        const given = property?.replace('=-', '=') ?? `Environment=${variable}`
+        assert.ok(unit.replaceAll('=-', '=').includes(given), given)
+      }
+      assert.ok(unit.includes(`ExecStart=${program}`))
     },
   },
   {
-    like: /^(?:echo '.+' \| )?sudo (?:npm|install|systemctl|tee) |^journalctl |^npm install --prefix \/opt\//,
+    like: /^(?:echo '.+' \| )?sudo (?:npm|install|systemctl|tee) |^journalctl |^systemctl |^npm install --prefix \/opt\//,
     instead: SYSTEMD,
     async check(command) {
       await filesNamed(command)
-      const [, unit] = /(?:edit|--now|-u) (\S+)$/.exec(command) ?? []
+      const [, unit] = /(?:edit|--now|-u|start|status|list-timers) (\S+)$/.exec(command) ?? []
       if (unit !== undefined) await access(`${CHECKOUT}deploy/systemd/${unit.includes('.') ? unit : `${unit}.service`}`)
       const [, setting] = /echo '([A-Z_]+)=.*' \| sudo tee -a \/etc\/mcp-gateway-maintenance\/environment$/.exec(command) ?? []
       if (setting !== undefined) return assert.ok(ENVIRONMENT.has(setting), setting)
@@ -348,7 +416,9 @@ it('the commands of the archive are run, one after the other', async (t) => {
 })
 
 it('each rule is for a command that some document shows', () => {
-  const every = documents.flatMap(({ commands }) => commands)
+  const every = documents.flatMap(({ commands }) =>
+    commands.flatMap((each) => [each, ...partsOf(/^maintenance\(\) \{ (.+?);? \}$/.exec(each)?.[1] ?? each)]),
+  )
   assert.ok(every.length > 40)
   for (const { like } of RULES)
     assert.ok(

@@ -16,7 +16,7 @@ import { ENVIRONMENT } from './offered.ts'
 const documents = await readDocuments()
 const readme = documents.find(({ file }) => file === 'README.md')!
 const pages = documents.filter(({ file }) => file.startsWith('docs/') && file !== 'docs/README.md')
-/** No settings: where the settings are, terminals' own, Node's own, the Dockerfile's and compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
+/** No settings: where the settings are, terminals' own, Node's own, the Dockerfile's and Compose's and compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
 const OTHERS = new Set([
   'MAINTENANCE_CONFIG',
   'NODE_IMAGE',
@@ -24,15 +24,16 @@ const OTHERS = new Set([
   'NODE_IMAGE',
   'NODE_OPTIONS',
   'SECRETS',
+  'COMPOSE_FILE',
   'MCP_TEST_DATABASES',
   'PAGE_SCREENSHOTS',
   'TEST_POSTGRES_MAJORS',
   'ON_ERROR_STOP',
   'SQLITE_BUSY',
 ])
-/** Codes of errors, as the log has them. */
-const ERROR_CODES = new Set(
-  [...(await readFile(`${CHECKOUT}src/errors.ts`, 'utf8')).matchAll(/^ {2}([A-Z_]+): \d,$/gm)].map((match) => match[1]!),
+/** Codes of errors, as the log has them, with their exit codes. */
+const ERROR_CODES = new Map(
+  [...(await readFile(`${CHECKOUT}src/errors.ts`, 'utf8')).matchAll(/^ {2}([A-Z_]+): (\d),$/gm)].map((match) => [match[1]!, match[2]!]),
 )
 
 it('tables that repeat the code are as "npm run docs" writes them', async () => {
@@ -160,6 +161,13 @@ describe('docs/troubleshooting.md', () => {
     assert.equal(rows.length, text.match(/^\| `/gm)?.length, 'every row has a message, an exit code or none, and what to do')
     const said = await everythingSaid()
     for (const [, message = ''] of rows) for (const part of message.split('…')) assert.ok(said.includes(part.trim()), part)
+  })
+
+  it('has every code of an error, with its exit code', () => {
+    const documented = [...text.matchAll(/^((?:`[A-Z_]+` ?)+): exit code (\d)\./gm)].flatMap(([, codes = '', exit = '']) =>
+      [...codes.matchAll(/[A-Z_]+/g)].map(([code]) => `${code} ${exit}`),
+    )
+    assert.deepEqual(documented.toSorted(), [...ERROR_CODES].map(([code, exit]) => `${code} ${exit}`).toSorted())
   })
 
   it('has a section for every alert, where the alert itself says that it is', async () => {
