@@ -379,11 +379,7 @@ describe('what is shipped for Kubernetes', () => {
 
   it("the operator's rules are those that are tested", async () => {
     for (const [from, to, name] of RULE_FILES)
-      assert.equal(
-        await readFile(`${CHECKOUT}${to}`, 'utf8'),
-        await prometheusRule(from, name),
-        'run: npm run docs',
-      )
+      assert.equal(await readFile(`${CHECKOUT}${to}`, 'utf8'), await prometheusRule(from, name), 'run: npm run docs')
   })
 
   it("only Prometheus connects to a worker of its own and to the pods of its Jobs; a gateway's pods are left to the gateway", () => {
