@@ -16,6 +16,7 @@ const host: Host = {
   arguments: process.argv.slice(2),
   env: process.env,
   workingDirectory: process.cwd(),
+  node: process.execPath,
   packageRoot,
   version: (JSON.parse(readFileSync(`${packageRoot}/package.json`, 'utf8')) as { version: string }).version,
   uid: process.geteuid?.(),

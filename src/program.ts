@@ -21,6 +21,8 @@ export interface Host {
   readonly arguments: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
   readonly workingDirectory: string
+  /** The Node that runs this program, for what needs a process of its own. */
+  readonly node: string
   /** Where package.json, `migrations/` and `config/` are. */
   readonly packageRoot: string
   readonly version: string

@@ -6,7 +6,7 @@ import type { View } from '../observe/view.ts'
 import type { DatabaseOptions, FoundationOptions, Program, Start } from '../program.ts'
 import { ACCEPTABLE, type Acceptance } from '../purge/safety.ts'
 import { command, type Command } from './command.ts'
-import { day, flag, jobNames, operands, sinceAgo, sinceDay, text, version, type Option } from './options.ts'
+import { dailyWindow, day, flag, jobNames, operands, sinceAgo, sinceDay, text, version, type Option } from './options.ts'
 
 /** Of a command whose answer somebody waits for: the log goes beside it. */
 const ANSWER = { log: 'error', metrics: 'none', patience: 'answer' } as const satisfies Partial<FoundationOptions & DatabaseOptions>
@@ -74,6 +74,26 @@ export const COMMANDS: readonly Command[] = [
     options: { names: operands('NAME') },
     contradictions: ({ names }) => (names.length === 1 ? [] : ['migrate new takes one NAME, such as add_things']),
     run: async (start, { names }) => (await import('../commands/migrate-new.ts')).writeMigration(start, names[0]!),
+  }),
+  command({
+    name: 'compact',
+    summary: "give the free space of the database's file back; the gateway cannot write meanwhile",
+    options: {
+      dryRun: flag('dry-run', 'say how long it takes and how much disk; change nothing'),
+      offline: flag('offline', 'the gateway and the worker are stopped'),
+      within: dailyWindow('within', 'only at this time of day, in the zone of the schedules'),
+      replicated: flag('replicated', 'also where Litestream must copy all of it again'),
+    },
+    contradictions: ({ dryRun, offline, within }) => [
+      ...(offline && within !== undefined ? ['compact takes --offline or --within, not both'] : []),
+      ...(dryRun || offline || within !== undefined
+        ? []
+        : ['compact keeps the gateway from writing: say when, with --offline or --within 02:00-04:00; --dry-run says for how long']),
+    ],
+    run: (start, request) =>
+      inProgram(start, { ...ANSWER, access: request.dryRun ? 'read' : 'existing' }, async (program) =>
+        (await import('../commands/compact.ts')).compact(program, request),
+      ),
   }),
   command({
     name: 'status',

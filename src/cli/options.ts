@@ -2,6 +2,7 @@ import { JOBS } from '../catalogue.ts'
 import type { Since } from '../commands/archive/archive-verify.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
 import { parseDuration } from '../time/clock.ts'
+import { parseWindow, type DailyWindow } from '../time/daily-window.ts'
 
 /** One option of a command: how it is written, and what it stands for. */
 export interface Option<Value> {
@@ -70,6 +71,13 @@ export function sinceDay(): Option<Since | undefined> {
         : undefined,
     valueOf: (texts) => texts.map(sinceOf).at(-1),
   }
+}
+
+/** `02:00-04:00` */
+export function dailyWindow(name: string, summary: string): Option<DailyWindow | undefined> {
+  const problemOf = (given: string): string | undefined =>
+    parseWindow(given) === undefined ? `--${name} is ${quoted(given)}, and needs a time of day such as 02:00-04:00` : undefined
+  return { name, form: 'value', placeholder: '02:00-04:00', summary, problemOf, valueOf: (texts) => texts.map(parseWindow).at(-1) }
 }
 
 /** The number of a migration, with or without the zeros of its file. */

@@ -4,10 +4,11 @@ import type { Archivable } from './exporting.ts'
 import type { Migratable } from './migrating.ts'
 import type { Purgeable } from './purging.ts'
 import type { Session } from './query.ts'
+import type { SpaceKeeping } from './space.ts'
 import type { DatabaseUrl } from './url/url-types.ts'
 
 /** What both engines offer to the rest of the program. Each difference between them is a property or a method here, never an `if` elsewhere. */
-export interface Database extends Session, Purgeable, Archivable, Migratable, AsyncDisposable {
+export interface Database extends Session, Purgeable, Archivable, Migratable, SpaceKeeping, AsyncDisposable {
   /** For logs and messages; never holds a password. */
   readonly label: Label
 }

@@ -22,8 +22,6 @@ export interface Purgeable {
   afterBatch(last: boolean): Promise<void>
   /** False only if it is certain that no gateway ever wrote to this database, so that it may be the wrong one. */
   gatewayHasWritten(): Promise<boolean>
-  /** The size of the whole database. */
-  sizeBytes(): Promise<number>
 }
 
 export type Inspection =

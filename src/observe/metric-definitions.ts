@@ -62,6 +62,12 @@ export const METRICS = {
     help: '1 while this process runs the job, 0 otherwise.',
     labels: { job: JOB },
   },
+  databaseBytes: {
+    name: 'mcp_maintenance_database_bytes',
+    kind: 'gauge',
+    help: 'Size of the database. Free space, which later rows fill, is a part of its own where the database is a file.',
+    labels: { part: ['used', 'free'] },
+  },
   expiredRows: {
     name: 'mcp_maintenance_expired_rows',
     kind: 'gauge',

@@ -41,7 +41,7 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
     batchDuration,
     paused,
   } = made
-  const { archiveLag, archiveVerifiedAt, archiveSound, databaseConnected, migrations } = made
+  const { archiveLag, archiveVerifiedAt, archiveSound, databaseBytes, databaseConnected, migrations } = made
   const archived = { rows: made.archivedRows, bytes: made.archivedBytes, files: made.archivedFiles }
   const removed = { rows: made.archiveRemovedRows, bytes: made.archiveRemovedBytes, files: made.archiveRemovedFiles }
   const held = { rows: made.archiveRows, bytes: made.archiveBytes, files: made.archiveFiles }
@@ -76,7 +76,9 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
       for (const [job, time] of missing) archiveLag.set({ job }, ageOf(time))
       return registry.metrics()
     },
-    updateGauges({ at, migrations: state, jobs: all, archive }) {
+    updateGauges({ at, database: { space }, migrations: state, jobs: all, archive }) {
+      if (space !== undefined) databaseBytes.set({ part: 'used' }, space.bytes - (space.freeBytes ?? 0))
+      if (space?.freeBytes !== undefined) databaseBytes.set({ part: 'free' }, space.freeBytes)
       for (const { job, enabled, backlog, lastSuccessAt, dueAt, lastRun } of all) {
         if (lastSuccessAt !== undefined) lastSuccess.set({ job: job.name }, lastSuccessAt / SECOND)
         if (!enabled) continue

@@ -10,14 +10,23 @@ import type { Status } from './read-status.ts'
 /** A status as `docs/status.schema.json` describes it: names and meanings stay, more may be added. Times are ISO 8601 in UTC; null: not known, or none. */
 export function statusDocument(status: Status) {
   const { at, version, database, migrations, scheduleTimeZone, jobs, deletedByDay, archive } = status
-  const { engine, place, name, reachable, sizeBytes, problem } = database
+  const { engine, place, name, reachable, space, problem } = database
   const findings = findingsOf(status)
   return {
     at: formatTime(at),
     version,
     attention: findings.map(({ sentence }) => sentence),
     findings: findings.map(({ code, level, sentence, action }) => ({ code, level, sentence, action: orNull(action) })),
-    database: { engine, place, name, reachable, sizeBytes: orNull(sizeBytes), problem: orNull(problem) },
+    database: {
+      engine,
+      place,
+      name,
+      reachable,
+      sizeBytes: orNull(space?.bytes),
+      freeBytes: orNull(space?.freeBytes),
+      deadRows: orNull(space?.deadRows),
+      problem: orNull(problem),
+    },
     migrations:
       migrations === undefined
         ? null

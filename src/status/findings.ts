@@ -19,6 +19,7 @@ export interface Finding {
 export type FindingCode =
   | 'database-unreachable'
   | 'database-in-doubt'
+  | 'space-not-reused'
   | 'migrations-pending'
   | 'migrations-refused'
   | 'job-late'
@@ -34,11 +35,12 @@ export type FindingCode =
 /** All findings, in the order in which they are shown; none: all is well. Nothing disabled is reported. */
 export function findingsOf(status: Pick<Status, 'database' | 'migrations' | 'jobs' | 'archive' | 'observed'>): readonly Finding[] {
   const { database, migrations, jobs, archive } = status
-  const { reachable, problem } = database
+  const { reachable, problem, space } = database
   // Anything else may be from a time when it answered.
   if (!reachable) return [fault('database-unreachable', problem ?? 'the database cannot be reached'), ...unrecorded(status)]
   return [
     ...(problem === undefined ? [] : [advice('database-in-doubt', problem)]),
+    ...(space?.advice ?? []).map((sentence) => advice('space-not-reused', sentence)),
     ...(migrations?.enabled === true ? ofMigrations(migrations) : []),
     ...jobs.filter(({ enabled }) => enabled).flatMap(ofJob),
     ...unrecorded(status),

@@ -1,6 +1,7 @@
 import { ARCHIVES } from '../archive/tables.ts'
 import { DatabaseError } from '../database/database-error.ts'
 import type { Database, Label } from '../database/database.ts'
+import type { Space } from '../database/space.ts'
 import { messageOf } from '../errors.ts'
 import { LEDGER } from '../migrations/ledger.ts'
 import type { MigrationFile } from '../migrations/migration-files.ts'
@@ -36,7 +37,7 @@ export interface Status {
 
 export interface DatabaseStatus extends Label {
   readonly reachable: boolean
-  readonly sizeBytes: number | undefined
+  readonly space: Space | undefined
   /** Why it cannot be reached or its size is unknown, or that no gateway has ever written to it. */
   readonly problem: string | undefined
 }
@@ -66,7 +67,7 @@ export async function readStatus(database: Database, context: StatusContext, bef
   try {
     const at = await database.now()
     const found = await database.tablesAmong([LEDGER, LEASES, ARCHIVES, ...RUN_TABLES])
-    const size = await tryQuery(() => database.sizeBytes())
+    const size = await tryQuery(() => database.space(context.jobs.map(({ job }) => job.table)))
     const written = found.has(LEDGER) ? await tryQuery(() => database.gatewayHasWritten()) : undefined
     const migrations = await readMigrations(database, context.files, context.migrationsEnabled)
     const jobs: JobStatus[] = []
@@ -80,7 +81,7 @@ export async function readStatus(database: Database, context: StatusContext, bef
       database: {
         ...database.label,
         reachable: true,
-        sizeBytes: size.answer,
+        space: size.answer,
         problem: size.problem ?? (written?.answer === false ? NEVER_WRITTEN : undefined),
       },
       migrations,
@@ -113,7 +114,7 @@ export function statusWithout(
   return {
     at: clock.now(),
     version,
-    database: { ...label, reachable: false, sizeBytes: undefined, problem: messageOf(error) },
+    database: { ...label, reachable: false, space: undefined, problem: messageOf(error) },
     migrations: undefined,
     scheduleTimeZone,
     jobs: jobs.map((plan) => ({

@@ -1,5 +1,6 @@
 import type { ArchiveSummary } from '../archive/archive-summary.ts'
 import type { Label } from '../database/database.ts'
+import type { Space } from '../database/space.ts'
 import { counted, partCountText, plannedText, plural, sizeText } from '../number-text.ts'
 import type { PastRun } from '../runs/past-runs.ts'
 import { formatDuration, type EpochMs } from '../time/clock.ts'
@@ -39,6 +40,15 @@ export function removesText({ job, retentionMs, graceMs }: JobPlan): string {
 /** `took 1 min 5 s`; of a run that has not ended there is nothing to say. */
 export function tookText({ startedAt, finishedAt }: Pick<PastRun, 'startedAt' | 'finishedAt'>): string | undefined {
   return finishedAt === undefined ? undefined : `took ${spanText(startedAt, finishedAt)}`
+}
+
+/** `95 MB, 12 MB of it free`; `undefined`: nothing is known. */
+export function spaceText(space: Space | undefined): string | undefined {
+  if (space === undefined) return undefined
+  const { bytes, freeBytes = 0, deadRows = 0 } = space
+  const free = freeBytes > 0 ? [`${sizeText(freeBytes)} of it free`] : []
+  const dead = deadRows > 0 ? [`about ${counted(deadRows, 'deleted row')} not yet vacuumed`] : []
+  return [sizeText(bytes), ...free, ...dead].join(', ')
 }
 
 export function waitingText(backlog: Backlog): string {

@@ -1,5 +1,5 @@
 import { stemOf } from '../migrations/file-names.ts'
-import { countText, partCountText, sizeText } from '../number-text.ts'
+import { countText, partCountText } from '../number-text.ts'
 import { isBad } from '../runs/result.ts'
 import { findingsOf, type Finding } from '../status/findings.ts'
 import type { JobStatus } from '../status/job-status.ts'
@@ -11,6 +11,7 @@ import {
   overdueText,
   placeText,
   removesText,
+  spaceText,
   spanText,
   tookText,
   verdictText,
@@ -26,7 +27,7 @@ import { listText, type Row } from './table.ts'
 /** A status for people: the verdict first. */
 export function statusText(status: Status, style: Style): string {
   const { database, migrations, version, jobs, archive } = status
-  const { engine, sizeBytes, problem } = database
+  const { engine, space, problem } = database
   const findings = findingsOf(status)
   // What is wrong stands above once, with what to do; below only where it is no finding, since it is of something that is disabled.
   const isTold = (text: string): boolean => findings.some(({ sentence }) => sentence.includes(text))
@@ -36,7 +37,7 @@ export function statusText(status: Status, style: Style): string {
       .flatMap((each) => each.split('\n'))
       .map((line) => ['problem', red(line, style)])
   const head: Row[] = [
-    ['database', `${engine} ${placeText(database)}${sizeBytes === undefined ? '' : `, ${sizeText(sizeBytes)}`}`],
+    ['database', listed([`${engine} ${placeText(database)}`, spaceText(space)])],
     ...problemRows(problem === undefined ? [] : [problem]),
     ...migrationRows(migrations),
     ...problemRows(migrations?.problem === undefined ? [] : [migrations.problem]),

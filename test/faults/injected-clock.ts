@@ -12,6 +12,7 @@ export async function runWithClock(arena: Arena, packageRoot: string, shiftMs: n
     arguments: [],
     env: { DATABASE_URL: arena.database.url, LOG_LEVEL: 'silent' },
     workingDirectory: packageRoot,
+    node: process.execPath,
     packageRoot,
     version: '1.2.3',
     uid: process.getuid?.(),

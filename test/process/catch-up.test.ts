@@ -31,6 +31,7 @@ function workerAt(t: TestContext, now: EpochMs, database: TestDatabase, env: Rec
       ...env,
     },
     workingDirectory: PACKAGE_ROOT,
+    node: process.execPath,
     packageRoot: PACKAGE_ROOT,
     version: '1.2.3',
     uid: process.getuid?.(),

@@ -61,7 +61,7 @@ for (const engine of BOTH_ENGINES) {
 
       const status = await readStatus(database, context())
       assert.equal(status.database.reachable, true)
-      assert.ok(status.database.sizeBytes! > 10_000)
+      assert.ok(status.database.space!.bytes > 10_000)
       assert.deepEqual(status.migrations?.pending, [])
       assert.equal(status.migrations?.applied.length, new Set(files.map(({ version }) => version)).size)
       const sessions = jobIn(status, SESSIONS.name)
@@ -184,7 +184,7 @@ describe('the status of what may hardly be read', () => {
   it('the status does not create a missing file', async () => {
     await using fresh = await freshSqliteFile()
     await using database = await opened(`sqlite:///${fresh.file}`, hostClock(), { access: 'read' })
-    assert.deepEqual((await readStatus(database, context())).database.sizeBytes, 0)
+    assert.deepEqual((await readStatus(database, context())).database.space?.bytes, 0)
     assert.equal(existsSync(fresh.file), false)
   })
 
@@ -235,7 +235,7 @@ async function roleOf(outside: TestDatabase, grant: string): Promise<string> {
 /** Every question from the one with this number on finds no database any more. */
 function losing(database: Database, number: number): Database {
   let questions = 0
-  const asks = new Set(['query', 'now', 'inspect', 'tablesAmong', 'sizeBytes'])
+  const asks = new Set(['query', 'now', 'inspect', 'tablesAmong', 'space'])
   return new Proxy(database, {
     get(target, name) {
       const own = Reflect.get(target, name) as unknown

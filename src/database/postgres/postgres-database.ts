@@ -24,6 +24,7 @@ import { mustBeTrusted, OWN_TABLES } from './owners.ts'
 import { inspect } from './purging/inspect.ts'
 import { PACING, pressureGauge } from './purging/pressure.ts'
 import { expiredRows } from './purging/slices.ts'
+import { NEEDLESS_COMPACTION, space } from './space.ts'
 
 /** Waits for a server that does not answer yet; rejects with a `DatabaseError` when it cannot be reached or used. */
 export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
@@ -91,9 +92,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     afterBatch: async () => undefined,
     // The worker never creates a PostgreSQL database, so somebody chose this one.
     gatewayHasWritten: () => Promise.resolve(true),
-    sizeBytes: async () =>
-      (await queries.query<{ bytes: number }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database()) AS bytes')).rows[0]
-        ?.bytes ?? 0,
+    space: (tables) => space(queries, schema, tables),
+    compaction: () => Promise.resolve({ needless: NEEDLESS_COMPACTION }),
 
     worksElsewhere: true,
     // COMMIT waits for the disk whatever the server's default, except for batches. A later commit that writes something waits for those too.

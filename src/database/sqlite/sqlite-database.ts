@@ -10,6 +10,7 @@ import { SqliteSession } from './connection/session.ts'
 import { Snapshot } from './connection/snapshot.ts'
 import { isReplicated, syncLog, WriteAheadLog } from './connection/write-ahead-log.ts'
 import { foreignTables, gatewayHasWritten } from './connection/written.ts'
+import { compactionOf } from './compaction.ts'
 import { SqliteExportedRows } from './exporting/exported-rows.ts'
 import { makeRestoreTable, restore } from './exporting/restoring.ts'
 import { storedColumns } from './exporting/stored-columns.ts'
@@ -18,6 +19,7 @@ import { approximateRows, indexState, relations, tablesAmong } from './migrating
 import { folded } from './names.ts'
 import { inspect } from './purging/inspect.ts'
 import { expiredRows } from './purging/slices.ts'
+import { space } from './space.ts'
 import { databaseError } from './sqlite-errors.ts'
 import { instantIn } from './times.ts'
 
@@ -96,6 +98,14 @@ function databaseOf(
   const session = new SqliteSession(connection, log)
   const housekeeping = new Housekeeping(session, log, longestBlockMs)
   let open = true
+  const close = (): Promise<void> => {
+    if (open) {
+      log.close()
+      connection.close()
+    }
+    open = false
+    return Promise.resolve()
+  }
   return {
     label: sqliteLabel(file),
     now: () => session.now(),
@@ -111,7 +121,8 @@ function databaseOf(
     pressure: () => housekeeping.pressure(),
     afterBatch: (last) => (access === 'read' ? Promise.resolve() : housekeeping.afterBatch(last)),
     gatewayHasWritten: () => session.read(gatewayHasWritten),
-    sizeBytes: () => session.read(() => connection.figure('PRAGMA page_count') * connection.figure('PRAGMA page_size')),
+    space: () => session.read(space),
+    compaction: () => compactionOf(session, close),
 
     worksElsewhere: false,
     durable: () => session.read(() => syncLog(connection.file)),
@@ -130,13 +141,6 @@ function databaseOf(
     pooled: () => Promise.resolve(false),
     withMigrationLock: (lock, work) => withMigrationLock(session, lock, work),
 
-    [Symbol.asyncDispose]: () => {
-      if (open) {
-        log.close()
-        connection.close()
-      }
-      open = false
-      return Promise.resolve()
-    },
+    [Symbol.asyncDispose]: close,
   }
 }

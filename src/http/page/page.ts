@@ -1,7 +1,6 @@
-import { sizeText } from '../../number-text.ts'
 import { findingsOf } from '../../status/findings.ts'
 import type { Status } from '../../status/read-status.ts'
-import { findingText, placeText, verdictText } from '../../status/sentences.ts'
+import { findingText, placeText, spaceText, verdictText } from '../../status/sentences.ts'
 import { formatTime } from '../../time/clock.ts'
 import { deletedSection } from './deleted-chart.ts'
 import { archiveSection, migrationsSection } from './facts.ts'
@@ -24,7 +23,7 @@ export const CONTENT_SECURITY_POLICY = [
 /** A page for people: everything in it is in `/status` too. Works without scripts and has none. */
 export function pageOf(status: Status): string {
   const { database, version } = status
-  const { engine, name, sizeBytes } = database
+  const { engine, name, space } = database
   const asOf = formatTime(status.at)
   const findings = findingsOf(status)
   const isWell = findings.length === 0
@@ -50,9 +49,7 @@ export function pageOf(status: Status): string {
                   ${findings.map((each) => html`<li>${lines(findingText(each))}</li> `)}
                 </ul>`
           }
-          <p class="where">
-            ${engine} <code>${placeText(database)}</code>${sizeBytes === undefined ? undefined : `, ${sizeText(sizeBytes)}`}
-          </p>
+          <p class="where">${engine} <code>${placeText(database)}</code>${space === undefined ? undefined : `, ${spaceText(space)}`}</p>
         </header>
         <main>
           ${jobsSection(status)} ${deletedSection(status)} ${runsSection(status)}

@@ -10,6 +10,7 @@ import { beside, NOON, opened, purged } from './opening.ts'
 
 const SESSIONS = { table: 'sessions', column: 'expires_at' }
 const MEGABYTE = 2 ** 20
+const LEAST_RESERVE_BYTES = 256 * 4_096
 
 describe('who else works on a SQLite database', () => {
   it('other clients are noticed by their commits, and our own commits do not count', async () => {
@@ -162,15 +163,41 @@ describe('after a batch', () => {
     assert.ok(reusable > size * 0.8 && reusable < size, `${reusable} of ${size} bytes`)
   })
 
-  it('freed pages are returned to the file system if the file allows it', async () => {
+  it('freed pages are returned to the file system down to a reserve, if the file allows it', async () => {
     await using fresh = await freshSqliteFile()
-    made(fresh.file, 'delete', 20_000, 'PRAGMA auto_vacuum = INCREMENTAL')
+    made(fresh.file, 'delete', 40_000, 'PRAGMA auto_vacuum = INCREMENTAL')
     await using open = await opened(fresh.file)
     const { database } = open
     const { size } = await stat(fresh.file)
     await purged(database, database.expired(SESSIONS, NOON), 5_000)
-    assert.equal(freeBytes(fresh.file), 0)
-    assert.ok((await stat(fresh.file)).size < size / 5)
+    await database.afterBatch(true)
+    const reserve = freeBytes(fresh.file)
+    assert.equal(reserve, LEAST_RESERVE_BYTES)
+    assert.ok((await stat(fresh.file)).size < size / 5 + reserve, `${size} bytes before`)
+    const space = await database.space([])
+    assert.deepEqual([space.freeBytes, space.bytes, space.advice], [reserve, (await stat(fresh.file)).size, []])
+  })
+
+  it('a file that is mostly free and gives nothing back is said to be, with the way on', async () => {
+    await using fresh = await freshSqliteFile()
+    for (const [rows, said] of [
+      [50_000, false],
+      [700_000, true],
+    ] as const) {
+      made(fresh.file, 'delete', rows)
+      await using open = await opened(fresh.file)
+      const { database } = open
+      await purged(database, database.expired(SESSIONS, NOON), 25_000)
+      const { advice } = await database.space([])
+      assert.equal(advice.length, said ? 1 : 0)
+      if (said)
+        assert.match(
+          advice[0]!,
+          /^\d+ MB of .*gateway\.db \(9\d %\) are free, and are not given back to the disk.* run "mcp-gateway-maintenance compact --dry-run"/,
+        )
+      using gateway = beside(fresh.file)
+      gateway.exec('DROP TABLE sessions; VACUUM')
+    }
   })
 })
 

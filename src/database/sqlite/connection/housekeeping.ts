@@ -1,4 +1,5 @@
 import type { Pressure } from '../../purging.ts'
+import { givesBack, pageCounts, reservePages } from '../space.ts'
 import { dataVersion } from './data-version.ts'
 import { checkpointBytes, LISTEN_MS } from './pacing.ts'
 import type { SqliteSession } from './session.ts'
@@ -11,8 +12,8 @@ const MOST_TRIES = 25
 const RETRY_MS = 3
 /** Freeing this many pages holds the write lock for a few milliseconds. */
 const VACUUM_STEP_PAGES = 200
-/** More than a large batch frees; the rest is freed after the next batch. */
-const MOST_VACUUM_STEPS = 16
+/** More than a large batch frees; the rest is freed after the next batch, and after the last one for some seconds. */
+const MOST_VACUUM_STEPS = { between: 16, last: 256 }
 /** Longer than a waiting writer's retry interval, so that it gets the lock. */
 const PAUSE_MS = 12
 
@@ -31,7 +32,7 @@ export class Housekeeping {
     this.#session = session
     this.#log = log
     this.#aloneBytes = checkpointBytes(longestBlockMs)
-    this.#givesBack = connection.figure('PRAGMA auto_vacuum') === INCREMENTAL
+    this.#givesBack = givesBack(connection)
     this.#version = dataVersion(connection)
     this.#aloneFromMs = connection.clock.monotonicMs() + LISTEN_MS
   }
@@ -56,20 +57,25 @@ export class Housekeeping {
   }
 
   /**
-   * Checkpoints the log and returns free pages, as far as that disturbs nobody. Never runs VACUUM, which locks out everybody else. After the last batch the
+   * Checkpoints the log and gives free pages back, down to a reserve, as far as that disturbs nobody. Never runs VACUUM, which locks out everybody else. After the last batch the
    * log is emptied, because otherwise the gateway's next commit would have to checkpoint it.
    */
   async afterBatch(last: boolean): Promise<void> {
-    const { connection } = this.#session
     if (last) await this.#session.read(() => this.#log.finished())
     else await this.#moveLog()
-    if (!this.#givesBack) return
-    for (let step = 0; step < MOST_VACUUM_STEPS; step++) {
-      const left = await this.#session.read(() => {
-        connection.execute(`PRAGMA incremental_vacuum(${VACUUM_STEP_PAGES})`)
-        return connection.figure('PRAGMA freelist_count')
+    if (this.#givesBack) await this.#giveBack(last ? MOST_VACUUM_STEPS.last : MOST_VACUUM_STEPS.between)
+  }
+
+  async #giveBack(steps: number): Promise<void> {
+    const { connection } = this.#session
+    for (let step = 0; step < steps; step++) {
+      const given = await this.#session.read(() => {
+        const { pages, free } = pageCounts(connection)
+        const more = Math.min(VACUUM_STEP_PAGES, free - reservePages(pages, free))
+        if (more > 0) connection.execute(`PRAGMA main.incremental_vacuum(${more})`)
+        return more > 0
       })
-      if (left === 0) return
+      if (!given) return
       await connection.clock.sleep(this.#alone ? 0 : PAUSE_MS)
     }
   }
@@ -89,5 +95,3 @@ export class Housekeeping {
     return `${megabytes} MB of ${file}-wal cannot be checkpointed: a reader keeps a transaction open, or replication lags`
   }
 }
-
-const INCREMENTAL = 2
