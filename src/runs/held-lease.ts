@@ -28,13 +28,17 @@ export class HeldLease {
   }
 
   /** Rejects with `LeaseLost` if the lease is lost; then nothing of the work is kept. */
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     const { database, leases, lease, clock } = this.#options
-    return database.transaction(async (tx) => {
+    let atMs = 0
+    const done = await database.transaction(async (tx) => {
+      atMs = clock.monotonicMs()
       await renewLease(tx, leases, lease)
-      this.#renewedMs = clock.monotonicMs()
       return work(tx)
     })
+    // Only now: what is rolled back has renewed nothing.
+    this.#renewedMs = atMs
+    return done
   }
 
   /** Stops keeping the lease alive. Call `release` afterwards. */
@@ -48,14 +52,16 @@ export class HeldLease {
     return releaseLease(tx, this.#options.leases, this.#options.lease)
   }
 
-  /** Batches renew the lease themselves. This keeps it alive during anything else that takes long: a pause, a count, a wait for a lock. */
+  /** Batches renew the lease themselves. This keeps it alive during anything else that takes long: a pause, a count, batches that are rolled back. */
   async #keepAlive(): Promise<void> {
     const { clock } = this.#options
     const everyMs = TERM_MS / 3
-    for (;;) {
-      await clock.sleep(everyMs, this.#over.signal)
+    for (let waitMs = everyMs; ;) {
+      await clock.sleep(waitMs, this.#over.signal)
       if (this.#over.signal.aborted) return
-      if (clock.monotonicMs() - this.#renewedMs < everyMs) continue
+      waitMs = this.#renewedMs + everyMs - clock.monotonicMs()
+      if (waitMs > 0) continue
+      waitMs = everyMs
       try {
         await this.transaction(() => Promise.resolve())
       } catch (error) {
