@@ -131,10 +131,17 @@ function unreadableWarning(job: Job, census: Census): string {
   return `${counted(census.unreadable, 'row')} of ${job.table} ${plural(census.unreadable, 'is', 'are')} kept because "${job.column}" cannot be read as a time (shapes: ${shapes})`
 }
 
-function refusedRows(job: Job, progress: Progress): MaintenanceError | undefined {
-  if (progress.refused === 0) return undefined
+function refusedRows({ table }: Job, { refused, passedOver, refusal }: Progress): MaintenanceError | undefined {
+  if (refused === 0) return undefined
+  const [rows, others] =
+    passedOver === 0
+      ? [counted(refused, 'expired row'), '']
+      : [
+          `at least ${counted(refused, 'expired row')}`,
+          `, and ${counted(passedOver, 'row')} among them ${plural(passedOver, 'was', 'were')} not tried`,
+        ]
   return new MaintenanceError(
     'JOB_FAILED',
-    `A constraint or trigger prevented ${counted(progress.refused, 'expired row')} of ${job.table} from being deleted. Fix the cause, and the next run deletes them. The first error: ${progress.refusal}`,
+    `A constraint or trigger prevented ${rows} of ${table} from being deleted${others}. Fix the cause, and the next run deletes them. The first error: ${refusal}`,
   )
 }

@@ -1,5 +1,6 @@
 import type { DatabaseError } from '../database/database-error.ts'
 import { exitCodeOf, messageOf } from '../errors.ts'
+import { NO_PROGRESS } from '../purge/purge.ts'
 import { JUMP_MS } from '../purge/safety.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { isSafetyStop, purgeWork, type Account, type Ending } from './purge-work.ts'
@@ -19,7 +20,7 @@ export async function runJob(context: RunContext, request: RunRequest): Promise<
   const { job, trigger, dryRun } = request
   const startedMs = clock.monotonicMs()
   const account: Account = {
-    progress: { batches: 0, affected: 0, locked: 0, refused: 0, refusal: undefined },
+    progress: NO_PROGRESS,
     cutoff: undefined,
     census: { undated: 0, unreadable: 0 },
     tooLarge: 0,
