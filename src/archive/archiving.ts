@@ -74,6 +74,10 @@ class ArchivedSlice implements Slice {
     this.slice = slice
   }
 
+  name(): string {
+    return this.slice.name()
+  }
+
   count(): Promise<number> {
     return this.slice.count()
   }

@@ -1,15 +1,26 @@
 import { MaintenanceError, type ErrorCode } from '../errors.ts'
 
 /**
- * `busy`: a lock, a deadlock, a serialisation failure or a timeout; worth another try. `lost`: the connection broke. `unreachable`: none could be made.
+ * `busy`: a lock, a deadlock, a serialisation failure or a cancelled statement; worth another try. `slow`: a statement took longer than it may. `lost`: the connection broke. `unreachable`: none could be made.
  * `forbidden`: a privilege is missing. `read-only`: the database takes no writes. `row-refused`: a constraint or trigger refused a row.
  * `invalid`: not a database, or a damaged one. `refused`: the server rejected the login, the database or the request.
  * `failed`: any other error of a statement.
  */
-export type ErrorKind = 'busy' | 'lost' | 'unreachable' | 'forbidden' | 'read-only' | 'row-refused' | 'invalid' | 'refused' | 'failed'
+export type ErrorKind =
+  | 'busy'
+  | 'slow'
+  | 'lost'
+  | 'unreachable'
+  | 'forbidden'
+  | 'read-only'
+  | 'row-refused'
+  | 'invalid'
+  | 'refused'
+  | 'failed'
 
 const ERROR_CODES = {
   busy: 'JOB_FAILED',
+  slow: 'JOB_FAILED',
   lost: 'DATABASE_UNREACHABLE',
   unreachable: 'DATABASE_UNREACHABLE',
   forbidden: 'DATABASE_FORBIDDEN',

@@ -76,13 +76,16 @@ export interface Census {
 }
 
 export interface Slice {
+  /** Names its first row, for people. */
+  name(): string
   /** How many of its rows are still there and expired. */
   count(): Promise<number>
   /** The same count by UTC day; the key is the beginning of the day. */
   countByDay(): Promise<ReadonlyMap<EpochMs, number>>
   /**
    * Deletes its rows. A row that was renewed since it was chosen stays: each is judged again in this transaction, or is known not to have changed.
-   * Rejects with `row-refused` if a constraint or trigger refuses one of the rows; the caller then rolls back, and no row of the slice is deleted.
+   * Rejects with `row-refused` if a constraint or trigger refuses one of the rows, and with `slow` if a statement takes too long; the caller then rolls
+   * back, and no row of the slice is deleted.
    */
   remove(tx: Transaction): Promise<Tally>
 }
@@ -95,7 +98,9 @@ export interface Tally {
 
 /** Batch sizes, lock times and pauses that suit this engine; used by the pacer. */
 export interface Pacing {
+  /** A run begins with one row, and has this many in a few steps. */
   readonly firstRows: number
+  /** Batches have fewer only if a single row takes very long. */
   readonly leastRows: number
   readonly mostRows: number
   /** How long a run must observe before `Pressure.others` is reliable; 0: it is reliable from the start. */
@@ -104,6 +109,8 @@ export interface Pacing {
   readonly alone: BatchAim
   /** While another client is active. */
   readonly polite: BatchAim
+  /** After a batch that held its locks for much longer than it should have: a pause of this share of that time, up to `mostMs`. */
+  readonly longHoldPause: { readonly share: number; readonly mostMs: number }
 }
 
 export interface BatchAim {

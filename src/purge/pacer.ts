@@ -2,15 +2,17 @@ import { DatabaseError, type ErrorKind } from '../database/database-error.ts'
 import type { Purgeable } from '../database/purging.ts'
 import type { Session } from '../database/query.ts'
 import { SECOND, type Clock } from '../time/clock.ts'
-import { paceAfterBatch, paceAfterFailure, firstPace, type Pace } from './pace.ts'
+import { firstPace, paceAfterBatch, paceAfterFailure, paceAfterTimeout, type Pace } from './pace.ts'
 
 /** Decides how many rows a batch takes and waits between batches. */
 export interface Pacer {
   readonly rows: number
-  /** Call after each batch, with its size. Resolves when the next one may begin, or at once if the run should stop. */
+  /** Call after each batch, with the number of rows that it deleted. Resolves when the next one may begin, or at once if the run should stop. */
   pause(rows: number): Promise<void>
-  /** Call when a batch has failed. Resolves when it may be retried, or rejects with the error if it should not be. */
-  retry(error: unknown): Promise<void>
+  /**
+   * Call when a batch has failed; `rows`: how many it was to delete. Resolves when it may be retried, or rejects with the error if it should not be.
+   */
+  retry(error: unknown, rows?: number): Promise<void>
 }
 
 /**
@@ -27,8 +29,14 @@ export type PauseReason = (typeof PAUSE_REASONS)[number]
 /** Called when a wait is over. */
 export type Paused = (ms: number, reason: PauseReason) => void
 
+/** Called once, when rows have proven to take very long. */
+export type Dear = (rowMs: number) => void
+
+/** Dear rows are reported when batches of them have taken so long altogether: what passes at once is not worth a warning. */
+const DEAR_REPORTED_MS = 2 * SECOND
+
 /** Errors that may pass by themselves. */
-const TRANSIENT: ReadonlySet<ErrorKind> = new Set(['busy', 'lost', 'unreachable'])
+const TRANSIENT: ReadonlySet<ErrorKind> = new Set(['busy', 'slow', 'lost', 'unreachable'])
 /** The longest that backpressure (a WAL that cannot be checkpointed, a lagging replica) may delay a batch. */
 const LONGEST_BACKPRESSURE_MS = 30 * SECOND
 const BACKPRESSURE_STEP_MS = 250
@@ -39,6 +47,7 @@ export async function adaptivePacer(
   clock: Clock,
   stopping: AbortSignal,
   paused: Paused = () => {},
+  dear: Dear = () => {},
 ): Promise<Pacer> {
   const { pacing } = database
   const reported = async (reason: PauseReason, wait: Promise<void>): Promise<void> => {
@@ -49,6 +58,14 @@ export async function adaptivePacer(
   const sleep = (ms: number, reason: PauseReason): Promise<void> =>
     ms > 0 ? reported(reason, clock.sleep(ms, stopping)) : clock.sleep(0, stopping)
   let pace: Pace = firstPace(pacing, await database.pressure(), clock.monotonicMs())
+  const spent = { ms: 0, rows: 0, reported: false }
+  const watch = (rows: number, heldMs: number): void => {
+    if (spent.reported || rows === 0 || pace.dear === 0) return
+    spent.ms += heldMs
+    spent.rows += rows
+    spent.reported = spent.ms >= DEAR_REPORTED_MS
+    if (spent.reported) dear(spent.ms / spent.rows)
+  }
   return {
     get rows() {
       return pace.rows
@@ -59,6 +76,7 @@ export async function adaptivePacer(
       let pressure = await database.pressure()
       const step = paceAfterBatch(pace, pacing, { rows, endedAtMs }, pressure)
       pace = step.pace
+      watch(rows, pressure.heldMs)
       // What the engine does after a batch holds no lock, so its time counts towards the pause.
       await sleep(step.pauseMs - (clock.monotonicMs() - endedAtMs), pressure.contended ? 'contended' : 'polite')
       for (
@@ -71,13 +89,15 @@ export async function adaptivePacer(
         pressure = await database.pressure()
       }
     },
-    async retry(error) {
+    async retry(error, rows) {
       if (!(error instanceof DatabaseError) || !TRANSIENT.has(error.kind)) throw error
-      const step = paceAfterFailure(pace, pacing, clock.monotonicMs())
+      const atMs = clock.monotonicMs()
+      const step = error.kind === 'slow' && rows !== undefined ? paceAfterTimeout(pace, rows, atMs) : paceAfterFailure(pace, pacing, atMs)
       if (step === undefined) throw error
       pace = step.pace
       await sleep(step.pauseMs, 'retry')
-      if (error.kind !== 'busy' && !stopping.aborted) await reported('reconnect', database.reconnected(stopping))
+      if ((error.kind === 'lost' || error.kind === 'unreachable') && !stopping.aborted)
+        await reported('reconnect', database.reconnected(stopping))
     },
   }
 }
@@ -85,5 +105,5 @@ export async function adaptivePacer(
 /** For a run that only counts: it locks nothing, so it takes large slices and only yields to the event loop. */
 export async function countingPacer(database: Purgeable & Session, clock: Clock, stopping: AbortSignal, paused?: Paused): Promise<Pacer> {
   const pacer = await adaptivePacer(database, clock, stopping, paused)
-  return { rows: database.pacing.mostRows, pause: () => clock.sleep(0, stopping), retry: (error) => pacer.retry(error) }
+  return { rows: database.pacing.mostRows, pause: () => clock.sleep(0, stopping), retry: (error, rows) => pacer.retry(error, rows) }
 }

@@ -2,7 +2,18 @@ import { DatabaseError } from '../database/database-error.ts'
 import type { Slice, Slices, Tally } from '../database/purging.ts'
 import { messageOf } from '../errors.ts'
 import type { Pacer } from './pacer.ts'
-import { afterBatch, afterLeap, afterLeapTooFar, afterRefusal, mustLeap, nearTheEnd, NONE_REFUSED, sampled, triedRows } from './refusals.ts'
+import {
+  afterBatch,
+  afterLeap,
+  afterLeapTooFar,
+  afterRefusal,
+  mustLeap,
+  nearTheEnd,
+  NONE_REFUSED,
+  sampled,
+  triedRows,
+  WEIGHT_OF_SLOW,
+} from './refusals.ts'
 
 /** What is done to a slice. The caller picks it: the loop does not know whether it deletes or counts. */
 export type Dispose = (slice: Slice) => Promise<Tally>
@@ -20,16 +31,36 @@ export interface Progress {
   readonly refusal: string | undefined
   /** Rows that were not tried, because the rows around them were refused. */
   readonly passedOver: number
+  /** Rows that were left because each of them, by itself, takes longer than a statement may, and the first of them. */
+  readonly slow: number
+  readonly slowest: SlowRow | undefined
 }
 
-export const NO_PROGRESS: Progress = { batches: 0, affected: 0, locked: 0, refused: 0, refusal: undefined, passedOver: 0 }
+export interface SlowRow {
+  readonly name: string
+  readonly error: string
+}
+
+export const NO_PROGRESS: Progress = {
+  batches: 0,
+  affected: 0,
+  locked: 0,
+  refused: 0,
+  refusal: undefined,
+  passedOver: 0,
+  slow: 0,
+  slowest: undefined,
+}
+
+/** After so many rows, each of which takes longer than a statement may, the run ends: the next ones would take all day. */
+export const MOST_SLOW = 20
 
 /** How many slices with locked rows are retried at the end; locked rows of further slices wait for the next run. */
 const MOST_REVISITED = 1_000
 
 /**
- * The one loop: next slice, dispose, report, pause, until no slice is left or `stopping` aborts. If a row cannot be deleted, its slice is halved until the
- * row is alone, and then skipped; among very many such rows, only samples are tried, others on each run. Transient errors are retried as the pacer decides,
+ * The one loop: next slice, dispose, report, pause, until no slice is left or `stopping` aborts. If a row cannot be deleted, or takes too long, its slice is
+ * divided until the row is alone, and then skipped; among very many such rows, only samples are tried, others on each run. Transient errors are retried as the pacer decides,
  * with a smaller slice when deleting. Slices with locked rows get one more try at the end. Rejects when the pacer gives up; by then `report` has seen
  * everything that was done.
  */
@@ -69,6 +100,12 @@ interface PurgeOptions {
   readonly random: () => number
 }
 
+/** Why a slice was left. */
+interface Left {
+  readonly left: 'refused' | 'slow'
+  readonly error: DatabaseError
+}
+
 /** A slice with locked rows. */
 interface Visit {
   readonly after: Slice | undefined
@@ -82,28 +119,32 @@ class PurgeWalk {
   #progress = NO_PROGRESS
   #after: Slice | undefined
   #refusals = NONE_REFUSED
+  /** Whether a row by itself took too long and nothing was deleted since. The first such row is tried again: the database may have been held up. */
+  #heldUp = false
 
   constructor(options: PurgeOptions) {
     this.#options = options
   }
 
   /** Resolves to true if no row is left. After an error it can be repeated. */
-  step(): Promise<boolean> {
+  async step(): Promise<boolean> {
+    if (this.#progress.slow >= MOST_SLOW) return true
     return mustLeap(this.#refusals) ? this.#leap() : this.#batch()
   }
 
   async revisit({ after, slice, locked }: Visit): Promise<void> {
     const tally = await this.#disposed(slice)
-    if (tally !== undefined) return this.#update({ affected: tally.affected, locked: tally.locked - locked })
+    if (!('left' in tally)) return this.#update({ affected: tally.affected, locked: tally.locked - locked })
     const { rows } = this.#options
     const left = await slice.count()
     this.#update({ locked: left - locked })
     let before = after
-    for (let at = 0; at < left; at += 1) {
+    for (let at = 0; at < left && this.#progress.slow < MOST_SLOW; at += 1) {
       const row = await rows.next(1, before)
       if (row === undefined) return
-      const one = (await this.#disposed(row)) ?? { affected: 0, locked: 0, refused: 1 }
-      this.#update({ ...one, locked: one.locked - 1 })
+      const one = await this.#disposed(row)
+      if ('left' in one) this.#leave(row, one, { locked: -1 })
+      else this.#update({ affected: one.affected, locked: one.locked - 1 })
       before = row
     }
   }
@@ -114,22 +155,26 @@ class PurgeWalk {
     const slice = await rows.next(size, this.#after)
     if (slice === undefined) return true
     const tally = await this.#disposed(slice)
-    if (tally === undefined) {
-      this.#refusals = afterRefusal(this.#refusals, size)
-      if (size === 1) {
-        this.#after = slice
-        this.#update({ refused: 1 })
-      }
-    } else {
+    if (!('left' in tally)) {
       this.#refusals = afterBatch(this.#refusals, size)
       this.#count(tally, this.#after, slice)
       this.#after = slice
+      this.#heldUp = false
+      await pacer.pause(tally.affected)
+      return false
     }
-    await pacer.pause(tally?.affected ?? 0)
+    const again = tally.left === 'slow' && size === 1 && !this.#heldUp
+    if (again) this.#heldUp = true
+    else this.#refusals = afterRefusal(this.#refusals, size, tally.left === 'slow' ? WEIGHT_OF_SLOW : 1)
+    if (size === 1 && !again) {
+      this.#after = slice
+      this.#leave(slice, tally)
+    }
+    await (tally.left === 'slow' ? pacer.retry(tally.error, size) : pacer.pause(0))
     return false
   }
 
-  /** Passes over a range of rows if all samples of it are refused. */
+  /** Passes over a range of rows if all samples of it are left. */
   async #leap(): Promise<boolean> {
     const { rows, pacer, random } = this.#options
     const { leap } = this.#refusals
@@ -140,52 +185,66 @@ class PurgeWalk {
       this.#refusals = nearTheEnd(this.#refusals, size)
       return false
     }
-    const samples = sampled(size, random)
-    for (const place of samples) {
+    const samples: [Slice, Left][] = []
+    for (const place of sampled(size, random)) {
       const before = place === 0 ? this.#after : await rows.next(place, this.#after)
       const row = await rows.next(1, before)
-      const tally = row === undefined ? undefined : await this.#disposed(row)
-      if (row === undefined || tally !== undefined) {
-        this.#refusals = afterLeapTooFar()
-        if (row !== undefined && tally !== undefined) this.#count(tally, before, row)
-        await pacer.pause(tally?.affected ?? 0)
-        return false
+      const tally = row === undefined ? NOTHING : await this.#disposed(row)
+      if (row !== undefined && 'left' in tally) {
+        samples.push([row, tally])
+        await pacer.pause(0)
+        continue
       }
-      await pacer.pause(0)
+      this.#refusals = afterLeapTooFar()
+      if (row !== undefined && !('left' in tally)) this.#count(tally, before, row)
+      await pacer.pause('left' in tally ? 0 : tally.affected)
+      return false
     }
     this.#after = range
     this.#refusals = afterLeap(this.#refusals)
-    this.#update({ refused: samples.length, passedOver: size - samples.length })
+    for (const [row, left] of samples) this.#leave(row, left)
+    this.#update({ passedOver: size - samples.length })
     return false
   }
 
-  /** `undefined`: one of its rows was refused, and none was deleted. */
-  async #disposed(slice: Slice): Promise<Tally | undefined> {
+  /** One of its rows may be refused or take too long; then none was deleted. */
+  async #disposed(slice: Slice): Promise<Tally | Left> {
     try {
       return await this.#options.dispose(slice)
     } catch (error) {
-      if (!(error instanceof DatabaseError) || error.kind !== 'row-refused') throw error
-      const refusal = this.#progress.refusal ?? messageOf(error)
-      this.#progress = { ...this.#progress, refusal }
-      return undefined
+      if (!(error instanceof DatabaseError)) throw error
+      if (error.kind === 'row-refused') return { left: 'refused', error }
+      if (error.kind === 'slow') return { left: 'slow', error }
+      throw error
     }
+  }
+
+  /** A row by itself. */
+  #leave(row: Slice, { left, error }: Left, also: Counts = {}): void {
+    const { refusal, slowest } = this.#progress
+    this.#progress = {
+      ...this.#progress,
+      ...(left === 'slow'
+        ? { slowest: slowest ?? { name: row.name(), error: messageOf(error) } }
+        : { refusal: refusal ?? messageOf(error) }),
+    }
+    this.#update({ ...also, [left]: 1 })
   }
 
   #count(tally: Tally, after: Slice | undefined, slice: Slice): void {
     if (tally.locked > 0 && this.revisits.length < MOST_REVISITED) this.revisits.push({ after, slice, locked: tally.locked })
-    this.#update({ batches: 1, ...tally })
+    this.#update({ batches: 1, affected: tally.affected, locked: tally.locked })
   }
 
-  #update(more: Partial<Record<'batches' | 'affected' | 'locked' | 'refused' | 'passedOver', number>>): void {
-    const { batches, affected, locked, refused, passedOver, refusal } = this.#progress
-    this.#progress = {
-      batches: batches + (more.batches ?? 0),
-      affected: affected + (more.affected ?? 0),
-      locked: locked + (more.locked ?? 0),
-      refused: refused + (more.refused ?? 0),
-      passedOver: passedOver + (more.passedOver ?? 0),
-      refusal,
-    }
+  #update(more: Counts): void {
+    const before = this.#progress
+    const sums = COUNTS.map((name) => [name, before[name] + (more[name] ?? 0)])
+    this.#progress = { ...before, ...Object.fromEntries(sums) }
     this.#options.report(this.#progress)
   }
 }
+
+const COUNTS = ['batches', 'affected', 'locked', 'refused', 'passedOver', 'slow'] as const
+type Counts = Partial<Record<(typeof COUNTS)[number], number>>
+
+const NOTHING: Tally = { affected: 0, locked: 0 }

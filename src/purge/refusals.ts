@@ -1,10 +1,10 @@
-/** What is known of the refused rows around the place that a walk has reached: how many rows are tried at once, and which are passed over. */
+/** What is known of the rows around the place that a walk has reached that are refused, or take too long: how many rows are tried at once, and which are passed over. */
 export interface Refusals {
   /** One of the next so many rows is refused. Infinity: none is known to be. */
   readonly among: number
   /** At most so many rows are tried at once: fewer right after a refused row, because the next may be refused too. */
   readonly most: number
-  /** How many rows, one right after the other, were refused. */
+  /** How many rows, one right after the other, were refused; one that took too long counts as many. */
   readonly streak: number
   /** How many rows the next leap takes. */
   readonly leap: number
@@ -12,6 +12,8 @@ export interface Refusals {
 
 /** So many refused rows in a row are tried one by one; of those behind them, only samples. */
 export const PATIENCE = 400
+/** A row that takes too long, by itself, costs as much time as so many that are refused. */
+export const WEIGHT_OF_SLOW = PATIENCE / 4
 /** The first leap, and how many rows are tried one by one after a leap that went too far. */
 export const FIRST_LEAP = 32
 /** The most rows that a leap takes, and so the longest run of rows that could be deleted and may be overlooked among refused ones. */
@@ -21,7 +23,7 @@ const SAMPLES = 4
 
 export const NONE_REFUSED: Refusals = { among: Infinity, most: Infinity, streak: 0, leap: FIRST_LEAP }
 
-/** How many rows are tried next, if the pacer would take `rows`. A refused row among several is found by halving. */
+/** How many rows are tried next, if the pacer would take `rows`. A refused or slow row among several is found by halving. */
 export function triedRows({ among, most }: Refusals, rows: number): number {
   return Math.min(rows, among === Infinity ? most : Math.ceil(among / 2))
 }
@@ -36,10 +38,10 @@ export function afterBatch({ among, most }: Refusals, size: number): Refusals {
   return { ...NONE_REFUSED, among: among > size ? among - size : Infinity, most: most * 2 }
 }
 
-/** After a batch that was refused; a single row is passed over. */
-export function afterRefusal(refusals: Refusals, size: number): Refusals {
+/** After a batch that was refused or too slow; a single row is passed over. */
+export function afterRefusal(refusals: Refusals, size: number, weight = 1): Refusals {
   if (size > 1) return { ...refusals, among: size }
-  const streak = refusals.streak + 1
+  const streak = refusals.streak + weight
   return { ...refusals, among: Infinity, most: streak > 1 ? 1 : 2, streak }
 }
 

@@ -6,8 +6,9 @@ import { counted, plural } from '../number-text.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
 import { countSlice, countSliceByDay, deleteSlice, timed } from '../purge/dispose.ts'
 import { adaptivePacer, countingPacer, type PauseReason } from '../purge/pacer.ts'
-import { purge, type Dispose, type Progress } from '../purge/purge.ts'
+import { MOST_SLOW, purge, type Dispose, type Progress } from '../purge/purge.ts'
 import type { EpochMs } from '../time/clock.ts'
+import { durationText } from '../time/time-text.ts'
 import { exportedRowsOf, forecastArchive, openArchiving } from './archive-run.ts'
 import type { ArchivedByRun, Outcome } from './result.ts'
 import type { RunContext, RunRequest } from './run-context.ts'
@@ -66,7 +67,8 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
     listener.jobBatch(job.name, { affected, total: account.progress.affected + affected, durationMs }),
   )
   const paused = (ms: number, reason: PauseReason): void => listener.jobPaused(job.name, ms, reason)
-  const pacer = await retried(() => (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused))
+  const dear = (rowMs: number): void => warn(dearWarning(job, rowMs))
+  const pacer = await retried(() => (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused, dear))
   await purge(archiving?.rows ?? expired, dispose, pacer, (progress) => void (account.progress = progress), stopping)
   const archiveStop = await archiving?.finish()
   if (account.progress.affected > 0) await database.afterBatch(true)
@@ -84,9 +86,9 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
     await retried(() => run.underLease((tx) => deleteOldRuns(tx, runs, run.now - HISTORY_MS)))
   }
   if (stopping.aborted) return { outcome: 'interrupted' }
-  const refused = refusedRows(job, account.progress)
-  if (archiveStop !== undefined) return { outcome: 'stopped', error: together(archiveStop, refused) }
-  return refused === undefined ? { outcome: 'succeeded' } : { outcome: 'failed', error: refused }
+  const left = leftRows(job, account.progress)
+  if (archiveStop !== undefined) return { outcome: 'stopped', error: together(archiveStop, left) }
+  return left === undefined ? { outcome: 'succeeded' } : { outcome: 'failed', error: left }
 }
 
 /** Rejects with a safety stop; a dry run only warns of it. */
@@ -131,8 +133,19 @@ function unreadableWarning(job: Job, census: Census): string {
   return `${counted(census.unreadable, 'row')} of ${job.table} ${plural(census.unreadable, 'is', 'are')} kept because "${job.column}" cannot be read as a time (shapes: ${shapes})`
 }
 
-function refusedRows({ table }: Job, { refused, passedOver, refusal }: Progress): MaintenanceError | undefined {
-  if (refused === 0) return undefined
+const CAUSES = 'a trigger on the table, and a foreign key to it whose column has no index'
+
+function dearWarning({ table }: Job, rowMs: number): string {
+  return `deleting a row of ${table} takes ${durationText(rowMs)}, so it is done a few rows at a time; look for ${CAUSES}`
+}
+
+function leftRows(job: Job, progress: Progress): MaintenanceError | undefined {
+  const lines = [...refusedRows(job, progress), ...slowRows(job, progress)]
+  return lines.length === 0 ? undefined : new MaintenanceError('JOB_FAILED', lines)
+}
+
+function refusedRows({ table }: Job, { refused, passedOver, refusal }: Progress): string[] {
+  if (refused === 0) return []
   const [rows, others] =
     passedOver === 0
       ? [counted(refused, 'expired row'), '']
@@ -140,8 +153,16 @@ function refusedRows({ table }: Job, { refused, passedOver, refusal }: Progress)
           `at least ${counted(refused, 'expired row')}`,
           `, and ${counted(passedOver, 'row')} among them ${plural(passedOver, 'was', 'were')} not tried`,
         ]
-  return new MaintenanceError(
-    'JOB_FAILED',
+  return [
     `A constraint or trigger prevented ${rows} of ${table} from being deleted${others}. Fix the cause, and the next run deletes them. The first error: ${refusal}`,
-  )
+  ]
+}
+
+function slowRows({ table }: Job, { slow, slowest }: Progress): string[] {
+  if (slow === 0) return []
+  const end = slow < MOST_SLOW ? '' : ' The run ended there, and rows behind them were not tried.'
+  return [
+    `${counted(slow, 'expired row')} of ${table} ${plural(slow, 'was', 'were')} not deleted because deleting one of them alone takes too long.${end} ` +
+      `The first has ${slowest?.name}: ${slowest?.error} Look for ${CAUSES}. Fix the cause, and the next run deletes them.`,
+  ]
 }

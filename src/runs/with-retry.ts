@@ -12,7 +12,7 @@ export interface RetryOptions {
 }
 
 /**
- * Repeats a small piece of work while a lock is in its way, or after a lost connection has been restored. `again` is true if an earlier attempt may have been
+ * Repeats a small piece of work while a lock is in its way or a statement takes too long, or after a lost connection has been restored. `again` is true if an earlier attempt may have been
  * committed and only its answer was lost; `work` must be correct in that case too. Rejects with the last error.
  */
 export async function withRetry<T>({ database, clock, stopping }: RetryOptions, work: (again: boolean) => Promise<T>): Promise<T> {
@@ -25,7 +25,7 @@ export async function withRetry<T>({ database, clock, stopping }: RetryOptions, 
       if (error.kind === 'lost' || error.kind === 'unreachable') {
         again ||= error.kind === 'lost'
         await database.reconnected(stopping)
-      } else if (error.kind === 'busy') await clock.sleep(FIRST_PAUSE_MS * 2 ** tries, stopping)
+      } else if (error.kind === 'busy' || error.kind === 'slow') await clock.sleep(FIRST_PAUSE_MS * 2 ** tries, stopping)
       else throw error
     }
   }

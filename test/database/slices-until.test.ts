@@ -295,6 +295,7 @@ for (const table of TABLES) {
 
 test('a walk that is to end with a slice of another engine is refused, and not walked to its end', async () => {
   const foreign: Slice = {
+    name: () => '',
     count: () => Promise.resolve(0),
     countByDay: () => Promise.resolve(new Map()),
     remove: () => Promise.reject(new Error('not asked for')),

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { PACING as POSTGRES } from '../../src/database/postgres/purging/pressure.ts'
 import type { Pacing, Pressure } from '../../src/database/purging.ts'
-import { paceAfterBatch, paceAfterFailure, FAILURES_TO_GIVE_UP, firstPace, type Pace } from '../../src/purge/pace.ts'
+import { pacingOf } from '../../src/database/sqlite/connection/pacing.ts'
+import { paceAfterBatch, paceAfterFailure, paceAfterTimeout, FAILURES_TO_GIVE_UP, firstPace, type Pace } from '../../src/purge/pace.ts'
 
 const PACING: Pacing = {
   firstRows: 500,
@@ -10,6 +12,7 @@ const PACING: Pacing = {
   listenMs: 120,
   alone: { holdMs: 40, pauseMs: 0, pauseShare: 0 },
   polite: { holdMs: 15, pauseMs: 10, pauseShare: 1 },
+  longHoldPause: { share: 0.5, mostMs: 100 },
 }
 const CALM: Pressure = { heldMs: 15, others: false, contended: false, backpressure: undefined }
 
@@ -80,7 +83,7 @@ test('the size never leaves its bounds, whatever a batch took', () => {
   for (const heldMs of [0, 0.001, 1, 1e6]) {
     let pace = firstPace(PACING, CALM, 0)
     for (let at = 0; at < 50; at++) pace = paceAfterBatch(pace, PACING, { rows: pace.rows, endedAtMs: at * 50 }, { ...CALM, heldMs }).pace
-    assert.ok(pace.rows >= PACING.leastRows && pace.rows <= PACING.mostRows, `${pace.rows}`)
+    assert.ok(pace.rows >= (heldMs < 100 ? PACING.leastRows : 1) && pace.rows <= PACING.mostRows, `${pace.rows}`)
     assert.ok(Number.isInteger(pace.rows))
   }
 })
@@ -91,7 +94,7 @@ test('a last, nearly empty batch does not change the size', () => {
 })
 
 test('a failure halves the size and doubles the wait, and five in a row at the smallest size end the run', () => {
-  let pace: Pace = { rows: 100, politeUntilMs: 0, failures: 0 }
+  let pace: Pace = { rows: 100, politeUntilMs: 0, failures: 0, rising: false, cost: undefined, dear: 0 }
   const pauses: number[] = []
   let tries = 0
   for (;;) {
@@ -108,6 +111,105 @@ test('a failure halves the size and doubles the wait, and five in a row at the s
 })
 
 test('one good batch forgets the failures before it', () => {
-  const troubled: Pace = { rows: 20, politeUntilMs: 0, failures: 4 }
+  const troubled: Pace = { rows: 20, politeUntilMs: 0, failures: 4, rising: false, cost: undefined, dear: 0 }
   assert.equal(paceAfterBatch(troubled, PACING, { rows: 20, endedAtMs: 1 }, CALM).pace.failures, 0)
+})
+
+/** A database in which a transaction takes so long, whatever it deletes, and a row so long, more or less. */
+interface Costs {
+  readonly fixedMs: number
+  readonly rowMs: number
+}
+
+/** How long each of the first batches of a run holds its locks, and how many rows each has. */
+function batchesOf(
+  pacing: Pacing,
+  { fixedMs, rowMs }: Costs,
+  others: boolean,
+  batches: number,
+  noise: () => number,
+): { rows: number; heldMs: number }[] {
+  let pace = firstPace(pacing, { ...CALM, others }, 0)
+  let atMs = 0
+  return Array.from({ length: batches }, () => {
+    const { rows } = pace
+    const heldMs = (fixedMs + rows * rowMs) * (1 + noise() / 4)
+    atMs += heldMs
+    const step = paceAfterBatch(pace, pacing, { rows, endedAtMs: atMs }, { ...CALM, others, heldMs })
+    atMs += step.pauseMs
+    pace = step.pace
+    return { rows, heldMs }
+  })
+}
+
+/** Between 0 and 1, the same numbers on every run. */
+function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31
+    return state / 2 ** 31
+  }
+}
+
+for (const [engine, pacing] of [
+  ['postgres', POSTGRES],
+  ['sqlite', pacingOf(true)],
+] as const)
+  test(`${engine}: whatever a row costs, no batch holds its locks for much longer than one row or what is promised, and cheap rows go by hundreds`, () => {
+    let seed = 1
+    for (const rowMs of [0.001, 0.01, 0.05, 1, 10, 60, 100, 600, 3_000])
+      for (const fixedMs of [0.2, 4, 15, 60])
+        for (const others of [false, true]) {
+          const told = JSON.stringify({ rowMs, fixedMs, others })
+          const batches = batchesOf(pacing, { fixedMs, rowMs }, others, 120, seeded((seed += 1)))
+          const longest = Math.max(...batches.map(({ heldMs }) => heldMs))
+          const alone = 1.5 * (fixedMs + rowMs)
+          const aimed = pacing[others ? 'polite' : 'alone'].holdMs
+          assert.ok(longest < 2 * Math.max(alone, 1.5 * (100 + fixedMs), aimed + fixedMs), `${told}: ${longest} ms`)
+          const settled = batches.slice(20)
+          const dear = rowMs * pacing.leastRows > 150
+          if (dear && fixedMs < 60) {
+            const few = Math.max(1, aimed / rowMs)
+            const mean = settled.reduce((sum, { rows }) => sum + rows, 0) / settled.length
+            assert.ok(mean <= 3 * few, `${told}: ${mean} rows`)
+          } else if (rowMs * pacing.leastRows < 50) {
+            assert.ok(
+              settled.every(({ rows }) => rows >= pacing.leastRows),
+              `${told}: ${Math.min(...settled.map(({ rows }) => rows))} rows`,
+            )
+          }
+        }
+  })
+
+test('a run has its first full size after two small batches if rows are cheap', () => {
+  for (const pacing of [POSTGRES, pacingOf(true)])
+    assert.deepEqual(
+      batchesOf(pacing, { fixedMs: 2, rowMs: 0.005 }, false, 3, () => 0).map(({ rows }) => rows),
+      [1, 32, 500],
+    )
+})
+
+test('when dear rows give way to cheap ones, and cheap ones to dear ones, batches follow', () => {
+  let pace = firstPace(PACING, CALM, 0)
+  const after = (rowMs: number, batches: number): number => {
+    for (let at = 0; at < batches; at += 1)
+      pace = paceAfterBatch(pace, PACING, { rows: pace.rows, endedAtMs: 1_000 }, { ...CALM, heldMs: 2 + pace.rows * rowMs }).pace
+    return pace.rows
+  }
+  assert.equal(after(100, 5), 1)
+  assert.ok(after(0.01, 20) > 1_000)
+  assert.equal(after(100, 3), 1)
+})
+
+test('after dear rows there is a pause in which a waiting client gets in', () => {
+  const { pace } = paceAfterBatch(firstPace(PACING, CALM, 0), PACING, { rows: 1, endedAtMs: 1_000 }, { ...CALM, heldMs: 140 })
+  const { pauseMs } = paceAfterBatch(pace, PACING, { rows: pace.rows, endedAtMs: 2_000 }, { ...CALM, heldMs: 280 })
+  assert.equal(pauseMs, 100)
+})
+
+test('a batch that takes longer than a statement may is followed by a much smaller one', () => {
+  const pace: Pace = { rows: 5_000, politeUntilMs: 0, failures: 0, rising: false, cost: undefined, dear: 0 }
+  const first = paceAfterTimeout(pace, 5_000, 0)
+  assert.ok(first.pace.rows < 200)
+  assert.equal(paceAfterTimeout(first.pace, 20, 0).pace.rows, 1)
 })

@@ -16,6 +16,7 @@ function numbered(total: number): Slices & { readonly slices: (readonly number[]
       const to = Math.min(from + size, total)
       if (from >= to) return Promise.resolve(undefined)
       const slice: Slice = {
+        name: () => `row ${from}`,
         count: () => Promise.resolve(to - from),
         countByDay: () => Promise.reject(new Error('not asked for')),
         remove: () => Promise.reject(new Error('not asked for')),

@@ -19,6 +19,7 @@ class Place implements Slice {
     this.to = to
   }
 
+  name = (): string => `row ${this.from}`
   count = (): Promise<number> => Promise.resolve(this.left().length)
   countByDay = (): Promise<never> => Promise.reject(new Error('not asked for'))
   remove = (): Promise<never> => Promise.reject(new Error('not asked for'))

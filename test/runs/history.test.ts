@@ -13,7 +13,7 @@ for (const engine of BOTH_ENGINES) {
     await run(fixture.database, { job: AUDIT_LOGS, trigger: 'catch-up', slot: before - DAY })
     await run(fixture.database)
     const [purged, idle] = await fixture.outside.sql('SELECT * FROM maintenance_runs ORDER BY id')
-    const { id: _, started_at: started, finished_at: finished, cutoff, ...rest } = purged!
+    const { id: _, started_at: started, finished_at: finished, cutoff, batches, ...rest } = purged!
     assert.deepEqual(rest, {
       job: 'purge-audit-logs',
       outcome: 'succeeded',
@@ -22,12 +22,13 @@ for (const engine of BOTH_ENGINES) {
       version: '1.2.3',
       retention: 90 * DAY,
       rows_deleted: 5,
-      batches: 1,
       undated: 0,
       unreadable: 0,
       locked: 0,
       error: null,
     })
+    // The first row goes by itself.
+    assert.ok(Number(batches) > 1 && Number(batches) <= 5)
     assert.equal(cutoff, Number(started) - 90 * DAY)
     assert.ok(Math.abs(Number(started) - before) < 30_000 && Number(finished) >= Number(started))
     assert.deepEqual([idle!['outcome'], idle!['rows_deleted'], idle!['retention']], ['succeeded', 0, null])

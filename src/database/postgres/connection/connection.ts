@@ -1,4 +1,5 @@
 import { SECOND } from '../../../time/clock.ts'
+import { durationText } from '../../../time/time-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { DatabaseListener } from '../../database.ts'
 import type { Query, Result, Transaction, Value } from '../../query.ts'
@@ -12,6 +13,8 @@ export interface TransactionStyle {
   readonly begin: string
   /** How long one statement may take before the connection is considered dead; 0: no limit. */
   readonly answerMs: number
+  /** The server ends a statement that takes so long, which the caller can tell from one that was cancelled. */
+  readonly statementMs?: number
   /** Whether it may write. */
   readonly writes: boolean
   /** Whether to check, before it ends, if another session is waiting for one of its locks. */
@@ -87,11 +90,12 @@ export class Connection implements Query {
       let open = true
       const run = async <Row>(sql: string, values?: readonly Value[]): Promise<readonly DriverResult<Row>[]> => {
         if (!open) throw new Error('a statement was sent after its transaction had ended')
+        const sentMs = clock.monotonicMs()
         try {
           return await this.#run<Row>(driver, sql, values, style)
         } catch (error) {
           metLock ||= LOCK_STATES.has(stateOf(error) ?? '')
-          throw error
+          throw tookTooLong(error, style, clock.monotonicMs() - sentMs) ?? error
         }
       }
       if (style.watched) this.#transactions += 1
@@ -241,6 +245,17 @@ export class Connection implements Query {
       turn.resolve()
     }
   }
+}
+
+const QUERY_CANCELED = '57014'
+/** The server's timers are exact to a millisecond or so. */
+const TIMER_MS = 50
+
+/** The server says the same of a statement that somebody cancelled, except in words, which depend on its language. */
+function tookTooLong(error: unknown, { statementMs = Infinity }: TransactionStyle, tookMs: number): DatabaseError | undefined {
+  if (stateOf(error) !== QUERY_CANCELED || tookMs < statementMs - TIMER_MS) return undefined
+  const text = `PostgreSQL ended a statement because it took longer than ${durationText(statementMs)}.`
+  return new DatabaseError('slow', text, { cause: error })
 }
 
 const LOCK_STATES: ReadonlySet<string> = new Set(['55P03', '40P01'])

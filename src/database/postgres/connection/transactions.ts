@@ -22,7 +22,7 @@ const DDL_IDLE_MS = MINUTE
 
 /** Short, for batches and small writes. */
 export function shortTransaction(schema: string, access: 'write' | 'read'): TransactionStyle {
-  return { ...limited(schema, access, STATEMENT_MS), watched: true }
+  return { ...limited(schema, access, STATEMENT_MS), statementMs: STATEMENT_MS, watched: true }
 }
 
 /** For optional information: gives up soon, and its locks do not count as held by the purge. */

@@ -16,6 +16,8 @@ export const PACING: Pacing = {
   listenMs: 0,
   alone: { holdMs: 32, pauseMs: 0, pauseShare: 0 },
   polite: { holdMs: 5, pauseMs: 2, pauseShare: 0 },
+  // Nobody waits for the rows of a purge.
+  longHoldPause: { share: 0, mostMs: 0 },
 }
 
 export interface Observed {

@@ -116,6 +116,10 @@ export class PostgresSlice implements Slice {
     this.end = end
   }
 
+  name(): string {
+    return `${this.expired.column} = '${String(this.condition.values[1])}'`
+  }
+
   count(): Promise<number> {
     return countRows(this.expired.query, sql.countSql(this.expired, this.condition), this.condition)
   }

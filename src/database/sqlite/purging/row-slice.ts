@@ -46,6 +46,10 @@ export class RowSlice implements Slice {
     this.options = options
   }
 
+  name(): string {
+    return `rowid ${this.options.rowids[0]}`
+  }
+
   count(): Promise<number> {
     return this.options.session.read(() => this.#stillExpired().length)
   }
