@@ -47,7 +47,7 @@ const NO_RISE_MS = 500
 const DEAR_MS = 100
 /** And if they, and not what a transaction takes in any case, have once made up so much of the hold. */
 const DEAR_SHARE = 2 / 3
-/** After so many batches of one dear row one of two rows shows whether it still is, unless that could hold its locks for too long. */
+/** After so many batches of dear rows one of twice the size shows whether they still are, unless that could hold its locks for too long. */
 const TRIAL = { every: 8, longestMs: 75 }
 /** A hold is long if it is so many times what was aimed at. */
 const LONG = 2
@@ -82,8 +82,12 @@ export function paceAfterBatch(pace: Pace, pacing: Pacing, batch: Batch, pressur
   const wanted = dear ? dearRows(cost, aim) : batch.rows * clamp(aim.holdMs / Math.max(heldMs, 0.1), SHRINK, GROWTH[mood])
   const sized = full ? wanted : dear ? Math.min(pace.rows, wanted) : Math.max(pace.rows, wanted)
   const risen = firstRows(pacing, cost, aim)
-  const trial = dear && batch.rows === 1 && (pace.dear + 1) % TRIAL.every === 0 && heldMs < TRIAL.longestMs
-  const least = dear ? (trial ? 2 : 1) : Math.min(rising ? risen : pacing.leastRows, full ? batch.rows * rise(heldMs) : pace.rows)
+  const trial = dear && full && (pace.dear + 1) % TRIAL.every === 0 && heldMs < TRIAL.longestMs
+  const least = dear
+    ? trial
+      ? 2 * batch.rows
+      : 1
+    : Math.min(rising ? risen : pacing.leastRows, full ? batch.rows * rise(heldMs) : pace.rows)
   const rows = Math.round(clamp(contended ? Math.min(sized, pace.rows / 2) : sized, Math.max(least, 1), pacing.mostRows))
   const { share, mostMs } = pacing.longHoldPause
   const long = dear || heldMs > LONG * aim.holdMs

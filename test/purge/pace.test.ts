@@ -213,3 +213,16 @@ test('a batch that takes longer than a statement may is followed by a much small
   assert.ok(first.pace.rows < 200)
   assert.equal(paceAfterTimeout(first.pace, 20, 0).pace.rows, 1)
 })
+
+test('a batch that the database held up by itself does not leave small ones behind', () => {
+  for (const pacing of [POSTGRES, pacingOf(true)])
+    for (const others of [false, true])
+      for (const hiccupMs of [150, 300, 1_000, 4_000]) {
+        let pace = firstPace(pacing, { ...CALM, others }, 0)
+        for (let at = 0; at < 60; at += 1) {
+          const heldMs = at === 20 ? hiccupMs : 5 + pace.rows * 0.01
+          pace = paceAfterBatch(pace, pacing, { rows: pace.rows, endedAtMs: 1_000 }, { ...CALM, others, heldMs }).pace
+        }
+        assert.ok(pace.rows >= pacing.leastRows, JSON.stringify({ others, hiccupMs, rows: pace.rows }))
+      }
+})
