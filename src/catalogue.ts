@@ -47,6 +47,11 @@ export function graceOf({ keep }: Job): Grace | undefined {
   return keep.from === 'expiry' ? keep : undefined
 }
 
+/** The environment variable that names the tables whose rows may go along. */
+export function cascadeVariable({ environment }: Job): string {
+  return `${environment}_CASCADE`
+}
+
 /** In the order in which a run of all jobs runs and reports them. */
 export const JOBS: readonly Job[] = [
   {

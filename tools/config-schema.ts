@@ -58,6 +58,7 @@ const SCHEMAS: Readonly<Record<FormatName, (setting: Setting) => Schema>> = {
   'time zone': () => ({ type: 'string', pattern: '^(?:[Uu][Tt][Cc]|[A-Za-z][\\w+-]*(?:/[\\w+-]+)+)$' }),
   port: () => ({ type: 'integer', minimum: 0, maximum: 65_535 }),
   hosts: () => ({ type: 'array', minItems: 1, maxItems: 100, items: { type: 'string', minLength: 1 } }),
+  tables: ({ choices = [] }) => ({ type: 'array', minItems: 1, items: { enum: choices } }),
   choice: choiceSchema,
 }
 

@@ -1,4 +1,4 @@
-import { graceOf, retentionOf, JOBS, type Job } from '../src/catalogue.ts'
+import { cascadeVariable, graceOf, retentionOf, JOBS, type Job } from '../src/catalogue.ts'
 import { describeSettings } from '../src/config/schema.ts'
 import { DAY, formatDuration } from '../src/time/clock.ts'
 import { eventRows } from './events-table.ts'
@@ -124,6 +124,10 @@ function jobSettings(): string {
     }
     const grace = graceOf(job)
     if (grace !== undefined) lines.push(`  # Rows are kept this long after they have expired. ${grace.environment}`, '  grace: 0s')
+    lines.push(
+      `  # The gateway's tables whose rows may go along by foreign keys, such as [api_keys]; null is none. ${cascadeVariable(job)}`,
+      '  cascade: null',
+    )
     return lines.map((line) => `  ${line}\n`).join('')
   }).join('\n')
 }

@@ -38,7 +38,7 @@ export async function runNow(program: Program, view: View | undefined, request: 
   const results: RunResult[] = []
   for (const chosen of settings.jobs) {
     if (jobs.length > 0 && !jobs.includes(chosen.job.name)) continue
-    const { job, retentionMs, graceMs, enabled } = chosen
+    const { job, retentionMs, graceMs, cascade, enabled } = chosen
     if (enabled && view !== undefined) view.expect(job.name, await estimated(program, chosen))
     const byDay = view !== undefined && retentionMs !== undefined
     const run = {
@@ -46,6 +46,7 @@ export async function runNow(program: Program, view: View | undefined, request: 
       job,
       retentionMs,
       graceMs,
+      cascade,
       trigger: 'run-now',
       slot: undefined,
       dryRun,

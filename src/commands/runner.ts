@@ -29,6 +29,7 @@ export async function openRunner(program: Program, dryRun = false): Promise<RunC
     recorded,
     countedRuns: COUNTED_RUNS.filter((table) => tables.has(table)),
     archive: archiveTarget(program),
+    toldOnce: new Set(),
   }
 }
 

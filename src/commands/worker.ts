@@ -45,7 +45,7 @@ async function scheduledJobs(program: Program, enabled: readonly JobSettings[]):
   const runner = await openRunner(program)
   const { clock, recorded } = runner
   const { stopping } = shutdown
-  return enabled.map(({ job, schedule, retentionMs, graceMs }) => {
+  return enabled.map(({ job, schedule, retentionMs, graceMs, cascade }) => {
     // What is known where nothing is on record: from the start on no slot was missed but those after the last run.
     let known = clock.now()
     return {
@@ -53,7 +53,7 @@ async function scheduledJobs(program: Program, enabled: readonly JobSettings[]):
       schedule,
       async run(slot, trigger) {
         known = clock.now()
-        const request = { job, retentionMs, graceMs, trigger, slot, dryRun: false, accepted: NOTHING_ACCEPTED, stopping }
+        const request = { job, retentionMs, graceMs, cascade, trigger, slot, dryRun: false, accepted: NOTHING_ACCEPTED, stopping }
         events.jobFinished(await runJob(runner, request))
       },
       async overdue() {

@@ -39,7 +39,11 @@ const BY_NAME = {
   schedule: { check: checkSchedule },
   'time zone': { check: timeZoneProblem },
   port: { check: portProblem, fromText: (text) => (/^\d{1,5}$/.test(text) ? Number(text) : text) },
-  hosts: { check: hostsProblem, fromText: (text) => text.split(',').map((host) => host.trim()) },
+  hosts: { check: hostsProblem, fromText: listed },
+  tables: {
+    check: (value, { choices = [] }) => tablesProblem(value, choices),
+    fromText: listed,
+  },
   choice: { check: (value, { choices = [] }) => choiceProblem(value, choices), meant: choiceMeant },
 } satisfies Record<string, Format>
 
@@ -131,6 +135,19 @@ const MOST_PORT = 65_535
 function portProblem(value: unknown): string | undefined {
   const whole = typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MOST_PORT
   return whole ? undefined : `${shown(value)} is not a port; write a whole number from 0 to ${MOST_PORT}`
+}
+
+function listed(text: string): readonly string[] {
+  return text.split(',').map((each) => each.trim())
+}
+
+function tablesProblem(value: unknown, choices: readonly string[]): string | undefined {
+  if (!Array.isArray(value)) return `${shown(value)} is not a list; write one, such as [${choices[0]}]`
+  if (value.length === 0) return 'it lists no tables; leave the setting out'
+  const wrong: readonly unknown[] = value.filter((each) => !choices.some((choice) => choice === each))
+  return wrong.length === 0
+    ? undefined
+    : `${wrong.map(shown).join(', ')} is none of the gateway’s tables, which are ${choices.join(', ')}; tables of others need no setting`
 }
 
 const MOST_HOSTS = 100

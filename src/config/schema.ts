@@ -1,5 +1,6 @@
 import convict from 'convict'
-import { graceOf, retentionOf, JOBS, type Job } from '../catalogue.ts'
+import { cascadeVariable, graceOf, retentionOf, JOBS, type Job } from '../catalogue.ts'
+import { GATEWAY_TABLES } from '../database/gateway-tables.ts'
 import { DAY, formatDuration } from '../time/clock.ts'
 import { FORMATS, type FormatName, type Limits } from './formats.ts'
 
@@ -44,6 +45,7 @@ export interface JobValues {
   readonly retention?: string
   /** Where the job has one. */
   readonly grace?: string
+  readonly cascade: readonly string[] | null
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -197,6 +199,14 @@ function jobSection(job: Job) {
             env: grace.environment,
           },
         }),
+    cascade: {
+      doc: `the gateway’s tables whose rows may go or change along with those of ${job.table}, by a foreign key such as one with ON DELETE CASCADE`,
+      format: 'tables',
+      choices: GATEWAY_TABLES,
+      default: null,
+      nullable: true,
+      env: cascadeVariable(job),
+    },
   } satisfies Section
 }
 

@@ -51,6 +51,8 @@ export interface JobSettings {
   readonly retentionMs: number | undefined
   /** 0: the job has none. */
   readonly graceMs: number
+  /** The gateway's tables whose rows may go along. */
+  readonly cascade: readonly string[]
 }
 
 export type SettingValue = string | number | boolean | readonly string[] | null
@@ -84,13 +86,14 @@ export function toSettings({ values, sources, notes, warnings, chosen }: Resolve
     },
     migrations: { enabled: migrations.enabled, lockTimeoutMs: milliseconds(migrations.lockTimeout) },
     jobs: JOBS.map((job) => {
-      const { enabled, schedule: when, retention, grace = '0s' } = jobs[job.settings]!
+      const { enabled, schedule: when, retention, grace = '0s', cascade } = jobs[job.settings]!
       return {
         job,
         enabled,
         schedule: when,
         retentionMs: retention === undefined ? undefined : milliseconds(retention),
         graceMs: milliseconds(grace),
+        cascade: cascade ?? [],
       }
     }),
     archive: {

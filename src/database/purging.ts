@@ -11,10 +11,10 @@ export interface TimeColumn {
 export interface Purgeable {
   readonly pacing: Pacing
   /**
-   * Checks the table, the column and its type, an index, privileges, and rows hidden by a policy, before anything is deleted. Returns `absent` for a
-   * missing table. If the job cannot run for another reason, rejects and says what to do.
+   * Checks the table, the column and its type, indexes, foreign keys, privileges, and rows hidden by a policy, before anything is deleted. Returns
+   * `absent` for a missing table. If the job cannot run for another reason, rejects and says what to do.
    */
-  inspect(column: TimeColumn): Promise<Inspection>
+  inspect(column: TimeColumn, terms?: Terms): Promise<Inspection>
   expired(column: TimeColumn, cutoff: EpochMs): ExpiredRows
   /** Whether others are active on this database or wait for us, and how long the last transaction held its locks. */
   pressure(): Promise<Pressure>
@@ -26,7 +26,21 @@ export interface Purgeable {
 
 export type Inspection =
   | { readonly kind: 'absent'; readonly reason: string }
-  | { readonly kind: 'ready'; readonly warnings: readonly string[] }
+  /** `lasting`: what stays as it is until somebody changes the schema; enough to hear once. */
+  | { readonly kind: 'ready'; readonly warnings: readonly string[]; readonly lasting: readonly string[] }
+
+/** What the settings say of rows other than those that have expired. */
+export interface Terms {
+  /** The gateway's tables whose rows foreign keys may delete or change along with a purge. */
+  readonly cascade: readonly string[]
+  /** The setting that names these, for messages. */
+  readonly setting: string
+  /** The tables whose rows are archived before they are deleted. */
+  readonly archived: readonly string[]
+}
+
+/** Nothing is allowed, and nothing is archived. */
+export const NO_TERMS: Terms = { cascade: [], setting: 'the setting cascade of the job', archived: [] }
 
 /** The loop walks these. Stateless: to retry, call `next` with the same `after` and a smaller size. */
 export interface Slices {

@@ -7,6 +7,7 @@ import { cutoffOf } from '../purge/cutoff.ts'
 import { countSlice, countSliceByDay, deleteSlice, timed } from '../purge/dispose.ts'
 import { adaptivePacer, countingPacer, type PauseReason } from '../purge/pacer.ts'
 import { MOST_SLOW, purge, type Dispose, type Progress } from '../purge/purge.ts'
+import { termsOf } from '../purge/terms.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { durationText } from '../time/time-text.ts'
 import { exportedRowsOf, forecastArchive, openArchiving } from './archive-run.ts'
@@ -47,9 +48,9 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   account.cutoff = cutoff
   // The pacer retries batches. What comes before and after them only reads, and is retried here.
   const retried = <T>(work: () => Promise<T>): Promise<T> => withRetry({ database, clock, stopping }, work)
-  const inspection = await retried(() => database.inspect(job))
+  const inspection = await retried(() => database.inspect(job, termsOf(job, request.cascade, context.archive !== undefined)))
   if (inspection.kind === 'absent') return { outcome: 'skipped', reason: inspection.reason }
-  for (const warning of inspection.warnings) warn(warning)
+  for (const warning of [...inspection.warnings, ...untold(context, inspection.lasting)]) warn(warning)
 
   const exported = exportedRowsOf(context, request, cutoff)
   const expired = exported ?? database.expired(job, cutoff)
@@ -89,6 +90,13 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   const left = leftRows(job, account.progress)
   if (archiveStop !== undefined) return { outcome: 'stopped', error: together(archiveStop, left) }
   return left === undefined ? { outcome: 'succeeded' } : { outcome: 'failed', error: left }
+}
+
+/** What no run of this process has told before. */
+function untold({ toldOnce }: RunContext, lasting: readonly string[]): readonly string[] {
+  const fresh = lasting.filter((warning) => toldOnce?.has(warning) !== true)
+  for (const warning of fresh) toldOnce?.add(warning)
+  return fresh
 }
 
 /** Rejects with a safety stop; a dry run only warns of it. */

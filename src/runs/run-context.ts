@@ -11,6 +11,8 @@ export interface RunRequest {
   readonly retentionMs: number | undefined
   /** From the settings; 0: the job has none. */
   readonly graceMs: number
+  /** The gateway's tables whose rows may go along by foreign keys; absent: none. */
+  readonly cascade?: readonly string[]
   readonly trigger: Trigger
   /** The point in the schedule that the run is for, on the host's clock. Only one of several workers runs it. */
   readonly slot: EpochMs | undefined
@@ -59,6 +61,8 @@ export interface RunContext {
   readonly countedRuns: readonly string[]
   /** Where rows are written before they are deleted; `undefined`: they are not archived. */
   readonly archive?: ArchiveTarget | undefined
+  /** Warnings of what lasts that runs of this process have given; absent: each run gives them. */
+  readonly toldOnce?: Set<string>
 }
 
 export interface ArchiveTarget {

@@ -4,6 +4,7 @@ import type { Estimate, Inspection } from '../database/purging.ts'
 import { stemOf } from '../migrations/file-names.ts'
 import { makerOf } from '../migrations/shapes/shapes.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
+import { termsOf } from '../purge/terms.ts'
 import { doneUntil } from '../runs/last-run.ts'
 import { holderOf } from '../runs/lease.ts'
 import { SLOT_TOLERANCE_MS } from '../runs/recorded-run.ts'
@@ -25,6 +26,8 @@ export interface JobPlan {
   readonly retentionMs: number | undefined
   /** 0: the job has none. */
   readonly graceMs: number
+  /** The gateway's tables whose rows may go along by foreign keys; absent: none. */
+  readonly cascade?: readonly string[]
 }
 
 export interface JobSchedule extends JobPlan {
@@ -69,6 +72,8 @@ export interface ReadJobOptions {
   /** The tables that record runs; `undefined`: there are none. */
   readonly tables: RunTables | undefined
   readonly migrations: MigrationsStatus
+  /** Whether rows are archived. */
+  readonly archiving: boolean
 }
 
 export function scheduleOf(plan: JobPlan, { scheduleTimeZone, clock }: Pick<ReadJobOptions, 'scheduleTimeZone' | 'clock'>): JobSchedule {
@@ -79,10 +84,10 @@ export function scheduleOf(plan: JobPlan, { scheduleTimeZone, clock }: Pick<Read
 
 export async function readJob(database: Database, plan: JobPlan, options: ReadJobOptions): Promise<JobStatus> {
   const { job, enabled, schedule } = plan
-  const { at, clock, scheduleTimeZone, tables, migrations } = options
+  const { at, clock, scheduleTimeZone, tables, migrations, archiving } = options
   const record = tables === undefined ? undefined : await tryQuery(() => readRecord(database, tables, job.name, at))
   const done = tables !== undefined && enabled ? await tryQuery(() => doneUntil(database, clock, job.name, at)) : undefined
-  const inspection = await tryQuery(() => database.inspect(job))
+  const inspection = await tryQuery(() => database.inspect(job, termsOf(job, plan.cascade, archiving)))
   const cutoff = cutoffOf(plan, at)
   // Also if a run would fail: then the backlog matters all the more.
   const estimate = inspection.answer?.kind === 'absent' ? undefined : await tryQuery(() => database.expired(job, cutoff).estimate())
@@ -111,7 +116,7 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
 
 /** A table that a pending migration makes is missing only until then. */
 function warningsOf(inspection: Inspection | undefined, { table }: Job, { enabled, pending }: MigrationsStatus): readonly string[] {
-  if (inspection?.kind !== 'absent') return inspection?.warnings ?? []
+  if (inspection?.kind !== 'absent') return inspection === undefined ? [] : [...inspection.warnings, ...inspection.lasting]
   const isToCome =
     enabled &&
     makerOf(

@@ -72,7 +72,8 @@ export async function readStatus(database: Database, context: StatusContext, bef
     const migrations = await readMigrations(database, context.files, context.migrationsEnabled)
     const jobs: JobStatus[] = []
     const tables = found.has(LEASES) ? runTables(database, found) : undefined
-    for (const plan of context.jobs) jobs.push(await readJob(database, plan, { ...context, at, tables, migrations }))
+    for (const plan of context.jobs)
+      jobs.push(await readJob(database, plan, { ...context, at, tables, migrations, archiving: context.archive.enabled }))
     const deleted = tables === undefined ? undefined : await tryQuery(() => readDeletions(database, tables, at, before))
     const archived = jobs.find(({ job }) => job.archived === true)
     return {

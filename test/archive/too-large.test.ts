@@ -89,6 +89,7 @@ async function attention({ database }: Fixture, directory: string): Promise<read
     scheduleTimeZone: 'UTC',
     tables: undefined,
     migrations: { enabled: true, applied: [], pending: [], problem: undefined },
+    archiving: true,
   })
   const archive = { enabled: true, directory, uid: process.getuid?.(), keptMs: undefined }
   const { problems, warnings } = await readArchive(database, archive, { at: await database.now(), recorded: true, job })

@@ -1,4 +1,5 @@
 import { DatabaseError } from '../database-error.ts'
+import { GATEWAY_TABLES, MADE_BY_GATEWAY } from '../gateway-tables.ts'
 import type { Query } from '../query.ts'
 import { EQ, nameIn } from './exact.ts'
 import { literal, qualified, quoted } from './identifiers.ts'
@@ -19,14 +20,10 @@ export const OWN_TABLES: readonly string[] = [
   'maintenance_archive_removed',
 ]
 
-/** The tables of migration 001. If one role owns all of them that exist, that is the gateway's role. */
-const GATEWAY_TABLES: readonly string[] = ['tools', 'audit_logs', 'mcp_servers', 'policy_decisions', 'api_keys', 'sessions']
-
 /** Relations that migrations extend, replace or write to. */
 export const MIGRATED: readonly string[] = [
   ...OWN_TABLES,
   ...GATEWAY_TABLES,
-  'rate_limits',
   'recent_audit_activity',
   'policy_violations',
   'tool_usage_stats',
@@ -64,7 +61,8 @@ export function untrusted(
   names: ReadonlySet<string>,
   { schema, role }: { readonly schema: string; readonly role: string },
 ): readonly string[] {
-  const tables = holdings.filter(({ relation }) => GATEWAY_TABLES.includes(relation))
+  // If one role owns all of them that exist, that is the gateway's role.
+  const tables = holdings.filter(({ relation }) => MADE_BY_GATEWAY.includes(relation))
   const others = tables.filter((holding) => !byRank(holding))
   const gateway = new Set(tables.map(({ owner }) => owner))
   const owners = new Set(others.map(({ owner }) => owner))
@@ -124,7 +122,7 @@ SELECT c.relname::pg_catalog.text AS relation, c.relkind::pg_catalog.text AS kin
 FROM pg_catalog.pg_class AS c
 JOIN place AS p ON p.schema ${EQ} c.relnamespace
 JOIN pg_catalog.pg_roles AS o ON o.oid ${EQ} c.relowner
-WHERE c.relname ${EQ} ANY (${nameArray([...names, ...GATEWAY_TABLES])}) AND ${nameIn('c.relkind', ['r', 'p', 'f', 'v', 'm', 'S'], '"char"')}
+WHERE c.relname ${EQ} ANY (${nameArray([...names, ...MADE_BY_GATEWAY])}) AND ${nameIn('c.relkind', ['r', 'p', 'f', 'v', 'm', 'S'], '"char"')}
 ORDER BY c.relname`
 }
 

@@ -1,4 +1,5 @@
 import type { Database, OpenOptions } from '../database.ts'
+import { NO_TERMS } from '../purging.ts'
 import type { Query, Session } from '../query.ts'
 import type { PostgresUrl } from '../url/url-types.ts'
 import { connectPatiently, postgresLabel, reportingOnce, type Target } from './connection/connect.ts'
@@ -85,7 +86,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     named: (table) => qualified(schema, table),
 
     pacing: PACING,
-    inspect: (column) => inspect({ query: queries, schema, timeZone, now }, column),
+    inspect: (column, terms = NO_TERMS) => inspect({ query: queries, schema, timeZone, now, terms }, column),
     expired: (...args) => expiredRows(slicing, ...args),
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Does nothing: dead rows are left to autovacuum, which knows the load and the table's settings better.

@@ -1,5 +1,6 @@
 import BetterSqlite3 from 'better-sqlite3'
 import type { Database, OpenOptions } from '../database.ts'
+import { NO_TERMS } from '../purging.ts'
 import type { SqliteUrl } from '../url/url-types.ts'
 import { BUSY_TIMEOUT_MS, Connection } from './connection/connection.ts'
 import { prepareFile, sqliteLabel } from './connection/database-file.ts'
@@ -116,7 +117,7 @@ function databaseOf(
     named: (table) => session.named(table),
 
     pacing: pacingOf(writeAhead, longestBlockMs),
-    inspect: (column) => session.read(() => inspect(connection, column, timeZone)),
+    inspect: (column, terms = NO_TERMS) => session.read(() => inspect(connection, column, terms, timeZone)),
     expired: (column, cutoff) => expiredRows({ session, column, cutoff, timeZone }),
     pressure: () => housekeeping.pressure(),
     afterBatch: (last) => (access === 'read' ? Promise.resolve() : housekeeping.afterBatch(last)),

@@ -30,7 +30,7 @@ async function role(fresh: FreshPostgres): Promise<{ name: string; url: string; 
   }
 }
 
-const READY = { kind: 'ready', warnings: [] }
+const READY = { kind: 'ready', warnings: [], lasting: [] }
 
 for (const major of POSTGRES_MAJORS) {
   void describe(`inspecting a table on PostgreSQL ${major}`, () => {

@@ -6,7 +6,7 @@ import { freshSqliteFile } from '../../support/databases.ts'
 import { NOON, opened, slicesOf } from './opening.ts'
 
 const SESSIONS = { table: 'sessions', column: 'expires_at' }
-const READY = { kind: 'ready', warnings: [] }
+const READY = { kind: 'ready', warnings: [], lasting: [] }
 
 describe('inspecting a SQLite table', () => {
   const refusals: readonly (readonly [name: string, sql: string, message: RegExp])[] = [

@@ -1,4 +1,5 @@
 import { DatabaseError } from '../../database-error.ts'
+import { TELLING_TABLES } from '../../gateway-tables.ts'
 import type { Query } from '../../query.ts'
 import { isSystemSchema } from '../../url/schema-name.ts'
 import { EQ, nameIn, textOf } from '../exact.ts'
@@ -22,9 +23,6 @@ export interface SchemaChoice {
 
 /** Used if none is configured; also the gateway's default. */
 export const USUAL_SCHEMA = 'public'
-
-/** The gateway's schema is recognised by these. `sessions` and `rate_limits` are left out: other programs use such names too. */
-export const GATEWAY_TABLES: readonly string[] = ['audit_logs', 'mcp_servers', 'policy_decisions', 'api_keys', 'tools']
 
 /** Those from which rows are deleted. The gateway writes to the first of each name on the path. */
 const PURGED_TABLES = ['audit_logs', 'policy_decisions']
@@ -111,7 +109,7 @@ const SESSION = `SELECT current_user::pg_catalog.text AS role,
 const SCHEMAS = `SELECT n.nspname::pg_catalog.text AS name, c.relname::pg_catalog.text AS relation
 FROM pg_catalog.pg_namespace AS n
 LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace ${EQ} n.oid
-  AND ${nameIn('c.relname', GATEWAY_TABLES, 'name')}
+  AND ${nameIn('c.relname', TELLING_TABLES, 'name')}
   AND ${nameIn('c.relkind', ['r', 'p', 'f', 'v'], '"char"')}
 WHERE n.nspname ${EQ} ANY (pg_catalog.current_schemas(false)) OR n.nspname ${EQ} $1::pg_catalog.name OR c.oid IS NOT NULL
 ORDER BY c.relname, n.nspname`

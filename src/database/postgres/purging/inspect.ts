@@ -1,18 +1,21 @@
 import type { EpochMs } from '../../../time/clock.ts'
 import { BUSY_ROWS, zoneSuspicion, type NewestRows } from '../../../time/zone-suspicion.ts'
 import { DatabaseError } from '../../database-error.ts'
-import type { Inspection, TimeColumn } from '../../purging.ts'
+import type { Inspection, Terms, TimeColumn } from '../../purging.ts'
 import type { Query } from '../../query.ts'
 import { EQ, GT, LT, nameIn } from '../exact.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
 import { asText, timeTypeOf } from '../times.ts'
+import { neighbourhoodOf } from './foreign-keys.ts'
+import { mustTakeNothing, reachIn } from './taken-along.ts'
 
 export interface InspectOptions {
   readonly query: Query
   readonly schema: string
   readonly timeZone: string
   readonly now: () => Promise<EpochMs>
+  readonly terms: Terms
 }
 
 /** A table with fewer rows may be scanned: that takes milliseconds. */
@@ -55,6 +58,8 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
         `Nothing was deleted. Connect as the table's owner or as a role with BYPASSRLS (ALTER ROLE ${quoted(facts.role)} BYPASSRLS).`,
     )
   }
+  const neighbourhood = await neighbourhoodOf(query, schema, column.table)
+  const lasting = mustTakeNothing(neighbourhood, reachIn(neighbourhood), options.terms)
   if (!facts.indexed && (await isLarge(query, qualified(schema, column.table)))) {
     throw impossible(
       `table ${title} has more than ${SCANNABLE_ROWS} rows and no index that begins with ${quoted(column.column)}, so every batch would read the whole table. ` +
@@ -63,7 +68,7 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
   }
   const judged = facts.indexed && column.keep?.from === 'written' && type === 'timestamp'
   const warning = judged ? zoneSuspicion(await newestRows(options, column), await options.now(), options.timeZone) : undefined
-  return { kind: 'ready', warnings: warning === undefined ? [] : [warning] }
+  return { kind: 'ready', warnings: warning === undefined ? [] : [warning], lasting }
 }
 
 /** The column has no zone: its readings are returned as if they were UTC. */

@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { open, realpath, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { codeOf } from '../../../errors.ts'
+import { MADE_BY_GATEWAY } from '../../gateway-tables.ts'
 
 /**
  * What is known of a file without opening it in SQLite, which would take locks and create files beside it. `unclear`: it is a database, or may be one, but
@@ -33,16 +34,6 @@ const MISSING: ReadonlySet<unknown> = new Set(['ENOENT', 'ELOOP', 'ENOTDIR'])
 
 /** A single table with one of these names may be another program's. */
 const TABLES_OF_A_GATEWAY = 2
-
-/** In lower case. */
-export const GATEWAY_TABLES: ReadonlySet<string> = new Set([
-  'tools',
-  'audit_logs',
-  'mcp_servers',
-  'policy_decisions',
-  'api_keys',
-  'sessions',
-])
 
 /** Root's database files belong to the owner of the folder, so root also accepts that owner's files. */
 async function ownersOf(folder: string, uid: number | undefined): Promise<readonly number[] | undefined> {
@@ -136,7 +127,7 @@ async function bytesOf(handle: FileHandle, from: number, most: number): Promise<
 }
 
 /** A row of the schema holds the word "table" and the table's name twice, without separators; in UTF-16 there is a zero byte beside each letter. */
-const ROW_OF_THE_SCHEMA = new RegExp([...GATEWAY_TABLES].map((name) => `table${name}${name}`.split('').join('\0?')).join('|'), 'gi')
+const ROW_OF_THE_SCHEMA = new RegExp(MADE_BY_GATEWAY.map((name) => `table${name}${name}`.split('').join('\0?')).join('|'), 'gi')
 
 function gatewayTablesIn(text: string): readonly string[] {
   return [...text.matchAll(ROW_OF_THE_SCHEMA)].map(([row]) => row.replaceAll('\0', '').toLowerCase())

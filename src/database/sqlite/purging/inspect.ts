@@ -1,38 +1,45 @@
 import { messageOf } from '../../../errors.ts'
 import { countText } from '../../../number-text.ts'
 import { BUSY_ROWS, zoneSuspicion, type NewestRows } from '../../../time/zone-suspicion.ts'
+import { reachOf } from '../../cascades.ts'
 import { DatabaseError } from '../../database-error.ts'
-import type { Inspection, TimeColumn } from '../../purging.ts'
+import type { Inspection, Terms, TimeColumn } from '../../purging.ts'
 import type { Connection } from '../connection/connection.ts'
-import { quoted } from '../names.ts'
+import { folded, quoted } from '../names.ts'
 import { readText } from '../times.ts'
+import { foreignKeysOf, type SqliteForeignKey } from './foreign-keys.ts'
 import { layoutOf, unfit, type Layout } from './layout.ts'
 import { removalOf } from './removal.ts'
+import { mismatchAmong, mustTakeNothing } from './taken-along.ts'
 import { statementsFor } from './walk-statements.ts'
 
 /** A table without an index on its time is scanned as a whole, up to this size. */
 const MOST_ROWS_WITHOUT_INDEX = 50_000
 
 /** Only reads. Throws if the table cannot be purged. */
-export function inspect(connection: Connection, column: TimeColumn, timeZone: string): Inspection {
+export function inspect(connection: Connection, column: TimeColumn, terms: Terms, timeZone: string): Inspection {
   const layout = layoutOf(connection, column)
   if (layout === undefined) return { kind: 'absent', reason: `table ${column.table} does not exist` }
-  mustBeRemovable(connection, column, layout)
+  const reach = reachOf([folded(column.table)], foreignKeysOf(connection))
+  mustBeRemovable(connection, column, layout, reach.searched)
+  const lasting = mustTakeNothing(connection, column.table, reach, terms)
   if (layout.index === undefined) {
     mustBeSmall(connection, column, layout)
-    return { kind: 'ready', warnings: [] }
+    return { kind: 'ready', warnings: [], lasting }
   }
   const warning =
     column.keep?.from === 'written' ? zoneSuspicion(newestRows(connection, column, layout), connection.clock.now(), timeZone) : undefined
-  return { kind: 'ready', warnings: warning === undefined ? [] : [warning] }
+  return { kind: 'ready', warnings: warning === undefined ? [] : [warning], lasting }
 }
 
 /** SQLite compiles a DELETE together with everything that it triggers, so compiling one now reveals what would fail at the first row. */
-function mustBeRemovable(connection: Connection, { table }: TimeColumn, layout: Layout): void {
+function mustBeRemovable(connection: Connection, { table }: TimeColumn, layout: Layout, searched: readonly SqliteForeignKey[]): void {
   try {
     removalOf(connection, layout, [])
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.kind !== 'failed') throw error
+    const mismatch = mismatchAmong(connection, searched)
+    if (mismatch !== undefined) throw new DatabaseError('failed', mismatch, { cause: error })
     throw unfit(
       connection,
       table,

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { DatabaseError } from '../../../src/database/database-error.ts'
+import type { Terms } from '../../../src/database/purging.ts'
+import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../../support/databases.ts'
+import { opened } from './fixture.ts'
+
+const TERMS: Terms = { cascade: [], setting: 'PURGE_SESSIONS_CASCADE', archived: [] }
+
+/** The refusal, or the warnings. */
+async function inspected(url: string, terms = TERMS): Promise<string> {
+  await using database = await opened(url)
+  try {
+    const inspection = await database.inspect({ table: 'sessions', column: 'expires_at' }, terms)
+    return inspection.kind === 'ready' ? inspection.lasting.join('\n') : inspection.reason
+  } catch (error) {
+    assert.ok(error instanceof DatabaseError && error.kind === 'failed', String(error))
+    return error.message
+  }
+}
+
+async function runs({ admin }: FreshPostgres, message: string): Promise<void> {
+  await admin.query(/Run: (.*)/.exec(message)?.[1] ?? 'none')
+}
+
+const SESSIONS = 'CREATE TABLE sessions (id bigint PRIMARY KEY, expires_at timestamp)'
+
+for (const major of POSTGRES_MAJORS) {
+  describe(`foreign keys to a purged table on PostgreSQL ${major}`, () => {
+    for (const [what, sql] of [
+      [
+        'of a table',
+        'CREATE TABLE api_keys (id int, session_id bigint, CONSTRAINT "of ""it" FOREIGN KEY (session_id) REFERENCES sessions ON DELETE CASCADE)',
+      ],
+      [
+        'of several columns, with MATCH FULL, deferred, and with an action for updates',
+        `ALTER TABLE sessions ADD UNIQUE (id, expires_at);
+         CREATE TABLE api_keys (id int, session_id bigint, at timestamp, FOREIGN KEY (session_id, at) REFERENCES sessions (id, expires_at)
+           MATCH FULL ON DELETE SET NULL ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED)`,
+      ],
+      [
+        'of a partitioned table',
+        `CREATE TABLE api_keys (id int, session_id bigint REFERENCES sessions ON DELETE CASCADE) PARTITION BY LIST (id);
+         CREATE TABLE keys_1 PARTITION OF api_keys FOR VALUES IN (1)`,
+      ],
+      [
+        'of one partition',
+        `CREATE TABLE api_keys (id int, session_id bigint) PARTITION BY LIST (id);
+         CREATE TABLE keys_1 PARTITION OF api_keys FOR VALUES IN (1); ALTER TABLE keys_1 ADD FOREIGN KEY (session_id) REFERENCES sessions ON DELETE CASCADE`,
+      ],
+      [
+        'of a child by inheritance',
+        `CREATE TABLE api_keys (id int, session_id bigint); CREATE TABLE keys_1 () INHERITS (api_keys);
+         ALTER TABLE keys_1 ADD FOREIGN KEY (session_id) REFERENCES sessions ON DELETE CASCADE`,
+      ],
+      [
+        'that refers to a child by inheritance',
+        `CREATE TABLE sessions_1 (PRIMARY KEY (id)) INHERITS (sessions);
+         CREATE TABLE api_keys (id int, session_id bigint REFERENCES sessions_1 ON DELETE CASCADE)`,
+      ],
+    ] as const)
+      it(`one ${what} is found, and the statement in the message ends it`, async () => {
+        await using fresh = await freshPostgres(major)
+        await fresh.admin.query(`${SESSIONS}; ${sql}`)
+        const message = await inspected(fresh.url)
+        assert.match(
+          message,
+          /^Deleting from public\.sessions also (?:deletes|changes) rows of public\.\w+, .* PURGE_SESSIONS_CASCADE=api_keys\./,
+        )
+        assert.equal(await inspected(fresh.url, { ...TERMS, cascade: ['api_keys'] }), '')
+        const before = await declared(fresh)
+        await runs(fresh, message)
+        assert.equal(await inspected(fresh.url), '')
+        // Nothing else has changed.
+        assert.equal(
+          await declared(fresh),
+          before.replace(/ ON DELETE (?:CASCADE|SET NULL)/, '').replace(/$/, what.includes('partitioned') ? '' : ' NOT VALID'),
+        )
+      })
+
+    it('one to a partitioned table or to one of its partitions is found', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(`
+        CREATE TABLE sessions (id bigint, expires_at timestamp, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+        CREATE TABLE sessions_1 PARTITION OF sessions FOR VALUES FROM (0) TO (1000);
+        CREATE TABLE tools (session_id bigint REFERENCES sessions ON DELETE CASCADE);
+        CREATE TABLE api_keys (session_id bigint REFERENCES sessions_1 ON DELETE CASCADE)`)
+      const message = await inspected(fresh.url)
+      assert.match(message, /rows of public\.tools,.*=tools\./)
+      assert.match(message, /rows of public\.api_keys, which refer to those of public\.sessions_1 .*=api_keys\./)
+      assert.equal(message.split('\n').length, 2)
+    })
+
+    it('a cascade leads from one partition to what refers to the whole table', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(`${SESSIONS};
+        CREATE TABLE devices (id bigint PRIMARY KEY, session_id bigint) PARTITION BY RANGE (id);
+        CREATE TABLE devices_1 PARTITION OF devices FOR VALUES FROM (0) TO (1000);
+        ALTER TABLE devices_1 ADD FOREIGN KEY (session_id) REFERENCES sessions ON DELETE CASCADE;
+        CREATE TABLE api_keys (device_id bigint REFERENCES devices ON DELETE CASCADE)`)
+      assert.match(await inspected(fresh.url), /rows of public\.api_keys, which refer to those of public\.devices /)
+    })
+
+    it('a table with a name of the gateway’s in another schema is another table', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(
+        `${SESSIONS}; CREATE SCHEMA other; CREATE TABLE other.api_keys (session_id bigint REFERENCES sessions ON DELETE CASCADE)`,
+      )
+      assert.match(
+        await inspected(fresh.url),
+        /^deleting from public\.sessions also deletes rows of other\.api_keys, which refer to those \(ON DELETE CASCADE of "/,
+      )
+    })
+
+    it('a role that may only purge learns of keys of tables that it may not read', async () => {
+      await using fresh = await freshPostgres(major)
+      const name = `${fresh.name}_role`
+      await fresh.admin.query(`CREATE ROLE ${name} LOGIN; ${SESSIONS}; GRANT SELECT, DELETE ON sessions TO ${name};
+        CREATE TABLE api_keys (session_id bigint REFERENCES sessions ON DELETE CASCADE)`)
+      try {
+        assert.match(await inspected(fresh.url.replace('postgres@', `${name}@`)), /PURGE_SESSIONS_CASCADE=api_keys/)
+      } finally {
+        await fresh.admin.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`)
+      }
+    })
+
+    it('a key that is not enforced does nothing', { skip: major < 18 && 'from PostgreSQL 18 on' }, async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(`${SESSIONS}; CREATE TABLE api_keys (session_id bigint REFERENCES sessions ON DELETE CASCADE NOT ENFORCED)`)
+      assert.equal(await inspected(fresh.url), '')
+    })
+  })
+}
+
+async function declared({ admin }: FreshPostgres): Promise<string> {
+  const { rows } = await admin.query<{ text: string }>(
+    `SELECT pg_get_constraintdef(oid) AS text FROM pg_constraint WHERE contype = 'f' AND conparentid = 0`,
+  )
+  return rows.map(({ text }) => text).join('; ')
+}
