@@ -86,7 +86,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     named: (table) => qualified(schema, table),
 
     pacing: PACING,
-    inspect: (column, terms = NO_TERMS) => inspect({ query: queries, schema, timeZone, now, terms }, column),
+    inspect: (column, terms = NO_TERMS) => inspect({ query: queries, look, schema, timeZone, now, terms }, column),
     expired: (...args) => expiredRows(slicing, ...args),
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Does nothing: dead rows are left to autovacuum, which knows the load and the table's settings better.

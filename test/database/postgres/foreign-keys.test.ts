@@ -19,11 +19,17 @@ async function inspected(url: string, terms = TERMS): Promise<string> {
   }
 }
 
+/** One after the other, as CONCURRENTLY asks for. */
 async function runs({ admin }: FreshPostgres, message: string): Promise<void> {
-  await admin.query(/Run: (.*)/.exec(message)?.[1] ?? 'none')
+  const [, statements = 'none'] = /Run: (.*)/.exec(message) ?? []
+  for (const statement of statements.split('; ')) await admin.query(statement)
 }
 
 const SESSIONS = 'CREATE TABLE sessions (id bigint PRIMARY KEY, expires_at timestamp)'
+
+function filled(table: string): string {
+  return `INSERT INTO ${table} (id) SELECT i FROM generate_series(1, 40000) AS i`
+}
 
 for (const major of POSTGRES_MAJORS) {
   describe(`foreign keys to a purged table on PostgreSQL ${major}`, () => {
@@ -122,6 +128,63 @@ for (const major of POSTGRES_MAJORS) {
       } finally {
         await fresh.admin.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`)
       }
+    })
+
+    describe('without an index', () => {
+      const NOTES = 'CREATE TABLE notes (id bigint, session_id bigint REFERENCES sessions'
+      const told =
+        /each row that is deleted from public\.sessions is looked for in all of public\.notes \("notes_session_id_fkey", 1\.\d MB\).* Run: /
+
+      for (const action of ['NO ACTION', 'RESTRICT', 'CASCADE', 'SET NULL', 'SET DEFAULT'])
+        it(`a large table is told, with the index to create: ON DELETE ${action}`, async () => {
+          await using fresh = await freshPostgres(major)
+          await fresh.admin.query(`${SESSIONS}; ${NOTES} ON DELETE ${action})`)
+          assert.doesNotMatch(await inspected(fresh.url), told)
+          await fresh.admin.query(filled('notes'))
+          const message = await inspected(fresh.url)
+          assert.match(message, told)
+          assert.match(message, /Run: CREATE INDEX CONCURRENTLY "notes_session_id_purge" ON "public"\."notes" \("session_id"\)$/)
+          await runs(fresh, message)
+          assert.doesNotMatch(await inspected(fresh.url), told)
+        })
+
+      for (const [index, isServing] of [
+        ['CREATE INDEX ON notes (session_id, id)', true],
+        ['CREATE INDEX ON notes USING hash (session_id)', true],
+        ['CREATE INDEX ON notes (session_id) WHERE session_id IS NOT NULL', true],
+        ['CREATE INDEX ON notes (session_id) WHERE id > 5', false],
+        ['CREATE INDEX ON notes USING brin (session_id)', false],
+        ['CREATE INDEX ON notes (id, session_id)', false],
+        ['CREATE INDEX ON notes ((session_id + 1))', false],
+        ["CREATE INDEX one ON notes (session_id); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'one'::regclass", false],
+      ] as const)
+        it(`it ${isServing ? 'serves' : 'does not serve'}: ${index}`, async () => {
+          await using fresh = await freshPostgres(major)
+          await fresh.admin.query(`${SESSIONS}; ${NOTES}); ${filled('notes')}; ${index}`)
+          const message = await inspected(fresh.url)
+          assert.equal(message === '', isServing, message)
+          if (index.includes('indisvalid')) assert.match(message, /Run: REINDEX INDEX CONCURRENTLY "public"\."one"$/)
+        })
+
+      it('of a partitioned table each partition that has none gets one, and the table all of them', async () => {
+        await using fresh = await freshPostgres(major)
+        await fresh.admin.query(`${SESSIONS}; ${NOTES}) PARTITION BY RANGE (id);
+          CREATE TABLE notes_1 PARTITION OF notes FOR VALUES FROM (0) TO (20000); CREATE TABLE notes_2 PARTITION OF notes FOR VALUES FROM (20000) TO (90000);
+          CREATE INDEX own ON notes_1 (session_id); INSERT INTO notes (id) SELECT i FROM generate_series(1, 80000) AS i`)
+        const message = await inspected(fresh.url)
+        assert.match(message, /Run: CREATE INDEX "notes_session_id_purge" ON ONLY "public"\."notes" \("session_id"\); /)
+        await runs(fresh, message)
+        assert.equal(await inspected(fresh.url), '')
+        assert.deepEqual((await fresh.admin.query('SELECT FROM pg_index WHERE NOT indisvalid')).rows, [])
+      })
+
+      it('what is only searched because a cascade deletes there is told too', async () => {
+        await using fresh = await freshPostgres(major)
+        await fresh.admin
+          .query(`${SESSIONS}; CREATE TABLE devices (id bigint PRIMARY KEY, session_id bigint REFERENCES sessions ON DELETE CASCADE);
+          CREATE TABLE notes (id bigint, device_id bigint REFERENCES devices); ${filled('notes')}`)
+        assert.match(await inspected(fresh.url), /looked for in all of public\.notes \("notes_device_id_fkey"/)
+      })
     })
 
     it('a key that is not enforced does nothing', { skip: major < 18 && 'from PostgreSQL 18 on' }, async () => {

@@ -30,6 +30,10 @@ async function inspected(...statements: readonly string[]): Promise<string> {
 
 const SESSIONS = 'CREATE TABLE Sessions (id INTEGER PRIMARY KEY, token TEXT, expires_at TIMESTAMP)'
 
+function filled(rows: number): string {
+  return `INSERT INTO notes (s) WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < ${rows}) SELECT NULL FROM s`
+}
+
 describe('foreign keys to a purged table in a SQLite file', () => {
   for (const [what, ...statements] of [
     ['in other letters', SESSIONS, 'CREATE TABLE API_keys (s INTEGER REFERENCES SESSIONS (ID) ON DELETE CASCADE)'],
@@ -69,6 +73,53 @@ describe('foreign keys to a purged table in a SQLite file', () => {
       /table notes refers to sessions \(id\), by another number of columns, .*Make notes anew without that foreign key\.$/,
     )
   })
+
+  const NOTES = 'CREATE TABLE notes (id INTEGER PRIMARY KEY, s INTEGER REFERENCES sessions'
+
+  for (const action of ['', ' ON DELETE RESTRICT', ' ON DELETE CASCADE', ' ON DELETE SET NULL', ' ON DELETE SET DEFAULT'])
+    it(`a large table without an index on its foreign key is told, and a larger one refused:${action || ' ON DELETE NO ACTION'}`, async () => {
+      const told =
+        /each row that is deleted from sessions is looked for in all of notes \(([\d,]+) rows\), .* Run: CREATE INDEX "idx_notes_s" ON "notes" \("s"\);$/
+      const refused =
+        /notes has more than 20,000 rows and no index .* for each row that is deleted from sessions, while nobody can write\. Nothing was deleted\. .* run: CREATE INDEX "idx_notes_s" ON "notes" \("s"\);$/
+      assert.doesNotMatch(await inspected(SESSIONS, `${NOTES}${action})`, filled(999)), told)
+      assert.equal(told.exec(await inspected(SESSIONS, `${NOTES}${action})`, filled(1_000)))?.[1], '1,000')
+      assert.match(await inspected(SESSIONS, `${NOTES}${action})`, filled(20_000)), told)
+      assert.match(await inspected(SESSIONS, `${NOTES}${action})`, filled(20_001)), refused)
+      const indexed = await inspected(SESSIONS, `${NOTES}${action})`, filled(20_001), 'CREATE INDEX "idx_notes_s" ON "notes" ("s")')
+      assert.doesNotMatch(indexed, /notes has|looked for/)
+    })
+
+  for (const [what, create, isIndexed] of [
+    ['the row number', 'CREATE TABLE notes (s INTEGER PRIMARY KEY REFERENCES sessions)', true],
+    ['a primary key', 'CREATE TABLE notes (s INTEGER REFERENCES sessions, id, PRIMARY KEY (s, id)) WITHOUT ROWID', true],
+    ['an index of another collation', `${NOTES}); CREATE INDEX i ON notes (s COLLATE NOCASE)`, false],
+    ['an index of some rows', `${NOTES}); CREATE INDEX i ON notes (s) WHERE id > 5`, false],
+    ['an index that another column begins', `${NOTES}); CREATE INDEX i ON notes (id, s)`, false],
+    ['an index that another column ends', `${NOTES}); CREATE INDEX i ON notes (s, id)`, true],
+  ] as const)
+    it(`${what} ${isIndexed ? 'serves' : 'does not serve'}, as SQLite's own plan says`, async () => {
+      await using fresh = await freshSqliteFile()
+      await using open = await opened(fresh.file)
+      const { database } = open
+      const numbers = 'WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 2000)'
+      const columns = create.includes('id') ? `(s, id) ${numbers} SELECT n, n` : `(s) ${numbers} SELECT n`
+      for (const statement of [
+        SESSIONS,
+        ...create.split('; '),
+        `INSERT INTO sessions (id) ${numbers} SELECT n FROM s`,
+        `INSERT INTO notes ${columns} FROM s`,
+      ])
+        await database.query(statement)
+      const inspection = await database.inspect({ table: 'sessions', column: 'expires_at' }, TERMS)
+      const plan = await database.query<{ detail: string }>('EXPLAIN QUERY PLAN DELETE FROM sessions WHERE id = 1')
+      assert.equal(
+        plan.rows.some(({ detail }) => detail.startsWith('SCAN notes')),
+        !isIndexed,
+        JSON.stringify(plan.rows),
+      )
+      assert.equal(inspection.kind === 'ready' && inspection.lasting.length > 0, !isIndexed)
+    })
 
   it('one into another table is told, with what it does', async () => {
     assert.equal(

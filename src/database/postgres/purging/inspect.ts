@@ -7,11 +7,14 @@ import { EQ, GT, LT, nameIn } from '../exact.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
 import { asText, timeTypeOf } from '../times.ts'
+import type { Look } from './estimate.ts'
 import { neighbourhoodOf } from './foreign-keys.ts'
 import { mustTakeNothing, reachIn } from './taken-along.ts'
+import { unindexedReferences } from './unindexed-references.ts'
 
 export interface InspectOptions {
   readonly query: Query
+  readonly look: Look
   readonly schema: string
   readonly timeZone: string
   readonly now: () => Promise<EpochMs>
@@ -23,7 +26,7 @@ const SCANNABLE_ROWS = 50_000
 
 /** Finds, before anything is deleted, what would make a purge fail or wrongly report that nothing has expired. */
 export async function inspect(options: InspectOptions, column: TimeColumn): Promise<Inspection> {
-  const { query, schema } = options
+  const { query, look, schema } = options
   const title = `${schema}.${column.table}`
   const facts = (await query.query<Facts>(FACTS, [schema, column.table, column.column])).rows[0]
   const trusted = await mustBeTrusted(query, schema, [column.table])
@@ -59,7 +62,11 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
     )
   }
   const neighbourhood = await neighbourhoodOf(query, schema, column.table)
-  const lasting = mustTakeNothing(neighbourhood, reachIn(neighbourhood), options.terms)
+  const reach = reachIn(neighbourhood)
+  const lasting = [
+    ...mustTakeNothing(neighbourhood, reach, options.terms),
+    ...(await unindexedReferences(look, neighbourhood, reach.searched)),
+  ]
   if (!facts.indexed && (await isLarge(query, qualified(schema, column.table)))) {
     throw impossible(
       `table ${title} has more than ${SCANNABLE_ROWS} rows and no index that begins with ${quoted(column.column)}, so every batch would read the whole table. ` +

@@ -11,6 +11,7 @@ import { foreignKeysOf, type SqliteForeignKey } from './foreign-keys.ts'
 import { layoutOf, unfit, type Layout } from './layout.ts'
 import { removalOf } from './removal.ts'
 import { mismatchAmong, mustTakeNothing } from './taken-along.ts'
+import { unindexedReferences } from './unindexed-references.ts'
 import { statementsFor } from './walk-statements.ts'
 
 /** A table without an index on its time is scanned as a whole, up to this size. */
@@ -22,7 +23,10 @@ export function inspect(connection: Connection, column: TimeColumn, terms: Terms
   if (layout === undefined) return { kind: 'absent', reason: `table ${column.table} does not exist` }
   const reach = reachOf([folded(column.table)], foreignKeysOf(connection))
   mustBeRemovable(connection, column, layout, reach.searched)
-  const lasting = mustTakeNothing(connection, column.table, reach, terms)
+  const lasting = [
+    ...mustTakeNothing(connection, column.table, reach, terms),
+    ...unindexedReferences(connection, column.table, reach.searched),
+  ]
   if (layout.index === undefined) {
     mustBeSmall(connection, column, layout)
     return { kind: 'ready', warnings: [], lasting }
