@@ -74,7 +74,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const unflushed = { any: true }
   const reading = readingTransaction(schema)
   const copy: Copy = (...args) => connection.copy(reading, ...args)
-  const slicing = { query: queries, copy, look, schema, timeZone, lockBackoff, unflushed }
+  const steered = new Set<string>()
+  const slicing = { query: queries, copy, look, schema, timeZone, lockBackoff, unflushed, steered }
 
   return {
     label,
@@ -86,7 +87,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     named: (table) => qualified(schema, table),
 
     pacing: PACING,
-    inspect: (column, terms = NO_TERMS) => inspect({ query: queries, look, schema, timeZone, now, terms }, column),
+    inspect: (column, terms = NO_TERMS) => inspect({ query: queries, look, schema, timeZone, now, terms, steered }, column),
     expired: (...args) => expiredRows(slicing, ...args),
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Does nothing: dead rows are left to autovacuum, which knows the load and the table's settings better.

@@ -114,6 +114,7 @@ for (const major of POSTGRES_MAJORS) {
         return says('failed', /no index that begins with "at"/)(error)
       })
       await fresh.admin.query(/CREATE INDEX CONCURRENTLY [^.]*\.[^.]*\)/.exec(message)?.[0] ?? 'none')
+      await fresh.admin.query('ANALYZE rows')
       assert.deepEqual(await inspected(fresh.url), READY)
     })
 

@@ -43,6 +43,7 @@ function lying(
     timeZone: 'UTC',
     lockBackoff: { held: false },
     unflushed: { any: false },
+    steered: new Set(),
   }
   return expiredRows(options, COLUMN, CUTOFF)
 }

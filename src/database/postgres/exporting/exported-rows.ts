@@ -5,6 +5,7 @@ import type { Query, Transaction } from '../../query.ts'
 import type { Copy } from '../connection/connection.ts'
 import { literal } from '../identifiers.ts'
 import { removeRows } from '../purging/removal.ts'
+import { STEERED } from '../purging/searchable.ts'
 import { copySql, misfitsSql, type Condition } from '../purging/slice-sql.ts'
 import { PostgresExpiredRows, PostgresSlice, type SliceOptions } from '../purging/slices.ts'
 import type { Expired, Place, SliceKind } from '../purging/walk.ts'
@@ -66,13 +67,14 @@ class PostgresExportedSlice extends PostgresSlice implements ExportedSlice {
     const text = copySql(this.expired, this.condition, [instantSql(`t.${column}`, type, literal(timeZone)), record.sql])
     const spool = new Spool((piece) => reader.read(piece))
     try {
-      await copy(CANONICAL_TEXT, text, (piece) => spool.put(piece))
+      await copy(this.expired.isSteered ? `${CANONICAL_TEXT}; ${STEERED}` : CANONICAL_TEXT, text, (piece) => spool.put(piece))
     } finally {
       await spool.emptied()
     }
   }
 
-  removeRead(tx: Transaction): Promise<DigestedTally> {
+  async removeRead(tx: Transaction): Promise<DigestedTally> {
+    await this.steer(tx)
     return removeRows(tx, this.expired, this.condition, this.mostRows, { sql: this.#rows.record.digestSql, settings: CANONICAL_TEXT })
   }
 }

@@ -9,6 +9,9 @@ import { mustBeTrusted } from '../owners.ts'
 import { asText, timeTypeOf } from '../times.ts'
 import type { Look } from './estimate.ts'
 import { neighbourhoodOf } from './foreign-keys.ts'
+import { mustBeOursToDrop } from './others-retention.ts'
+import { mustBeSearchable } from './searchable.ts'
+import type { TimedTable } from './slice-sql.ts'
 import { mustTakeNothing, reachIn } from './taken-along.ts'
 import { unindexedReferences } from './unindexed-references.ts'
 
@@ -19,10 +22,9 @@ export interface InspectOptions {
   readonly timeZone: string
   readonly now: () => Promise<EpochMs>
   readonly terms: Terms
+  /** The tables whose walk has to steer the planner: brought up to date. */
+  readonly steered: Set<string>
 }
-
-/** A table with fewer rows may be scanned: that takes milliseconds. */
-const SCANNABLE_ROWS = 50_000
 
 /** Finds, before anything is deleted, what would make a purge fail or wrongly report that nothing has expired. */
 export async function inspect(options: InspectOptions, column: TimeColumn): Promise<Inspection> {
@@ -63,17 +65,18 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
   }
   const neighbourhood = await neighbourhoodOf(query, schema, column.table)
   const reach = reachIn(neighbourhood)
+  const timed = { table: qualified(schema, column.table), title, column: quoted(column.column), type }
+  const taken = mustTakeNothing(neighbourhood, reach, options.terms)
+  const dropped = await mustBeOursToDrop(look, neighbourhood, options.terms)
+  const { indexed, steered } = await mustBeSearchable({ query, look, neighbourhood, column: column.column, timed })
+  options.steered[steered ? 'add' : 'delete'](column.table)
   const lasting = [
-    ...mustTakeNothing(neighbourhood, reach, options.terms),
+    ...taken,
+    ...dropped,
     ...(await unindexedReferences(look, neighbourhood, reach.searched)),
+    ...(steered ? [steeredNote(timed)] : []),
   ]
-  if (!facts.indexed && (await isLarge(query, qualified(schema, column.table)))) {
-    throw impossible(
-      `table ${title} has more than ${SCANNABLE_ROWS} rows and no index that begins with ${quoted(column.column)}, so every batch would read the whole table. ` +
-        `Run: CREATE INDEX CONCURRENTLY ON ${qualified(schema, column.table)} (${quoted(column.column)})`,
-    )
-  }
-  const judged = facts.indexed && column.keep?.from === 'written' && type === 'timestamp'
+  const judged = indexed && column.keep?.from === 'written' && type === 'timestamp'
   const warning = judged ? zoneSuspicion(await newestRows(options, column), await options.now(), options.timeZone) : undefined
   return { kind: 'ready', warnings: warning === undefined ? [] : [warning], lasting }
 }
@@ -97,20 +100,13 @@ interface Facts {
   readonly may_select: boolean
   readonly may_delete: boolean
   readonly hides_rows: boolean
-  readonly indexed: boolean
 }
 
 const FACTS = `SELECT c.relkind::pg_catalog.text AS relkind, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, current_user::pg_catalog.text AS role,
   pg_catalog.has_schema_privilege(n.oid, 'USAGE'::pg_catalog.text) AS may_use,
   pg_catalog.has_table_privilege(c.oid, 'SELECT'::pg_catalog.text) AS may_select,
   pg_catalog.has_table_privilege(c.oid, 'DELETE'::pg_catalog.text) AS may_delete,
-  pg_catalog.row_security_active(c.oid) AS hides_rows,
-  EXISTS (
-    SELECT FROM pg_catalog.pg_index AS i
-    JOIN pg_catalog.pg_class AS x ON x.oid ${EQ} i.indexrelid
-    JOIN pg_catalog.pg_am AS m ON m.oid ${EQ} x.relam
-    WHERE i.indrelid ${EQ} c.oid AND m.amname ${EQ} 'btree' AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] ${EQ} a.attnum
-  ) AS indexed
+  pg_catalog.row_security_active(c.oid) AS hides_rows
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
 LEFT JOIN pg_catalog.pg_attribute AS a
@@ -120,12 +116,11 @@ WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relname ${EQ} $2::pg_catalog.nam
 const TABLES: ReadonlySet<string> = new Set(['r', 'p'])
 const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialized view', f: 'a foreign table' }
 
-/** Counted, not estimated: outdated statistics could make a large table look small. */
-async function isLarge(query: Query, table: string): Promise<boolean> {
-  const { rows } = await query.query<{ rows: number }>(
-    `SELECT pg_catalog.count(*) AS rows FROM (SELECT FROM ${table} LIMIT ${SCANNABLE_ROWS + 1}) AS t`,
+function steeredNote({ title, column, table }: TimedTable): string {
+  return (
+    `the planner would rather read or sort the whole of ${title} than search its index on ${column}, so the worker's statements make it search; ` +
+    `look at enable_indexscan and enable_bitmapscan of the role and the database. If these are on, run: ANALYZE ${table}`
   )
-  return (rows[0]?.rows ?? 0) > SCANNABLE_ROWS
 }
 
 function impossible(problem: string): DatabaseError {

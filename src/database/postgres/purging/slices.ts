@@ -9,6 +9,7 @@ import { cutoffText, timeTypeOf } from '../times.ts'
 import { estimate, type Look } from './estimate.ts'
 import { daysSince, keptUntil } from './look-ups.ts'
 import { removeRows, type LockBackoff, type Unflushed } from './removal.ts'
+import { STEERED } from './searchable.ts'
 import * as sql from './slice-sql.ts'
 import { BEGINNING, nextSlice, type Expired, type Place, type SliceKind, type Walk } from './walk.ts'
 
@@ -19,6 +20,8 @@ export interface SliceOptions {
   readonly timeZone: string
   readonly lockBackoff: LockBackoff
   readonly unflushed: Unflushed
+  /** The tables for which `inspect` found that the planner has to be steered. */
+  readonly steered: ReadonlySet<string>
 }
 
 /** The rows of one run. What is known of the table is looked up when it is first needed. */
@@ -69,7 +72,7 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
   }
 
   async #lookedUp(): Promise<Walk<S>> {
-    const { query, schema, timeZone, lockBackoff, unflushed } = this.#options
+    const { query, look, schema, timeZone, lockBackoff, unflushed, steered } = this.#options
     const { table, column } = this.#column
     const { rows } = await query.query<{ type: string; may_lock: boolean }>(sql.TIME_COLUMN, [schema, table, column])
     const trusted = await mustBeTrusted(query, schema, [table])
@@ -86,7 +89,8 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
       title,
       column: quoted(column),
       type,
-      query,
+      query: steered.has(table) ? steeredBy(look) : query,
+      isSteered: steered.has(table),
       lockBackoff,
       unflushed,
       timeZone,
@@ -138,8 +142,23 @@ export class PostgresSlice implements Slice {
   }
 
   async remove(tx: Transaction): Promise<Tally> {
+    await this.steer(tx)
     const { affected, locked } = await removeRows(tx, this.expired, this.condition, this.mostRows)
     return { affected, locked }
+  }
+
+  protected async steer(tx: Transaction): Promise<void> {
+    if (this.expired.isSteered) await tx.query(STEERED)
+  }
+}
+
+function steeredBy(look: Look): Query {
+  return {
+    query: (statement, values) =>
+      look(async (tx) => {
+        await tx.query(STEERED)
+        return tx.query(statement, values)
+      }),
   }
 }
 

@@ -5,6 +5,8 @@ import * as sql from './slice-sql.ts'
 /** The table, column and cutoff that are walked. */
 export interface Expired extends RemovalTable {
   readonly query: Query
+  /** Whether each transaction has to tell the planner to search the index. */
+  readonly isSteered: boolean
   readonly cutoff: string
   readonly timeZone: string
 }
