@@ -22,7 +22,7 @@ const SAMPLES: readonly Sample[] = [
   {
     meaning:
       'one for each run; `outcome` is `succeeded` `failed` `skipped` `interrupted` `stopped`, `trigger` is `run-now` `schedule` `catch-up`; kept rows are `undated` ' +
-      '(NULL), `unreadable`, `locked`, `tooLarge` (for the archive); `expired` with a dry run; what begins with `archive` where its rows are archived: what the run added, what it removed because its time had come, how long the oldest row ' +
+      '(NULL), `unreadable`, `locked`, `tooLarge` (for the archive); `cascaded` are rows that foreign keys deleted or changed along; `expired` with a dry run; what begins with `archive` where its rows are archived: what the run added, what it removed because its time had come, how long the oldest row ' +
       'has waited that is not in the archive by then, and what `archive verify` last found; `reason` when skipped; `err` when failed or stopped',
     log: runs,
   },
@@ -60,7 +60,18 @@ const SAMPLES: readonly Sample[] = [
 function runs(events: Events): void {
   const growth = { rows: 0, bytes: 0, files: 0 }
   const archived = { ...growth, removed: growth, lagMs: 0, verification: { at: 0, sound: true } }
-  const counts = { deleted: 0, expired: 0, archived, batches: 0, undated: 0, unreadable: 0, locked: 0, tooLarge: 0, durationMs: 0 }
+  const counts = {
+    deleted: 0,
+    expired: 0,
+    archived,
+    batches: 0,
+    undated: 0,
+    unreadable: 0,
+    locked: 0,
+    tooLarge: 0,
+    cascaded: 0,
+    durationMs: 0,
+  }
   for (const outcome of ['succeeded', 'failed'] as const)
     events.jobFinished({
       ...counts,

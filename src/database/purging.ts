@@ -108,6 +108,8 @@ export interface Tally {
   readonly affected: number
   /** Rows that were skipped because another transaction holds them. */
   readonly locked: number
+  /** Rows that foreign keys deleted or changed along; absent: no foreign key does. */
+  readonly cascaded?: number
 }
 
 /** Batch sizes, lock times and pauses that suit this engine; used by the pacer. */

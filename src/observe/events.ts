@@ -99,6 +99,7 @@ function fieldsOf(result: RunResult): Record<string, unknown> {
     unreadable: result.unreadable,
     locked: result.locked,
     tooLarge: result.tooLarge,
+    cascaded: result.cascaded,
     dryRun: result.dryRun,
     expired: result.expired,
     archivedRows: archived?.rows,
@@ -116,11 +117,11 @@ function fieldsOf(result: RunResult): Record<string, unknown> {
   }
 }
 
-function sentenceOf({ job, outcome, dryRun, deleted, expired, archived, reason, error }: RunResult): string {
+function sentenceOf({ job, outcome, dryRun, deleted, cascaded, expired, archived, reason, error }: RunResult): string {
   switch (outcome) {
     case 'succeeded':
       if (dryRun) return `${job}: ${counted(expired ?? 0, 'row')} would be deleted`
-      return `${job}: ${counted(deleted, 'row')} deleted${archived === undefined ? '' : `, ${countText(archived.rows)} archived in ${counted(archived.files, 'file')}`}`
+      return `${job}: ${counted(deleted, 'row')} deleted${cascaded === 0 ? '' : `, ${countText(cascaded)} went or changed along by foreign keys`}${archived === undefined ? '' : `, ${countText(archived.rows)} archived in ${counted(archived.files, 'file')}`}`
     case 'skipped':
       return `${job}: skipped, ${reason}`
     case 'interrupted':

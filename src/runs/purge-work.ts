@@ -33,6 +33,8 @@ export interface Account {
   census: Pick<Census, 'undated' | 'unreadable'>
   /** Rows that are kept because they are too large for the archive. */
   tooLarge: number
+  /** Rows that foreign keys deleted or changed along. */
+  cascaded: number
   /** Rows by day; only of a dry run that counts by day. */
   readonly days: Map<EpochMs, number> | undefined
   /** Reads what the run added to the archive; set once the archive is open. */
@@ -64,9 +66,10 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
       ? undefined
       : await openArchiving({ ...context, archive }, request, run, cutoff, exported)
   account.archived = archiving?.archived
-  const dispose = timed(disposeOf(request, run, account), clock, ({ affected }, durationMs) =>
-    listener.jobBatch(job.name, { affected, total: account.progress.affected + affected, durationMs }),
-  )
+  const dispose = timed(disposeOf(request, run, account), clock, ({ affected, cascaded = 0 }, durationMs) => {
+    account.cascaded += cascaded
+    listener.jobBatch(job.name, { affected, total: account.progress.affected + affected, durationMs })
+  })
   const paused = (ms: number, reason: PauseReason): void => listener.jobPaused(job.name, ms, reason)
   const dear = (rowMs: number): void => warn(dearWarning(job, rowMs))
   const pacer = await retried(() => (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused, dear))

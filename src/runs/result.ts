@@ -34,6 +34,8 @@ export interface RunResult {
   readonly locked: number
   /** Rows that were kept because their lines are longer than the archive allows. */
   readonly tooLarge: number
+  /** Rows that foreign keys deleted or changed along with the deleted ones. */
+  readonly cascaded: number
   /** `undefined` when the run ended before it had one. */
   readonly cutoff: EpochMs | undefined
   /** What the run wrote to the archive; `undefined`: its rows are not archived. */
@@ -54,6 +56,7 @@ export const NOTHING_DONE = {
   unreadable: 0,
   locked: 0,
   tooLarge: 0,
+  cascaded: 0,
   cutoff: undefined,
   archived: undefined,
   durationMs: 0,

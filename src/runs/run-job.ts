@@ -24,6 +24,7 @@ export async function runJob(context: RunContext, request: RunRequest): Promise<
     cutoff: undefined,
     census: { undated: 0, unreadable: 0 },
     tooLarge: 0,
+    cascaded: 0,
     days: dryRun && request.byDay === true ? new Map() : undefined,
     archived: undefined,
   }
@@ -74,7 +75,7 @@ interface OnRecord {
 function resultOf(
   { recorded }: RunContext,
   { job, trigger, dryRun }: RunRequest,
-  { progress, census, tooLarge, cutoff, days }: Account,
+  { progress, census, tooLarge, cascaded, cutoff, days }: Account,
   { outcome, reason, error, archived, counts, durationMs }: Ending & OnRecord & { readonly durationMs: number },
 ): RunResult {
   return {
@@ -94,6 +95,7 @@ function resultOf(
     unreadable: census.unreadable,
     locked: progress.locked,
     tooLarge,
+    cascaded,
     cutoff,
     archived,
     durationMs,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { MaintenanceError } from '../../src/errors.ts'
 import type { RunResult } from '../../src/runs/result.ts'
-import { freshFolder } from '../archive/support.ts'
+import { freshFolder, purged } from '../archive/support.ts'
 import { ENGINES, type TestEngine } from '../support/engines.ts'
 import { AUDIT_LOGS, auditLogs, count, migrated, run, SESSIONS, type Fixture } from './support.ts'
 
@@ -54,7 +54,7 @@ for (const engine of ENGINES) {
         refused(await run(database, { cascade: ['tools'] }), /PURGE_SESSIONS_CASCADE=tools,api_keys/)
         assert.equal(await count(outside, 'sessions'), 2)
         const allowed = await run(database, { cascade: ['api_keys'] })
-        assert.deepEqual([allowed.outcome, allowed.deleted], ['succeeded', 1], String(allowed.error))
+        assert.deepEqual([allowed.outcome, allowed.deleted, allowed.cascaded], ['succeeded', 1, 1], String(allowed.error))
         assert.equal(await count(outside, 'api_keys'), left)
       })
 
@@ -82,7 +82,8 @@ for (const engine of ENGINES) {
       )
       refused(await run(database), /PURGE_SESSIONS_CASCADE=sessions/)
       assert.equal(await count(outside, 'sessions'), 2)
-      assert.equal((await run(database, { cascade: ['sessions'] })).outcome, 'succeeded')
+      const allowed = await run(database, { cascade: ['sessions'] })
+      assert.deepEqual([allowed.outcome, allowed.deleted, allowed.cascaded], ['succeeded', 1, 1])
       assert.equal(await count(outside, 'sessions'), 0)
     })
 
@@ -119,7 +120,10 @@ for (const engine of ENGINES) {
       )
       const warnings: string[] = []
       const context = { told: { warnings }, toldOnce: new Set<string>() }
-      for (const deleted of [1, 0]) assert.equal((await run(database, {}, context)).deleted, deleted)
+      for (const gone of [1, 0]) {
+        const { deleted, cascaded } = await run(database, {}, context)
+        assert.deepEqual([deleted, cascaded], [gone, gone])
+      }
       assert.equal(await count(outside, 'devices'), 0)
       assert.equal(warnings.length, 1, warnings.join('\n'))
       assert.match(warnings[0]!, /^deleting from .*sessions also deletes rows of .*devices, which refer to those \(ON DELETE CASCADE of/)
@@ -136,8 +140,25 @@ for (const engine of ENGINES) {
         const result = await run(database, { job: AUDIT_LOGS, cascade: ['audit_logs'] }, { archive })
         refused(result, /rows of audit_logs are archived before they go/, /ARCHIVE_ENABLED=false/)
         assert.equal(await count(outside, 'audit_logs'), 3)
-        assert.equal((await run(database, { job: AUDIT_LOGS, cascade: ['audit_logs'] })).deleted, 3)
+        const { deleted, cascaded } = await run(database, { job: AUDIT_LOGS, cascade: ['audit_logs'] })
+        assert.deepEqual([deleted, cascaded], [3, 0])
       })
+
+    it('with the archive, what goes along from another table is told to be in no file, and counted', async () => {
+      await using fixture = await migrated(engine)
+      await using folder = await freshFolder()
+      const { database, outside } = fixture
+      await auditLogs(outside, engine, 3, 100)
+      await all(
+        fixture,
+        'CREATE TABLE audit_note (id bigint, audit_id bigint REFERENCES audit_logs (id) ON DELETE CASCADE)',
+        'INSERT INTO audit_note SELECT id, id FROM audit_logs UNION ALL SELECT -id, id FROM audit_logs',
+      )
+      const warnings: string[] = []
+      const { outcome, deleted, cascaded, archived } = await purged(database, folder.path, {}, { told: { warnings } })
+      assert.deepEqual([outcome, deleted, cascaded, archived?.rows], ['succeeded', 3, 6, 3])
+      assert.match(warnings.join(), /also deletes rows of .*audit_note, .*; they are in no file of the archive/)
+    })
 
     it('with the archive, no setting allows another job to take archived rows along', async () => {
       await using fixture = await migrated(engine)

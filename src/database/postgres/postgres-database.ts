@@ -22,6 +22,7 @@ import { isPooled, withMigrationLock } from './migrating/migration-lock.ts'
 import { approximateRows, indexState, relations, tablesAmong } from './migrating/relations.ts'
 import { raiseNumbers } from './numbers.ts'
 import { mustBeTrusted, OWN_TABLES } from './owners.ts'
+import type { Taken } from './purging/cascaded.ts'
 import { inspect } from './purging/inspect.ts'
 import { PACING, pressureGauge } from './purging/pressure.ts'
 import { expiredRows } from './purging/slices.ts'
@@ -75,7 +76,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const reading = readingTransaction(schema)
   const copy: Copy = (...args) => connection.copy(reading, ...args)
   const steered = new Set<string>()
-  const slicing = { query: queries, copy, look, schema, timeZone, lockBackoff, unflushed, steered }
+  const taken = new Map<string, Taken>()
+  const slicing = { query: queries, copy, look, schema, timeZone, lockBackoff, unflushed, steered, taken }
 
   return {
     label,
@@ -87,7 +89,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     named: (table) => qualified(schema, table),
 
     pacing: PACING,
-    inspect: (column, terms = NO_TERMS) => inspect({ query: queries, look, schema, timeZone, now, terms, steered }, column),
+    inspect: (column, terms = NO_TERMS) => inspect({ query: queries, look, schema, timeZone, now, terms, steered, taken }, column),
     expired: (...args) => expiredRows(slicing, ...args),
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Does nothing: dead rows are left to autovacuum, which knows the load and the table's settings better.

@@ -44,6 +44,7 @@ function lying(
     lockBackoff: { held: false },
     unflushed: { any: false },
     steered: new Set(),
+    taken: new Map(),
   }
   return expiredRows(options, COLUMN, CUTOFF)
 }

@@ -4,6 +4,7 @@ import type { TimeColumn } from '../../purging.ts'
 import type { Query, Transaction } from '../../query.ts'
 import type { Copy } from '../connection/connection.ts'
 import { literal } from '../identifiers.ts'
+import { withCascaded } from '../purging/cascaded.ts'
 import { removeRows } from '../purging/removal.ts'
 import { STEERED } from '../purging/searchable.ts'
 import { copySql, misfitsSql, type Condition } from '../purging/slice-sql.ts'
@@ -75,6 +76,7 @@ class PostgresExportedSlice extends PostgresSlice implements ExportedSlice {
 
   async removeRead(tx: Transaction): Promise<DigestedTally> {
     await this.steer(tx)
-    return removeRows(tx, this.expired, this.condition, this.mostRows, { sql: this.#rows.record.digestSql, settings: CANONICAL_TEXT })
+    const digest = { sql: this.#rows.record.digestSql, settings: CANONICAL_TEXT }
+    return withCascaded(tx, this.expired.taken, () => removeRows(tx, this.expired, this.condition, this.mostRows, digest))
   }
 }

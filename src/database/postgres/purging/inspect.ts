@@ -7,12 +7,13 @@ import { EQ, GT, LT, nameIn } from '../exact.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
 import { asText, timeTypeOf } from '../times.ts'
+import type { Taken } from './cascaded.ts'
 import type { Look } from './estimate.ts'
 import { neighbourhoodOf } from './foreign-keys.ts'
 import { mustBeOursToDrop } from './others-retention.ts'
 import { mustBeSearchable } from './searchable.ts'
 import type { TimedTable } from './slice-sql.ts'
-import { mustTakeNothing, reachIn } from './taken-along.ts'
+import { mustTakeNothing, reachIn, takenFrom } from './taken-along.ts'
 import { unindexedReferences } from './unindexed-references.ts'
 
 export interface InspectOptions {
@@ -24,6 +25,8 @@ export interface InspectOptions {
   readonly terms: Terms
   /** The tables whose walk has to steer the planner: brought up to date. */
   readonly steered: Set<string>
+  /** What foreign keys take along, by table: brought up to date. */
+  readonly taken: Map<string, Taken>
 }
 
 /** Finds, before anything is deleted, what would make a purge fail or wrongly report that nothing has expired. */
@@ -69,6 +72,7 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
   const taken = mustTakeNothing(neighbourhood, reach, options.terms)
   const dropped = await mustBeOursToDrop(look, neighbourhood, options.terms)
   const { indexed, steered } = await mustBeSearchable({ query, look, neighbourhood, column: column.column, timed })
+  options.taken.set(column.table, takenFrom(neighbourhood, reach))
   options.steered[steered ? 'add' : 'delete'](column.table)
   const lasting = [
     ...taken,

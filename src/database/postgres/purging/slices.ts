@@ -6,6 +6,7 @@ import type { Query, Transaction } from '../../query.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
 import { cutoffText, timeTypeOf } from '../times.ts'
+import { NOTHING_TAKEN, withCascaded, type Taken } from './cascaded.ts'
 import { estimate, type Look } from './estimate.ts'
 import { daysSince, keptUntil } from './look-ups.ts'
 import { removeRows, type LockBackoff, type Unflushed } from './removal.ts'
@@ -22,6 +23,8 @@ export interface SliceOptions {
   readonly unflushed: Unflushed
   /** The tables for which `inspect` found that the planner has to be steered. */
   readonly steered: ReadonlySet<string>
+  /** What `inspect` found that foreign keys take along. */
+  readonly taken: ReadonlyMap<string, Taken>
 }
 
 /** The rows of one run. What is known of the table is looked up when it is first needed. */
@@ -72,7 +75,7 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
   }
 
   async #lookedUp(): Promise<Walk<S>> {
-    const { query, look, schema, timeZone, lockBackoff, unflushed, steered } = this.#options
+    const { query, look, schema, timeZone, lockBackoff, unflushed, steered, taken } = this.#options
     const { table, column } = this.#column
     const { rows } = await query.query<{ type: string; may_lock: boolean }>(sql.TIME_COLUMN, [schema, table, column])
     const trusted = await mustBeTrusted(query, schema, [table])
@@ -91,6 +94,7 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
       type,
       query: steered.has(table) ? steeredBy(look) : query,
       isSteered: steered.has(table),
+      taken: taken.get(table) ?? NOTHING_TAKEN,
       lockBackoff,
       unflushed,
       timeZone,
@@ -143,8 +147,10 @@ export class PostgresSlice implements Slice {
 
   async remove(tx: Transaction): Promise<Tally> {
     await this.steer(tx)
-    const { affected, locked } = await removeRows(tx, this.expired, this.condition, this.mostRows)
-    return { affected, locked }
+    return withCascaded(tx, this.expired.taken, async () => {
+      const { affected, locked } = await removeRows(tx, this.expired, this.condition, this.mostRows)
+      return { affected, locked }
+    })
   }
 
   protected async steer(tx: Transaction): Promise<void> {

@@ -3,11 +3,18 @@ import { DatabaseError } from '../../database-error.ts'
 import { GATEWAY_TABLES } from '../../gateway-tables.ts'
 import type { Terms } from '../../purging.ts'
 import { qualified, quoted } from '../identifiers.ts'
+import type { Taken } from './cascaded.ts'
 import { withAncestors, withDescendants, withPartitions, type Neighbourhood, type PostgresForeignKey } from './foreign-keys.ts'
 
 export function reachIn(neighbourhood: Neighbourhood): Reach<PostgresForeignKey> {
   const start = new Set([...withDescendants(neighbourhood, neighbourhood.own.id), ...withPartitions(neighbourhood, neighbourhood.own.id)])
   return reachOf([...start], neighbourhood.keys, (child) => withPartitions(neighbourhood, child))
+}
+
+export function takenFrom(neighbourhood: Neighbourhood, { cascades }: Reach<PostgresForeignKey>): Taken {
+  const children = new Set(cascades.flatMap(({ key }) => withPartitions(neighbourhood, key.child)))
+  const tables = [...children].filter((id) => neighbourhood.relations.get(id)?.kind === 'r')
+  return { tables, ownToo: children.has(neighbourhood.own.id) }
 }
 
 /** Returns a warning for each cascade that is no matter of the gateway's. Throws if a purge would take along rows that no setting allows. */

@@ -1,4 +1,5 @@
 import type { Query } from '../../query.ts'
+import type { Taken } from './cascaded.ts'
 import type { RemovalTable } from './removal.ts'
 import * as sql from './slice-sql.ts'
 
@@ -7,6 +8,7 @@ export interface Expired extends RemovalTable {
   readonly query: Query
   /** Whether each transaction has to tell the planner to search the index. */
   readonly isSteered: boolean
+  readonly taken: Taken
   readonly cutoff: string
   readonly timeZone: string
 }

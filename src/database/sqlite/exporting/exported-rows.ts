@@ -59,13 +59,15 @@ class ExportedRowSlice extends RowSlice implements ExportedSlice {
   async removeRead(tx: Transaction): Promise<DigestedTally> {
     const { cutoff } = this.options
     const gone: Uint8Array[] = []
-    const affected = this.removeEach(tx, (rowids) => {
-      const { rowids: expired, digests } = this.#reader.digests(rowids, cutoff)
-      const removed = this.removeAll(expired, rowids)
-      // Either all rows that exist are deleted or, if a trigger swallows some, none of the batch.
-      if (removed === expired.length && removed > 0) gone.push(digests.bytes)
-      return removed
-    })
-    return { affected, locked: 0, digests: gone.length === 1 ? gone[0]! : Buffer.concat(gone) }
+    const removed = (): number =>
+      this.removeEach(tx, (rowids) => {
+        const { rowids: expired, digests } = this.#reader.digests(rowids, cutoff)
+        const count = this.removeAll(expired, rowids)
+        // Either all rows that exist are deleted or, if a trigger swallows some, none of the batch.
+        if (count === expired.length && count > 0) gone.push(digests.bytes)
+        return count
+      })
+    const tally = this.withCascaded(() => ({ affected: removed(), locked: 0 }))
+    return { ...tally, digests: gone.length === 1 ? gone[0]! : Buffer.concat(gone) }
   }
 }

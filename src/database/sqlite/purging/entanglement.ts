@@ -1,6 +1,8 @@
+import { reachOf } from '../../cascades.ts'
 import type { TimeColumn } from '../../purging.ts'
 import type { Connection } from '../connection/connection.ts'
-import { BUILT_IN, MAIN } from '../names.ts'
+import { BUILT_IN, folded, MAIN } from '../names.ts'
+import { foreignKeysOf } from './foreign-keys.ts'
 import { layoutOf, unfit, type Layout } from './layout.ts'
 
 /**
@@ -13,6 +15,7 @@ export class Entanglement {
   readonly #layout: Layout
   #version: number
   #found: boolean
+  #takesAlong: boolean
 
   constructor(connection: Connection, column: TimeColumn, layout: Layout) {
     this.#connection = connection
@@ -20,6 +23,12 @@ export class Entanglement {
     this.#layout = layout
     this.#version = schemaVersion(connection)
     this.#found = isEntangled(connection, column.table)
+    this.#takesAlong = takesAlong(connection, column.table)
+  }
+
+  /** Whether foreign keys delete or change other rows along; as of the last look at `found`. */
+  get takesAlong(): boolean {
+    return this.#takesAlong
   }
 
   /** Read under the write lock before rows are deleted. Throws if the table can no longer be accessed in the way in which the rows were chosen. */
@@ -31,6 +40,7 @@ export class Entanglement {
       if (now?.table !== table || now.column !== column || now.rowid !== rowid || now.numbers !== numbers)
         throw unfit(this.#connection, this.#column.table, 'was altered by another program during the purge')
       this.#found = isEntangled(this.#connection, this.#column.table)
+      this.#takesAlong = takesAlong(this.#connection, this.#column.table)
       this.#version = version
     }
     return this.#found
@@ -39,6 +49,10 @@ export class Entanglement {
 
 function schemaVersion(connection: Connection): number {
   return connection.figure(`PRAGMA ${MAIN}.schema_version`)
+}
+
+function takesAlong(connection: Connection, table: string): boolean {
+  return reachOf([folded(table)], foreignKeysOf(connection)).cascades.length > 0
 }
 
 function isEntangled(connection: Connection, table: string): boolean {

@@ -59,7 +59,15 @@ export class RowSlice implements Slice {
   }
 
   async remove(tx: Transaction): Promise<Tally> {
-    return { affected: this.removeEach(tx, (rowids) => this.#removeJudged(rowids)), locked: 0 }
+    return this.withCascaded(() => ({ affected: this.removeEach(tx, (rowids) => this.#removeJudged(rowids)), locked: 0 }))
+  }
+
+  /** Adds to a tally how many rows foreign keys have deleted or changed along. What triggers did meanwhile cannot be told apart, and is counted too. */
+  protected withCascaded<T extends Tally>(remove: () => T): T {
+    const { session, entanglement } = this.options
+    const before = session.connection.indirectChanges()
+    const tally = remove()
+    return entanglement.takesAlong ? { ...tally, cascaded: session.connection.indirectChanges() - before } : tally
   }
 
   /** `remove` returns how many rows it deleted. If deleting one row can affect another, they are passed to it one at a time. */
