@@ -1,5 +1,5 @@
 import { JOBS } from '../catalogue.ts'
-import type { Compaction } from '../database/space.ts'
+import type { Compaction } from '../database/space-keeping.ts'
 import { MaintenanceError, type ExitCode } from '../errors.ts'
 import { sizeText } from '../number-text.ts'
 import type { Program } from '../program.ts'

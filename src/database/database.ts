@@ -4,7 +4,7 @@ import type { Archivable } from './exporting.ts'
 import type { Migratable } from './migrating.ts'
 import type { Purgeable } from './purging.ts'
 import type { Session } from './query.ts'
-import type { SpaceKeeping } from './space.ts'
+import type { SpaceKeeping } from './space-keeping.ts'
 import type { DatabaseUrl } from './url/url-types.ts'
 
 /** What both engines offer to the rest of the program. Each difference between them is a property or a method here, never an `if` elsewhere. */

@@ -1,7 +1,7 @@
 import { ARCHIVES } from '../archive/tables.ts'
 import { DatabaseError } from '../database/database-error.ts'
 import type { Database, Label } from '../database/database.ts'
-import type { Space } from '../database/space.ts'
+import type { Space } from '../database/space-keeping.ts'
 import { messageOf } from '../errors.ts'
 import { LEDGER } from '../migrations/ledger.ts'
 import type { MigrationFile } from '../migrations/migration-files.ts'

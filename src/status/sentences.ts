@@ -1,6 +1,6 @@
 import type { ArchiveSummary } from '../archive/archive-summary.ts'
 import type { Label } from '../database/database.ts'
-import type { Space } from '../database/space.ts'
+import type { Space } from '../database/space-keeping.ts'
 import { counted, partCountText, plannedText, plural, sizeText } from '../number-text.ts'
 import type { PastRun } from '../runs/past-runs.ts'
 import { formatDuration, type EpochMs } from '../time/clock.ts'

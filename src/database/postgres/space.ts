@@ -1,7 +1,7 @@
 import { countText } from '../../number-text.ts'
 import { durationText } from '../../time/time-text.ts'
 import type { Query } from '../query.ts'
-import type { Space } from '../space.ts'
+import type { Space } from '../space-keeping.ts'
 import { EQ, secondsOf, MINUS } from './exact.ts'
 import { qualified } from './identifiers.ts'
 

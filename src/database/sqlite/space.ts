@@ -1,5 +1,5 @@
 import { countText, sizeText } from '../../number-text.ts'
-import type { Space } from '../space.ts'
+import type { Space } from '../space-keeping.ts'
 import type { Connection } from './connection/connection.ts'
 
 /** The value of `PRAGMA auto_vacuum` in which free pages can be given back one by one. */
