@@ -81,12 +81,12 @@ describe('foreign keys to a purged table in a SQLite file', () => {
       const told =
         /each row that is deleted from sessions is looked for in all of notes \(([\d,]+) rows\), .* Run: CREATE INDEX "idx_notes_s" ON "notes" \("s"\);$/
       const refused =
-        /notes has more than 20,000 rows and no index .* for each row that is deleted from sessions, while nobody can write\. Nothing was deleted\. .* run: CREATE INDEX "idx_notes_s" ON "notes" \("s"\);$/
+        /notes has more than 100,000 rows and no index .* for each row that is deleted from sessions, while nobody can write\. Nothing was deleted\. .* run: CREATE INDEX "idx_notes_s" ON "notes" \("s"\);$/
       assert.doesNotMatch(await inspected(SESSIONS, `${NOTES}${action})`, filled(999)), told)
       assert.equal(told.exec(await inspected(SESSIONS, `${NOTES}${action})`, filled(1_000)))?.[1], '1,000')
-      assert.match(await inspected(SESSIONS, `${NOTES}${action})`, filled(20_000)), told)
-      assert.match(await inspected(SESSIONS, `${NOTES}${action})`, filled(20_001)), refused)
-      const indexed = await inspected(SESSIONS, `${NOTES}${action})`, filled(20_001), 'CREATE INDEX "idx_notes_s" ON "notes" ("s")')
+      assert.match(await inspected(SESSIONS, `${NOTES}${action})`, filled(100_000)), told)
+      assert.match(await inspected(SESSIONS, `${NOTES}${action})`, filled(100_001)), refused)
+      const indexed = await inspected(SESSIONS, `${NOTES}${action})`, filled(100_001), 'CREATE INDEX "idx_notes_s" ON "notes" ("s")')
       assert.doesNotMatch(indexed, /notes has|looked for/)
     })
 
