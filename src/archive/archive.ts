@@ -208,7 +208,7 @@ export class Archive {
   }
 
   async columns(): Promise<readonly StoredColumn[]> {
-    this.#columns ??= await this.options.database.columnsOf(this.source.table)
+    this.#columns ??= await this.options.database.columnsOf({ table: this.source.table, column: this.source.timeColumn })
     return this.#columns
   }
 }

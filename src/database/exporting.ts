@@ -38,7 +38,7 @@ export interface StoredRows extends RowLines {
 export const TAGS = {
   /** Bytes in hexadecimal: SQLite's BLOB, PostgreSQL's bytea. */
   bytes: '$bytes',
-  /** Text that is not valid UTF-8 (SQLite): its bytes in hexadecimal. */
+  /** Text that is not valid UTF-8, or that PostgreSQL's encoding cannot convert to it and back: its bytes in hexadecimal. */
   text: '$text',
   /** A floating-point number that JSON cannot express: Infinity, -Infinity (SQLite; PostgreSQL's are text, which its types parse). */
   real: '$real',
@@ -82,6 +82,8 @@ export interface StoredColumn {
   readonly type: string
   /** Whether it is part of the primary key. */
   readonly key: boolean
+  /** Whether the table computes it: it is archived if it is the time column, and never inserted. */
+  readonly computed?: boolean
 }
 
 export interface Restoring {
@@ -118,8 +120,8 @@ export interface Archivable {
   readonly instantOf: (value: unknown) => EpochMs
   /** Whether this engine treats two names as the same table. */
   readonly namesOneTable: (a: string, b: string) => boolean
-  /** The columns of a table, without computed ones; empty if there is no such table. */
-  columnsOf(table: string): Promise<readonly StoredColumn[]>
+  /** The columns of a table, without computed ones other than the time; empty if there is no such table. */
+  columnsOf(column: TimeColumn): Promise<readonly StoredColumn[]>
   /**
    * Creates the table that rows are restored into, if it is missing. Column definitions from a file are untrusted: rejects before creating
    * anything if they are not a valid table. Returns a sentence for each column that had to differ.

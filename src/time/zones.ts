@@ -56,17 +56,19 @@ export function wallClock(timeZone: string): (instant: EpochMs) => EpochMs {
 const STEP_MS = 15 * MINUTE
 const MOST_REMEMBERED = 1_000
 
-/** The instant at which a zone's clocks show a reading, given as if it were UTC; of two, either. */
+/** The instant at which a zone's clocks show a reading, given as if it were UTC; of two, always the same one. */
 export function wallInstant(timeZone: string): (reading: EpochMs) => EpochMs {
   if (timeZone === 'UTC') return (reading) => reading
   const readingAt = wallClock(timeZone)
   // Looking up an offset takes microseconds, and all readings of a quarter of an hour share it.
   const offsets = new Map<number, number>()
   return (reading) => {
+    if (!(Math.abs(reading) <= CALENDAR_MS)) return reading
     const step = Math.floor(reading / STEP_MS)
     let offset = offsets.get(step)
     if (offset === undefined) {
-      const near = reading - (readingAt(reading) - reading)
+      const begin = step * STEP_MS
+      const near = begin - (readingAt(begin) - begin)
       offset = readingAt(near) - near
       if (offsets.size >= MOST_REMEMBERED) offsets.clear()
       offsets.set(step, offset)

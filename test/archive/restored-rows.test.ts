@@ -44,7 +44,7 @@ for (const engine of BOTH_ENGINES.filter(({ name }) => name === 'sqlite'))
       const { outside, database } = fixture
       await auditLogs(outside, engine, 20, 100)
       await purged(database, folder.path)
-      const columns = (await database.columnsOf('audit_logs')).map(({ name }) =>
+      const columns = (await database.columnsOf({ table: 'audit_logs', column: 'timestamp' })).map(({ name }) =>
         name === 'tool_name' ? `"${name}" UNIQUE ON CONFLICT ${conflict}` : `"${name}"`,
       )
       await outside.sql(`CREATE TABLE kept (${columns.join(', ')})`)

@@ -74,7 +74,9 @@ export async function contents(outside: TestDatabase, table: string): Promise<st
       .map(({ row }) => row)
       .toSorted()
   }
-  return (await outside.sql<{ row: string }>(`SELECT t::text AS row FROM "${table}" AS t`)).map(({ row }) => row).toSorted()
+  // As bytes: in a database of another encoding, not every text can be sent.
+  const text = `encode(convert_to(t::text, 'SQL_ASCII'), 'escape')`
+  return (await outside.sql<{ row: string }>(`SELECT ${text} AS row FROM "${table}" AS t`)).map(({ row }) => row).toSorted()
 }
 
 /** The names of published files, and of those that are still being written. */

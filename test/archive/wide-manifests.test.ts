@@ -15,7 +15,7 @@ for (const engine of BOTH_ENGINES) {
     await using fixture = await migrated(engine)
     const { database, outside } = fixture
     await using folder = await freshFolder()
-    const { length } = await database.columnsOf('audit_logs')
+    const { length } = await database.columnsOf({ table: 'audit_logs', column: 'timestamp' })
     const names = Array.from({ length: columns - length }, (_, index) => `c${index}_`.padEnd(63, 'x'))
     const additions = names.map((name) => `ADD COLUMN ${name} timestamp`)
     for (const each of engine.name === 'sqlite' ? additions : [additions.join(', ')]) await outside.sql(`ALTER TABLE audit_logs ${each}`)

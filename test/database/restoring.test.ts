@@ -60,7 +60,10 @@ for (const engine of ENGINES) {
       const { database, outside } = made
       await outside.sql('CREATE TABLE audit_logs (id integer PRIMARY KEY, timestamp timestamp NOT NULL, note varchar(20))')
       assert.deepEqual(await restore(database, COLUMNS, [ROW], INTO), [])
-      const [own, restored] = [await database.columnsOf('audit_logs'), await database.columnsOf(INTO)]
+      const [own, restored] = [
+        await database.columnsOf({ table: 'audit_logs', column: 'timestamp' }),
+        await database.columnsOf({ table: INTO, column: 'timestamp' }),
+      ]
       assert.deepEqual(
         restored.map(({ name, type }) => [name, type]),
         own.map(({ name, type }) => [name, type]),

@@ -18,12 +18,12 @@ export interface FreshPostgres extends AsyncDisposable {
   drop(): Promise<void>
 }
 
-/** A new, empty database on the test server of this major version. */
-export async function freshPostgres(major: PostgresMajor): Promise<FreshPostgres> {
+/** A new, empty database on the test server of this major version, in UTF-8 or in this encoding. */
+export async function freshPostgres(major: PostgresMajor, encoding?: string): Promise<FreshPostgres> {
   const server = serverUrl(major)
   const name = `test_${randomBytes(6).toString('hex')}`
   // The way that is quicker with fsync off; before 15 it is the only one, and has no name.
-  await onServer(server, `CREATE DATABASE ${name} TEMPLATE template0${major < 15 ? '' : ' STRATEGY file_copy'}`)
+  await onServer(server, `CREATE DATABASE ${name} TEMPLATE template0${encodedIn(encoding)}${major < 15 ? '' : ' STRATEGY file_copy'}`)
   const url = Object.assign(new URL(server), { pathname: `/${name}` }).href
   const admin = new Client({ connectionString: url })
   await admin.connect()
@@ -32,6 +32,11 @@ export async function freshPostgres(major: PostgresMajor): Promise<FreshPostgres
     await onServer(server, `DROP DATABASE ${name} WITH (FORCE)`)
   }
   return { url, name, admin, drop, [Symbol.asyncDispose]: drop }
+}
+
+/** Every encoding goes with the locale C. */
+function encodedIn(encoding: string | undefined): string {
+  return encoding === undefined ? '' : ` ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`
 }
 
 /** Of the superuser, in the database `postgres`. */

@@ -62,9 +62,14 @@ export async function sqliteDatabase(copied?: string): Promise<TestDatabase & { 
   }
 }
 
+/** On PostgreSQL in another encoding than UTF-8. */
+export function encodedEngines(encoding: string): readonly TestEngine[] {
+  return POSTGRES_MAJORS.map((major, index) => ({ ...ENGINES[index + 1]!, fresh: () => postgresDatabase(major, undefined, encoding) }))
+}
+
 /** A new PostgreSQL database, or one loaded from a dump of the gateway's. */
-export async function postgresDatabase(major: (typeof POSTGRES_MAJORS)[number], dump?: string): Promise<TestDatabase> {
-  const fresh = await freshPostgres(major)
+export async function postgresDatabase(major: (typeof POSTGRES_MAJORS)[number], dump?: string, encoding?: string): Promise<TestDatabase> {
+  const fresh = await freshPostgres(major, encoding)
   if (dump !== undefined) await loadDump(fresh.url, dump)
   const client = new Client({ connectionString: fresh.url, types: { getTypeParser: integersAsNumbers } })
   client.on('error', () => {})

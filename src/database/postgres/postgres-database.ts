@@ -14,6 +14,7 @@ import {
   restoringTransaction,
   shortTransaction,
 } from './connection/transactions.ts'
+import { charsetOf } from './exporting/charset.ts'
 import { PostgresExportedRows } from './exporting/exported-rows.ts'
 import { makeRestoreTable, restore } from './exporting/restoring.ts'
 import { instantOf, recordColumns } from './exporting/stored-rows.ts'
@@ -75,6 +76,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const unflushed = { any: true }
   const reading = readingTransaction(schema)
   const copy: Copy = (...args) => connection.copy(reading, ...args)
+  const charset = charsetOf(queries)
   const steered = new Set<string>()
   const taken = new Map<string, Taken>()
   const slicing = { query: queries, copy, look, schema, timeZone, lockBackoff, unflushed, steered, taken }
@@ -111,12 +113,15 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
         throw error
       }
     },
-    exported: (...args) => new PostgresExportedRows(slicing, ...args),
+    exported: (...args) => new PostgresExportedRows({ ...slicing, charset }, ...args),
     instantOf: instantOf(timeZone),
-    columnsOf: (table) => recordColumns(queries, schema, table),
+    columnsOf: ({ table, column }) => recordColumns(queries, schema, table, column),
     namesOneTable: (a, b) => a === b,
     makeRestoreTable: (restoring, columns) => makeRestoreTable({ query }, schema, restoring, columns),
-    restore: (...args) => connection.transaction(restoringTransaction(schema), (tx) => restore({ tx, schema, timeZone }, ...args)),
+    restore: async (...args) => {
+      const place = { schema, timeZone, charset: await charset() }
+      return connection.transaction(restoringTransaction(schema), (tx) => restore({ tx, ...place }, ...args))
+    },
 
     migrationFiles: /^\d+_[a-z0-9_]*(?<!_sqlite)\.sql$/,
     tablesAmong: (names) => tablesAmong(queries, schema, names),

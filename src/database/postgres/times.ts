@@ -29,6 +29,25 @@ function reading(ms: EpochMs): string {
 const FIRST_YEAR = Date.UTC(1000, 0, 1)
 const LAST_YEAR = Date.UTC(9999, 11, 31)
 
+export interface TextTime {
+  /** In whole milliseconds since 1970, rounded down; without a zone as if it were UTC. */
+  readonly reading: EpochMs
+  readonly zoned: boolean
+}
+
+/**
+ * Reads a time as a line has it: ISO 8601, or before the year 1 as PostgreSQL writes it. `undefined`: it is none. The year may have more digits
+ * than ISO 8601 allows.
+ */
+export function readingOf(text: string): TextTime | undefined {
+  const [, year, month, day, clock, fraction = '', zone, era] =
+    /^(\d{4,6})-(\d\d)-(\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(Z|\+00)?( BC)?$/.exec(text) ?? []
+  if (year === undefined) return undefined
+  const date = new Date(`1970-01-01T${clock}.${fraction.slice(0, 3).padEnd(3, '0')}Z`)
+  const ms = date.setUTCFullYear(era === undefined ? Number(year) : 1 - Number(year), Number(month) - 1, Number(day))
+  return Number.isNaN(ms) ? undefined : { reading: ms, zoned: zone !== undefined }
+}
+
 /** Exact to the microsecond and independent of DateStyle. Times are passed on as this text, never as a `Date`. */
 export function asText(expression: string): string {
   return `(pg_catalog.to_json(${expression}) ${builtIn('#>>')} '{}'::pg_catalog.text[])`

@@ -129,7 +129,7 @@ function databaseOf(
     durable: () => session.read(() => syncLog(connection.file)),
     exported: (column, cutoff, longestBytes) => new SqliteExportedRows({ session, column, cutoff, timeZone }, longestBytes),
     instantOf: instantIn(timeZone),
-    columnsOf: (table) => session.read(() => storedColumns(connection, table)),
+    columnsOf: ({ table, column }) => session.read(() => storedColumns(connection, table, column)),
     namesOneTable: (a, b) => folded(a) === folded(b),
     makeRestoreTable: (restoring, columns) => makeRestoreTable(session, restoring, columns),
     restore: (...asked) => session.transaction(async (tx) => restore(session, tx, timeZone, ...asked)),

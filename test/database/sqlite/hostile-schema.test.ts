@@ -25,16 +25,6 @@ const REFUSED: readonly (readonly [what: string, sql: string, message: RegExp])[
     /its row numbers cannot be reached/,
   ],
   [
-    'a computed time',
-    "CREATE TABLE sessions (id INTEGER PRIMARY KEY, note TEXT, expires_at AS ('2026-01-01'))",
-    /has "expires_at" as a generated column/,
-  ],
-  [
-    'a computed time that is stored',
-    "CREATE TABLE sessions (id INTEGER PRIMARY KEY, expires_at TEXT AS ('2026-01-01') STORED)",
-    /as a generated column/,
-  ],
-  [
     "a trigger with a function of another program's",
     `${TABLE} CREATE TRIGGER t AFTER DELETE ON sessions BEGIN SELECT gateway(OLD.id); END`,
     /no such function: gateway/,

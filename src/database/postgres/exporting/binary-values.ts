@@ -1,4 +1,4 @@
-import { DAY } from '../../../time/clock.ts'
+import { DAY, type EpochMs } from '../../../time/clock.ts'
 import type { LineBuffer } from '../../exporting/line-buffer.ts'
 
 /** int2, int4 or int8, big-endian. */
@@ -81,6 +81,13 @@ export class TimeWriter {
     this.#era = year > 0 ? '' : ' BC'
     this.#date = `${String(year > 0 ? year : 1 - year).padStart(4, '0')}-${twoDigits(month)}-${twoDigits(dayOfMonth)}`
   }
+}
+
+/** The same in milliseconds since 1970, rounded down; a timestamp as if it were UTC. */
+export function readingIn(from: Buffer, start: number): EpochMs {
+  // 2^32 microseconds are 4,294,967 milliseconds and 296 microseconds: so no number is too large to be exact.
+  const high = from.readInt32BE(start)
+  return DAYS_TO_2000 * DAY + high * 4_294_967 + Math.floor((high * 296 + from.readUInt32BE(start + 4)) / 1_000)
 }
 
 function twoDigits(number: number): string {

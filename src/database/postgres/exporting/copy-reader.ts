@@ -1,33 +1,52 @@
 import { hash } from 'node:crypto'
+import type { EpochMs } from '../../../time/clock.ts'
 import type { StoredRows } from '../../exporting.ts'
 import { escapedPieces, LONG_BYTES } from '../../exporting/json-text.ts'
 import { longRow } from '../../exporting/long-row.ts'
 import { LineBuffer } from '../../exporting/line-buffer.ts'
 import { RowBlock } from '../../exporting/row-block.ts'
-import { integerText } from './binary-values.ts'
-import { BYTES_CLOSING, BYTES_OPENING, JsonWriter, MOST_AROUND, QUOTES } from './json-writer.ts'
-import type { RecordColumn } from './stored-rows.ts'
+import { integerText, readingIn } from './binary-values.ts'
+import type { Charset } from './charset.ts'
+import { BYTES_CLOSING, BYTES_OPENING, JsonWriter, MOST_AROUND, QUOTES, TEXT_OPENING } from './json-writer.ts'
+import type { RecordColumn, RowRecord } from './stored-rows.ts'
 
-/** Reads the binary form of COPY, whose rows are a float8 (the instant) and a bytea (the record), as it arrives. */
+export interface CopyOptions {
+  readonly record: RowRecord
+  /** Its time column. */
+  readonly time: string
+  /** The instant of what the clocks of the zone show, given as if it were UTC. */
+  readonly instantAt: (reading: EpochMs) => EpochMs
+  readonly take: (rows: StoredRows) => Promise<void>
+}
+
+/** Reads the binary form of COPY, whose rows are a bytea (the record), as it arrives. */
 export class CopyReader {
   readonly #take: (rows: StoredRows) => Promise<void>
   readonly #columns: readonly RecordColumn[]
+  readonly #charset: Charset | undefined
+  readonly #time: number
+  readonly #instantAt: (reading: EpochMs) => EpochMs
   readonly #openings: readonly Buffer[]
   /** The most bytes of a line besides its values. */
   readonly #around: number
   readonly #id: number
   readonly #records: Buffer[] = []
   readonly #block = new RowBlock((index) => this.#idOf(this.#records[index]!))
-  readonly #writer = new JsonWriter(this.#block.buffer)
+  readonly #writer: JsonWriter
   /** What is left of earlier pieces: too short to contain the length of the row. */
   #rest: Buffer = Buffer.alloc(0)
   /** A row that has arrived in part, in a buffer of its full length. */
   #partial: { readonly bytes: Buffer; filled: number } | undefined
   #begun = false
 
-  constructor(columns: readonly RecordColumn[], take: (rows: StoredRows) => Promise<void>) {
+  constructor({ record: { columns, charset }, time, instantAt, take }: CopyOptions) {
     this.#take = take
     this.#columns = columns
+    this.#charset = charset
+    this.#writer = new JsonWriter(this.#block.buffer, charset)
+    this.#time = columns.findIndex(({ name }) => name === time)
+    const zoned = columns[this.#time]?.form === 'timestamptz'
+    this.#instantAt = zoned ? (reading) => reading : instantAt
     this.#openings = columns.map(({ name }, index) => Buffer.from(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`))
     this.#around = this.#openings.reduce((sum, opening) => sum + opening.length + MOST_AROUND, CLOSING.length)
     this.#id = columns.findIndex(({ name, form }) => name === 'id' && form !== 'timestamp' && form !== 'timestamptz')
@@ -75,16 +94,16 @@ export class CopyReader {
   /** Returns a promise only for a long row, so that the usual path stays synchronous. */
   #row(bytes: Buffer, from: number, to: number): Promise<void> | undefined {
     const record = bytes.subarray(from + ROW_HEAD_BYTES, to)
-    const at = bytes.readDoubleBE(from + 6)
-    if (record.length > LONG_BYTES) return this.#longRow(record, at)
+    if (record.length > LONG_BYTES) return this.#longRow(record)
     this.#line(record)
     this.#records.push(record)
-    this.#block.add(at, hash('sha256', record, 'binary'))
+    this.#block.add(this.#instantOf(record), hash('sha256', record, 'binary'))
     return undefined
   }
 
-  async #longRow(record: Buffer, at: number): Promise<void> {
+  async #longRow(record: Buffer): Promise<void> {
     await this.#handOver()
+    const at = this.#instantOf(record)
     const digests = Buffer.from(hash('sha256', record, 'binary'), 'latin1')
     await this.#take(longRow({ at, id: this.#idOf(record), bytes: record.length, pieces: this.#pieces(record), digests: () => digests }))
   }
@@ -112,7 +131,7 @@ export class CopyReader {
 
   *#pieces(record: Buffer): Generator<Uint8Array> {
     const buffer = new LineBuffer()
-    const writer = new JsonWriter(buffer)
+    const writer = new JsonWriter(buffer, this.#charset)
     let from = 4
     for (const [index, opening] of this.#openings.entries()) {
       const length = record.readInt32BE(from + 4)
@@ -126,26 +145,47 @@ export class CopyReader {
         writer.begin(length, MOST_AROUND)
         writer.value(form, value, 0, length)
         yield buffer.bytes.subarray(0, buffer.length)
-      } else {
-        yield form === 'text' ? QUOTES : BYTES_OPENING
+      } else if (form === 'text') yield* this.#textPieces(value)
+      else {
+        yield BYTES_OPENING
         yield* escapedPieces(value)
-        yield form === 'text' ? QUOTES : BYTES_CLOSING
+        yield BYTES_CLOSING
       }
     }
     yield END
   }
 
+  *#textPieces(stored: Buffer): Generator<Uint8Array> {
+    const text = this.#charset === undefined ? stored : this.#charset.toUtf8(stored)
+    if (text === undefined) {
+      yield TEXT_OPENING
+      for (let from = 0; from < stored.length; from += PIECE) yield Buffer.from(stored.toString('hex', from, from + PIECE))
+      yield BYTES_CLOSING
+    } else {
+      yield QUOTES
+      yield* escapedPieces(text)
+      yield QUOTES
+    }
+  }
+
+  #instantOf(record: Buffer): EpochMs {
+    return this.#instantAt(readingIn(this.#valueIn(record, this.#time)!, 0))
+  }
+
   #idOf(record: Buffer): string {
-    if (this.#id === -1) return ''
+    const value = this.#id === -1 ? undefined : this.#valueIn(record, this.#id)
+    if (value === undefined) return ''
+    if (this.#columns[this.#id]!.form === 'integer') return integerText(value, 0, value.length)
+    return (this.#charset?.toUtf8(value) ?? value).toString()
+  }
+
+  /** `undefined`: it is NULL. */
+  #valueIn(record: Buffer, column: number): Buffer | undefined {
     let from = 4
     for (let index = 0; ; index += 1) {
       const length = record.readInt32BE(from + 4)
       from += 8
-      if (index === this.#id) {
-        if (length === -1) return ''
-        const to = from + length
-        return this.#columns[index]!.form === 'integer' ? integerText(record, from, to) : record.toString('utf8', from, to)
-      }
+      if (index === column) return length === -1 ? undefined : record.subarray(from, from + length)
       from += Math.max(length, 0)
     }
   }
@@ -155,5 +195,7 @@ const NULL = Buffer.from('null')
 const CLOSING = Buffer.from('}')
 const END = Buffer.from('}\n')
 const HEADER_BYTES = 19
-/** The number of fields, the length and the eight bytes of the instant, and the length of the record. */
-const ROW_HEAD_BYTES = 2 + 4 + 8 + 4
+/** The number of fields, and the length of the record. */
+const ROW_HEAD_BYTES = 2 + 4
+/** How many bytes are converted to hexadecimal at a time. */
+const PIECE = 2 ** 16

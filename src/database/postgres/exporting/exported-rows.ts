@@ -1,32 +1,32 @@
 import type { EpochMs } from '../../../time/clock.ts'
+import { wallInstant } from '../../../time/zones.ts'
 import type { DigestedTally, ExportedRows, ExportedSlice, StoredRows, TooLarge } from '../../exporting.ts'
 import type { TimeColumn } from '../../purging.ts'
 import type { Query, Transaction } from '../../query.ts'
 import type { Copy } from '../connection/connection.ts'
-import { literal } from '../identifiers.ts'
 import { withCascaded } from '../purging/cascaded.ts'
 import { removeRows } from '../purging/removal.ts'
 import { STEERED } from '../purging/searchable.ts'
 import { copySql, misfitsSql, type Condition } from '../purging/slice-sql.ts'
 import { PostgresExpiredRows, PostgresSlice, type SliceOptions } from '../purging/slices.ts'
 import type { Expired, Place, SliceKind } from '../purging/walk.ts'
-import { CopyReader } from './copy-reader.ts'
+import type { LookUpCharset } from './charset.ts'
+import { CopyReader, type CopyOptions } from './copy-reader.ts'
 import { fitsSql, idSql } from './line-length.ts'
 import { Spool } from './spool.ts'
-import { CANONICAL_TEXT, instantSql, recordColumns, rowRecord, type RowRecord } from './stored-rows.ts'
+import { CANONICAL_TEXT, recordColumns, rowRecord } from './stored-rows.ts'
 
 export interface ExportOptions extends SliceOptions {
   readonly copy: Copy
+  readonly charset: LookUpCharset
 }
 
 /** How many of the rows that are too large are named. */
 const MOST_TOLD = 3
 
 /** How the rows of a table are read. */
-interface Export {
-  readonly query: Query
+interface Export extends Omit<CopyOptions, 'take'> {
   readonly copy: Copy
-  readonly record: RowRecord
 }
 
 /** Expired rows whose lines are no longer than `longestBytes`. */
@@ -35,10 +35,11 @@ export class PostgresExportedRows extends PostgresExpiredRows<PostgresExportedSl
   #idSql = "''"
 
   constructor(options: ExportOptions, column: TimeColumn, cutoff: EpochMs, longestBytes: number) {
-    const { query, copy, schema } = options
+    const { query, copy, schema, timeZone } = options
     super(options, column, cutoff, async (): Promise<SliceKind<PostgresExportedSlice>> => {
-      const columns = await recordColumns(query, schema, column.table)
-      const rows: Export = { query, copy, record: rowRecord(columns) }
+      const columns = await recordColumns(query, schema, column.table, column.column)
+      const record = rowRecord(columns, await options.charset())
+      const rows: Export = { copy, record, time: column.column, instantAt: wallInstant(timeZone) }
       this.#idSql = idSql(columns)
       return { fits: fitsSql(columns, longestBytes), slice: (...parts) => new PostgresExportedSlice(rows, ...parts) }
     })
@@ -63,9 +64,8 @@ class PostgresExportedSlice extends PostgresSlice implements ExportedSlice {
 
   async read(take: (rows: StoredRows) => Promise<void>): Promise<void> {
     const { copy, record } = this.#rows
-    const { column, type, timeZone } = this.expired
-    const reader = new CopyReader(record.columns, take)
-    const text = copySql(this.expired, this.condition, [instantSql(`t.${column}`, type, literal(timeZone)), record.sql])
+    const reader = new CopyReader({ ...this.#rows, take })
+    const text = copySql(this.expired, this.condition, record.sql)
     const spool = new Spool((piece) => reader.read(piece))
     try {
       await copy(this.expired.isSteered ? `${CANONICAL_TEXT}; ${STEERED}` : CANONICAL_TEXT, text, (piece) => spool.put(piece))

@@ -2,17 +2,20 @@ import { TAGS } from '../../exporting.ts'
 import { MOST_ESCAPED } from '../../exporting/json-text.ts'
 import type { LineBuffer } from '../../exporting/line-buffer.ts'
 import { TimeWriter, writeInteger } from './binary-values.ts'
+import type { Charset } from './charset.ts'
 import type { Form } from './stored-rows.ts'
 
 /**
- * Writes values, which arrive as UTF-8, as JSON in UTF-8, byte for byte: converting them to strings and back takes several times as long.
+ * Writes values, which arrive as UTF-8 or in a charset, as JSON in UTF-8, byte for byte: converting them to strings and back takes several times as long.
  */
 export class JsonWriter {
   readonly #buffer: LineBuffer
+  readonly #charset: Charset | undefined
   readonly #times = new TimeWriter()
 
-  constructor(buffer: LineBuffer) {
+  constructor(buffer: LineBuffer, charset?: Charset) {
     this.#buffer = buffer
+    this.#charset = charset
   }
 
   /** Makes room for so many bytes of values, escaped, and `more` bytes that are written as they are. */
@@ -71,13 +74,22 @@ export class JsonWriter {
         this.raw(from, start, end)
         break
       case 'text':
-        this.text(from, start, end)
+        if (this.#charset === undefined) this.text(from, start, end)
+        else this.#converted(this.#charset, from.subarray(start, end))
         break
       case 'bytes':
         this.raw(BYTES_OPENING)
         this.raw(from, start, end)
         this.raw(BYTES_CLOSING)
     }
+  }
+
+  #converted(charset: Charset, stored: Buffer): void {
+    const text = charset.toUtf8(stored)
+    if (text !== undefined) return this.text(text, 0, text.length)
+    this.raw(TEXT_OPENING)
+    this.#buffer.length += this.#buffer.bytes.write(stored.toString('hex'), this.#buffer.length, 'latin1')
+    this.raw(BYTES_CLOSING)
   }
 }
 
@@ -86,6 +98,8 @@ const BACKSLASH = 0x5c
 export const QUOTES = Buffer.from('"')
 const MINUS = 0x2d
 export const BYTES_OPENING = Buffer.from(`{"${TAGS.bytes}":"`)
+/** Of text that cannot be written as UTF-8. */
+export const TEXT_OPENING = Buffer.from(`{"${TAGS.text}":"`)
 export const BYTES_CLOSING = Buffer.from('"}')
 /** The most that a value takes besides six times its own bytes; an integer or a time has up to eight of its own. */
 export const MOST_AROUND = BYTES_OPENING.length + BYTES_CLOSING.length

@@ -25,7 +25,11 @@ export function fitsSql(columns: readonly RecordColumn[], longestBytes: number):
 export function idSql(columns: readonly RecordColumn[]): string {
   const id = columns.find(({ name }) => name === 'id')
   if (id === undefined) return "''::pg_catalog.text"
-  return `pg_catalog."left"(coalesce(${valueText(id.base, `t.${quoted(id.name)}`)}, ''::pg_catalog.text), ${MOST_SHOWN})`
+  const beginning = `pg_catalog."left"(coalesce(${valueText(id.base, `t.${quoted(id.name)}`)}, ''::pg_catalog.text), ${MOST_SHOWN})`
+  // Its end may be within a character, or it may be no text of UTF-8 at all: the server would refuse to send it.
+  return id.inCharset
+    ? `pg_catalog.encode(pg_catalog.convert_to(${beginning}, 'SQL_ASCII'::pg_catalog.name), 'escape'::pg_catalog.text)`
+    : beginning
 }
 
 const MOST_SHOWN = 64
@@ -37,7 +41,7 @@ interface Length {
   readonly written: string
 }
 
-function lengthOf({ name, form, base, sql }: RecordColumn): Length[] {
+function lengthOf({ name, form, base, sql, inCharset }: RecordColumn): Length[] {
   const value = `t.${quoted(name)}`
   switch (form) {
     case 'integer':
@@ -53,7 +57,9 @@ function lengthOf({ name, form, base, sql }: RecordColumn): Length[] {
     }
     case 'text': {
       const text = valueText(base, value)
-      const json = `CASE WHEN ${octets(text)} ${EQ} ${whole(0)} THEN ${whole(0)} ELSE ${octets(textOf(`pg_catalog.to_json(${text})`))} END`
+      // In another encoding than UTF-8 a byte takes up to three bytes of UTF-8, or two digits.
+      const widest = inCharset ? ` ${TIMES} ${whole(3)}` : ''
+      const json = `CASE WHEN ${octets(text)} ${EQ} ${whole(0)} THEN ${whole(0)} ELSE (${octets(textOf(`pg_catalog.to_json(${text})`))}${widest}) END`
       return [{ bytes: octets(text), written: json }]
     }
   }

@@ -8,6 +8,7 @@ import { builtIn, EQ, LT } from '../exact.ts'
 import { literal, qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
 import { cutoffText, timeTypeOf } from '../times.ts'
+import type { Charset } from './charset.ts'
 import { recordColumns, valueText, type RecordColumn } from './stored-rows.ts'
 
 const RULES: NameRules = { nameBytes: 63, columns: 1_600, folded: (name) => name }
@@ -23,11 +24,11 @@ export async function makeRestoreTable(
   columns: readonly StoredColumn[],
 ): Promise<readonly string[]> {
   mustBeRestorable(restoring, columns, RULES)
-  const { source, into } = restoring
+  const { source, into, timeColumn } = restoring
   const table = qualified(schema, into)
   const trusted = await mustBeTrusted(query, schema, [source, into])
-  const before = trusted.has(into) ? await recordColumns(query, schema, into) : []
-  const own = trusted.has(source) ? await recordColumns(query, schema, source) : []
+  const before = trusted.has(into) ? await recordColumns(query, schema, into, timeColumn) : []
+  const own = trusted.has(source) ? await recordColumns(query, schema, source, timeColumn) : []
   const made = own.length > 0 ? own : columns
   if (own.length > 0) {
     const names = own.map(({ name }) => quoted(name)).join(', ')
@@ -38,7 +39,7 @@ export async function makeRestoreTable(
   }
   // IF NOT EXISTS accepts a table that somebody else created meanwhile.
   await mustBeTrusted(query, schema, [into])
-  const target = await recordColumns(query, schema, into)
+  const target = await recordColumns(query, schema, into, timeColumn)
   if (target.length === 0)
     throw new DatabaseError('failed', `${schema}.${into} is not a table that rows can be restored into. Nothing was restored.`)
   const key = made.filter((column) => column.key).map(({ name }) => quoted(name))
@@ -59,17 +60,18 @@ export interface Place {
   readonly tx: Transaction
   readonly schema: string
   readonly timeZone: string
+  readonly charset: Charset | undefined
 }
 
 export async function restore(
-  { tx, schema, timeZone }: Place,
+  { tx, schema, timeZone, charset }: Place,
   restoring: Restoring,
   given: readonly StoredColumn[],
   lines: readonly Buffer[],
 ): Promise<Restored> {
   mustBeRestorable(restoring, given, RULES)
   const { into, cutoff, timeColumn } = restoring
-  const target = await recordColumns(tx, schema, into)
+  const target = await recordColumns(tx, schema, into, timeColumn)
   const columns = given.map(({ name }) => {
     const found = target.find((column) => column.name === name)
     if (found === undefined)
@@ -81,8 +83,14 @@ export async function restore(
   })
   const long: CutLine[] = []
   const short: string[] = []
+  /** With text that is not UTF-8, in the server's own encoding. */
+  const unlike: Buffer[] = []
   for (const line of lines) {
     const cut = cutLine(line)
+    if (TAGGED_TEXT.test(cut.text) || [...cut.long.values()].some(({ tag }) => tag === TAGS.text)) {
+      unlike.push(inCharset(line, given, charset, `${schema}.${into}`))
+      continue
+    }
     const goes = [...cut.long].every(([name, value]) => canGoApart(columns, name, value))
     const text = goes ? cut.text : line.toString()
     mustBeRow(parsedLine(text), given)
@@ -98,9 +106,16 @@ export async function restore(
       : `g.${quoted(timeColumn)} ${LT} ${literal(cutoffText(cutoff, type, timeZone))}::pg_catalog.${type}`
   const key = columns.filter(({ name }) => given.some((column) => column.key && column.name === name))
   const sum = { inserted: 0, present: 0, conflicting: 0, expired: 0 }
-  const put = async (text: string, apart: CutLine['long']): Promise<void> => {
-    const sql = restoreSql({ table: qualified(schema, into), columns, key, late, apart: [...apart.keys()] })
-    const values = [`[${text}]`, ...[...apart.values()].map(bytesOf)]
+  const put = async (json: string | Buffer, apart: CutLine['long']): Promise<void> => {
+    const sql = restoreSql({
+      table: qualified(schema, into),
+      columns,
+      key,
+      late,
+      given: typeof json === 'string' ? GIVEN_TEXT : GIVEN_BYTES,
+      apart: [...apart.keys()],
+    })
+    const values = [json, ...[...apart.values()].map(bytesOf)]
     const { rows } = await tx.query<Restored & { readonly chosen: number }>(sql.insertion, values)
     const restored = rows[0]!
     const { rows: after } = await tx.query<{ readonly there: number }>(sql.there, values)
@@ -108,8 +123,13 @@ export async function restore(
     if (missing > 0) throw notThere(`${schema}.${into}`, missing)
     for (const count of COUNTS) sum[count] += restored[count]
   }
-  if (short.length > 0) await put(short.join(','), new Map())
-  for (const { text, long: apart } of long) await put(text, apart)
+  if (short.length > 0) await put(`[${short.join(',')}]`, new Map())
+  for (const { text, long: apart } of long) await put(`[${text}]`, apart)
+  if (unlike.length > 0)
+    await put(
+      Buffer.concat([Buffer.from('['), ...unlike.flatMap((row, index) => (index === 0 ? [row] : [COMMA, row])), Buffer.from(']')]),
+      new Map(),
+    )
   return sum
 }
 
@@ -132,24 +152,27 @@ interface RestoreStatement {
   /** The columns of the source's key, by which a row is looked up; an index on them helps. */
   readonly key: readonly RecordColumn[]
   readonly late: string
+  /** The rows as a JSON array. */
+  readonly given: string
   /** Columns whose values are passed as `$2`, `$3`, … */
   readonly apart: readonly string[]
 }
 
-function restoreSql({ table, columns, key, late, apart }: RestoreStatement) {
-  const names = columns.map(({ name }) => quoted(name))
+function restoreSql({ table, columns, key, late, given: rows, apart }: RestoreStatement) {
+  const stored = columns.filter(({ computed }) => computed !== true)
+  const names = stored.map(({ name }) => quoted(name))
   const values = columns.map((column) => {
     const place = apart.indexOf(column.name)
     return `${place === -1 ? valueSql(column) : apartSql(column, `$${place + 2}`)} AS ${quoted(column.name)}`
   })
   const scalars = columns.filter(isScalar).map(({ name, exactType }) => `${quoted(name)} ${exactType}`)
   const read = scalars.length === 0 ? '' : ` CROSS JOIN LATERAL pg_catalog.json_to_record(j) AS v (${scalars.join(', ')})`
-  const same = [...key.map(sameKey), ...columns.map(sameValue)].join(' AND ')
+  const same = [...key.map(sameKey), ...stored.map(sameValue)].join(' AND ')
   // Another row with the same key is a conflict only if the table itself has that primary key.
   const own = columns.filter((column) => column.key).map(sameKey)
   const taken = own.length === 0 ? 'false' : `EXISTS (SELECT FROM ${table} AS t WHERE ${own.join(' AND ')})`
   const given = `WITH given AS MATERIALIZED (
-  SELECT ${values.join(', ')} FROM pg_catalog.json_array_elements($1::pg_catalog.json) AS row(j)${read}
+  SELECT ${values.join(', ')} FROM pg_catalog.json_array_elements(${rows}) AS row(j)${read}
 )`
   const isThere = `EXISTS (SELECT FROM ${table} AS t WHERE ${same})`
   const insertion = `${given}, judged AS MATERIALIZED (
@@ -165,6 +188,10 @@ FROM judged`
   const there = `${given} SELECT pg_catalog.count(*) FILTER (WHERE CASE WHEN ${late} THEN false ELSE ${isThere} END) AS there FROM given AS g`
   return { insertion, there }
 }
+
+const GIVEN_TEXT = '$1::pg_catalog.json'
+/** Not converted, but checked: it must be text in the server's encoding. */
+const GIVEN_BYTES = `pg_catalog.json_in(pg_catalog.textout(pg_catalog.convert_from($1::pg_catalog.bytea, 'SQL_ASCII'::pg_catalog.name)))`
 
 /** Built-in types are compared by their own equality, which their index supports; other types by their text. */
 function sameKey(column: RecordColumn): string {
@@ -202,7 +229,8 @@ function apartSql({ form, base }: RecordColumn, parameter: string): string {
 }
 
 /** Quotation marks within a string are escaped, so this matches only where a value begins. */
-const TAGGED = /:\{"\$(?:bytes|text|real)":(?:"|null)/
+const TAGGED = /:\{"\$(?:bytes|real)":(?:"|null)/
+const TAGGED_TEXT = /:\{"\$text":(?:"|null)/
 
 /** Values of SQLite that have no type in PostgreSQL must not become text that looks like them. */
 function mustBeReadable(columns: readonly RecordColumn[], line: string, title: string): void {
@@ -211,4 +239,43 @@ function mustBeReadable(columns: readonly RecordColumn[], line: string, title: s
     'failed',
     `A row holds bytes where ${title} has text: it can only be restored into SQLite. Nothing of this batch was restored.`,
   )
+}
+
+const COMMA = Buffer.from(',')
+
+/** A line with text that is not UTF-8, in the server's encoding: the bytes of that text go into it as they were stored. */
+function inCharset(line: Buffer, given: readonly StoredColumn[], charset: Charset | undefined, title: string): Buffer {
+  const text = line.toString()
+  mustBeRow(parsedLine(text), given)
+  if (charset === undefined)
+    throw new DatabaseError(
+      'failed',
+      `A row holds text that is not UTF-8, the encoding of the database of ${title}: it can only be restored into SQLite, or into a database of the encoding that it ` +
+        'came from or of SQL_ASCII. Nothing of this batch was restored.',
+    )
+  const pieces: Buffer[] = []
+  const addText = (piece: string): void => {
+    const stored = charset.fromUtf8(Buffer.from(piece))
+    if (stored === undefined)
+      throw new DatabaseError(
+        'failed',
+        `A row holds a character that ${charset.encoding}, the encoding of the database of ${title}, lacks. Nothing of this batch was restored.`,
+      )
+    pieces.push(stored)
+  }
+  let from = 0
+  for (const match of text.matchAll(TEXT_BYTES)) {
+    addText(text.slice(from, match.index + 1))
+    pieces.push(stringOf(Buffer.from(match[1]!, 'hex')))
+    from = match.index + match[0].length
+  }
+  addText(text.slice(from))
+  return Buffer.concat(pieces)
+}
+
+const TEXT_BYTES = /:\{"\$text":"((?:[0-9a-f]{2})*)"\}/g
+
+/** A JSON string. Byte by byte, because in every encoding of a server the bytes of other characters are no ASCII. */
+function stringOf(bytes: Buffer): Buffer {
+  return Buffer.from(JSON.stringify(bytes.toString('latin1')), 'latin1')
 }

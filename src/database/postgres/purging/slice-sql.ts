@@ -136,9 +136,9 @@ SELECT pg_catalog.count(*) AS deleted, ${joined('digest')} AS digests FROM delet
 }
 
 /** Ordered by time. COPY takes no bound values, so they are literals in the text. */
-export function copySql({ table, column }: TimedTable, condition: Condition, expressions: readonly string[]): string {
+export function copySql({ table, column }: TimedTable, condition: Condition, expression: string): string {
   const where = condition.sql.replace(/\$(\d+)/g, (_, number) => literal(String(condition.values[Number(number) - 1])))
-  return `COPY (SELECT ${expressions.join(', ')} FROM ${table} AS t WHERE ${where} ORDER BY t.${column}) TO STDOUT (FORMAT binary)`
+  return `COPY (SELECT ${expression} FROM ${table} AS t WHERE ${where} ORDER BY t.${column}) TO STDOUT (FORMAT binary)`
 }
 
 /** Deletes only rows that nobody else has locked, without waiting. Returns how many were free and how many of those were deleted. */

@@ -23,16 +23,16 @@ export async function makeRestoreTable(
   restoring: Restoring,
   columns: readonly StoredColumn[],
 ): Promise<readonly string[]> {
-  const { source, into } = restoring
+  const { source, into, timeColumn } = restoring
   mustBeRestorable(restoring, columns, RULES)
   await session.transaction(async (tx) => {
-    const own = storedColumns(session.connection, source)
+    const own = storedColumns(session.connection, source, timeColumn)
     const made = own.length > 0 ? own : columns
     await tx.query(
       `CREATE TABLE IF NOT EXISTS ${named(into)} (${made.map(({ name, type }) => `${quoted(name)} ${declaredType(type)}`).join(', ')})`,
     )
     mustBeTable(session.connection, into)
-    const target = storedColumns(session.connection, into)
+    const target = storedColumns(session.connection, into, timeColumn)
     const key = made.filter((column) => column.key).map(({ name }) => quoted(name))
     if (key.length > 0 && target.every((column) => !column.key))
       await tx.query(`CREATE INDEX IF NOT EXISTS ${named(`idx_${into}_key`)} ON ${quoted(into)} (${key.join(', ')})`)
@@ -61,7 +61,7 @@ export function restore(
   session.mustOwn(tx)
   mustBeRestorable(restoring, given, RULES)
   const { into, cutoff, timeColumn } = restoring
-  const target = targetOf(session.connection, into, given)
+  const target = targetOf(session.connection, restoring, given)
   const late = expiredBefore(cutoff, timeZone)
   const time = given.find(({ name }) => folded(name) === folded(timeColumn))?.name ?? timeColumn
   const restored = { inserted: 0, present: 0, conflicting: 0, expired: 0 }
@@ -97,15 +97,17 @@ interface Target {
   missing(): number
 }
 
-function targetOf(connection: Connection, into: string, given: readonly StoredColumn[]): Target {
-  const columns = storedColumns(connection, into)
+function targetOf(connection: Connection, { into, timeColumn }: Restoring, archived: readonly StoredColumn[]): Target {
+  const columns = storedColumns(connection, into, timeColumn)
   const columnOf = (name: string): StoredColumn | undefined => columns.find((column) => folded(column.name) === folded(name))
-  const missing = given.find(({ name }) => columnOf(name) === undefined)
+  const missing = archived.find(({ name }) => columnOf(name) === undefined)
   if (missing !== undefined)
     throw new DatabaseError(
       'failed',
       `${connection.file}: ${into} has no column ${quoted(missing.name)}, which the archive has; nothing of this batch was restored`,
     )
+  const isStored = archived.map(({ name }) => columnOf(name)!.computed !== true)
+  const given = archived.filter((_, index) => isStored[index])
   const names = given.map(({ name }) => quoted(name))
   interface Given {
     readonly places: readonly string[]
@@ -122,7 +124,8 @@ function targetOf(connection: Connection, into: string, given: readonly StoredCo
   const inserted: Given[] = []
   let swallowed = 0
   return {
-    put(values) {
+    put(all) {
+      const values = all.filter((_, index) => isStored[index])
       const row: Given = {
         // Text that was given as bytes is bound as bytes and cast back.
         places: values.map((value, index) => (value instanceof Text ? `CAST($${index + 1} AS TEXT)` : `$${index + 1}`)),

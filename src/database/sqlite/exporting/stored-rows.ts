@@ -56,7 +56,7 @@ export class RowReader implements Lengths {
 
   constructor({ connection, column: { table, column }, layout, entanglement, longestBytes, timeZone }: ReaderOptions) {
     const { rowid, table: named } = layout
-    this.columns = storedColumns(connection, table)
+    this.columns = storedColumns(connection, table, column)
     this.#connection = connection
     this.#table = named
     this.#rowid = rowid

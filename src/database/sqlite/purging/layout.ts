@@ -27,13 +27,10 @@ export function layoutOf(connection: Connection, { table, column }: TimeColumn):
   if (found.type !== 'table') throw unfit(connection, table, `is a ${found.type}, not a table`)
   if (found.wr === 1) throw unfit(connection, table, 'is a WITHOUT ROWID table, which cannot be purged')
 
-  const { rows: columns } = connection.run<ColumnRow>(`SELECT name, type, "notnull", hidden FROM ${BUILT_IN.columns}($1, '${MAIN}')`, [
-    found.name,
-  ])
+  const { rows: columns } = connection.run<ColumnRow>(`SELECT name, type, "notnull" FROM ${BUILT_IN.columns}($1, '${MAIN}')`, [found.name])
   const names = new Set(columns.map(({ name }) => folded(name)))
   const time = columns.find(({ name }) => folded(name) === folded(column))
   if (time === undefined) throw unfit(connection, table, `has no column "${column}"; it has ${columns.map(({ name }) => name).join(', ')}`)
-  if (time.hidden > 1) throw unfit(connection, table, `has "${column}" as a generated column, but the purge needs a stored time`)
   const rowid = ['rowid', '_rowid_', 'oid'].find((name) => !names.has(name))
   if (rowid === undefined)
     throw unfit(connection, table, 'has columns named rowid, _rowid_ and oid, so that its row numbers cannot be reached')
@@ -58,8 +55,6 @@ interface ColumnRow {
   readonly name: string
   readonly type: string
   readonly notnull: number
-  /** 2 and 3: a generated column. */
-  readonly hidden: number
 }
 
 /** Prefers an index on this column alone, in which rows with the same time are sorted by their number. */
