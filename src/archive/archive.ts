@@ -1,10 +1,10 @@
 import { DatabaseError } from '../database/database-error.ts'
 import type { Database } from '../database/database.ts'
 import type { ExportedRows, StoredColumn } from '../database/exporting.ts'
-import type { Slice } from '../database/purging.ts'
 import type { Transaction } from '../database/query.ts'
 import type { EpochMs } from '../time/clock.ts'
 import type { Source } from './format.ts'
+import type { Stretch } from './late-rows.ts'
 import { ArchiveRecord, type ArchiveState } from './state.ts'
 import { NO_STEP, pathsOf, type Step } from './step.ts'
 import { FolderStore } from './store/folder-store.ts'
@@ -118,13 +118,13 @@ export class Archive {
     return files.length > 0 && files[0]!.manifest === this.#begun
   }
 
-  /** Writes the rows after `after`; resolves once their files are complete and published. `undefined`: there are none. */
-  async writePart(rows: ExportedRows, after: Slice | undefined): Promise<Part | undefined> {
+  /** Writes the first rows of a stretch; resolves once their files are complete and published. `undefined`: there are none. */
+  async writePart(rows: ExportedRows, stretch: Stretch): Promise<Part | undefined> {
     const { database, stopping } = this.options
     const state = await this.record.load(database)
     const draft = (await this.#drafted(state)) ?? (await this.#newDraft(state.position))
     try {
-      if (draft.last === undefined) await draft.copy(rows, after)
+      if (draft.last === undefined) await draft.copy(rows, stretch)
       if (draft.rows === 0 || stopping.aborted) {
         await draft.abandon()
         return undefined
@@ -134,7 +134,7 @@ export class Archive {
       await database.durable()
       await this.#publish(step.files.flatMap(pathsOf))
       await mustBeInPlace(this.store, step, () => this.confirmLease())
-      if (draft.full && database.worksElsewhere) await this.#draftNext(rows, draft.last, position)
+      if (draft.full && database.worksElsewhere) await this.#draftNext(rows, { ...stretch, after: draft.last }, position)
       return draft.part(step)
     } catch (error) {
       await draft.abandon()
@@ -155,9 +155,9 @@ export class Archive {
   }
 
   /** Copies the rows after this part while the engine deletes it; an error surfaces when the draft is used. */
-  async #draftNext(rows: ExportedRows, after: Slice | undefined, position: number): Promise<void> {
+  async #draftNext(rows: ExportedRows, stretch: Stretch, position: number): Promise<void> {
     const draft = await this.#draft(position)
-    const copied = draft.copy(rows, after).then(
+    const copied = draft.copy(rows, stretch).then(
       () => true,
       () => false,
     )

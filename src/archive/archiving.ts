@@ -6,21 +6,23 @@ import type { EpochMs } from '../time/clock.ts'
 import type { Archive } from './archive.ts'
 import { archiveFailed } from './damage.ts'
 import { viewOf } from './digests.ts'
+import { LateRows, type Stretch } from './late-rows.ts'
 import { rangesText, readRanges } from './ranges.ts'
 import { settle } from './settle.ts'
 import type { Part } from './write/part.ts'
 
 /**
  * Expired rows that are in the archive before the loop gets them. Each slice lies within one part, whose files are complete and durable.
- * When a slice is removed, each deleted row must be one of the part's, equal in every byte; otherwise the batch is rolled back and the part
- * is written again.
+ * When a slice is removed, only rows of the part are deleted, each equal in every byte; rows that were added or changed since it was written
+ * go into a later part. Whatever else does not match has the batch rolled back and the part written again.
  */
 export class Archiving implements Slices {
   readonly #archive: Archive
   readonly #rows: ExportedRows
   #part: Part | undefined
-  /** The slice after which the next part begins. */
-  #after: Slice | undefined
+  /** What the next part is of. */
+  #stretch: Stretch = { after: undefined, until: undefined }
+  readonly #late = new LateRows()
 
   constructor(archive: Archive, rows: ExportedRows) {
     this.#archive = archive
@@ -29,15 +31,17 @@ export class Archiving implements Slices {
 
   async next(size: number, after: Slice | undefined): Promise<Slice | undefined> {
     const before = after instanceof ArchivedSlice ? after : undefined
+    // A row of it was refused.
+    if (before?.removed === false) this.#late.interrupt()
     for (;;) {
       const part = this.#part ?? (await this.#nextPart())
       if (part === undefined) return undefined
       const reached = before?.part === part ? before.slice : part.after
       const spoiled = part.state === 'spoiled'
       const slice = spoiled ? undefined : await this.#rows.next(size, reached, part.until)
-      if (slice !== undefined) return new ArchivedSlice(this.#archive, part, slice)
+      if (slice !== undefined) return new ArchivedSlice(this.#archive, part, { after: reached, until: slice }, this.#late)
       // The rest of a spoiled part is written again, in the next part.
-      this.#after = spoiled ? reached : part.until
+      this.#stretch = { ...this.#stretch, after: spoiled ? reached : part.until }
       this.#close()
     }
   }
@@ -51,7 +55,11 @@ export class Archiving implements Slices {
 
   async #nextPart(): Promise<Part | undefined> {
     await settle(this.#archive)
-    this.#part = await this.#archive.writePart(this.#rows, this.#after)
+    for (let stretch: Stretch | undefined = this.#stretch; stretch !== undefined; stretch = this.#late.next()) {
+      this.#stretch = stretch
+      this.#part = await this.#archive.writePart(this.#rows, stretch)
+      if (this.#part !== undefined) break
+    }
     return this.#part
   }
 
@@ -64,14 +72,20 @@ export class Archiving implements Slices {
 class ArchivedSlice implements Slice {
   readonly part: Part
   readonly slice: ExportedSlice
+  /** Whether its rows were deleted, but for those that were locked or not of the part. */
+  removed = false
   readonly #archive: Archive
+  readonly #after: Slice | undefined
+  readonly #late: LateRows
   /** How many of its rows were locked at the last attempt. */
   #locked = 0
 
-  constructor(archive: Archive, part: Part, slice: ExportedSlice) {
+  constructor(archive: Archive, part: Part, { after, until }: Stretch & { readonly until: ExportedSlice }, late: LateRows) {
     this.#archive = archive
     this.part = part
-    this.slice = slice
+    this.slice = until
+    this.#after = after
+    this.#late = late
   }
 
   name(): string {
@@ -94,7 +108,7 @@ class ArchivedSlice implements Slice {
     const [{ step, removed: text }] = await Promise.all([record.load(tx), this.#mustBeThere()])
     if (step?.files[0]?.manifest !== part.step.files[0]?.manifest) throw this.#spoiled('the pending files are no longer those of this run')
     const removed = readRanges(text, part.rows)
-    const { digests, ...tally } = await this.slice.removeRead(tx)
+    const { digests, unknown, ...tally } = await this.slice.removeRead(tx, part.known(removed))
     const view = viewOf(digests)
     for (let offset = 0; offset < view.byteLength; offset += DIGEST_BYTES) {
       const number = part.numberOf(view, offset, removed)
@@ -104,6 +118,9 @@ class ArchivedSlice implements Slice {
     if (view.byteLength !== tally.affected * DIGEST_BYTES) throw this.#spoiled('the database returned no digest of some deleted rows')
     if (tally.affected > 0) await this.#note(tx, removed)
     this.#locked = tally.locked
+    this.removed = true
+    if (tally.locked > 0) this.#late.interrupt()
+    else if (unknown > 0) this.#late.note({ after: this.#after, until: this.slice })
     return tally
   }
 

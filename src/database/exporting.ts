@@ -61,13 +61,24 @@ export interface ExportedSlice extends Slice {
    * with what `take` rejects with.
    */
   read(take: (rows: StoredRows) => Promise<void>): Promise<void>
-  /** Like `remove`, and returns the digests of the deleted rows as they were when they were deleted. */
-  removeRead(tx: Transaction): Promise<DigestedTally>
+  /**
+   * Like `remove`, but deletes only rows that are known, as far as others do not change them meanwhile: the returned digests of the deleted rows,
+   * as they were when they were deleted, say which they are.
+   */
+  removeRead(tx: Transaction, known: KnownRows): Promise<DigestedTally>
 }
+
+/**
+ * Begins to go through rows; the function that it returns takes the digest at an offset, and says whether that row is known. Each known row
+ * is found once: of equal rows as many are known as there were.
+ */
+export type KnownRows = () => (digests: DataView, offset: number) => boolean
 
 export interface DigestedTally extends Tally {
   /** Concatenated, in no order. */
   readonly digests: Uint8Array
+  /** Expired rows that stay because they are not known. */
+  readonly unknown: number
 }
 
 export interface TooLarge {

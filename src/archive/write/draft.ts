@@ -1,6 +1,7 @@
 import type { ExportedRows } from '../../database/exporting.ts'
 import type { Slice } from '../../database/purging.ts'
 import type { Link } from '../format.ts'
+import type { Stretch } from '../late-rows.ts'
 import type { Step } from '../step.ts'
 import type { DayFiles } from './day-files.ts'
 import { Part, Places } from './part.ts'
@@ -69,14 +70,14 @@ export class Draft {
   }
 
   /**
-   * Copies the rows after `after`, until the draft is full, no row is left, or it is given up. The rows are durable then, without their
+   * Copies the rows of a stretch, until the draft is full, no row is left, or it is given up. The rows are durable then, without their
    * manifests.
    */
-  async copy(rows: ExportedRows, after: Slice | undefined): Promise<void> {
+  async copy(rows: ExportedRows, { after, until }: Stretch): Promise<void> {
     this.#after = after
     this.#last = after
     while (!this.full && !this.#givenUp && !this.#stopping.aborted) {
-      const slice = await rows.next(Math.min(this.#size.rows, this.#mostRows - this.#rows), this.#last)
+      const slice = await rows.next(Math.min(this.#size.rows, this.#mostRows - this.#rows), this.#last, until)
       if (slice === undefined) break
       await slice.read(async (batch) => {
         for (let from = 0; from < batch.count;) {

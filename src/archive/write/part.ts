@@ -1,4 +1,4 @@
-import { DIGEST_BYTES, type StoredRows } from '../../database/exporting.ts'
+import { DIGEST_BYTES, type KnownRows, type StoredRows } from '../../database/exporting.ts'
 import type { Slice } from '../../database/purging.ts'
 import { Digests, viewOf } from '../digests.ts'
 import type { Step } from '../step.ts'
@@ -30,6 +30,18 @@ export class Part {
     this.rows = step.files.reduce((sum, file) => sum + file.rows, 0)
     this.#places = places
     places.number(step.files.map((file) => file.rows))
+  }
+
+  /** Those of its rows that are not in `removed`. */
+  known(removed: Uint8Array): KnownRows {
+    return () => {
+      const found = removed.slice()
+      return (digests, offset) => {
+        const number = this.numberOf(digests, offset, found)
+        if (number !== undefined) found[number] = 1
+        return number !== undefined
+      }
+    }
   }
 
   /** Finds a row by its digest. Returns its number among all rows of the part, if that is not in `removed` yet. */

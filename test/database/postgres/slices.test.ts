@@ -70,7 +70,7 @@ for (const major of POSTGRES_MAJORS) {
         })
       }
       const exported = (await database.exported(COLUMN, CUTOFF, Number.MAX_SAFE_INTEGER).next(1, undefined))!
-      assert.equal(await waits((tx) => exported.removeRead(tx)), 'off')
+      assert.equal(await waits((tx) => exported.removeRead(tx, () => () => true)), 'off')
       const slice = await firstSlice(database, 1)
       assert.equal(await waits((tx) => slice.remove(tx)), 'off')
       // Files are moved by what was committed, so that the server's default is none of ours.

@@ -1,13 +1,21 @@
 import type { EpochMs } from '../../../time/clock.ts'
 import { wallInstant } from '../../../time/zones.ts'
-import type { DigestedTally, ExportedRows, ExportedSlice, StoredRows, TooLarge } from '../../exporting.ts'
+import {
+  DIGEST_BYTES,
+  type DigestedTally,
+  type ExportedRows,
+  type ExportedSlice,
+  type KnownRows,
+  type StoredRows,
+  type TooLarge,
+} from '../../exporting.ts'
 import type { TimeColumn } from '../../purging.ts'
 import type { Query, Transaction } from '../../query.ts'
 import type { Copy } from '../connection/connection.ts'
 import { withCascaded } from '../purging/cascaded.ts'
 import { removeRows } from '../purging/removal.ts'
 import { STEERED } from '../purging/searchable.ts'
-import { copySql, misfitsSql, type Condition } from '../purging/slice-sql.ts'
+import { copySql, misfitsSql, withoutDigests, type Condition } from '../purging/slice-sql.ts'
 import { PostgresExpiredRows, PostgresSlice, type SliceOptions } from '../purging/slices.ts'
 import type { Expired, Place, SliceKind } from '../purging/walk.ts'
 import type { LookUpCharset } from './charset.ts'
@@ -23,6 +31,9 @@ export interface ExportOptions extends SliceOptions {
 
 /** How many of the rows that are too large are named. */
 const MOST_TOLD = 3
+
+/** Between two attempts a row may be added or changed. */
+const MOST_ATTEMPTS = 4
 
 /** How the rows of a table are read. */
 interface Export extends Omit<CopyOptions, 'take'> {
@@ -74,9 +85,31 @@ class PostgresExportedSlice extends PostgresSlice implements ExportedSlice {
     }
   }
 
-  async removeRead(tx: Transaction): Promise<DigestedTally> {
+  /** Whether rows are known shows only when they are deleted. If some are not, which is rare, all others are deleted in a second attempt. */
+  async removeRead(tx: Transaction, known: KnownRows): Promise<DigestedTally> {
     await this.steer(tx)
     const digest = { sql: this.#rows.record.digestSql, settings: CANONICAL_TEXT }
-    return withCascaded(tx, this.expired.taken, () => removeRows(tx, this.expired, this.condition, this.mostRows, digest))
+    return withCascaded(tx, this.expired.taken, async () => {
+      const unknown: string[] = []
+      for (let attempt = 1; ; attempt += 1) {
+        const condition = unknown.length === 0 ? this.condition : withoutDigests(this.condition, digest.sql, unknown)
+        const removed = await removeRows(tx, this.expired, condition, this.mostRows, digest)
+        const more = unknownIn(removed.digests, known)
+        if (more.length === 0 || attempt === MOST_ATTEMPTS) return { ...removed, unknown: unknown.length }
+        unknown.push(...more)
+        await tx.query('ROLLBACK TO SAVEPOINT batch')
+      }
+    })
   }
+}
+
+/** The digests of the rows that are not known, in hexadecimal. */
+function unknownIn(digests: Uint8Array, known: KnownRows): string[] {
+  const isKnown = known()
+  const bytes = Buffer.from(digests.buffer, digests.byteOffset, digests.byteLength)
+  const view = new DataView(digests.buffer, digests.byteOffset, digests.byteLength)
+  const unknown: string[] = []
+  for (let from = 0; from < bytes.length; from += DIGEST_BYTES)
+    if (!isKnown(view, from)) unknown.push(bytes.toString('hex', from, from + DIGEST_BYTES))
+  return unknown
 }

@@ -51,6 +51,12 @@ export function narrowed(condition: Condition, fits: string | undefined): Condit
   return fits === undefined ? condition : { ...condition, sql: `${condition.sql} AND ${fits}` }
 }
 
+/** Leaves out the rows with these digests, which are hexadecimal. `digest` is an expression on `t`. */
+export function withoutDigests({ sql, values }: Condition, digest: string, digests: readonly string[]): Condition {
+  const list = `{${digests.map((each) => `"\\\\x${each}"`).join(',')}}`
+  return { sql: `${sql} AND NOT (${digest} ${EQ} ANY ($${values.length + 1}::pg_catalog.bytea[]))`, values: [...values, list] }
+}
+
 /** Of the first `$2` expired rows, those that do not fit: a few of them, each with the total. */
 export function misfitsSql(timed: TimedTable, fits: string, id: string, few: number): string {
   const { table, column } = timed
@@ -104,9 +110,9 @@ export function heapRangesSql({ table, column, type }: TimedTable): string {
 ) AS r WHERE (r.n ${MODULO} $2::bigint) ${EQ} 0::bigint OR r.last ORDER BY r.relation, r.place`
 }
 
-/** The place in a range up to which it has so many rows. */
+/** The place in a range up to which it has so many rows, and the one after it. */
 export function placeSql({ table }: TimedTable, condition: Condition): string {
-  return `SELECT ${textOf('t.ctid')} AS place FROM ${table} AS t WHERE ${condition.sql} ORDER BY t.ctid OFFSET $${condition.values.length + 1}::bigint LIMIT 1`
+  return `SELECT ${textOf('t.ctid')} AS place FROM ${table} AS t WHERE ${condition.sql} ORDER BY t.ctid OFFSET $${condition.values.length + 1}::bigint LIMIT 2`
 }
 
 export function countSql({ table }: TimedTable, condition: Condition): string {

@@ -33,7 +33,7 @@ interface EqualTimes {
   readonly kind: 'equal-times'
   readonly time: string
   readonly ranges: readonly sql.HeapRange[]
-  /** The most rows that a range has. */
+  /** The most rows that a range has, other than the last one of a heap. */
   readonly rangeRows: number
 }
 
@@ -90,13 +90,15 @@ async function edges(
 /** Shorter ranges would make the list of ranges too long. */
 const LEAST_RANGE_ROWS = 500
 const HEAP_START = '(0,0)'
+const HEAP_END = '(4294967294,65535)'
 
 async function equalTimesAt({ query, ...timed }: Expired, time: string, size: number): Promise<EqualTimes> {
   const rangeRows = Math.max(size, LEAST_RANGE_ROWS)
   const { rows } = await query.query<{ relation: number; to: string }>(sql.heapRangesSql(timed), [time, rangeRows])
   const ranges = rows.map(({ relation, to }, index) => {
-    const before = rows[index - 1]
-    return { relation, from: before?.relation === relation ? before.to : HEAP_START, to }
+    const [before, after] = [rows[index - 1], rows[index + 1]]
+    // Rows may yet be added behind the last one.
+    return { relation, from: before?.relation === relation ? before.to : HEAP_START, to: after?.relation === relation ? to : HEAP_END }
   })
   return { kind: 'equal-times', time, ranges, rangeRows }
 }
@@ -112,10 +114,11 @@ async function equalTimesSlice<S>(walk: Walk<S>, size: number, at: EqualTimes, e
       ...at,
       ranges: to === range.to ? others : [{ ...range, from: to }, ...others],
     })
-  if (size >= at.rangeRows) return sliceTo(most.to, at.rangeRows)
+  if (size >= at.rangeRows && most.to !== HEAP_END) return sliceTo(most.to, at.rangeRows)
   const condition = sql.equalTimesCondition(expired, expired.cutoff, at.time, most)
   const { rows } = await expired.query.query<{ place: string }>(sql.placeSql(expired, condition), [...condition.values, size - 1])
-  return sliceTo(rows[0]?.place ?? most.to, size)
+  const [last, more] = rows
+  return sliceTo(last === undefined || more === undefined ? most.to : last.place, size)
 }
 
 /** The part of a range that lies before this end; `undefined`: none of it does. */

@@ -1,7 +1,17 @@
-import type { DigestedTally, ExportedRows, ExportedSlice, StoredRows, TooLarge } from '../../exporting.ts'
+import {
+  DIGEST_BYTES,
+  type DigestedTally,
+  type ExportedRows,
+  type ExportedSlice,
+  type KnownRows,
+  type StoredRows,
+  type TooLarge,
+} from '../../exporting.ts'
+import { DigestList } from '../../exporting/digest-list.ts'
 import type { Transaction } from '../../query.ts'
 import { RowSlice, type SliceOptions } from '../purging/row-slice.ts'
 import { SqliteExpiredRows, type ExpiredOptions } from '../purging/slices.ts'
+import type { NotedDigests } from './read-digests.ts'
 import { RowReader } from './stored-rows.ts'
 
 /** How many rows are checked for their length before other events are handled. */
@@ -56,18 +66,35 @@ class ExportedRowSlice extends RowSlice implements ExportedSlice {
   }
 
   /** Under the write lock, the row that is read is the row that is deleted. */
-  async removeRead(tx: Transaction): Promise<DigestedTally> {
+  async removeRead(tx: Transaction, known: KnownRows): Promise<DigestedTally> {
     const { cutoff } = this.options
+    const isKnown = known()
     const gone: Uint8Array[] = []
-    const removed = (): number =>
-      this.removeEach(tx, (rowids) => {
-        const { rowids: expired, digests } = this.#reader.digests(rowids, cutoff)
-        const count = this.removeAll(expired, rowids)
-        // Either all rows that exist are deleted or, if a trigger swallows some, none of the batch.
-        if (count === expired.length && count > 0) gone.push(digests.bytes)
-        return count
-      })
-    const tally = this.withCascaded(() => ({ affected: removed(), locked: 0 }))
-    return { ...tally, digests: gone.length === 1 ? gone[0]! : Buffer.concat(gone) }
+    const staying = new Set<bigint>()
+    const remove = (rowids: readonly (number | bigint)[]): number => {
+      const { rowids: expired, digests } = knownAmong(this.#reader.digests(rowids, cutoff), isKnown, staying)
+      const count = this.removeAll(expired, rowids, staying)
+      // Either all rows that exist are deleted or, if a trigger swallows some, none of the batch.
+      if (count === expired.length && count > 0) gone.push(digests.bytes)
+      return count
+    }
+    const tally = this.withCascaded(() => ({ affected: this.removeEach(tx, remove, staying), locked: 0 }))
+    return { ...tally, digests: gone.length === 1 ? gone[0]! : Buffer.concat(gone), unknown: staying.size }
   }
+}
+
+/** Adds the others to `staying`. */
+function knownAmong(all: NotedDigests, isKnown: ReturnType<KnownRows>, staying: Set<bigint>): NotedDigests {
+  const { bytes } = all.digests
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const areKnown = all.rowids.map((_, index) => isKnown(view, index * DIGEST_BYTES))
+  if (!areKnown.includes(false)) return all
+  const found: NotedDigests = { rowids: [], digests: new DigestList() }
+  for (const [index, rowid] of all.rowids.entries()) {
+    if (areKnown[index] === true) {
+      found.rowids.push(rowid)
+      found.digests.addFrom(bytes, index)
+    } else staying.add(BigInt(rowid))
+  }
+  return found
 }

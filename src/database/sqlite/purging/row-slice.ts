@@ -70,14 +70,21 @@ export class RowSlice implements Slice {
     return entanglement.takesAlong ? { ...tally, cascaded: session.connection.indirectChanges() - before } : tally
   }
 
-  /** `remove` returns how many rows it deleted. If deleting one row can affect another, they are passed to it one at a time. */
-  protected removeEach(tx: Transaction, remove: (rowids: readonly (number | bigint)[]) => number): number {
+  /**
+   * `remove` returns how many rows it deleted. If deleting one row can affect another, they are passed to it one at a time. `staying`: rows
+   * that it leaves.
+   */
+  protected removeEach(
+    tx: Transaction,
+    remove: (rowids: readonly (number | bigint)[]) => number,
+    staying: ReadonlySet<bigint> = NONE,
+  ): number {
     const { session, rowids, entanglement } = this.options
     session.mustOwn(tx)
     const together = entanglement.found ? rowids.map((rowid) => [rowid]) : [rowids]
     let affected = 0
     for (const some of together) affected += remove(some)
-    if (entanglement.found || affected < rowids.length) this.#mustBeDeleted()
+    if (entanglement.found || affected + staying.size < rowids.length) this.#mustBeDeleted(rowids, staying)
     return affected
   }
 
@@ -88,10 +95,14 @@ export class RowSlice implements Slice {
     return this.removeAll(unchanged ? rowids : this.#stillExpired(rowids).map(([, rowid]) => rowid), rowids)
   }
 
-  /** Deletes rows that were judged under the write lock. If fewer were deleted, a trigger may have swallowed some: throws if one of `chosen` is still expired. */
-  protected removeAll(judged: readonly (number | bigint)[], chosen: readonly (number | bigint)[]): number {
+  /** Deletes rows that were judged under the write lock. If fewer were deleted, a trigger may have swallowed some: throws if one of `chosen` is still expired, other than those that are `staying`. */
+  protected removeAll(
+    judged: readonly (number | bigint)[],
+    chosen: readonly (number | bigint)[],
+    staying: ReadonlySet<bigint> = NONE,
+  ): number {
     const affected = this.#delete(judged)
-    if (affected < judged.length) this.#mustBeDeleted(chosen)
+    if (affected < judged.length) this.#mustBeDeleted(chosen, staying)
     return affected
   }
 
@@ -126,8 +137,8 @@ export class RowSlice implements Slice {
   }
 
   /** Fewer rows may have been deleted than were chosen, if others were renewed or deleted since. But none that has expired may still be there. */
-  #mustBeDeleted(rowids = this.options.rowids): void {
-    const left = this.#stillExpired(rowids).length
+  #mustBeDeleted(rowids: readonly (number | bigint)[], staying: ReadonlySet<bigint>): void {
+    const left = this.#stillExpired(rowids).filter(([, rowid]) => !staying.has(BigInt(rowid))).length
     if (left === 0) return
     throw new DatabaseError(
       'row-refused',
@@ -136,6 +147,8 @@ export class RowSlice implements Slice {
     )
   }
 }
+
+const NONE: ReadonlySet<bigint> = new Set()
 
 /** In this order each page of the table is visited only once. */
 function inTableOrder(rowids: readonly (number | bigint)[]): readonly (number | bigint)[] {
