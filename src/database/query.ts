@@ -36,4 +36,6 @@ export interface Session extends Query {
   raiseNumbers(tx: Transaction, table: string, above: number): Promise<void>
   /** The name of a table for use in SQL: quoted, and qualified if the engine has schemas. */
   named(table: string): string
+  /** The text as the database can keep it: in place of a character that its encoding lacks is another one. */
+  storable(text: string): Promise<string>
 }

@@ -150,14 +150,15 @@ class RecordedRun implements Run {
   finish: Run['finish'] = async (finished) => {
     const { database, runs, id } = this.#recorded
     await this.#lease.end()
-    return withRetry(this.#recorded, () =>
-      database.transaction(async (tx) => {
+    return withRetry(this.#recorded, async () => {
+      const error = finished.error === undefined ? undefined : await database.storable(finished.error)
+      return database.transaction(async (tx) => {
         await this.#noteAcceptance(tx)
-        const counts = await finishRun(tx, runs, id, finished)
+        const counts = await finishRun(tx, runs, id, { ...finished, error })
         await this.#lease.release(tx)
         return counts
-      }),
-    )
+      })
+    })
   }
 
   async #noteAcceptance(tx: Transaction): Promise<void> {

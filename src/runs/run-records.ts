@@ -176,8 +176,8 @@ export interface RunCounts {
 
 /** Keeps the beginning and the end, which says what to do, of an error that is too long. */
 function shortened(error: string): string {
-  const half = LONGEST_TEXT / 2 - 2
-  return error.length <= LONGEST_TEXT ? error : `${error.slice(0, half)} … ${error.slice(-half)}`
+  const half = LONGEST_TEXT / 2 - 3
+  return error.length <= LONGEST_TEXT ? error : `${error.slice(0, half)} ... ${error.slice(-half)}`
 }
 
 /** A run that another worker has closed keeps the time of that. */

@@ -179,3 +179,30 @@ test('text that is not UTF-8 is not restored into a database in UTF-8', async ()
   const rows = await sqlite.outside.sql<{ stored: string }>('SELECT hex(CAST(output AS BLOB)) AS stored FROM audit_logs_restored')
   assert.deepEqual(rows.map(({ stored }) => stored).toSorted(), ['C3A9', 'E9'])
 })
+
+for (const { encoding, umlaut } of [
+  { encoding: 'SQL_ASCII', umlaut: 'f6' },
+  { encoding: 'LATIN1', umlaut: 'f6' },
+  { encoding: 'UTF8', umlaut: 'c3b6' },
+])
+  for (const engine of encodedEngines(encoding))
+    test(`${engine.name}: in ${encoding}, a trigger that refuses rows in words of that encoding is told and recorded, and other rows go`, async () => {
+      await using fixture = await migrated(engine)
+      await using folder = await freshFolder()
+      const { outside, database } = fixture
+      // So long that it is cut, with a sign that few encodings have.
+      await outside.sql(`DO $do$ BEGIN EXECUTE $q$CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN
+        IF OLD.output = 'x' THEN RAISE EXCEPTION 'gel$q$ || convert_from('\\x${umlaut}', '${encoding}') || $q$scht: %', repeat('no', 2000); END IF; RETURN OLD; END $f$ $q$; END $do$`)
+      await outside.sql('CREATE TRIGGER refuses BEFORE DELETE ON audit_logs FOR EACH ROW EXECUTE FUNCTION refuse()')
+      await outside.sql(`INSERT INTO audit_logs (tool_name, "user", action, status, output, timestamp)
+        SELECT 't', 'u', 'a', 's', CASE n WHEN 5 THEN 'x' END, '2020-01-01' FROM generate_series(1, 9) AS n`)
+      const result = await purged(database, folder.path)
+      assert.deepEqual([result.outcome, result.deleted, result.recorded], ['failed', 8, true], String(result.error))
+      assert.match(String(result.error), /prevented 1 expired row/)
+      const [run] = await outside.sql<{ outcome: string; error: string }>(
+        'SELECT outcome, error FROM maintenance_runs ORDER BY id DESC LIMIT 1',
+      )
+      assert.equal(run!.outcome, 'failed')
+      assert.match(run!.error, /prevented 1 expired row.*\.\.\.|prevented 1 expired row.*…|invalid byte sequence/)
+      console.log(`${engine.name}, ${encoding}: ${run!.error.slice(150, 330)}`)
+    })

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import type { Database, OpenOptions } from '../database.ts'
 import { NO_TERMS } from '../purging.ts'
 import type { Query, Session } from '../query.ts'
@@ -14,7 +15,7 @@ import {
   restoringTransaction,
   shortTransaction,
 } from './connection/transactions.ts'
-import { charsetOf } from './exporting/charset.ts'
+import { charsetOf, storableIn } from './exporting/charset.ts'
 import { PostgresExportedRows } from './exporting/exported-rows.ts'
 import { makeRestoreTable, restore } from './exporting/restoring.ts'
 import { instantOf, recordColumns } from './exporting/stored-rows.ts'
@@ -89,6 +90,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     reconnected: (giveUp) => connection.reconnected(giveUp),
     raiseNumbers: (tx, ...raised) => raiseNumbers(tx, schema, ...raised),
     named: (table) => qualified(schema, table),
+    storable: async (text) => (isAscii(Buffer.from(text)) ? text : storableIn(await charset(), text)),
 
     pacing: PACING,
     inspect: (column, terms = NO_TERMS) => inspect({ query: queries, look, schema, timeZone, now, terms, steered, taken }, column),

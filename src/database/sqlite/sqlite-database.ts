@@ -115,6 +115,7 @@ function databaseOf(
     reconnected: () => session.reconnected(),
     raiseNumbers: (...raised) => session.raiseNumbers(...raised),
     named: (table) => session.named(table),
+    storable: (text) => session.storable(text),
 
     pacing: pacingOf(writeAhead, longestBlockMs),
     inspect: (column, terms = NO_TERMS) => session.read(() => inspect(connection, column, terms, timeZone)),

@@ -97,6 +97,12 @@ function encoded(text: string, characters: ReadonlyMap<string, Buffer>): Buffer 
   return Buffer.concat(pieces)
 }
 
+/** The text with something in place of each character that the encoding lacks. */
+export function storableIn(charset: Charset | undefined, text: string): string {
+  if (charset === undefined) return text
+  return Array.from(text, (each) => (charset.fromUtf8(Buffer.from(each)) === undefined ? (each === '…' ? '...' : '?') : each)).join('')
+}
+
 /** Where the codes of an encoding are: after each of these beginnings, so many bytes of at least `from`. */
 interface Codes {
   readonly beginnings: readonly string[]

@@ -2,6 +2,7 @@ import { plural } from '../../../number-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Tally } from '../../purging.ts'
 import type { Transaction } from '../../query.ts'
+import { EQ } from '../exact.ts'
 import { stateOf } from '../postgres-errors.ts'
 import { countSql, deleteFreeSql, deleteSql, deleteDigestedSql, type Condition, type TimedTable } from './slice-sql.ts'
 
@@ -56,7 +57,7 @@ export async function removeRows(
 ): Promise<Removed> {
   const { lockBackoff } = from
   from.unflushed.any = true
-  await tx.query([UNHURRIED, ...(digest === undefined ? [] : [digest.settings]), BEGUN].join('; '))
+  await tx.query([UNHURRIED, UNCHECKED, ...(digest === undefined ? [] : [digest.settings]), BEGUN].join('; '))
   if (lockBackoff.held && from.mayLock) return removeFree(tx, from, condition, digest)
   try {
     return await removeAll(tx, from, condition, mostRows, digest)
@@ -76,6 +77,8 @@ export async function removeRows(
  */
 const UNHURRIED = 'SET LOCAL synchronous_commit = off'
 const BEGUN = 'SAVEPOINT batch'
+/** In such a database a message of a trigger need not be UTF-8. The server would send an error about that in its place, and so hide why a row is refused. */
+const UNCHECKED = `SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', true) WHERE pg_catalog.getdatabaseencoding() ${EQ} 'SQL_ASCII'`
 const LOCK_NOT_AVAILABLE = '55P03'
 
 const NONE = new Uint8Array()

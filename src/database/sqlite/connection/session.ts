@@ -72,6 +72,11 @@ export class SqliteSession implements Session {
     return named(table)
   }
 
+  /** Files are in UTF-8 or UTF-16. */
+  storable(text: string): Promise<string> {
+    return Promise.resolve(text)
+  }
+
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#last.then(work)
     this.#last = done.catch(() => undefined)
