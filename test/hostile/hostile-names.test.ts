@@ -42,9 +42,29 @@ for (const major of POSTGRES_MAJORS) {
       assert.ok(statements.size > 100, `${statements.size} statements`)
       const { operators, called, words } = namesOf(statements)
       for (const operator of ['=', '#>>', '->>', '%', '<<', '||']) assert.ok(operators.has(operator), operator)
-      for (const name of ['format', 'count', 'set_config', 'record_send', 'lead', 'json_to_record', 'pg_try_advisory_lock'])
+      for (const name of [
+        'format',
+        'count',
+        'set_config',
+        'record_send',
+        'lead',
+        'json_to_record',
+        'pg_try_advisory_lock',
+        'pg_stat_get_xact_tuples_deleted',
+        'pg_relation_size',
+      ])
         assert.ok(called.has(name), name)
-      for (const name of ['text', 'timestamptz', 'pg_class', 'pg_stat_activity', 'free', 'deleted', 'judged'])
+      for (const name of [
+        'text',
+        'timestamptz',
+        'pg_class',
+        'pg_stat_activity',
+        'pg_constraint',
+        'part_config',
+        'free',
+        'deleted',
+        'judged',
+      ])
         assert.ok(words.has(name), name)
     })
 
@@ -134,6 +154,10 @@ async function gateway(admin: Client): Promise<void> {
       user_agent varchar, expires_at timestamptz NOT NULL, created_at timestamptz NOT NULL DEFAULT now(), last_activity_at timestamptz NOT NULL DEFAULT now());
     INSERT INTO public.sessions (session_token, user_identifier, expires_at) VALUES ('a', 'u', now() - interval '1 hour'), ('b', 'u', now() + interval '1 hour');
     CREATE INDEX ix_audit_logs_user ON public.audit_logs ("user");
+    CREATE TABLE public.audit_note (id bigint, audit_id bigint REFERENCES public.audit_logs ON DELETE CASCADE);
+    INSERT INTO public.audit_note SELECT id, id FROM public.audit_logs;
+    CREATE TABLE public.sessions_2026 () INHERITS (public.sessions);
+    CREATE TABLE public.part_config (parent_table text, retention text);
     CREATE TABLE public.policy_decisions (id bigserial PRIMARY KEY, user_identifier varchar NOT NULL, resource varchar NOT NULL, action varchar NOT NULL,
       decision varchar NOT NULL, reason text, expires_at timestamp NOT NULL, created_at timestamp NOT NULL DEFAULT now());
     INSERT INTO public.policy_decisions (user_identifier, resource, action, decision, expires_at)
