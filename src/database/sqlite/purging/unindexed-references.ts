@@ -4,11 +4,12 @@ import type { Connection } from '../connection/connection.ts'
 import { BUILT_IN, folded, MAIN, named, quoted } from '../names.ts'
 import { parentKeyOf, rowNumberOf, type SqliteForeignKey } from './foreign-keys.ts'
 
-/**
- * On two cores, looking through 100,000 rows took 16 ms with 10 bytes each and 63 ms with 200. More rows than this could take longer than the lock may be held
- * (`pacing.ts`), for one deleted row alone, and nothing can interrupt it. With fewer, a purge goes row by row.
- */
-const MOST_ROWS = 100_000
+/** The longest that a batch may hold the lock: one of a single row is no shorter than this look through the table, and nothing can interrupt it. */
+const LONGEST_HOLD_MS = 150
+/** On two busy cores: 100,000 rows took 16 ms with 10 bytes each, and 63 ms with 200. */
+const [ROWS_A_MS, BYTES_A_MS] = [6_000, 400_000]
+/** Of how many rows the width is taken, and what of it counts: the rest of a longer row is not read. */
+const [SAMPLE_ROWS, MOST_WIDTH] = [200, 4_096]
 /** Reading this many for each deleted row makes a batch several times slower. */
 const LEAST_ROWS = 1_000
 
@@ -19,13 +20,13 @@ const LEAST_ROWS = 1_000
 export function unindexedReferences(connection: Connection, table: string, searched: readonly SqliteForeignKey[]): readonly string[] {
   const slow = searched
     .filter((key) => !isIndexed(connection, key))
-    .map((key) => ({ key, rows: boundedRows(connection, key.declared.child) }))
+    .map((key) => ({ key, ...boundedRows(connection, key.declared.child) }))
     .filter(({ rows }) => rows >= LEAST_ROWS)
-  const tooSlow = slow.filter(({ rows }) => rows > MOST_ROWS)
+  const tooSlow = slow.filter(({ rows, most }) => rows > most)
   if (tooSlow.length > 0)
     throw new DatabaseError(
       'failed',
-      `${connection.file}: ${tooSlow.map(({ key }) => key.declared.child).join(' and ')} ${tooSlow.length === 1 ? 'has' : 'have'} more than ${countText(MOST_ROWS)} rows and ` +
+      `${connection.file}: ${tooSlow.map(({ key, most }) => `${key.declared.child} (more than ${countText(most)} rows)`).join(' and ')} ${tooSlow.length === 1 ? 'has' : 'have'} ` +
         `no index that begins with a column of the foreign key, and all of them would be read for each row that is deleted from ${table}, while nobody can write. ` +
         `Nothing was deleted. When the database is quiet, run: ${statementsFor(connection, tooSlow)}`,
     )
@@ -53,8 +54,17 @@ function isIndexed(connection: Connection, key: SqliteForeignKey): boolean {
   })
 }
 
-function boundedRows(connection: Connection, table: string): number {
-  return connection.figure(`SELECT count(*) FROM (SELECT 1 FROM ${named(table)} LIMIT $1)`, [MOST_ROWS + 1])
+/** How many rows can be looked through within a hold, and how many there are, counted up to that. */
+function boundedRows(connection: Connection, table: string): { readonly rows: number; readonly most: number } {
+  const { rows: columns } = connection.run<{ name: string }>(`SELECT name FROM ${BUILT_IN.columns}($1, '${MAIN}') WHERE hidden = 0`, [
+    table,
+  ])
+  const width = columns.map(({ name }) => `coalesce(length(CAST(${quoted(name)} AS BLOB)), 0)`).join(' + ')
+  const bytes = connection.figure(
+    `SELECT avg(min(width, ${MOST_WIDTH})) FROM (SELECT ${width} AS width FROM ${named(table)} LIMIT ${SAMPLE_ROWS})`,
+  )
+  const most = Math.floor(LONGEST_HOLD_MS / (1 / ROWS_A_MS + bytes / BYTES_A_MS))
+  return { rows: connection.figure(`SELECT count(*) FROM (SELECT 1 FROM ${named(table)} LIMIT $1)`, [most + 1]), most }
 }
 
 function statementsFor(connection: Connection, slow: readonly { readonly key: SqliteForeignKey }[]): string {
