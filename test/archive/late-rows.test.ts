@@ -161,9 +161,11 @@ for (const engine of ENGINES) {
     const result = await purged(watch.database, folder.path)
     assert.equal(result.outcome, 'failed')
     assert.match(String(result.error), /prevented 2 expired rows/)
+    // What came after the run had gone through the late rows for the last time is left to the next one.
+    const { deleted } = await purged(database, folder.path)
     assert.deepEqual(await idsOf(outside), refused)
     const archived = (await archivedRows(folder.path)).map(({ id }) => Number(id))
     await archivedOnce(database, outside, folder.path, archived)
-    assert.equal(archived.length, result.deleted)
+    assert.equal(archived.length, result.deleted + deleted)
   })
 }

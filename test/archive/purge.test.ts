@@ -262,23 +262,30 @@ for (const engine of ENGINES.slice(1)) {
   })
 }
 
-test('sqlite: if deleting a row changes another, no row is deleted that is not archived as it was deleted', async () => {
+test('sqlite: if deleting a row changes another, each row is archived once, as it was when it was deleted', async () => {
   await using fixture = await migrated(ENGINES[0]!)
   await using folder = await freshFolder()
   const { outside, database } = fixture
   await auditLogs(outside, ENGINES[0]!, 100, 100)
+  await outside.sql('CREATE TABLE gone (id INTEGER, status TEXT)')
   await outside.sql(
-    `CREATE TRIGGER touch AFTER DELETE ON audit_logs BEGIN UPDATE audit_logs SET status = 'touched' WHERE id IN (OLD.id - 1, OLD.id + 1); END`,
+    `CREATE TRIGGER touch AFTER DELETE ON audit_logs BEGIN
+       INSERT INTO gone VALUES (OLD.id, OLD.status);
+       UPDATE audit_logs SET status = status || '+' WHERE id IN (OLD.id - 1, OLD.id + 1);
+     END`,
   )
   const host = hostClock()
   // The test does not look at the waits between attempts.
   const clock = { ...host, sleep: (ms: number, signal?: AbortSignal) => host.sleep(Math.min(ms, 5), signal) }
-  const result = await purged(database, folder.path, {}, { clock })
-  assert.equal(result.outcome, 'failed')
-  assert.match(String(result.error), /a row was added or changed between being archived and being deleted/)
-  const left = new Set(await idsOf(outside))
-  for (const row of await archivedRows(folder.path)) assert.equal(left.has(Number(row['id'])) || row['status'] !== 'touched', true)
-  await outside.sql('DROP TRIGGER touch')
-  await purged(database, folder.path)
-  assert.equal((await archivedRows(folder.path)).length, 100)
+  for (let runs = 0; (await count(outside, 'audit_logs')) > 0; runs += 1) {
+    assert.ok(runs < 5)
+    await purged(database, folder.path, {}, { clock })
+  }
+  const gone = await outside.sql<{ id: number; status: string }>('SELECT id, status FROM gone ORDER BY id')
+  assert.ok(gone.some(({ status }) => status.endsWith('+')))
+  const archived = (await archivedRows(folder.path)).map(({ id, status }) => ({ id: Number(id), status }))
+  assert.deepEqual(
+    archived.toSorted((a, b) => a.id - b.id),
+    gone,
+  )
 })

@@ -74,7 +74,7 @@ export interface Told {
   readonly warnings: string[]
 }
 
-export function run(
+export async function run(
   database: Database,
   { job = SESSIONS, ...request }: Partial<RunRequest> = {},
   options: Partial<RunContext> & { readonly told?: Told } = {},
@@ -87,7 +87,7 @@ export function run(
       worker: 'host-a:1',
       version: '1.2.3',
       recorded: true,
-      countedRuns: COUNTED_RUNS,
+      countedRuns: [...(await database.tablesAmong(COUNTED_RUNS))],
       ...options,
     },
     {
