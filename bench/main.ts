@@ -12,6 +12,7 @@ import { gateway, gatewayLean, rollback } from './scenarios/gateway.ts'
 import { growth } from './scenarios/growth.ts'
 import { health } from './scenarios/health.ts'
 import { memory } from './scenarios/memory.ts'
+import { nights } from './scenarios/nights.ts'
 import { nothing } from './scenarios/nothing.ts'
 import { page } from './scenarios/page.ts'
 import { processes } from './scenarios/process.ts'
@@ -19,7 +20,20 @@ import { bench, type Scenario } from './scenarios/scenario.ts'
 import { tablesOf } from './table.ts'
 import { bytesNeeded, openWorkspace, type Workspace } from './workspace.ts'
 
-const SCENARIOS: readonly Scenario[] = [alone, gateway, gatewayLean, rollback, growth, nothing, memory, archive, health, page, processes]
+const SCENARIOS: readonly Scenario[] = [
+  alone,
+  gateway,
+  gatewayLean,
+  rollback,
+  growth,
+  nothing,
+  memory,
+  archive,
+  nights,
+  health,
+  page,
+  processes,
+]
 
 const NAMES = SCENARIOS.map((scenario) => scenario.name)
 

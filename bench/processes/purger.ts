@@ -10,6 +10,8 @@ export type Question =
   | { readonly ask: 'connect'; readonly method: Method | Steady; readonly url: string }
   /** Answered with a `Trial`. */
   | { readonly ask: 'work'; readonly limitMs: number }
+  /** Connects, with a retention of its own, and works: answered with a `Trial`. */
+  | { readonly ask: 'night'; readonly url: string; readonly retentionMs: number; readonly limitMs: number }
   /** How long the job takes when nothing has expired, in ms: the median of so many. */
   | { readonly ask: 'nothing'; readonly url: string; readonly times: number; readonly retentionMs: number }
 
@@ -32,6 +34,8 @@ serveParent(async (question: Question): Promise<unknown> => {
       return undefined
     case 'work':
       return await trial(contender!, question.limitMs)
+    case 'night':
+      return await trial(await openJob(question.url, question.retentionMs), question.limitMs)
     case 'nothing':
       return await nothingExpired(question)
     default:

@@ -34,6 +34,12 @@ export async function purged(workspace: Workspace, method: Method | Steady, copy
   return await purger.run()
 }
 
+/** One night's run of the job, with the retention that makes the night's rows old. */
+export async function purgedAtNight(workspace: Workspace, url: string, retentionMs: number, limitMs: number): Promise<Trial> {
+  await using child = startChild(workspace, PURGER)
+  return await requested<Trial>(child, { ask: 'night', url, retentionMs, limitMs })
+}
+
 /** The job's own time, in ms, when nothing has expired. */
 export async function nothingExpired(workspace: Workspace, copy: Copy, retentionMs: number, times: number): Promise<number> {
   await using child = startChild(workspace, PURGER)
