@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { graceOf, JOBS } from '../../src/catalogue.ts'
 import { command, events } from '../support/command.ts'
-import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
-import { migrated } from './support.ts'
+import { MINUTE } from '../../src/time/clock.ts'
+import { BOTH_ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { count, migrated, run } from './support.ts'
 
 const BY_EXPIRY = JOBS.filter((job) => graceOf(job) !== undefined)
 
@@ -22,35 +23,40 @@ async function expiredSince(outside: TestDatabase, engine: TestEngine, table: st
   ])
 }
 
-for (const engine of ENGINES) {
-  for (const { name, table, keep } of BY_EXPIRY) {
-    test(`${engine.name}: ${name} keeps rows for the grace after they have expired, and counts them only from then on`, async () => {
+for (const engine of BOTH_ENGINES) {
+  for (const job of BY_EXPIRY) {
+    test(`${engine.name}: ${job.name} keeps rows for the grace after they have expired, and counts them only from then on`, async () => {
       await using fixture = await migrated(engine)
-      for (const seconds of [-60, 30, 240, 400, 4_000]) await expiredSince(fixture.outside, engine, table, seconds)
-      const env = { DATABASE_URL: fixture.outside.url }
-      const graced = { ...env, [keep.environment]: '5m' }
-      const left = async (): Promise<number> => (await fixture.outside.sql(`SELECT 1 AS one FROM ${table}`)).length
-      const only = ['--job', name]
-
-      const waiting = async (settings: Record<string, string>): Promise<unknown> => {
-        const status = JSON.parse((await command(['status', '--json'], { env: settings })).stdout) as {
-          jobs: { job: string; grace: string; backlog: { rows: number } }[]
-        }
-        const { grace, backlog } = status.jobs.find(({ job }) => job === name)!
-        return [grace, backlog.rows]
+      const { outside, database } = fixture
+      for (const seconds of [-60, 30, 240, 400, 4_000]) await expiredSince(outside, engine, job.table, seconds)
+      for (const [graceMs, expired, left] of [
+        [5 * MINUTE, 2, 3],
+        [0, 2, 1],
+      ] as const) {
+        const dry = await run(database, { job, graceMs, dryRun: true })
+        assert.deepEqual([dry.expired, dry.deleted], [expired, 0])
+        assert.equal((await run(database, { job, graceMs })).deleted, expired)
+        assert.equal(await count(outside, job.table), left)
       }
-      assert.deepEqual(await waiting(graced), ['5m', 2])
-      assert.deepEqual(await waiting(env), ['0s', 4])
-
-      const dry = events(await command(['--run-now', '--dry-run', ...only], { env: graced }), 'job.finished')
-      assert.deepEqual(
-        dry.map(({ expired }) => expired),
-        [2],
-      )
-      assert.equal(events(await command(['--run-now', ...only], { env: graced }), 'job.finished')[0]!['deleted'], 2)
-      assert.equal(await left(), 3)
-      assert.equal(events(await command(['--run-now', ...only], { env }), 'job.finished')[0]!['deleted'], 2)
-      assert.equal(await left(), 1)
     })
   }
 }
+
+/** The grace of purge-sessions, and how many rows wait. */
+async function backlog(settings: Record<string, string>): Promise<unknown> {
+  const status = JSON.parse((await command(['status', '--json'], { env: settings })).stdout) as {
+    jobs: { job: string; grace: string | null; backlog: { rows: number } }[]
+  }
+  return status.jobs.flatMap(({ job, grace, backlog: { rows } }) => (job === 'purge-sessions' ? [grace, rows] : []))
+}
+
+test('a grace is set in the environment, and status counts by it', async () => {
+  const engine = BOTH_ENGINES[0]!
+  await using fixture = await migrated(engine)
+  for (const seconds of [30, 400]) await expiredSince(fixture.outside, engine, 'sessions', seconds)
+  const env = { DATABASE_URL: fixture.outside.url }
+  assert.deepEqual(await backlog({ ...env, SESSIONS_GRACE: '5m' }), ['5m', 1])
+  assert.deepEqual(await backlog(env), ['0s', 2])
+  const ran = await command(['--run-now', '--job', 'purge-sessions'], { env: { ...env, SESSIONS_GRACE: '5m' } })
+  assert.equal(events(ran, 'job.finished')[0]!['deleted'], 1)
+})
