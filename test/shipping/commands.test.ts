@@ -88,7 +88,7 @@ async function understoodByKubectl(command: string): Promise<void> {
 
 const RULES: readonly Rule[] = [
   // npm's banner would stand before the JSON.
-  { like: /^npm start --(?! status --check)(?!.* --json\b)(?: (.+))?$/, check: (command) => onSqlite(command) },
+  { like: /^npm start --(?! status --check| compact )(?!.* --json\b)(?: (.+))?$/, check: (command) => onSqlite(command) },
   {
     like: /^(npm --silent start -- .+ --json)(?: \| jq .+)?$/,
     async check(command, [, asked = '']) {
@@ -101,6 +101,12 @@ const RULES: readonly Rule[] = [
   },
   // What it is asked about has to be well.
   { like: /^npm start -- status --check$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
+  { like: /^npm start -- compact --(?:dry-run|offline)$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
+  {
+    like: /^npm start -- (compact --within .+)$/,
+    instead: 'it runs at that time of day alone',
+    check: async (_, [, words = '']) => parsed(words),
+  },
   {
     like: /^export DATABASE_URL=(\S+)$/,
     instead: 'it sets the database of those that follow',

@@ -2,7 +2,7 @@ import { countText } from '../../number-text.ts'
 import { durationText } from '../../time/time-text.ts'
 import type { Query } from '../query.ts'
 import type { Space } from '../space-keeping.ts'
-import { EQ, secondsOf, MINUS } from './exact.ts'
+import { EQ, MINUS, nameIn, secondsOf } from './exact.ts'
 import { qualified } from './identifiers.ts'
 
 interface TableSpace {
@@ -58,6 +58,6 @@ const TABLES = `SELECT c.relname::pg_catalog.text AS "table", coalesce(s.n_live_
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
 LEFT JOIN pg_catalog.pg_stat_all_tables AS s ON s.relid ${EQ} c.oid
-WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relkind ${EQ} 'r'::"char"
+WHERE n.nspname ${EQ} $1::pg_catalog.name AND ${nameIn('c.relkind', ['r'], '"char"')}
   AND c.relname::pg_catalog.text ${EQ} ANY (ARRAY(SELECT pg_catalog.json_array_elements_text($2::pg_catalog.json)))
 ORDER BY c.relname`
