@@ -159,7 +159,7 @@ for (const major of POSTGRES_MAJORS) {
       await roles.database.admin.query('ALTER TABLE maintenance_runs ALTER id RESTART WITH 1')
       const refused = await command(['--run-now'], { env })
       assert.equal(refused.code, 3, refused.stdout)
-      const messages = events(refused, 'job.finished').map(({ error }) => String(error))
+      const messages = events(refused, 'job.finished').map(({ err }) => (err as { message: string }).message)
       assert.equal(messages.length, JOBS.length)
       const statement =
         /may not set the sequence\. Nothing was deleted\. Run as the owner of the table: (SELECT setval\('public\.maintenance_runs_id_seq', 4\))$/
