@@ -3,10 +3,10 @@ import type { Query } from '../database/query.ts'
 import { boundedText, orNothing, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
 import type { EpochMs } from '../time/clock.ts'
 import type { Link } from './format.ts'
-import { ARCHIVES } from './tables.ts'
 import { NO_GROWTH, type Growth } from './step.ts'
 import { archivePath } from './store/path.ts'
 import { archiveTexts, parseStep, refuseLong } from './stored-step.ts'
+import { ARCHIVES } from './tables.ts'
 
 /** What an archive holds, for people and gauges: read from the database alone, in one row. */
 export interface ArchiveSummary extends Growth {

@@ -60,9 +60,9 @@ const MOST_REVISITED = 1_000
 
 /**
  * The one loop: next slice, dispose, report, pause, until no slice is left or `stopping` aborts. If a row cannot be deleted, or takes too long, its slice is
- * divided until the row is alone, and then skipped; among very many such rows, only samples are tried, others on each run. Transient errors are retried as the pacer decides,
- * with a smaller slice when deleting. Slices with locked rows get one more try at the end. Rejects when the pacer gives up; by then `report` has seen
- * everything that was done.
+ * divided until the row is alone, and then skipped; among very many such rows, only samples are tried, others on each run. Transient errors are
+ * retried as the pacer decides, with a smaller slice when deleting. Slices with locked rows get one more try at the end. Rejects when the pacer gives
+ * up; by then `report` has seen everything that was done.
  */
 export async function purge(
   rows: Slices,

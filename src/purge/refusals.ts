@@ -1,4 +1,4 @@
-/** What is known of the rows around the place that a walk has reached that are refused, or take too long: how many rows are tried at once, and which are passed over. */
+/** What a walk knows of refused and slow rows where it stands: how many rows to try at once, and how many to pass over. */
 export interface Refusals {
   /** One of the next so many rows is refused. Infinity: none is known to be. */
   readonly among: number

@@ -31,21 +31,21 @@ export interface FinishedRun {
 }
 
 /**
- * Returns the run's number, which is greater than those of all earlier runs of the job and of those in `counted`: the sequence may be behind, as after a restore
- * from a backup. If the claim had to wait for the previous run to release the lease, the run began when that one ended, not when its own
+ * Returns the run's number, which is greater than those of all earlier runs of the job and of those in `counted`: the sequence may be behind,
+ * as after a restore from a backup. If the claim had to wait for the previous run to release the lease, the run began when that one ended, not when its own
  * transaction began. An end far in the future is ignored: it was written under a clock that has been set back since.
  */
 export async function openRun(tx: Transaction, database: Session, counted: readonly string[], run: OpenedRun): Promise<number> {
   const table = database.named(RUNS)
-  const numbered = counted.map((name) => database.named(name))
+  const numbers = counted.map((name) => `SELECT max(run) AS id FROM ${database.named(name)}`)
   const { job, trigger, worker, version } = run
   let id = await insertRun(tx, table, run)
-  if (id === undefined || !(await isNewest(tx, table, numbered, job, id))) {
+  if (id === undefined || !(await isNewest(tx, table, numbers, job, id))) {
     if (id !== undefined) await tx.query(`DELETE FROM ${table} WHERE id = $1`, [id])
-    await database.raiseNumbers(tx, RUNS, await highestNumber(tx, table, numbered))
+    await database.raiseNumbers(tx, RUNS, await highestOf(tx, [`SELECT max(id) AS id FROM ${table}`, ...numbers]))
     id = await insertRun(tx, table, run)
   }
-  if (id === undefined || !(await isNewest(tx, table, numbered, job, id))) throw notKept(table, ['id'])
+  if (id === undefined || !(await isNewest(tx, table, numbers, job, id))) throw notKept(table, ['id'])
   await readBack(tx, table, { id }, { job, trigger, worker, version, outcome: null })
   return id
 }
@@ -61,24 +61,22 @@ async function insertRun(tx: Transaction, table: string, { job, trigger, worker,
   return rows[0]?.id
 }
 
-/** Other jobs open runs at the same time, and may be given a number before this one and commit after it. */
-async function isNewest(tx: Transaction, table: string, numbered: readonly string[], job: string, id: number): Promise<boolean> {
-  if (id > (await highestNumber(tx, table, numbered, id))) return true
-  const { rows } = await tx.query(`SELECT 1 FROM ${table} WHERE job = $1 AND id > $2 LIMIT 1`, [job, id])
-  return rows.length === 0 && id > (await highestNumber(tx, undefined, numbered))
+/** Other jobs may have opened a run at the same moment, under a higher number. More runs than that, or one of the job's own, are earlier ones. */
+async function isNewest(tx: Transaction, table: string, numbers: readonly string[], job: string, id: number): Promise<boolean> {
+  const { rows } = await tx.query<{ own: number }>(
+    `SELECT CASE WHEN job = $1 THEN 1 ELSE 0 END AS own FROM ${table} WHERE id > $2 ORDER BY id LIMIT ${MOST_AT_ONCE + 1}`,
+    [job, id],
+  )
+  return rows.length <= MOST_AT_ONCE && rows.every(({ own }) => own === 0) && id > (await highestOf(tx, numbers))
 }
 
-/** Of the rows of these tables, but for the run `except`. 0: there is none. */
-async function highestNumber(tx: Transaction, table: string | undefined, numbered: readonly string[], except = 0): Promise<number> {
-  const highest = [
-    ...(table === undefined ? [] : [`SELECT max(id) AS id FROM ${table} WHERE id <> CAST($1 AS bigint)`]),
-    ...numbered.map((each) => `SELECT max(run) AS id FROM ${each}`),
-  ]
-  if (highest.length === 0) return 0
-  const { rows } = await tx.query<{ id: number | null }>(
-    `SELECT max(highest.id) AS id FROM (${highest.join(' UNION ALL ')}) AS highest`,
-    table === undefined ? [] : [except],
-  )
+/** More than there are jobs. */
+const MOST_AT_ONCE = 10
+
+/** The highest `id` that one of these statements finds; 0: none does. */
+async function highestOf(tx: Transaction, statements: readonly string[]): Promise<number> {
+  if (statements.length === 0) return 0
+  const { rows } = await tx.query<{ id: number | null }>(`SELECT max(highest.id) AS id FROM (${statements.join(' UNION ALL ')}) AS highest`)
   return rows[0]?.id ?? 0
 }
 

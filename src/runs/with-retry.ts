@@ -12,8 +12,8 @@ export interface RetryOptions {
 }
 
 /**
- * Repeats a small piece of work while a lock is in its way or a statement takes too long, or after a lost connection has been restored. `again` is true if an earlier attempt may have been
- * committed and only its answer was lost; `work` must be correct in that case too. Rejects with the last error.
+ * Repeats a small piece of work while a lock is in its way or a statement takes too long, or after a lost connection has been restored. `again` is
+ * true if an earlier attempt may have been committed and only its answer was lost; `work` must be correct in that case too. Rejects with the last error.
  */
 export async function withRetry<T>({ database, clock, stopping }: RetryOptions, work: (again: boolean) => Promise<T>): Promise<T> {
   let again = false

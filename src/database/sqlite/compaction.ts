@@ -12,7 +12,7 @@ import type { SqliteSession } from './connection/session.ts'
 import { isReplicated } from './connection/write-ahead-log.ts'
 import { INCREMENTAL, pageCounts } from './space.ts'
 
-/** A modest disk; measured on this project's machines: five times as much. */
+/** Of a modest disk: only for what is said beforehand, and for whether the time of day that was given suffices. */
 const BYTES_A_MS = 25_000
 /** What the database's other files and the file system itself take. */
 const MARGIN_BYTES = 4 * 2 ** 20
