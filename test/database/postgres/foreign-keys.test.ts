@@ -1,28 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { DatabaseError } from '../../../src/database/database-error.ts'
 import type { Terms } from '../../../src/database/purging.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../../support/databases.ts'
-import { opened } from './fixture.ts'
+import { inspected, runs } from './inspected.ts'
 
 const TERMS: Terms = { cascade: [], setting: 'PURGE_SESSIONS_CASCADE', archived: [] }
 
-/** The refusal, or the warnings. */
-async function inspected(url: string, terms = TERMS): Promise<string> {
-  await using database = await opened(url)
-  try {
-    const inspection = await database.inspect({ table: 'sessions', column: 'expires_at' }, terms)
-    return inspection.kind === 'ready' ? inspection.lasting.join('\n') : inspection.reason
-  } catch (error) {
-    assert.ok(error instanceof DatabaseError && error.kind === 'failed', String(error))
-    return error.message
-  }
-}
-
-/** One after the other, as CONCURRENTLY asks for. */
-async function runs({ admin }: FreshPostgres, message: string): Promise<void> {
-  const [, statements = 'none'] = /Run: (.*)/.exec(message) ?? []
-  for (const statement of statements.split('; ')) await admin.query(statement)
+function sessions(url: string, terms = TERMS): Promise<string> {
+  return inspected(url, { table: 'sessions', column: 'expires_at' }, terms)
 }
 
 const SESSIONS = 'CREATE TABLE sessions (id bigint PRIMARY KEY, expires_at timestamp)'
@@ -68,15 +53,15 @@ for (const major of POSTGRES_MAJORS) {
       it(`one ${what} is found, and the statement in the message ends it`, async () => {
         await using fresh = await freshPostgres(major)
         await fresh.admin.query(`${SESSIONS}; ${sql}`)
-        const message = await inspected(fresh.url)
+        const message = await sessions(fresh.url)
         assert.match(
           message,
           /^Deleting from public\.sessions also (?:deletes|changes) rows of public\.\w+, .* PURGE_SESSIONS_CASCADE=api_keys\./,
         )
-        assert.equal(await inspected(fresh.url, { ...TERMS, cascade: ['api_keys'] }), '')
+        assert.equal(await sessions(fresh.url, { ...TERMS, cascade: ['api_keys'] }), '')
         const before = await declared(fresh)
         await runs(fresh, message)
-        assert.equal(await inspected(fresh.url), '')
+        assert.equal(await sessions(fresh.url), '')
         // Nothing else has changed.
         assert.equal(
           await declared(fresh),
@@ -91,7 +76,7 @@ for (const major of POSTGRES_MAJORS) {
         CREATE TABLE sessions_1 PARTITION OF sessions FOR VALUES FROM (0) TO (1000);
         CREATE TABLE tools (session_id bigint REFERENCES sessions ON DELETE CASCADE);
         CREATE TABLE api_keys (session_id bigint REFERENCES sessions_1 ON DELETE CASCADE)`)
-      const message = await inspected(fresh.url)
+      const message = await sessions(fresh.url)
       assert.match(message, /rows of public\.tools,.*=tools\./)
       assert.match(message, /rows of public\.api_keys, which refer to those of public\.sessions_1 .*=api_keys\./)
       assert.equal(message.split('\n').length, 2)
@@ -104,7 +89,7 @@ for (const major of POSTGRES_MAJORS) {
         CREATE TABLE devices_1 PARTITION OF devices FOR VALUES FROM (0) TO (1000);
         ALTER TABLE devices_1 ADD FOREIGN KEY (session_id) REFERENCES sessions ON DELETE CASCADE;
         CREATE TABLE api_keys (device_id bigint REFERENCES devices ON DELETE CASCADE)`)
-      assert.match(await inspected(fresh.url), /rows of public\.api_keys, which refer to those of public\.devices /)
+      assert.match(await sessions(fresh.url), /rows of public\.api_keys, which refer to those of public\.devices /)
     })
 
     it('a table with a name of the gateway’s in another schema is another table', async () => {
@@ -113,7 +98,7 @@ for (const major of POSTGRES_MAJORS) {
         `${SESSIONS}; CREATE SCHEMA other; CREATE TABLE other.api_keys (session_id bigint REFERENCES sessions ON DELETE CASCADE)`,
       )
       assert.match(
-        await inspected(fresh.url),
+        await sessions(fresh.url),
         /^deleting from public\.sessions also deletes rows of other\.api_keys, which refer to those \(ON DELETE CASCADE of "/,
       )
     })
@@ -124,7 +109,7 @@ for (const major of POSTGRES_MAJORS) {
       await fresh.admin.query(`CREATE ROLE ${name} LOGIN; ${SESSIONS}; GRANT SELECT, DELETE ON sessions TO ${name};
         CREATE TABLE api_keys (session_id bigint REFERENCES sessions ON DELETE CASCADE)`)
       try {
-        assert.match(await inspected(fresh.url.replace('postgres@', `${name}@`)), /PURGE_SESSIONS_CASCADE=api_keys/)
+        assert.match(await sessions(fresh.url.replace('postgres@', `${name}@`)), /PURGE_SESSIONS_CASCADE=api_keys/)
       } finally {
         await fresh.admin.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`)
       }
@@ -139,13 +124,13 @@ for (const major of POSTGRES_MAJORS) {
         it(`a large table is told, with the index to create: ON DELETE ${action}`, async () => {
           await using fresh = await freshPostgres(major)
           await fresh.admin.query(`${SESSIONS}; ${NOTES} ON DELETE ${action})`)
-          assert.doesNotMatch(await inspected(fresh.url), told)
+          assert.doesNotMatch(await sessions(fresh.url), told)
           await fresh.admin.query(filled('notes'))
-          const message = await inspected(fresh.url)
+          const message = await sessions(fresh.url)
           assert.match(message, told)
           assert.match(message, /Run: CREATE INDEX CONCURRENTLY "notes_session_id_purge" ON "public"\."notes" \("session_id"\)$/)
           await runs(fresh, message)
-          assert.doesNotMatch(await inspected(fresh.url), told)
+          assert.doesNotMatch(await sessions(fresh.url), told)
         })
 
       for (const [index, isServing] of [
@@ -161,7 +146,7 @@ for (const major of POSTGRES_MAJORS) {
         it(`it ${isServing ? 'serves' : 'does not serve'}: ${index}`, async () => {
           await using fresh = await freshPostgres(major)
           await fresh.admin.query(`${SESSIONS}; ${NOTES}); ${filled('notes')}; ${index}`)
-          const message = await inspected(fresh.url)
+          const message = await sessions(fresh.url)
           assert.equal(message === '', isServing, message)
           if (index.includes('indisvalid')) assert.match(message, /Run: REINDEX INDEX CONCURRENTLY "public"\."one"$/)
         })
@@ -171,10 +156,10 @@ for (const major of POSTGRES_MAJORS) {
         await fresh.admin.query(`${SESSIONS}; ${NOTES}) PARTITION BY RANGE (id);
           CREATE TABLE notes_1 PARTITION OF notes FOR VALUES FROM (0) TO (20000); CREATE TABLE notes_2 PARTITION OF notes FOR VALUES FROM (20000) TO (90000);
           CREATE INDEX own ON notes_1 (session_id); INSERT INTO notes (id) SELECT i FROM generate_series(1, 80000) AS i`)
-        const message = await inspected(fresh.url)
+        const message = await sessions(fresh.url)
         assert.match(message, /Run: CREATE INDEX "notes_session_id_purge" ON ONLY "public"\."notes" \("session_id"\); /)
         await runs(fresh, message)
-        assert.equal(await inspected(fresh.url), '')
+        assert.equal(await sessions(fresh.url), '')
         assert.deepEqual((await fresh.admin.query('SELECT FROM pg_index WHERE NOT indisvalid')).rows, [])
       })
 
@@ -183,14 +168,14 @@ for (const major of POSTGRES_MAJORS) {
         await fresh.admin
           .query(`${SESSIONS}; CREATE TABLE devices (id bigint PRIMARY KEY, session_id bigint REFERENCES sessions ON DELETE CASCADE);
           CREATE TABLE notes (id bigint, device_id bigint REFERENCES devices); ${filled('notes')}`)
-        assert.match(await inspected(fresh.url), /looked for in all of public\.notes \("notes_device_id_fkey"/)
+        assert.match(await sessions(fresh.url), /looked for in all of public\.notes \("notes_device_id_fkey"/)
       })
     })
 
     it('a key that is not enforced does nothing', { skip: major < 18 && 'from PostgreSQL 18 on' }, async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query(`${SESSIONS}; CREATE TABLE api_keys (session_id bigint REFERENCES sessions ON DELETE CASCADE NOT ENFORCED)`)
-      assert.equal(await inspected(fresh.url), '')
+      assert.equal(await sessions(fresh.url), '')
     })
   })
 }

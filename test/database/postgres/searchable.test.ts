@@ -1,28 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { DatabaseError } from '../../../src/database/database-error.ts'
 import type { Database } from '../../../src/database/database.ts'
 import { NO_TERMS } from '../../../src/database/purging.ts'
-import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../../support/databases.ts'
+import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
 import { opened, purged } from './fixture.ts'
+import { inspected, runs } from './inspected.ts'
 
-/** The refusal, or the warnings. */
-async function inspected(url: string, archived: readonly string[] = []): Promise<string> {
-  await using database = await opened(url)
-  try {
-    const inspection = await database.inspect({ table: 'rows', column: 'at' }, { ...NO_TERMS, archived })
-    return inspection.kind === 'ready' ? inspection.lasting.join('\n') : inspection.reason
-  } catch (error) {
-    assert.ok(error instanceof DatabaseError && error.kind === 'failed', String(error))
-    return error.message
-  }
-}
-
-/** One after the other, as CONCURRENTLY asks for. */
-async function runs({ admin }: FreshPostgres, message: string): Promise<void> {
-  const [, statements = 'none'] = /Run: (.*)/.exec(message) ?? []
-  for (const statement of statements.split('; ')) await admin.query(statement)
-  await admin.query('ANALYZE')
+function judged(url: string, archived: readonly string[] = []): Promise<string> {
+  return inspected(url, { table: 'rows', column: 'at' }, { ...NO_TERMS, archived })
 }
 
 const filled = (table: string, from = 1, to = 60_000): string =>
@@ -91,14 +76,14 @@ for (const major of POSTGRES_MAJORS) {
         await fresh.admin.query(
           `CREATE FUNCTION turned_cmp(timestamp, timestamp) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN pg_catalog.timestamp_cmp($2, $1); END'; ${sql}`,
         )
-        const message = await inspected(fresh.url)
+        const message = await judged(fresh.url)
         assert.match(
           message,
           /^Table public\.rows has more than 50,000 rows and no index that begins with "at".*Nothing was deleted\. Run: /,
         )
         assert.match(message, lacking)
         await runs(fresh, message)
-        assert.equal(await inspected(fresh.url), '')
+        assert.equal(await judged(fresh.url), '')
         const { rows } = await fresh.admin.query(`SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid`)
         assert.deepEqual(rows, [])
       })
@@ -108,18 +93,18 @@ for (const major of POSTGRES_MAJORS) {
       await fresh.admin.query(
         `${ROWS}; CREATE INDEX ON rows (at); ${filled('rows')}; CREATE TABLE rows_2026 () INHERITS (rows); ${filled('rows_2026', 1, 1_000)}; ANALYZE`,
       )
-      assert.equal(await inspected(fresh.url), '')
+      assert.equal(await judged(fresh.url), '')
     })
 
     it('an index that the planner does not choose by itself is chosen for the walk, with a note', async () => {
       await using fresh = await freshPostgres(major)
       await fresh.admin.query(`${ROWS}; CREATE INDEX ON rows (at); ${filled('rows')}; ANALYZE rows`)
-      assert.equal(await inspected(fresh.url), '')
+      assert.equal(await judged(fresh.url), '')
       await fresh.admin.query(
         `ALTER DATABASE "${fresh.name}" SET enable_indexscan = off; ALTER DATABASE "${fresh.name}" SET enable_bitmapscan = off`,
       )
       assert.match(
-        await inspected(fresh.url),
+        await judged(fresh.url),
         /^the planner would rather read or sort the whole of public\.rows than search its index on "at", .*enable_indexscan/,
       )
       await using database = await opened(fresh.url)
@@ -149,16 +134,16 @@ for (const major of POSTGRES_MAJORS) {
         it(`${program} is refused with the archive, and told without`, async () => {
           await using fresh = await freshPostgres(major)
           await fresh.admin.query(`${PARTITIONED}; ${sql}`)
-          const refusal = await inspected(fresh.url, ['rows'])
+          const refusal = await judged(fresh.url, ['rows'])
           assert.match(refusal, new RegExp(`^${program} drops partitions of public\\.rows that are `))
           assert.match(
             refusal,
             /whether or not their rows are in the archive\. Nothing was deleted\. Set ARCHIVE_ENABLED=false, or .* Run: /,
           )
           assert.match(refusal, end)
-          assert.match(await inspected(fresh.url), /drops partitions of public\.rows .* as well, and no count/)
+          assert.match(await judged(fresh.url), /drops partitions of public\.rows .* as well, and no count/)
           await fresh.admin.query(program === 'pg_partman' ? (/Run: (.*)/.exec(refusal)?.[1] ?? 'none') : 'DELETE FROM of_jobs')
-          assert.equal(await inspected(fresh.url, ['rows']), '')
+          assert.equal(await judged(fresh.url, ['rows']), '')
         })
 
       it('what a stranger planted by their names is not read, and what may not be read is told', async () => {
@@ -169,13 +154,13 @@ for (const major of POSTGRES_MAJORS) {
           CREATE VIEW partman.part_config AS SELECT partman.bad() AS parent_table, partman.bad() AS retention; RESET ROLE`)
         try {
           assert.match(
-            await inspected(fresh.url, ['rows']),
+            await judged(fresh.url, ['rows']),
             new RegExp(`whether pg_partman drops .* cannot be told, because partman\\.part_config belongs to role ${name}`),
           )
           await fresh.admin.query(`DROP VIEW partman.part_config; CREATE TABLE partman.part_config (parent_table text, retention text);
             GRANT SELECT, DELETE ON rows TO ${name}`)
           assert.match(
-            await inspected(fresh.url.replace('postgres@', `${name}@`)),
+            await judged(fresh.url.replace('postgres@', `${name}@`)),
             /cannot be told, because partman\.part_config may not be read by this role/,
           )
         } finally {
