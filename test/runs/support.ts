@@ -120,12 +120,16 @@ export async function expiredSessions(database: TestDatabase, engine: TestEngine
   )
 }
 
-/** So many audit rows, the newest so many days old, each a minute older than the one before. */
+/**
+ * So many audit rows, the newest so many days old, each a minute older than the one before. From 91 whole days on, where no cutoff is near, they are counted
+ * back from noon: the archive has a file for each day, and at midnight 40 rows would be of two.
+ */
 export async function auditLogs(database: TestDatabase, engine: TestEngine, rows: number, days: number): Promise<void> {
+  const noon = Number.isInteger(days) && days > 90
   const at =
     engine.name === 'sqlite'
-      ? `datetime('now', '${-days} days', (-n) || ' minutes')`
-      : `(now() AT TIME ZONE 'UTC') - interval '${days} days' - n * interval '1 minute'`
+      ? `datetime('now', '${-days} days', ${noon ? "'start of day', '12 hours', " : ''}(-n) || ' minutes')`
+      : `${noon ? `date_trunc('day', now() AT TIME ZONE 'UTC') + interval '12 hours'` : `(now() AT TIME ZONE 'UTC')`} - interval '${days} days' - n * interval '1 minute'`
   await database.sql(
     `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) SELECT 't', 'u', 'invoke', 'success', ${at} FROM ${series(engine)}`,
     [rows],
