@@ -9,6 +9,7 @@ import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
 import { cutoffOf } from '../../src/purge/cutoff.ts'
 import { deleteSlice } from '../../src/purge/dispose.ts'
 import { purge } from '../../src/purge/purge.ts'
+import { Turns } from '../../src/purge/turns.ts'
 import type { RunListener, RunContext } from '../../src/runs/run-context.ts'
 import { runJob } from '../../src/runs/run-job.ts'
 import { hostClock, SECOND } from '../../src/time/clock.ts'
@@ -36,6 +37,7 @@ export async function openJob(url: string, retentionMs = RETENTION_MS, archive?:
           version: '0',
           recorded: true,
           countedRuns: COUNTED_RUNS,
+          turns: new Turns(),
           archive,
         },
         { job: JOB, retentionMs, graceMs: 0, trigger: 'run-now', slot: undefined, dryRun: false, accepted: EVERYTHING, stopping },
@@ -82,13 +84,14 @@ export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promi
           throw error
         },
       }
-      await purge(
-        watched.expired(JOB, cutoff),
-        deleteSlice((work) => watched.transaction(work)),
+      await purge({
+        rows: watched.expired(JOB, cutoff),
+        dispose: deleteSlice((work) => watched.transaction(work)),
         pacer,
-        (progress) => (deleted = progress.affected),
+        turns: new Turns(),
+        report: (progress) => (deleted = progress.affected),
         stopping,
-      )
+      })
       return { deleted, batches, finished: !stopping.aborted }
     },
     close: async () => await database[Symbol.asyncDispose](),

@@ -5,7 +5,7 @@ import type { Batch } from './contender.ts'
 /** The same database; what each batch takes is written down as it passes through the boundary. */
 export function recorded(database: Database, batches: Batch[]): Database {
   let chooseMs = 0
-  let open: Omit<Batch, 'heldMs'> | undefined
+  let open: Batch | undefined
   return replaced(database, {
     expired(column, cutoff) {
       const rows = database.expired(column, cutoff)
@@ -26,13 +26,13 @@ export function recorded(database: Database, batches: Batch[]): Database {
         removed = rowsOf(value)
         return value
       })
-      open = { rows: removed, chooseMs, transactionMs: sharedMs() - startedMs }
+      open = { rows: removed, chooseMs, transactionMs: sharedMs() - startedMs, heldMs: database.heldMs() }
       return result
     },
     // Looked at once after each batch; looking again would change what it says.
     async pressure() {
       const pressure = await database.pressure()
-      if (open !== undefined) batches.push({ ...open, heldMs: pressure.heldMs })
+      if (open !== undefined) batches.push(open)
       open = undefined
       return pressure
     },

@@ -53,6 +53,8 @@ export interface ArchiveOptions {
   readonly retentionMs: number
   /** A transaction that holds the job's lease. */
   readonly underLease: <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
+  /** Called between two reads of a run's turn, so that other runs go first; absent: there are none. */
+  readonly pass?: () => Promise<void>
   readonly stopping: AbortSignal
 }
 
@@ -118,13 +120,13 @@ export class Archive {
     return files.length > 0 && files[0]!.manifest === this.#begun
   }
 
-  /** Writes the first rows of a stretch; resolves once their files are complete and published. `undefined`: there are none. */
+  /** In a turn of the run. Writes the first rows of a stretch; resolves once their files are complete and published. `undefined`: there are none. */
   async writePart(rows: ExportedRows, stretch: Stretch): Promise<Part | undefined> {
-    const { database, stopping } = this.options
+    const { database, pass, stopping } = this.options
     const state = await this.record.load(database)
     const draft = (await this.#drafted(state)) ?? (await this.#newDraft(state.position))
     try {
-      if (draft.last === undefined) await draft.copy(rows, stretch)
+      if (draft.last === undefined) await draft.copy(rows, stretch, pass)
       if (draft.rows === 0 || stopping.aborted) {
         await draft.abandon()
         return undefined

@@ -1,6 +1,7 @@
 import { COUNTED_RUNS } from '../archive/tables.ts'
 import type { Settings } from '../config/load.ts'
 import { archivePlanOf, type Program } from '../program.ts'
+import { Turns } from '../purge/turns.ts'
 import type { RunContext } from '../runs/run-context.ts'
 import { LEASES, RUNS } from '../runs/run-records.ts'
 import { withRetry } from '../runs/with-retry.ts'
@@ -29,6 +30,7 @@ export async function openRunner(program: Program, dryRun = false): Promise<RunC
     recorded,
     countedRuns: COUNTED_RUNS.filter((table) => tables.has(table)),
     archive: archiveTarget(program),
+    turns: new Turns(),
     toldOnce: new Set(),
   }
 }

@@ -16,7 +16,12 @@ export interface Purgeable {
    */
   inspect(column: TimeColumn, terms?: Terms): Promise<Inspection>
   expired(column: TimeColumn, cutoff: EpochMs): ExpiredRows
-  /** Whether others are active on this database or wait for us, and how long the last transaction held its locks. */
+  /**
+   * For how many milliseconds the last transaction held its locks: from getting the write lock (or BEGIN) to the end of COMMIT. To be asked at once: a
+   * transaction of another run may follow.
+   */
+  heldMs(): number
+  /** Whether others are active on this database or wait for us. Runs of this process are no others. */
   pressure(): Promise<Pressure>
   /** The engine's housekeeping, called between batches and after the last one while no lock is held. Cheap when there is nothing to do. */
   afterBatch(last: boolean): Promise<void>
@@ -138,8 +143,6 @@ export interface BatchAim {
 }
 
 export interface Pressure {
-  /** From getting the write lock (or BEGIN) to the end of COMMIT of the last transaction. */
-  readonly heldMs: number
   /** Another client has changed data, or is active, since the last call. */
   readonly others: boolean
   /** Another client waits for one of our locks, or we had to wait for one of its: back off at once. */

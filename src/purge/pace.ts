@@ -20,6 +20,7 @@ export interface Pace {
 export interface Batch {
   /** 0: it tells nothing of what a row costs, because none was deleted. */
   readonly rows: number
+  readonly heldMs: number
   readonly endedAtMs: number
 }
 
@@ -69,7 +70,8 @@ export function firstPace(pacing: Pacing, pressure: Pressure, atMs: number): Pac
 
 /** After a batch: how large the next one should be, and how long to wait before it. */
 export function paceAfterBatch(pace: Pace, pacing: Pacing, batch: Batch, pressure: Pressure): Step {
-  const { contended, heldMs } = pressure
+  const { contended } = pressure
+  const { heldMs } = batch
   const politeUntilMs = pressure.others || contended ? batch.endedAtMs + POLITE_MS : pace.politeUntilMs
   const mood = batch.endedAtMs < politeUntilMs ? 'polite' : 'alone'
   const aim = pacing[mood]

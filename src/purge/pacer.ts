@@ -72,11 +72,12 @@ export async function adaptivePacer(
     },
     async pause(rows) {
       const endedAtMs = clock.monotonicMs()
+      const heldMs = database.heldMs()
       await database.afterBatch(false)
       let pressure = await database.pressure()
-      const step = paceAfterBatch(pace, pacing, { rows, endedAtMs }, pressure)
+      const step = paceAfterBatch(pace, pacing, { rows, heldMs, endedAtMs }, pressure)
       pace = step.pace
-      watch(rows, pressure.heldMs)
+      watch(rows, heldMs)
       // What the engine does after a batch holds no lock, so its time counts towards the pause.
       await sleep(step.pauseMs - (clock.monotonicMs() - endedAtMs), pressure.contended ? 'contended' : 'polite')
       for (

@@ -14,6 +14,7 @@ import {
   triedRows,
   WEIGHT_OF_SLOW,
 } from './refusals.ts'
+import type { Turns } from './turns.ts'
 
 /** What is done to a slice. The caller picks it: the loop does not know whether it deletes or counts. */
 export type Dispose = (slice: Slice) => Promise<Tally>
@@ -62,20 +63,14 @@ const MOST_REVISITED = 1_000
  * The one loop: next slice, dispose, report, pause, until no slice is left or `stopping` aborts. If a row cannot be deleted, or takes too long, its slice is
  * divided until the row is alone, and then skipped; among very many such rows, only samples are tried, others on each run. Transient errors are
  * retried as the pacer decides, with a smaller slice when deleting. Slices with locked rows get one more try at the end. Rejects when the pacer gives
- * up; by then `report` has seen everything that was done.
+ * up; by then `report` has seen everything that was done. Each step is taken in a turn.
  */
-export async function purge(
-  rows: Slices,
-  dispose: Dispose,
-  pacer: Pacer,
-  report: Report,
-  stopping: AbortSignal,
-  random: () => number = Math.random,
-): Promise<void> {
-  const walk = new PurgeWalk({ rows, dispose, pacer, report, random })
+export async function purge(options: PurgeOptions): Promise<void> {
+  const { pacer, turns, stopping } = options
+  const walk = new PurgeWalk(options)
   for (let ended = false; !ended && !stopping.aborted;) {
     try {
-      ended = await walk.step()
+      ended = await turns.take(async () => stopping.aborted || (await walk.step()))
     } catch (error) {
       await pacer.retry(error)
     }
@@ -83,7 +78,7 @@ export async function purge(
   for (const visit of walk.revisits) {
     if (stopping.aborted) return
     try {
-      await walk.revisit(visit)
+      await turns.take(() => walk.revisit(visit))
     } catch (error) {
       // These rows stay counted as locked and are left to the next run.
       await pacer.retry(error)
@@ -91,13 +86,15 @@ export async function purge(
   }
 }
 
-interface PurgeOptions {
+export interface PurgeOptions {
   readonly rows: Slices
   readonly dispose: Dispose
   readonly pacer: Pacer
+  readonly turns: Turns
   readonly report: Report
+  readonly stopping: AbortSignal
   /** From 0 to below 1. */
-  readonly random: () => number
+  readonly random?: () => number
 }
 
 /** Why a slice was left. */
@@ -176,7 +173,7 @@ class PurgeWalk {
 
   /** Passes over a range of rows if all samples of it are left. */
   async #leap(): Promise<boolean> {
-    const { rows, pacer, random } = this.#options
+    const { rows, pacer, random = Math.random } = this.#options
     const { leap } = this.#refusals
     const range = await rows.next(leap, this.#after)
     if (range === undefined) return true

@@ -69,6 +69,7 @@ export async function openArchiving(
     cutoff,
     retentionMs,
     underLease: (work) => run.underLease(work),
+    pass: () => context.turns.pass(),
     stopping,
   })
   const warning = await archive.store.warning()

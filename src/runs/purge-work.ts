@@ -43,7 +43,7 @@ export interface Account {
 
 /** The work of one purge: inspect the table, check that deleting is safe, walk the rows, count those that stay. */
 export async function purgeWork(context: RunContext, request: RunRequest, run: Run, account: Account): Promise<Ending> {
-  const { database, clock, listener } = context
+  const { database, clock, listener, turns } = context
   const { job, retentionMs, dryRun, stopping } = request
   const warn = (message: string): void => listener.jobWarning(job.name, message)
   const cutoff = cutoffOf(request, run.now)
@@ -73,7 +73,8 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   const paused = (ms: number, reason: PauseReason): void => listener.jobPaused(job.name, ms, reason)
   const dear = (rowMs: number): void => warn(dearWarning(job, rowMs))
   const pacer = await retried(() => (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused, dear))
-  await purge(archiving?.rows ?? expired, dispose, pacer, (progress) => void (account.progress = progress), stopping)
+  const report = (progress: Progress): void => void (account.progress = progress)
+  await purge({ rows: archiving?.rows ?? expired, dispose, pacer, turns, report, stopping })
   const archiveStop = await archiving?.finish()
   if (account.progress.affected > 0) await database.afterBatch(true)
   if (stopping.aborted) return { outcome: 'interrupted' }
@@ -110,10 +111,10 @@ async function checkSafetyOrWarn(
   expired: Parameters<typeof checkSafety>[0]['expired'],
 ): Promise<void> {
   const { job, retentionMs, accepted, dryRun, stopping } = request
-  const { database, clock, listener } = context
+  const { database, clock, listener, turns } = context
   const warn = (message: string): void => listener.jobWarning(job.name, message)
   const forecast = (): ReturnType<typeof forecastArchive> => forecastArchive(context, request, run.now)
-  const safety = checkSafety({ database, clock, run, job, expired, retentionMs, accepted, forecast, warn, stopping })
+  const safety = checkSafety({ database, clock, turns, run, job, expired, retentionMs, accepted, forecast, warn, stopping })
   if (!dryRun) return safety
   await safety.catch((error: unknown) => {
     if (!isSafetyStop(error)) throw error

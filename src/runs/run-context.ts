@@ -2,6 +2,7 @@ import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
 import type { PauseReason } from '../purge/pacer.ts'
 import type { Accepted } from '../purge/safety.ts'
+import type { Turns } from '../purge/turns.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
 import type { Trigger } from './result.ts'
 
@@ -61,6 +62,7 @@ export interface RunContext {
   readonly countedRuns: readonly string[]
   /** Where rows are written before they are deleted; `undefined`: they are not archived. */
   readonly archive?: ArchiveTarget | undefined
+  readonly turns: Turns
   /** Warnings of what lasts that runs of this process have given; absent: each run gives them. */
   readonly toldOnce?: Set<string>
 }

@@ -20,6 +20,7 @@ import {
   type Accepted,
   type SuspectGap,
 } from '../purge/safety.ts'
+import type { Turns } from '../purge/turns.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Precedent } from './run-records.ts'
 import type { Run } from './run.ts'
@@ -27,6 +28,7 @@ import type { Run } from './run.ts'
 export interface SafetyOptions {
   readonly database: Database
   readonly clock: Clock
+  readonly turns: Turns
   readonly run: Run
   readonly job: Job
   /** The rows of the run. */
@@ -107,7 +109,7 @@ async function rowsOf(database: Database, table: string): Promise<number> {
 }
 
 /** Stops counting as soon as the answer is known. */
-async function expireMoreThan({ database, clock, expired: rows, stopping }: SafetyOptions, most: number): Promise<boolean> {
+async function expireMoreThan({ database, clock, turns, expired: rows, stopping }: SafetyOptions, most: number): Promise<boolean> {
   const enough = new AbortController()
   const signal = AbortSignal.any([stopping, enough.signal])
   let expired = 0
@@ -115,6 +117,6 @@ async function expireMoreThan({ database, clock, expired: rows, stopping }: Safe
     expired = affected
     if (affected > most) enough.abort()
   }
-  await purge(rows, countSlice, await countingPacer(database, clock, signal), report, signal)
+  await purge({ rows, dispose: countSlice, pacer: await countingPacer(database, clock, signal), turns, report, stopping: signal })
   return expired > most
 }

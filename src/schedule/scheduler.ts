@@ -20,7 +20,7 @@ export interface SchedulerOptions {
 }
 
 export interface Scheduler {
-  /** Takes no more ticks; resolves when the current run has ended. */
+  /** Takes no more ticks; resolves when the current runs have ended. */
   stop(): Promise<void>
 }
 
@@ -31,51 +31,46 @@ const WATCH_MS = 30 * SECOND
 const PARTED_MS = 5 * SECOND
 
 /**
- * Runs each job at its slots, one job at a time: the jobs share one connection, and the gateway's database should feel one purge, not three.
- * A slot of a job that is running or waiting already is dropped: the run to come does its work. What was missed (before the start, by a
- * suspended or blocked process, by a clock that was set) is made up for by one run, however many slots it was.
+ * Runs each job at its slots, whether or not others are running: their runs take turns. A slot of a job that is running already is dropped: the
+ * run to come does its work. What was missed (before the start, by a suspended or blocked process, by a clock that was set) is made up for by one
+ * run, however many slots it was.
  */
 export function startScheduler(jobs: readonly Scheduled[], options: SchedulerOptions): Scheduler {
   const { timeZone, clock, catchUp, random } = options
-  const queued = new Set<Scheduled>()
-  const catchingUp = new Set<Scheduled>()
+  const running = new Map<Scheduled, Promise<void>>()
+  const catchingUp = new Map<Scheduled, Promise<void>>()
   const stopping = new AbortController()
-  let tail: Promise<void> = Promise.resolve()
 
-  const inTurn = (work: () => Promise<void>): void => {
-    tail = after(tail, async () => {
-      if (!stopping.signal.aborted) await work()
-    })
+  const start = (job: Scheduled, slot: EpochMs, trigger: Parameters<Scheduled['run']>[1]): void => {
+    if (running.has(job) || stopping.signal.aborted) return
+    running.set(
+      job,
+      job.run(slot, trigger).finally(() => running.delete(job)),
+    )
   }
-  const enqueue = (job: Scheduled, slot: EpochMs): void => {
-    if (queued.has(job)) return
-    queued.add(job)
-    inTurn(async () => {
-      await job.run(slot, 'schedule')
-      queued.delete(job)
-    })
-  }
-  const makeUp = async (job: Scheduled): Promise<void> => {
-    if (!catchUp || catchingUp.has(job)) return
-    catchingUp.add(job)
+  const catchUpWith = async (job: Scheduled): Promise<void> => {
     await clock.sleep(random() * MOST_DELAY_MS, stopping.signal)
-    catchingUp.delete(job)
-    inTurn(async () => {
-      const slot = await job.overdue()
-      if (slot === undefined || queued.has(job) || stopping.signal.aborted) return
-      queued.add(job)
-      await job.run(slot, 'catch-up')
-      queued.delete(job)
-    })
+    // What was missed meanwhile is not seen by a run that began before it.
+    await running.get(job)
+    if (stopping.signal.aborted) return
+    const slot = await job.overdue()
+    if (slot !== undefined) start(job, slot, 'catch-up')
+  }
+  const makeUp = (job: Scheduled): void => {
+    if (!catchUp || catchingUp.has(job)) return
+    catchingUp.set(
+      job,
+      catchUpWith(job).finally(() => catchingUp.delete(job)),
+    )
   }
   let ticking = new AbortController()
   const startTicking = (): void => {
     ticking = new AbortController()
     const how = { timeZone, clock, lenient: !catchUp, stopping: ticking.signal }
-    for (const job of jobs) void tickAtSlots(job.schedule, { tick: (slot) => enqueue(job, slot), missed: () => void makeUp(job) }, how)
+    for (const job of jobs) void tickAtSlots(job.schedule, { tick: (slot) => start(job, slot, 'schedule'), missed: () => makeUp(job) }, how)
   }
   const makeUpAll = (): void => {
-    for (const job of jobs) void makeUp(job)
+    for (const job of jobs) makeUp(job)
   }
   const watching = watchClocks(clock, stopping.signal, () => {
     // A timer runs by the clock as it was.
@@ -91,7 +86,8 @@ export function startScheduler(jobs: readonly Scheduled[], options: SchedulerOpt
       stopping.abort()
       ticking.abort()
       await watching
-      await tail
+      await Promise.all([...catchingUp.values(), ...running.values()])
+      await Promise.all(running.values())
     },
   }
 }
@@ -105,9 +101,4 @@ async function watchClocks(clock: Clock, stopping: AbortSignal, parted: () => vo
     if (Math.abs(now - apartMs) > PARTED_MS) parted()
     apartMs = now
   }
-}
-
-async function after(earlier: Promise<void>, work: () => Promise<void>): Promise<void> {
-  await earlier
-  await work()
 }

@@ -14,7 +14,7 @@ const PACING: Pacing = {
   polite: { holdMs: 15, pauseMs: 10, pauseShare: 1 },
   longHoldPause: { share: 0.5, mostMs: 100 },
 }
-const CALM: Pressure = { heldMs: 15, others: false, contended: false, backpressure: undefined }
+const CALM: Pressure = { others: false, contended: false, backpressure: undefined }
 
 /** Lets the controller run against a database that deletes `rowsPerMs`. */
 function settle(
@@ -29,7 +29,7 @@ function settle(
   for (let at = 0; at < batches; at++) {
     heldMs = pace.rows / rowsPerMs
     atMs += pauseMs + heldMs
-    const step = paceAfterBatch(pace, PACING, { rows: pace.rows, endedAtMs: atMs }, { ...CALM, ...pressure, heldMs })
+    const step = paceAfterBatch(pace, PACING, { rows: pace.rows, heldMs, endedAtMs: atMs }, { ...CALM, ...pressure })
     pace = step.pace
     pauseMs = step.pauseMs
   }
@@ -38,7 +38,7 @@ function settle(
 
 test('a batch shrinks at once when another client waits for our lock', () => {
   const { pace, atMs } = settle(50, 100, {})
-  const after = paceAfterBatch(pace, PACING, { rows: pace.rows, endedAtMs: atMs }, { ...CALM, contended: true, heldMs: 40 })
+  const after = paceAfterBatch(pace, PACING, { rows: pace.rows, heldMs: 40, endedAtMs: atMs }, { ...CALM, contended: true })
   assert.ok(after.pace.rows <= pace.rows / 2)
   assert.ok(after.pauseMs >= 2 * PACING.polite.pauseMs)
 })
@@ -62,27 +62,27 @@ test('a run begins politely, whether or not others are active', () => {
 
 test('a client that the first look shows is treated politely from the start if the engine need not listen first', () => {
   const knowing = { ...PACING, listenMs: 0 }
-  const alone = paceAfterBatch(firstPace(knowing, CALM, 0), knowing, { rows: 500, endedAtMs: 1 }, CALM)
+  const alone = paceAfterBatch(firstPace(knowing, CALM, 0), knowing, { rows: 500, heldMs: 15, endedAtMs: 1 }, CALM)
   assert.equal(alone.pauseMs, 0)
-  const beside = paceAfterBatch(firstPace(knowing, { ...CALM, others: true }, 0), knowing, { rows: 500, endedAtMs: 1 }, CALM)
+  const beside = paceAfterBatch(firstPace(knowing, { ...CALM, others: true }, 0), knowing, { rows: 500, heldMs: 15, endedAtMs: 1 }, CALM)
   assert.ok(beside.pauseMs >= PACING.polite.pauseMs)
 })
 
 test('one sign of another client makes the purge polite again, for longer than a slow writer pauses', () => {
   const { pace, atMs } = settle(80, 50, {})
-  let step = paceAfterBatch(pace, PACING, { rows: pace.rows, endedAtMs: atMs }, { ...CALM, others: true, heldMs: 40 })
+  let step = paceAfterBatch(pace, PACING, { rows: pace.rows, heldMs: 40, endedAtMs: atMs }, { ...CALM, others: true })
   assert.ok(step.pauseMs >= PACING.polite.pauseMs)
   assert.ok(step.pace.rows < pace.rows)
-  step = paceAfterBatch(step.pace, PACING, { rows: step.pace.rows, endedAtMs: atMs + 1_500 }, CALM)
+  step = paceAfterBatch(step.pace, PACING, { rows: step.pace.rows, heldMs: 15, endedAtMs: atMs + 1_500 }, CALM)
   assert.ok(step.pauseMs >= PACING.polite.pauseMs)
-  step = paceAfterBatch(step.pace, PACING, { rows: step.pace.rows, endedAtMs: atMs + 2_500 }, CALM)
+  step = paceAfterBatch(step.pace, PACING, { rows: step.pace.rows, heldMs: 15, endedAtMs: atMs + 2_500 }, CALM)
   assert.equal(step.pauseMs, 0)
 })
 
 test('the size never leaves its bounds, whatever a batch took', () => {
   for (const heldMs of [0, 0.001, 1, 1e6]) {
     let pace = firstPace(PACING, CALM, 0)
-    for (let at = 0; at < 50; at++) pace = paceAfterBatch(pace, PACING, { rows: pace.rows, endedAtMs: at * 50 }, { ...CALM, heldMs }).pace
+    for (let at = 0; at < 50; at++) pace = paceAfterBatch(pace, PACING, { rows: pace.rows, heldMs, endedAtMs: at * 50 }, CALM).pace
     assert.ok(pace.rows >= (heldMs < 100 ? PACING.leastRows : 1) && pace.rows <= PACING.mostRows, `${pace.rows}`)
     assert.ok(Number.isInteger(pace.rows))
   }
@@ -90,7 +90,7 @@ test('the size never leaves its bounds, whatever a batch took', () => {
 
 test('a last, nearly empty batch does not change the size', () => {
   const { pace, atMs } = settle(60, 50, { others: true })
-  assert.equal(paceAfterBatch(pace, PACING, { rows: 3, endedAtMs: atMs }, { ...CALM, others: true, heldMs: 1 }).pace.rows, pace.rows)
+  assert.equal(paceAfterBatch(pace, PACING, { rows: 3, heldMs: 1, endedAtMs: atMs }, { ...CALM, others: true }).pace.rows, pace.rows)
 })
 
 test('a failure halves the size and doubles the wait, and five in a row at the smallest size end the run', () => {
@@ -112,7 +112,7 @@ test('a failure halves the size and doubles the wait, and five in a row at the s
 
 test('one good batch forgets the failures before it', () => {
   const troubled: Pace = { rows: 20, politeUntilMs: 0, failures: 4, rising: false, cost: undefined, dear: 0 }
-  assert.equal(paceAfterBatch(troubled, PACING, { rows: 20, endedAtMs: 1 }, CALM).pace.failures, 0)
+  assert.equal(paceAfterBatch(troubled, PACING, { rows: 20, heldMs: 15, endedAtMs: 1 }, CALM).pace.failures, 0)
 })
 
 /** A database in which a transaction takes so long, whatever it deletes, and a row so long, more or less. */
@@ -135,7 +135,7 @@ function batchesOf(
     const { rows } = pace
     const heldMs = (fixedMs + rows * rowMs) * (1 + noise() / 4)
     atMs += heldMs
-    const step = paceAfterBatch(pace, pacing, { rows, endedAtMs: atMs }, { ...CALM, others, heldMs })
+    const step = paceAfterBatch(pace, pacing, { rows, heldMs, endedAtMs: atMs }, { ...CALM, others })
     atMs += step.pauseMs
     pace = step.pace
     return { rows, heldMs }
@@ -193,7 +193,7 @@ test('when dear rows give way to cheap ones, and cheap ones to dear ones, batche
   let pace = firstPace(PACING, CALM, 0)
   const after = (rowMs: number, batches: number): number => {
     for (let at = 0; at < batches; at += 1)
-      pace = paceAfterBatch(pace, PACING, { rows: pace.rows, endedAtMs: 1_000 }, { ...CALM, heldMs: 2 + pace.rows * rowMs }).pace
+      pace = paceAfterBatch(pace, PACING, { rows: pace.rows, heldMs: 2 + pace.rows * rowMs, endedAtMs: 1_000 }, CALM).pace
     return pace.rows
   }
   assert.equal(after(100, 5), 1)
@@ -202,8 +202,8 @@ test('when dear rows give way to cheap ones, and cheap ones to dear ones, batche
 })
 
 test('after dear rows there is a pause in which a waiting client gets in', () => {
-  const { pace } = paceAfterBatch(firstPace(PACING, CALM, 0), PACING, { rows: 1, endedAtMs: 1_000 }, { ...CALM, heldMs: 140 })
-  const { pauseMs } = paceAfterBatch(pace, PACING, { rows: pace.rows, endedAtMs: 2_000 }, { ...CALM, heldMs: 280 })
+  const { pace } = paceAfterBatch(firstPace(PACING, CALM, 0), PACING, { rows: 1, heldMs: 140, endedAtMs: 1_000 }, CALM)
+  const { pauseMs } = paceAfterBatch(pace, PACING, { rows: pace.rows, heldMs: 280, endedAtMs: 2_000 }, CALM)
   assert.equal(pauseMs, 100)
 })
 
@@ -221,7 +221,7 @@ test('a batch that the database held up by itself does not leave small ones behi
         let pace = firstPace(pacing, { ...CALM, others }, 0)
         for (let at = 0; at < 60; at += 1) {
           const heldMs = at === 20 ? hiccupMs : 5 + pace.rows * 0.01
-          pace = paceAfterBatch(pace, pacing, { rows: pace.rows, endedAtMs: 1_000 }, { ...CALM, others, heldMs }).pace
+          pace = paceAfterBatch(pace, pacing, { rows: pace.rows, heldMs, endedAtMs: 1_000 }, { ...CALM, others }).pace
         }
         assert.ok(pace.rows >= pacing.leastRows, JSON.stringify({ others, hiccupMs, rows: pace.rows }))
       }

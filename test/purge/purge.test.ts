@@ -4,6 +4,7 @@ import { DatabaseError, type ErrorKind } from '../../src/database/database-error
 import type { Slice, Slices, Tally } from '../../src/database/purging.ts'
 import type { Pacer } from '../../src/purge/pacer.ts'
 import { NO_PROGRESS, purge, type Progress } from '../../src/purge/purge.ts'
+import { Turns } from '../../src/purge/turns.ts'
 
 /** Rows 0 … n-1 in a row, handed out forwards like an engine does. */
 function numbered(total: number): Slices & { readonly slices: (readonly number[])[] } {
@@ -58,7 +59,7 @@ async function outcome(
   signal = new AbortController().signal,
 ): Promise<Progress> {
   let last = NO_PROGRESS
-  await purge(rows, dispose, pacer, (progress) => (last = progress), signal)
+  await purge({ rows, dispose, pacer, turns: new Turns(), report: (progress) => (last = progress), stopping: signal })
   return last
 }
 
@@ -133,6 +134,8 @@ test('everything done before the pacer gives up has been reported', async () => 
   const rows = numbered(50)
   const { dispose } = removal(rows, (from, to) => (from === 30 ? rethrow(failure('lost')) : { affected: to - from, locked: 0 }))
   let last: Progress | undefined
-  await assert.rejects(purge(rows, dispose, steady(10), (progress) => (last = progress), new AbortController().signal))
+  const stopping = new AbortController().signal
+  const report = (progress: Progress): void => void (last = progress)
+  await assert.rejects(purge({ rows, dispose, pacer: steady(10), turns: new Turns(), report, stopping }))
   assert.equal(last?.affected, 30)
 })

@@ -5,6 +5,7 @@ import type { Slice, Slices, Tally } from '../../src/database/purging.ts'
 import type { Pacer } from '../../src/purge/pacer.ts'
 import { NO_PROGRESS, purge, type Progress } from '../../src/purge/purge.ts'
 import { LONGEST_LEAP, PATIENCE } from '../../src/purge/refusals.ts'
+import { Turns } from '../../src/purge/turns.ts'
 
 type Row = 'free' | 'stays' | 'gone'
 
@@ -59,7 +60,8 @@ async function purged(rows: Row[], batch = 500, random: () => number = () => 0.5
   }
   const pacer: Pacer = { rows: batch, pause: () => Promise.resolve(), retry: (error) => rethrow(error) }
   let last = NO_PROGRESS
-  await purge(slices, dispose, pacer, (progress) => (last = progress), new AbortController().signal, random)
+  const report = (progress: Progress): void => void (last = progress)
+  await purge({ rows: slices, dispose, pacer, turns: new Turns(), report, stopping: new AbortController().signal, random })
   return { ...last, left: rows.filter((row) => row !== 'gone'), refusals }
 }
 

@@ -8,6 +8,7 @@ import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
 import { migrate } from '../../src/migrations/apply-migrations.ts'
 import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
 import { NOTHING_ACCEPTED } from '../../src/purge/safety.ts'
+import { Turns } from '../../src/purge/turns.ts'
 import type { RunResult } from '../../src/runs/result.ts'
 import type { RunListener, RunContext, RunRequest } from '../../src/runs/run-context.ts'
 import { runJob } from '../../src/runs/run-job.ts'
@@ -87,6 +88,7 @@ export async function run(
       worker: 'host-a:1',
       version: '1.2.3',
       recorded: true,
+      turns: new Turns(),
       countedRuns: [...(await database.tablesAmong(COUNTED_RUNS))],
       ...options,
     },

@@ -71,9 +71,9 @@ export class Draft {
 
   /**
    * Copies the rows of a stretch, until the draft is full, no row is left, or it is given up. The rows are durable then, without their
-   * manifests.
+   * manifests. `between` is called between two reads.
    */
-  async copy(rows: ExportedRows, { after, until }: Stretch): Promise<void> {
+  async copy(rows: ExportedRows, { after, until }: Stretch, between?: () => Promise<void>): Promise<void> {
     this.#after = after
     this.#last = after
     while (!this.full && !this.#givenUp && !this.#stopping.aborted) {
@@ -90,6 +90,7 @@ export class Draft {
       })
       this.#last = slice
       this.#learn()
+      await between?.()
     }
     if (!this.#givenUp && !this.#stopping.aborted) await this.#files.end()
   }

@@ -95,6 +95,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     pacing: PACING,
     inspect: (column, terms = NO_TERMS) => inspect({ query: queries, look, schema, timeZone, now, terms, steered, taken }, column),
     expired: (...args) => expiredRows(slicing, ...args),
+    heldMs: () => connection.last.heldMs,
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Does nothing: dead rows are left to autovacuum, which knows the load and the table's settings better.
     afterBatch: async () => undefined,

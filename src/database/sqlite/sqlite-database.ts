@@ -120,6 +120,7 @@ function databaseOf(
     pacing: pacingOf(writeAhead, longestBlockMs),
     inspect: (column, terms = NO_TERMS) => session.read(() => inspect(connection, column, terms, timeZone)),
     expired: (column, cutoff) => expiredRows({ session, column, cutoff, timeZone }),
+    heldMs: () => session.heldMs,
     pressure: () => housekeeping.pressure(),
     afterBatch: (last) => (access === 'read' ? Promise.resolve() : housekeeping.afterBatch(last)),
     gatewayHasWritten: () => session.read(gatewayHasWritten),

@@ -24,7 +24,7 @@ export interface TransactionStyle {
 /** Reads with COPY, in a transaction that begins with `settings`. If `take` rejects, rejects with the same error. */
 export type Copy = (settings: string, sql: string, take: (chunk: Buffer) => Promise<void>) => Promise<void>
 
-/** What the last watched transaction ran into. */
+/** How the last watched transaction went. */
 export interface LastHold {
   readonly heldMs: number
   /** Another session waited for one of our locks, or we for one of its. */

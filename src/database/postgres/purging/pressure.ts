@@ -51,7 +51,7 @@ export function pressureGauge({ query, clock, last, transactions }: Observed): (
     }
     const lag = seen.look.lag_s
     const backpressure = lag !== null && lag > MOST_LAG_S ? `a replica is ${Math.round(lag)} s behind` : undefined
-    return { ...last(), others, backpressure }
+    return { contended: last().contended, others, backpressure }
   }
 }
 

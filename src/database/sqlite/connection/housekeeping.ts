@@ -48,7 +48,6 @@ export class Housekeeping {
         this.#log.seenOthers()
       }
       return {
-        heldMs: this.#session.heldMs,
         others,
         contended: connection.takeContention(),
         backpressure: this.#backpressure(connection.file),
