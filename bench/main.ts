@@ -8,7 +8,7 @@ import { machine, type Machine } from './machine.ts'
 import { optionsFrom, usage, UsageError, type Options } from './options.ts'
 import { alone } from './scenarios/alone.ts'
 import { archive } from './scenarios/archive.ts'
-import { gateway, gatewayLean, rollback } from './scenarios/gateway.ts'
+import { gateway, gatewayBusy, gatewayLean, gatewaySlowDisk, rollback } from './scenarios/gateway.ts'
 import { growth } from './scenarios/growth.ts'
 import { health } from './scenarios/health.ts'
 import { memory } from './scenarios/memory.ts'
@@ -24,6 +24,8 @@ const SCENARIOS: readonly Scenario[] = [
   alone,
   gateway,
   gatewayLean,
+  gatewayBusy,
+  gatewaySlowDisk,
   rollback,
   growth,
   nothing,

@@ -15,6 +15,8 @@ export interface Engine extends AsyncDisposable {
   readonly version: string
   /** A database of its own with so many audit rows, on disk, with nothing left to be written. */
   copy(rows: number, options?: CopyOptions): Promise<Copy>
+  /** Until it is disposed of, every flush of the log takes so much longer, as on a slower disk. */
+  slowDisk(ms: number): Promise<AsyncDisposable>
 }
 
 export interface CopyOptions {

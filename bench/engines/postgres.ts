@@ -54,6 +54,16 @@ export async function postgresEngine(folder: string, major: PostgresMajor, tell:
       await admin.query('CHECKPOINT')
       return copyAt(urlOf(name), rows, admin, () => admin.query(`DROP DATABASE ${name} WITH (FORCE)`))
     },
+    async slowDisk(ms) {
+      // A commit that would flush the log waits first, whether or not others are about to commit.
+      const delayed = async (microseconds: number, siblings: number): Promise<void> => {
+        await admin.query(`ALTER SYSTEM SET commit_delay = ${microseconds}`)
+        await admin.query(`ALTER SYSTEM SET commit_siblings = ${siblings}`)
+        await admin.query('SELECT pg_reload_conf()')
+      }
+      await delayed(ms * 1_000, 0)
+      return { [Symbol.asyncDispose]: () => delayed(0, 5) }
+    },
     async [Symbol.asyncDispose]() {
       await admin.end()
       await server.stop()

@@ -24,6 +24,7 @@ export function sqliteEngine(folder: string, tell: (step: string) => void): Engi
   return {
     name: 'sqlite',
     version: `SQLite ${versionOf()}`,
+    slowDisk: () => Promise.reject(new Error('SQLite flushes in the process that writes, where nothing delays it')),
     async copy(rows, { indexes = 'published', journal = 'wal' } = {}) {
       const from = await template(rows, indexes)
       const file = join(folder, `copy-${(copies += 1)}.db`)

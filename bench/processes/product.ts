@@ -86,7 +86,7 @@ export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promi
       }
       await purge({
         rows: watched.expired(JOB, cutoff),
-        dispose: deleteSlice((work) => watched.transaction(work)),
+        dispose: deleteSlice((work) => watched.transaction(work), hostClock()),
         pacer,
         turns: new Turns(),
         report: (progress) => (deleted = progress.affected),

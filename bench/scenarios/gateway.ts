@@ -1,6 +1,7 @@
 import { expiredOf } from '../audit-rows.ts'
 import type { CopyOptions, EngineName } from '../engines/engine.ts'
 import type { Unit } from '../figure.ts'
+import { startChild } from '../processes/child.ts'
 import { ratios } from '../statistics.ts'
 import { beside, WRITES_PER_SECOND, type Beside } from './beside.ts'
 import { alternated, counted, type Bench, type Scenario } from './scenario.ts'
@@ -19,6 +20,22 @@ export const gatewayLean = besideWriter({
   copy: { indexes: 'lean' },
 })
 
+/** Something else needs a processor: what a purge takes of the other one, the gateway lacks. */
+export const gatewayBusy = besideWriter({
+  name: 'gateway-busy',
+  engines: ['sqlite', 'postgres'],
+  where: { sqlite: 'SQLite in WAL mode, one core kept busy', postgres: 'PostgreSQL, one core kept busy' },
+  busy: true,
+})
+
+/** Each commit of the gateway waits for the disk; those of the purge do not. */
+export const gatewaySlowDisk = besideWriter({
+  name: 'gateway-slow-disk',
+  engines: ['postgres'],
+  where: { postgres: 'PostgreSQL, each flush of the log 5 ms longer' },
+  flushMs: 5,
+})
+
 /** A polite purge without a WAL takes minutes, and no target says how many: ten seconds show what the writer notices. */
 export const rollback = besideWriter({
   name: 'rollback',
@@ -28,16 +45,22 @@ export const rollback = besideWriter({
   mostMs: 10_000,
 })
 
+const BUSY = new URL('../processes/busy.ts', import.meta.url)
+
 interface Situation {
   readonly name: string
   readonly engines: readonly EngineName[]
   readonly where: Readonly<Partial<Record<EngineName, string>>>
   readonly copy?: CopyOptions
+  /** One core is kept busy. */
+  readonly busy?: boolean
+  /** How much longer a flush of the log takes. */
+  readonly flushMs?: number
   /** The purge is stopped after this time at the latest. */
   readonly mostMs?: number
 }
 
-function besideWriter({ name, engines, where, copy: copyOptions = {}, mostMs = Infinity }: Situation): Scenario {
+function besideWriter({ name, engines, where, copy: copyOptions = {}, busy = false, flushMs = 0, mostMs = Infinity }: Situation): Scenario {
   return {
     name,
     engines,
@@ -45,6 +68,9 @@ function besideWriter({ name, engines, where, copy: copyOptions = {}, mostMs = I
       const { engine, options } = bench
       const rows = options.sizes.reference
       const perSecond = WRITES_PER_SECOND[engine.name]
+      await using stack = new AsyncDisposableStack()
+      if (busy) await stack.use(startChild(bench.workspace, BUSY)).ask({})
+      if (flushMs > 0) stack.use(await engine.slowDisk(flushMs))
       const trials = await alternated(['ours', 'delete'], options.repeats, async (method, repeat) => {
         bench.tell(`${name}: ${method} ${repeat + 1}/${options.repeats}`)
         await using copy = await engine.copy(rows, copyOptions)

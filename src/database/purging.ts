@@ -115,6 +115,8 @@ export interface Tally {
   readonly locked: number
   /** Rows that foreign keys deleted or changed along; absent: no foreign key does. */
   readonly cascaded?: number
+  /** How long deleting took, of the time of its transaction; absent: nothing was deleted, or nobody measured it. */
+  readonly deletingMs?: number
 }
 
 /** Batch sizes, lock times and pauses that suit this engine; used by the pacer. */
@@ -137,6 +139,11 @@ export interface Pacing {
 export interface BatchAim {
   /** About how long a batch should hold its locks. */
   readonly holdMs: number
+  /**
+   * A batch may hold its locks for so many times what stands around the deleting in its transaction, if that is longer: on a busy machine or over a slow
+   * network, deleting would otherwise be the least of it. Absent: never longer.
+   */
+  readonly timesAround?: number
   /** Pause after a batch: the larger of this and `pauseShare` times the time its locks were held. */
   readonly pauseMs: number
   readonly pauseShare: number

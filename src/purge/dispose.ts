@@ -19,8 +19,13 @@ export function countSliceByDay(days: Map<EpochMs, number>): Dispose {
 }
 
 /** Deletes each slice in one short transaction, which `bracket` begins and commits. */
-export function deleteSlice(bracket: (work: (tx: Transaction) => Promise<Tally>) => Promise<Tally>): Dispose {
-  return (slice) => bracket((tx) => slice.remove(tx))
+export function deleteSlice(bracket: (work: (tx: Transaction) => Promise<Tally>) => Promise<Tally>, clock: Clock): Dispose {
+  return (slice) =>
+    bracket(async (tx) => {
+      const startedMs = clock.monotonicMs()
+      const tally = await slice.remove(tx)
+      return { ...tally, deletingMs: clock.monotonicMs() - startedMs }
+    })
 }
 
 /** Calls `done` after each slice, with its tally and the time it took in milliseconds. */

@@ -13,6 +13,8 @@ export interface Pace {
   /** Whether the run is still on its way from one row to the first full size. */
   readonly rising: boolean
   readonly cost: Cost | undefined
+  /** How long a batch holds its locks besides deleting. */
+  readonly aroundMs: number
   /** How many batches of dear rows came one after the other. */
   readonly dear: number
 }
@@ -21,6 +23,8 @@ export interface Batch {
   /** 0: it tells nothing of what a row costs, because none was deleted. */
   readonly rows: number
   readonly heldMs: number
+  /** Of that time; absent: not measured. */
+  readonly deletingMs?: number | undefined
   readonly endedAtMs: number
 }
 
@@ -50,6 +54,9 @@ const DEAR_MS = 100
 const DEAR_SHARE = 2 / 3
 /** After so many batches of dear rows one of twice the size shows whether they still are, unless that could hold its locks for too long. */
 const TRIAL = { every: 8, longestMs: 75 }
+/** If what stands around the deleting takes longer, that is no reason to hold locks for longer still. */
+const MOST_AROUND_MS = 8
+const AROUND_BATCHES = 8
 /** A hold is long if it is so many times what was aimed at. */
 const LONG = 2
 
@@ -64,6 +71,7 @@ export function firstPace(pacing: Pacing, pressure: Pressure, atMs: number): Pac
     failures: 0,
     rising: true,
     cost: undefined,
+    aroundMs: 0,
     dear: 0,
   }
 }
@@ -78,10 +86,12 @@ export function paceAfterBatch(pace: Pace, pacing: Pacing, batch: Batch, pressur
   const cost = batch.rows > 0 ? costAfter(pace.cost, batch.rows, Math.max(heldMs, 0.1)) : pace.cost
   const known = pace.dear > 0 && pace.dear % TRIAL.every !== 0
   const dear = cost !== undefined && areDear(cost, pacing, known)
+  const aroundMs = aroundAfter(pace.aroundMs, batch)
+  const holdMs = Math.max(aim.holdMs, (aim.timesAround ?? 0) * Math.min(aroundMs, MOST_AROUND_MS))
   // A batch that was not full says little about how many rows fit into the target time.
   const full = batch.rows >= pace.rows / 2
   const rising = pace.rising && !contended && !dear
-  const wanted = dear ? dearRows(cost, aim) : batch.rows * clamp(aim.holdMs / Math.max(heldMs, 0.1), SHRINK, GROWTH[mood])
+  const wanted = dear ? dearRows(cost, aim) : batch.rows * clamp(holdMs / Math.max(heldMs, 0.1), SHRINK, GROWTH[mood])
   const sized = full ? wanted : dear ? Math.min(pace.rows, wanted) : Math.max(pace.rows, wanted)
   const risen = firstRows(pacing, cost, aim)
   const trial = dear && full && (pace.dear + 1) % TRIAL.every === 0 && heldMs < TRIAL.longestMs
@@ -92,10 +102,10 @@ export function paceAfterBatch(pace: Pace, pacing: Pacing, batch: Batch, pressur
     : Math.min(rising ? risen : pacing.leastRows, full ? batch.rows * rise(heldMs) : pace.rows)
   const rows = Math.round(clamp(contended ? Math.min(sized, pace.rows / 2) : sized, Math.max(least, 1), pacing.mostRows))
   const { share, mostMs } = pacing.longHoldPause
-  const long = dear || heldMs > LONG * aim.holdMs
+  const long = dear || heldMs > LONG * holdMs
   const pauseMs = Math.max(aim.pauseMs, aim.pauseShare * heldMs, long ? Math.min(share * heldMs, mostMs) : 0)
   return {
-    pace: { rows, politeUntilMs, failures: 0, rising: rising && rows < risen, cost, dear: dear ? pace.dear + 1 : 0 },
+    pace: { rows, politeUntilMs, failures: 0, rising: rising && rows < risen, cost, aroundMs, dear: dear ? pace.dear + 1 : 0 },
     pauseMs: contended ? 2 * pauseMs : pauseMs,
   }
 }
@@ -133,6 +143,13 @@ function dearRows({ fixedMs = 0, rowMs }: Cost, { holdMs }: BatchAim): number {
 function firstRows({ firstRows: usual, leastRows }: Pacing, cost: Cost | undefined, aim: BatchAim): number {
   if (cost?.fixedMs === undefined || cost.rowMs === 0) return usual
   return clamp(aim.holdMs / cost.rowMs, leastRows, usual)
+}
+
+/** A mean that follows within some batches. */
+function aroundAfter(before: number, { rows, heldMs, deletingMs }: Batch): number {
+  if (rows === 0 || deletingMs === undefined) return before
+  const aroundMs = Math.max(0, heldMs - deletingMs)
+  return before === 0 ? aroundMs : before + (aroundMs - before) / AROUND_BATCHES
 }
 
 function rise(heldMs: number): number {

@@ -1,5 +1,5 @@
 import { DatabaseError, type ErrorKind } from '../database/database-error.ts'
-import type { Purgeable } from '../database/purging.ts'
+import type { Purgeable, Tally } from '../database/purging.ts'
 import type { Session } from '../database/query.ts'
 import { SECOND, type Clock } from '../time/clock.ts'
 import { firstPace, paceAfterBatch, paceAfterFailure, paceAfterTimeout, type Pace } from './pace.ts'
@@ -7,8 +7,8 @@ import { firstPace, paceAfterBatch, paceAfterFailure, paceAfterTimeout, type Pac
 /** Decides how many rows a batch takes and waits between batches. */
 export interface Pacer {
   readonly rows: number
-  /** Call after each batch, with the number of rows that it deleted. Resolves when the next one may begin, or at once if the run should stop. */
-  pause(rows: number): Promise<void>
+  /** Call after each batch. Resolves when the next one may begin, or at once if the run should stop. */
+  pause(done: Pick<Tally, 'affected' | 'deletingMs'>): Promise<void>
   /**
    * Call when a batch has failed; `rows`: how many it was to delete. Resolves when it may be retried, or rejects with the error if it should not be.
    */
@@ -70,12 +70,12 @@ export async function adaptivePacer(
     get rows() {
       return pace.rows
     },
-    async pause(rows) {
+    async pause({ affected: rows, deletingMs }) {
       const endedAtMs = clock.monotonicMs()
       const heldMs = database.heldMs()
       await database.afterBatch(false)
       let pressure = await database.pressure()
-      const step = paceAfterBatch(pace, pacing, { rows, heldMs, endedAtMs }, pressure)
+      const step = paceAfterBatch(pace, pacing, { rows, heldMs, deletingMs, endedAtMs }, pressure)
       pace = step.pace
       watch(rows, heldMs)
       // What the engine does after a batch holds no lock, so its time counts towards the pause.

@@ -157,7 +157,7 @@ class PurgeWalk {
       this.#count(tally, this.#after, slice)
       this.#after = slice
       this.#heldUp = false
-      await pacer.pause(tally.affected)
+      await pacer.pause(tally)
       return false
     }
     const again = tally.left === 'slow' && size === 1 && !this.#heldUp
@@ -167,7 +167,7 @@ class PurgeWalk {
       this.#after = slice
       this.#leave(slice, tally)
     }
-    await (tally.left === 'slow' ? pacer.retry(tally.error, size) : pacer.pause(0))
+    await (tally.left === 'slow' ? pacer.retry(tally.error, size) : pacer.pause(NOTHING))
     return false
   }
 
@@ -189,12 +189,12 @@ class PurgeWalk {
       const tally = row === undefined ? NOTHING : await this.#disposed(row)
       if (row !== undefined && 'left' in tally) {
         samples.push([row, tally])
-        await pacer.pause(0)
+        await pacer.pause(NOTHING)
         continue
       }
       this.#refusals = afterLeapTooFar()
       if (row !== undefined && !('left' in tally)) this.#count(tally, before, row)
-      await pacer.pause('left' in tally ? 0 : tally.affected)
+      await pacer.pause('left' in tally ? NOTHING : tally)
       return false
     }
     this.#after = range

@@ -66,7 +66,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
       ? undefined
       : await openArchiving({ ...context, archive }, request, run, cutoff, exported)
   account.archived = archiving?.archived
-  const dispose = timed(disposeOf(request, run, account), clock, ({ affected, cascaded = 0 }, durationMs) => {
+  const dispose = timed(disposeOf(context, request, run, account), clock, ({ affected, cascaded = 0 }, durationMs) => {
     account.cascaded += cascaded
     listener.jobBatch(job.name, { affected, total: account.progress.affected + affected, durationMs })
   })
@@ -131,8 +131,8 @@ export function isSafetyStop(error: unknown): boolean {
   return error instanceof MaintenanceError && error.code === 'SAFETY_STOP'
 }
 
-function disposeOf({ dryRun }: RunRequest, run: Run, { days }: Account): Dispose {
-  if (!dryRun) return deleteSlice(run.batch)
+function disposeOf({ clock }: RunContext, { dryRun }: RunRequest, run: Run, { days }: Account): Dispose {
+  if (!dryRun) return deleteSlice(run.batch, clock)
   return days === undefined ? countSlice : countSliceByDay(days)
 }
 

@@ -55,6 +55,23 @@ test('while nobody else is active, holds grow to the larger target and pauses st
   assert.equal(pauseMs, 0)
 })
 
+test('where most of a batch is not deleting, it may hold its locks for longer, but not for however long', () => {
+  const pacing = { ...PACING, polite: { holdMs: 5, timesAround: 3, pauseMs: 2, pauseShare: 0 } }
+  const settled = (aroundMs: number, rowsPerMs = 50): number => {
+    let pace = firstPace(pacing, { ...CALM, others: true }, 0)
+    let heldMs = 0
+    for (let at = 1; at < 80; at += 1) {
+      const deletingMs = pace.rows / rowsPerMs
+      heldMs = aroundMs + deletingMs
+      pace = paceAfterBatch(pace, pacing, { rows: pace.rows, heldMs, deletingMs, endedAtMs: at }, { ...CALM, others: true }).pace
+    }
+    return heldMs
+  }
+  assert.ok(Math.abs(settled(1) - 5) < 0.5, `${settled(1)}: the usual aim is enough`)
+  assert.ok(Math.abs(settled(4) - 12) < 1, `${settled(4)}: a third of the hold is not deleting`)
+  assert.ok(Math.abs(settled(15) - 24) < 2, `${settled(15)}: eight milliseconds are counted at most`)
+})
+
 test('a run begins politely, whether or not others are active', () => {
   const { pauseMs } = settle(2, 50, {})
   assert.ok(pauseMs >= PACING.polite.pauseMs)
@@ -94,7 +111,7 @@ test('a last, nearly empty batch does not change the size', () => {
 })
 
 test('a failure halves the size and doubles the wait, and five in a row at the smallest size end the run', () => {
-  let pace: Pace = { rows: 100, politeUntilMs: 0, failures: 0, rising: false, cost: undefined, dear: 0 }
+  let pace: Pace = { rows: 100, politeUntilMs: 0, failures: 0, rising: false, cost: undefined, aroundMs: 0, dear: 0 }
   const pauses: number[] = []
   let tries = 0
   for (;;) {
@@ -111,7 +128,7 @@ test('a failure halves the size and doubles the wait, and five in a row at the s
 })
 
 test('one good batch forgets the failures before it', () => {
-  const troubled: Pace = { rows: 20, politeUntilMs: 0, failures: 4, rising: false, cost: undefined, dear: 0 }
+  const troubled: Pace = { rows: 20, politeUntilMs: 0, failures: 4, rising: false, cost: undefined, aroundMs: 0, dear: 0 }
   assert.equal(paceAfterBatch(troubled, PACING, { rows: 20, heldMs: 15, endedAtMs: 1 }, CALM).pace.failures, 0)
 })
 
@@ -208,7 +225,7 @@ test('after dear rows there is a pause in which a waiting client gets in', () =>
 })
 
 test('a batch that takes longer than a statement may is followed by a much smaller one', () => {
-  const pace: Pace = { rows: 5_000, politeUntilMs: 0, failures: 0, rising: false, cost: undefined, dear: 0 }
+  const pace: Pace = { rows: 5_000, politeUntilMs: 0, failures: 0, rising: false, cost: undefined, aroundMs: 0, dear: 0 }
   const first = paceAfterTimeout(pace, 5_000, 0)
   assert.ok(first.pace.rows < 200)
   assert.equal(paceAfterTimeout(first.pace, 20, 0).pace.rows, 1)
