@@ -153,7 +153,9 @@ async function understood(database: TestDatabase, statement: string): Promise<vo
 }
 
 describe('docs/troubleshooting.md', () => {
-  const { text } = documents.find(({ file }) => file === 'docs/troubleshooting.md')!
+  const { text: whole } = documents.find(({ file }) => file === 'docs/troubleshooting.md')!
+  const messages = whole.indexOf('\n## Connecting\n')
+  const [alerts, text] = [whole.slice(0, messages), whole.slice(messages)]
   const rows = [...text.matchAll(/^\| `([^`]+)` \| (\d?) ?\| (.+) \|$/gm)]
 
   it('quotes only what the program says', async () => {
@@ -161,6 +163,13 @@ describe('docs/troubleshooting.md', () => {
     assert.equal(rows.length, text.match(/^\| `/gm)?.length, 'every row has a message, an exit code or none, and what to do')
     const said = await everythingSaid()
     for (const [, message = ''] of rows) for (const part of message.split('…')) assert.ok(said.includes(part.trim()), part)
+  })
+
+  it('quotes for an alert, in what one sees, only what the program says', async () => {
+    const seen = [...alerts.matchAll(/^\| (.+?) \| .+ \|$/gm)].flatMap(([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)])
+    assert.ok(seen.length > 25)
+    const said = await everythingSaid()
+    for (const [, message = ''] of seen) for (const part of message.split('…')) assert.ok(said.includes(part.trim()), part)
   })
 
   it('has every code of an error, with its exit code', () => {
