@@ -125,7 +125,7 @@ function jobSettings(): string {
     const grace = graceOf(job)
     if (grace !== undefined) lines.push(`  # Rows are kept this long after they have expired. ${grace.environment}`, '  grace: 0s')
     lines.push(
-      `  # The gateway's tables whose rows may go along by foreign keys, such as [api_keys]; null is none. ${cascadeVariable(job)}`,
+      `  # The gateway's tables whose rows may go along by foreign keys, as [TABLE]; null is none. ${cascadeVariable(job)}`,
       '  cascade: null',
     )
     return lines.map((line) => `  ${line}\n`).join('')
