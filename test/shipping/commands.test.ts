@@ -11,7 +11,7 @@ import { freshPostgres, freshSqliteFile, POSTGRES_MAJORS, type FreshPostgres } f
 import { CHECKOUT, packagingEnvironment, run, type Place } from './checkout.ts'
 import { readDocuments } from './documents.ts'
 import { templateOf, workerOf } from './kubernetes.ts'
-import { kustomize, withoutKubectl } from './kustomize.ts'
+import { kustomize, withoutKubectl, type Resource } from './kustomize.ts'
 import { ENVIRONMENT } from './offered.ts'
 
 const documents = await readDocuments()
@@ -199,7 +199,7 @@ const RULES: readonly Rule[] = [
         .replaceAll(/-[fv] \S+ /g, '')
         .replaceAll(/-e (\w+)=\S+ /g, (_, given: string) => (assert.ok(ENVIRONMENT.has(given), given), ''))
       const [, service = '', inside = ''] = /^(?:exec|logs|run --rm) (\S+)(?: (.+))?$/.exec(what) ?? []
-      if (service === '') assert.match(what, /^(?:--profile monitoring )?up --build -d$|^ps --all maintenance$/)
+      if (service === '') assert.match(what, /^(?:--profile monitoring )?up --build -d$|^up -d maintenance$|^ps --all maintenance$/)
       else assert.ok(service in compose.services, service)
       if (service === 'maintenance' && what.startsWith('run')) parsed(inside)
       if (service === 'postgres') assert.match(inside, /^psql -U mcp_user -d mcp_gateway -c /)
@@ -269,6 +269,46 @@ const RULES: readonly Rule[] = [
       const changed = await succeeds(`echo '${JSON.stringify(job)}' | ${command.replace(/status$/, words.join(' '))}`)
       const container = { name: 'maintenance', args: words }
       assert.deepEqual(JSON.parse(changed), { spec: { backoffLimit: 0, template: { spec: { containers: [container] } } } })
+    },
+  },
+  // What the Deployment's pod becomes as a Job of its own.
+  {
+    like: /^kubectl get deploy (\S+) -o json \| (jq .+?) \| kubectl create -f -$/,
+    instead: CLUSTER,
+    async check(_, [, name = '', filter = '']) {
+      if (missing('jq') !== undefined) return
+      const worker = (await kustomize(`${OVERLAYS}deployment`)).find(
+        ({ kind, metadata }) => kind === 'Deployment' && metadata.name === name,
+      )
+      const job: Resource = JSON.parse(
+        await succeeds(`printf %s "$DEPLOYMENT" | ${filter}`, { env: { ...process.env, DEPLOYMENT: JSON.stringify(worker) } }),
+      )
+      const { startupProbe, livenessProbe, ...container } = workerOf(worker!)
+      assert.ok(startupProbe !== undefined && livenessProbe !== undefined)
+      assert.deepEqual(templateOf(job)!.spec, {
+        ...templateOf(worker!)!.spec,
+        restartPolicy: 'Never',
+        containers: [{ ...container, args: ['--run-now', '--job', 'JOB'] }],
+      })
+      assert.equal(job.kind, 'Job')
+    },
+  },
+  {
+    like: /^kubectl rollout restart deploy\/(\S+)$/,
+    instead: CLUSTER,
+    async check(command, [, name]) {
+      assert.ok((await kustomize(`${OVERLAYS}deployment`)).some(({ metadata }) => metadata.name === name))
+      await understoodByKubectl(command)
+    },
+  },
+  // A file is put where the worker's pod has the archive.
+  {
+    like: /^kubectl exec (?:-i )?deploy\/(\S+) -- (?:cp|sh) /,
+    instead: CLUSTER,
+    async check(command, [, name]) {
+      const patch = await readFile(`${CHECKOUT}deploy/kubernetes/components/archive/worker.yaml`, 'utf8')
+      assert.ok(patch.includes('mountPath: /archive\n') && command.includes(' /archive/FILE'))
+      assert.ok((await kustomize(`${OVERLAYS}deployment`)).some(({ metadata }) => metadata.name === name))
     },
   },
   { like: /^kubectl (?:create -f -|delete job mcp-gateway-maintenance-by-hand)$/, instead: CLUSTER, check: async () => {} },
@@ -348,8 +388,9 @@ const LEAST_PRIVILEGE = /^(?:psql (?:.*-f deploy\/postgres\/|-c '\\password )|DA
 /** Asked for twice. Where there is no terminal, psql reads it from its standard input. */
 const PASSWORD = 'PASSWORD\\nPASSWORD\\n'
 
+/** JOB stands for the name of one. */
 function parsed(words: string): void {
-  assert.doesNotThrow(() => parseCommand(words.split(' ')), words)
+  assert.doesNotThrow(() => parseCommand(words.replace(/\bJOB$/, 'purge-sessions').split(' ')), words)
 }
 
 async function optionsKnown(file: string, words: string): Promise<void> {
