@@ -55,20 +55,21 @@ export async function postgresEngine(folder: string, major: PostgresMajor, tell:
       return copyAt(urlOf(name), rows, admin, () => admin.query(`DROP DATABASE ${name} WITH (FORCE)`))
     },
     async slowDisk(ms) {
-      // A commit that would flush the log waits first, whether or not others are about to commit.
-      const delayed = async (microseconds: number, siblings: number): Promise<void> => {
-        await admin.query(`ALTER SYSTEM SET commit_delay = ${microseconds}`)
-        await admin.query(`ALTER SYSTEM SET commit_siblings = ${siblings}`)
-        await admin.query('SELECT pg_reload_conf()')
-      }
-      await delayed(ms * 1_000, 0)
-      return { [Symbol.asyncDispose]: () => delayed(0, 5) }
+      await delayCommits(admin, ms * 1_000, 0)
+      return { [Symbol.asyncDispose]: () => delayCommits(admin, 0, 5) }
     },
     async [Symbol.asyncDispose]() {
       await admin.end()
       await server.stop()
     },
   }
+}
+
+/** A commit that would flush the log waits first; with no siblings, whether or not others are about to commit. */
+async function delayCommits(admin: Client, microseconds: number, siblings: number): Promise<void> {
+  await admin.query(`ALTER SYSTEM SET commit_delay = ${microseconds}`)
+  await admin.query(`ALTER SYSTEM SET commit_siblings = ${siblings}`)
+  await admin.query('SELECT pg_reload_conf()')
 }
 
 const ROWS_A_TRANSACTION = 50_000

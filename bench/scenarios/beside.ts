@@ -26,17 +26,19 @@ export interface Writing {
   /** How long the writer is watched before the purge begins. */
   readonly leadMs: number
   readonly limitMs: number
+  /** Writes a second; absent: as many as the engine's load has. */
+  readonly perSecond?: number
 }
 
 /** The first writes on a fresh copy find nothing in any cache. */
 const WARM_UP_MS = 500
 const WAL_LOOK_MS = 20
 
-export async function beside(bench: Bench, copy: Copy, method: Method, { leadMs, limitMs }: Writing): Promise<Beside> {
+export async function beside(bench: Bench, copy: Copy, method: Method, { leadMs, limitMs, perSecond }: Writing): Promise<Beside> {
   const { workspace, engine } = bench
   await using purger = await startPurger(workspace, method, copy, limitMs)
   await using writer = startChild(workspace, WRITER)
-  await writer.ask({ ask: 'begin', url: copy.url, perSecond: WRITES_PER_SECOND[engine.name] } satisfies Question)
+  await writer.ask({ ask: 'begin', url: copy.url, perSecond: perSecond ?? WRITES_PER_SECOND[engine.name] } satisfies Question)
   const begunMs = sharedMs()
   await setTimeout(WARM_UP_MS + leadMs)
   using wal = engine.name === 'sqlite' ? watchedWal(copy) : NOT_WATCHED

@@ -34,6 +34,8 @@ export const gatewaySlowDisk = besideWriter({
   engines: ['postgres'],
   where: { postgres: 'PostgreSQL, each flush of the log 5 ms longer' },
   flushMs: 5,
+  // One connection cannot write 200 times a second where each commit waits for longer than 5 ms.
+  perSecond: 100,
 })
 
 /** A polite purge without a WAL takes minutes, and no target says how many: ten seconds show what the writer notices. */
@@ -56,18 +58,29 @@ interface Situation {
   readonly busy?: boolean
   /** How much longer a flush of the log takes. */
   readonly flushMs?: number
+  /** Writes a second; absent: as many as the engine's load has. */
+  readonly perSecond?: number
   /** The purge is stopped after this time at the latest. */
   readonly mostMs?: number
 }
 
-function besideWriter({ name, engines, where, copy: copyOptions = {}, busy = false, flushMs = 0, mostMs = Infinity }: Situation): Scenario {
+function besideWriter({
+  name,
+  engines,
+  where,
+  copy: copyOptions = {},
+  busy = false,
+  flushMs = 0,
+  perSecond: writes,
+  mostMs = Infinity,
+}: Situation): Scenario {
   return {
     name,
     engines,
     async measure(bench) {
       const { engine, options } = bench
       const rows = options.sizes.reference
-      const perSecond = WRITES_PER_SECOND[engine.name]
+      const perSecond = writes ?? WRITES_PER_SECOND[engine.name]
       await using stack = new AsyncDisposableStack()
       if (busy) await stack.use(startChild(bench.workspace, BUSY)).ask({})
       if (flushMs > 0) stack.use(await engine.slowDisk(flushMs))
@@ -76,7 +89,7 @@ function besideWriter({ name, engines, where, copy: copyOptions = {}, busy = fal
         await using copy = await engine.copy(rows, copyOptions)
         // What the writer does undisturbed is learnt beside the purge alone.
         const leadMs = options.quick || method === 'delete' ? 1_000 : 5_000
-        return await beside(bench, copy, method, { leadMs, limitMs: Math.min(bench.limitMs(rows), mostMs) })
+        return await beside(bench, copy, method, { leadMs, limitMs: Math.min(bench.limitMs(rows), mostMs), perSecond })
       })
       const title = `With a gateway writing ${perSecond}/s: ${counted(expiredOf(rows))} of ${counted(rows)} rows, ${where[engine.name]}`
       tell(bench, name, title, trials)
