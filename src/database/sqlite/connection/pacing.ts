@@ -3,7 +3,8 @@ import type { Pacing } from '../../purging.ts'
 /** Commits of others show only as a difference between two looks. A gateway that writes ten times a second is noticed within this time. */
 export const LISTEN_MS = 120
 
-const ALONE_HOLD_MS = 120
+/** A batch takes up to half as long again as the ones before it promised: no hold is to be longer than 150 ms. */
+const ALONE_HOLD_MS = 90
 
 /**
  * How long the log may grow before it is checkpointed while nobody else writes. The larger it is, the more often a page changes before it is written to the
