@@ -4,7 +4,7 @@ import { DAY } from './time/clock.ts'
 export interface Job {
   /** Deletes the rows of a table that have expired. */
   readonly kind: 'purge'
-  /** As on the command line, in the log and in the history. */
+  /** The name on the command line, in the log and in the history. */
   readonly name: string
   readonly table: string
   /** The column that decides when a row has expired. */
@@ -21,7 +21,7 @@ export interface Job {
   readonly summary: string
 }
 
-/** How long a row is kept: for a retention, from when it was written, or for a grace from the moment of expiry that its column holds. */
+/** How long a row is kept: for a retention after it was written, or for a grace after the time of expiry in its column. */
 export type Keep = Retention | Grace
 
 export interface Retention {
@@ -31,13 +31,16 @@ export interface Retention {
   readonly environment: string
 }
 
-/** By default none, as the gateway's own statements delete. A clock that is behind, or a gateway that still updates a row it has just read, needs some. */
+/**
+ * No grace by default, because the gateway's own statements delete expired rows without one. Set one if a clock is behind, or if the gateway still updates
+ * rows that it has just read.
+ */
 export interface Grace {
   readonly from: 'expiry'
   readonly environment: string
 }
 
-/** `undefined`: its rows hold their own moment of expiry. */
+/** `undefined`: its rows hold their own time of expiry. */
 export function retentionOf({ keep }: Job): Retention | undefined {
   return keep.from === 'written' ? keep : undefined
 }
@@ -47,12 +50,12 @@ export function graceOf({ keep }: Job): Grace | undefined {
   return keep.from === 'expiry' ? keep : undefined
 }
 
-/** The environment variable that names the tables whose rows may go along. */
+/** The environment variable that names the tables whose rows may be deleted along with the job's own. */
 export function cascadeVariable({ environment }: Job): string {
   return `${environment}_CASCADE`
 }
 
-/** In the order in which a run of all jobs runs and reports them. */
+/** In the order in which a run of all jobs starts and reports them. */
 export const JOBS: readonly Job[] = [
   {
     kind: 'purge',

@@ -1,4 +1,4 @@
-/** Levenshtein's: letters added, left out or changed. */
+/** The Levenshtein distance: how many letters have to be added, left out or changed. */
 export function editDistance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, at) => at)
   for (const [above, letter] of from.split('').entries()) {

@@ -31,7 +31,7 @@ export type ExitCode = 0 | (typeof EXIT_CODES)[ErrorCode]
 export class MaintenanceError extends Error {
   override readonly name: string = 'MaintenanceError'
   readonly code: ErrorCode
-  /** One problem each. Line breaks within a problem do not count, since a name in it may contain one. */
+  /** One problem each. Line breaks within a problem are removed, since a name in it may contain one. */
   readonly lines: readonly string[]
 
   constructor(code: ErrorCode, problems: string | readonly string[], options?: ErrorOptions) {
@@ -55,7 +55,7 @@ export function gravest(codes: readonly ExitCode[]): ExitCode {
   return codes.reduce((worst, code) => (code > worst ? code : worst), 0)
 }
 
-/** One problem each. */
+/** One problem on each line. */
 export function linesOf(error: unknown): readonly string[] {
   return error instanceof MaintenanceError ? error.lines : [messageOf(error)]
 }

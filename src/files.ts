@@ -2,14 +2,14 @@ import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Sta
 import { lstat, open, type FileHandle } from 'node:fs/promises'
 import { codeOf } from './errors.ts'
 
-/** Of a file of settings, a secret, certificates or a migration: far more than any has. */
+/** The most that is read of a file of settings, a secret, certificates or a migration: far more than any of them has. */
 export const MOST_GIVEN_BYTES = 2 ** 20
 
 const CHUNK_BYTES = 2 ** 16
 
 /**
- * Reads a file that the operator names: a link is followed, as Kubernetes mounts settings and secrets, and has to end at a regular file, which is
- * read up to a bound. Never waits for a pipe's other end, and opens no device. Throws the system's error, or a sentence.
+ * Reads a file that the operator names. A link is followed, because Kubernetes mounts settings and secrets as links, and has to end at a regular file, which
+ * is read up to a bound. Never waits for the other end of a pipe, and opens no device. Throws the system's error, or one whose message is a sentence.
  */
 export function readGiven(path: string): Buffer {
   // Checked before opening, because opening a device can have effects, and again afterwards, because the file may have been replaced.
@@ -67,7 +67,7 @@ interface Kind {
   isSocket(): boolean
 }
 
-/** For people. */
+/** What it is, in words for people. */
 export function kindOf(found: Kind): string {
   if (found.isFile()) return 'file'
   if (found.isDirectory()) return 'folder'

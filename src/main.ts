@@ -29,7 +29,7 @@ const host: Host = {
   write: (text) => void process.stdout.write(text),
 }
 
-// A reader that has seen enough (`| head`) is no error; whatever else becomes of the output, the work goes on.
+// A reader that closes early (`| head`) is not an error. Whatever happens to the output, the work goes on.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 try {

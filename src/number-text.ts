@@ -8,18 +8,18 @@ export function counted(count: number, one: string, many?: string): string {
   return `${countText(count)} ${plural(count, one, many)}`
 }
 
-/** The word alone. */
+/** Only the word. */
 export function plural(count: number, one: string, many = `${one}s`): string {
   return count === 1 ? one : many
 }
 
-/** What was counted of a table. */
+/** How many rows of a table were counted. */
 export interface PartCount {
   /** `undefined`: counting took too long. */
   readonly rows: number | undefined
   /** Whether there are more. */
   readonly more: boolean
-  /** What the database's planner expects instead. */
+  /** How many rows the database's planner expects. */
   readonly planned: number | undefined
 }
 
@@ -29,12 +29,12 @@ export function partCountText({ rows, more }: PartCount): string {
   return more ? `more than ${countText(rows)}` : countText(rows)
 }
 
-/** `the planner expects about 300,000`; `undefined`: it says nothing that was not counted. */
+/** `the planner expects about 300,000`; `undefined`: it expects no more than was counted. */
 export function plannedText({ rows = 0, planned }: PartCount): string | undefined {
   return planned === undefined || planned <= rows ? undefined : `the planner expects about ${countText(rounded(planned))}`
 }
 
-/** To two digits. */
+/** To two significant digits. */
 function rounded(count: number): number {
   const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(count, 1))) - 1)
   return Math.round(count / step) * step

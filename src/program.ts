@@ -21,7 +21,7 @@ export interface Host {
   readonly arguments: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
   readonly workingDirectory: string
-  /** The Node that runs this program, for what needs a process of its own. */
+  /** The Node that runs this program, for starting other processes. */
   readonly node: string
   /** Where package.json, `migrations/` and `config/` are. */
   readonly packageRoot: string
@@ -34,10 +34,10 @@ export interface Host {
   readonly worker: string
   /** From 0 to below 1. */
   readonly random: () => number
-  /** For people: on a terminal no line is wider than it. */
+  /** For people: on a terminal, no line is wider than the terminal. */
   print(text: string): void
   printError(text: string): void
-  /** To standard output as it is: for programs, and what moves the cursor. */
+  /** Writes to standard output unchanged: for programs, and for control sequences that move the cursor. */
   write(text: string): void
 }
 
@@ -48,13 +48,13 @@ export interface Start {
   readonly shutdown: Shutdown
 }
 
-/** What is there before there is a database. */
+/** What exists before there is a database. */
 export interface Foundation extends Start {
   readonly events: Events
   readonly migrationFiles: readonly MigrationFile[]
   /** `undefined`: nobody reads them. */
   readonly metrics: Metrics | undefined
-  /** `undefined`: it is not served. */
+  /** `undefined`: nothing is served over HTTP. */
   readonly site: Site | undefined
 }
 
@@ -64,11 +64,11 @@ export interface Program extends Foundation {
 
 export interface FoundationOptions {
   /**
-   * Where the log goes. `error`: beside an answer, which has standard output for itself. `plain output`: without colours, whatever the terminal takes.
-   * A view writes the log above what it shows.
+   * Where the log goes. `error`: to standard error, because standard output is for the command's answer. `plain output`: to standard output, without colours,
+   * whatever the terminal supports. A view prints the log above what it shows.
    */
   readonly log: 'output' | 'plain output' | 'error' | View
-  /** How metrics are read, if the settings want them at all. */
+  /** How metrics are read, if the settings enable them. */
   readonly metrics: 'served' | 'written' | 'none'
 }
 
@@ -76,8 +76,8 @@ export interface DatabaseOptions {
   /** `read`: nothing is ever changed. `existing`: no database is created. */
   readonly access: Access
   /**
-   * How long to wait for a database that does not answer. `run`: as long as the settings say, at the start and when the connection is lost later.
-   * `worker`: as long as the settings say at the start, then for ever. `answer`: as `run`, but a few seconds at the start, since somebody waits.
+   * How long to wait for a database that does not answer. `run`: as long as the settings say, at the start and when the connection is lost later. `worker`:
+   * as long as the settings say at the start, then for ever. `answer`: like `run`, but only a few seconds at the start, because somebody is waiting.
    */
   readonly patience: 'worker' | 'run' | 'answer'
 }
@@ -85,10 +85,10 @@ export interface DatabaseOptions {
 /** Keeps health checks answered in time while the worker purges. */
 const LONGEST_BLOCK_MS = 35
 
-/** How long a command waits for the database at most while somebody waits for its answer. */
+/** The longest that a command waits for the database while somebody is waiting for its answer. */
 const MOST_CONNECT_MS = 5 * SECOND
 
-/** The composition root: log → metrics → HTTP → migration files → database, given back in reverse whatever happens. */
+/** The composition root: log → metrics → HTTP → migration files → database, disposed of in reverse order whatever happens. */
 export function withProgram(
   start: Start,
   options: FoundationOptions & DatabaseOptions,
@@ -100,7 +100,7 @@ export function withProgram(
   })
 }
 
-/** All but the database. What `work` rejects with is logged, and becomes the exit code. */
+/** Everything but the database. What `work` rejects with is logged, and becomes the exit code. */
 export async function withFoundation(
   { host, settings, shutdown }: Start,
   options: FoundationOptions,
@@ -200,7 +200,7 @@ async function siteOf(host: Host, metrics: Metrics, settings: Settings): Promise
   return openSite({ metrics, clock, without: (problem) => statusWithout(label, problem, context) })
 }
 
-/** The archive as the settings have it. */
+/** The archive that the settings describe. */
 export function archivePlanOf({ host, settings: { archive } }: Pick<Program, 'host' | 'settings'>): ArchivePlan {
   return {
     enabled: archive.enabled,

@@ -19,7 +19,7 @@ export async function run(host: Host): Promise<number> {
       const { loadSettings } = await import('../config/load.ts')
       const settings = await loadSettings({ ...host, configFile: parsed.configFile })
       const code = await parsed.call.run({ host, settings, shutdown })
-      // A worker that is told to stop has done its work; every other command has not.
+      // A worker that a signal stops has done its work; any other command has not.
       return parsed.command === WORKER ? code : (shutdown.exitCode ?? code)
     }
   }

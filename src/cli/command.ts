@@ -2,20 +2,20 @@ import type { ExitCode } from '../errors.ts'
 import type { Start } from '../program.ts'
 import type { Option } from './options.ts'
 
-/** One command: what is parsed, what is refused and the help follow from it. */
+/** One command. Parsing, refusals and the help are derived from it. */
 export interface Command {
-  /** The words or the option that choose it; empty: no word does. */
+  /** The words or the option that choose it; empty: it runs if no command is named. */
   readonly name: string
   readonly summary: string
   readonly options: readonly Option<unknown>[]
-  /** With the texts that each of its options was given. */
+  /** The call that the texts of its options make. */
   called(textsOf: (option: Option<unknown>) => readonly string[]): Call
 }
 
-/** A command with what its options stand for. */
+/** A command with the values of its options. */
 export interface Call {
   readonly values: Readonly<Record<string, unknown>>
-  /** What does not go together, though each by itself may be right. */
+  /** Options that do not go together, though each by itself may be right. */
   readonly contradictions: readonly string[]
   run(start: Start): Promise<ExitCode>
 }
@@ -28,11 +28,11 @@ interface Definition<Given extends Options> {
   readonly summary: string
   readonly options: Given
   contradictions?(values: Values<Given>): readonly string[]
-  /** Loads what it needs and no more: loading is most of what a short run takes, and what is loaded stays in memory. */
+  /** Imports what it needs and no more: importing takes most of the time of a short run, and what is imported stays in memory. */
   run(start: Start, values: Values<Given>): ExitCode | Promise<ExitCode>
 }
 
-/** Ties an option to the type of what it stands for: `run` sees the values, whoever parses sees texts. */
+/** Gives each option the type of its value: `run` sees values, and the parser sees texts. */
 export function command<Given extends Options>({ name, summary, options, ...definition }: Definition<Given>): Command {
   return {
     name,

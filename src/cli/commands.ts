@@ -8,7 +8,7 @@ import { ACCEPTABLE, type Acceptance } from '../purge/safety.ts'
 import { command, type Command } from './command.ts'
 import { dailyWindow, day, flag, jobNames, operands, sinceAgo, sinceDay, text, version, type Option } from './options.ts'
 
-/** Of a command whose answer somebody waits for: the log goes beside it. */
+/** For a command whose answer somebody is waiting for: the log goes to standard error. */
 const ANSWER = { log: 'error', metrics: 'none', patience: 'answer' } as const satisfies Partial<FoundationOptions & DatabaseOptions>
 
 const JSON_ANSWER = { json: flag('json') }
@@ -26,10 +26,10 @@ export const WORKER = command({
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `Object.keys` forgets the names
 const ACCEPTANCES = Object.keys(ACCEPTABLE) as Acceptance[]
 
-/** Safety stops are theirs alone. */
+/** The jobs that have safety stops. */
 const STOPPABLE = JOBS.flatMap((job) => (retentionOf(job) === undefined ? [] : [job.name]))
 
-/** In the order of the help. */
+/** In the order in which the help shows them. */
 export const COMMANDS: readonly Command[] = [
   WORKER,
   command({
@@ -37,8 +37,8 @@ export const COMMANDS: readonly Command[] = [
     summary: 'migrate, run every enabled job once, exit',
     options: {
       jobs: jobNames('only this job (may be repeated)'),
-      dryRun: flag('dry-run', 'count what would go; change nothing, not even migrations'),
-      quiet: flag('quiet', 'the log alone: neither progress nor table, no colour'),
+      dryRun: flag('dry-run', 'count what would be deleted; change nothing, not even migrations'),
+      quiet: flag('quiet', 'only the log: no progress, no table, no colour'),
       ...acceptOptions(),
     },
     contradictions({ jobs, dryRun, ...given }) {
@@ -79,10 +79,10 @@ export const COMMANDS: readonly Command[] = [
     name: 'compact',
     summary: "give the free space of the database's file back; the gateway cannot write meanwhile",
     options: {
-      dryRun: flag('dry-run', 'say how long it takes and how much disk; change nothing'),
+      dryRun: flag('dry-run', 'say how long it would take and how much disk space; change nothing'),
       offline: flag('offline', 'the gateway and the worker are stopped'),
       within: dailyWindow('within', 'only at this time of day, in the zone of the schedules'),
-      replicated: flag('replicated', 'also where Litestream must copy all of it again'),
+      replicated: flag('replicated', 'even if Litestream must then copy all of it again'),
     },
     contradictions: ({ dryRun, offline, within }) => [
       ...(offline && within !== undefined ? ['compact takes --offline or --within, not both'] : []),
@@ -98,7 +98,7 @@ export const COMMANDS: readonly Command[] = [
   command({
     name: 'status',
     summary: 'whether all is well; database, migrations, jobs, last and next runs, what waits',
-    options: { ...JSON_ANSWER, check: flag('check', 'exit code 1 where something does not work') },
+    options: { ...JSON_ANSWER, check: flag('check', 'exit code 1 if something does not work') },
     async run(start, request) {
       const { withFoundation } = await import('../program.ts')
       return withFoundation(start, ANSWER, async (foundation) => (await import('../commands/status.ts')).showStatus(foundation, request))
@@ -121,7 +121,7 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'archive verify',
-    summary: 'every file of the archive, or those written since, and the chain they make',
+    summary: 'every file of the archive, or those written since, and the chain they form',
     options: { since: sinceDay(), ...JSON_ANSWER },
     run: (start, request) =>
       inArchive(start, 'existing', async (program, archive) =>
@@ -130,7 +130,7 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'archive list',
-    summary: 'what is in it',
+    summary: 'the files of the archive',
     options: JSON_ANSWER,
     run: (start, request) =>
       inArchive(start, 'read', async (program, archive) =>
@@ -139,7 +139,7 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'archive restore',
-    summary: 'files, or days, into audit_logs_restored',
+    summary: 'files or days, into audit_logs_restored',
     options: { from: day('from'), to: day('to'), files: operands('FILE …'), into: text('into', 'TABLE', 'table'), ...JSON_ANSWER },
     contradictions: ({ files, from, to }) =>
       files.length > 0 && (from !== undefined || to !== undefined) ? ['archive restore takes files, or --from and --to'] : [],
@@ -150,7 +150,7 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'archive reconcile',
-    summary: 'after a database was restored or a replica promoted: it is older than its archive',
+    summary: 'for a database that is older than its archive: restored, or a promoted replica',
     options: { dryRun: flag('dry-run'), ...JSON_ANSWER },
     run: (start, request) =>
       inArchive(start, request.dryRun ? 'read' : 'existing', async (program, archive) =>
@@ -179,7 +179,7 @@ async function inProgram(
   return (await import('../program.ts')).withProgram(start, options, work)
 }
 
-/** What concerns the archive works with archiving switched off too. */
+/** The commands for the archive work even if archiving is disabled. */
 function inArchive(start: Start, access: Access, work: (program: Program, archive: OpenedArchive) => Promise<ExitCode>): Promise<ExitCode> {
   return inProgram(start, { ...ANSWER, access }, async (program) => {
     const { openArchive } = await import('../commands/archive/open-archive.ts')
@@ -187,7 +187,7 @@ function inArchive(start: Start, access: Access, work: (program: Program, archiv
   })
 }
 
-/** A run that a person watches; a log that is wanted as JSON has the terminal for itself. */
+/** The view of a run that a person watches; `undefined`: nobody does, or the log is JSON and has the terminal to itself. */
 async function viewOf({ host, settings }: Start, dryRun: boolean): Promise<View | undefined> {
   if (!host.terminal.output || settings.log.format === 'json') return undefined
   return (await import('../terminal/run-view.ts')).openRunView(host, dryRun)

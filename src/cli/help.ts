@@ -5,7 +5,7 @@ import type { Command } from './command.ts'
 import { COMMANDS, CONFIG_FILE, HELP, VERSION } from './commands.ts'
 import type { Option } from './options.ts'
 
-/** Of these commands, for a terminal of this width. */
+/** The help of these commands, for a terminal of this width. */
 export function helpText(commands: readonly Command[] = COMMANDS, room = Infinity): string {
   const usage = commands.flatMap(linesOf)
   const jobs = JOBS.map(({ name, summary }) => [`  ${name}`, summary] as const)
@@ -17,7 +17,7 @@ export function helpText(commands: readonly Command[] = COMMANDS, room = Infinit
 Usage
 ${columns(usage)}
 
-Every form takes
+Options of every command
 ${columns([[`  ${written(CONFIG_FILE)}`, CONFIG_FILE.summary]], usage)}
   -h, ${written(HELP)}   -V, ${written(VERSION)}
 
@@ -31,7 +31,7 @@ ${paragraph('Exit codes: 0 done, 1 a job failed, 2 usage or configuration, 3 dat
 
 type Line = readonly [left: string, right: string]
 
-/** An option that has something to say has a line of its own. */
+/** An option with a summary has a line of its own. */
 function linesOf({ name, summary, options }: Command): readonly Line[] {
   const brief = options.filter((option) => option.summary === '').map((option) => `[${written(option)}]`)
   return [
@@ -44,7 +44,7 @@ function written({ name, form, placeholder }: Option<unknown>): string {
   return form === 'operands' ? placeholder : `--${name} ${placeholder}`.trimEnd()
 }
 
-/** The right side begins in one column, as wide as that of `alike`; where too little room is left for it, each stands below its left side. */
+/** The right sides begin in one column, the same as for `alike`; if too little room is left for them, each goes below its left side. */
 function columnsFor(room: number): (lines: readonly Line[], alike?: readonly Line[]) => string {
   return (lines, alike = lines) => {
     const width = Math.max(...alike.map(([left]) => left.length)) + GAP

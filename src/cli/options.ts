@@ -10,13 +10,13 @@ export interface Option<Value> {
   readonly name: string
   /** Operands are the words that follow a command. */
   readonly form: 'flag' | 'value' | 'repeatable' | 'operands'
-  /** What stands in the help for its value. */
+  /** What the help shows for its value. */
   readonly placeholder: string
-  /** For the help; empty: the option is only named behind what its command does. */
+  /** For the help; empty: the option is only named, after the summary of its command. */
   readonly summary: string
-  /** What is wrong with one text that it was given. */
+  /** What is wrong with one of the texts that it was given; `undefined`: nothing. */
   problemOf(text: string): string | undefined
-  /** What the texts that it was given stand for; there is none where it was left out. */
+  /** The value that its texts stand for; there are none if the option was left out. */
   valueOf(texts: readonly string[]): Value
 }
 
@@ -24,13 +24,13 @@ export function flag(name: string, summary = ''): Option<boolean> {
   return { name, form: 'flag', placeholder: '', summary, problemOf: () => undefined, valueOf: (texts) => texts.length > 0 }
 }
 
-/** A text as it is given; `kind` is what it has to name. */
+/** A text as it is; `kind`: what it has to name. */
 export function text(name: string, placeholder: string, kind: string, summary = ''): Option<string | undefined> {
   const problemOf = (given: string): string | undefined => (given === '' ? `--${name} needs the name of a ${kind}` : undefined)
   return { name, form: 'value', placeholder, summary, problemOf, valueOf: lastOf }
 }
 
-/** Names from the catalogue; none: all. */
+/** Names from the catalogue; none: all jobs. */
 export function jobNames(summary: string): Option<readonly string[]> {
   return { name: 'job', form: 'repeatable', placeholder: 'NAME', summary, problemOf: jobProblem, valueOf: (names) => names }
 }
@@ -38,13 +38,13 @@ export function jobNames(summary: string): Option<readonly string[]> {
 /** `2026-08-25`, in UTC. */
 export function day(name: string): Option<string | undefined> {
   const problemOf = (given: string): string | undefined =>
-    isDay(given) ? undefined : `--${name} is ${quoted(given)}, and needs a day such as 2026-08-25`
+    isDay(given) ? undefined : `--${name} is ${quoted(given)}, but needs a day such as 2026-08-25`
   return { name, form: 'value', placeholder: 'DAY', summary: '', problemOf, valueOf: lastOf }
 }
 
 const DEFAULT_SINCE = '30d'
 
-/** So many milliseconds ago. */
+/** How long ago, in milliseconds. */
 export function sinceAgo(summary: string): Option<number> {
   return {
     name: 'since',
@@ -53,7 +53,7 @@ export function sinceAgo(summary: string): Option<number> {
     summary,
     problemOf: (given) =>
       parseDuration(given) === undefined
-        ? `--since is ${quoted(given)}, and needs a length of time with its unit, such as 12h or 30d`
+        ? `--since is ${quoted(given)}, but needs a length of time with its unit, such as 12h or 30d`
         : undefined,
     valueOf: (texts) => parseDuration(lastOf(texts) ?? DEFAULT_SINCE) ?? 0,
   }
@@ -67,7 +67,7 @@ export function sinceDay(): Option<Since | undefined> {
     summary: '',
     problemOf: (given) =>
       sinceOf(given) === undefined
-        ? `--since is ${quoted(given)}, and needs a day such as 2026-08-25 or a length of time such as 30d`
+        ? `--since is ${quoted(given)}, but needs a day such as 2026-08-25 or a length of time such as 30d`
         : undefined,
     valueOf: (texts) => texts.map(sinceOf).at(-1),
   }
@@ -76,14 +76,14 @@ export function sinceDay(): Option<Since | undefined> {
 /** `02:00-04:00` */
 export function dailyWindow(name: string, summary: string): Option<DailyWindow | undefined> {
   const problemOf = (given: string): string | undefined =>
-    parseWindow(given) === undefined ? `--${name} is ${quoted(given)}, and needs a time of day such as 02:00-04:00` : undefined
+    parseWindow(given) === undefined ? `--${name} is ${quoted(given)}, but needs a time of day such as 02:00-04:00` : undefined
   return { name, form: 'value', placeholder: '02:00-04:00', summary, problemOf, valueOf: (texts) => texts.map(parseWindow).at(-1) }
 }
 
 /** The number of a migration, with or without the zeros of its file. */
 export function version(name: string, summary: string): Option<number | undefined> {
   const problemOf = (given: string): string | undefined =>
-    /^\d{1,9}$/.test(given) ? undefined : `--${name} is ${quoted(given)}, and needs the number of a migration, such as 5 or 005`
+    /^\d{1,9}$/.test(given) ? undefined : `--${name} is ${quoted(given)}, but needs the number of a migration, such as 5 or 005`
   return { name, form: 'value', placeholder: 'N', summary, problemOf, valueOf: (texts) => texts.map(Number).at(-1) }
 }
 
@@ -91,7 +91,7 @@ export function operands(placeholder: string): Option<readonly string[]> {
   return { name: '', form: 'operands', placeholder, summary: '', problemOf: () => undefined, valueOf: (texts) => texts }
 }
 
-/** A database URL may stand in the place of any word. */
+/** In quotes and without credentials: somebody may type a database URL in place of any word. */
 export function quoted(word: string): string {
   return JSON.stringify(withoutCredentials(word))
 }

@@ -7,11 +7,11 @@ import { quoted, type Option } from './options.ts'
 /** What a command line asks for. */
 export type Parsed =
   | { readonly kind: 'version' }
-  /** Of these commands; all of them where none is named. */
+  /** The help of these commands; all of them if none is named. */
   | { readonly kind: 'help'; readonly commands: readonly Command[] }
   | { readonly kind: 'command'; readonly command: Command; readonly call: Call; readonly configFile: string | undefined }
 
-/** Throws `USAGE` with every problem, one a line. */
+/** Throws `USAGE` with every problem, one per line. */
 export function parseCommand(line: readonly string[]): Parsed {
   const { given, words } = split(line)
   const byOption = BY_OPTION.find(({ name }) => given.has(bare(name)))
@@ -46,7 +46,7 @@ export function parseCommand(line: readonly string[]): Parsed {
   return { kind: 'command', command, call, configFile: CONFIG_FILE.valueOf(textsOf(CONFIG_FILE)) }
 }
 
-/** Whose names begin with these words; an option that chooses a command is found without its dashes too. `undefined`: none does. */
+/** The commands whose names begin with these words; one that an option chooses is found without its dashes too. `undefined`: there is none. */
 function commandsNamed(words: readonly string[]): readonly Command[] | undefined {
   const named =
     words.length === 0 ? COMMANDS : COMMANDS.filter(({ name }) => words.every((word, at) => bare(name).split(' ')[at] === bare(word)))
@@ -60,14 +60,14 @@ function bare(word: string): string {
 const BY_OPTION = COMMANDS.filter(({ name }) => name.startsWith('--'))
 const BY_WORDS = COMMANDS.filter(({ name }) => /^\w/.test(name))
 
-/** Of all commands, by name. */
+/** The options of all commands, one for each name. */
 const OPTIONS = firstOfEachName(COMMANDS.flatMap(({ options }) => options)).filter(({ form }) => form !== 'operands')
 
 function firstOfEachName(options: readonly Option<unknown>[]): readonly Option<unknown>[] {
   return options.filter(({ name }, at) => options.findIndex((each) => each.name === name) === at)
 }
 
-/** The texts that each option was given, by its name, and the words that are no option's. */
+/** The texts that each option was given, by its name, and the words that belong to no option. */
 function split(line: readonly string[]): { readonly given: ReadonlyMap<string, readonly string[]>; readonly words: readonly string[] } {
   const named = [...OPTIONS, CONFIG_FILE, HELP, VERSION].map(
     ({ name, form }) => [name, { type: form === 'flag' ? 'boolean' : 'string', multiple: form === 'repeatable' }] as const,
@@ -93,7 +93,7 @@ const SHORT: ReadonlyMap<string, string> = new Map([
   ['-V', `--${VERSION.name}`],
 ])
 
-/** What follows `--` is no option. */
+/** Spells out short options. What follows `--` is not an option. */
 function spelledOut(line: readonly string[]): string[] {
   const end = line.indexOf('--')
   return line.map((word, at) => (end === -1 || at < end ? (SHORT.get(word) ?? word) : word))
@@ -132,5 +132,5 @@ function firstSentence(message: string): string {
 }
 
 function usage(problems: readonly string[]): MaintenanceError {
-  return new MaintenanceError('USAGE', [...problems, 'nothing was done; --help shows every form'])
+  return new MaintenanceError('USAGE', [...problems, 'nothing was done; --help shows every command'])
 }

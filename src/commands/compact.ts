@@ -15,11 +15,11 @@ export interface CompactRequest {
   readonly offline: boolean
   /** When others may be kept from writing, in the zone of the schedules. */
   readonly within: DailyWindow | undefined
-  /** Whether a replication may have to begin anew. */
+  /** Whether it may run although Litestream must then copy the whole database again. */
   readonly replicated: boolean
 }
 
-/** `compact`: gives the free space of the database's file back at once. The gateway cannot write meanwhile, so it runs only where that was allowed. */
+/** `compact`: gives the free space of the database's file back at once. The gateway cannot write meanwhile, so it runs only if that was allowed. */
 export async function compact(program: Program, request: CompactRequest): Promise<ExitCode> {
   const { host, settings, database, shutdown } = program
   const compaction = await database.compaction()
@@ -29,8 +29,8 @@ export async function compact(program: Program, request: CompactRequest): Promis
   }
   const { bytes, freeBytes, neededBytes, folder, expectedMs } = compaction
   host.print(
-    `${database.label.place}: ${sizeText(bytes)}, of which ${sizeText(freeBytes)} are free. To give them back takes about ${durationText(expectedMs)}, in which nobody else can write to it, ` +
-      `and up to ${sizeText(neededBytes)} of the disk of ${folder} meanwhile.\n`,
+    `${database.label.place}: ${sizeText(bytes)}, of which ${sizeText(freeBytes)} are free. Giving them back takes about ${durationText(expectedMs)}, during which nobody else can write to it, ` +
+      `and up to ${sizeText(neededBytes)} of disk space in ${folder}.\n`,
   )
   const now = host.clock.now()
   const { timeZone } = settings.schedule
@@ -67,7 +67,7 @@ async function endingIn<T>(ms: number, clock: Clock, stopping: AbortSignal, work
   }
 }
 
-/** Each a clause. */
+/** Why it must not begin now, one clause for each reason. */
 function hindrances(
   { neededBytes, availableBytes, folder, expectedMs, replicated }: Compaction,
   request: CompactRequest,
@@ -79,16 +79,16 @@ function hindrances(
       ? [`${folder} has ${sizeText(availableBytes)} left, and up to ${sizeText(neededBytes)} are needed; make room first`]
       : []),
     ...(replicated && !request.replicated
-      ? ['Litestream replicates it, and would have to copy all of it again; if that may be, add --replicated']
+      ? ['Litestream replicates it, and would have to copy all of it again; if that is acceptable, add --replicated']
       : []),
-    ...(leftMs === 0 ? [`it is not the time of --within now, in the zone ${timeZone}`] : []),
+    ...(leftMs === 0 ? [`it is now outside the time of --within, in the zone ${timeZone}`] : []),
     ...(leftMs > 0 && leftMs < expectedMs
-      ? [`it takes about ${durationText(expectedMs)}, and the time of --within ends in ${durationText(leftMs)}`]
+      ? [`it takes about ${durationText(expectedMs)}, but the time of --within ends in ${durationText(leftMs)}`]
       : []),
   ]
 }
 
-/** A run and this would wait for each other. */
+/** A job and a compaction would wait for each other. */
 async function runningJobs({ database }: Program): Promise<string[]> {
   if (!(await database.tablesAmong([LEASES])).has(LEASES)) return []
   const now = await database.now()

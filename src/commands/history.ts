@@ -15,12 +15,12 @@ export interface HistoryRequest {
   readonly json: boolean
 }
 
-/** `history`: what is on record of past runs, oldest first. Changes nothing. */
+/** `history`: the recorded runs, oldest first. Changes nothing. */
 export async function showHistory({ host, database, events }: Program, { jobs, sinceMs, json }: HistoryRequest): Promise<ExitCode> {
   const now = await database.now()
   const since = now - sinceMs
   const tables = runTables(database, await database.tablesAmong(RUN_TABLES))
-  if (tables === undefined) events.warning(`there is no table ${RUNS} yet: no run is on record before migration 002 is applied`)
+  if (tables === undefined) events.warning(`there is no table ${RUNS} yet: no run is recorded before migration 002 is applied`)
   const runs: readonly PastRun[] = tables === undefined ? [] : await runsSince(database, tables, since, jobs)
   if (json) host.write(jsonDocument(historyDocument(runs, since)))
   else if (runs.length > 0) host.print(historyText(runs, now, styleOf(host)))

@@ -2,7 +2,7 @@ import { archivePlanOf, type Foundation, type Program } from '../program.ts'
 import { latestStatus, type LatestStatus } from '../status/latest.ts'
 import { readStatus, type StatusContext } from '../status/read-status.ts'
 
-/** The status of this program's own database, as its settings have it. */
+/** The status of this program's own database, read as its settings say. */
 export function latestStatusOf(program: Program): LatestStatus {
   const context = statusContextOf(program)
   return latestStatus((before) => readStatus(program.database, context, before), program.host.clock)

@@ -5,10 +5,10 @@ import { FOLDER, readMigrationFiles } from '../migrations/migration-files.ts'
 import { newMigration } from '../migrations/new-migration.ts'
 import type { Start } from '../program.ts'
 
-/** `migrate new`: both files of a migration, with the next number and their heads. Needs no database. */
+/** `migrate new`: writes the two files of a migration, with the next number and a header comment each. Needs no database. */
 export async function writeMigration({ host }: Start, name: string): Promise<ExitCode> {
   const { packageRoot } = host
-  // An installed package is replaced by the next version, and what was written into it is gone.
+  // The next version replaces an installed package, and everything written into it is lost.
   if (!existsSync(join(packageRoot, 'src')))
     throw new MaintenanceError(
       'USAGE',
@@ -23,12 +23,12 @@ export async function writeMigration({ host }: Start, name: string): Promise<Exi
       writeFileSync(path, text, { flag: 'wx' })
     } catch (error) {
       for (const each of written) rmSync(each, { force: true })
-      const why = codeOf(error) === 'EEXIST' ? 'it is there already' : messageOf(error)
+      const why = codeOf(error) === 'EEXIST' ? 'it already exists' : messageOf(error)
       throw new MaintenanceError('USAGE', `${FOLDER}/${fileName} cannot be written: ${why}; nothing was left behind`, { cause: error })
     }
     written.push(path)
   }
   for (const { fileName } of made.files) host.print(`made ${FOLDER}/${fileName}\n`)
-  host.print(`Write the statements into both; ${FOLDER}/README.md says what they have to be like\n`)
+  host.print(`Write the statements into both; ${FOLDER}/README.md explains the rules for them\n`)
   return 0
 }

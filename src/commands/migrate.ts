@@ -11,9 +11,9 @@ export interface MigrateRequest {
   readonly to: number | undefined
 }
 
-/** `migrate`: applies pending migrations and ends; with a dry run it names them and changes nothing. */
+/** `migrate`: applies pending migrations and ends; a dry run names them and changes nothing. */
 export async function runMigrate(program: Program, { dryRun, to }: MigrateRequest): Promise<ExitCode> {
-  if (dryRun) await tellPending(program, to)
+  if (dryRun) await notePending(program, to)
   else {
     if (!program.settings.migrations.enabled) await refuseWhilePending(program, to)
     await applyMigrations(program, to)
@@ -21,7 +21,7 @@ export async function runMigrate(program: Program, { dryRun, to }: MigrateReques
   return 0
 }
 
-/** Whoever types `migrate` must not take a database for migrated that is not. */
+/** Nobody who runs `migrate` should take a database for migrated when it is not. */
 async function refuseWhilePending({ database, migrationFiles }: Program, to?: number): Promise<void> {
   const pending = await pendingMigrations({ database, files: migrationFiles, to })
   if (pending.length === 0) return
@@ -33,7 +33,7 @@ async function refuseWhilePending({ database, migrationFiles }: Program, to?: nu
 }
 
 /** One line for each migration that a run would apply. */
-export async function tellPending({ settings, database, migrationFiles, events }: Program, to?: number): Promise<readonly MigrationFile[]> {
+export async function notePending({ settings, database, migrationFiles, events }: Program, to?: number): Promise<readonly MigrationFile[]> {
   const pending = await pendingMigrations({ database, files: migrationFiles, to })
   const fate = settings.migrations.enabled ? 'and would be applied' : 'but would not be applied, because MIGRATIONS_ENABLED is false'
   for (const file of pending) events.note(`migration ${file.fileName} is pending ${fate}`)
@@ -41,7 +41,7 @@ export async function tellPending({ settings, database, migrationFiles, events }
   return pending
 }
 
-async function tellStop({ database, migrationFiles, events, shutdown }: Program, to: number): Promise<void> {
+async function noteStop({ database, migrationFiles, events, shutdown }: Program, to: number): Promise<void> {
   if (shutdown.stopping.aborted) return
   const left = await pendingMigrations({ database, files: migrationFiles })
   if (left.length > 0) events.note(`stopped at ${padded(to)}, as --to asks: ${left.map(({ stem }) => stem).join(', ')} stay pending`)
@@ -62,7 +62,7 @@ export async function applyMigrations(program: Program, to?: number): Promise<vo
       clock: host.clock,
       listener: events,
     })
-  else events.note('migrations are disabled by migrations.enabled; the database is taken as it stands')
-  if (enabled && to !== undefined) await tellStop(program, to)
+  else events.note('migrations are disabled by migrations.enabled; the database is used as it is')
+  if (enabled && to !== undefined) await noteStop(program, to)
   events.migrationsEnded()
 }

@@ -11,7 +11,7 @@ import type { Accepted } from '../purge/safety.ts'
 import { NOTHING_DONE, type RunResult } from '../runs/result.ts'
 import { runJob } from '../runs/run-job.ts'
 import { SECOND } from '../time/clock.ts'
-import { applyMigrations, tellPending } from './migrate.ts'
+import { applyMigrations, notePending } from './migrate.ts'
 import { openRunner } from './runner.ts'
 
 export interface RunNowRequest {
@@ -22,8 +22,8 @@ export interface RunNowRequest {
 }
 
 /**
- * `--run-now`: migrations, then every job once, in the catalogue's order; one `job.finished` for each. `view` is what a terminal shows of it; `undefined`:
- * the log alone.
+ * `--run-now`: migrations, then every job once, in the catalogue's order; one `job.finished` for each. `view` shows the run on a terminal; `undefined`: there
+ * is only the log.
  */
 export async function runNow(program: Program, view: View | undefined, request: RunNowRequest): Promise<ExitCode> {
   const { settings, events, shutdown } = program
@@ -32,7 +32,7 @@ export async function runNow(program: Program, view: View | undefined, request: 
   if (!dryRun) {
     if (view !== undefined && settings.migrations.enabled) await showPending(program, view)
     await applyMigrations(program)
-  } else if (settings.migrations.enabled) pending = await tellPending(program)
+  } else if (settings.migrations.enabled) pending = await notePending(program)
   const runner = await openRunner(program, dryRun)
 
   const results: RunResult[] = []
@@ -53,7 +53,7 @@ export async function runNow(program: Program, view: View | undefined, request: 
       accepted,
       stopping: shutdown.stopping,
     } as const
-    const result = enabled ? ofTableToCome(await runJob(runner, run), job.table, pending) : disabled(chosen, dryRun)
+    const result = enabled ? withMissingTable(await runJob(runner, run), job.table, pending) : disabled(chosen, dryRun)
     events.jobFinished(result)
     results.push(result)
   }
@@ -62,10 +62,10 @@ export async function runNow(program: Program, view: View | undefined, request: 
   return gravest(results.map(({ exitCode }) => exitCode))
 }
 
-/** A dry run finds no table that a migration would make. */
-function ofTableToCome(result: RunResult, table: string, pending: readonly MigrationFile[]): RunResult {
+/** In a dry run, a table that a pending migration would create is missing; the reason then names that migration. */
+function withMissingTable(result: RunResult, table: string, pending: readonly MigrationFile[]): RunResult {
   const maker = result.outcome === 'skipped' ? makerOf(table, pending) : undefined
-  return maker === undefined ? result : { ...result, reason: `${table} is yet to be made, by ${maker.stem}` }
+  return maker === undefined ? result : { ...result, reason: `${table} does not exist yet; it will be created by ${maker.stem}` }
 }
 
 async function showPending({ database, migrationFiles }: Program, view: View): Promise<void> {
@@ -73,7 +73,7 @@ async function showPending({ database, migrationFiles }: Program, view: View): P
   if (pending.length > 0) view.pending(pending.map(({ stem }) => stem))
 }
 
-/** For people alone: what cannot be told now, the run itself will tell. */
+/** Only for the view. An error is ignored here, because the run itself reports whatever is wrong. */
 async function estimated({ database }: Program, { job, ...kept }: JobSettings): Promise<Estimate | undefined> {
   try {
     return await database.expired(job, cutoffOf(kept, await database.now())).estimate()
@@ -94,17 +94,17 @@ function disabled({ job }: JobSettings, dryRun: boolean): RunResult {
   }
 }
 
-/** What waits is looked at once more at the end. */
-const LONGEST_LOOK_MS = 5 * SECOND
+/** How long to wait, at the end of the run, for the status that the metrics show. */
+const LONGEST_STATUS_MS = 5 * SECOND
 
-/** Writes the metrics of a run to the textfile, where one is asked for. The run is done whether or not it works. */
+/** Writes the metrics of a run to the textfile, if one is configured. The run counts as done whether or not this works. */
 async function writeTextfileMetrics(program: Program): Promise<void> {
   const { host, settings, events, metrics } = program
   const { textfile } = settings.metrics
   if (metrics === undefined || textfile === undefined) return
   const [{ latestStatusOf }, { writeTextfile }] = await Promise.all([import('./latest-status.ts'), import('../observe/textfile.ts')])
   try {
-    const { status } = await latestStatusOf(program).within({ freshMs: 0, waitMs: LONGEST_LOOK_MS })
+    const { status } = await latestStatusOf(program).within({ freshMs: 0, waitMs: LONGEST_STATUS_MS })
     if (status !== undefined) metrics.updateGauges(status)
     await writeTextfile(textfile, await metrics.text(), host.worker)
   } catch (error) {

@@ -7,7 +7,7 @@ import { LEASES, RUNS } from '../runs/run-records.ts'
 import { withRetry } from '../runs/with-retry.ts'
 import { DAY, formatDuration } from '../time/clock.ts'
 
-/** What runs have in common. Once migrations are done: whether the tables are there that runs are recorded in is looked up here, once. */
+/** What all runs have in common. Call it after the migrations, because it looks up, once, whether the tables that record runs exist. */
 export async function openRunner(program: Program, dryRun = false): Promise<RunContext> {
   const { host, settings, events, database, shutdown } = program
   const tables = await withRetry({ database, clock: host.clock, stopping: shutdown.stopping }, () =>
@@ -40,10 +40,10 @@ function archiveTarget(program: Program): RunContext['archive'] {
   return plan.enabled ? plan : undefined
 }
 
-/** What several rules ask for: PCI DSS 10.5.1, and most auditors of a year. */
+/** What several rules ask for, such as PCI DSS 10.5.1, and what most auditors expect. */
 const YEAR_MS = 365 * DAY
 
-/** Once, for who may not know: what goes is gone. */
+/** Logged once at the start, for operators who may not know that deleted rows are lost. */
 function retentionNotice({ archive, jobs }: Settings): string | undefined {
   const short = jobs.find(
     ({ job, enabled, retentionMs }) => job.archived === true && enabled && retentionMs !== undefined && retentionMs < YEAR_MS,

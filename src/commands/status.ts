@@ -17,7 +17,7 @@ export interface StatusRequest {
   readonly check: boolean
 }
 
-/** `status`: changes nothing. A database that cannot be reached is a status too, with exit code 3. */
+/** `status`: changes nothing. A database that cannot be reached is shown as a status too, with exit code 3. */
 export async function showStatus(foundation: Foundation, { json, check }: StatusRequest): Promise<ExitCode> {
   const { host, settings } = foundation
   const context = statusContextOf(foundation)

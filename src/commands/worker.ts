@@ -11,7 +11,7 @@ import { overdueSlot } from '../schedule/slots.ts'
 import { applyMigrations } from './migrate.ts'
 import { openRunner } from './runner.ts'
 
-/** No argument: migrations, then the jobs on their schedules until told to stop. */
+/** No argument: migrations, then the jobs on their schedules until a signal stops the worker. */
 export async function runWorker(program: Program): Promise<ExitCode> {
   const { host, settings, events, database, shutdown } = program
   const { clock } = host
@@ -46,13 +46,13 @@ async function scheduledJobs(program: Program, enabled: readonly JobSettings[]):
   const { clock, recorded } = runner
   const { stopping } = shutdown
   return enabled.map(({ job, schedule, retentionMs, graceMs, cascade }) => {
-    // What is known where nothing is on record: from the start on no slot was missed but those after the last run.
-    let known = clock.now()
+    // Used if no run is recorded: only slots since the last run of this process, or since its start, count as missed.
+    let lastKnown = clock.now()
     return {
       name: job.name,
       schedule,
       async run(slot, trigger) {
-        known = clock.now()
+        lastKnown = clock.now()
         const request = { job, retentionMs, graceMs, cascade, trigger, slot, dryRun: false, accepted: NOTHING_ACCEPTED, stopping }
         events.jobFinished(await runJob(runner, request))
       },
@@ -60,9 +60,9 @@ async function scheduledJobs(program: Program, enabled: readonly JobSettings[]):
         try {
           const ask = (): Promise<number | undefined> => doneUntil(database, clock, job.name)
           const since = recorded ? await withRetry({ database, clock, stopping }, ask) : undefined
-          return overdueSlot(schedule, settings.schedule.timeZone, since ?? known, clock.now())
+          return overdueSlot(schedule, settings.schedule.timeZone, since ?? lastKnown, clock.now())
         } catch (error) {
-          if (!stopping.aborted) events.jobWarning(job.name, `whether a run was missed cannot be told: ${messageOf(error)}`)
+          if (!stopping.aborted) events.jobWarning(job.name, `cannot find out whether a run was missed: ${messageOf(error)}`)
           return undefined
         }
       },

@@ -5,7 +5,7 @@ import { parseCommand } from '../../src/cli/parse.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import { DAY, HOUR } from '../../src/time/clock.ts'
 
-/** Of `--run-now`, where nothing is said. */
+/** The values of `--run-now` without options. */
 const RUN = {
   jobs: [],
   dryRun: false,
@@ -112,13 +112,13 @@ const BAD: readonly [string, ...RegExp[]][] = [
   ['--run-now --json', /--json goes with status or history or config/],
   ['migrate --quiet', /--quiet goes with --run-now/],
   ['status --since 3d', /--since goes with history/],
-  ['history --since 30', /--since is "30", and needs a length of time/],
+  ['history --since 30', /--since is "30", but needs a length of time/],
   ['history --since 30 --dry-run', /--dry-run goes with --run-now or migrate/],
   ['migrate now', /unexpected argument "now"/],
   ['migrate new', /migrate new takes one NAME/],
   ['migrate new a b', /migrate new takes one NAME/],
   ['migrate new a --to 3', /--to goes with migrate/],
-  ['migrate --to latest', /--to is "latest", and needs the number of a migration/],
+  ['migrate --to latest', /--to is "latest", but needs the number of a migration/],
   ['migrate --to=-1', /--to is "-1"/],
   ['--run-now=yes', /--run-now/],
   ['--config', /--config/],
@@ -132,7 +132,7 @@ const BAD: readonly [string, ...RegExp[]][] = [
   ['archive list --since 1d --into t', /--since goes with history or archive verify/, /--into goes with archive restore/],
   ['archive restore f --from yesterday', /takes files, or --from and --to/, /--from is "yesterday"/],
   ['archive restore --into=', /--into needs the name of a table/],
-  ['archive verify --since 12', /--since is "12", and needs a day such as 2026-08-25 or a length of time/],
+  ['archive verify --since 12', /--since is "12", but needs a day such as 2026-08-25 or a length of time/],
   ['archive verify --run-now', /--run-now does not go with archive verify/],
 ]
 
@@ -148,14 +148,14 @@ for (const [line, ...problems] of BAD) {
   })
 }
 
-test('every problem of a line is named at once', () => {
+test('every problem of a command line is named at once', () => {
   assert.throws(
     () => parseCommand(words('frob --job nope --json')),
     /unknown command[\s\S]*--job goes with[\s\S]*--json goes with[\s\S]*unknown job/,
   )
 })
 
-test('a job with a slip in its name is not said to leave out what is accepted', () => {
+test('a misspelt job is reported as unknown, not as one that leaves out what is accepted', () => {
   assert.throws(
     () => parseCommand(words('--run-now --job purge-audit-log --accept-clock')),
     (error: Error) => error.message.startsWith('unknown job "purge-audit-log"') && !error.message.includes('leaves out'),

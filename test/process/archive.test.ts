@@ -40,7 +40,7 @@ for (const engine of BOTH_ENGINES) {
     )
     assert.match(
       taken.stdout,
-      /\nTo restore them into audit_logs all the same, set AUDIT_LOGS_RETENTION longer than they are old, .* and restore again; .*\n$/,
+      /\nTo restore them into audit_logs anyway, set AUDIT_LOGS_RETENTION to more than their age, .* and restore again; .*\n$/,
     )
 
     await rm(join(folder.path, 'archive', files[0]!))

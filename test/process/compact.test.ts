@@ -39,7 +39,7 @@ for (const journal of ['wal', 'delete'] as const) {
     assert.equal(dry.code, 0, dry.stderr)
     assert.match(
       dry.stdout,
-      /of which .* are free\. To give them back takes about .*, in which nobody else can write to it, and up to .* of the disk of /,
+      /of which .* are free\. Giving them back takes about .*, during which nobody else can write to it, and up to .* of disk space in /,
     )
     assert.match(dry.stdout, /Nothing was changed: this is a dry run\.\n$/)
     assert.equal((await stat(database.file)).size, before)
@@ -77,7 +77,7 @@ test('compact --within runs beside a gateway in its time of day, and not at anot
   const env = { DATABASE_URL: database.url, SCHEDULE_TIME_ZONE: 'UTC' }
   const refused = await command(['compact', '--within', `${hour(3)}-${hour(4)}`], { env })
   assert.equal(refused.code, 1)
-  assert.match(refused.stderr, /was not compacted: it is not the time of --within now, in the zone UTC\./)
+  assert.match(refused.stderr, /was not compacted: it is now outside the time of --within, in the zone UTC\./)
   const done = await command(['compact', '--within', `${hour(-1)}-${hour(2)}`], { env })
   assert.equal(done.code, 0, done.stderr)
   open.write()
@@ -100,7 +100,10 @@ test('compact does not make Litestream copy everything again, unless that was al
   await mkdir(join(database.folder, `.${basename(database.file)}-litestream`))
   const refused = await command(['compact', '--offline'], { env })
   assert.equal(refused.code, 1)
-  assert.match(refused.stderr, /Litestream replicates it, and would have to copy all of it again; if that may be, add --replicated\./)
+  assert.match(
+    refused.stderr,
+    /Litestream replicates it, and would have to copy all of it again; if that is acceptable, add --replicated\./,
+  )
   assert.equal((await command(['compact', '--offline', '--replicated'], { env })).code, 0)
 })
 

@@ -40,7 +40,7 @@ export async function listArchive(
   return 0
 }
 
-/** A name that is cut names no file. */
+/** The column of files is never shortened: a shortened name would name no file. */
 const COLUMNS: readonly Column[] = [
   { title: 'file' },
   { title: 'rows', align: 'right', dispensable: 1 },

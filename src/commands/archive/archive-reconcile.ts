@@ -11,7 +11,7 @@ import { claimLease, holderOf } from '../../runs/lease.ts'
 import { LEASES } from '../../runs/run-records.ts'
 import type { OpenedArchive } from './open-archive.ts'
 
-/** Takes files that the database does not know into the chain, or sets them aside. Returns 1 if files stay missing. */
+/** Adds files that the database does not know to the chain, or sets them aside. Returns 1 if files are still missing. */
 export async function reconcileArchive(
   program: Program,
   opened: OpenedArchive,

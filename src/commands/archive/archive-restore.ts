@@ -16,7 +16,7 @@ export interface RestoreRequest {
   readonly json: boolean
 }
 
-/** Restores into a table of its own unless another is named. Into the archived table go only rows that the next purge would keep. */
+/** Restores into a separate table unless another is named. Into the archived table itself, only rows that the next purge would keep are restored. */
 export async function restoreArchive(
   { host, settings, events, database, shutdown }: Program,
   { job, store, record }: OpenedArchive,
@@ -49,13 +49,13 @@ export async function restoreArchive(
         : []),
       ...(restored.conflicting > 0 ? [`${countText(restored.conflicting)} were left out, because another row has their key`] : []),
     ]
-    const wayOn =
+    const advice =
       restored.expired === 0 || retention === undefined
         ? ''
-        : `To restore them into ${visible(into)} all the same, set ${retention.environment} longer than they are old, here and for every worker on this ` +
+        : `To restore them into ${visible(into)} anyway, set ${retention.environment} to more than their age, here and for every worker on this ` +
           `database, and restore again; without --into they go into ${job.table}_restored, which no purge touches\n`
     host.print(
-      `${counted(restored.inserted, 'row')} of ${counted(restored.files, 'file')} restored into ${visible(into)}${left.map((each) => `; ${each}`).join('')}\n${wayOn}`,
+      `${counted(restored.inserted, 'row')} of ${counted(restored.files, 'file')} restored into ${visible(into)}${left.map((each) => `; ${each}`).join('')}\n${advice}`,
     )
   }
   if (restored.unvouchedHead !== undefined)

@@ -12,7 +12,9 @@ import type { OpenedArchive } from './open-archive.ts'
 /** The beginning of a day such as `2026-08-25`, in UTC, or a duration before now. */
 export type Since = { readonly day: string } | { readonly agoMs: number }
 
-/** Verifies every file, or those that were written since, and the chain that they form. Returns 1 if something is wrong, or if files exist and none was read. */
+/**
+ * Verifies every file, or those that were written since, and the chain that they form. Returns 1 if something is wrong, or if files exist and none was read.
+ */
 export async function verifyArchive(
   program: Program,
   { store, record }: OpenedArchive,
@@ -61,14 +63,14 @@ function verdictText({ result, problems }: Verification): string {
   }
 }
 
-/** For `status` and the metrics. If it fails, the result is still valid and has been printed. */
+/** For `status` and the metrics. If recording fails, the result is still valid and has been printed. */
 async function noteResult({ database, events }: Program, record: ArchiveRecord, at: EpochMs, verdict: 'sound' | 'damaged'): Promise<void> {
   try {
     await database.transaction((tx) => record.noteVerified(tx, at, verdict))
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
     events.warning(
-      `the archive is ${verdict}, but that could not be recorded in the database; status and metrics keep showing the result before: ${error.message}`,
+      `the archive is ${verdict}, but that could not be recorded in the database; status and metrics keep showing the previous result: ${error.message}`,
     )
   }
 }
