@@ -3,13 +3,13 @@ import type { Socket } from 'node:net'
 export interface Bounds {
   readonly most: number
   readonly longestMs: number
-  /** How one ends that has been there too long, or is in the way of a newcomer. */
+  /** Ends a connection that has been open too long, or has to make room for a new one. */
   readonly end: (socket: Socket) => void
 }
 
 /**
- * Connections in one state, no more than a number and none for longer than a time. A newcomer always gets in, and the one that has been there
- * longest goes: an attacker has to reconnect all the time, and still keeps out nobody whose request arrives at once.
+ * Connections in one state, limited in number and in time. A new one is always accepted, and the oldest one ends instead: an attacker has to reconnect all
+ * the time, and even so keeps out nobody whose request arrives at once.
  */
 export class BoundedConnections {
   readonly #bounds: Bounds

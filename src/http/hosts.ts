@@ -1,19 +1,19 @@
 import { isIP } from 'node:net'
 
-/** Whom a page is shown to, by the host that a request names; `undefined`: it names none, or not one. */
+/** Whether a page is shown to a request that names this host; `undefined`: it names none. */
 export type HostRule = (host: string | undefined) => boolean
 
 export interface HostRuleOptions {
-  /** Whether only this machine reaches the listener. */
+  /** Whether only this machine can reach the listener. */
   readonly loopback: boolean
-  /** As `http.allowedHosts` lists them; `undefined`: that is nobody's choice. */
+  /** As `http.allowedHosts` lists them; `undefined`: the setting is absent. */
   readonly allowed: readonly string[] | undefined
 }
 
 /**
- * A page on the Internet can have a name of its own resolve to 127.0.0.1, and the browser of somebody on this machine then reads the worker's
- * pages for it (DNS rebinding). Its requests name that name: on loopback only `localhost` and literal addresses are answered, which no DNS
- * server can point elsewhere, and what somebody has listed. Beyond loopback everybody may ask who reaches it, unless hosts are listed.
+ * A site on the Internet can have a name of its own resolve to 127.0.0.1, and a browser on this machine then reads the worker's pages for it (DNS rebinding).
+ * Such requests carry the site's name. Therefore, on loopback, only requests for `localhost`, for literal addresses, which no DNS server can point elsewhere,
+ * and for listed hosts are answered. Beyond loopback, everybody who can reach the listener is answered, unless hosts are listed.
  */
 export function hostRule({ loopback, allowed }: HostRuleOptions): HostRule {
   if (!loopback && allowed === undefined) return () => true
@@ -25,7 +25,7 @@ export function hostRule({ loopback, allowed }: HostRuleOptions): HostRule {
   }
 }
 
-/** Whether an entry of `http.allowedHosts` is one: a name, an address, `*.` and a name, or `*`. */
+/** Whether an entry of `http.allowedHosts` is valid: a name, an address, `*.` and a name, or `*`. */
 export function isHostPattern(entry: string): boolean {
   const pattern = patternOf(entry)
   if (pattern === EVERY_HOST) return true
@@ -34,7 +34,7 @@ export function isHostPattern(entry: string): boolean {
   return name.length <= LONGEST_NAME && NAME.test(name) && hostOf(name) === name
 }
 
-/** An address that reaches no further than this machine. */
+/** Whether only this machine can reach the address. */
 export function isLoopback(address: string): boolean {
   return address === '::1' || /^(?:::ffff:)?127\./i.test(address)
 }
@@ -43,15 +43,15 @@ const EVERY_HOST = '*'
 const LONGEST_NAME = 253
 const NAME = /^[a-z\d_](?:[\w-]{0,61}[a-z\d_])?(?:\.[a-z\d_](?:[\w-]{0,61}[a-z\d_])?)*$/
 
-/** The host of `host:port`, in one spelling: lower case, without the dot at the end, addresses in short. `undefined`: it is not well formed. */
+/** The host of `host:port` in its one normal spelling: lower case, no dot at the end, addresses abbreviated. `undefined`: it is not well formed. */
 function hostOf(header: string): string | undefined {
-  // Neither user nor path nor anything encoded, of which the parser below would make something.
+  // Anything else, such as a user, a path or an encoded character, would be interpreted by the parser below.
   if (!/^[\w.:[\]-]+$/.test(header)) return undefined
   const host = URL.parse(`http://${header}`)?.hostname.replace(/\.$/, '')
   return host === '' ? undefined : host
 }
 
-/** An entry in the spelling of `hostOf`; one that is none stays what it is. */
+/** An entry in the spelling of `hostOf`; an invalid one stays as it is. */
 function patternOf(entry: string): string {
   const text = entry.toLowerCase()
   if (isIP(text) === 6) return hostOf(`[${text}]`) ?? text

@@ -1,31 +1,31 @@
 import { SECOND } from '../time/clock.ts'
 
-/** What a request is answered with. */
+/** The answer to a request. */
 export interface Page {
   readonly status: number
   readonly type: string
   readonly body: string
-  /** What a browser may do with it; absent: nothing at all. */
+  /** What a browser may do with it; absent: nothing. */
   readonly securityPolicy?: string
 }
 
-/** What is answered at a path. It only reads. */
+/** How a path is answered. Answering only reads. */
 export interface Route {
   readonly page: () => Page | Promise<Page>
-  /** Whether it is answered whatever host the request names. */
+  /** Whether it is answered regardless of the host that the request names. */
   readonly anyHost: boolean
-  /** Whether it is made at once and of a few bytes, so that it costs nothing to answer it always and anew. */
+  /** Whether it is made immediately and has a few bytes, so that answering every request afresh costs nothing. */
   readonly probe: boolean
 }
 
 export type Routes = Readonly<Record<string, Route>>
 
-/** Says that the process is there, or what it waits for. */
+/** Says that the process is alive, or what it waits for. */
 export function probe(page: () => Page): Route {
   return { page, anyHost: true, probe: true }
 }
 
-/** For a program that collects it, by whatever name it knows this one. */
+/** For a program that collects it, whatever host name it uses for this one. */
 export function collected(page: () => Promise<Page>): Route {
   return { page, anyHost: true, probe: false }
 }
@@ -41,7 +41,7 @@ export function plain(status: number, line: string): Page {
 
 const SHARED_MS = SECOND / 10
 
-/** What is made for one is given to all who ask meanwhile and shortly after: however many ask, it is made ten times a second at most. */
+/** One page answers all requests that arrive while it is made and shortly after: it is made at most ten times a second, however many requests there are. */
 export function shared(make: () => Promise<Page>): () => Promise<Page> {
   let last: Promise<Page> | undefined
   const forget = (): void => void (last = undefined)

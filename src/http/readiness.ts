@@ -1,9 +1,9 @@
 import type { Listener } from '../observe/fan-out.ts'
 
-/** Whether the first migration pass has ended; until then in a few words what it waits for. */
+/** Whether the first migration pass has ended and, until then, what the worker waits for, in a few words. */
 export interface Readiness {
   readonly listener: Listener
-  /** `undefined`: ready, whatever comes later. */
+  /** `undefined`: ready, and it stays so whatever happens later. */
   readonly reason: string | undefined
 }
 

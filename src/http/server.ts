@@ -3,19 +3,19 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { MaintenanceError, messageOf } from '../errors.ts'
 import { SECOND } from '../time/clock.ts'
 import { BoundedConnections } from './bounded-connections.ts'
-import { plain, shared, type Page, type Route, type Routes } from './drawn-pages.ts'
+import { plain, shared, type Page, type Route, type Routes } from './pages.ts'
 import { hostRule, isLoopback, type HostRule } from './hosts.ts'
 import { SingleRequest } from './single-request.ts'
 import { targetOf } from './target.ts'
 
 export interface ServerOptions {
   readonly host: string
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number
   /** As `http.allowedHosts` lists them. */
   readonly allowedHosts: readonly string[] | undefined
   readonly routes: Routes
-  /** A page that broke; its request was answered with 500. */
+  /** Called when a page could not be made; the request was answered with 500. */
   readonly failed: (path: string, error: unknown) => void
 }
 
@@ -24,20 +24,23 @@ export interface HttpServer extends AsyncDisposable {
   readonly url: string
 }
 
-/** Of those that have not asked yet or wait for a page, and of those whose answer was a few bytes: each costs some kilobytes. */
+/** The most connections that have sent no request yet, wait for a page, or were answered with a few bytes; each costs some kilobytes. */
 const MOST_WAITING = 512
-/** Of those that are sent a page, which may lie in memory until it is fetched. */
+/** The most connections that are being sent a page, which may stay in memory until the client has fetched it. */
 const MOST_SENDING = 64
-/** From the beginning of a connection to its answer, and from a page's first byte to its last at the client's end. */
+/** How long a connection may last until its answer, and then from a page's first byte until the client has received the last. */
 const LONGEST_MS = 5 * SECOND
 const LONGEST_HEADER_BYTES = 8 * 1024
-/** A burst waits for its turn instead of for a second and a new attempt; a longer queue would make a flood's dead connections the probe's wait. */
+/**
+ * The most connections that wait to be accepted. Clients of a burst wait their turn instead of trying again after a second; in a longer queue, a probe would
+ * wait behind the dead connections of a flood.
+ */
 const MOST_NOT_ACCEPTED = 1024
 
 /**
- * Listens until disposed. Rejects with `HTTP_UNAVAILABLE` where it cannot. Memory and work are bounded whatever is sent and however slowly it is
- * read: a connection carries one request, of which the header alone is read, and is open for some seconds; there are so many and no more; and
- * who comes beyond that takes the place of the one that has been there longest, so that a probe is answered also then.
+ * Listens until disposed. Rejects with `HTTP_UNAVAILABLE` if it cannot. Memory and work are bounded whatever is sent and however slowly it is read: a
+ * connection carries one request, of which only the header is read, and is open for a few seconds. The number of connections is limited, and beyond the limit
+ * a new one replaces the oldest, so that a probe is answered even then.
  */
 export async function startServer(options: ServerOptions): Promise<HttpServer> {
   const { host, port } = options
@@ -58,9 +61,9 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
     { maxHeaderSize: LONGEST_HEADER_BYTES, insecureHTTPParser: false },
     (request, response) => void answer(answering, request, response),
   )
-  parser.on('checkExpectation', (_request, response: ServerResponse) => send(response, plain(417, 'no expectation is met here')))
+  parser.on('checkExpectation', (_request, response: ServerResponse) => send(response, plain(417, 'the header Expect is not supported')))
   parser.on('connect', (_request, tunnel) => {
-    // Nobody else listens to it any more.
+    // Nothing else handles its errors any more.
     tunnel.on('error', () => {})
     tunnel.end(refusal('405 Method Not Allowed', `Allow: ${ALLOWED}\r\n`))
   })
@@ -79,9 +82,9 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
   }
 }
 
-/** What the client does not fetch would else stay in the kernel's memory for minutes. */
+/** Without a reset, what the client does not fetch would stay in the kernel's memory for minutes. */
 function reset(socket: Socket): void {
-  // While the end of the writing side is on its way the system refuses a reset, and Node then never closes the socket.
+  // While the end of the writing side is being sent, the system refuses a reset, and Node then never closes the socket.
   const refused = socket.writableEnded ? !socket.writableFinished : socket.writableLength === 0
   if (!refused) socket.resetAndDestroy()
   // A reset by itself waits until everything is written.
@@ -108,7 +111,7 @@ function refusal(status: string, header = ''): string {
 function accept(socket: Socket, { waiting, sending }: Connections, parser: HttpParser): void {
   let request: SingleRequest | undefined
   waiting.add(socket)
-  // A reset is an end.
+  // A reset is an ordinary end.
   socket.on('error', () => {})
   socket.once('close', () => {
     waiting.delete(socket)
@@ -118,7 +121,7 @@ function accept(socket: Socket, { waiting, sending }: Connections, parser: HttpP
   socket.once('end', () => {
     if (request?.complete !== true) socket.destroy()
   })
-  // A silent client costs no parser.
+  // Created only now: a silent client costs no parser.
   socket.once('data', (first) => {
     request = new SingleRequest(socket, first)
     parser.emit('connection', request)
@@ -138,7 +141,7 @@ async function answer({ routes, connections, showsTo }: Answering, request: Inco
   if (target === undefined) return send(response, plain(400, 'the request names more than one host, or a user'))
   const { path, host } = target
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined
-  if (route === undefined) return send(response, plain(404, `nothing is here; ${Object.keys(routes).join(', ')}`))
+  if (route === undefined) return send(response, plain(404, `not found; the paths are ${Object.keys(routes).join(', ')}`))
   if (!route.anyHost && !showsTo(host)) return send(response, plain(421, NOT_FOR_THIS_HOST))
   const page = route.page()
   if (!(page instanceof Promise)) return send(response, page)
@@ -157,7 +160,7 @@ const ALLOWED = 'GET, HEAD'
 const NOT_FOR_THIS_HOST =
   'this page is not shown under the host that the request names: ask by address or as localhost, or list the host in http.allowedHosts (HTTP_ALLOWED_HOSTS)'
 
-/** Every page but the probes is made for many at once; one that breaks is told of once for all of them. */
+/** Every page but the probes is made once for many requests; a page that fails is reported once for all of them. */
 function inBounds({ routes, failed }: ServerOptions): Routes {
   const bounded = ([path, route]: [string, Route]): [string, Route] => {
     if (route.probe) return [path, route]
@@ -166,7 +169,7 @@ function inBounds({ routes, failed }: ServerOptions): Routes {
         return await route.page()
       } catch (error) {
         failed(path, error)
-        return plain(500, 'this page is broken; the log says how')
+        return plain(500, 'this page could not be made; the log says why')
       }
     })
     return [path, { ...route, page }]
@@ -198,10 +201,10 @@ function listening(server: Server, host: string, port: number): Promise<void> {
 }
 
 function unavailable(host: string, port: number, error: NodeJS.ErrnoException): MaintenanceError {
-  const advice = ADVICE[error.code ?? ''] ?? `${messageOf(error)}; look at http.host and http.port`
+  const advice = ADVICE[error.code ?? ''] ?? `${messageOf(error)}; check http.host and http.port`
   return new MaintenanceError(
     'HTTP_UNAVAILABLE',
-    `http.enabled is set, and ${urlOf(host, port)} cannot be listened at: ${advice}. Nothing was done; the database was not opened`,
+    `http.enabled is set, but the worker cannot listen at ${urlOf(host, port)}: ${advice}. Nothing was done; the database was not opened`,
     { cause: error },
   )
 }

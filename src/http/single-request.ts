@@ -1,15 +1,18 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 
-/** So much is read and thrown away of what follows a request, so that who sends it still hears the answer. */
+/** How much of what follows a request is read and thrown away, so that its sender still receives the answer. */
 const MOST_DISCARDED_BYTES = 128 * 1024
 
-/** Of empty lines before a request, which some clients send behind a body: more are no request. */
+/** How many bytes of empty lines may precede a request, as some clients send them after a body. */
 const MOST_LEADING_BYTES = 8
-/** What begins no request, for the parser to refuse. */
+/** No request begins with this, so the parser refuses it. */
 const NO_REQUEST = Buffer.from([0])
 
-/** The method that HTTP/2 begins with. The parser waits for the rest, which is not read: it gets it from here, and says what it is. */
+/**
+ * The method that HTTP/2 begins with. The parser waits for the rest of the preface, which is not read from the connection: it is given the rest from here,
+ * and then recognises HTTP/2.
+ */
 const PREFACE = 'PRI '
 const END_OF_PREFACE = Buffer.from('SM\r\n\r\n')
 
@@ -17,9 +20,9 @@ const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 
 /**
- * A connection as the HTTP parser gets it: up to the empty line that ends the first header, and nothing after it. A parser that is given all
- * makes of one packet thousands of pipelined requests, each with its objects and its answer, before anybody can say stop. Bodies are nobody's
- * business here: nothing is written to.
+ * A connection as the HTTP parser sees it: up to the empty line that ends the first header, and nothing after it. Given everything, the parser would make
+ * thousands of pipelined requests of one packet, each with its objects and its answer, before anybody could stop it. Bodies are not needed, because nothing
+ * is ever written.
  */
 export class SingleRequest extends Duplex {
   readonly connection: Socket
@@ -38,13 +41,13 @@ export class SingleRequest extends Duplex {
     connection.on('close', () => this.destroy())
   }
 
-  /** Whether all of its header has come. */
+  /** Whether all of its header has arrived. */
   get complete(): boolean {
     return this.#complete
   }
 
   override _read(): void {
-    // What comes is pushed, and is no more than the parser takes for a header.
+    // Data is pushed as it arrives; it is never more than the parser accepts as a header.
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, written: (error?: Error | null) => void): void {
@@ -52,7 +55,7 @@ export class SingleRequest extends Duplex {
   }
 
   override _final(ended: () => void): void {
-    // Also where the answer is that there was no header.
+    // Set even if the answer is that there was no header.
     this.#complete = true
     this.connection.end(ended)
   }
@@ -71,7 +74,7 @@ export class SingleRequest extends Duplex {
     if (this.#discardedBytes > MOST_DISCARDED_BYTES) this.connection.destroy()
   }
 
-  /** Behind the empty lines before the request, of which there may be a few. */
+  /** Where the request begins in a chunk, after the few empty lines that may precede it. */
   #beginningIn(chunk: Buffer): number {
     if (this.#beginning !== '') return 0
     let at = 0
@@ -84,7 +87,7 @@ export class SingleRequest extends Duplex {
     return at
   }
 
-  /** Where in a chunk the header ends that begins, or goes on, at `from`. A lone line feed counts as the end of a line, whatever the parser thinks of it. */
+  /** Where the header ends in a chunk, in which it begins or continues at `from`. A lone line feed ends a line here, whether or not the parser agrees. */
   #endOfHeader(chunk: Buffer, from: number): number {
     this.#beginning += chunk.toString('latin1', from, from + PREFACE.length - this.#beginning.length)
     for (let at = from; at < chunk.length; at += 1) {

@@ -7,12 +7,12 @@ import { agoText, zonedText } from '../time/time-text.ts'
 import { ink, red, type Part, type Style } from './style.ts'
 import type { Row } from './table.ts'
 
-/** Where nothing is archived there is nothing to say. */
+/** Whether it is shown: it is enabled, or something was archived. */
 export function isShown({ enabled, held }: ArchiveStatus): boolean {
   return enabled || (held !== undefined && (held.head !== null || held.pendingFiles > 0))
 }
 
-/** What is wrong with it is not among them. */
+/** All about it but its problems and warnings. */
 export function archiveRows({ enabled, directory, keptMs, held, lagMs, expiredBefore }: ArchiveStatus, at: EpochMs, style: Style): Row[] {
   return [
     ['folder', `${directory}, files are kept ${keptText(keptMs)}${enabled ? '' : '; disabled by archive.enabled'}`],
@@ -29,7 +29,7 @@ function heldRows(held: ArchiveSummary, at: EpochMs, style: Style): Row[] {
     ['holds', `${holdsText(held)}${until}`],
     ...(pendingFiles === 0
       ? []
-      : [['pending', `${counted(pendingFiles, 'file')}: of a run that goes on, or that the next one settles`] as const]),
+      : [['pending', `${counted(pendingFiles, 'file')}: of a run that is still working, or that the next run settles`] as const]),
     ...(head === null ? [] : [['newest', `${head.manifest}, SHA-256 ${head.sha256}`] as const]),
     ...(head === null && verification === undefined ? [] : [['verified', verifiedText(verification, at, style)] as const]),
   ]

@@ -5,19 +5,19 @@ export interface BarRow {
   readonly name: string
   /** The value in words. */
   readonly figure: string
-  /** A text stands in the place of a bar. */
+  /** A text is shown in place of a bar. */
   readonly value: number | string
 }
 
 const GAP = '  '
-/** Longer ones say no more. */
+/** Longer bars say no more. */
 const MOST_BAR = 50
-/** Shorter ones say nothing. */
+/** Shorter bars say nothing. */
 const LEAST_BAR = 5
 
 /**
- * A line a row: its name, its figure, its bar. Lines alone where there is no room for bars; nothing off a terminal, or where there would be one bar,
- * which compares nothing.
+ * One line for each row: its name, its figure and its bar. Without bars if there is no room for them; empty off a terminal, or if there would be only one
+ * bar, which compares nothing.
  */
 export function barChartText(title: string, rows: readonly BarRow[], style: Style): string {
   const strokes = strokesOf(style)

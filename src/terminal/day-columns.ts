@@ -7,12 +7,15 @@ import { DAY, formatDay } from '../time/clock.ts'
 import { strokesOf, uprightBars } from './chart.ts'
 import { bold, type Style } from './style.ts'
 
-/** Lines of a job's columns: enough to compare days by, and four jobs stay on one screen. */
+/** The height of a job's columns, in lines: enough to compare days, and four jobs fit on one screen. */
 const HEIGHT = 4
-/** Characters from one column to the next, where there is room for a gap. */
+/** Characters from one column to the next, if there is room for a gap. */
 const WIDEST = 3
 
-/** Rows deleted a day, a chart for each job below the other: days from left to right, each job on a scale of its own. Nothing off a terminal, or where each job would have one bar at most. */
+/**
+ * Rows deleted each day, in a chart for each job, one below the other: days from left to right, each job on its own scale. Empty off a terminal, or if no job
+ * would have more than one bar.
+ */
 export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): string {
   const strokes = strokesOf(style)
   const [first, last] = [days[0], days.at(-1)]
@@ -31,7 +34,7 @@ export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): stri
     const on = span === 1 ? 'on' : 'from'
     if (!hasBars(chart))
       return [`${bold(job, style).text}  ${fitting(style.columns - widthOf(visible(job)) - 2, [`${sum}, ${on} ${formatDay(begin)}`, sum])}`]
-    const drawn = uprightBars(values, HEIGHT, strokes.upwards).map((row) => stretched(row, pitch))
+    const drawn = uprightBars(values, HEIGHT, strokes.upwards).map((row) => widened(row, pitch))
     const figures = fitting(style.columns - widthOf(visible(job)) - 2, [`${sum}, most ${on} ${formatDay(begin)}`, sum])
     return [
       `${bold(job, style).text}  ${figures}`,
@@ -45,17 +48,17 @@ export function dayColumnsText({ days, jobs }: DeletedByDay, style: Style): stri
   return `${[bold(title, style).text, ...lines].join('\n')}\n`
 }
 
-/** Days. */
+/** In days. */
 const WEEK = 7
 
-/** Stands between the labels and the columns. */
+/** Between the labels and the columns; only its length is used. */
 const AXIS = ' |'
 
 interface Columns {
-  /** Days of a column. */
+  /** How many days a column covers. */
   readonly span: number
   readonly slots: number
-  /** Characters of the longest. */
+  /** How many characters the longest label has. */
   readonly labels: number
   readonly charts: readonly Chart[]
 }
@@ -71,7 +74,7 @@ function hasBars({ values }: Chart): boolean {
   return values.filter((value) => value > 0).length > 1
 }
 
-/** A column is one day, or as many weeks as it takes for all days to find room. */
+/** A column covers one day, or as many weeks as it takes for all days to fit. */
 function fittingColumns({ days, jobs }: DeletedByDay, room: number): Columns {
   for (let span = 1; ; span = span === 1 ? WEEK : span + WEEK) {
     const charts = inOrder(jobs).map(([job, rows]) => ({ job, values: inColumns(rows, span), total: rows.reduce(add) }))
@@ -81,7 +84,7 @@ function fittingColumns({ days, jobs }: DeletedByDay, room: number): Columns {
   }
 }
 
-/** As the catalogue has them; those of another version last. */
+/** In the order of the catalogue; jobs of another version come last. */
 function inOrder<T>(jobs: ReadonlyMap<string, T>): (readonly [string, T])[] {
   const known = JOBS.map(({ name }) => name)
   return [...known, ...[...jobs.keys()].filter((name) => !known.includes(name))].flatMap((name) => {
@@ -90,7 +93,7 @@ function inOrder<T>(jobs: ReadonlyMap<string, T>): (readonly [string, T])[] {
   })
 }
 
-/** The last column is whole; the first may be of fewer days. */
+/** The last column is complete; the first may cover fewer days. */
 function inColumns(rows: readonly number[], span: number): number[] {
   const slots = Math.ceil(rows.length / span)
   return Array.from({ length: slots }, (_, slot) => {
@@ -99,11 +102,11 @@ function inColumns(rows: readonly number[], span: number): number[] {
   })
 }
 
-function stretched(row: string, pitch: number): string {
+function widened(row: string, pitch: number): string {
   return row.replaceAll(/./g, (cell) => (pitch === WIDEST ? `${cell.repeat(WIDEST - 1)} ` : cell.repeat(pitch)))
 }
 
-/** The first that has room, the longest first. */
+/** The first text that fits; the longest is given first. */
 function fitting(room: number, texts: readonly string[]): string {
   return texts.find((text) => text.length <= room) ?? texts.at(-1)!
 }

@@ -3,10 +3,10 @@ import { DAY, formatDay, type EpochMs } from '../time/clock.ts'
 import { barChartText } from './bar-chart.ts'
 import type { Style } from './style.ts'
 
-/** More are not taken in; what lies before them is one line. */
+/** So many days have lines of their own; all earlier ones share one line. */
 const MOST_DAYS = 30
 
-/** Rows by UTC day, oldest first; a day without rows among the others has its line too. */
+/** Rows by UTC day, oldest first; a day without rows between others has a line too. */
 export function histogramText(title: string, days: ReadonlyMap<EpochMs, number>, style: Style): string {
   const present = [...days.keys()].toSorted((a, b) => a - b)
   const last = present.at(-1)

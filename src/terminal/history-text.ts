@@ -20,14 +20,14 @@ const COLUMNS: readonly Column[] = [
   { title: 'worker', dispensable: 5 },
 ]
 
-/** Rows that left the archive; where none did, nobody has to wonder what the column means. */
+/** Rows that left the archive; the column is left out if there are none, so that nobody has to wonder what it means. */
 const REMOVED: Column = { title: 'left the archive', align: 'right', dispensable: 2 }
 const AFTER_ARCHIVED = 6
 
-/** Why a run failed or stopped. A line a run is what programs read; people want all of it, below the run. */
+/** Why a run failed or stopped. Programs read one line per run; people get the whole text, below the run. */
 const ERROR: Column = { title: 'error' }
 
-/** Runs for people, oldest first; on a terminal what they deleted day by day, until today, is drawn below. */
+/** Runs for people, oldest first; on a terminal, a chart of what they deleted each day, until today, is drawn below. */
 export function historyText(runs: readonly PastRun[], now: EpochMs, style: Style): string {
   const removing = runs.some(({ removed }) => removed !== undefined)
   const columns = removing ? COLUMNS.toSpliced(AFTER_ARCHIVED, 0, REMOVED) : COLUMNS
@@ -44,7 +44,7 @@ export function historyText(runs: readonly PastRun[], now: EpochMs, style: Style
   return `${table}\n${chart === '' ? '' : `\n${chart}`}`
 }
 
-/** From the day of the first run on: of the days before it nothing is known. */
+/** From the day of the first run, because nothing is known of the days before it. */
 function daysOf(runs: readonly PastRun[], now: EpochMs): DeletedByDay {
   const [first = now] = runs.map(({ startedAt }) => startedAt)
   const days = Math.max(1, Math.floor(now / DAY) - Math.floor(first / DAY) + 1)

@@ -1,13 +1,13 @@
 import { SECOND } from '../time/clock.ts'
 
 /**
- * Lines at the end of what is printed, drawn anew again and again. Neither hides the cursor, which waits below them, nor stops lines from wrapping:
- * a process that is killed leaves both as they were.
+ * Lines at the end of the output that are redrawn again and again. The cursor, which waits below them, is not hidden, and line wrapping stays on: a process
+ * that is killed leaves the terminal as it was.
  */
 export interface LiveLines extends Disposable {
-  /** `line` is asked for whenever it is drawn, and is shorter than the terminal is wide. */
+  /** `line` is called each time it is drawn, and must be shorter than the terminal is wide. */
   add(line: () => string): void
-  /** Whole lines, above the others. */
+  /** Prints whole lines above the others. */
   print(text: string): void
 }
 

@@ -12,7 +12,7 @@ import { progressLine } from './progress-line.ts'
 import { styleOf, type Style } from './style.ts'
 import { summaryText } from './summary.ts'
 
-/** A job that is shown. */
+/** What is shown of a job. */
 interface Shown {
   readonly startedMs: number
   readonly estimate: Estimate | undefined
@@ -21,7 +21,7 @@ interface Shown {
   outcome: string | undefined
 }
 
-/** What `--run-now` shows on a terminal: lines and, where the terminal takes them, a bar for each job; in the end a table. */
+/** What `--run-now` shows on a terminal: lines, a bar for each job if the terminal supports that, and a table at the end. */
 export function openRunView(host: Host, dryRun: boolean): View {
   const { clock } = host
   const style = styleOf(host)

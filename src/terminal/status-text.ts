@@ -29,11 +29,12 @@ export function statusText(status: Status, style: Style): string {
   const { database, migrations, version, jobs, archive } = status
   const { engine, space, problem } = database
   const findings = findingsOf(status)
-  // What is wrong stands above once, with what to do; below only where it is no finding, since it is of something that is disabled.
-  const isTold = (text: string): boolean => findings.some(({ sentence }) => sentence.includes(text))
+  // A finding at the top says what is wrong and what to do. A problem is shown below only if it is not a finding, because it concerns something that is
+  // disabled.
+  const isInFindings = (text: string): boolean => findings.some(({ sentence }) => sentence.includes(text))
   const problemRows = (problems: readonly string[]): Row[] =>
     problems
-      .filter((each) => !isTold(each))
+      .filter((each) => !isInFindings(each))
       .flatMap((each) => each.split('\n'))
       .map((line) => ['problem', red(line, style)])
   const head: Row[] = [
@@ -45,7 +46,7 @@ export function statusText(status: Status, style: Style): string {
   ]
   const blocks = [
     ...jobs.map(
-      (job) => [job.job.name, [...jobRows(job, status, isTold, style), ...problemRows([...job.problems, ...job.warnings])]] as const,
+      (job) => [job.job.name, [...jobRows(job, status, isInFindings, style), ...problemRows([...job.problems, ...job.warnings])]] as const,
     ),
     ...(isShown(archive)
       ? [['archive', [...archiveRows(archive, status.at, style), ...problemRows([...archive.problems, ...archive.warnings])]] as const]
@@ -65,7 +66,7 @@ function verdict(status: Status, findings: readonly Finding[], style: Style): st
   return `${title}\n${indented(listText(rows, narrower(style)))}`
 }
 
-/** What waits, each job's beside the others'. A bar would show an end that one which was not counted to its end does not have: then there is none. */
+/** The backlogs of all jobs, for comparison. There is no chart if one was counted only in part, since its bar would look complete. */
 function backlogChart(jobs: readonly JobStatus[], style: Style): string {
   const rows = jobs.flatMap(({ job, backlog }) =>
     backlog === undefined ? [] : [{ name: job.name, figure: partCountText(backlog), value: backlog.rows ?? 0 }],
@@ -86,7 +87,7 @@ function migrationRows(migrations: MigrationsStatus | undefined): Row[] {
 function jobRows(
   status: JobStatus,
   { at, database: { reachable }, scheduleTimeZone }: Status,
-  isTold: (text: string) => boolean,
+  isInFindings: (text: string) => boolean,
   style: Style,
 ): Row[] {
   const { job, enabled, schedule, scheduleInWords, nextRunAt, running, overdueSlot, backlog } = status
@@ -94,14 +95,14 @@ function jobRows(
     ['removes', removesText(status)],
     ['schedule', enabled ? `${scheduleInWords} (${schedule}, ${scheduleTimeZone})` : `disabled by jobs.${job.settings}.enabled`],
     ...(nextRunAt === undefined ? [] : [['next run', `${zonedText(nextRunAt)}, in ${spanText(at, nextRunAt)}`] as const]),
-    ...(reachable ? [['last run', lastRunText(status, at, isTold, style)] as const] : []),
+    ...(reachable ? [['last run', lastRunText(status, at, isInFindings, style)] as const] : []),
     ...(running === undefined ? [] : [['running', runningText(running, at)] as const]),
     ...(backlog === undefined ? [] : [['waiting', listed([waitingText(backlog), overdueText(backlog)])] as const]),
     ...(overdueSlot === undefined ? [] : [['late', red(`no run since the slot of ${zonedText(overdueSlot)}`, style)] as const]),
   ]
 }
 
-function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, isTold: (text: string) => boolean, style: Style): Ink {
+function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, isInFindings: (text: string) => boolean, style: Style): Ink {
   if (lastRun === undefined) return ink`none on record`
   const { outcome = '', startedAt, deleted, archived, trigger, error } = lastRun
   const did = listed([
@@ -112,9 +113,9 @@ function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, isTold:
   const success = !isBad(outcome)
     ? ''
     : lastSuccessAt === undefined
-      ? '; none on record succeeded'
-      : `; the last that succeeded ended ${agoText(at - lastSuccessAt)}`
-  const why = error === undefined || isTold(error) ? '' : `: ${onOneLine(error)}`
+      ? '; no recorded run succeeded'
+      : `; the last successful one ended ${agoText(at - lastSuccessAt)}`
+  const why = error === undefined || isInFindings(error) ? '' : `: ${onOneLine(error)}`
   return ink`${isBad(outcome) ? red(outcome, style) : outcome} ${agoText(at - startedAt)} (${zonedText(startedAt)}, ${trigger}), ${did}${success}${why}`
 }
 
@@ -126,7 +127,7 @@ function listed(parts: readonly (string | undefined)[]): string {
   return parts.filter((part) => part !== undefined).join(', ')
 }
 
-/** As a run records it, which failed for several reasons. */
+/** As the error of a run that failed for several reasons is recorded. */
 function onOneLine(text: string): string {
   return text.replaceAll(/\s*\n\s*/g, '; ')
 }

@@ -2,13 +2,13 @@ import { takesControlCharacters, visible } from '../observe/control-characters.t
 import { columnsOf } from '../observe/width.ts'
 import type { Host } from '../program.ts'
 
-/** What may be written to where the answer goes. */
+/** What the output may contain. */
 export interface Style {
   /** Colours and cursor movements. */
   readonly control: boolean
   /** Characters beyond ASCII. */
   readonly unicode: boolean
-  /** Infinity where lines may be of any length: off a terminal. */
+  /** Infinity off a terminal, where lines may have any length. */
   readonly columns: number
 }
 
@@ -20,7 +20,7 @@ export function styleOf({ terminal, env }: Pick<Host, 'terminal' | 'env'>): Styl
   }
 }
 
-/** A piece of a line for a terminal. Only what follows makes one, so what is in it was either written in our source or made visible. */
+/** A piece of a line for a terminal. Only the functions below make one, so all of it was either written in our source or made visible. */
 export class Ink {
   readonly text: string
 
@@ -29,7 +29,7 @@ export class Ink {
   }
 }
 
-/** What may stand in a line: a text is made visible, whoever wrote it. */
+/** A part of a line; in a text, control characters are made visible, whoever wrote it. */
 export type Part = Ink | string
 
 export function ink(texts: TemplateStringsArray, ...parts: readonly Part[]): Ink {
@@ -40,7 +40,7 @@ export function inked(part: Part): string {
   return part instanceof Ink ? part.text : visible(part)
 }
 
-/** Bold and red alone: every other colour is hard to read on a light background or on a dark one. */
+/** Only bold and red: every other colour is hard to read on a light background or on a dark one. */
 export function bold(text: string, { control }: Style): Ink {
   return control ? new Ink(`\u001B[1m${visible(text)}\u001B[22m`) : ink`${text}`
 }

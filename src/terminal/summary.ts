@@ -5,7 +5,7 @@ import { durationText, minuteText } from '../time/time-text.ts'
 import { bold, ink, red, type Part, type Style } from './style.ts'
 import { tableText } from './table.ts'
 
-/** What each job came to: a table, and below it why, where something is to say. */
+/** The results of all jobs: a table and, below it, the reasons, if there are any. */
 export function summaryText(results: readonly RunResult[], dryRun: boolean, style: Style): string {
   const columns = [
     { title: 'job', cutFirst: true },
@@ -40,7 +40,7 @@ function cellsOf(result: RunResult, style: Style): Part[] {
   ]
 }
 
-/** Rows that had to stay although nothing says that their time is still to come. */
+/** Rows that were kept although nothing shows that their time is still to come. */
 function keptOf({ undated, unreadable, locked, tooLarge }: RunResult): number {
   return undated + unreadable + locked + tooLarge
 }

@@ -4,9 +4,9 @@ import { aligned, cutTo, widthOf, wrapped } from '../observe/width.ts'
 export interface Column {
   readonly title: string
   readonly align?: 'left' | 'right'
-  /** On a narrow terminal the column with the highest goes first; one without stays. */
+  /** On a narrow terminal, the column with the highest number is left out first; one without a number stays. */
   readonly dispensable?: number
-  /** Where those that stay have no room either it is cut before the others. */
+  /** If those that stay do not fit either, this column is shortened before the others. */
   readonly cutFirst?: boolean
 }
 
@@ -15,8 +15,8 @@ const BETWEEN = ' '.repeat(GAP)
 const NOTE = '    '
 
 /**
- * A table without lines but one below its titles. A column with nothing in it is left out; what has no room on a narrow terminal too, column by column.
- * `notes` are the lines that stand below a row, whole.
+ * A table with a single rule, below its titles. A column with nothing in it is left out; on a narrow terminal, so are columns that do not fit, one by one.
+ * `notes` are the lines below a row, never shortened.
  */
 export function tableText(
   columns: readonly Column[],
@@ -50,10 +50,10 @@ export function tableText(
   ].join('\n')
 }
 
-/** Of a list. */
+/** A row of a list. */
 export type Row = readonly [name: string, text: Part]
 
-/** Names and what is to say of each, in two columns; long texts go on below themselves. */
+/** Names and texts, in two columns; a long text continues below itself. */
 export function listText(rows: readonly Row[], { columns }: Style): string {
   const names = widest(rows.map(([name]) => name))
   const room = columns - names - GAP
@@ -65,10 +65,12 @@ export function listText(rows: readonly Row[], { columns }: Style): string {
     .join('\n')
 }
 
-/** A narrower column of text is worse to read than lines that the terminal breaks. */
+/** A narrower column of text is harder to read than lines that the terminal breaks. */
 const LEAST_TEXT = 20
 
-/** A character at a time: of the columns that are cut first, down to what still tells names apart, then of the widest, so that figures stay whole. */
+/**
+ * Takes one character at a time: from the columns that are cut first, down to what still tells names apart, then from the widest, so that figures stay whole.
+ */
 function narrowed(columns: readonly { readonly width: number; readonly cutFirst?: boolean }[], room: number): number[] {
   const left = columns.map(({ width, cutFirst = false }) => ({ width, cutFirst }))
   let over = left.reduce((sum, { width }) => sum + width + GAP, -GAP) - room

@@ -4,7 +4,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MaintenanceError } from '../../src/errors.ts'
-import { collected, plain, probe, shown, type Routes } from '../../src/http/drawn-pages.ts'
+import { collected, plain, probe, shown, type Routes } from '../../src/http/pages.ts'
 import { startServer, type HttpServer, type ServerOptions } from '../../src/http/server.ts'
 import { SingleRequest } from '../../src/http/single-request.ts'
 
@@ -408,7 +408,7 @@ test('an address that cannot be listened on is reported with what to do, as a mi
     [
       '127.0.0.1',
       taken.port,
-      /^http\.enabled is set, and http:\/\/127\.0\.0\.1:\d+ cannot be listened at: another process has the port; .*HTTP_PORT/,
+      /^http\.enabled is set, but the worker cannot listen at http:\/\/127\.0\.0\.1:\d+: another process has the port; .*HTTP_PORT/,
     ],
     ['192.0.2.1', 0, /this machine does not have the address; .*HTTP_HOST/],
     ['no-such-host.invalid', 0, /the name is not known|getaddrinfo/],

@@ -59,7 +59,7 @@ describe('what has the form of a credential', () => {
 
   const INNOCENT = [
     'password authentication failed for user "postgres"',
-    'http://127.0.0.1:9465 cannot be listened at; write to ops@example.org',
+    'http://127.0.0.1:9465 is in use; write to ops@example.org',
     'sqlite:////var/lib/gateway@2/gateway.db: database is locked',
     'SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string',
     'permission denied for table audit_logs',

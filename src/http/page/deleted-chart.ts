@@ -10,9 +10,9 @@ const BARS = 44
 const GAP = 16
 const STRIP = TITLE + BARS + GAP
 const AXIS = 18
-/** A day on which little was deleted is still a day on which something was. */
+/** A day on which little was deleted must not look like one on which nothing was. */
 const LEAST_BAR = 1.5
-/** A bar that is cut off ends in a gap below its top. */
+/** A bar that is cut off has a gap below its top. */
 const CUT = { top: 4, gap: 3 }
 
 interface Strip {
@@ -21,8 +21,8 @@ interface Strip {
 }
 
 /**
- * A strip for each job, each on its own scale: nights of a million audit logs would leave nothing to see of the sessions. Bars stretch with the page, texts
- * do not. The picture is one to a screen reader; its numbers are in the table behind it, which the keyboard opens.
+ * A strip for each job, each on its own scale: beside nights of a million audit logs, the sessions could not be seen. Bars stretch with the page, texts do
+ * not. To a screen reader the chart is one picture; its numbers are in the table below it, which can be opened with the keyboard.
  */
 export function deletedSection({ deletedByDay, jobs }: Status): Html | undefined {
   if (deletedByDay === undefined || deletedByDay.days.length === 0) return undefined
@@ -51,7 +51,7 @@ export function deletedSection({ deletedByDay, jobs }: Status): Html | undefined
   </section>`
 }
 
-/** Every job that is configured, then those of which there are runs alone. */
+/** Every configured job, then those of which only runs are known. */
 function stripsOf(configured: readonly string[], { days, jobs }: DeletedByDay): Strip[] {
   const none = days.map(() => 0)
   return [...new Set([...configured, ...jobs.keys()])].map((job) => ({ job, rows: jobs.get(job) ?? none }))
@@ -79,7 +79,9 @@ function bar(index: number, base: number, height: number): string {
   return `M${index + 0.1} ${base}v-${height}h.8v${height}z`
 }
 
-/** The first purge of an old database takes more than a year of nights: what is rare and far above the rest is cut off, so that the rest can be seen. */
+/**
+ * The first purge of an old database deletes more than a year of nights: bars that are rare and far above the rest are cut off, so that the rest can be seen.
+ */
 function scaleOf(rows: readonly number[]): number {
   const counts = rows.filter((count) => count > 0).toSorted((a, b) => a - b)
   const most = counts.at(-1) ?? 0
@@ -119,8 +121,8 @@ function summary(strips: readonly Strip[], days: readonly string[]): string {
 }
 
 function table(strips: readonly Strip[], days: readonly string[]): Html {
-  const told = days.map((day, index) => ({ day, counts: strips.map(({ rows }) => rows[index]!) })).filter(({ counts }) => sum(counts) > 0)
-  return html`<p>On days that are not listed nothing was deleted.</p>
+  const listed = days.map((day, index) => ({ day, counts: strips.map(({ rows }) => rows[index]!) })).filter(({ counts }) => sum(counts) > 0)
+  return html`<p>Nothing was deleted on days that are not listed.</p>
     <div class="scroll" tabindex="0" role="region" aria-label="Rows deleted a day, as a table">
       <table class="days">
         <thead>
@@ -130,7 +132,7 @@ function table(strips: readonly Strip[], days: readonly string[]): Html {
           </tr>
         </thead>
         <tbody>
-          ${told.toReversed().map(
+          ${listed.toReversed().map(
             ({ day, counts }) =>
               html`<tr>
                 <th>${day}</th>

@@ -1,6 +1,6 @@
 import { visibleLines } from '../../observe/control-characters.ts'
 
-/** A piece of HTML. Only `html` makes one, so what is in it was either written in our source or escaped. */
+/** A piece of HTML. Made only by `html`, and from a constant in `page-style.ts`, so all of it was either written in our source or escaped. */
 export class Html {
   readonly text: string
 
@@ -9,15 +9,15 @@ export class Html {
   }
 }
 
-/** What may stand in a template: text is escaped, lists are joined; `undefined` and `null` are nothing. */
+/** A part of a template: text is escaped, lists are joined, `undefined` and `null` leave nothing. */
 export type Part = Html | string | number | undefined | null | readonly Part[]
 
-/** In text and between quotation marks; nothing is safe in an attribute without them, in a style or in a script. */
+/** Parts are safe in text and between quotation marks; in an attribute without them, in a style or in a script nothing is safe. */
 export function html(texts: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(texts.map((text, index) => text.replaceAll(INDENTATION, '\n') + written(parts[index])).join(''))
 }
 
-/** Of our source; it says nothing to a browser. */
+/** The indentation of our source, which means nothing to a browser. */
 const INDENTATION = /\s*\n\s*/g
 
 function written(part: Part): string {
@@ -27,7 +27,7 @@ function written(part: Part): string {
   return part.map(written).join('')
 }
 
-/** Control characters, which HTML must not contain, and what turns the direction of writing are made visible. */
+/** Also makes visible control characters, which HTML must not contain, and characters that change the direction of writing. */
 function escaped(text: string): string {
   return visibleLines(text).replaceAll(MARKUP, (character) => ENTITIES[character]!)
 }

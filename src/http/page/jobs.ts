@@ -7,7 +7,7 @@ import { html, type Html } from './html.ts'
 import { ago, ahead, at } from './moments.ts'
 import { lines, outcomeText, twoLines } from './texts.ts'
 
-/** What each job is, when it ran and runs, and what waits for it. */
+/** What each job does, its last run and its next, and what waits for it. */
 export function jobsSection(status: Status): Html {
   return html`<section aria-labelledby="jobs">
     <h2 id="jobs">Jobs</h2>
@@ -61,7 +61,7 @@ function nextRun({ nextRunAt }: JobStatus, now: EpochMs): Html {
   return nextRunAt === undefined ? html`none` : twoLines(ahead(nextRunAt, now), at(nextRunAt))
 }
 
-/** Why it is not known is a finding of a job that is enabled, and stands above. */
+/** For an enabled job, the reason why this is not known is a finding, which is shown above. */
 function waiting({ backlog, enabled, problems, warnings }: JobStatus): Html {
   if (backlog !== undefined) return twoLines(waitingText(backlog), overdueText(backlog))
   const [why] = enabled ? [] : [...problems, ...warnings]

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Html } from './html.ts'
 
-/** One typeface, one size but for the verdict, lines instead of boxes. Contrasts are those of WCAG AA in both schemes. */
+/** One typeface, one size except for the verdict, lines instead of boxes. Contrasts meet WCAG AA in both colour schemes. */
 const STYLE = `
 :root{color-scheme:light dark;--paper:#fcfcfa;--ink:#1c1e21;--soft:#5a6069;--line:#e3e3de;--bar:#35708f;--hover:#35708f26;--good:#1f7a4d;--bad:#b3261e;--open:#7a4f00}
 @media (prefers-color-scheme:dark){:root{--paper:#131517;--ink:#e5e7e9;--soft:#9aa2ab;--line:#2b2f33;--bar:#6aaccb;--hover:#6aaccb33;--good:#57c58a;--bad:#ff8b7d;--open:#e0b152}}
@@ -85,6 +85,6 @@ th,td{padding-right:10px}
 }
 `
 
-/** As a browser computes it of all that stands between the tags. */
+/** As a browser computes it from everything between the tags. */
 export const STYLE_HASH = `sha256-${createHash('sha256').update(STYLE).digest('base64')}`
 export const STYLE_ELEMENT = new Html(`<style>${STYLE}</style>`)

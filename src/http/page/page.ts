@@ -10,7 +10,7 @@ import { STYLE_ELEMENT, STYLE_HASH } from './page-style.ts'
 import { runsSection } from './runs.ts'
 import { lines } from './texts.ts'
 
-/** Nothing is run, nothing is fetched, nobody may frame it; the one style is known by its hash, the icon is in the page. */
+/** No scripts, no requests, no frames; the one style is allowed by its hash, and the icon is part of the page. */
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   `style-src '${STYLE_HASH}'`,
@@ -20,7 +20,7 @@ export const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** A page for people: everything in it is in `/status` too. Works without scripts and has none. */
+/** A page for people: everything on it is in `/status` too. It has no scripts and needs none. */
 export function pageOf(status: Status): string {
   const { database, version } = status
   const { engine, name, space } = database
