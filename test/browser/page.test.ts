@@ -56,21 +56,21 @@ describe('the page in a browser', { skip: CHROMIUM === undefined && NO_CHROMIUM 
   })
 
   for (const [name, options] of Object.entries(LOOKS)) {
-    it(`asks for nothing but itself, has nothing to say on the console, and no barrier that axe knows: ${name}`, async () => {
+    it(`requests nothing but itself, logs nothing to the console, and has no barrier that axe finds: ${name}`, async () => {
       await using opened = await open(options)
-      const { page, asked, said } = opened
+      const { page, requested, said } = opened
       assert.equal(await page.title(), 'All is well: maintenance of gateway.db')
       await shot(page, name)
-      // A phone's window grows with what does not fit.
+      // A phone's window grows if something does not fit.
       assert.equal(await page.evaluate('document.documentElement.scrollWidth'), options.viewport!.width)
       assert.deepEqual(await barriers(page), [])
       await page.locator('summary').click()
       assert.deepEqual(await barriers(page), [])
-      assert.deepEqual([asked, said], [[url], []])
+      assert.deepEqual([requested, said], [[url], []])
     })
   }
 
-  it('follows the scheme that its reader prefers', async () => {
+  it('follows the colour scheme that the reader prefers', async () => {
     const shades: number[] = []
     for (const colorScheme of ['light', 'dark'] as const) {
       await using opened = await open({ colorScheme })
@@ -80,14 +80,14 @@ describe('the page in a browser', { skip: CHROMIUM === undefined && NO_CHROMIUM 
     assert.ok(shades[0]! > 200 && shades[1]! < 50, shades.join())
   })
 
-  it('says everything without scripts', async () => {
+  it('shows everything without scripts', async () => {
     await using opened = await open({ javaScriptEnabled: false })
     const text = await opened.page.locator('body').innerText()
     for (const { name } of JOBS) assert.match(text, new RegExp(`^${name}$`, 'm'))
     assert.equal(await opened.page.locator('script').count(), 0)
   })
 
-  it('opens the numbers of the chart to the keyboard', async () => {
+  it('opens the numbers of the chart with the keyboard', async () => {
     await using opened = await open()
     const { page } = opened
     const cell = page.locator('.days tbody td').first()
@@ -107,20 +107,20 @@ describe('the page in a browser', { skip: CHROMIUM === undefined && NO_CHROMIUM 
       { job, startedAt: Date.now(), deleted: 0, outcome: 'failed', error: HOSTILE, worker: HOSTILE },
       { job: HOSTILE, startedAt: Date.now(), deleted: 5 },
     ])
-    // The status is read anew when the last reading is a second old.
+    // The status is read again once the last reading is a second old.
     let opened = await open()
     while ((await opened.page.locator('.why').count()) === 0) {
       await opened[Symbol.asyncDispose]()
       opened = await open()
     }
     await using last = opened
-    const { page, asked, said } = last
+    const { page, requested, said } = last
     assert.equal(await page.title(), 'One thing needs a look: maintenance of gateway.db')
     assert.equal(await page.locator('.attention li').innerText(), `the last run of ${job} failed: ${HOSTILE}`)
     assert.equal(await page.locator('.why small').innerText(), HOSTILE)
     assert.ok((await page.locator('.chart text').allTextContents()).includes(HOSTILE))
     assert.equal(await page.locator('script, img').count(), 0)
-    assert.deepEqual([asked, said], [[url], []])
+    assert.deepEqual([requested, said], [[url], []])
     assert.deepEqual(await barriers(page), [])
     await shot(page, 'attention')
   })
@@ -128,20 +128,20 @@ describe('the page in a browser', { skip: CHROMIUM === undefined && NO_CHROMIUM 
   async function open(options: BrowserContextOptions = {}): Promise<Opened> {
     const context = await browser.newContext(options)
     const page = await context.newPage()
-    const asked: string[] = []
+    const requested: string[] = []
     const said: string[] = []
-    // The icon is in the page.
-    page.on('request', (request) => void (request.url().startsWith('data:') || asked.push(request.url())))
+    // The icon is part of the page, so it needs no request.
+    page.on('request', (request) => void (request.url().startsWith('data:') || requested.push(request.url())))
     page.on('console', (message) => void said.push(message.text()))
     page.on('pageerror', (error) => void said.push(error.message))
     await page.goto(url)
-    return { page, asked, said, [Symbol.asyncDispose]: () => context.close() }
+    return { page, requested, said, [Symbol.asyncDispose]: () => context.close() }
   }
 })
 
 interface Opened extends AsyncDisposable {
   readonly page: Page
-  readonly asked: readonly string[]
+  readonly requested: readonly string[]
   readonly said: readonly string[]
 }
 
@@ -153,7 +153,7 @@ async function barriers(page: Page): Promise<readonly string[]> {
   return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(' ')}`)
 }
 
-/** Kept where `PAGE_SCREENSHOTS` names a folder. */
+/** Saved if `PAGE_SCREENSHOTS` names a folder. */
 async function shot(page: Page, name: string): Promise<void> {
   const picture = await page.screenshot({ fullPage: true })
   const folder = process.env['PAGE_SCREENSHOTS']

@@ -23,7 +23,7 @@ const archiveText = await readFile(`${CHECKOUT}deploy/compose/archive.yaml`, 'ut
 const compose: { services: Record<string, unknown> } = parse(composeText)
 const tests = { package: 'test/shipping/package.test.ts', ci: '.ci/run' }
 
-/** What is done with a command that a document shows: it is run here, or why it is not, and then what of it is compared. */
+/** What is done with a command in a document: it is run here, or `instead` says why not and `check` compares what it names. */
 interface Rule {
   readonly like: RegExp
   readonly instead?: string
@@ -34,20 +34,20 @@ function missing(program: string): string | undefined {
   return spawnSync(program, ['--version']).error === undefined ? undefined : `${program} is not on this machine`
 }
 
-/** What it prints on standard output. */
+/** Returns what the command prints on standard output. */
 async function succeeds(command: string, place: Partial<Place> = {}): Promise<string> {
   const done = await run('sh', ['-c', command], { cwd: CHECKOUT, ...place })
   assert.equal(done.code, 0, `${command}\n${done.stdout}${done.stderr}`)
   return done.stdout
 }
 
-/** In an empty folder, on its own SQLite file. */
+/** Runs a command in an empty folder, on a SQLite file of its own. */
 async function onSqlite(command: string): Promise<void> {
   await using fresh = await freshSqliteFile()
   await succeeds(command, { env: { ...packagingEnvironment(), DATABASE_URL: `sqlite:///${fresh.file}` } })
 }
 
-/** The commands' own database, PostgreSQL on localhost, is the tests'. */
+/** Replaces the database of the documents, PostgreSQL on localhost, by that of the tests. */
 function onServer(command: string, { url }: FreshPostgres): string {
   const { host, pathname } = new URL(url)
   return command.replaceAll(/@localhost(?::5432)?\/mcp_gateway/g, `@${host}${pathname}`)
@@ -69,14 +69,14 @@ const SYSTEMD = 'systemd does not run here'
 const ITSELF = 'the tests would start themselves'
 const CHANGES_CHECKOUT = 'it would change the checkout that the tests run in'
 
-/** The commands that a function is made of, with what it would be given. */
+/** The commands of a shell function, with the arguments that it would be given. */
 function partsOf(body: string): string[] {
   return body.replace('"$@"', 'status').split(/ \| (?=kubectl|jq)| && |; /)
 }
 
 const OVERLAYS = `${CHECKOUT}deploy/kubernetes/overlays/`
 
-/** Where kubectl is there it gets as far as asking a cluster, which does not answer: it knows the words, and the files are in order. */
+/** If kubectl is installed, it gets as far as calling a cluster, which does not answer: so it accepts the arguments, and the files are valid. */
 async function understoodByKubectl(command: string): Promise<void> {
   if ((await withoutKubectl()) !== undefined) return
   const nowhere = 'kubectl --kubeconfig=/dev/null --server=http://127.0.0.1:1 --request-timeout=5s'
@@ -87,29 +87,29 @@ async function understoodByKubectl(command: string): Promise<void> {
 }
 
 const RULES: readonly Rule[] = [
-  // npm's banner would stand before the JSON.
+  // npm's banner would precede the JSON.
   { like: /^npm start --(?! status --check| compact )(?!.* --json\b)(?: (.+))?$/, check: (command) => onSqlite(command) },
   {
     like: /^(npm --silent start -- .+ --json)(?: \| jq .+)?$/,
-    async check(command, [, asked = '']) {
+    async check(command, [, json = '']) {
       await using fresh = await freshSqliteFile()
       const env = { ...packagingEnvironment(), DATABASE_URL: `sqlite:///${fresh.file}` }
       await succeeds('npm start -- --run-now', { env })
-      JSON.parse(await succeeds(asked, { env }))
+      JSON.parse(await succeeds(json, { env }))
       if (missing('jq') === undefined) await succeeds(`set -e; ${command}`, { env })
     },
   },
-  // What it is asked about has to be well.
+  // The database must be migrated for the check to succeed.
   { like: /^npm start -- status --check$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
   { like: /^npm start -- compact --(?:dry-run|offline)$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
   {
     like: /^npm start -- (compact --within .+)$/,
-    instead: 'it runs at that time of day alone',
+    instead: 'it runs only at that time of day',
     check: async (_, [, words = '']) => parsed(words),
   },
   {
     like: /^export DATABASE_URL=(\S+)$/,
-    instead: 'it sets the database of those that follow',
+    instead: 'it sets the database of the commands that follow',
     check: async (_, [, url = '']) => void parseDatabaseUrl(url),
   },
   {
@@ -146,7 +146,7 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    // Without --no-install npx would run whatever has the name in the registry.
+    // Without --no-install, npx would run any package of that name in the registry.
     like: /^npx --no-install (\S+) (.+)$/,
     instead: `it needs the installed package; ${tests.package} runs it there`,
     async check(_, [, name = '', words = '']) {
@@ -166,7 +166,7 @@ const RULES: readonly Rule[] = [
   { like: /^npm (?:ls|sbom) /, check: async (command) => void (await succeeds(command)) },
   {
     like: /^maintenance\(\) \{ (.+?);? \}$/,
-    instead: 'what it stands for is looked at, with a command in it',
+    instead: 'what it stands for is checked, with a command in it',
     async check(_, [, body = '']) {
       for (const part of partsOf(body)) {
         const rule = RULES.find(({ like }) => like.test(part))
@@ -226,7 +226,7 @@ const RULES: readonly Rule[] = [
   },
   {
     like: /^kubectl (?:apply -k|replace --force -k|kustomize) (deploy\/kubernetes\/\S+)$/,
-    instead: `${CLUSTER}; test/shipping/kubernetes.test.ts looks at what kustomize makes of each folder`,
+    instead: `${CLUSTER}; test/shipping/kubernetes.test.ts checks what kustomize makes of each folder`,
     async check(command, [, folder = '']) {
       assert.ok((await kustomize(`${CHECKOUT}${folder}`)).length > 0)
       if (!command.startsWith('kubectl kustomize')) await understoodByKubectl(command)
@@ -254,7 +254,7 @@ const RULES: readonly Rule[] = [
       await understoodByKubectl(command)
     },
   },
-  // What one more Job of the CronJob with other arguments is made of.
+  // The parts of a command that makes one more Job from the CronJob, with other arguments.
   {
     like: /^kubectl create job --from=cronjob\/(\S+) (\S+)-by-hand --dry-run=client -o json$/,
     instead: CLUSTER,
@@ -319,7 +319,7 @@ const RULES: readonly Rule[] = [
       const ours = await Promise.all(['deployment', 'sidecar'].map((overlay) => kustomize(`${OVERLAYS}${overlay}`)))
       const found = ours.flat().find(({ metadata }) => metadata.name === name)
       const { containers } = templateOf(found!)!.spec
-      // The first container is the one that is asked where none is named.
+      // If no container is named, the first one is used.
       assert.equal(container ?? containers[0]!.name, workerOf(found!).name)
       await access(`${CHECKOUT}${program}`)
       parsed(words)
@@ -332,7 +332,7 @@ const RULES: readonly Rule[] = [
     async check(command, [, , program = '', name = '', words = '']) {
       assert.ok(name in bin)
       parsed(words)
-      // Migrating has a URL of its own.
+      // Migrations have a URL of their own.
       const settings = command.replace('migrate_url', 'database_url').matchAll(/-p (\S+)|-E (MAINTENANCE_CONFIG=\S+)/g)
       const unit = await readFile(
         `${CHECKOUT}deploy/systemd/${name}${command.includes('MAINTENANCE_CONFIG') ? '-once' : ''}.service`,
@@ -360,7 +360,7 @@ const RULES: readonly Rule[] = [
   },
   {
     like: /^systemd-analyze (?:verify|security)/,
-    instead: 'it wants the installed program; test/shipping/systemd.test.ts runs it on copies',
+    instead: 'it needs the installed program; test/shipping/systemd.test.ts runs it on copies',
     check: async (command) => assert.equal((await filesNamed(command)).length, 1),
   },
   { like: /^promtool /, check: async (command) => void (await succeeds(command)) },
@@ -380,12 +380,12 @@ const RULES: readonly Rule[] = [
   },
 ]
 
-/** In this order, on one database, and its archive. */
+/** Run in this order, on one database and its archive. */
 const ARCHIVE = /^(?:ARCHIVE_ENABLED=true )?npm (?:--silent )?start -- (?:--run-now --job purge-audit-logs$|archive )|^(?:find|duckdb) /
 
-/** In this order, on one database: who migrates, migrating, who purges, purging. */
+/** Run in this order, on one database: create the migrating role, migrate, create the purging role, purge. */
 const LEAST_PRIVILEGE = /^(?:psql (?:.*-f deploy\/postgres\/|-c '\\password )|DATABASE_URL='postgresql:)/
-/** Asked for twice. Where there is no terminal, psql reads it from its standard input. */
+/** The password is asked for twice. Without a terminal, psql reads it from its standard input. */
 const PASSWORD = 'PASSWORD\\nPASSWORD\\n'
 
 /** JOB stands for the name of one. */
@@ -407,7 +407,7 @@ for (const { file, commands } of documents) {
       const [program = ''] = command.split(' ')
       const skip = rule?.instead === undefined && ['psql', 'sqlite3', 'promtool'].includes(program) && missing(program)
       it(`"${command}" ${how}`, { skip: skip === undefined ? false : skip }, async () => {
-        assert.equal(rules.length, 1, 'one rule says what is done with a command')
+        assert.equal(rules.length, 1, 'exactly one rule matches the command')
         await rule!.check(command, rule!.like.exec(command)!)
       })
     }
@@ -463,7 +463,7 @@ it('the commands of the archive are run, one after the other', async (t) => {
   database.close()
 })
 
-it('each rule is for a command that some document shows', () => {
+it('each rule matches a command that some document shows', () => {
   const every = documents.flatMap(({ commands }) =>
     commands.flatMap((each) => [each, ...partsOf(/^maintenance\(\) \{ (.+?);? \}$/.exec(each)?.[1] ?? each)]),
   )
@@ -476,14 +476,14 @@ it('each rule is for a command that some document shows', () => {
 })
 
 for (const { file, prose } of documents) {
-  it(`commands within the sentences of ${file} are the program's and the project's own`, () => {
+  it(`the commands within the sentences of ${file} exist`, () => {
     for (const [, command = ''] of prose.matchAll(/`([^`\n]+)`/g)) {
       const [, words] =
         /^(?:npm (?:--silent )?start --|(?:npx --no-install )?mcp-gateway-maintenance|maintenance) (.+)$/.exec(command) ?? []
       if (words !== undefined && !words.includes('…')) parsed(words)
       scriptsNamed(command)
       assert.doesNotMatch(command, /^npx (?!--no-install)/)
-      assert.doesNotMatch(command, /^npm start -- .*--json/, "npm's banner would stand before the JSON")
+      assert.doesNotMatch(command, /^npm start -- .*--json/, "npm's banner would precede the JSON")
     }
   })
 }

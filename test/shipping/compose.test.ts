@@ -29,7 +29,7 @@ const forOthers = process.getuid?.() !== 0 && 'only root makes files of another 
 const compose: Compose = parse(await readFile(`${CHECKOUT}compose.yaml`, 'utf8'))
 const { postgres, maintenance, prometheus } = compose.services
 
-/** The file a secret comes from where nobody set SECRETS. */
+/** The file that a secret comes from if SECRETS is not set. */
 function fileOf(secret: string): string {
   const [, fallback = '', name = ''] = /^\$\{SECRETS:-\.\/(.+)\}\/(\w+)$/.exec(compose.secrets[secret]!.file) ?? []
   return `${CHECKOUT}${fallback}/${name}`
@@ -49,11 +49,11 @@ describe('deploy/compose/archive.yaml', async () => {
     )
     assert.equal(environment['ARCHIVE_ENABLED'], 'true')
     assert.equal(volumes.length, 1)
-    // Without the variable compose stops: an archive in a container goes with it.
+    // Without the variable, Compose stops: an archive inside a container would be lost with it.
     assert.match(volumes[0]!, new RegExp(`^\\$\\{ARCHIVE_DIRECTORY:\\?.+\\}:${environment['ARCHIVE_DIRECTORY']}$`))
   })
 
-  it('says how the folder is made for the user that the worker runs as', () => {
+  it('says how to make the folder for the user that the worker runs as', () => {
     const [uid, gid] = maintenance.user!.split(':')
     const [, owner, group, folder] = /install -d -m 700 -o (\d+) -g (\d+) (\S+)$/m.exec(text) ?? []
     assert.deepEqual([owner, group], [uid, gid])
@@ -63,7 +63,7 @@ describe('deploy/compose/archive.yaml', async () => {
 })
 
 describe('compose.yaml', () => {
-  it('brings up the database that the worker is told of, with the same password', async () => {
+  it('starts the database that the worker connects to, with the same password', async () => {
     const url = parseDatabaseUrl((await readFile(fileOf('database_url'), 'utf8')).trim())
     assert.equal(url.engine, 'postgres')
     if (url.engine !== 'postgres') return
@@ -81,7 +81,7 @@ describe('compose.yaml', () => {
     assert.equal(maintenance.environment!['DATABASE_URL_FILE'], '/run/secrets/database_url')
   })
 
-  it('says how the secrets of others are made so that the worker can read them, and nobody else', { skip: forOthers }, async () => {
+  it('says how to make secrets that the worker can read and nobody else can', { skip: forOthers }, async () => {
     const text = await readFile(`${CHECKOUT}compose.yaml`, 'utf8')
     const commands = [...text.matchAll(/^#   sudo (install .+)$/gm)].map((match) => match[1]!)
     assert.equal(commands.length, 2)
@@ -104,7 +104,7 @@ describe('compose.yaml', () => {
     }
   })
 
-  it('names only settings that there are', () => {
+  it('names only settings that exist', () => {
     assert.deepEqual(
       Object.keys(maintenance.environment!).filter((name) => !ENVIRONMENT.has(name)),
       [],
@@ -117,7 +117,7 @@ describe('compose.yaml', () => {
     assert.ok('postgres-data' in compose.volumes && 'prometheus-data' in compose.volumes)
   })
 
-  it('starts Prometheus only where it is asked for, with the rules and the scrape job that are tested', async () => {
+  it('starts Prometheus only on request, with the rules and the scrape job that are tested', async () => {
     assert.deepEqual(prometheus['profiles'], ['monitoring'])
     assert.deepEqual(prometheus['volumes'], ['./deploy/prometheus:/etc/prometheus:ro', 'prometheus-data:/prometheus'])
     await access(`${CHECKOUT}deploy/prometheus/prometheus.yml`)
@@ -136,7 +136,7 @@ describe('compose.yaml', () => {
     assert.match(String(postgres.image), /^postgres:\d+\.\d+-bookworm$/)
   })
 
-  it('gives the worker an ordinary user, no right, no disk and little memory', () => {
+  it('runs the worker as an ordinary user, with no capabilities, no disk and little memory', () => {
     assert.match(String(maintenance.user), /^[1-9]\d*:[1-9]\d*$/)
     assert.equal(maintenance.build, '.')
     const { read_only, tmpfs, cap_drop, security_opt, mem_limit, restart, stop_grace_period } = maintenance
@@ -159,7 +159,7 @@ describe('.gitignore', async () => {
   const { code } = await run('git', ['rev-parse', '--is-inside-work-tree'], { cwd: CHECKOUT })
   const skip = code !== 0 && 'this is no checkout of git, or git is not on this machine'
 
-  it('leaves out what the program makes in its working directory, and no file of the project', { skip }, async () => {
+  it('ignores what the program makes in its working directory, and no file of the project', { skip }, async () => {
     const made = ['secure_mcp_gateway.db', 'secure_mcp_gateway.db-wal', 'secure_mcp_gateway.db-shm', 'secure_mcp_gateway.db-journal']
     const more = ['archive/audit_logs/2026/08/25/17-3.ndjson.zst', 'archive/reconciled/x', 'maintenance.prom', '.env', 'dist/main.js']
     const { stdout } = await run('git', ['check-ignore', ...made, ...more], { cwd: CHECKOUT })

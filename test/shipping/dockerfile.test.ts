@@ -15,7 +15,7 @@ const SOMEBODY_ELSE = 65_534
 const uid = process.getuid?.() === 0 ? SOMEBODY_ELSE : undefined
 
 describe('the Dockerfile', () => {
-  it('stands on the slim image of the Node that the checkout locks, pinned by version, and by digest where the builder gives one', async () => {
+  it('is based on the slim image of the Node that the checkout locks, pinned by version, and by digest if the builder gives one', async () => {
     const text = await readFile(`${CHECKOUT}Dockerfile`, 'utf8')
     const [first] = readDockerfile(text)
     const locked: { version: string } = JSON.parse(await readFile(`${CHECKOUT}tools/node24/package.json`, 'utf8'))
@@ -55,7 +55,7 @@ describe('the image', () => {
     await chmod(folder, 0o755)
     try {
       image = await buildImage(folder)
-      // Its own copy: another user may not be allowed to read the checkout's.
+      // The user's own copy: another user may not be allowed to read the checkout's.
       await copyFile(process.execPath, join(folder, 'node'))
       await run('chmod', ['-R', 'a-w', image.root], { cwd: folder })
     } catch (error) {
@@ -74,7 +74,7 @@ describe('the image', () => {
 
   const instruction = (name: string): string => image.instructions.findLast((each) => each.name === name)?.text ?? ''
 
-  /** A folder for the user whom the program runs as. */
+  /** A folder for the user that the program runs as. */
   const place = async (): Promise<string> => {
     const made = await mkdtemp(join(folder, 'data-'))
     if (uid !== undefined) await chown(made, uid, uid)
@@ -93,7 +93,7 @@ describe('the image', () => {
     return run(node, [...first, ...words], { cwd, env: { NODE_OPTIONS }, uid })
   }
 
-  test('holds compiled code and production packages and nothing else', async () => {
+  test('contains compiled code, production packages and nothing else', async () => {
     const files = await filesBelow(join(image.root, 'app'))
     const tops = new Set(files.map((file) => file.split('/')[0]!))
     assert.deepEqual([...tops].toSorted(), ['bin', 'config', 'dist', 'migrations', 'node_modules', 'package.json'])
@@ -119,7 +119,7 @@ describe('the image', () => {
     assert.deepEqual(binaries, ['linux-arm64.node', 'linux-x64.node'])
   })
 
-  test('can be read by any user, and written by none but root', async () => {
+  test('can be read by any user, and written only by root', async () => {
     for (const file of await filesBelow(join(image.root, 'app'), (path) => path === 'node_modules')) {
       const { mode } = await stat(join(image.root, 'app', file))
       assert.equal(mode & 0o044, 0o044, file)
@@ -134,12 +134,12 @@ describe('the image', () => {
     return Promise.resolve()
   })
 
-  test('says its version on a tree that nobody can write to', async () => {
+  test('prints its version from files that nobody can write to', async () => {
     const { version }: { version: string } = JSON.parse(await readFile(`${CHECKOUT}package.json`, 'utf8'))
     assert.deepEqual(await start(['--version'], await place()), { code: 0, stdout: `${version}\n`, stderr: '' })
   })
 
-  test('does every job once on the default database in its working directory', async () => {
+  test('runs every job once on the default database in its working directory', async () => {
     const data = await place()
     const done = await start(['--run-now'], data)
     assert.equal(done.code, 0, done.stdout + done.stderr)
@@ -147,7 +147,7 @@ describe('the image', () => {
     assert.ok((await stat(join(data, 'secure_mcp_gateway.db'))).size > 0)
   })
 
-  test('is healthy while the worker runs, and SIGTERM ends it in order', async () => {
+  test('is healthy while the worker runs, and stops in order on SIGTERM', async () => {
     const data = await place()
     const alive = join(data, 'alive')
     const [node, words] = entrypoint()
@@ -166,7 +166,7 @@ describe('the image', () => {
     assert.match(log.trim().split('\n').at(-1)!, /"event":"worker\.stopped".*"reason":"SIGTERM"/)
   })
 
-  test('is unhealthy where the worker never wrote its file', async () => {
+  test('is unhealthy if the worker never wrote its file', async () => {
     assert.equal(await health(join(await place(), 'alive')), 1)
   })
 

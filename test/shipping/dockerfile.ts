@@ -6,14 +6,14 @@ export interface Instruction {
 }
 
 export interface Stage {
-  /** Empty when nobody can name it: the last one, usually. */
+  /** Empty if no other stage can name it: usually the last one. */
   readonly name: string
   /** An image, or the name of an earlier stage. */
   readonly from: string
   readonly instructions: readonly Instruction[]
 }
 
-/** Reads the stages of a Dockerfile. Before the first FROM there are arguments, which have their defaults. */
+/** Reads the stages of a Dockerfile. Arguments before the first FROM have their defaults. */
 export function readDockerfile(text: string): readonly Stage[] {
   const stages: (Stage & { readonly instructions: Instruction[] })[] = []
   const defaults = new Map<string, string>()
@@ -52,7 +52,7 @@ export function execForm(text: string): readonly string[] | undefined {
   return text.startsWith('[') ? JSON.parse(text) : undefined
 }
 
-/** Decides whether a .dockerignore keeps a path out of the build: the last rule that fits wins, and a rule fits what lies below, too. */
+/** Decides whether a .dockerignore keeps a path out of the build: the last matching rule wins, and a rule matches everything below a path too. */
 export function readDockerignore(text: string): (path: string) => boolean {
   const rules = text
     .split('\n')

@@ -16,7 +16,10 @@ import { ENVIRONMENT } from './offered.ts'
 const documents = await readDocuments()
 const readme = documents.find(({ file }) => file === 'README.md')!
 const pages = documents.filter(({ file }) => file.startsWith('docs/') && file !== 'docs/README.md')
-/** No settings: where the settings are, terminals' own, Node's own, the Dockerfile's and Compose's and compose.yaml's own, the tests' own, a variable of psql, an error of SQLite's. */
+/**
+ * Names that are not settings: the variable that names the settings' file, those of terminals, Node, the Dockerfile, Compose, compose.yaml and the tests, a
+ * variable of psql, and an error of SQLite.
+ */
 const OTHERS = new Set([
   'MAINTENANCE_CONFIG',
   'NODE_IMAGE',
@@ -36,7 +39,7 @@ const ERROR_CODES = new Map(
   [...(await readFile(`${CHECKOUT}src/errors.ts`, 'utf8')).matchAll(/^ {2}([A-Z_]+): (\d),$/gm)].map((match) => [match[1]!, match[2]!]),
 )
 
-it('tables that repeat the code are as "npm run docs" writes them', async () => {
+it('the tables that repeat the code are as "npm run docs" writes them', async () => {
   for (const file of FILES) {
     const text = await readFile(`${CHECKOUT}${file}`, 'utf8')
     assert.equal(broughtUpToDate(file, text), text)
@@ -52,7 +55,7 @@ it('the table of events has every event that the program logs', async () => {
 
 for (const { file, text, prose } of documents) {
   describe(file, () => {
-    it('names no environment variable that is not read', () => {
+    it('names only environment variables that are read', () => {
       const withoutQueries = text.replaceAll(/```sql\n[^]*?```/g, '').replaceAll(/CURRENT_TIMESTAMP/g, '')
       const named = [...withoutQueries.matchAll(/\b([A-Z]+(?:_[A-Z]+)+)\b|\b(SECRETS)=/g)].map((match) => match[1] ?? match[2]!)
       assert.deepEqual(
@@ -61,7 +64,7 @@ for (const { file, text, prose } of documents) {
       )
     })
 
-    it('links only to files that are there, and to headings that they have', async () => {
+    it('links only to files that exist, and to headings that they have', async () => {
       for (const link of linksIn(prose)) {
         if (/^\w+:/.test(link)) continue
         const [path = '', heading] = link.split('#')
@@ -73,7 +76,7 @@ for (const { file, text, prose } of documents) {
       }
     })
 
-    it('has no link that is cut by a space or a line break', () => {
+    it('has no link that is broken by a space or a line break', () => {
       assert.doesNotMatch(prose, /\]\([^)]*\s[^)]*\)|\]\s+\([\w./#-]+\.\w+\)/)
     })
 
@@ -147,7 +150,7 @@ describe('queries in the documents', () => {
   })
 })
 
-/** What reads or writes rows is only explained; what makes or drops something is done. */
+/** Statements that read or write rows are only explained; those that create or drop something are run. */
 async function understood(database: TestDatabase, statement: string): Promise<void> {
   await database.sql(/^(?:CREATE|DROP) /m.test(statement) ? statement : `EXPLAIN ${statement}`)
 }
@@ -172,14 +175,14 @@ describe('docs/troubleshooting.md', () => {
     for (const [, message = ''] of seen) for (const part of message.split('…')) assert.ok(said.includes(part.trim()), part)
   })
 
-  it('has every code of an error, with its exit code', () => {
+  it('lists every error code with its exit code', () => {
     const documented = [...text.matchAll(/^((?:`[A-Z_]+` ?)+): exit code (\d)\./gm)].flatMap(([, codes = '', exit = '']) =>
       [...codes.matchAll(/[A-Z_]+/g)].map(([code]) => `${code} ${exit}`),
     )
     assert.deepEqual(documented.toSorted(), [...ERROR_CODES].map(([code, exit]) => `${code} ${exit}`).toSorted())
   })
 
-  it('has a section for every alert, where the alert itself says that it is', async () => {
+  it('has a section for every alert, at the anchor that the alert links to', async () => {
     const { prose } = documents.find(({ file }) => file === 'docs/troubleshooting.md')!
     const anchors = anchorsOf(prose)
     let sections = 0
@@ -195,7 +198,7 @@ describe('docs/troubleshooting.md', () => {
     assert.ok(sections > 5)
   })
 
-  it('names only exit codes that there are, and what to do', () => {
+  it('names only exit codes that exist, and says what to do', () => {
     for (const [, message, code = '', advice = ''] of rows) {
       assert.match(code, /^[0-5]?$/, message)
       assert.ok(advice.length > 10, message)
@@ -203,7 +206,7 @@ describe('docs/troubleshooting.md', () => {
   })
 })
 
-/** Every text of the source and of the migrations, with what a string is broken into put together again. */
+/** Every text of the source and of the migrations, with the parts of each string joined again. */
 async function everythingSaid(): Promise<string> {
   let all = ''
   for await (const path of glob(['src/**/*.ts', 'migrations/*.sql'], { cwd: CHECKOUT })) all += await readFile(`${CHECKOUT}${path}`, 'utf8')

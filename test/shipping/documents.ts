@@ -12,7 +12,7 @@ export interface Document {
   readonly queries: readonly string[]
 }
 
-/** Every Markdown file of the checkout; a new one is found by itself. */
+/** Every Markdown file of the checkout, so a new one needs no entry anywhere. */
 export async function readDocuments(): Promise<readonly Document[]> {
   const files = await filesBelow(CHECKOUT, (path) => /(^|\/)(node_modules|dist|\.git)$/.test(path))
   return await Promise.all(
@@ -37,7 +37,7 @@ export function linksIn(prose: string): readonly string[] {
   return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1]!)
 }
 
-/** The anchors that a reader of Markdown makes of headings. */
+/** The anchors that a Markdown renderer makes of headings. */
 export function anchorsOf(prose: string): readonly string[] {
   const seen = new Map<string, number>()
   return [...prose.matchAll(/^#+ (.+)$/gm)].map((match) => {

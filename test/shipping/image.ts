@@ -5,15 +5,15 @@ import { readDockerfile, readDockerignore, type Instruction, type Stage } from '
 
 /** What a build of the Dockerfile leaves behind. */
 export interface Image {
-  /** The folder that stands for `/`; only what the Dockerfile puts there is in it. */
+  /** The folder that stands for `/`; it contains only what the Dockerfile puts there. */
   readonly root: string
   readonly workdir: string
   readonly env: Readonly<Record<string, string>>
-  /** Of the last stage and those it stands on: USER, ENTRYPOINT, HEALTHCHECK, LABEL. */
+  /** Of the last stage and the stages that it is based on: USER, ENTRYPOINT, HEALTHCHECK, LABEL. */
   readonly instructions: readonly Instruction[]
 }
 
-/** Why it could not be built, when that says nothing about the Dockerfile. */
+/** Why it could not be built, if the reason is not in the Dockerfile. */
 export class OutOfReach extends Error {
   override readonly name = 'OutOfReach'
 }

@@ -8,7 +8,7 @@ interface Job {
   status?: unknown
 }
 
-/** As much of a cluster's API as kubectl needs for the Jobs of one namespace, which end a moment after they were made. */
+/** As much of a cluster's API as kubectl needs for the Jobs of one namespace, which end shortly after they are created. */
 export interface JobServer extends AsyncDisposable {
   readonly url: string
 }
@@ -48,13 +48,13 @@ export async function jobServer(conditions: readonly string[], tookMs: number): 
   let version = 0
   const watching = new Set<ServerResponse>()
   const timers = new Set<NodeJS.Timeout>()
-  const tell = (type: string, object: Job): void => watching.forEach((each) => each.write(`${JSON.stringify({ type, object })}\n`))
+  const notify = (type: string, object: Job): void => watching.forEach((each) => each.write(`${JSON.stringify({ type, object })}\n`))
   const made = (body: Job): Job => {
     const it = { ...body, metadata: { ...body.metadata, uid: String((version += 1)), resourceVersion: String(version) } }
     const end = setTimeout(() => {
       it.status = { conditions: conditions.map((type) => ({ type, status: 'True' })) }
       it.metadata.resourceVersion = String((version += 1))
-      tell('MODIFIED', it)
+      notify('MODIFIED', it)
     }, tookMs)
     timers.add(end)
     return it
@@ -70,7 +70,7 @@ export async function jobServer(conditions: readonly string[], tookMs: number): 
       response.writeHead(200, { 'content-type': 'application/json' })
       response.flushHeaders()
       watching.add(response)
-      if (job !== undefined) tell('ADDED', job)
+      if (job !== undefined) notify('ADDED', job)
       return
     }
     if (pathname === JOBS)

@@ -25,7 +25,7 @@ import { ENVIRONMENT, HTTP_PORT } from './offered.ts'
 const FOLDER = `${CHECKOUT}deploy/kubernetes/`
 const ARCHIVE = 'mcp-gateway-maintenance-archive'
 const { version }: { version: string } = JSON.parse(await readFile(`${CHECKOUT}package.json`, 'utf8'))
-/** The pages by path. */
+/** The source with the paths that the worker serves. */
 const served = await readFile(`${CHECKOUT}src/http/routes.ts`, 'utf8')
 const skip = (await withoutKubectl()) ?? false
 
@@ -35,7 +35,7 @@ const rendered = new Map<string, readonly Resource[]>()
 for (const way of WAYS) {
   const resources = await kustomize(`${FOLDER}overlays/${way}`)
   rendered.set(way, resources)
-  // Each way with everything that can be added to it, whether or not it makes sense there.
+  // Each way with every component, whether or not that makes sense there.
   let all = resources
   for (const addition of ADDITIONS) all = await kustomize(`${FOLDER}components/${addition}`, all)
   rendered.set(`${way} with all`, all)
@@ -56,14 +56,14 @@ function podOf(each: Resource): PodSpec {
   return templateOf(each)!.spec
 }
 
-/** By way: the object that has the worker's pod, and in the end that which reads the archive. */
+/** For each way, the object that has the worker's pod; the last one checks the archive. */
 const PODS: readonly (readonly [title: string, each: Resource])[] = [
   ['the Deployment', object('deployment', 'Deployment')],
   ['the sidecar', object('sidecar', 'Deployment')],
   ['the SQLite sidecar', object('sqlite-sidecar', 'Deployment')],
   ['the CronJob', object('cronjob', 'CronJob')],
   ['the migrating Job', object('migrate-job', 'Job')],
-  ['the look at the archive', object('deployment with all', 'CronJob', `${ARCHIVE}-verify`)],
+  ['the archive check', object('deployment with all', 'CronJob', `${ARCHIVE}-verify`)],
 ]
 const pod = (title: string): Resource => PODS.find(([each]) => each === title)![1]
 
@@ -85,7 +85,7 @@ function kindOf({ kind }: Resource): keyof typeof MODELS {
   return kind as keyof typeof MODELS
 }
 
-/** What the compiler says of objects as literals of their type: it also names fields that there are not, which the schemas let through. */
+/** What the compiler says of objects as literals of their type: it also names fields that do not exist, which the schemas let through. */
 async function compiled(objects: readonly Resource[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'maintenance-manifests-'))
   try {
@@ -115,7 +115,7 @@ async function compiled(objects: readonly Resource[]): Promise<string> {
 }
 
 describe('what is shipped for Kubernetes', () => {
-  it('is resolved by the tests as kubectl does it', { skip }, async () => {
+  it('is resolved by the tests as kubectl resolves it', { skip }, async () => {
     for (const way of [...WAYS.map((each) => `overlays/${each}`), 'example']) {
       const { code: exit, stdout, stderr } = await run('kubectl', ['kustomize', `${FOLDER}${way}`], { cwd: '/' })
       assert.equal(exit, 0, stderr)
@@ -125,7 +125,7 @@ describe('what is shipped for Kubernetes', () => {
     }
   })
 
-  it('has no file that no kustomization names', async () => {
+  it('has only files that some kustomization names', async () => {
     const files = (await filesBelow(FOLDER)).filter((file) => !file.endsWith('kustomization.yaml'))
     assert.ok(files.length > 10)
     for (const file of files) {
@@ -141,14 +141,14 @@ describe('what is shipped for Kubernetes', () => {
     assert.throws(() => new Deployment(broken).validate(), /containerPort must be integer/)
   })
 
-  it('has no field that there is not', async () => {
+  it('has only fields that exist', async () => {
     assert.equal(await compiled([...rendered.values()].flat()), '')
     const misspelt = structuredClone(object('deployment', 'Deployment'))
     Object.assign(podOf(misspelt), { enableServiceLink: false })
     assert.match(await compiled([misspelt]), /enableServiceLink/)
   })
 
-  it('is a worker of two replicas, two sidecars, a nightly run, a migration and a weekly look at the archive', () => {
+  it('is a worker of two replicas, two sidecars, a nightly run, a migration and a weekly archive check', () => {
     assert.deepEqual(
       PODS.map(([, { apiVersion, kind, metadata }]) => `${apiVersion} ${kind} ${metadata.name}`),
       [
@@ -164,7 +164,7 @@ describe('what is shipped for Kubernetes', () => {
     assert.deepEqual(['the Deployment', 'the sidecar', 'the SQLite sidecar'].map(replicas), [2, 2, 1])
     assert.equal(podOf(pod('the Deployment')).topologySpreadConstraints?.length, 1)
     for (const objects of rendered.values()) assert.ok(objects.every(({ kind }) => kind !== 'PodDisruptionBudget'))
-    // The example names an image of its own, of this version, in every object.
+    // The example sets the image of this version in every object.
     const images = rendered
       .get('example')!
       .filter((each) => templateOf(each) !== undefined)
@@ -174,7 +174,7 @@ describe('what is shipped for Kubernetes', () => {
   })
 
   for (const [title, each] of PODS) {
-    it(`${title} starts this version with arguments and settings that there are, and finds its database`, () => {
+    it(`${title} starts this version with arguments and settings that exist, and finds its database`, () => {
       const { image, args = [], env = [], volumeMounts } = workerOf(each)
       assert.equal(image.split(':').at(-1), version)
       parseCommand(args)
@@ -199,7 +199,7 @@ describe('what is shipped for Kubernetes', () => {
       }
     })
 
-    it(`${title} gives it no right, no token, no variables of services, no disk but /tmp, and little memory`, () => {
+    it(`${title} gives the worker no privileges, no token, no variables of services, no disk but /tmp, and little memory`, () => {
       const { securityContext, resources, volumeMounts } = workerOf(each)
       assert.deepEqual(securityContext, {
         runAsNonRoot: true,
@@ -210,8 +210,8 @@ describe('what is shipped for Kubernetes', () => {
         capabilities: { drop: ['ALL'] },
         seccompProfile: { type: 'RuntimeDefault' },
       })
-      // Who reads the archive may have to do with large rows.
-      const memory = title === 'the look at the archive' ? '256Mi' : '128Mi'
+      // Reading the archive may involve large rows.
+      const memory = title === 'the archive check' ? '256Mi' : '128Mi'
       assert.deepEqual(resources, { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory } })
       const {
         automountServiceAccountToken,
@@ -261,10 +261,10 @@ describe('what is shipped for Kubernetes', () => {
     })
   }
 
-  it('the archive is one volume for all, which is read every week and not written to', () => {
+  it('the archive is one volume for all workers, and the weekly check only reads it', () => {
     const { metadata, spec } = object('deployment with all', 'PersistentVolumeClaim')
     assert.deepEqual([metadata.name, (spec as { accessModes: unknown }).accessModes], [ARCHIVE, ['ReadWriteMany']])
-    const look = pod('the look at the archive')
+    const look = pod('the archive check')
     const { args, env, volumeMounts } = workerOf(look)
     assert.deepEqual(args, ['archive', 'verify'])
     assert.ok(env!.some(({ name, value }) => name === 'ARCHIVE_DIRECTORY' && value === '/archive'))
@@ -272,29 +272,29 @@ describe('what is shipped for Kubernetes', () => {
     assert.ok(podOf(look).volumes.some(({ persistentVolumeClaim: claim }) => claim?.claimName === ARCHIVE))
     const { schedule, jobTemplate } = look['spec'] as CronJobSpec
     assert.equal(scheduleProblem(schedule), undefined)
-    // Where the answer is that something is wrong, the next one would be the same.
+    // If something is wrong, another attempt would find the same.
     assert.deepEqual(jobTemplate.spec.podFailurePolicy.rules, [{ action: 'FailJob', onExitCodes: { operator: 'In', values: [1, 2] } }])
   })
 
   for (const title of ['the Deployment', 'the sidecar', 'the SQLite sidecar']) {
-    it(`of ${title} it is asked what the worker answers: whether it is up to date before it counts as started, then whether it lives`, () => {
+    it(`${title} has probes that the worker answers: readiness before it counts as started, then liveness`, () => {
       const { env = [], ports = [], startupProbe, livenessProbe, readinessProbe } = workerOf(pod(title))
       assert.equal(env.find(({ name }) => name === 'HTTP_ENABLED')?.value, 'true')
-      // Of the pod alone, and not of loopback, where the kubelet does not come.
+      // The address of the pod, because the kubelet cannot reach loopback.
       assert.deepEqual(env.find(({ name }) => name === 'HTTP_HOST')?.valueFrom, { fieldRef: { fieldPath: 'status.podIP' } })
       assert.deepEqual(ports, [{ name: 'maintenance', containerPort: HTTP_PORT }])
       assert.deepEqual(startupProbe?.httpGet, { path: '/readyz', port: 'maintenance' })
       assert.deepEqual(livenessProbe?.httpGet, { path: '/healthz', port: 'maintenance' })
       for (const { httpGet } of [startupProbe, livenessProbe]) assert.ok(served.includes(`'${httpGet.path}'`), httpGet.path)
       assert.equal(readinessProbe, undefined)
-      // A worker that waits for another's migration must not be killed for it.
+      // A worker must not be killed for waiting for another one's migration.
       const lockTimeout = describeSettings().find(({ key }) => key === 'migrations.lockTimeout')?.default
       assert.equal(lockTimeout, '10m')
       assert.ok(startupProbe.periodSeconds * startupProbe.failureThreshold > 10 * 60)
     })
   }
 
-  it('a sidecar is a native one: an init container that goes on running', () => {
+  it('each sidecar is a native one: an init container that keeps running', () => {
     for (const title of ['the sidecar', 'the SQLite sidecar']) {
       const { initContainers = [], containers } = podOf(pod(title))
       assert.deepEqual(
@@ -308,7 +308,7 @@ describe('what is shipped for Kubernetes', () => {
     }
   })
 
-  it('the nightly run and the migration end, are not tried again where a person must look, and never overlap', () => {
+  it('the nightly run and the migration have a time limit, are not retried if a person must act, and never overlap', () => {
     const nightly = pod('the CronJob')['spec'] as CronJobSpec
     assert.equal(scheduleProblem(nightly.schedule), undefined)
     assert.deepEqual([nightly.concurrencyPolicy, nightly.timeZone, nightly.startingDeadlineSeconds], ['Forbid', 'Etc/UTC', 3600])
@@ -320,10 +320,10 @@ describe('what is shipped for Kubernetes', () => {
     }
     assert.deepEqual([workerOf(pod('the CronJob')).args, workerOf(pod('the migrating Job')).args], [['--run-now'], ['migrate']])
     const secrets = ['the CronJob', 'the migrating Job'].map((title) => podOf(pod(title)).volumes[0]?.secret?.secretName)
-    assert.deepEqual(secrets, ['mcp-gateway-maintenance', 'mcp-gateway-maintenance-migrate'], 'the migrating role is another one')
+    assert.deepEqual(secrets, ['mcp-gateway-maintenance', 'mcp-gateway-maintenance-migrate'], 'the migrating role is a different one')
   })
 
-  it('the migrating Job of a release takes the place of the one before, whoever applies it', () => {
+  it('the migrating Job of a release replaces the previous one, whoever applies it', () => {
     const { metadata } = pod('the migrating Job') as Resource & { metadata: { annotations: unknown } }
     assert.deepEqual(metadata.annotations, {
       'argocd.argoproj.io/hook': 'PreSync',
@@ -333,38 +333,34 @@ describe('what is shipped for Kubernetes', () => {
   })
 
   for (const [how, conditions, exit] of [
-    ['that go well', ['SuccessCriteriaMet', 'Complete'], 0],
-    ['of which the Job fails', ['FailureTarget', 'Failed'], 1],
+    ['that succeeds', ['SuccessCriteriaMet', 'Complete'], 0],
+    ['that fails', ['FailureTarget', 'Failed'], 1],
   ] as const) {
-    it(
-      `the commands for migrations ${how} end so, at the first release and at the second: kubectl runs them against an API`,
-      { skip },
-      async () => {
-        const readme = await readFile(`${CHECKOUT}deploy/README.md`, 'utf8')
-        const [block = ''] = /^kubectl replace [^`]+(?=^```$)/m.exec(readme) ?? []
-        const commands = block.trim().split('\n')
-        assert.equal(commands.length, 4)
-        await using server = await jobServer(conditions, 1_000)
-        const kubectl = `kubectl --kubeconfig=/dev/null --server=${server.url}`
-        for (const release of ['first', 'second']) {
-          const exits: (number | undefined)[] = []
-          for (const each of commands) {
-            // The API here describes no objects to check them by; who waits in vain waits briefly.
-            const command = each
-              .replace(/^kubectl replace/, '$& --validate=false')
-              .replace('--timeout=30s', '--timeout=2s')
-              .replace(/^kubectl/, kubectl)
-            const done = await run('sh', ['-c', command], { cwd: CHECKOUT })
-            exits.push(done.code)
-            if (each.startsWith('kubectl logs')) assert.equal(done.stdout, 'what it said', done.stderr)
-          }
-          assert.deepEqual(exits, [0, 0, 0, exit], release)
+    it(`the documented kubectl commands end like a migrating Job ${how}, at the first release and at the second`, { skip }, async () => {
+      const readme = await readFile(`${CHECKOUT}deploy/README.md`, 'utf8')
+      const [block = ''] = /^kubectl replace [^`]+(?=^```$)/m.exec(readme) ?? []
+      const commands = block.trim().split('\n')
+      assert.equal(commands.length, 4)
+      await using server = await jobServer(conditions, 1_000)
+      const kubectl = `kubectl --kubeconfig=/dev/null --server=${server.url}`
+      for (const release of ['first', 'second']) {
+        const exits: (number | undefined)[] = []
+        for (const each of commands) {
+          // The API here does not describe objects for validation, and a wait in vain is kept short.
+          const command = each
+            .replace(/^kubectl replace/, '$& --validate=false')
+            .replace('--timeout=30s', '--timeout=2s')
+            .replace(/^kubectl/, kubectl)
+          const done = await run('sh', ['-c', command], { cwd: CHECKOUT })
+          exits.push(done.code)
+          if (each.startsWith('kubectl logs')) assert.equal(done.stdout, 'what it said', done.stderr)
         }
-      },
-    )
+        assert.deepEqual(exits, [0, 0, 0, exit], release)
+      }
+    })
   }
 
-  it('Prometheus finds every worker that serves metrics, by their label and port, and lets their own labels stand', () => {
+  it('Prometheus finds every worker that serves metrics, by its label and port, and keeps its labels', () => {
     const { selector, podMetricsEndpoints } = object('deployment with all', 'PodMonitor')['spec'] as {
       selector: { matchLabels: Record<string, string> }
       podMetricsEndpoints: Record<string, unknown>[]
@@ -395,6 +391,6 @@ describe('what is shipped for Kubernetes', () => {
     )
     const [[label, value]] = Object.entries(spec.podSelector.matchLabels) as [[string, string]]
     const chosen = PODS.filter(([, each]) => templateOf(each)!.metadata.labels[label] === value).map(([title]) => title)
-    assert.deepEqual(chosen, ['the Deployment', 'the CronJob', 'the migrating Job', 'the look at the archive'])
+    assert.deepEqual(chosen, ['the Deployment', 'the CronJob', 'the migrating Job', 'the archive check'])
   })
 })

@@ -1,6 +1,6 @@
 import type { Resource } from './kustomize.ts'
 
-/** The part of Kubernetes' objects that the tests look at. Whether the rest is right, the schemas say. */
+/** The part of Kubernetes' objects that the tests look at. The schemas check the rest. */
 export interface PodSpec {
   readonly restartPolicy?: string
   readonly automountServiceAccountToken: boolean

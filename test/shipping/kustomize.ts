@@ -4,11 +4,11 @@ import { parse, parseAllDocuments } from 'yaml'
 import { run } from './checkout.ts'
 
 /**
- * What `kubectl kustomize` makes of a folder, as far as the folders of deploy/kubernetes need it: resources, components, strategic merge patches,
- * replicas, images, namespace. Whatever else a kustomization asks for is refused; a test compares the answers with kubectl's, where that is there.
+ * What `kubectl kustomize` makes of a folder, as far as the folders of deploy/kubernetes need it: resources, components, strategic merge patches, replicas,
+ * images, namespace. Anything else in a kustomization is refused. If kubectl is installed, a test compares the results with its own.
  */
 
-/** Why nothing can be asked of kubectl here; `undefined`: it can. Debian's is of 2020, and knows neither components nor what is waited for today. */
+/** Why kubectl cannot be used here; `undefined`: it can. Debian's is from 2020, and knows neither components nor today's conditions of `wait`. */
 export async function withoutKubectl(): Promise<string | undefined> {
   const { code, stdout } = await run('kubectl', ['version', '--client', '--output', 'json'], { cwd: '/' })
   if (code !== 0) return 'kubectl is not on this machine'
@@ -56,7 +56,7 @@ export async function kustomize(folder: string, before: readonly Resource[] = []
       (name === undefined || each.metadata.name === name) &&
       (label === undefined || each.metadata.labels?.[label] === value)
     if (target === undefined && !all.some(meant)) throw new Error(`${path}: there is nothing to patch`)
-    // Of a patch with a target the name and the kind say nothing.
+    // In a patch with a target, the name and the kind do not count.
     const { metadata, kind: _kind, apiVersion: _version, ...rest } = patch
     const { name: _name, ...labelled } = metadata
     all = all.map((each) => (meant(each) ? (merged(each, { metadata: labelled, ...rest }) as Resource) : each))
@@ -73,7 +73,7 @@ async function resourcesOf(path: string): Promise<readonly Resource[]> {
   return parseAllDocuments(await readFile(path, 'utf8'), { version: '1.1' }).map((document) => document.toJS() as Resource)
 }
 
-/** By which key two elements of a list are the same one; every other list is exchanged as a whole. */
+/** The key by which two elements of a list are the same; a list without one is replaced as a whole. */
 const KEYS: Readonly<Record<string, string>> = {
   containers: 'name',
   initContainers: 'name',
@@ -114,7 +114,7 @@ function renamed(there: unknown, name: string, image: string): unknown {
   )
 }
 
-/** Elements that are the same whatever their place, in one order, for comparing. */
+/** Puts elements whose place does not matter in one order, for comparison. */
 export function inOrder(there: unknown, list = ''): unknown {
   const key = KEYS[list]
   if (Array.isArray(there)) {

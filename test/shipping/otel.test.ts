@@ -60,12 +60,12 @@ describe('the example for the OpenTelemetry Collector', () => {
     assert.deepEqual(Object.keys(collector.service.pipelines), ['metrics', 'logs'])
   })
 
-  it("scrapes the worker's port, and reads the log of units that are shipped", async () => {
+  it("scrapes the worker's port, and reads the log of the shipped units", async () => {
     assert.deepEqual(scrape!.static_configs, [{ targets: [`127.0.0.1:${HTTP_PORT}`] }])
     for (const unit of collector.receivers.journald.units) await access(`${CHECKOUT}deploy/systemd/${unit}`)
   })
 
-  it('the label job, which the collector takes for its own, arrives under another name: asked of a real Prometheus', { skip }, async () => {
+  it('renames the label job, which the collector reserves, as a real Prometheus shows', { skip }, async () => {
     const names = JOBS.map(({ name }) => name)
     const metrics = openMetrics({ version: '1.2.3', jobs: names, archiving: [], clock: hostClock() })
     const found = await labelsOnceScraped(scrape!, await metrics.text(), METRICS.running.name)
@@ -88,7 +88,7 @@ describe('the example for the OpenTelemetry Collector', () => {
       assert.ok(line.startsWith('{'))
       const { time, level, msg } = JSON.parse(line) as Record<string, unknown>
       assert.match(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
-      // Words that the collector's severity parser knows without being told.
+      // Words that the collector's severity parser knows without configuration.
       assert.match(String(level), /^(?:trace|debug|info|warn|error|fatal)$/)
       assert.ok(typeof msg === 'string' && msg !== '')
     }

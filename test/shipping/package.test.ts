@@ -12,7 +12,7 @@ import { linksIn, readDocuments } from './documents.ts'
 
 const PATH = (process.env['PATH'] ?? '').split(delimiter)
 
-/** What `npm pack --json` tells of a package. */
+/** What `npm pack --json` says about a package. */
 interface Packed {
   readonly filename: string
   readonly files: readonly { readonly path: string }[]
@@ -34,7 +34,7 @@ describe('the package', () => {
       await cp(join(CHECKOUT, file), join(copy, file), { verbatimSymlinks: true })
     await symlink(join(CHECKOUT, 'node_modules'), join(copy, 'node_modules'))
 
-    // As the README says it.
+    // As the README says to install it.
     succeeded(await run('npm', ['run', 'build'], { cwd: copy }))
     const { stdout } = succeeded(await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: copy }))
     const [made]: [Packed] = JSON.parse(stdout.slice(stdout.indexOf('[')))
@@ -50,7 +50,7 @@ describe('the package', () => {
 
   const launcher = (): string => join(consumer, 'node_modules/mcp-gateway-maintenance/bin/mcp-gateway-maintenance.js')
 
-  test('holds what runs and what a person reads, and no source', () => {
+  test('contains what runs and what people read, and no source', () => {
     const tops = new Set(packed.map((path) => path.split('/')[0]!))
     const read = ['CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md', 'SECURITY.md', 'bench', 'compose.yaml', 'docs', 'test']
     const wanted = [...read, 'bin', 'config', 'deploy', 'dist', 'migrations', 'package.json'].toSorted()
@@ -71,7 +71,7 @@ describe('the package', () => {
     return Promise.resolve()
   })
 
-  test('holds every file that its documents link to', async () => {
+  test('contains every file that its documents link to', async () => {
     const documents = (await readDocuments()).filter(({ file }) => packed.includes(file))
     assert.ok(documents.length > 20)
     const missing = documents.flatMap(({ file, prose }) =>
@@ -139,7 +139,7 @@ function succeeded(done: Done): Done {
   return done
 }
 
-/** A PATH that holds npm, a shell and Node, and nothing that could build a native module. */
+/** A PATH with npm, a shell and Node, and nothing that could build a native module. */
 async function bareEnvironment(folder: string, node = found('node')): Promise<NodeJS.ProcessEnv> {
   const tools = await mkdtemp(join(folder, 'path-'))
   for (const [name, target] of Object.entries({ node, npm: found('npm'), npx: found('npx'), sh: found('sh'), env: found('env') }))

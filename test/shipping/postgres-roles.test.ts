@@ -14,13 +14,13 @@ const PURGE = 'deploy/postgres/purge-role.sql'
 const MIGRATE = 'deploy/postgres/migrate-role.sql'
 const skip = spawnSync('psql', ['--version']).error !== undefined && 'psql is not on this machine'
 
-/** Roles belong to the server, not to the database: each test has its own. */
+/** Roles belong to the server, not to the database, so each test has its own. */
 interface Roles extends AsyncDisposable {
   readonly database: FreshPostgres
   readonly gateway: string
   readonly migrate: string
   readonly purge: string
-  /** As the program takes it. */
+  /** As the program accepts it. */
   url(role: string, query?: string): string
   as(role: string, work: (client: Client) => Promise<void>): Promise<void>
   script(file: string, variables: Readonly<Record<string, string>>): void
@@ -68,7 +68,7 @@ async function rolesOn(major: (typeof POSTGRES_MAJORS)[number]): Promise<Roles> 
   }
 }
 
-/** Makes the schema as the migrating role does, by the program. */
+/** Makes the schema with the program, as the migrating role. */
 async function migrateAs(roles: Roles): Promise<void> {
   for (const _ of ['once', 'again']) roles.script(MIGRATE, { role: roles.migrate, gateway: roles.gateway })
   const options = encodeURIComponent(`-c role=${roles.gateway.replace(' ', '\\ ')}`)
@@ -79,7 +79,7 @@ async function migrateAs(roles: Roles): Promise<void> {
 const AUDIT = `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp)
   SELECT 't', 'u', 'invoke', 'success', now() AT TIME ZONE 'UTC' - days * interval '1 day' FROM generate_series(80, 99) AS days`
 
-/** An operator that fits an inexact call better than the server's own, and answers times of tomorrow. */
+/** An operator that matches an inexact call better than the server's own, and returns times of tomorrow. */
 const LATER_TIMES = `CREATE SEQUENCE calls; GRANT ALL ON SEQUENCE calls TO PUBLIC;
   CREATE FUNCTION later(json, text) RETURNS text LANGUAGE sql VOLATILE AS $$
     SELECT CASE WHEN nextval('calls') > 0 THEN to_char(now() + interval '1 day', 'YYYY-MM-DD"T"HH24:MI:SS') END $$;
@@ -129,7 +129,7 @@ for (const major of POSTGRES_MAJORS) {
       await roles.as(roles.migrate, (client) => assert.rejects(client.query('SELECT FROM tools'), { code: '42501' }))
     })
 
-    it('the purging role purges, records it, and starts where every migration is applied', async () => {
+    it('the purging role purges, records the run, and can start once every migration is applied', async () => {
       await using roles = await rolesOn(major)
       await migrateAs(roles)
       await roles.as(roles.gateway, async (client) => void (await client.query(AUDIT)))
@@ -149,7 +149,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(rows, [{ n: 2 * JOBS.length, deleted: 10 }])
     })
 
-    it('the purging role is told which statement sets a sequence that a restore has left behind', async () => {
+    it('the purging role learns which statement corrects a sequence that a restore left behind', async () => {
       await using roles = await rolesOn(major)
       await migrateAs(roles)
       await roles.as(roles.gateway, async (client) => void (await client.query(AUDIT)))
@@ -168,7 +168,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal((await command(['--run-now'], { env })).code, 0)
     })
 
-    it('the purging role deletes nothing that must stay where everybody may create in public, and calls nothing that stands there', async () => {
+    it('the purging role deletes only expired rows and calls nothing in public, even if everybody may create objects there', async () => {
       await using roles = await rolesOn(major)
       await migrateAs(roles)
       await roles.as(roles.gateway, async (client) => void (await client.query(AUDIT)))
@@ -182,7 +182,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(rows, [{ n: 10, young: true, called: false }])
     })
 
-    it('the scripts, which run with great rights, call nothing that somebody has put into public', async () => {
+    it('the scripts, which run with high privileges, call nothing that somebody put into public', async () => {
       await using roles = await rolesOn(major)
       await migrateAs(roles)
       await roles.database.admin.query(BETTER_FITS)
@@ -190,7 +190,7 @@ for (const major of POSTGRES_MAJORS) {
       roles.script(PURGE, { role: roles.purge })
     })
 
-    it('the purging role archives, verifies and lists what it archived, and tells the status', async () => {
+    it('the purging role archives, verifies and lists what it archived, and reads the status', async () => {
       await using roles = await rolesOn(major)
       await using folder = await freshFolder()
       await migrateAs(roles)
@@ -206,7 +206,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.equal(done.code, 0, done.stdout)
       const [logs] = events(done, 'job.finished')
       assert.deepEqual([logs!['deleted'], logs!['archivedRows']], [10, 10])
-      // Files of the days that have had their time went in the same run, and of runs of long ago nothing is kept.
+      // The same run removed the files of expired days, and no record is kept of old removals.
       const again = await command(['--run-now', '--job', 'purge-audit-logs'], { env })
       assert.equal(again.code, 0, again.stdout)
       for (const words of [['verify'], ['list']]) {
@@ -219,7 +219,7 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual([archive.verification.sound, archive.problems], [true, []])
     })
 
-    it('the purging role deletes and no more', async () => {
+    it('the purging role may delete and nothing more', async () => {
       await using roles = await rolesOn(major)
       await migrateAs(roles)
       roles.script(PURGE, { role: roles.purge })
@@ -266,6 +266,6 @@ const FORBIDDEN: readonly string[] = [
   `SELECT pg_read_file('postgresql.conf')`,
 ]
 
-it('both files say how they are run, as they are', async () => {
+it('both files say how to run them, under their own names', async () => {
   for (const file of [PURGE, MIGRATE]) assert.match(await readFile(`${CHECKOUT}${file}`, 'utf8'), new RegExp(`-f ${file} `))
 })

@@ -10,7 +10,7 @@ import { stringify } from 'yaml'
 
 export type Labels = Readonly<Record<string, string>>
 
-/** The labels under which a real Prometheus has a metric, once it has scraped a text with the given scrape job, whose target is a server here. */
+/** The labels that a real Prometheus gives a metric once it has scraped a text with the given scrape job, whose target is a server here. */
 export async function labelsOnceScraped(
   scrapeConfig: Readonly<Record<string, unknown>>,
   text: string,
@@ -34,7 +34,7 @@ export async function labelsOnceScraped(
   const server = spawn('prometheus', words, { stdio: 'ignore' })
   try {
     for (const end = Date.now() + 60_000; Date.now() < end && server.exitCode === null; await sleep(200)) {
-      const found = await asked(`http://127.0.0.1:${port}/api/v1/query?query=${metric}`)
+      const found = await queried(`http://127.0.0.1:${port}/api/v1/query?query=${metric}`)
       if (found.length > 0) return found
     }
     throw new Error(`Prometheus has no ${metric}`)
@@ -47,7 +47,7 @@ export async function labelsOnceScraped(
   }
 }
 
-async function asked(url: string): Promise<readonly Labels[]> {
+async function queried(url: string): Promise<readonly Labels[]> {
   try {
     const answer = (await (await fetch(url)).json()) as { data?: { result: readonly { metric: Labels }[] } }
     return (answer.data?.result ?? []).map(({ metric }) => metric)

@@ -65,14 +65,14 @@ interface RuleTests {
   readonly tests: readonly { readonly alert_rule_test: readonly { readonly alertname: string }[] }[]
 }
 
-/** What of the tests is about one alert: the others take their time. */
+/** The tests of one alert; the others would take longer. */
 function testsOf(alert: string, text: string): string {
   const { tests, ...rest } = parse(text) as RuleTests
   const ofAlert = tests.map((each) => ({ ...each, alert_rule_test: each.alert_rule_test.filter(({ alertname }) => alertname === alert) }))
-  return stringify({ ...rest, tests: ofAlert.filter(({ alert_rule_test: asked }) => asked.length > 0) })
+  return stringify({ ...rest, tests: ofAlert.filter(({ alert_rule_test: cases }) => cases.length > 0) })
 }
 
-/** Of the heading that a section begins with, as a reader of Markdown makes it. */
+/** The anchor of the heading that a section begins with, as a Markdown renderer makes it. */
 function anchorOf(section: string): string {
   const [, heading = ''] = /^#+ (.+)/.exec(section) ?? []
   return heading
@@ -87,14 +87,14 @@ describe('what is shipped for Prometheus', () => {
     assert.equal(done.code, 0, done.stdout + done.stderr)
     const node = await promtool(['check', 'config', 'node-exporter.yml'])
     assert.equal(node.code, 0, node.stdout + node.stderr)
-    // Debian's promtool is built without Kubernetes; the rest of the scrape job it can read.
+    // Debian's promtool is built without Kubernetes; it can read the rest of the scrape job.
     const cluster = await promtool(['check', 'config', 'kubernetes.yml'], {
       'kubernetes.yml': (text) => text.replace(/kubernetes_sd_configs:\n\s+- role: pod/, "static_configs:\n      - targets: ['x']"),
     })
     assert.equal(cluster.code, 0, cluster.stdout + cluster.stderr)
   })
 
-  it('raises the alerts that it should, and no other', { skip }, async () => {
+  it('raises the alerts that it should, and no others', { skip }, async () => {
     const done = await promtool(['test', 'rules', ...TESTS])
     assert.equal(done.code, 0, done.stdout + done.stderr)
   })
@@ -132,7 +132,7 @@ describe('what is shipped for Prometheus', () => {
     })
   }
 
-  it('has an alert for each way things go wrong, and each says what it is and what to do', () => {
+  it('has an alert for each way in which things go wrong, and each says what it is and what to do', () => {
     assert.deepEqual(
       [...rules, ...cronjobRules].map((rule) => rule.alert),
       [...new Set(weakened.map(([alert]) => alert))],
@@ -144,7 +144,7 @@ describe('what is shipped for Prometheus', () => {
     }
   })
 
-  it('has a section of its own in the runbook for each alert, with the cause and the way on', async () => {
+  it('has a section in the runbook for each alert, with the cause and the remedy', async () => {
     const sections = (await readFile(`${CHECKOUT}docs/troubleshooting.md`, 'utf8')).split(/^(?=#)/m)
     for (const { alert, annotations } of [...rules, ...cronjobRules]) {
       const anchor = `alert-${alert.toLowerCase()}`
@@ -155,12 +155,12 @@ describe('what is shipped for Prometheus', () => {
     }
   })
 
-  it('asks of kube-state-metrics only for what it is known to tell', () => {
+  it('uses only metrics that kube-state-metrics is known to export', () => {
     const named = cronjobRules.flatMap(({ expr }) => [...expr.matchAll(/\bkube_\w+/g)].map((match) => match[0]))
     assert.deepEqual(new Set(named), new Set(['kube_job_failed', 'kube_cronjob_status_last_successful_time', 'kube_cronjob_created']))
   })
 
-  it('asks for metrics and jobs that there are', () => {
+  it('uses only metrics and jobs that exist', () => {
     for (const { alert, expr } of rules) {
       const named = metricsIn(expr)
       assert.ok(named.length > 0, alert)
@@ -177,7 +177,7 @@ describe('what is shipped for Prometheus', () => {
     }
   })
 
-  it("scrapes the worker's port, and lets its own labels stand", async () => {
+  it("scrapes the worker's port, and keeps its labels", async () => {
     const scrapes: ScrapeConfig[] = []
     for (const file of ['prometheus.yml', 'kubernetes.yml', 'node-exporter.yml']) {
       const { scrape_configs } = await yamlOf<{ scrape_configs: readonly ScrapeConfig[] }>(file)
@@ -215,12 +215,12 @@ describe('the dashboard', async () => {
   )
   const expressions = dashboard.panels.flatMap((panel) => panel.targets.map(({ expr }) => expr))
 
-  it('shows exactly the metrics that there are', () => {
+  it('shows exactly the metrics that exist', () => {
     const shown = new Set(metricsIn([...expressions, JSON.stringify(dashboard.templating)].join('\n')))
     assert.deepEqual([...shown].toSorted(), [...METRICS.keys()].toSorted())
   })
 
-  it('asks in expressions that Prometheus understands', { skip }, async () => {
+  it('uses expressions that Prometheus understands', { skip }, async () => {
     const known = expressions.map((expr) => expr.replaceAll('$__rate_interval', '5m').replaceAll('$job', '.+'))
     const text = JSON.stringify({ groups: [{ name: 'dashboard', rules: known.map((expr, at) => ({ record: `panel_${at}`, expr })) }] })
     const done = await promtool(['check', 'rules', 'alerts.yml'], { 'alerts.yml': () => text })

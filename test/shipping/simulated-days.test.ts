@@ -43,7 +43,7 @@ async function scrapeOf(file: string): Promise<{ readonly job: string; readonly 
   return { job: all[0]!.job_name, honorLabels: all[0]!.honor_labels === true }
 }
 
-/** What no row is deleted through. */
+/** Creates triggers that refuse every DELETE. */
 async function refuseDeletes(database: TestDatabase): Promise<void> {
   for (const { table } of JOBS)
     await database.sql(`CREATE TRIGGER refuse_${table} BEFORE DELETE ON ${table} BEGIN SELECT RAISE(ABORT, 'not now'); END`)
@@ -53,12 +53,12 @@ async function allowDeletes(database: TestDatabase): Promise<void> {
   for (const { table } of JOBS) await database.sql(`DROP TRIGGER refuse_${table}`)
 }
 
-/** `2026-03-02 03:01:00`, as the gateway stores it and faketime takes it. */
+/** `2026-03-02 03:01:00`, as the gateway stores it and faketime accepts it. */
 function text(time: EpochMs): string {
   return new Date(time).toISOString().replace('T', ' ').slice(0, 19)
 }
 
-/** For each job a row that has just expired, and audit logs that have not: one of today, and one that only a shorter retention would take. */
+/** Inserts for each job a row that has just expired, and two audit logs that have not: a fresh one, and one that only a shorter retention would delete. */
 async function rowsAt(database: TestDatabase, now: EpochMs, mark: string): Promise<void> {
   const gone = text(now - 5 * MINUTE)
   const logged = `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'invoke', 'success', $1)`
@@ -74,7 +74,7 @@ async function rowsAt(database: TestDatabase, now: EpochMs, mark: string): Promi
   ])
 }
 
-/** A worker in this process, whose clock is the day's: jobs run at their slots, and somebody scrapes it. */
+/** A worker in this process, by the simulated clock: jobs run at their slots, and it is scraped. */
 interface Worker {
   alive: boolean
   readonly metrics: Metrics
@@ -84,13 +84,17 @@ interface Worker {
 interface Day {
   readonly workers: readonly Worker[]
   readonly outside: TestDatabase
-  /** Whether jobs run when their time has come. */
+  /** Whether jobs run at their slots. */
   runs: boolean
   retentionMs: number | undefined
 }
 
-/** Lives through a time with the default schedules; the first worker that is alive runs the jobs. */
-async function lived(workers: number, until: EpochMs, events: Readonly<Record<string, (day: Day) => Promise<void> | void>>): Promise<Day> {
+/** Simulates a span of time with the default schedules; the first worker that is alive runs the jobs. */
+async function simulatedDay(
+  workers: number,
+  until: EpochMs,
+  events: Readonly<Record<string, (day: Day) => Promise<void> | void>>,
+): Promise<Day> {
   mock.timers.enable({ apis: ['Date'], now: START })
   try {
     await using fixture = await migrated(ENGINES[0]!)
@@ -105,14 +109,14 @@ async function lived(workers: number, until: EpochMs, events: Readonly<Record<st
       retentionMs: retentionOf(JOBS[0]!)?.defaultMs,
     }
     const context = await contextOf()
-    // Before the first step every job has run once, as when the worker started.
-    await ranJobs(day, fixture, () => true)
+    // Every job has run once before the first step, as if the worker had just started.
+    await runJobs(day, fixture, () => true)
     const pending = new Map(Object.entries(events).map(([time, event]) => [Date.parse(`${time}:00Z`), event]))
     for (let now = START; now <= until; now += STEP_MS) {
       mock.timers.setTime(now)
       await pending.get(now)?.(day)
       pending.delete(now)
-      if (day.runs) await ranJobs(day, fixture, (schedule) => overdueSlot(schedule, 'UTC', now - STEP_MS, now) !== undefined)
+      if (day.runs) await runJobs(day, fixture, (schedule) => overdueSlot(schedule, 'UTC', now - STEP_MS, now) !== undefined)
       const status = await readStatus(fixture.database, context)
       for (const { alive, metrics, scrapes } of day.workers) {
         if (alive) metrics.updateGauges(status)
@@ -138,11 +142,11 @@ async function contextOf(): Promise<StatusContext> {
   }
 }
 
-async function ranJobs(day: Day, { database }: Fixture, isDue: (schedule: string) => boolean): Promise<void> {
+async function runJobs(day: Day, { database }: Fixture, isDue: (schedule: string) => boolean): Promise<void> {
   const worker = day.workers.find(({ alive }) => alive)
   if (worker === undefined) return
   const due = JOBS.filter(({ schedule }) => isDue(schedule))
-  // Each takes its time to write.
+  // Only every hour, because writing rows takes time.
   if (due.length > 0 && Date.now() % HOUR === 0) await rowsAt(day.outside, Date.now(), String(Date.now()))
   for (const job of due) {
     const retentionMs = job.name === LOGS ? day.retentionMs : undefined
@@ -150,7 +154,7 @@ async function ranJobs(day: Day, { database }: Fixture, isDue: (schedule: string
   }
 }
 
-async function judged(rules: string, targets: readonly Target[], expected: readonly Expected[]): Promise<void> {
+async function assertAlerts(rules: string, targets: readonly Target[], expected: readonly Expected[]): Promise<void> {
   await using folder = await sqliteDatabase()
   assert.equal(await complaints(folder.folder, rules, START, targets, expected), '')
 }
@@ -159,7 +163,7 @@ function targetsOf(day: Day, labels: Readonly<Record<string, string>>, honorLabe
   return day.workers.map(({ scrapes }, each) => ({ labels: { ...labels, instance: `worker-${each}:9465` }, honorLabels, scrapes }))
 }
 
-describe('a day of a worker, with the alerts that are shipped', { skip }, async () => {
+describe('the shipped alerts, over a day of a worker', { skip }, async () => {
   const { job, honorLabels } = await scrapeOf('prometheus.yml')
   const objects = await kustomize(`${CHECKOUT}deploy/kubernetes/components/monitoring`)
   const { podMetricsEndpoints } = objects.find(({ kind }) => kind === 'PodMonitor')!['spec'] as {
@@ -175,48 +179,44 @@ describe('a day of a worker, with the alerts that are shipped', { skip }, async 
   const options = { timeout: 600_000 }
 
   it(
-    'nobody is paged on a good day: a worker that prometheus.yml scrapes, and pods that the PodMonitor finds, of which one ends at noon',
+    'do not fire on a good day, for a worker that prometheus.yml scrapes and for pods that the PodMonitor finds, one of which ends at noon',
     options,
     async () => {
-      const day = await lived(2, at(1, '04:00'), { '2026-03-02T12:00': ({ workers }) => void (workers[0]!.alive = false) })
+      const day = await simulatedDay(2, at(1, '04:00'), { '2026-03-02T12:00': ({ workers }) => void (workers[0]!.alive = false) })
       const expected = hourly(START, at(1, '04:00'), [])
-      await judged('alerts.yml', targetsOf(day, { job }, honorLabels).slice(1), expected)
-      await judged('alerts.yml', targetsOf(day, operator, kept), expected)
+      await assertAlerts('alerts.yml', targetsOf(day, { job }, honorLabels).slice(1), expected)
+      await assertAlerts('alerts.yml', targetsOf(day, operator, kept), expected)
     },
   )
 
-  it(
-    'on a bad day each alert comes and goes: a worker that prometheus.yml scrapes, and a pod that the PodMonitor finds',
-    options,
-    async () => {
-      const bad = await lived(1, at(1, '05:30'), {
-        '2026-03-02T02:40': ({ outside }) => refuseDeletes(outside),
-        '2026-03-02T03:25': ({ outside }) => allowDeletes(outside),
-        '2026-03-02T10:05': (day) => void (day.runs = false),
-        '2026-03-02T14:00': (day) => void (day.runs = true),
-        '2026-03-03T02:00': (day) => void (day.retentionMs = 2 * DAY),
-        '2026-03-03T05:00': ({ workers }) => void (workers[0]!.alive = false),
-      })
-      const failing = `MaintenanceJobFailing ${LOGS}`
-      const expected: readonly Expected[] = [
-        { at: at(0, '02:30'), firing: [] },
-        { at: at(0, '03:20'), firing: NAMES.map((name) => `MaintenanceJobFailing ${name}`) },
-        // A night's failure is not forgotten after an hour, and it is late when two have passed.
-        { at: at(0, '05:00'), firing: [failing] },
-        { at: at(0, '09:00'), firing: [failing, `MaintenanceJobLate ${LOGS}`] },
-        { at: at(0, '12:40'), firing: [failing, ...NAMES.map((name) => `MaintenanceJobLate ${name}`)] },
-        { at: at(0, '14:20'), firing: [failing, `MaintenanceJobLate ${LOGS}`] },
-        // Two days of retention in place of ninety.
-        { at: at(1, '03:30'), firing: [`MaintenanceJobLate ${LOGS}`, `MaintenanceSafetyStop ${LOGS}`] },
-        { at: at(1, '05:30'), firing: ['MaintenanceAbsent'] },
-      ]
-      await judged('alerts.yml', targetsOf(bad, { job }, honorLabels), expected)
-      await judged('alerts.yml', targetsOf(bad, operator, kept), expected)
-    },
-  )
+  it('come and go on a bad day, for a worker that prometheus.yml scrapes and for a pod that the PodMonitor finds', options, async () => {
+    const bad = await simulatedDay(1, at(1, '05:30'), {
+      '2026-03-02T02:40': ({ outside }) => refuseDeletes(outside),
+      '2026-03-02T03:25': ({ outside }) => allowDeletes(outside),
+      '2026-03-02T10:05': (day) => void (day.runs = false),
+      '2026-03-02T14:00': (day) => void (day.runs = true),
+      '2026-03-03T02:00': (day) => void (day.retentionMs = 2 * DAY),
+      '2026-03-03T05:00': ({ workers }) => void (workers[0]!.alive = false),
+    })
+    const failing = `MaintenanceJobFailing ${LOGS}`
+    const expected: readonly Expected[] = [
+      { at: at(0, '02:30'), firing: [] },
+      { at: at(0, '03:20'), firing: NAMES.map((name) => `MaintenanceJobFailing ${name}`) },
+      // The failure of a nightly job still fires after an hour, and the job is late after two.
+      { at: at(0, '05:00'), firing: [failing] },
+      { at: at(0, '09:00'), firing: [failing, `MaintenanceJobLate ${LOGS}`] },
+      { at: at(0, '12:40'), firing: [failing, ...NAMES.map((name) => `MaintenanceJobLate ${name}`)] },
+      { at: at(0, '14:20'), firing: [failing, `MaintenanceJobLate ${LOGS}`] },
+      // A retention of two days instead of ninety.
+      { at: at(1, '03:30'), firing: [`MaintenanceJobLate ${LOGS}`, `MaintenanceSafetyStop ${LOGS}`] },
+      { at: at(1, '05:30'), firing: ['MaintenanceAbsent'] },
+    ]
+    await assertAlerts('alerts.yml', targetsOf(bad, { job }, honorLabels), expected)
+    await assertAlerts('alerts.yml', targetsOf(bad, operator, kept), expected)
+  })
 })
 
-/** The settings of the nightly unit, with its paths where they are here. */
+/** The settings of the nightly unit, with the paths of the checkout. */
 async function nightlySettings(): Promise<Record<string, string>> {
   const unit = await readFile(`${CHECKOUT}deploy/systemd/mcp-gateway-maintenance-once.service`, 'utf8')
   const [, config = ''] =
@@ -231,8 +231,8 @@ interface Night {
   readonly textfile: Samples
 }
 
-/** Nights of the real command, started as the timer does it, by a clock of its own. */
-async function lastedNights(): Promise<{ readonly nights: readonly Night[]; readonly asked: readonly Ended[] }> {
+/** Nights of the real command, started as the timer starts it, under a simulated clock. */
+async function simulatedNights(): Promise<{ readonly nights: readonly Night[]; readonly answers: readonly Ended[] }> {
   await using database = await sqliteDatabase()
   const textfile = join(database.folder, 'maintenance.prom')
   const archive = join(database.folder, 'archive')
@@ -262,46 +262,46 @@ async function lastedNights(): Promise<{ readonly nights: readonly Night[]; read
     const { code: exit } = await does(begun, ['--run-now'], more)
     nights.push({ at: begun, exit, textfile: samplesOf(await readFile(textfile, 'utf8')) })
   }
-  const asked: Ended[] = []
+  const answers: Ended[] = []
   await does(at(0, '02:00'), ['migrate'])
   await night(0)
-  asked.push(await does(at(0, '14:00'), ['status', '--check']))
-  // The schedules of a worker that is always there: the reason for the settings of the night.
-  asked.push(await does(at(0, '14:00'), ['status', '--check'], { MAINTENANCE_CONFIG: '' }))
+  answers.push(await does(at(0, '14:00'), ['status', '--check']))
+  // With a continuous worker's schedules: the reason for the nightly settings.
+  answers.push(await does(at(0, '14:00'), ['status', '--check'], { MAINTENANCE_CONFIG: '' }))
   await night(1)
   const [oldest = ''] = (await filesBelow(archive)).filter((file) => file.endsWith('.ndjson.zst')).toSorted()
   await rm(join(archive, oldest))
-  asked.push(await does(at(1, '12:00'), ['archive', 'verify']))
+  answers.push(await does(at(1, '12:00'), ['archive', 'verify']))
   await refuseDeletes(database)
   await night(2)
   await allowDeletes(database)
   await night(3, { AUDIT_LOGS_RETENTION: '2d' })
-  asked.push(await does(at(4, '14:00'), ['status', '--check']))
-  return { nights, asked }
+  answers.push(await does(at(4, '14:00'), ['status', '--check']))
+  return { nights, answers }
 }
 
-describe('nights of runs that something else starts', { skip: skipReal }, async () => {
-  const { nights, asked } = skipReal === false ? await lastedNights() : { nights: [], asked: [] }
+describe('nightly runs that something else starts', { skip: skipReal }, async () => {
+  const { nights, answers } = skipReal === false ? await simulatedNights() : { nights: [], answers: [] }
   const END = at(4, '12:00')
   const steps = Array.from({ length: (END - START) / STEP_MS + 1 }, (_, each) => START + each * STEP_MS)
   const lastAt = (now: EpochMs): Night | undefined => nights.findLast((night) => night.at <= now)
 
-  it('ends as each night was, and status calls nothing late between the nights', () => {
+  it('end with the right exit codes, and status calls nothing late between them', () => {
     assert.deepEqual(
       nights.map(({ exit }) => exit),
       [0, 0, 1, 5],
     )
     assert.deepEqual(
-      asked.map(({ code: exit }) => exit),
+      answers.map(({ code: exit }) => exit),
       [0, 1, 1, 1],
-      asked.map(({ stdout }) => stdout).join('\n'),
+      answers.map(({ stdout }) => stdout).join('\n'),
     )
-    assert.match(asked[1]!.stdout, /purge-sessions is late/)
-    assert.doesNotMatch(asked[0]!.stdout, /late/)
-    assert.match(asked[3]!.stdout, /purge-sessions is late/)
+    assert.match(answers[1]!.stdout, /purge-sessions is late/)
+    assert.doesNotMatch(answers[0]!.stdout, /late/)
+    assert.match(answers[3]!.stdout, /purge-sessions is late/)
   })
 
-  it('the systemd timer, with its textfile by way of node_exporter: no alert on good days, and none is silent on bad ones', async () => {
+  it('raise no alert on good days and every alert on bad ones, with the systemd timer and a textfile that node_exporter reads', async () => {
     const { job, honorLabels } = await scrapeOf('node-exporter.yml')
     const scrapes = steps.map((now) => lastAt(now)?.textfile)
     const targets: readonly Target[] = [{ labels: { job, instance: 'gateway:9100' }, honorLabels, scrapes }]
@@ -313,21 +313,21 @@ describe('nights of runs that something else starts', { skip: skipReal }, async 
       { at: at(2, '03:30'), firing: [damaged, ...failing] },
       ...hourly(at(2, '06:00'), at(3, '03:00'), [damaged, ...failing, ...late]),
       ...hourly(at(3, '05:00'), at(4, '05:00'), [damaged, `MaintenanceJobLate ${LOGS}`, `MaintenanceSafetyStop ${LOGS}`]),
-      // The night of which nothing came.
+      // The night without a run.
       { at: at(4, '05:30'), firing: [damaged, ...late, `MaintenanceSafetyStop ${LOGS}`] },
     ]
-    await judged('alerts.yml', targets, expected)
-    // Without honor_labels nothing says of which job it is, and no rule finds it.
+    await assertAlerts('alerts.yml', targets, expected)
+    // Without honor_labels the job of a metric is lost, and no rule matches it.
     await using folder = await sqliteDatabase()
     const [target] = targets
     assert.match(await complaints(folder.folder, 'alerts.yml', START, [{ ...target!, honorLabels: false }], expected), /MaintenanceJobLate/)
   })
 
-  it('the CronJob, by what kube-state-metrics tells of it: no alert on good days, and none is silent on bad ones', async () => {
+  it('raise no alert on good days and every alert on bad ones, with the CronJob as kube-state-metrics reports it', async () => {
     const [cronjob] = await kustomize(`${CHECKOUT}deploy/kubernetes/overlays/cronjob`)
     const { schedule, timeZone, jobTemplate } = cronjob!['spec'] as CronJobSpec
     const { args, env } = workerOf(cronjob!)
-    // The nights above are its own: the same words, the same settings.
+    // The CronJob's nights are those above: the same arguments, the same settings.
     assert.deepEqual([args, env!.find(({ name }) => name === 'MAINTENANCE_CONFIG')?.value], [['--run-now'], '/app/config/nightly.yaml'])
     assert.deepEqual([schedule, timeZone, templateOf(cronjob!)?.spec.restartPolicy], ['0 3 * * *', 'Etc/UTC', 'Never'])
     const { name } = cronjob!.metadata
@@ -347,7 +347,7 @@ describe('nights of runs that something else starts', { skip: skipReal }, async 
       ])
     })
     const [, , failed, stopped] = nights
-    await judged(
+    await assertAlerts(
       'alerts-cronjob.yml',
       [{ labels: { job: 'kube-state-metrics' }, honorLabels: true, scrapes }],
       [
@@ -360,7 +360,7 @@ describe('nights of runs that something else starts', { skip: skipReal }, async 
     )
   })
 
-  it('the settings of the night, the timer and the CronJob name one time', async () => {
+  it('have the same time in the nightly settings, the timer and the CronJob', async () => {
     const { jobs, schedule } = parse(await readFile(`${CHECKOUT}config/nightly.yaml`, 'utf8')) as {
       jobs: Record<string, { schedule: string }>
       schedule: { timeZone: string }
@@ -369,11 +369,11 @@ describe('nights of runs that something else starts', { skip: skipReal }, async 
     assert.equal(schedule.timeZone, 'UTC')
     const timer = await readFile(`${CHECKOUT}deploy/systemd/mcp-gateway-maintenance-once.timer`, 'utf8')
     assert.match(timer, /^OnCalendar=\*-\*-\* 03:00:00 UTC$/m)
-    // Less than the five minutes after which status calls a job late.
+    // The delay is less than the five minutes after which status calls a job late.
     assert.match(timer, /^RandomizedDelaySec=2min$/m)
   })
 
-  it('what the rules ask of a worker is in its textfile, or comes with an archive, pending migrations or a failure', () => {
+  it('write a textfile with every metric of the rules that needs no archive, pending migration or failure', () => {
     if (nights.length === 0) return
     const written = new Set([...nights[0]!.textfile!.keys()].map((series) => series.replace(/\{.*/, '')))
     for (const metric of [

@@ -4,7 +4,7 @@ import { stringify } from 'yaml'
 import { HOUR, MINUTE, type EpochMs } from '../../src/time/clock.ts'
 import { CHECKOUT, run } from './checkout.ts'
 
-/** What a scrape found, by series; `undefined`: nobody answered. */
+/** The result of a scrape, by series; `undefined`: there was no answer. */
 export type Samples = ReadonlyMap<string, number> | undefined
 
 /** A target of Prometheus, scraped every `STEP_MS`. */
@@ -22,17 +22,17 @@ export interface Expected {
   readonly firing: readonly string[]
 }
 
-/** The labels that say of what an alert is. */
-const OF_WHAT = ['job', 'job_name', 'cronjob'] as const
+/** The labels that name what an alert is about. */
+const SUBJECT_LABELS = ['job', 'job_name', 'cronjob'] as const
 
 const FIRING = [
-  ...OF_WHAT.map((label) => `max by (alertname, ${label}) (ALERTS{alertstate="firing", ${label}!=""})`),
-  `max by (alertname) (ALERTS{alertstate="firing", ${OF_WHAT.map((label) => `${label}=""`).join(', ')}})`,
+  ...SUBJECT_LABELS.map((label) => `max by (alertname, ${label}) (ALERTS{alertstate="firing", ${label}!=""})`),
+  `max by (alertname) (ALERTS{alertstate="firing", ${SUBJECT_LABELS.map((label) => `${label}=""`).join(', ')}})`,
 ].join(' or ')
 
 /**
- * Evaluates shipped rules over what targets said from `start` on. promtool's clock begins at 0: times in the metrics are moved back by `start`, and
- * so by the same as everything else. Resolves with what promtool has to complain about: '' where each of `expected` is exactly what fires.
+ * Evaluates shipped rules on what targets reported from `start` on. promtool's clock begins at 0, so times in the metrics are moved back by `start`. Resolves
+ * with promtool's complaints; '': at each time in `expected`, exactly those alerts fire.
  */
 export async function complaints(
   folder: string,
@@ -64,11 +64,11 @@ export async function complaints(
   return code === 0 ? '' : `${stdout}${stderr}`
 }
 
-function labelOf(alert: string): (typeof OF_WHAT)[number] {
+function labelOf(alert: string): (typeof SUBJECT_LABELS)[number] {
   return alert === 'MaintenanceNightlyFailed' ? 'job_name' : alert === 'MaintenanceNightlyLate' ? 'cronjob' : 'job'
 }
 
-/** As Prometheus would have it with the target's labels, a series of each that was ever scraped. */
+/** The series that Prometheus would store with the target's labels, one for each that was ever scraped. */
 function seriesOf({ labels, honorLabels, scrapes }: Target, start: EpochMs): { series: string; values: string }[] {
   const names = new Set(scrapes.flatMap((each) => [...(each?.keys() ?? [])]))
   return [...names].map((name) => {
@@ -81,7 +81,7 @@ function seriesOf({ labels, honorLabels, scrapes }: Target, start: EpochMs): { s
   })
 }
 
-/** A label of the target that the series has too: the series' own is kept, or renamed. */
+/** If the series has a label that the target also has, the series' own label is kept, or renamed. */
 function labelled(series: string, ofTarget: Readonly<Record<string, string>>, honorLabels: boolean): string {
   const [, name = '', inside = ''] = /^(\w+)(?:\{(.*)\})?$/.exec(series) ?? []
   const all = new Map(Object.entries(ofTarget))
@@ -91,7 +91,7 @@ function labelled(series: string, ofTarget: Readonly<Record<string, string>>, ho
   return `${name}{${[...all].map(([label, value]) => `${label}="${value}"`).join(',')}}`
 }
 
-/** `1 1 1 2` as promtool writes it: `1x2 2`. */
+/** `1 1 1 2` in promtool's notation: `1x2 2`. */
 function shortened(values: readonly string[]): string {
   const runs: [value: string, times: number][] = []
   for (const value of values) {
@@ -102,7 +102,7 @@ function shortened(values: readonly string[]): string {
   return runs.map(([value, times]) => (value === '_' ? `_x${times}` : times === 1 ? value : `${value}x${times - 1}`)).join(' ')
 }
 
-/** Every full hour from `from` to `until`, at all of which the same fires. */
+/** The same alerts at every full hour from `from` to `until`. */
 export function hourly(from: EpochMs, until: EpochMs, firing: readonly string[]): readonly Expected[] {
   return Array.from({ length: Math.floor((until - from) / HOUR) + 1 }, (_, at) => ({ at: from + at * HOUR, firing }))
 }

@@ -17,7 +17,7 @@ const VERIFY_TIMER = 'mcp-gateway-maintenance-archive-verify.timer'
 const FAILED = 'mcp-gateway-maintenance-failed@.service'
 const units = new Map<string, string>()
 for (const name of [WORKER, ONCE, TIMER, VERIFY, VERIFY_TIMER, FAILED]) units.set(name, await readFile(`${FOLDER}${name}`, 'utf8'))
-/** The first that looks at the security of a file. */
+/** The first version that analyses the security of a file. */
 const ANALYZER = 250
 const { stdout: analyzer } = await run('systemd-analyze', ['--version'], { cwd: '/' })
 const skip = Number(/^systemd (\d+)/.exec(analyzer)?.[1] ?? 0) < ANALYZER && `systemd-analyze ${ANALYZER} or newer is not on this machine`
@@ -34,7 +34,7 @@ function hardening(name: string): string {
 }
 
 describe('the systemd units', () => {
-  it('are accepted by systemd without a word', { skip }, async () => {
+  it('are accepted by systemd without a warning', { skip }, async () => {
     const done = await analyzed(['verify'], units.keys())
     assert.deepEqual(done, { code: 0, stdout: '', stderr: '' })
   })
@@ -46,16 +46,16 @@ describe('the systemd units', () => {
       assert.equal(done.code, 0, done.stdout + done.stderr)
     })
 
-    it(`${name} runs as the gateway and takes nothing from it`, () => {
+    it(`${name} runs as the gateway's user and takes no files from it`, () => {
       assert.deepEqual([values(name, 'User'), values(name, 'Group')], [['mcp-gateway'], ['mcp-gateway']])
       assert.deepEqual(values(name, 'StateDirectory'), [], 'systemd would give the folder and all in it to User=')
     })
 
-    it(`${name} hands over the database URL as a credential under the name that is read`, () => {
+    it(`${name} passes the database URL as a credential, under the name that the program reads`, () => {
       const [credential = ''] = values(name, 'LoadCredential')
       assert.deepEqual(values(name, 'Environment'), [
         `DATABASE_URL_FILE=/run/credentials/%n/${credential.split(':')[0]!}`,
-        // What it says: test/shipping/simulated-days.test.ts.
+        // Its content is tested in test/shipping/simulated-days.test.ts.
         ...(name === ONCE
           ? ['MAINTENANCE_CONFIG=/opt/mcp-gateway-maintenance/node_modules/mcp-gateway-maintenance/config/nightly.yaml']
           : []),
@@ -64,7 +64,7 @@ describe('the systemd units', () => {
       assert.ok(ENVIRONMENT.has('DATABASE_URL_FILE'))
     })
 
-    it(`${name} may ${name === VERIFY ? 'not ' : ''}write where the documents put the archive, and nowhere that is not there`, async () => {
+    it(`${name} may ${name === VERIFY ? 'not ' : ''}write where the documents put the archive, and starts if a folder is missing`, async () => {
       const folders = values(name, 'ReadWritePaths')
       assert.ok(folders.every((folder) => folder.startsWith('-/')))
       const [, archive = ''] = /ARCHIVE_DIRECTORY=(\/var\/lib\/\S+)'/.exec(await readFile(`${CHECKOUT}docs/archive.md`, 'utf8')) ?? []
@@ -72,7 +72,7 @@ describe('the systemd units', () => {
       assert.equal(folders.includes(`-${archive}`), name !== VERIFY)
     })
 
-    it(`${name} starts an installed package with arguments that there are`, () => {
+    it(`${name} starts an installed package with arguments that exist`, () => {
       const [start = ''] = values(name, 'ExecStart')
       const [program = '', ...words] = start.split(' ')
       assert.equal(program, '/opt/mcp-gateway-maintenance/node_modules/.bin/mcp-gateway-maintenance')
@@ -80,32 +80,32 @@ describe('the systemd units', () => {
       assert.deepEqual(words, WORDS[name])
     })
 
-    it(`${name} leaves the worker the time that it may take to end, and kills only what is left`, () => {
+    it(`${name} gives the program enough time to stop, and kills only what is left`, () => {
       assert.ok(Number.parseInt(values(name, 'TimeoutStopSec')[0]!, 10) > 8)
       assert.deepEqual(values(name, 'KillMode'), ['mixed'])
     })
   }
 
-  it('the worker is started until it runs, and not tried again where a person must put something right', () => {
+  it('the worker is restarted until it runs, but not if a person must correct something', () => {
     assert.deepEqual(values(WORKER, 'Type'), ['exec'])
     assert.deepEqual(values(WORKER, 'RestartPreventExitStatus'), ['2 4'])
     assert.deepEqual(values(WORKER, 'Restart'), ['on-failure'])
     assert.deepEqual(values(WORKER, 'StartLimitIntervalSec'), ['0'])
   })
 
-  it('on-failure.conf starts the example that tells somebody, for whichever service it is put beside', { skip }, async () => {
+  it('on-failure.conf starts the example that notifies somebody, for any of the services', { skip }, async () => {
     const text = await readFile(`${FOLDER}on-failure.conf`, 'utf8')
     assert.match(text, /^OnFailure=mcp-gateway-maintenance-failed@%n\.service$/m)
     assert.match(text, new RegExp(`/etc/systemd/system/${ONCE.replaceAll('.', '\\.')}\\.d/on-failure\\.conf$`, 'm'))
     for (const name of [WORKER, ONCE, VERIFY])
       assert.deepEqual(await analyzed(['verify'], [name], text), { code: 0, stdout: '', stderr: '' }, name)
-    // A name that is not there is noticed.
+    // An unknown name is reported.
     assert.notEqual((await analyzed(['verify'], [ONCE], text.replace('OnFailure=', 'OnFailures='))).stderr, '')
     assert.deepEqual([values(FAILED, 'Type'), values(WORKER, 'OnFailure'), values(ONCE, 'OnFailure')], [['oneshot'], [], []])
   })
 
   for (const name of [ONCE, VERIFY]) {
-    it(`${name} ends, is not tried again, and is given up after hours`, () => {
+    it(`${name} ends by itself, is not restarted, and is stopped after six hours`, () => {
       assert.deepEqual(values(name, 'Type'), ['oneshot'])
       assert.deepEqual(values(name, 'Restart'), [])
       assert.deepEqual(values(name, 'TimeoutStartSec'), ['6h'])
@@ -120,7 +120,7 @@ describe('the systemd units', () => {
     [TIMER, ONCE, '2026-03-02 03:00:00 UTC'],
     [VERIFY_TIMER, VERIFY, '2026-03-08 05:00:00 UTC'],
   ] as const) {
-    it(`${timer} starts its service, also where a time was missed`, { skip }, async () => {
+    it(`${timer} starts its service, even if a time was missed`, { skip }, async () => {
       assert.deepEqual([values(timer, 'Persistent'), values(timer, 'WantedBy'), values(timer, 'Unit')], [['true'], ['timers.target'], []])
       assert.equal(timer.replace(/timer$/, 'service'), service)
       const [calendar = ''] = values(timer, 'OnCalendar')
@@ -131,7 +131,7 @@ describe('the systemd units', () => {
   }
 })
 
-/** Looks at copies whose program exists: the real one is where a person installs it. */
+/** Analyses copies of the units whose program exists: the real one exists only where somebody installs it. */
 async function analyzed(words: readonly string[], names: Iterable<string>, dropIn?: string): Promise<Done> {
   const folder = await mkdtemp(join(tmpdir(), 'maintenance-unit-'))
   try {

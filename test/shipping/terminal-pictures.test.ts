@@ -15,7 +15,7 @@ for (const { file, title, description } of SESSIONS) {
     let svg = ''
     before(async () => (svg = await readFile(`${CHECKOUT}${file}`, 'utf8')))
 
-    it('needs nothing from outside, runs nothing, and says what it shows', () => {
+    it('loads nothing, runs nothing, and describes what it shows', () => {
       assert.deepEqual(
         [...svg.matchAll(/https?:[^"]*/g)].map(([address]) => address),
         ['http://www.w3.org/2000/svg'],
@@ -25,7 +25,7 @@ for (const { file, title, description } of SESSIONS) {
       assert.ok(svg.includes(`<title id="title">${title}</title>`) && svg.includes(`<desc id="description">${description}</desc>`))
     })
 
-    it('is shown by a document, with a text in its place', async () => {
+    it('is shown by a document, with an alternative text', async () => {
       const shown = (await readDocuments()).flatMap(({ file: document, prose }) =>
         [...prose.matchAll(/!\[([^\]]+)\]\(([^)]+)\)/g)].filter(([, , path = '']) => join(dirname(document), path) === file),
       )
@@ -40,7 +40,7 @@ describe('the pictures of the terminal', { skip: WITHOUT_TERMINAL }, () => {
   before(async () => (today = await record()))
 
   for (const { file } of SESSIONS) {
-    it(`${file} is what the program shows today, but for times and numbers; if not, run "npm run docs:terminal"`, async () => {
+    it(`${file} is what the program shows today, except for times and numbers; if not, run "npm run docs:terminal"`, async () => {
       const [shown, recorded] = [linesIn(svgOf(today.get(file)!)), linesIn(await readFile(`${CHECKOUT}${file}`, 'utf8'))]
       assert.ok(shown.length > 10)
       assert.deepEqual(wordsOf(recorded), wordsOf(shown))
@@ -70,12 +70,12 @@ describe('two recordings', () => {
     'purge  ███████  9,870 deleted  812 ms  12.2k/s',
   ]
 
-  it('are the same where times and numbers differ', () => {
+  it('are the same if only times and numbers differ', () => {
     const later = ['last run  succeeded just now (2027-01-02 23:59 UTC), took 3 min 5 s, deleted 7', 'purge  ██  12 deleted  9 ms']
     assert.deepEqual(wordsOf(later), wordsOf(recorded))
   })
 
-  it('differ in a word, a sign, a line more or less, and an order', () => {
+  it('differ if a word, a sign, the number of lines or their order differs', () => {
     const [first = '', second = ''] = recorded
     for (const other of [
       [first.replace('deleted', 'removed'), second],

@@ -40,7 +40,7 @@ function commandsOf(file: string): string[] {
 }
 
 describe('the workflows', () => {
-  it('take every action at one commit, with its version beside it', () => {
+  it('pin every action to one commit, with its version beside it', () => {
     for (const [file, text] of texts) {
       const used = [...text.matchAll(/uses: (.*)$/gm)].map((match) => match[1]!)
       assert.ok(used.length > 0)
@@ -48,7 +48,7 @@ describe('the workflows', () => {
     }
   })
 
-  it('may read and no more, but for the job that makes the release, and end', () => {
+  it('may only read, except for the job that makes the release, and have a time limit', () => {
     for (const [file, { permissions, jobs }] of workflows) {
       assert.deepEqual(permissions, { contents: 'read' }, file)
       for (const [name, job] of Object.entries(jobs)) {
@@ -67,7 +67,7 @@ describe('the workflows', () => {
     await access(`${CHECKOUT}.ci/run`, constants.X_OK)
   })
 
-  it('call only scripts that there are', async () => {
+  it('call only scripts that exist', async () => {
     const ci = await readFile(`${CHECKOUT}.ci/run`, 'utf8')
     const text = [...texts.values(), ci].join('\n').replaceAll(/^\s*#.*$/gm, '')
     const named = [...text.matchAll(/npm (?:run )?(?!ci|pack|pkg|install|sbom|run\b)([\w:-]+)/g)].map((match) => match[1]!)
@@ -78,7 +78,7 @@ describe('the workflows', () => {
     )
   })
 
-  it('name the repository that a release is made from in the package, before it is packed', async () => {
+  it('write the repository of a release into the package before packing it', async () => {
     const commands = commandsOf('release.yml')
     const set = commands.findIndex((each) => each.startsWith('npm pkg set '))
     assert.ok(set !== -1 && set < commands.findIndex((each) => each.startsWith('npm pack ')))
@@ -102,7 +102,7 @@ describe('the workflows', () => {
     }
   })
 
-  it('list what is inside: the package by npm, as the release does it', async (context) => {
+  it('list the contents of a release: those of the package with npm', async (context) => {
     const commands = commandsOf('release.yml')
     assert.ok(commands.some((each) => each.includes('docker buildx build') && each.includes('--sbom=true')))
     const folder = await mkdtemp(join(tmpdir(), 'maintenance-sbom-'))
