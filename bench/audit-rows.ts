@@ -1,6 +1,6 @@
 import { DAY, HOUR, type EpochMs } from '../src/time/clock.ts'
 
-/** What the gateway writes for a call of a tool: about 850 bytes, over 120 days, a quarter of them older than the retention. */
+/** What the gateway writes for a call of a tool: about 850 bytes a row, over 120 days, a quarter of them older than the retention. */
 export interface AuditRow {
   readonly toolName: string
   readonly user: string
@@ -26,7 +26,7 @@ export const COLUMNS = [
 
 export const RETENTION_MS = 90 * DAY
 const HISTORY_MS = 120 * DAY
-/** No row becomes old while the benchmark runs, so that every trial deletes exactly the same rows. */
+/** No row expires while the benchmark runs, so that every trial deletes exactly the same rows. */
 const GAP_MS = 3 * HOUR
 
 const TOOLS = 40
@@ -45,7 +45,7 @@ const STATUSES = [
   'policy_violation',
 ] as const
 
-/** Reads like a tool's result; a row holds a piece of it. */
+/** Text like a tool's result; a row holds a piece of it. */
 export const PROSE = Array.from(
   { length: 400 },
   (_, n) => `{"item":${n},"path":"/srv/data/report-${n * 7919}.csv","lines":${n * 31}},`,
@@ -57,7 +57,7 @@ export function expiredOf(rows: number): number {
   return Math.floor(rows / 4)
 }
 
-/** The same row for the same number, whenever and wherever it is made. */
+/** The same number always gives the same row, whenever and wherever it is made. */
 export function auditRow(n: number): AuditRow {
   const any = (kind: number, below: number): number => scattered(n * 16 + kind) % below
   const status = STATUSES[any(3, STATUSES.length)]!
@@ -80,7 +80,7 @@ export function valuesOf(row: AuditRow, time: EpochMs): (string | number | null)
   return [toolName, user, action, status, parameters, output, error, executionTimeMs, stored(time)]
 }
 
-/** When row `n` of so many was written, seen from when the database was made. */
+/** When row `n` of so many was written, relative to when the database was made. */
 export function writtenAt(n: number, rows: number, made: EpochMs): EpochMs {
   const expired = expiredOf(rows)
   if (n < expired) return made - HISTORY_MS + (n * (HISTORY_MS - RETENTION_MS)) / expired
@@ -92,7 +92,7 @@ export function stored(time: EpochMs): string {
   return `${new Date(time).toISOString().slice(0, 23).replace('T', ' ')}000`
 }
 
-/** Inserts rows `$1` up to, not including, `$2` of `$3`, as `auditRow` and `writtenAt` describe them; `$4` is `PROSE`, `$5` the time made. */
+/** Inserts rows `$1` up to, but not including, `$2` of `$3`, as `auditRow` and `writtenAt` describe them; `$4` is `PROSE`, `$5` the time made. */
 export const POSTGRES_INSERT = `
 INSERT INTO audit_logs (${COLUMNS.join(', ')})
 SELECT

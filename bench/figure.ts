@@ -8,12 +8,12 @@ export type Unit = '×' | 'ms' | 'MB' | 'batches' | 'writes'
 export interface Figure {
   readonly scenario: string
   readonly engine: EngineName
-  /** As `targets.ts` calls it where it has a target. */
+  /** Its name in `targets.ts`, if it has a target. */
   readonly name: string
   /** What was measured, in words. */
   readonly what: string
   readonly unit: Unit
-  /** One a repeat, in the order measured. */
+  /** One for each repeat, in the order measured. */
   readonly values: readonly number[]
   readonly target: Target | undefined
 }
@@ -28,7 +28,7 @@ export interface Summary {
 
 /** The figures of one scenario on one engine. */
 export interface Sheet {
-  /** Whether the targets apply: they are stated for one size. */
+  /** Whether the targets apply, which are stated for one size. */
   readonly judged: boolean
   readonly add: (name: string, what: string, unit: Unit, values: readonly number[]) => void
 }

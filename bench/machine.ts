@@ -7,7 +7,7 @@ export interface Machine {
   readonly memoryGB: number
   readonly kernel: string
   readonly node: string
-  /** Of the minute before the run: other work on the machine is part of every figure. */
+  /** The load in the minute before the run: other work on the machine is part of every figure. */
   readonly loadBefore: number
 }
 

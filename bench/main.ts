@@ -39,7 +39,7 @@ const SCENARIOS: readonly Scenario[] = [
 
 const NAMES = SCENARIOS.map((scenario) => scenario.name)
 
-/** Filled during the run, so that what was measured is reported even if a later part fails. */
+/** Filled during the run, so that the measurements are reported even if a later part fails. */
 interface Results {
   readonly figures: Figure[]
   readonly notes: string[]
@@ -64,7 +64,7 @@ async function main(words: readonly string[]): Promise<void> {
   } finally {
     await workspace[Symbol.asyncDispose]()
     const seconds = Math.round((performance.now() - startedMs) / 1_000)
-    if (results.figures.length > 0) await tell(results, { machine: before, command, options, seconds, complete })
+    if (results.figures.length > 0) await report(results, { machine: before, command, options, seconds, complete })
   }
 }
 
@@ -79,7 +79,7 @@ async function measureAll(workspace: Workspace, options: Options, { figures, not
       void process.stderr.write(`${String(Math.round((performance.now() - startedMs) / 1_000)).padStart(5)} s  ${name}: ${step}\n`)
     await using engine = await openEngine(name, workspace, options, progress)
     engines.push(engine.version)
-    for (const scenario of chosen) await scenario.measure(bench({ workspace, engine, options, tell: progress }, figures, notes))
+    for (const scenario of chosen) await scenario.measure(bench({ workspace, engine, options, progress }, figures, notes))
   }
 }
 
@@ -109,13 +109,13 @@ interface Run {
   readonly complete: boolean
 }
 
-async function tell({ figures, notes, engines }: Results, run: Run): Promise<void> {
+async function report({ figures, notes, engines }: Results, run: Run): Promise<void> {
   const { command, seconds, complete } = run
   const { sizes, repeats, quick, json } = run.options
   const { cores, processor, memoryGB, kernel, node, loadBefore } = run.machine
   const heading = [`${cores} cores (${processor})`, `${memoryGB} GB`, kernel, `Node ${node}`, ...engines, `load before ${loadBefore}`]
   const worth = quick ? '; --quick: too small for the targets, which are stated for a million rows' : ''
-  const about = `${heading.join(', ')}; ${repeats} repeats, ${seconds} s${worth}${complete ? '' : '; ended before its end'}`
+  const about = `${heading.join(', ')}; ${repeats} repeats, ${seconds} s${worth}${complete ? '' : '; incomplete'}`
   process.stdout.write(`${[about, tablesOf(figures), ...notes.map((note) => `- ${note}`)].join('\n\n')}\n`)
   const judged = figures.map((figure) => ({ ...figure, ...summaryOf(figure) }))
   const results = { complete, command, machine: run.machine, engines, sizes, repeats, quick, seconds, notes, figures: judged }
@@ -139,6 +139,6 @@ try {
   if (error instanceof UsageError) process.stderr.write(`${error.message}\n${usage(NAMES)}`)
   else if (!(error instanceof Interruption))
     process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
-  // What is left of an interrupted run does not end by itself.
+  // What an interrupted run leaves behind does not end by itself.
   process.exit(error instanceof UsageError ? 2 : error instanceof Interruption ? 130 : 1)
 }

@@ -9,7 +9,7 @@ export interface Options {
   readonly scenarios: readonly string[]
   readonly sizes: Sizes
   readonly repeats: number
-  /** Everything small and short: shows that it works, proves nothing. */
+  /** Everything small and short: shows that the benchmark works, and proves nothing. */
   readonly quick: boolean
   readonly postgres: PostgresMajor
   /** Where the databases are made. */
@@ -20,23 +20,23 @@ export interface Options {
 /** Rows of `audit_logs`; a quarter of them has expired. */
 export interface Sizes {
   readonly small: number
-  /** What the targets are stated for. */
+  /** The number of rows that the targets are stated for. */
   readonly reference: number
-  /** With `--large`: for what must not grow with the table. Otherwise the same as `reference`. */
+  /** With `--large`, the size for what must not grow with the table; otherwise the same as `reference`. */
   readonly largest: number
 }
 
 export function usage(scenarios: readonly string[]): string {
   return `npm run bench -- [OPTION]...
   --quick            small databases and few repeats: the same tables within two minutes
-  --large            4,000,000 rows too
+  --large            also with 4,000,000 rows
   --only ENGINE      sqlite or postgres
   --scenario NAME    only this one (may be repeated): ${scenarios.join(', ')}
   --repeats N        how often each pair is measured (5)
   --rows N           rows of the database that the targets are stated for (1000000)
   --postgres MAJOR   ${POSTGRES_MAJORS.join(' or ')} (${POSTGRES_MAJORS.at(-1)})
   --directory DIR    where the databases are made (the system's temporary directory)
-  --json FILE        where the figures go as JSON (bench/results/latest.json)
+  --json FILE        where the figures are written as JSON (bench/results/latest.json)
 `
 }
 

@@ -1,4 +1,4 @@
-/** Middle value; of an even number of values the mean of the middle two. */
+/** The middle value; of an even number of values, the mean of the middle two. */
 export function median(values: readonly number[]): number {
   const sorted = ascending(values)
   const middle = sorted.length / 2
@@ -11,7 +11,7 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!
 }
 
-/** Pair by pair, as both were measured one after the other. */
+/** Pair by pair, because the two of a pair were measured one after the other. */
 export function ratios(values: readonly number[], bases: readonly number[]): number[] {
   return values.map((value, at) => value / bases[at]!)
 }

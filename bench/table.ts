@@ -2,7 +2,7 @@ import { summaryOf, type Figure, type Unit } from './figure.ts'
 
 const HEADINGS = ['engine', 'figure', 'target', 'median', 'min – max', 'reached'] as const
 
-/** A Markdown table for each scenario, padded to be read as it is. */
+/** A Markdown table for each scenario, padded so that its source is readable too. */
 export function tablesOf(figures: readonly Figure[]): string {
   return [...new Set(figures.map((figure) => figure.scenario))]
     .map((scenario) => `### ${scenario}\n\n${tableOf(figures.filter((figure) => figure.scenario === scenario))}`)
@@ -16,7 +16,7 @@ function tableOf(figures: readonly Figure[]): string {
   return [lines[0], `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...lines.slice(1)].join('\n')
 }
 
-/** Of one line of the table: engine, what was measured, target, median, least and most, whether the target was reached. */
+/** The cells of one line: engine, what was measured, target, median, least and most, whether the target was reached. */
 export function cellsOf(figure: Figure): string[] {
   const { median, least, most, reached } = summaryOf(figure)
   const { unit, target } = figure

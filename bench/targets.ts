@@ -6,7 +6,7 @@ export interface Target {
   readonly of: 'median' | 'every repeat'
 }
 
-/** All of them hold for a quarter of a million expired rows of a million, where nothing else is said. */
+/** Unless stated otherwise, they hold for a quarter of a million expired rows out of a million. */
 export const TARGETS = {
   sqlite: {
     'alone.time': median(1.2),

@@ -4,11 +4,11 @@ import { POSTGRES_INSERT, PROSE, RETENTION_MS, stored } from '../audit-rows.ts'
 import { migrated } from './migrated.ts'
 import { REDUNDANT_INDEX, WITHOUT_REDUNDANT_INDEX, type Copy, type Engine, type Indexes } from './engine.ts'
 
-/** As somebody would run it: durable, its defaults otherwise. */
+/** As somebody would run it: durable, and otherwise with the defaults. */
 const SETTINGS = { fsync: 'on', full_page_writes: 'on', shared_buffers: '256MB', max_wal_size: '1GB', ssl: 'off' }
 
-/** A server of its own below `folder`, as long as it is not disposed of. */
-export async function postgresEngine(folder: string, major: PostgresMajor, tell: (step: string) => void): Promise<Engine> {
+/** A separate server below `folder`, until it is disposed of. */
+export async function postgresEngine(folder: string, major: PostgresMajor, progress: (step: string) => void): Promise<Engine> {
   const server = await startPostgres(major, { folder, settings: SETTINGS })
   const admin = await connected(server.url)
   const made = new Map<string, Promise<string>>()
@@ -25,7 +25,7 @@ export async function postgresEngine(folder: string, major: PostgresMajor, tell:
     return making
   }
   const filled = async (name: string, rows: number): Promise<string> => {
-    tell(`making a database of ${rows.toLocaleString('en')} rows`)
+    progress(`making a database of ${rows.toLocaleString('en')} rows`)
     await admin.query(`CREATE DATABASE ${name}`)
     await migrated(urlOf(name))
     await using client = await connected(urlOf(name))
@@ -50,7 +50,7 @@ export async function postgresEngine(folder: string, major: PostgresMajor, tell:
       const from = await template(rows, indexes)
       const name = `copy_${(copies += 1)}`
       await cloned(name, from)
-      // Every trial pays for full-page images, and for no checkpoint of what came before it.
+      // Every trial pays for full-page images, and for no checkpoint of earlier writes.
       await admin.query('CHECKPOINT')
       return copyAt(urlOf(name), rows, admin, () => admin.query(`DROP DATABASE ${name} WITH (FORCE)`))
     },
@@ -65,7 +65,7 @@ export async function postgresEngine(folder: string, major: PostgresMajor, tell:
   }
 }
 
-/** A commit that would flush the log waits first; with no siblings, whether or not others are about to commit. */
+/** Makes each commit that would flush the log wait first; with no siblings required, it waits whether or not others are about to commit. */
 async function delayCommits(admin: Client, microseconds: number, siblings: number): Promise<void> {
   await admin.query(`ALTER SYSTEM SET commit_delay = ${microseconds}`)
   await admin.query(`ALTER SYSTEM SET commit_siblings = ${siblings}`)

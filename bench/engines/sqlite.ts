@@ -7,7 +7,7 @@ import { auditRow, COLUMNS, RETENTION_MS, stored, valuesOf, writtenAt } from '..
 import { migrated } from './migrated.ts'
 import { REDUNDANT_INDEX, WITHOUT_REDUNDANT_INDEX, type Copy, type Engine, type Indexes } from './engine.ts'
 
-export function sqliteEngine(folder: string, tell: (step: string) => void): Engine {
+export function sqliteEngine(folder: string, progress: (step: string) => void): Engine {
   const made = new Map<string, Promise<string>>()
   let copies = 0
 
@@ -16,7 +16,7 @@ export function sqliteEngine(folder: string, tell: (step: string) => void): Engi
     const file = join(folder, `${name}.db`)
     const making =
       made.get(name) ??
-      (indexes === 'published' ? filled(file, rows, tell) : template(rows, 'published').then((from) => without(from, file)))
+      (indexes === 'published' ? filled(file, rows, progress) : template(rows, 'published').then((from) => without(from, file)))
     made.set(name, making)
     return making
   }
@@ -60,9 +60,9 @@ function copyAt(file: string, rows: number): Copy {
 
 const ROWS_A_TRANSACTION = 50_000
 
-async function filled(file: string, rows: number, tell: (step: string) => void): Promise<string> {
-  tell(`making a database of ${rows.toLocaleString('en')} rows`)
-  // An empty file is consent to make a database beside others of nearly its name.
+async function filled(file: string, rows: number, progress: (step: string) => void): Promise<string> {
+  progress(`making a database of ${rows.toLocaleString('en')} rows`)
+  // An existing empty file allows the program to make a database beside others with nearly the same name.
   await writeFile(file, '')
   await migrated(`sqlite:///${file}`)
   const database = new BetterSqlite3(file)
@@ -98,7 +98,7 @@ function change(file: string, sql: string): void {
   }
 }
 
-/** Waits until the disk has the file, so that writing it is not part of what is measured next. */
+/** Waits until the file is on disk, so that writing it is not part of the next measurement. */
 async function written(file: string): Promise<void> {
   const handle = await open(file, 'r+')
   try {

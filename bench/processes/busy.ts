@@ -13,7 +13,7 @@ serveParent(async () => {
 async function spin(): Promise<never> {
   for (;;) {
     for (const end = performance.now() + 100; performance.now() < end;);
-    // So that it notices the end of its parent.
+    // Lets it notice that its parent has ended.
     await setImmediate()
   }
 }

@@ -5,11 +5,11 @@ import { NODE_OPTIONS } from './node-options.ts'
 
 /** One of our scripts in a separate process, which answers one request after another. */
 export interface Child extends AsyncDisposable {
-  /** Rejects with what the process said when it failed. */
+  /** Rejects with the error of the process if it failed. */
   ask<T>(question: object): Promise<T>
 }
 
-/** What is answered is for the question to know. */
+/** The question determines the type of the answer. */
 type Answer<T> = { readonly answer: T } | { readonly error: string }
 
 export function startChild(workspace: Workspace, script: URL): Child {
@@ -41,7 +41,7 @@ async function ended(process: ChildProcess): Promise<void> {
   await exit
 }
 
-/** The other end: answers each question, and ends with the process that asks. */
+/** The child's side: answers each question, and ends when its parent ends. */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- each script has its own questions
 export function serveParent<Question>(answer: (question: Question) => Promise<unknown>): void {
   process.on('disconnect', () => process.exit())

@@ -5,22 +5,22 @@ export interface Steady {
 
 export interface Batch {
   readonly rows: number
-  /** Finding its rows, where that is a step of its own. */
+  /** Finding its rows, if that is a separate step. */
   readonly chooseMs: number
-  /** From asking for the transaction to its end: a wait for the write lock is part of it. */
+  /** From before BEGIN to the end of the transaction, including a wait for the write lock. */
   readonly transactionMs: number
-  /** From having the lock to the end of COMMIT, as the program itself measures it; for a plain statement the same as `transactionMs`. */
+  /** From getting the lock to the end of COMMIT, as the program itself measures it; for a plain statement the same as `transactionMs`. */
   readonly heldMs: number
 }
 
 export interface Work {
   readonly deleted: number
   readonly batches: readonly Batch[]
-  /** False if it was asked to stop before everything was deleted. */
+  /** False if it was stopped before everything was deleted. */
   readonly finished: boolean
 }
 
-/** Connected already: only the work itself is measured. */
+/** Already connected, so that only the work itself is measured. */
 export interface Contender {
   work(stopping: AbortSignal): Promise<Work>
   close(): Promise<void>

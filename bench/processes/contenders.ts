@@ -5,7 +5,10 @@ import type { Batch, Contender, Steady, Work } from './contender.ts'
 import { openPlain, type Plain } from './plain.ts'
 import { openArchivingJob, openJob, openSteadyLoop } from './product.ts'
 
-/** `ours`: the job as the program runs it. `archive`: the same with archiving. `delete`: one statement. `naive`: ids of a thousand rows, then a DELETE of these ids. */
+/**
+ * `ours`: the job as the program runs it. `archive`: the same with archiving. `delete`: one statement. `naive`: the ids of a thousand rows, then a DELETE of
+ * those ids.
+ */
 export type Method = 'ours' | 'archive' | 'delete' | 'naive'
 
 export async function openContender(method: Method | Steady, url: string): Promise<Contender> {
@@ -38,7 +41,7 @@ async function naiveBatches(plain: Plain, stopping: AbortSignal): Promise<Work> 
     const batch = await timed(() => plain.run(`DELETE FROM audit_logs WHERE id IN (${ids.map(() => '?').join(', ')})`, ids))
     batches.push({ ...batch, chooseMs })
     deleted += batch.rows
-    await setImmediate() // lets the order to stop in
+    await setImmediate() // lets the request to stop in
   }
   return { deleted, batches, finished: false }
 }

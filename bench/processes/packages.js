@@ -1,4 +1,4 @@
-// What the program's own cost is compared with: its packages, and nothing done with them.
+// The program's own cost is compared with this: its packages are imported, and nothing is done with them.
 /* oxlint-disable import/no-unassigned-import */
 import 'better-sqlite3'
 import 'convict'

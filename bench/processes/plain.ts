@@ -1,7 +1,7 @@
 import BetterSqlite3 from 'better-sqlite3'
 import { Client } from 'pg'
 
-/** A driver as it comes, for the statements that a person would write. `?` is bound. */
+/** A plain driver, for the statements that a person would write. `?` is bound. */
 export interface Plain {
   run(sql: string, values: readonly (string | number | null)[]): Promise<number>
   /** The first column of every row. */
@@ -45,7 +45,7 @@ async function plainPostgres(url: string): Promise<Plain> {
   }
 }
 
-/** PostgreSQL's form of `?`. */
+/** The statement with PostgreSQL's form of `?`. */
 function numbered(sql: string): string {
   let n = 0
   return sql.replaceAll('?', () => `$${(n += 1)}`)

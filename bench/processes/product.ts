@@ -21,7 +21,7 @@ const EVERYTHING = new Set(['shorter-retention', 'empty-table', 'clock'] as cons
 
 const JOB = JOBS.find(({ table }) => table === 'audit_logs')!
 
-/** The program's own job, from its inspection to its result, over its own database boundary. */
+/** The program's own job, from its inspection to its result, through its own database interface. */
 export async function openJob(url: string, retentionMs = RETENTION_MS, archive?: RunContext['archive']): Promise<Contender> {
   const clock = hostClock()
   const database = await opened(url)
@@ -50,7 +50,7 @@ export async function openJob(url: string, retentionMs = RETENTION_MS, archive?:
   }
 }
 
-/** The same job, to an archive that goes with it. */
+/** The same job, with an archive that is removed afterwards. */
 export async function openArchivingJob(url: string): Promise<Contender> {
   const directory = await mkdtemp(join(tmpdir(), 'maintenance-bench-archive-'))
   const job = await openJob(url, RETENTION_MS, { uid: process.getuid?.(), directory, keptMs: undefined })
@@ -63,7 +63,7 @@ export async function openArchivingJob(url: string): Promise<Contender> {
   }
 }
 
-/** The program's loop and slices with batches of one size: what a batch takes can then be compared from the first to the last. */
+/** The program's loop and slices with batches of one size, so that the first batches can be compared with the last. */
 export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promise<Contender> {
   const database = await opened(url)
   return {

@@ -10,16 +10,16 @@ export type Question =
   | { readonly ask: 'connect'; readonly method: Method | Steady; readonly url: string }
   /** Answered with a `Trial`. */
   | { readonly ask: 'work'; readonly limitMs: number }
-  /** Connects, with a retention of its own, and works: answered with a `Trial`. */
+  /** Connects, purges with the given retention, and answers with a `Trial`. */
   | { readonly ask: 'night'; readonly url: string; readonly retentionMs: number; readonly limitMs: number }
-  /** How long the job takes when nothing has expired, in ms: the median of so many. */
+  /** How long the job takes if nothing has expired, in ms: the median of so many runs. */
   | { readonly ask: 'nothing'; readonly url: string; readonly times: number; readonly retentionMs: number }
 
 export interface Trial extends Work {
   /** On the machine's monotonic clock. */
   readonly startedMs: number
   readonly endedMs: number
-  /** The most memory this process ever had resident. */
+  /** The most memory that this process has ever had resident. */
   readonly peakBytes: number
 }
 

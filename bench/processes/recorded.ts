@@ -2,7 +2,7 @@ import type { Database } from '../../src/database/database.ts'
 import { sharedMs } from './child.ts'
 import type { Batch } from './contender.ts'
 
-/** The same database; what each batch takes is written down as it passes through the boundary. */
+/** The same database, with the cost of each batch recorded as it passes through the interface. */
 export function recorded(database: Database, batches: Batch[]): Database {
   let chooseMs = 0
   let open: Batch | undefined
@@ -29,7 +29,7 @@ export function recorded(database: Database, batches: Batch[]): Database {
       open = { rows: removed, chooseMs, transactionMs: sharedMs() - startedMs, heldMs: database.heldMs() }
       return result
     },
-    // Looked at once after each batch; looking again would change what it says.
+    // Read once after each batch, because reading it changes its value.
     async pressure() {
       const pressure = await database.pressure()
       if (open !== undefined) batches.push(open)
@@ -39,12 +39,12 @@ export function recorded(database: Database, batches: Batch[]): Database {
   })
 }
 
-/** What a batch answers with; any other transaction removes nothing. */
+/** The result of a batch; any other transaction removes nothing. */
 function rowsOf(value: unknown): number {
   return typeof value === 'object' && value !== null && 'affected' in value ? Number(value.affected) : 0
 }
 
-/** Not a copy: methods may lean on private fields, so they stay bound to the object itself. */
+/** Not a copy: methods may use private fields, so they stay bound to the object itself. */
 function replaced<T extends object>(target: T, replacements: Partial<T>): T {
   return new Proxy(target, {
     get(_, name) {

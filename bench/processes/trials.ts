@@ -8,7 +8,7 @@ import type { Question, Trial } from './purger.ts'
 
 const PURGER = new URL('purger.ts', import.meta.url)
 
-/** A purge in a process of its own, connected and waiting for the word. */
+/** A purge in a separate process, connected and waiting for the signal to start. */
 export interface Purger extends AsyncDisposable {
   run(): Promise<Trial>
 }
@@ -34,19 +34,19 @@ export async function purged(workspace: Workspace, method: Method | Steady, copy
   return await purger.run()
 }
 
-/** One night's run of the job, with the retention that makes the night's rows old. */
+/** One night's run of the job, with the retention for which that night's rows have expired. */
 export async function purgedAtNight(workspace: Workspace, url: string, retentionMs: number, limitMs: number): Promise<Trial> {
   await using child = startChild(workspace, PURGER)
   return await requested<Trial>(child, { ask: 'night', url, retentionMs, limitMs })
 }
 
-/** The job's own time, in ms, when nothing has expired. */
+/** The job's own time, in ms, if nothing has expired. */
 export async function nothingExpired(workspace: Workspace, copy: Copy, retentionMs: number, times: number): Promise<number> {
   await using child = startChild(workspace, PURGER)
   return await requested<number>(child, { ask: 'nothing', url: copy.url, retentionMs, times })
 }
 
-/** Wall time; of a purge that was stopped, what all its rows would have taken at the same speed. */
+/** Wall time; for a purge that was stopped, the time that all its rows would have taken at the same speed. */
 export function totalMs(trial: Trial, copy: Pick<Copy, 'rows'>): number {
   const ms = trial.endedMs - trial.startedMs
   return trial.finished ? ms : (ms * expiredOf(copy.rows)) / Math.max(trial.deleted, 1)

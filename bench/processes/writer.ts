@@ -6,11 +6,11 @@ import { openPlain, type Plain } from './plain.ts'
 /** Writes audit rows as the gateway does: one INSERT after another on one connection, each committed, due at fixed moments. */
 export type Question =
   | { readonly ask: 'begin'; readonly url: string; readonly perSecond: number }
-  /** Answered with every `Write` that was due by now, once it is done. */
+  /** Answered with every `Write` that was due by now, once the last is done. */
   | { readonly ask: 'end' }
 
 export interface Write {
-  /** When the schedule wanted it; it begins later where the one before took too long. */
+  /** When it was scheduled; it begins later if the previous one took too long. */
   readonly dueMs: number
   readonly startedMs: number
   readonly endedMs: number
@@ -47,7 +47,7 @@ async function writes(plain: Plain, everyMs: number): Promise<Write[]> {
     const dueMs = firstMs + n * everyMs
     const earlyMs = dueMs - sharedMs()
     if (earlyMs > 0) await setTimeout(earlyMs)
-    else await setImmediate() // lets the request to end come in
+    else await setImmediate() // lets the request to end in
     if (dueMs > lastDueMs) break
     const values = valuesOf(auditRow(n), Date.now())
     const startedMs = sharedMs()

@@ -7,7 +7,7 @@ import { purged, totalMs } from '../processes/trials.ts'
 import { ratios } from '../statistics.ts'
 import { alternated, counted, type Bench, type Scenario } from './scenario.ts'
 
-/** Nobody else uses the database: how long the purge takes and how long it holds, against the statement that a person would type. */
+/** Nobody else uses the database: how long the purge takes and how long it holds locks, compared with the statement that a person would type. */
 export const alone: Scenario = {
   name: 'alone',
   engines: ['sqlite', 'postgres'],
@@ -20,7 +20,7 @@ export const alone: Scenario = {
 
 type Measured = Trial & { readonly totalMs: number; readonly walBytes: number }
 
-/** A database larger than the reference is there to show growth: fewer repeats, and the slowest contender stays out. */
+/** A database larger than the reference only shows growth: fewer repeats, and without the slowest contender. */
 const REPEATS_OF_LARGER = 3
 
 async function compared(bench: Bench, rows: number, indexes: Indexes): Promise<void> {
@@ -29,7 +29,7 @@ async function compared(bench: Bench, rows: number, indexes: Indexes): Promise<v
   const methods: readonly Method[] = larger || indexes === 'lean' ? ['ours', 'delete'] : ['ours', 'delete', 'naive']
   const repeats = larger ? Math.min(options.repeats, REPEATS_OF_LARGER) : options.repeats
   const trials = await alternated(methods, repeats, async (method, repeat): Promise<Measured> => {
-    bench.tell(`alone, ${counted(rows)} rows, ${indexes}: ${method} ${repeat + 1}/${repeats}`)
+    bench.progress(`alone, ${counted(rows)} rows, ${indexes}: ${method} ${repeat + 1}/${repeats}`)
     await using copy = await engine.copy(rows, { indexes })
     const before = await copy.walBytes()
     const trial = await purged(workspace, method, copy, bench.limitMs(rows))
@@ -57,7 +57,7 @@ async function compared(bench: Bench, rows: number, indexes: Indexes): Promise<v
   }
 }
 
-/** With nobody to wait for, the whole transaction is the hold: measured from outside, not what the program says of itself. */
+/** Without anybody to wait for, the whole transaction is the hold: this measures it from outside, instead of trusting the program's own figure. */
 function longest(trial: Trial): number {
   return Math.max(...trial.batches.map((batch: Batch) => batch.transactionMs))
 }

@@ -4,7 +4,7 @@ import { ratios } from '../statistics.ts'
 import { beside, WRITES_PER_SECOND, type Beside } from './beside.ts'
 import { alternated, counted, type Scenario } from './scenario.ts'
 
-/** What it costs to write the rows to files first, that memory does not grow with them, and what a gateway notices of it. */
+/** What it costs to write the rows to files first, whether memory grows with them, and what a gateway notices. */
 export const archive: Scenario = {
   name: 'archive',
   engines: ['sqlite', 'postgres'],
@@ -13,7 +13,7 @@ export const archive: Scenario = {
     const rows = options.sizes.reference
     const fewer = Math.ceil(rows / 4)
     const trials = await alternated(['archive', 'ours', 'fewer'], options.repeats, async (name, repeat) => {
-      bench.tell(`archive, ${counted(rows)} rows: ${name} ${repeat + 1}/${options.repeats}`)
+      bench.progress(`archive, ${counted(rows)} rows: ${name} ${repeat + 1}/${options.repeats}`)
       await using copy = await engine.copy(name === 'fewer' ? fewer : rows)
       const trial = await purged(workspace, name === 'ours' ? 'ours' : 'archive', copy, 4 * bench.limitMs(rows))
       return {
@@ -24,7 +24,7 @@ export const archive: Scenario = {
     })
     const writers: Beside[] = []
     while (writers.length < options.repeats) {
-      bench.tell(`archive, beside a writer: ${writers.length + 1}/${options.repeats}`)
+      bench.progress(`archive, beside a writer: ${writers.length + 1}/${options.repeats}`)
       await using copy = await engine.copy(rows)
       writers.push(await beside(bench, copy, 'archive', { leadMs: options.quick ? 1_000 : 5_000, limitMs: bench.limitMs(rows) }))
     }

@@ -19,14 +19,14 @@ export interface Beside {
   readonly largestWalBytes: number
 }
 
-/** The writer's load: with more, the writer alone would saturate the engine. */
+/** The writer's load: any higher, and the writer alone would saturate the engine. */
 export const WRITES_PER_SECOND = { sqlite: 100, postgres: 200 } as const satisfies Record<EngineName, number>
 
 export interface Writing {
   /** How long the writer is watched before the purge begins. */
   readonly leadMs: number
   readonly limitMs: number
-  /** Writes a second; absent: as many as the engine's load has. */
+  /** Writes a second; absent: the engine's usual load. */
   readonly perSecond?: number
 }
 

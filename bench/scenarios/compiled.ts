@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const LAUNCHER = 'bin/mcp-gateway-maintenance.js'
 
-/** The program as the package holds it, below `parent`; the checkout's own `dist` is left alone. */
+/** The program as the package contains it, below `parent`; the checkout's own `dist` is not touched. */
 export async function compiled(parent: string): Promise<{ readonly program: string; readonly packages: string }> {
   const folder = join(parent, 'compiled')
   await mkdir(join(folder, 'bin'), { recursive: true })

@@ -6,7 +6,7 @@ import { ratios } from '../statistics.ts'
 import { beside, WRITES_PER_SECOND, type Beside } from './beside.ts'
 import { alternated, counted, type Bench, type Scenario } from './scenario.ts'
 
-/** A gateway writes all the time, in a process of its own: what it notices, and what the purge pays for that. */
+/** A gateway writes all the time, in a separate process: what it notices, and what the purge pays for that. */
 export const gateway = besideWriter({
   name: 'gateway',
   engines: ['sqlite', 'postgres'],
@@ -20,7 +20,7 @@ export const gatewayLean = besideWriter({
   copy: { indexes: 'lean' },
 })
 
-/** Something else needs a processor: what a purge takes of the other one, the gateway lacks. */
+/** Something else keeps one processor busy: whatever a purge takes of the other one, the gateway lacks. */
 export const gatewayBusy = besideWriter({
   name: 'gateway-busy',
   engines: ['sqlite', 'postgres'],
@@ -56,9 +56,9 @@ interface Situation {
   readonly copy?: CopyOptions
   /** One core is kept busy. */
   readonly busy?: boolean
-  /** How much longer a flush of the log takes. */
+  /** How much longer a flush of the log takes, in ms. */
   readonly flushMs?: number
-  /** Writes a second; absent: as many as the engine's load has. */
+  /** Writes a second; absent: the engine's usual load. */
   readonly perSecond?: number
   /** The purge is stopped after this time at the latest. */
   readonly mostMs?: number
@@ -85,19 +85,19 @@ function besideWriter({
       if (busy) await stack.use(startChild(bench.workspace, BUSY)).ask({})
       if (flushMs > 0) stack.use(await engine.slowDisk(flushMs))
       const trials = await alternated(['ours', 'delete'], options.repeats, async (method, repeat) => {
-        bench.tell(`${name}: ${method} ${repeat + 1}/${options.repeats}`)
+        bench.progress(`${name}: ${method} ${repeat + 1}/${options.repeats}`)
         await using copy = await engine.copy(rows, copyOptions)
-        // What the writer does undisturbed is learnt beside the purge alone.
+        // How the writer does undisturbed is only measured for our own purge.
         const leadMs = options.quick || method === 'delete' ? 1_000 : 5_000
         return await beside(bench, copy, method, { leadMs, limitMs: Math.min(bench.limitMs(rows), mostMs), perSecond })
       })
       const title = `With a gateway writing ${perSecond}/s: ${counted(expiredOf(rows))} of ${counted(rows)} rows, ${where[engine.name]}`
-      tell(bench, name, title, trials)
+      addFigures(bench, name, title, trials)
     },
   }
 }
 
-function tell(bench: Bench, name: string, title: string, { ours, delete: plain }: Record<'ours' | 'delete', Beside[]>): void {
+function addFigures(bench: Bench, name: string, title: string, { ours, delete: plain }: Record<'ours' | 'delete', Beside[]>): void {
   const { add } = bench.sheet(title, true)
   const each = (what: string, text: string, unit: Unit, trials: readonly Beside[], value: (trial: Beside) => number): void =>
     add(`${name}.${what}`, text, unit, trials.map(value))

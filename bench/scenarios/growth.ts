@@ -5,7 +5,7 @@ import { purged, totalMs } from '../processes/trials.ts'
 import { median } from '../statistics.ts'
 import { counted, type Scenario } from './scenario.ts'
 
-/** What is compared are batches of one size: the job itself would change it as it goes. */
+/** Compares batches of one size, because the job itself would change it as it goes. */
 const MOST_ROWS_A_BATCH = { sqlite: 2_500, postgres: 1_000 } as const satisfies Record<EngineName, number>
 const LEAST_BATCHES = 50
 
@@ -19,7 +19,7 @@ export const growth: Scenario = {
     const rowsABatch = Math.min(MOST_ROWS_A_BATCH[engine.name], Math.floor(expiredOf(rows) / LEAST_BATCHES))
     const runs: { batches: readonly Batch[]; ms: number }[] = []
     for (let repeat = 1; repeat <= options.repeats; repeat += 1) {
-      bench.tell(`growth: ${repeat}/${options.repeats}`)
+      bench.progress(`growth: ${repeat}/${options.repeats}`)
       await using copy = await engine.copy(rows)
       await using resources = new AsyncDisposableStack()
       resources.use(await copy.oldTransaction())
@@ -46,13 +46,13 @@ export const growth: Scenario = {
   },
 }
 
-/** Finding the rows is what an old transaction makes slow where it is done badly. */
+/** Includes finding the rows, which an old transaction makes slow if it is done badly. */
 function batchMs(batch: Batch): number {
   return batch.chooseMs + batch.transactionMs
 }
 
 function grown(batches: readonly Batch[]): number {
-  // What is left for the last one may be less than a batch.
+  // The last batch may be smaller.
   const full = batches.slice(0, -1)
   const some = Math.min(10, Math.floor(full.length / 2))
   return median(full.slice(-some).map(batchMs)) / median(full.slice(0, some).map(batchMs))

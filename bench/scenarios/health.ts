@@ -12,24 +12,21 @@ import { alternated, counted, type Bench, type Scenario } from './scenario.ts'
 
 const EVERY_MS = 10
 
-/** What a liveness probe notices of a purge, and what the purge pays for answering in time. */
+/** What a liveness probe notices of a purge, and what answering in time costs the purge. */
 export const health: Scenario = {
   name: 'health',
   engines: ['sqlite', 'postgres'],
   async measure(bench) {
     const { options, workspace, engine } = bench
     const rows = options.sizes.reference
-    bench.tell('health: compiling')
+    bench.progress('health: compiling')
     const { program } = await compiled(`${workspace.folder}/health-${engine.name}`)
     const trials = await alternated(['served', 'silent'], options.repeats, async (name, repeat) => {
-      bench.tell(`health: ${name} ${repeat + 1}/${options.repeats}`)
+      bench.progress(`health: ${name} ${repeat + 1}/${options.repeats}`)
       await using copy = await engine.copy(rows)
       return await purgedByWorker(bench, program, copy, name === 'served')
     })
-    const { add } = bench.sheet(
-      `The worker asked every ${EVERY_MS} ms for its health: ${counted(expiredOf(rows))} of ${counted(rows)} rows`,
-      true,
-    )
+    const { add } = bench.sheet(`The worker, probed every ${EVERY_MS} ms: ${counted(expiredOf(rows))} of ${counted(rows)} rows`, true)
     const served = trials.served.map(({ answersMs }) => answersMs)
     add(
       'health.p99',
@@ -94,7 +91,7 @@ interface Answer {
   readonly endedMs: number
 }
 
-/** One question at a time: the next when the last is answered, at the next beat. */
+/** One request at a time: the next is sent at the first beat after the answer. */
 async function probed(url: string, over: AbortSignal): Promise<Answer[]> {
   const agent = new Agent({ keepAlive: true })
   const answers: Answer[] = []
@@ -110,8 +107,8 @@ async function probed(url: string, over: AbortSignal): Promise<Answer[]> {
 }
 
 async function answered(url: string, agent: Agent): Promise<void> {
-  const asked = request(url, { agent }).end()
-  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  const sent = request(url, { agent }).end()
+  const [answer] = (await once(sent, 'response')) as [IncomingMessage]
   if (answer.statusCode !== 200) throw new Error(`/healthz answered ${answer.statusCode}`)
   answer.resume()
   await once(answer, 'end')

@@ -1,19 +1,19 @@
 import type { Write } from '../processes/writer.ts'
 import { quantile } from '../statistics.ts'
 
-/** How the gateway's writes fared in a stretch of time. */
+/** How the gateway's writes fared in a span of time. */
 export interface Latencies {
   /** From beginning to end of a write. */
   readonly p50: number
   readonly p99: number
   readonly most: number
-  /** Counted from when it was due, so that waiting for a slow write counts too. */
+  /** Measured from when it was due, so that waiting for a slow write counts too. */
   readonly dueP99: number
   /** Writes that failed with SQLITE_BUSY. */
   readonly busy: number
 }
 
-/** Of the writes that overlap the stretch; of one too short for any, the first write behind it. */
+/** Of the writes that overlap the span; if none does, of the first write after it. */
 export function latencies(writes: readonly Write[], fromMs: number, toMs: number): Latencies {
   const reached = writes.filter((write) => write.endedMs >= fromMs)
   const overlapping = reached.filter((write) => write.startedMs <= toMs)

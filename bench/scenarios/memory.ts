@@ -11,7 +11,7 @@ export const memory: Scenario = {
     const { small, largest } = options.sizes
     const repeats = largest > options.sizes.reference ? Math.min(options.repeats, 3) : options.repeats
     const peaks = await alternated(['few', 'many'], repeats, async (name, repeat) => {
-      bench.tell(`memory: ${repeat + 1}/${repeats}`)
+      bench.progress(`memory: ${repeat + 1}/${repeats}`)
       const rows = name === 'few' ? small : largest
       await using copy = await engine.copy(rows)
       return (await purged(workspace, 'ours', copy, bench.limitMs(rows))).peakBytes

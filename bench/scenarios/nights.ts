@@ -17,18 +17,19 @@ const WRITER = new URL('../processes/writer.ts', import.meta.url)
 const COMMAND = fileURLToPath(new URL('../../bin/mcp-gateway-maintenance.js', import.meta.url))
 const NIGHTS = 30
 const HISTORY_DAYS = 120
-/** Before a night's purge, so that the writer is at work. */
+/** How long the writer works before a night's purge begins. */
 const LEAD_MS = 300
 
 interface Nights {
-  /** In bytes, after each night, the first purge's being the first. */
+  /** In bytes, after each night; the first purge counts as the first night. */
   readonly sizes: readonly number[]
   readonly disturbed: readonly Latencies[]
 }
 
 /**
- * A month of nights on one SQLite file: a first purge of all that was kept too long, then each day as many rows come as go, and each night they are purged
- * beside a writer. Once as the gateway made the file, once with `compact` after the first purge. No day passes: each night's retention is a day shorter.
+ * A month of nights on one SQLite file: first a purge of everything that was kept too long, then each day as many rows come as go, and each night the old
+ * ones are purged beside a writer. Once with the file as the gateway made it, once with `compact` after the first purge. No time passes: each night's
+ * retention is a day shorter.
  */
 export const nights: Scenario = {
   name: 'nights',
@@ -38,7 +39,7 @@ export const nights: Scenario = {
     const plain = await month(bench, rows, false)
     const compacted = await month(bench, rows, true)
     const { add } = bench.sheet(`Thirty nights: ${counted(rows)} rows of ${HISTORY_DAYS} days, kept for 90, beside a writer (100/s)`, false)
-    const tell = (name: string, what: string, { sizes, disturbed }: Nights): void => {
+    const addFigures = (name: string, what: string, { sizes, disturbed }: Nights): void => {
       add(
         `${name}.file`,
         `${what}: the file, night by night`,
@@ -59,8 +60,8 @@ export const nights: Scenario = {
       )
       bench.note(`${what}, the file after each night: ${chart(sizes)}, ${megabytes(sizes[0]!)} MB to ${megabytes(sizes.at(-1)!)} MB`)
     }
-    tell('nights.plain', 'without compact', plain)
-    tell('nights.compacted', 'with compact after the first night', compacted)
+    addFigures('nights.plain', 'without compact', plain)
+    addFigures('nights.compacted', 'with compact after the first night', compacted)
   },
 }
 
@@ -72,7 +73,7 @@ async function month(bench: Bench, rows: number, compacts: boolean): Promise<Nig
   const sizes: number[] = []
   const disturbed: Latencies[] = []
   for (let night = 0; night <= (options.quick ? 3 : NIGHTS); night += 1) {
-    bench.tell(`nights: ${compacts ? 'with' : 'without'} compact, ${night}`)
+    bench.progress(`nights: ${compacts ? 'with' : 'without'} compact, ${night}`)
     if (night > 0) written(file, rows + night * daily, daily)
     disturbed.push(await purgedBeside(bench, copy, RETENTION_MS - night * DAY))
     if (night === 0 && compacts)
@@ -93,7 +94,7 @@ async function purgedBeside(bench: Bench, copy: Copy, retentionMs: number): Prom
   return latencies(writes, trial.startedMs, trial.endedMs)
 }
 
-/** A day's rows, written now: they are young for as long as this takes. */
+/** A day's rows, written now: they stay young while the benchmark runs. */
 function written(file: string, from: number, rows: number): void {
   const database = new BetterSqlite3(file)
   try {

@@ -14,7 +14,7 @@ export const nothing: Scenario = {
   async measure(bench) {
     const { engine, options, workspace } = bench
     const { small, largest } = options.sizes
-    bench.tell('nothing expired: making the databases')
+    bench.progress('nothing expired: making the databases')
     await using few = await engine.copy(small)
     await using many = await engine.copy(largest)
     await few.deleteExpired()
@@ -23,7 +23,7 @@ export const nothing: Scenario = {
     const times = options.quick ? 20 : 100
     const measured = async (retentionMs: number): Promise<{ few: number[]; many: number[] }> =>
       await alternated(['few', 'many'], options.repeats, async (name, repeat) => {
-        bench.tell(`nothing expired: ${repeat + 1}/${options.repeats}`)
+        bench.progress(`nothing expired: ${repeat + 1}/${options.repeats}`)
         const copy: Copy = name === 'few' ? few : many
         return await nothingExpired(workspace, copy, retentionMs, times)
       })

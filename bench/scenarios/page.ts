@@ -17,9 +17,9 @@ const EVERY_MS = 1_050
 /** After this time the old status may not be shown: the answer waits until it is read again. */
 const QUIET_MS = 5_050
 const FIRST_LOOKS = 5
-/** Then the program is as it is after a minute of being scraped. */
+/** After so many requests, the program is as warm as after a minute of being scraped. */
 const WARMING = 5
-/** One after another: the first shows the previous status, and the others wait for the new reading. */
+/** One after another: the first request shows the previous status, and the others wait for the new one. */
 const AGAIN = 10
 
 /** How long a person waits for the page, with the recorded runs of ninety days. */
@@ -28,14 +28,14 @@ export const page: Scenario = {
   engines: ['sqlite', 'postgres'],
   async measure(bench) {
     const { options, workspace, engine } = bench
-    bench.tell('page: compiling')
+    bench.progress('page: compiling')
     const { program } = await compiled(`${workspace.folder}/page-${engine.name}`)
     await using copy = await engine.copy(options.sizes.small)
     await copy.deleteExpired()
     await runsOnRecord(copy.url)
     const visits: Visit[] = []
     for (let repeat = 0; repeat < options.repeats; repeat += 1) {
-      bench.tell(`page: ${repeat + 1}/${options.repeats}`)
+      bench.progress(`page: ${repeat + 1}/${options.repeats}`)
       visits.push(await visited(bench, program, copy.url, options.quick ? 5 : 40))
     }
     const { add } = bench.sheet(`The page, with ${counted(RUNS)} runs on record of 90 days`, true)
@@ -98,7 +98,7 @@ async function visited({ workspace }: Bench, program: string, databaseUrl: strin
   }
 }
 
-/** Once it is ready. */
+/** Resolves once it is ready. */
 async function listening(lines: AsyncIterable<string>): Promise<string> {
   let url = ''
   for await (const text of lines) {
@@ -122,7 +122,7 @@ async function answered(url: string, agent: Agent): Promise<number> {
 
 const ROWS_A_STATEMENT = 500
 
-/** Spread evenly over ninety days, of all jobs alike. */
+/** The runs are spread evenly over ninety days and over all jobs. */
 async function runsOnRecord(url: string): Promise<void> {
   await using database = await opened(url)
   const now = await database.now()

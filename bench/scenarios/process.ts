@@ -18,14 +18,14 @@ export const processes: Scenario = {
   async measure(bench) {
     const { options, workspace } = bench
     const repeats = Math.max(options.repeats, LEAST_REPEATS)
-    bench.tell('process: compiling')
+    bench.progress('process: compiling')
     const { program, packages } = await compiled(workspace.folder)
     const env = { PATH: process.env['PATH'], DATABASE_URL: `sqlite:///${join(workspace.folder, 'process.db')}`, LOG_FORMAT: 'json' }
     const commands = { program: [program, '--run-now'], packages: [packages] } as const
     const started = (words: readonly string[]): ChildProcess => startNode(workspace, words, env)
 
     for (const words of Object.values(commands)) await succeeded(started(words)) // makes the database and warms the caches
-    bench.tell('process: start')
+    bench.progress('process: start')
     const walls = await alternated(['program', 'packages'], repeats, async (name) => {
       const startedMs = sharedMs()
       await succeeded(started(commands[name]))
@@ -35,7 +35,7 @@ export const processes: Scenario = {
     const settleMs = options.quick ? 2_000 : 5_000
     const resident = { program: [] as number[], packages: [] as number[] }
     for (let repeat = 1; repeat <= options.repeats; repeat += 1) {
-      bench.tell(`process: idle ${repeat}/${options.repeats}`)
+      bench.progress(`process: idle ${repeat}/${options.repeats}`)
       const worker = started([program])
       const script = started([packages, 'stay'])
       await setTimeout(settleMs)

@@ -9,19 +9,20 @@ export interface Scenario {
   measure(bench: Bench): Promise<void>
 }
 
-/** What a scenario works with. */
+/** What a scenario needs. */
 export interface Bench {
   readonly workspace: Workspace
   readonly engine: Engine
   readonly options: Options
   /** A purge is stopped after this time; its total is then extrapolated. */
   limitMs(rows: number): number
-  tell(step: string): void
+  /** Reports what the benchmark is doing. */
+  progress(step: string): void
   note(text: string): void
   sheet(scenario: string, judged: boolean): Sheet
 }
 
-export function bench(given: Pick<Bench, 'workspace' | 'engine' | 'options' | 'tell'>, figures: Figure[], notes: string[]): Bench {
+export function bench(given: Pick<Bench, 'workspace' | 'engine' | 'options' | 'progress'>, figures: Figure[], notes: string[]): Bench {
   const { engine, options } = given
   const limitMs = options.quick ? 10_000 : 45_000
   return {
@@ -32,7 +33,7 @@ export function bench(given: Pick<Bench, 'workspace' | 'engine' | 'options' | 't
   }
 }
 
-/** Both, or all, one after the other in every repeat, the order turned round each time: what changes on the machine meets them alike. */
+/** Runs all of them in every repeat, one after the other, in an order that is reversed each time, so that changes on the machine affect them alike. */
 export async function alternated<Name extends string, Result>(
   names: readonly Name[],
   repeats: number,
