@@ -55,7 +55,7 @@ const DEAR_SHARE = 2 / 3
 /** After so many batches of dear rows one of twice the size shows whether they still are, unless that could hold its locks for too long. */
 const TRIAL = { every: 8, longestMs: 75 }
 /** If what stands around the deleting takes longer, that is no reason to hold locks for longer still. */
-const MOST_AROUND_MS = 8
+const MOST_AROUND_MS = 20
 const AROUND_BATCHES = 8
 /** A hold is long if it is so many times what was aimed at. */
 const LONG = 2
@@ -83,7 +83,7 @@ export function paceAfterBatch(pace: Pace, pacing: Pacing, batch: Batch, pressur
   const politeUntilMs = pressure.others || contended ? batch.endedAtMs + POLITE_MS : pace.politeUntilMs
   const mood = batch.endedAtMs < politeUntilMs ? 'polite' : 'alone'
   const aim = pacing[mood]
-  const cost = batch.rows > 0 ? costAfter(pace.cost, batch.rows, Math.max(heldMs, 0.1)) : pace.cost
+  const cost = batch.rows > 0 ? costAfter(pace.cost, batch.rows, Math.max(batch.deletingMs ?? heldMs, 0.1)) : pace.cost
   const known = pace.dear > 0 && pace.dear % TRIAL.every !== 0
   const dear = cost !== undefined && areDear(cost, pacing, known)
   const aroundMs = aroundAfter(pace.aroundMs, batch)
@@ -91,7 +91,9 @@ export function paceAfterBatch(pace: Pace, pacing: Pacing, batch: Batch, pressur
   // A batch that was not full says little about how many rows fit into the target time.
   const full = batch.rows >= pace.rows / 2
   const rising = pace.rising && !contended && !dear
-  const wanted = dear ? dearRows(cost, aim) : batch.rows * clamp(holdMs / Math.max(heldMs, 0.1), SHRINK, GROWTH[mood])
+  const wanted = dear
+    ? dearRows(cost, holdMs - Math.min(aroundMs, holdMs / 2))
+    : batch.rows * clamp(holdMs / Math.max(heldMs, 0.1), SHRINK, GROWTH[mood])
   const sized = full ? wanted : dear ? Math.min(pace.rows, wanted) : Math.max(pace.rows, wanted)
   const risen = firstRows(pacing, cost, aim)
   const trial = dear && full && (pace.dear + 1) % TRIAL.every === 0 && heldMs < TRIAL.longestMs
@@ -130,13 +132,14 @@ export function paceAfterTimeout(pace: Pace, rows: number, atMs: number): Step {
 }
 
 /** Whether a single row takes so long that batches must be smaller than usual; `known`: it did so before. */
-function areDear({ fixedMs, rowMs, rows, heldMs }: Cost, { leastRows }: Pacing, known: boolean): boolean {
-  if (fixedMs === undefined) return heldMs >= NO_RISE_MS
-  return rowMs * leastRows > DEAR_MS && (known || rowMs * rows > DEAR_SHARE * heldMs)
+function areDear({ fixedMs, rowMs, rows, tookMs }: Cost, { leastRows }: Pacing, known: boolean): boolean {
+  if (fixedMs === undefined) return tookMs >= NO_RISE_MS
+  return rowMs * leastRows > DEAR_MS && (known || rowMs * rows > DEAR_SHARE * tookMs)
 }
 
-function dearRows({ fixedMs = 0, rowMs }: Cost, { holdMs }: BatchAim): number {
-  return Math.max(holdMs - fixedMs, holdMs / 2) / rowMs
+/** As many as can be deleted in this time. */
+function dearRows({ fixedMs = 0, rowMs }: Cost, ms: number): number {
+  return Math.max(ms - fixedMs, ms / 2) / rowMs
 }
 
 /** The size at which a run has risen: as many of the usual first rows as fit. */

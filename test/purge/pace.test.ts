@@ -69,7 +69,30 @@ test('where most of a batch is not deleting, it may hold its locks for longer, b
   }
   assert.ok(Math.abs(settled(1) - 5) < 0.5, `${settled(1)}: the usual aim is enough`)
   assert.ok(Math.abs(settled(4) - 12) < 1, `${settled(4)}: a third of the hold is not deleting`)
-  assert.ok(Math.abs(settled(15) - 24) < 2, `${settled(15)}: eight milliseconds are counted at most`)
+  assert.ok(Math.abs(settled(40) - 60) < 4, `${settled(40)}: twenty milliseconds are counted at most`)
+})
+
+test('rows are not dear because the machine is busy, and those that are dear go a few at a time, but not for less than what stands around them', () => {
+  const pacing = { ...POSTGRES, polite: { ...POSTGRES.polite } }
+  const settled = (rowMs: number, aroundMs: number): { readonly pace: Pace; readonly longest: number } => {
+    const noise = seeded(7)
+    let pace = firstPace(pacing, { ...CALM, others: true }, 0)
+    let longest = 0
+    for (let at = 1; at < 120; at += 1) {
+      const deletingMs = (1 + pace.rows * rowMs) * (1 + noise())
+      const heldMs = deletingMs + aroundMs * (1 + 3 * noise())
+      longest = Math.max(longest, heldMs)
+      pace = paceAfterBatch(pace, pacing, { rows: pace.rows, heldMs, deletingMs, endedAtMs: at }, { ...CALM, others: true }).pace
+    }
+    return { pace, longest }
+  }
+  // A machine twenty times as slow, on which each answer takes as long as a batch should.
+  const slow = settled(0.2, 100)
+  assert.equal(slow.pace.dear, 0)
+  assert.ok(slow.pace.rows >= 250, `${slow.pace.rows}`)
+  const dear = settled(10, 100)
+  assert.ok(dear.pace.dear > 0)
+  assert.ok(dear.pace.rows >= 1 && dear.pace.rows <= 8, `${dear.pace.rows}`)
 })
 
 test('a run begins politely, whether or not others are active', () => {
