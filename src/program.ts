@@ -143,6 +143,7 @@ export async function connect(
     access,
     applicationName: `mcp-gateway-maintenance ${host.version}`,
     clock: host.clock,
+    node: host.node,
     user: { uid: host.uid },
     listener: patience === 'worker' ? fanOut(events, { lost: regain }) : events,
     signal: shutdown.stopping,

@@ -107,6 +107,7 @@ export function opened(url: string): Promise<Database> {
     access: 'write',
     applicationName: 'mcp-gateway-maintenance bench',
     clock: hostClock(),
+    node: process.execPath,
     user: { uid: process.geteuid?.() },
     listener: SILENT,
     signal: new AbortController().signal,

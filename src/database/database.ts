@@ -58,6 +58,8 @@ export interface OpenOptions {
   /** Sent to the server, so that its administrators see who is connected. */
   readonly applicationName: string
   readonly clock: Clock
+  /** The Node that runs this program, for what needs a process of its own. */
+  readonly node: string
   /** The process's effective user, where the platform has one. */
   readonly user: { readonly uid: number | undefined }
   readonly listener: DatabaseListener

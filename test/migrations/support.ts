@@ -35,6 +35,7 @@ export function opened(url: string, overrides: Partial<OpenOptions> = {}): Promi
     access: 'write',
     applicationName: 'migration tests',
     clock: hostClock(),
+    node: process.execPath,
     user: { uid: process.getuid?.() },
     listener: { created: () => {}, warning: () => {}, note: () => {}, lost: () => {}, awaiting: () => undefined, regained: () => {} },
     signal: new AbortController().signal,

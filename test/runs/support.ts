@@ -34,6 +34,7 @@ export function opened(url: string, clock: Clock = hostClock(), changes: Partial
     access: 'write',
     applicationName: 'job tests',
     clock,
+    node: process.execPath,
     user: { uid: process.getuid?.() },
     listener: { created: () => {}, warning: () => {}, note: () => {}, lost: () => {}, awaiting: () => {}, regained: () => {} },
     signal: new AbortController().signal,

@@ -44,6 +44,7 @@ export function opened(url: string, opening: Opening = {}): Promise<Database> {
     access: opening.access ?? 'write',
     applicationName: 'maintenance-test',
     clock: hostClock(),
+    node: process.execPath,
     user: { uid: undefined },
     listener: opening.listener ?? listening().listener,
     signal: opening.signal ?? new AbortController().signal,

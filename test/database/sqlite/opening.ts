@@ -27,6 +27,7 @@ export async function opened(file: string, changes: Partial<Omit<OpenOptions, 'u
     access: 'write',
     applicationName: 'test',
     clock: hostClock(),
+    node: process.execPath,
     user: { uid: process.getuid?.() },
     listener: {
       created: (path) => void told.created.push(path),
