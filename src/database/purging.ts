@@ -17,6 +17,12 @@ export interface Purgeable {
   inspect(column: TimeColumn, terms?: Terms): Promise<Inspection>
   expired(column: TimeColumn, cutoff: EpochMs): ExpiredRows
   /**
+   * Call before the first batch that deletes. Where nothing ends a statement that takes too long, and triggers make it uncertain how long one takes, the first
+   * row that would go is deleted on trial and taken back. Rejects, and says what to do, if that holds locks for longer than is promised. When `stopping` aborts, it
+   * ends at once.
+   */
+  rehearse(column: TimeColumn, cutoff: EpochMs, stopping: AbortSignal): Promise<void>
+  /**
    * For how many milliseconds the last transaction held its locks: from getting the write lock (or BEGIN) to the end of COMMIT. To be asked at once: a
    * transaction of another run may follow.
    */

@@ -57,6 +57,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   const exported = exportedRowsOf(context, request, cutoff)
   const expired = exported ?? database.expired(job, cutoff)
   await retried(() => checkSafetyOrWarn(context, request, run, expired))
+  if (!dryRun) await retried(() => turns.take(() => database.rehearse(job, cutoff, stopping)))
   if (stopping.aborted) return { outcome: 'interrupted' }
   run.accept(cutoff, retentionMs)
 

@@ -93,6 +93,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     storable: async (text) => (isAscii(Buffer.from(text)) ? text : storableIn(await charset(), text)),
 
     pacing: PACING,
+    // The server ends a statement that takes too long.
+    rehearse: () => Promise.resolve(),
     inspect: (column, terms = NO_TERMS) => inspect({ query: queries, look, schema, timeZone, now, terms, steered, taken }, column),
     expired: (...args) => expiredRows(slicing, ...args),
     heldMs: () => connection.last.heldMs,

@@ -19,6 +19,7 @@ import { withMigrationLock } from './migrating/migration-lock.ts'
 import { approximateRows, indexState, relations, tablesAmong } from './migrating/relations.ts'
 import { folded } from './names.ts'
 import { inspect } from './purging/inspect.ts'
+import { rehearse } from './purging/rehearsal.ts'
 import { expiredRows } from './purging/slices.ts'
 import { space } from './space.ts'
 import { databaseError } from './sqlite-errors.ts'
@@ -93,7 +94,7 @@ function prepare(connection: Connection): boolean {
 function databaseOf(
   connection: Connection,
   writeAhead: boolean,
-  { url: { file }, timeZone, access, longestBlockMs }: OpenOptions & { readonly url: SqliteUrl },
+  { url: { file }, timeZone, access, longestBlockMs, node }: OpenOptions & { readonly url: SqliteUrl },
 ): Database {
   const log = new WriteAheadLog(connection, new Snapshot(connection.file))
   const session = new SqliteSession(connection, log)
@@ -120,6 +121,7 @@ function databaseOf(
     pacing: pacingOf(writeAhead, longestBlockMs),
     inspect: (column, terms = NO_TERMS) => session.read(() => inspect(connection, column, terms, timeZone)),
     expired: (column, cutoff) => expiredRows({ session, column, cutoff, timeZone }),
+    rehearse: (column, cutoff, stopping) => rehearse({ session, column, cutoff, timeZone }, node, stopping),
     heldMs: () => session.heldMs,
     pressure: () => housekeeping.pressure(),
     afterBatch: (last) => (access === 'read' ? Promise.resolve() : housekeeping.afterBatch(last)),

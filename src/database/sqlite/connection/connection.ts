@@ -19,6 +19,11 @@ export interface Patience {
   readonly waiting?: (waitedMs: number) => void
 }
 
+export interface Operation {
+  readonly opcode: string
+  readonly p4: string | null
+}
+
 /** `[the stored time, its row number]`, exact: an integer beyond the safe range is a bigint. */
 export type TimeRow = readonly [value: StoredTime, rowid: number | bigint]
 
@@ -115,6 +120,19 @@ export class Connection {
       const statement = this.#kept(sql, () => this.#database.prepare(sql))
       const named = Object.fromEntries(values.map((value, index) => [index + 1, value]))
       return statement.reader ? statement.all(named).length : this.#changed(statement.run(named).changes)
+    })
+  }
+
+  /**
+   * What a statement is compiled to. Compiled each time: unlike others, such a statement does not notice that the schema has changed since, and reads
+   * memory that is no longer its own.
+   */
+  compiled(sql: string): readonly Operation[] {
+    return this.#guarded(() => {
+      // Only a statement that is carried out makes SQLite read a changed schema.
+      this.figure('SELECT count(*) FROM main.sqlite_schema')
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- SQLite's own columns
+      return this.#database.prepare(`EXPLAIN ${sql}`).all() as Operation[]
     })
   }
 

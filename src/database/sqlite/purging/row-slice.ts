@@ -46,8 +46,12 @@ export class RowSlice implements Slice {
     this.options = options
   }
 
+  get firstRow(): number | bigint {
+    return this.options.rowids[0]!
+  }
+
   name(): string {
-    return `rowid ${this.options.rowids[0]}`
+    return `rowid ${this.firstRow}`
   }
 
   count(): Promise<number> {

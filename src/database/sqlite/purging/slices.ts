@@ -47,7 +47,7 @@ export interface ExpiredOptions {
 }
 
 /** For a purge without an archive. */
-export function expiredRows(options: ExpiredOptions): ExpiredRows {
+export function expiredRows(options: ExpiredOptions): SqliteExpiredRows {
   return new SqliteExpiredRows(options, () => PLAIN)
 }
 
