@@ -92,7 +92,8 @@ function childOf(draw: Random): Child {
   return {
     rows: draw.of([0, 1_000, 30_000, 300_000]),
     onDelete,
-    deferred: draw.share() < 0.25,
+    // Then it is COMMIT that fails.
+    deferred: draw.share() < (onDelete === 'NO ACTION' ? 0.5 : 0.1),
     indexed: draw.share() < 0.4,
     refers: draw.of(['to none', 'to some', 'to each']),
   }
@@ -270,6 +271,16 @@ function isReferred(n: number, old: number, child: Child | undefined): boolean {
 
 function isRefused(n: number, trigger: Trigger | undefined): boolean {
   return trigger !== undefined && 'of' in trigger && n % trigger.of === 1
+}
+
+/** What a message about the rows that are left must name. */
+export function causeOf({ child, trigger }: Shape): RegExp {
+  const causes = [
+    ...(child?.onDelete === 'NO ACTION' ? ['foreign key'] : []),
+    ...(trigger?.does === 'raises' ? [REFUSAL] : []),
+    ...(trigger?.does === 'keeps in silence' ? ['silently prevents', String.raw`RAISE\(IGNORE\)`] : []),
+  ]
+  return new RegExp(causes.join('|'), 'i')
 }
 
 export interface Counts {
