@@ -216,11 +216,14 @@ function lineOf(
   shape: Shape,
   { first, second, between, after, tookMs, stopMs, alone, beside, refusals }: Told,
 ): string {
-  const ms = (value: number): string => `${Math.round(value)} ms`
   return [
     `${name}, seed ${shape.seed}, shape ${shape.number}: ${described(shape)}`,
     `exit ${first.code} after ${ms(tookMs)}${stopMs === undefined ? '' : `, ${ms(stopMs)} after SIGTERM`}, then ${second.code}`,
     `${shape.old - between.left} deleted, ${between.left} left, then ${after.left} of ${keptOf(shape)} that are kept`,
     `p99 of a writer ${ms(percentile(alone))} alone, ${ms(percentile(beside))} beside, at most ${ms(Math.max(0, ...beside))}, ${beside.length} writes, ${refusals.length} refused`,
   ].join(' | ')
+}
+
+function ms(value: number): string {
+  return `${Math.round(value)} ms`
 }
