@@ -27,9 +27,9 @@ async function connected(): Promise<Connection> {
 const connection = await connected()
 const writes: [atMs: number, tookMs: number][] = []
 const refusals: string[] = []
-let over = false
-process.stdin.on('end', () => (over = true)).resume()
-for (let number = 1, dueMs = performance.now(); !over; number += 1) {
+const over = new AbortController()
+process.stdin.on('end', () => over.abort()).resume()
+for (let number = 1, dueMs = performance.now(); !over.signal.aborted; number += 1) {
   const began = performance.now()
   const atMs = Date.now()
   try {

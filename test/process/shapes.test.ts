@@ -81,7 +81,7 @@ async function purgedBesideAWriter(database: TestDatabase, engine: TestEngine, s
   const { writes, refusals } = await writer()
   const between = await stateOf(database, shape)
   const second = await command(['--run-now', '--job', shape.job.name], { env, timeoutMs: LONGEST_RUN_MS })
-  const took = (from: number, to: number): number[] => writes.flatMap(([at, ms]) => (at >= from && at < to ? [ms] : []))
+  const took = (from: number, to: number): number[] => writes.flatMap(([at, each]) => (at >= from && at < to ? [each] : []))
   return {
     first,
     second,
