@@ -2,11 +2,14 @@ import { MaintenanceError } from '../errors.ts'
 
 export const SHARED = 'If two databases share this folder, give each its own ARCHIVE_DIRECTORY'
 
-/** The folder is not the one that the database knows, or its files were changed. A person has to look; until then nothing is deleted. */
-export function damaged(problem: string, cause?: unknown): MaintenanceError {
+/**
+ * The folder is not the one that the database knows, or its files were changed. A person has to look; until then nothing is deleted, if `consequence` says
+ * nothing else.
+ */
+export function damaged(problem: string, cause?: unknown, consequence = 'Nothing was deleted'): MaintenanceError {
   return new MaintenanceError(
     'ARCHIVE_DAMAGED',
-    `the archive: ${problem}. Nothing was deleted. Check that ARCHIVE_DIRECTORY is the folder, on the volume, that earlier runs wrote to, and ` +
+    `the archive: ${problem}. ${consequence}. Check that ARCHIVE_DIRECTORY is the folder, on the volume, that earlier runs wrote to, and ` +
       'restore missing files from a backup. `archive verify` names every file that is wrong',
     { cause },
   )

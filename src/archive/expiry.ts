@@ -79,7 +79,8 @@ async function expiredLinks(store: Store, head: Link | null, before: string): Pr
     if (expired.length === MOST_LINKS) break
     if (file === undefined || file.day >= before || gone.has(manifest) || !(await store.exists(file.path))) continue
     const problem = await alterationOf(store, file)
-    if (problem !== undefined) throw damaged(`${store.absolute(problem)}; it has expired, but was not removed`)
+    if (problem !== undefined)
+      throw damaged(`${store.absolute(problem)}; it has expired, but was not removed`, undefined, 'Expired rows were deleted all the same')
     expired.push({ link: { manifest, sha256: sum }, file })
   }
   return expired
