@@ -17,7 +17,6 @@ import {
   precedentOf,
   RUNS,
   type Precedent,
-  type RunCounts,
 } from './run-records.ts'
 import type { Bracket, Run } from './run.ts'
 import { withRetry, type RetryOptions } from './with-retry.ts'
@@ -114,8 +113,6 @@ class RecordedRun implements Run {
   readonly clockSkewMs: number
   readonly #recorded: Recorded
   readonly #lease: HeldLease
-  /** As the last batch left them; `undefined`: to be read. */
-  #counts: RunCounts | undefined
   /** The accepted cutoff and retention, until they are written to the run's row. */
   #acceptance: { readonly cutoff: EpochMs; readonly retentionMs: number | undefined } | undefined
 
@@ -128,18 +125,12 @@ class RecordedRun implements Run {
   }
 
   readonly batch: Bracket = async (work) => {
-    const { runs, id } = this.#recorded
-    const before = this.#counts
-    // What becomes of this batch is not known before its end.
-    this.#counts = undefined
-    let counts: RunCounts | undefined
     const tally = await this.#lease.transaction(async (tx) => {
       await this.#noteAcceptance(tx)
       const done = await work(tx)
-      counts = await addToRun(tx, runs, id, done, before)
+      await addToRun(tx, this.#recorded.runs, this.#recorded.id, done)
       return done
     })
-    this.#counts = counts
     this.#acceptance = undefined
     return tally
   }

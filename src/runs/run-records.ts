@@ -152,28 +152,16 @@ export async function acceptRun(
   await readBack(tx, table, { id }, { cutoff, retention: retentionMs ?? null })
 }
 
-/**
- * Runs in the transaction of the batch, so that the counts are right whatever happens afterwards. `before`: what the last batch returned, if that was
- * committed for certain; the holder of the lease is the only one who writes them. `undefined`: they are read.
- */
-export async function addToRun(
-  tx: Transaction,
-  table: string,
-  id: number,
-  { affected }: Tally,
-  before: RunCounts | undefined,
-): Promise<RunCounts> {
-  const { deleted, batches } = before ?? (await countsOf(tx, table, id))
-  const after = { rows_deleted: deleted + affected, batches: batches + 1 }
+/** Runs in the transaction of the batch, so that the counts are right whatever happens afterwards. */
+export async function addToRun(tx: Transaction, table: string, id: number, { affected }: Tally): Promise<void> {
+  const before = await rowOf<StoredCounts>(tx, table, { id }, ['rows_deleted', 'batches'])
+  if (before === undefined) throw notKept(table, ['id'])
+  const after = {
+    rows_deleted: storedNumber(before.rows_deleted, `${RUNS}.rows_deleted`) + affected,
+    batches: storedNumber(before.batches, `${RUNS}.batches`) + 1,
+  }
   await tx.query(`UPDATE ${table} SET rows_deleted = $1, batches = $2 WHERE id = $3`, [after.rows_deleted, after.batches, id])
   await readBack(tx, table, { id }, after)
-  return { deleted: after.rows_deleted, batches: after.batches }
-}
-
-async function countsOf(tx: Transaction, table: string, id: number): Promise<RunCounts> {
-  const row = await rowOf<StoredCounts>(tx, table, { id }, ['rows_deleted', 'batches'])
-  if (row === undefined) throw notKept(table, ['id'])
-  return { deleted: storedNumber(row.rows_deleted, `${RUNS}.rows_deleted`), batches: storedNumber(row.batches, `${RUNS}.batches`) }
 }
 
 // oxlint-disable-next-line typescript/consistent-type-definitions -- an interface has no index signature

@@ -73,6 +73,25 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await stored(fixture.outside)).at(-1)!.rows_deleted, 3)
   })
 
+  test(`${engine.name}: a batch adds to what the record holds, also if a crash of the server took an earlier batch back with its count`, async () => {
+    await using fixture = await migrated(engine)
+    const { outside, database } = fixture
+    await expiredSessions(outside, engine, 40)
+    let batches = 0
+    const counted = intercepted(database, async (_, transact) => {
+      const done = await transact()
+      // As if the first batch had not been on the disk: its row is there again, and the record is what it was.
+      if (typeof done === 'object' && done !== null && 'affected' in done && (batches += 1) === 1) {
+        await expiredSessions(outside, engine, 1, 'again')
+        await outside.sql('UPDATE maintenance_runs SET rows_deleted = 0, batches = 0')
+      }
+      return done
+    })
+    const { outcome, deleted } = await run(counted, { job: SESSIONS })
+    assert.deepEqual([outcome, deleted, await count(outside, 'sessions')], ['succeeded', 40, 0])
+    assert.ok(batches > 1)
+  })
+
   test(`${engine.name}: a run that is asked to stop is recorded as interrupted, with what it did`, async () => {
     await using fixture = await migrated(engine)
     await expiredSessions(fixture.outside, engine, 4_000)

@@ -116,9 +116,9 @@ export function intercepted(database: Database, around: (number: number, transac
 }
 
 /** So many sessions that have expired. */
-export async function expiredSessions(database: TestDatabase, engine: TestEngine, rows: number): Promise<void> {
+export async function expiredSessions(database: TestDatabase, engine: TestEngine, rows: number, tokens = 'old'): Promise<void> {
   await database.sql(
-    `INSERT INTO sessions (session_token, user_identifier, expires_at) SELECT 'old' || n, 'u', ${engine.moment(-60)} FROM ${series(engine)}`,
+    `INSERT INTO sessions (session_token, user_identifier, expires_at) SELECT '${tokens}' || n, 'u', ${engine.moment(-60)} FROM ${series(engine)}`,
     [rows],
   )
 }
