@@ -230,6 +230,28 @@ void describe('a lost connection', () => {
     })
   }
 
+  void test('runs that lose their connection at the same time make one new connection', async () => {
+    const sockets: Socket[] = []
+    await using proxy = await listeningServer((socket, onward) => {
+      const other = onward()
+      sockets.push(socket)
+      socket
+        .on('error', () => {})
+        .pipe(other.on('error', () => {}))
+        .pipe(socket)
+    })
+    await using database = await opened(`postgres://postgres@127.0.0.1:${proxy.port}/postgres?sslmode=disable`)
+    const before = sockets.length
+    for (const socket of sockets) socket.destroy()
+    await assert.rejects(database.query('SELECT 1'), isTrouble('lost'))
+    const { signal } = new AbortController()
+    await Promise.all([1, 2, 3].map(() => database.reconnected(signal)))
+    assert.equal(sockets.length, before + 1)
+    assert.equal((await database.query('SELECT 1')).rows.length, 1)
+    await database.reconnected(signal)
+    assert.equal(sockets.length, before + 1)
+  })
+
   void test('closing does not wait for a dead connection', async () => {
     const sockets: Socket[] = []
     await using proxy = await listeningServer((socket, onward) => {

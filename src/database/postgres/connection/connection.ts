@@ -50,6 +50,7 @@ export class Connection implements Query {
   #last: LastHold = { heldMs: 0, contended: false }
   #turn: Promise<unknown> = Promise.resolve()
   #transactions = 0
+  #reconnecting: Promise<void> | undefined
 
   constructor(target: Target, listener: DatabaseListener, driver: Driver, reconnectTimeoutMs = Infinity) {
     this.#target = target
@@ -148,9 +149,17 @@ export class Connection implements Query {
     })
   }
 
-  /** Rejects with `unreachable` when the signal aborts or the time is up. The time is counted from the loss; after it, each call still makes one attempt. */
+  /**
+   * Rejects with `unreachable` when the signal aborts or the time is up. The time is counted from the loss; after it, each call still makes one attempt.
+   * Runs that lose the connection at the same time wait for the same attempts, which the first one's signal ends.
+   */
   async reconnected(signal: AbortSignal): Promise<void> {
     if (this.#driver !== undefined) return
+    this.#reconnecting ??= this.#reconnect(signal).finally(() => (this.#reconnecting = undefined))
+    await this.#reconnecting
+  }
+
+  async #reconnect(signal: AbortSignal): Promise<void> {
     const { clock } = this.#target
     const timeoutMs = this.#reconnectTimeoutMs - (clock.monotonicMs() - this.#lostAtMs)
     const report = reportingOnce((place, reason) => this.#listener.awaiting(place, reason))
@@ -160,8 +169,8 @@ export class Connection implements Query {
       if (failure.server === 'unsuitable') report(failure)
     }
     const driver = await connectPatiently(this.#target, { timeoutMs, signal, giveUpOnRefusal: false, begun: true, failed })
-    // Another job may have reconnected meanwhile, or the program may be ending.
-    if (this.#driver !== undefined || this.#closed) return driver.destroy()
+    // The program may be ending.
+    if (this.#closed) return driver.destroy()
     this.#use(driver)
     this.#listener.regained(clock.monotonicMs() - this.#lostAtMs)
   }
