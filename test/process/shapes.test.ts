@@ -15,7 +15,7 @@ import { causeOf, countsOf, described, furnish, insertion, keptOf, shapeOf, type
  * first of this seed are of nearly every kind.
  */
 const SEED = Number(process.env['SHAPES_SEED'] ?? 596)
-const SHAPES = Number(process.env['SHAPES'] ?? 4)
+const SHAPES = Number(process.env['SHAPES'] ?? 3)
 const ONLY = process.env['SHAPES_ONLY']
 const BUDGET_MS = process.env['SHAPES'] === undefined ? 1_500 : 10_000
 
@@ -169,10 +169,10 @@ function mustBeTrue(engine: TestEngine, shape: Shape, told: Told): void {
     assert.equal(state.young, shape.young, 'rows that have not expired')
     assert.equal(state.counted, shape.old - state.left, 'rows that are counted as deleted')
   }
-  if (isWhole) assert.equal(between.left, kept, 'expired rows that are left by the first run')
-  assert.equal(after.left, kept, 'expired rows that are left')
-  assert.equal(second.code, kept > 0 ? 1 : 0, second.stdout)
-  if (isWhole) assert.equal(first.code, second.code, 'the second run ends as the first')
+  if (isWhole) assert.equal(between.left, tookTooLong(first) ? shape.old : kept, 'expired rows that are left by the first run')
+  assert.equal(after.left, tookTooLong(second) ? between.left : kept, 'expired rows that are left')
+  assert.equal(second.code, after.left > 0 ? 1 : 0, second.stdout)
+  if (isWhole && !tookTooLong(first) && !tookTooLong(second)) assert.equal(first.code, second.code, 'the second run ends as the first')
 
   assert.deepEqual(refusals, [])
   assert.equal(written[0], written[1], 'rows of the writer')
@@ -188,9 +188,16 @@ function mustSayWhy(ended: Ended, shape: Shape): void {
   if (code === 0) return
   const { code: stable, message } = events(ended, 'job.finished')[0]!['err'] as { code: string; message: string }
   assert.ok(stable === (code === 5 ? 'SAFETY_STOP' : 'JOB_FAILED'), stdout)
+  if (tookTooLong(ended)) return assert.ok(message.includes(`deleting one row of ${shape.job.table} `), message)
   // A whole sentence that names the table; the cause is in the words of the database.
   assert.match(message, new RegExp(`^[A-Z][^.]*\\b${shape.job.table}\\b[^.]*\\. `))
   assert.match(message, causeOf(shape))
+}
+
+/** On SQLite, with a trigger and a machine so busy that the first row took longer than is promised whenever it was tried: nothing is deleted then. */
+function tookTooLong(ended: Ended): boolean {
+  const { message = '' } = (events(ended, 'job.finished')[0]?.['err'] ?? {}) as { message?: string }
+  return message.includes('takes longer than 150 ms, in which nobody else could write')
 }
 
 function mustEndAsTold(ended: Ended, shape: Shape, stopMs: number | undefined): void {
