@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { serveParent } from './child.ts'
 
-/** Keeps one core busy until it is disposed of. */
 let busy = false
 
+/** Keeps one core busy until it is disposed of. */
 serveParent(async () => {
   if (!busy) void spin()
   busy = true

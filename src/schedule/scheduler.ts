@@ -31,8 +31,8 @@ const WATCH_MS = 30 * SECOND
 const PARTED_MS = 5 * SECOND
 
 /**
- * Runs each job at its slots, whether or not others are running: their runs take turns. A slot of a job that is running already is dropped: the
- * run to come does its work. What was missed (before the start, by a suspended or blocked process, by a clock that was set) is made up for by one
+ * Runs each job at its slots, whether or not others are running: their runs take turns. A slot that comes while its job is still
+ * running is dropped. What was missed (before the start, by a suspended or blocked process, by a clock that was set) is made up for by one
  * run, however many slots it was.
  */
 export function startScheduler(jobs: readonly Scheduled[], options: SchedulerOptions): Scheduler {
@@ -50,7 +50,7 @@ export function startScheduler(jobs: readonly Scheduled[], options: SchedulerOpt
   }
   const catchUpWith = async (job: Scheduled): Promise<void> => {
     await clock.sleep(random() * MOST_DELAY_MS, stopping.signal)
-    // What was missed meanwhile is not seen by a run that began before it.
+    // A run that began before the slot that was missed does not make up for it.
     await running.get(job)
     if (stopping.signal.aborted) return
     const slot = await job.overdue()
@@ -87,7 +87,6 @@ export function startScheduler(jobs: readonly Scheduled[], options: SchedulerOpt
       ticking.abort()
       await watching
       await Promise.all([...catchingUp.values(), ...running.values()])
-      await Promise.all(running.values())
     },
   }
 }

@@ -73,18 +73,15 @@ test('where most of a batch is not deleting, it may hold its locks for longer, b
 })
 
 test('rows are not dear because the machine is busy, and those that are dear go a few at a time, but not for less than what stands around them', () => {
-  const pacing = { ...POSTGRES, polite: { ...POSTGRES.polite } }
-  const settled = (rowMs: number, aroundMs: number): { readonly pace: Pace; readonly longest: number } => {
+  const settled = (rowMs: number, aroundMs: number): { readonly pace: Pace } => {
     const noise = seeded(7)
-    let pace = firstPace(pacing, { ...CALM, others: true }, 0)
-    let longest = 0
+    let pace = firstPace(POSTGRES, { ...CALM, others: true }, 0)
     for (let at = 1; at < 120; at += 1) {
       const deletingMs = (1 + pace.rows * rowMs) * (1 + noise())
       const heldMs = deletingMs + aroundMs * (1 + 3 * noise())
-      longest = Math.max(longest, heldMs)
-      pace = paceAfterBatch(pace, pacing, { rows: pace.rows, heldMs, deletingMs, endedAtMs: at }, { ...CALM, others: true }).pace
+      pace = paceAfterBatch(pace, POSTGRES, { rows: pace.rows, heldMs, deletingMs, endedAtMs: at }, { ...CALM, others: true }).pace
     }
-    return { pace, longest }
+    return { pace }
   }
   // A machine twenty times as slow, on which each answer takes as long as a batch should.
   const slow = settled(0.2, 100)

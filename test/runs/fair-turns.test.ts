@@ -19,7 +19,6 @@ for (const engine of BOTH_ENGINES) {
       await expiredSessions(outside, engine, 784)
       const turns = new Turns()
       const begun = Promise.withResolvers<void>()
-      let left: number | undefined
       const backlog = run(
         database,
         { job: AUDIT_LOGS, ...ACCEPTED },
@@ -31,7 +30,7 @@ for (const engine of BOTH_ENGINES) {
       )
       await begun.promise
       const few = await run(database, { job: SESSIONS }, { turns })
-      left = await count(outside, 'audit_logs')
+      const left = await count(outside, 'audit_logs')
       const { outcome, error, deleted } = await backlog
       assert.deepEqual([few.outcome, few.deleted, outcome, deleted], ['succeeded', 784, 'succeeded', 60_000], String(error))
       assert.ok(left > 0, 'the backlog was worked off before the other job was done')
