@@ -72,24 +72,26 @@ test('where most of a batch is not deleting, it may hold its locks for longer, b
   assert.ok(Math.abs(settled(40) - 60) < 4, `${settled(40)}: twenty milliseconds are counted at most`)
 })
 
-test('rows are not dear because the machine is busy, and those that are dear go a few at a time, but not for less than what stands around them', () => {
-  const settled = (rowMs: number, aroundMs: number): { readonly pace: Pace } => {
-    const noise = seeded(7)
-    let pace = firstPace(POSTGRES, { ...CALM, others: true }, 0)
-    for (let at = 1; at < 120; at += 1) {
-      const deletingMs = (1 + pace.rows * rowMs) * (1 + noise())
-      const heldMs = deletingMs + aroundMs * (1 + 3 * noise())
-      pace = paceAfterBatch(pace, POSTGRES, { rows: pace.rows, heldMs, deletingMs, endedAtMs: at }, { ...CALM, others: true }).pace
-    }
-    return { pace }
+/** Beside another client on PostgreSQL, if a row takes so long to delete, and so much stands around it. */
+function settledBeside(rowMs: number, aroundMs: number): Pace {
+  const noise = seeded(7)
+  let pace = firstPace(POSTGRES, { ...CALM, others: true }, 0)
+  for (let at = 1; at < 120; at += 1) {
+    const deletingMs = (1 + pace.rows * rowMs) * (1 + noise())
+    const heldMs = deletingMs + aroundMs * (1 + 3 * noise())
+    pace = paceAfterBatch(pace, POSTGRES, { rows: pace.rows, heldMs, deletingMs, endedAtMs: at }, { ...CALM, others: true }).pace
   }
+  return pace
+}
+
+test('rows are not dear because the machine is busy, and those that are dear go a few at a time, but not for less than what stands around them', () => {
   // A machine twenty times as slow, on which each answer takes as long as a batch should.
-  const slow = settled(0.2, 100)
-  assert.equal(slow.pace.dear, 0)
-  assert.ok(slow.pace.rows >= 250, `${slow.pace.rows}`)
-  const dear = settled(10, 100)
-  assert.ok(dear.pace.dear > 0)
-  assert.ok(dear.pace.rows >= 1 && dear.pace.rows <= 8, `${dear.pace.rows}`)
+  const slow = settledBeside(0.2, 100)
+  assert.equal(slow.dear, 0)
+  assert.ok(slow.rows >= 250, `${slow.rows}`)
+  const dear = settledBeside(10, 100)
+  assert.ok(dear.dear > 0)
+  assert.ok(dear.rows >= 1 && dear.rows <= 8, `${dear.rows}`)
 })
 
 test('a run begins politely, whether or not others are active', () => {
