@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { Settings } from './config/load.ts'
+import { readUrlAgain, type Settings } from './config/load.ts'
 import type { Access, Database } from './database/database.ts'
 import { labelOf, openDatabase } from './database/open.ts'
 import { exitCodeOf, type ExitCode } from './errors.ts'
@@ -141,6 +141,8 @@ export async function connect(
     ...(site === undefined ? {} : { longestBlockMs: LONGEST_BLOCK_MS }),
     ...(patience === 'worker' ? {} : { reconnectTimeoutMs: connectTimeoutMs }),
     access,
+    readUrlAgain: () => readUrlAgain(host),
+    random: host.random,
     applicationName: `mcp-gateway-maintenance ${host.version}`,
     clock: host.clock,
     node: host.node,

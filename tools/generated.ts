@@ -1,4 +1,5 @@
 import { cascadeVariable, graceOf, retentionOf, JOBS, type Job } from '../src/catalogue.ts'
+import { LIBPQ_PARAMETERS } from '../src/database/url/libpq-parameters.ts'
 import { describeSettings } from '../src/config/schema.ts'
 import { DAY, formatDuration } from '../src/time/clock.ts'
 import { eventRows } from './events-table.ts'
@@ -19,6 +20,7 @@ const PARTS: readonly Part[] = [
   { file: 'README.md', ...markdown('performance'), text: () => `\n${highlights().join('\n')}\n\n` },
   { file: 'docs/settings.md', ...markdown('settings'), text: settingsTable },
   { file: 'docs/log-events.md', ...markdown('events'), text: () => table(['event', 'level', 'fields', ''], eventRows()) },
+  { file: 'docs/connection-parameters.md', ...markdown('parameters'), text: parametersTable },
   { file: 'docs/metrics.md', ...markdown('metrics'), text: () => table(['metric', 'kind', 'labels', ''], metricRows()) },
   { file: 'bench/README.md', ...markdown('results'), text: () => `\n${resultsText()}\n\n` },
   { file: 'config/default.yaml', begin: '  # jobs: written by `npm run docs`\n', end: '  # end of jobs\n', text: jobSettings },
@@ -44,6 +46,18 @@ function markdown(name: string): Pick<Part, 'begin' | 'end'> {
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`)
   return `\n${lines.join('\n')}\n\n`
+}
+
+function code(name: string | undefined): string {
+  return name === undefined ? '' : `\`${name}\``
+}
+
+function parametersTable(): string {
+  const rows = LIBPQ_PARAMETERS.map(({ keyword, variable, jdbc, fate, harmless = [], note }) => {
+    const silently = harmless.length === 0 ? '' : ` (not at ${harmless.map(code).join(' ')})`
+    return [code(keyword), code(variable), code(jdbc), `${fate}${silently}`, note]
+  })
+  return table(['parameter', 'variable', 'JDBC', 'is', ''], rows)
 }
 
 function settingsTable(): string {

@@ -105,6 +105,8 @@ export function opened(url: string): Promise<Database> {
     timeZone: 'UTC',
     connectTimeoutMs: 10 * SECOND,
     access: 'write',
+    readUrlAgain: () => undefined,
+    random: Math.random,
     applicationName: 'mcp-gateway-maintenance bench',
     clock: hostClock(),
     node: process.execPath,

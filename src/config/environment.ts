@@ -37,14 +37,24 @@ function givenText({ key, env, format }: Setting, text: string): Given {
 function readUrlFile(path: string, alsoDirect: boolean): Layer {
   if (alsoDirect) return refusedFile('DATABASE_URL is set too; keep one of them')
   try {
-    // An editor ends a file with a line break; a password does not.
-    const value = readGiven(path)
-      .toString()
-      .replace(/\r?\n$/, '')
+    const value = urlIn(path)
     return { ...NOTHING, given: [{ key: 'database.url', value, source: DATABASE_URL_FILE, where: DATABASE_URL_FILE }] }
   } catch (error) {
     return refusedFile(`the file cannot be read: ${messageOf(error)}`)
   }
+}
+
+/** An editor ends a file with a line break, and people leave blank lines after it; no password ends with one. */
+function urlIn(path: string): string {
+  return readGiven(path)
+    .toString()
+    .replace(/(?:\r?\n[ \t]*)+$/, '')
+}
+
+/** The URL as its file has it now; `undefined`: it is in no file. Throws the system's error. */
+export function urlInFile(env: Environment, workingDirectory: string): string | undefined {
+  const file = env[DATABASE_URL_FILE] ?? ''
+  return file === '' ? undefined : urlIn(resolve(workingDirectory, file))
 }
 
 function refusedFile(why: string): Layer {

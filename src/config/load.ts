@@ -1,10 +1,11 @@
 import { join, resolve } from 'node:path'
 import { JOBS } from '../catalogue.ts'
 import { parseDatabaseUrl } from '../database/url/database-url.ts'
+import type { DatabaseUrl } from '../database/url/url-types.ts'
 import { MaintenanceError } from '../errors.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
 import { parseDuration } from '../time/clock.ts'
-import { CONFIG_FILE, readEnvironment } from './environment.ts'
+import { CONFIG_FILE, readEnvironment, urlInFile } from './environment.ts'
 import type { Environment, Layer } from './layer.ts'
 import { createConfig, meantValue, settingProblem, SETTINGS, type Values } from './schema.ts'
 import { readFile } from './settings-file.ts'
@@ -50,13 +51,13 @@ export async function loadSettings({ packageRoot, workingDirectory, env, configF
   for (const given of layers.flatMap((layer) => layer.given)) take(given)
   const chosen = new Set([...origins].flatMap(([key, source]) => (source === SHIPPED ? [] : [key])))
   if (problems.length === 0) {
-    const url = parseDatabaseUrl(config.getProperties().database.url)
+    const url = parseDatabaseUrl(config.getProperties().database.url, env)
     // Prisma's parameter counts as the setting, if that is not set.
     if (url.engine === 'postgres' && url.namedSchema !== undefined && !chosen.has(SCHEMA_KEY)) {
       take({ key: SCHEMA_KEY, value: url.namedSchema, source: IN_URL, where: IN_URL })
       chosen.add(SCHEMA_KEY)
     }
-    if (problems.length === 0) problems.push(...contradictions(config.getProperties()))
+    if (problems.length === 0) problems.push(...contradictions(config.getProperties(), env))
   }
   if (problems.length > 0) throw new MaintenanceError('CONFIG_INVALID', problems)
 
@@ -67,7 +68,19 @@ export async function loadSettings({ packageRoot, workingDirectory, env, configF
     notes: layers.flatMap((layer) => layer.notes),
     warnings: layers.flatMap((layer) => layer.warnings),
     chosen,
+    env,
   })
+}
+
+/** For a login that was renewed while the program runs; `undefined`: the URL is in no file, or what the file holds cannot be used. */
+export function readUrlAgain({ env, workingDirectory }: Pick<Sources, 'env' | 'workingDirectory'>): DatabaseUrl | undefined {
+  try {
+    const text = urlInFile(env, workingDirectory)
+    return text === undefined ? undefined : parseDatabaseUrl(text, env)
+  } catch {
+    // A file that is just being replaced: the next attempt reads it again.
+    return undefined
+  }
 }
 
 const SHIPPED = 'config/default.yaml'
@@ -75,10 +88,10 @@ const SCHEMA_KEY = 'database.schema'
 const IN_URL = 'schema in the database URL'
 
 /** Values that are valid by themselves but not together. */
-function contradictions(values: Values): readonly string[] {
+function contradictions(values: Values, env: Environment): readonly string[] {
   const { textfile } = values.metrics
   return [
-    ...schemaContradiction(values.database),
+    ...schemaContradiction(values.database, env),
     ...archiveContradictions(values),
     ...(textfile === null || textfile.endsWith('.prom') ? [] : [NOT_COLLECTED]),
   ]
@@ -99,8 +112,8 @@ function archiveContradictions({ archive, jobs }: Values): readonly string[] {
   })
 }
 
-function schemaContradiction(database: Values['database']): readonly string[] {
-  const url = parseDatabaseUrl(database.url)
+function schemaContradiction(database: Values['database'], env: Environment): readonly string[] {
+  const url = parseDatabaseUrl(database.url, env)
   if (url.engine !== 'postgres') return []
   const other = [url.namedSchema, url.schema].find((each) => each !== undefined && each !== database.schema)
   if (other === undefined) return []

@@ -3,6 +3,7 @@ import { displayUrl, parseDatabaseUrl } from '../database/url/database-url.ts'
 import type { DatabaseUrl } from '../database/url/url-types.ts'
 import { parseDuration } from '../time/clock.ts'
 import { FOREVER } from './formats.ts'
+import type { Environment } from './layer.ts'
 import { SETTINGS, type LogFormat, type LogLevel, type Values } from './schema.ts'
 
 /** The configuration as the program takes it: plain, frozen data. */
@@ -71,12 +72,14 @@ export interface Resolved {
   readonly warnings: readonly string[]
   /** Keys that somebody set: in a file of their own, in the environment or in the database URL. */
   readonly chosen: ReadonlySet<string>
+  /** libpq's variables count where the database URL is silent. */
+  readonly env: Environment
 }
 
 /** From values that were checked. */
-export function toSettings({ values, sources, notes, warnings, chosen }: Resolved): Settings {
+export function toSettings({ values, sources, notes, warnings, chosen, env }: Resolved): Settings {
   const { database, migrations, jobs, archive, schedule, log, health, http, metrics } = values
-  const url = parseDatabaseUrl(database.url)
+  const url = parseDatabaseUrl(database.url, env)
   return frozen({
     database: {
       url,

@@ -55,6 +55,10 @@ export interface OpenOptions {
    * How long one call may block the event loop, in milliseconds: SQLite's driver works on its thread. Absent: as long as makes the work quickest.
    */
   readonly longestBlockMs?: number
+  /** Reads the URL again where it is kept, after a server refused the login that it gave; `undefined`: it cannot be read. */
+  readonly readUrlAgain: () => DatabaseUrl | undefined
+  /** From 0 to below 1. */
+  readonly random: () => number
   /** Sent to the server, so that its administrators see who is connected. */
   readonly applicationName: string
   readonly clock: Clock

@@ -5,7 +5,6 @@ import { test } from 'node:test'
 import { loadSettings, type Settings } from '../../src/config/load.ts'
 import { encryptions } from '../../src/database/postgres/connection/tls.ts'
 import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
-import type { PostgresUrl } from '../../src/database/url/url-types.ts'
 import { messageOf } from '../../src/errors.ts'
 import { MOST_GIVEN_BYTES, readGiven } from '../../src/files.ts'
 import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
@@ -15,6 +14,12 @@ const PACKAGE_ROOT = join(import.meta.dirname, '../..')
 
 function load(workingDirectory: string, env: Readonly<Record<string, string>>, configFile?: string): Promise<Settings> {
   return loadSettings({ packageRoot: PACKAGE_ROOT, workingDirectory, env, configFile })
+}
+
+function encryptionsOf(text: string): unknown {
+  const url = parseDatabaseUrl(text)
+  assert.ok(url.engine === 'postgres')
+  return encryptions(url.tls, url.servers[0]!)
 }
 
 /** Each way in which an operator names a file, and what is said where it cannot be read. */
@@ -28,9 +33,8 @@ const READERS: readonly (readonly [name: string, read: (folder: string, file: st
   ],
   [
     'sslrootcert',
-    (folder, file) =>
-      encryptions(parseDatabaseUrl(`postgresql://u@h/db?sslmode=verify-full&sslrootcert=${join(folder, file)}`) as PostgresUrl, 'h'),
-    /The certificates named by sslrootcert cannot be read: .*given/,
+    (folder, file) => encryptionsOf(`postgresql://u@h/db?sslmode=verify-full&sslrootcert=${join(folder, file)}`),
+    /No connection was made: the file named by sslrootcert, .* cannot be read: .*given/,
   ],
 ]
 

@@ -1,26 +1,25 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { displayUrl, parseDatabaseUrl } from '../../src/database/url/database-url.ts'
-import type { PostgresUrl } from '../../src/database/url/url-types.ts'
+import type { Parameters } from '../../src/database/url/url-types.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 
-const PLAIN: PostgresUrl = {
-  engine: 'postgres',
-  host: undefined,
-  port: undefined,
-  database: undefined,
-  user: undefined,
-  password: undefined,
-  sslmode: 'prefer',
-  sslrootcert: undefined,
-  applicationName: undefined,
-  options: undefined,
-  notes: [],
+interface Read {
+  /** What the URL itself gives. */
+  readonly given: Parameters
+  readonly schema?: string
+  readonly notes: readonly string[]
 }
 
-/** Parts that are not named are as in the shortest URL. */
-function postgres(parts: Partial<PostgresUrl>): PostgresUrl {
-  return { ...PLAIN, ...parts }
+function postgres(given: Parameters, rest: Partial<Read> = {}): Read {
+  return { given, notes: [], ...rest }
+}
+
+function read(text: string): Read {
+  const url = parseDatabaseUrl(text)
+  assert.ok(url.engine === 'postgres')
+  const { given, schema, notes } = url
+  return { given, notes, ...(schema === undefined ? {} : { schema }) }
 }
 
 function shown(text: string): string {
@@ -86,10 +85,6 @@ describe('what cannot be read is refused in one line that says what is expected'
     ['postgresql://[::1/db', /must be in brackets/],
     ['postgresql://[h]/db', /not an IPv6 address/],
     ['postgresql://h 1/db', /host .* cannot be read/],
-    ['postgresql://a,b/db', /several hosts/],
-    ['postgresql://a:1,b:2/db', /several hosts/],
-    ['postgresql:///db?host=a,b', /several hosts/],
-    ['postgresql+psycopg2:///db?host=a&host=b', /several hosts/],
     ['postgresql://h/db?sslmode=bogus', /not one of disable, allow, prefer, require, verify-ca, verify-full/],
     ['postgresql://h/db?sslmode=no-verify', /not one of/],
     ['postgresql://h/db?ssl=yes', /not one of/],
@@ -97,14 +92,32 @@ describe('what cannot be read is refused in one line that says what is expected'
     ['postgresql://h/db?sslmode=disable&sslmode=require', /sslmode twice/],
     ['postgresql://h/db?sslrootcert=system&sslmode=require', /needs sslmode=verify-full/],
     ['postgresql://h/db?sslmod=require', /sslmod in the database URL is not supported/],
-    ['postgresql://h/db?sslcert=x', /sslcert .* not supported/],
-    ['postgresql://h/db?channel_binding=require', /channel_binding .* weaken the connection/],
     ['postgresql://h/db?target_session_attrs=standby', /the worker writes/],
-    ['postgresql://h/db?hostaddr=10.0.0.1', /a different server/],
     ['postgresql://h/db?service=gateway', /a different server/],
+    ['postgresql:///db?host=a&host=b', /host twice/],
+    ['postgresql://a,b,c/db?port=1,2', /2 ports for 3 hosts/],
+    ['postgresql://a,b:x/db', /the port must be a number/],
+    ['postgresql://a,b c/db', /host .* cannot be read/],
+    ['postgresql://a,b/db?hostaddr=10.0.0.1', /1 addresses for 2 hosts/],
+    ['postgresql://a/db?hostaddr=b', /hostaddr .* not an address/],
+    ['postgresql+psycopg2:///db?host=a:1&host=b:2&port=3', /ports beside its hosts and in port/],
+    ['postgresql://h/db?connect_timeout=5s', /connect_timeout .* not a number of seconds/],
+    ['postgresql://h/db?target_session_attrs=primary-ish', /target_session_attrs .* not one of any, primary, read-write/],
+    ['postgresql://h/db?load_balance_hosts=yes', /load_balance_hosts .* not one of disable, random/],
+    ['postgresql://h/db?channel_binding=on', /channel_binding .* not one of disable, prefer, require/],
+    ['postgresql://h/db?require_auth=md5,!none', /require_auth .* mixes/],
+    ['postgresql://h/db?require_auth=scram', /require_auth .* not one of password, md5/],
+    ['postgresql://h/db?sslnegotiation=direct', /sslnegotiation=direct needs sslmode=require/],
+    ['postgresql://h/db?sslcertmode=require', /cannot be seen/],
+    ['postgresql://h/db?ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2', /newer than the newest/],
+    ['postgresql://h/db?ssl_min_protocol_version=SSLv3', /not one of TLSv1, TLSv1.1, TLSv1.2, TLSv1.3/],
+    ['postgresql://h/db?sslcrldir=/crl', /sslcrldir .* revoked certificates/],
+    ['postgresql://h/db?requirepeer=postgres', /requirepeer .* weaken the connection/],
+    ['postgresql://h/db?gssencmode=require', /gssencmode .* weaken the connection/],
+    ['postgresql://h/db?min_protocol_version=3.2', /min_protocol_version .* version 3.0/],
+    ['postgresql://h/db?oauth_issuer=x', /oauth_issuer .* OAuth/],
     ['jdbc:postgresql://h/db?targetServerType=secondary', /the worker writes/],
     ['jdbc:postgresql://h/db?sslfactory=org.postgresql.ssl.NonValidatingFactory', /sslfactory .* not supported/],
-    ['jdbc:postgresql://a,b/db', /several hosts/],
   ]
   for (const [text, why] of REFUSED) test(JSON.stringify(text), () => assert.match(refusal(text), why))
 })
@@ -131,77 +144,90 @@ describe('a SQLite URL is a path as SQLAlchemy reads it', () => {
 })
 
 describe('a PostgreSQL URL is read as libpq, SQLAlchemy or JDBC reads it', () => {
-  const READ: readonly [text: string, url: PostgresUrl][] = [
-    ['postgresql://', PLAIN],
-    ['postgresql:///', PLAIN],
+  const READ: readonly [text: string, url: Read][] = [
+    ['postgresql://', postgres({})],
+    ['postgresql:///', postgres({})],
     ['postgres://h', postgres({ host: 'h' })],
     [
       'postgresql://mcp_user:key@db.example:5433/mcp_gateway',
-      postgres({ host: 'db.example', port: 5433, user: 'mcp_user', password: 'key', database: 'mcp_gateway' }),
+      postgres({ host: 'db.example', port: '5433', user: 'mcp_user', password: 'key', dbname: 'mcp_gateway' }),
     ],
-    ['postgresql://u@h:/db', postgres({ host: 'h', user: 'u', database: 'db' })],
-    ['postgresql://u:@h/db', postgres({ host: 'h', user: 'u', database: 'db' })],
-    ['postgresql://u:p#s?s@h/db', postgres({ host: 'h', user: 'u', password: 'p#s?s', database: 'db' })],
-    ['postgresql://u:a:b+c@h/db', postgres({ host: 'h', user: 'u', password: 'a:b+c', database: 'db' })],
-    ['postgresql://u%40x:%40%2F%23%3A%3F%25%C3%A9@h/a%20b', postgres({ host: 'h', user: 'u@x', password: '@/#:?%é', database: 'a b' })],
-    ['postgresql://[::1]:5433/db', postgres({ host: '::1', port: 5433, database: 'db' })],
-    ['postgresql://[fe80::1%25eth0]/db', postgres({ host: 'fe80::1%eth0', database: 'db' })],
-    ['postgresql://u:p@/db?host=/run/pg&port=5433', postgres({ host: '/run/pg', port: 5433, user: 'u', password: 'p', database: 'db' })],
-    ['postgresql://%2Frun%2Fpg/db', postgres({ host: '/run/pg', database: 'db' })],
-    ['postgresql://h/db?user=u&password=a+b&dbname=other', postgres({ host: 'h', user: 'u', password: 'a+b', database: 'other' })],
+    ['postgresql://u@h:/db', postgres({ host: 'h', user: 'u', dbname: 'db' })],
+    ['postgresql://u:@h/db', postgres({ host: 'h', user: 'u', dbname: 'db' })],
+    ['postgresql://u:p#s?s@h/db', postgres({ host: 'h', user: 'u', password: 'p#s?s', dbname: 'db' })],
+    ['postgresql://u:a:b+c@h/db', postgres({ host: 'h', user: 'u', password: 'a:b+c', dbname: 'db' })],
+    ['postgresql://u%40x:%40%2F%23%3A%3F%25%C3%A9@h/a%20b', postgres({ host: 'h', user: 'u@x', password: '@/#:?%é', dbname: 'a b' })],
+    ['postgresql://[::1]:5433/db', postgres({ host: '::1', port: '5433', dbname: 'db' })],
+    ['postgresql://[fe80::1%25eth0]/db', postgres({ host: 'fe80::1%eth0', dbname: 'db' })],
+    ['postgresql://u:p@/db?host=/run/pg&port=5433', postgres({ host: '/run/pg', port: '5433', user: 'u', password: 'p', dbname: 'db' })],
+    ['postgresql://%2Frun%2Fpg/db', postgres({ host: '/run/pg', dbname: 'db' })],
+    ['postgresql://h/db?user=u&password=a+b&dbname=other', postgres({ host: 'h', user: 'u', password: 'a+b', dbname: 'other' })],
     [
       'postgresql://h/db?sslmode=verify-ca&sslrootcert=/ca.pem',
-      postgres({ host: 'h', database: 'db', sslmode: 'verify-ca', sslrootcert: '/ca.pem' }),
+      postgres({ host: 'h', dbname: 'db', sslmode: 'verify-ca', sslrootcert: '/ca.pem' }),
     ],
-    ['postgresql://h/db?sslmode=', postgres({ host: 'h', database: 'db' })],
-    ['postgresql://h/db?ssl=true', postgres({ host: 'h', database: 'db', sslmode: 'require' })],
-    ['postgresql://h/db?sslrootcert=system', postgres({ host: 'h', database: 'db', sslmode: 'verify-full', sslrootcert: 'system' })],
+    ['postgresql://h/db?sslmode=', postgres({ host: 'h', dbname: 'db' })],
+    ['postgresql://h/db?ssl=true', postgres({ host: 'h', dbname: 'db', sslmode: 'require' })],
+    ['postgresql://h/db?sslrootcert=system', postgres({ host: 'h', dbname: 'db', sslrootcert: 'system' })],
     [
       'postgresql://h/db?application_name=gw&options=-c%20role%3Dgateway',
-      postgres({ host: 'h', database: 'db', applicationName: 'gw', options: '-c role=gateway' }),
+      postgres({ host: 'h', dbname: 'db', application_name: 'gw', options: '-c role=gateway' }),
     ],
     [
       'postgresql://h/db?options=-csearch_path%3D%22$user%22,Gateway,public',
-      postgres({ host: 'h', database: 'db', options: '-csearch_path="$user",Gateway,public', schema: 'gateway' }),
+      postgres({ host: 'h', dbname: 'db', options: '-csearch_path="$user",Gateway,public' }, { schema: 'gateway' }),
     ],
     [
       'postgresql://h/db?connect_timeout=5&target_session_attrs=read-write',
-      postgres({
-        host: 'h',
-        database: 'db',
-        notes: ['connect_timeout in the database URL is ignored', 'target_session_attrs in the database URL is ignored'],
-      }),
+      postgres({ host: 'h', dbname: 'db', connect_timeout: '5', target_session_attrs: 'read-write' }),
     ],
-    ['postgresql+psycopg2://u:p@h/db', postgres({ host: 'h', user: 'u', password: 'p', database: 'db' })],
-    ['postgresql+asyncpg://h/db?ssl=require', postgres({ host: 'h', database: 'db', sslmode: 'require' })],
-    ['postgresql+asyncpg://h/db?ssl=verify-full', postgres({ host: 'h', database: 'db', sslmode: 'verify-full' })],
-    ['postgresql+psycopg://h/db?options=-c+role%3Dgateway', postgres({ host: 'h', database: 'db', options: '-c role=gateway' })],
+    ['postgresql://a:1,b,[::1]:3/db', postgres({ host: 'a,b,::1', port: '1,,3', dbname: 'db' })],
+    ['postgresql:///db?host=a,b&port=1,2', postgres({ host: 'a,b', port: '1,2', dbname: 'db' })],
+    ['postgresql+psycopg2:///db?host=a:1&host=b:2', postgres({ host: 'a,b', port: '1,2', dbname: 'db' })],
+    ['postgresql+asyncpg:///db?host=a&host=b', postgres({ host: 'a,b', dbname: 'db' })],
+    [
+      'jdbc:postgresql://a:1,b:2/db?targetServerType=master&loadBalanceHosts=true',
+      postgres({ host: 'a,b', port: '1,2', dbname: 'db', target_session_attrs: 'primary', load_balance_hosts: 'random' }),
+    ],
+    [
+      'postgresql://h/db?keepalives_idle=5&gssencmode=prefer&client_encoding=UTF8&client_encoding_=x',
+      postgres(
+        { host: 'h', dbname: 'db' },
+        {
+          notes: [
+            'keepalives_idle in the database URL is ignored: an idle connection is probed after 10 s, always',
+            'client_encoding_ in the database URL is ignored: the worker always speaks UTF-8',
+          ],
+        },
+      ),
+    ],
+    ['postgresql+psycopg2://u:p@h/db', postgres({ host: 'h', user: 'u', password: 'p', dbname: 'db' })],
+    ['postgresql+asyncpg://h/db?ssl=require', postgres({ host: 'h', dbname: 'db', sslmode: 'require' })],
+    ['postgresql+asyncpg://h/db?ssl=verify-full', postgres({ host: 'h', dbname: 'db', sslmode: 'verify-full' })],
+    ['postgresql+psycopg://h/db?options=-c+role%3Dgateway', postgres({ host: 'h', dbname: 'db', options: '-c role=gateway' })],
     [
       'jdbc:postgresql://h:5433/db?user=u&password=a@b/c#d?e=f+%26',
-      postgres({ host: 'h', port: 5433, user: 'u', password: 'a@b/c#d?e=f &', database: 'db' }),
+      postgres({ host: 'h', port: '5433', user: 'u', password: 'a@b/c#d?e=f &', dbname: 'db' }),
     ],
-    ['jdbc:postgresql://h/db?ssl=true', postgres({ host: 'h', database: 'db', sslmode: 'verify-full' })],
-    ['jdbc:postgresql://h/db?ssl', postgres({ host: 'h', database: 'db', sslmode: 'verify-full' })],
-    ['jdbc:postgresql://h/db?ssl=false', postgres({ host: 'h', database: 'db' })],
-    ['jdbc:postgresql://h/db?ssl=true&sslmode=require', postgres({ host: 'h', database: 'db', sslmode: 'require' })],
+    ['jdbc:postgresql://h/db?ssl=true', postgres({ host: 'h', dbname: 'db', sslmode: 'verify-full' })],
+    ['jdbc:postgresql://h/db?ssl', postgres({ host: 'h', dbname: 'db', sslmode: 'verify-full' })],
+    ['jdbc:postgresql://h/db?ssl=false', postgres({ host: 'h', dbname: 'db' })],
+    ['jdbc:postgresql://h/db?ssl=true&sslmode=require', postgres({ host: 'h', dbname: 'db', sslmode: 'require' })],
     [
       'jdbc:postgresql://h/db?ApplicationName=gw&currentSchema=gateway&reWriteBatchedInserts=true',
-      postgres({
-        host: 'h',
-        database: 'db',
-        applicationName: 'gw',
-        schema: 'gateway',
-        notes: ['reWriteBatchedInserts in the database URL is ignored'],
-      }),
+      postgres(
+        { host: 'h', dbname: 'db', application_name: 'gw' },
+        { schema: 'gateway', notes: ['reWriteBatchedInserts in the database URL is ignored'] },
+      ),
     ],
   ]
-  for (const [text, url] of READ) test(JSON.stringify(text), () => assert.deepEqual(parseDatabaseUrl(text), url))
+  for (const [text, url] of READ) test(JSON.stringify(text), () => assert.deepEqual(read(text), url))
 })
 
 test('the URL is shown with everything but its password and the values of options and of what is ignored', () => {
   assert.equal(
     shown('postgresql+asyncpg://u%40x:key@h:5433/a%20b?ssl=require&application_name=g%20w&sslrootcert=/ca.pem'),
-    'postgresql://u%40x:***@h:5433/a%20b?sslmode=require&sslrootcert=/ca.pem&application_name=g%20w',
+    'postgresql://u%40x:***@h:5433/a%20b?application_name=g%20w&sslrootcert=/ca.pem&sslmode=require',
   )
   assert.equal(shown('postgresql://u:key@/db?host=/run/pg&port=5433'), 'postgresql://u:***@/db?host=/run/pg&port=5433')
   assert.equal(shown('postgresql://u@[::1]:5433/db'), 'postgresql://u@[::1]:5433/db')
@@ -215,6 +241,8 @@ test('what is shown reads back as the same place', () => {
     'postgresql://u@h:1/d?application_name=a%3Db',
     'postgresql://[fe80::1%25eth0]/d',
     'postgresql:///d?host=/run/a%20b&port=2',
+    'postgresql://a:1,b,[::1]:3/d?target_session_attrs=primary&sslcert=/a%20b.pem&require_auth=scram-sha-256',
+    'postgresql://a,b/d?port=5433&hostaddr=10.0.0.1,10.0.0.2',
   ]) {
     const url = parseDatabaseUrl(text)
     assert.deepEqual(parseDatabaseUrl(displayUrl(url)), url)

@@ -33,6 +33,8 @@ export function opened(url: string, overrides: Partial<OpenOptions> = {}): Promi
     timeZone: 'UTC',
     connectTimeoutMs: 10 * SECOND,
     access: 'write',
+    readUrlAgain: () => undefined,
+    random: Math.random,
     applicationName: 'migration tests',
     clock: hostClock(),
     node: process.execPath,

@@ -32,6 +32,8 @@ export function opened(url: string, clock: Clock = hostClock(), changes: Partial
     timeZone: 'UTC',
     connectTimeoutMs: 10 * SECOND,
     access: 'write',
+    readUrlAgain: () => undefined,
+    random: Math.random,
     applicationName: 'job tests',
     clock,
     node: process.execPath,

@@ -69,7 +69,7 @@ describe('compose.yaml', () => {
     if (url.engine !== 'postgres') return
     const password = (await readFile(fileOf('postgres_password'), 'utf8')).trim()
     const { POSTGRES_USER, POSTGRES_DB } = postgres.environment!
-    assert.deepEqual([url.host, url.user, url.database, url.password], ['postgres', POSTGRES_USER, POSTGRES_DB, password])
+    assert.deepEqual([url.servers[0]?.host, url.user, url.database, url.password], ['postgres', POSTGRES_USER, POSTGRES_DB, password])
     assert.deepEqual([POSTGRES_USER, POSTGRES_DB], ['mcp_user', 'mcp_gateway'])
   })
 

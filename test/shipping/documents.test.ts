@@ -3,6 +3,7 @@ import { access, glob, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
+import { LIBPQ_PARAMETERS } from '../../src/database/url/libpq-parameters.ts'
 import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
 import { eventRows } from '../../tools/events-table.ts'
 import { broughtUpToDate, FILES } from '../../tools/generated.ts'
@@ -18,9 +19,9 @@ const readme = documents.find(({ file }) => file === 'README.md')!
 const pages = documents.filter(({ file }) => file.startsWith('docs/') && file !== 'docs/README.md')
 /**
  * Names that are not settings: the variable that names the settings' file, those of terminals, Node, the Dockerfile, Compose, compose.yaml and the tests, a
- * variable of psql, and an error of SQLite.
+ * variable of psql, an error of SQLite, and libpq's.
  */
-const OTHERS = new Set([
+const OTHERS = new Set<string | undefined>([
   'MAINTENANCE_CONFIG',
   'NODE_IMAGE',
   'NO_COLOR',
@@ -33,6 +34,7 @@ const OTHERS = new Set([
   'TEST_POSTGRES_MAJORS',
   'ON_ERROR_STOP',
   'SQLITE_BUSY',
+  ...LIBPQ_PARAMETERS.map(({ variable }) => variable),
 ])
 /** Codes of errors, as the log has them, with their exit codes. */
 const ERROR_CODES = new Map(

@@ -1,8 +1,9 @@
 import { isAscii } from 'node:buffer'
+import { isDeepStrictEqual } from 'node:util'
 import type { Database, OpenOptions } from '../database.ts'
 import { NO_TERMS } from '../purging.ts'
 import type { Query, Session } from '../query.ts'
-import type { PostgresUrl } from '../url/url-types.ts'
+import type { DatabaseUrl, PostgresUrl } from '../url/url-types.ts'
 import { connectPatiently, postgresLabel, reportingOnce, type Target } from './connection/connect.ts'
 import { Connection, type Copy } from './connection/connection.ts'
 import { chooseSchema, schemaFacts, type SchemaChoice } from './connection/schema-choice.ts'
@@ -32,21 +33,31 @@ import { NEEDLESS_COMPACTION, space } from './space.ts'
 
 /** Waits for a server that does not answer yet; rejects with a `DatabaseError` when it cannot be reached or used. */
 export async function openPostgres(options: OpenOptions & { readonly url: PostgresUrl }): Promise<Database> {
-  const { url, timeZone, clock, listener, signal } = options
+  const { timeZone, clock, listener, signal } = options
+  let { url } = options
   // Connecting to a server never creates a database, so `existing` is the same as `write`.
   const access = options.access === 'read' ? 'read' : 'write'
   const noted = new Set<string>()
   const target: Target = {
-    url,
+    get url() {
+      return url
+    },
     applicationName: options.applicationName,
     schema: options.schema,
     clock,
+    random: options.random,
     writes: access === 'write',
     async check(connected) {
-      for (const note of checkServer(await serverFacts(connected), access)) {
+      for (const note of checkServer(await serverFacts(connected), access === 'write' ? 'read-write' : url.target)) {
         if (!noted.has(note)) listener.note(note)
         noted.add(note)
       }
+    },
+    renewLogin() {
+      const renewed = withLoginOf(url, options.readUrlAgain())
+      if (renewed === undefined) return false
+      url = renewed
+      return true
     },
   }
   const driver = await connectPatiently(target, {
@@ -138,6 +149,13 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 
     [Symbol.asyncDispose]: () => connection.close(),
   }
+}
+
+/** The URL with another login, if that is all that differs: another database would not be the one that this program has looked at. */
+function withLoginOf(url: PostgresUrl, again: DatabaseUrl | undefined): PostgresUrl | undefined {
+  if (again?.engine !== 'postgres' || (again.user === url.user && again.password === url.password)) return undefined
+  const renewed = { ...again, user: url.user, password: url.password, given: url.given, notes: url.notes }
+  return isDeepStrictEqual(renewed, url) ? { ...url, user: again.user, password: again.password } : undefined
 }
 
 /** Writes a message to the write-ahead log that nobody reads, so that the commit has something to flush. */

@@ -1,23 +1,24 @@
+import type { Variables } from './connection-parameters.ts'
 import { displayPostgresUrl, parsePostgresUrl } from './postgres-url.ts'
 import { refused } from './url-query.ts'
 import type { DatabaseUrl, SqliteUrl } from './url-types.ts'
 
 /**
- * Reads a URL in the forms of libpq, SQLAlchemy and JDBC. Throws `CONFIG_INVALID`. Its messages never contain any part of the URL except the scheme,
- * because in a URL that cannot be parsed any part may be the password.
+ * Reads a URL in the forms of libpq, SQLAlchemy and JDBC; for PostgreSQL, libpq's variables count where the URL is silent. Throws `CONFIG_INVALID`. Its messages
+ * never contain any part of the URL except the scheme, because in a URL that cannot be parsed any part may be the password.
  */
-export function parseDatabaseUrl(text: string): DatabaseUrl {
+export function parseDatabaseUrl(text: string, variables: Variables = {}): DatabaseUrl {
   const problem = unreadable(text)
   if (problem !== undefined) throw refused(problem)
   const jdbc = /^jdbc:postgresql:\/\/(.*)$/is.exec(text)
-  if (jdbc !== null) return parsePostgresUrl('jdbc', jdbc[1]!)
+  if (jdbc !== null) return parsePostgresUrl('jdbc', jdbc[1]!, variables)
   const [, scheme, driver, rest] = /^(sqlite|postgres|postgresql)(\+\w+)?:\/\/(.*)$/is.exec(text) ?? []
   if (scheme === undefined || rest === undefined) throw refused(`${hint(text)}; ${EXPECTED}`)
   if (scheme.toLowerCase() === 'sqlite') return parseSqliteUrl(driver, rest)
-  return parsePostgresUrl(driver === undefined ? 'libpq' : 'sqlalchemy', rest)
+  return parsePostgresUrl(driver === undefined ? 'libpq' : 'sqlalchemy', rest, variables)
 }
 
-/** The URL without its password and the values of `options`, for people. */
+/** The URL without its secrets, for people. */
 export function displayUrl(url: DatabaseUrl): string {
   return url.engine === 'sqlite' ? `sqlite:///${url.file}` : displayPostgresUrl(url)
 }

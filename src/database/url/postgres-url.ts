@@ -1,11 +1,12 @@
 import { isIPv6 } from 'node:net'
 import type { MaintenanceError } from '../../errors.ts'
+import { completed, type Variables } from './connection-parameters.ts'
 import { firstSchema, searchPathOf } from './search-path.ts'
 import { decoded, readQuery, refused, type Dialect } from './url-query.ts'
-import type { PostgresUrl } from './url-types.ts'
+import type { Parameters, PostgresUrl } from './url-types.ts'
 
 /** Reads what follows `://`. Its errors hold no text of the URL. */
-export function parsePostgresUrl(dialect: Dialect, rest: string): PostgresUrl {
+export function parsePostgresUrl(dialect: Dialect, rest: string, variables: Variables): PostgresUrl {
   const login = dialect === 'jdbc' ? undefined : loginOf(rest)
   const [beforeQuery, query] = split(login === undefined ? rest : rest.slice(login.length + 1), '?')
   const [authority, path] = split(beforeQuery, '/')
@@ -14,21 +15,24 @@ export function parsePostgresUrl(dialect: Dialect, rest: string): PostgresUrl {
   if (dialect === 'jdbc' && query.split(/(?:^|&)(?:user|password)=/)[0]!.includes('@')) throw credentials(dialect)
 
   const [user, password] = split(login ?? '', ':')
-  const { named, notes } = readQuery(dialect, query)
-  const schema = firstSchema(named.path ?? searchPathOf(named.options ?? '') ?? '')
+  const asked = readQuery(dialect, query)
+  const given = withoutAbsent({
+    dbname: part(path),
+    user: part(user),
+    password: part(password),
+    ...authorityOf(authority),
+    ...asked.given,
+    ...(dialect === 'sqlalchemy' && asked.given.host !== undefined ? hostsOfSqlAlchemy(asked.given) : {}),
+  })
+  const complete = completed(given, asked.others, variables)
+  const schema = firstSchema(asked.path ?? searchPathOf(complete.options ?? '') ?? '')
   return {
     engine: 'postgres',
-    ...place(authority, named.host, named.port),
-    database: named.database ?? part(path),
-    user: named.user ?? part(user),
-    password: named.password ?? part(password),
-    sslmode: named.sslmode,
-    sslrootcert: named.sslrootcert,
-    applicationName: named.applicationName,
-    options: named.options,
+    given,
+    ...complete,
     ...(schema === undefined ? {} : { schema }),
-    ...(named.schema === undefined ? {} : { namedSchema: named.schema }),
-    notes,
+    ...(asked.schema === undefined ? {} : { namedSchema: asked.schema }),
+    notes: [...asked.notes, ...complete.notes],
   }
 }
 
@@ -41,42 +45,59 @@ function loginOf(rest: string): string | undefined {
   return login === undefined || /^[^:]*[?#]/.test(login) ? undefined : login
 }
 
-/** The URL without its password and the values of `options`, for people. */
-export function displayPostgresUrl(url: PostgresUrl): string {
-  const { host, port, user, password, database } = url
-  const folder = host?.startsWith('/') === true
+/** Shown as `***`: `options` may set anything, including a secret of the gateway. */
+const SECRET: ReadonlySet<string> = new Set(['password', 'sslpassword', 'options'])
+const BEFORE_QUERY: ReadonlySet<string> = new Set(['user', 'password', 'dbname'])
+
+/** The URL without its secrets and without what was ignored, for people. */
+export function displayPostgresUrl({ given }: PostgresUrl): string {
+  const { user, password, dbname, host = '', port = '', ...rest } = given
   const login = user === undefined && password === undefined ? '' : `${encode(user)}${password === undefined ? '' : ':***'}@`
-  const shownHost = host === undefined || folder ? '' : isIPv6(host.split('%')[0]!) ? `[${encode(host, ':')}]` : encode(host)
-  const query = Object.entries({
-    host: folder ? host : undefined,
-    port: folder ? port : undefined,
-    sslmode: url.sslmode === 'prefer' ? undefined : url.sslmode,
-    sslrootcert: url.sslrootcert,
-    application_name: url.applicationName,
-  }).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${encode(String(value), '/')}`))
-  // It may set anything, including a secret of the gateway.
-  if (url.options !== undefined) query.push('options=***')
-  const shownPort = port === undefined || folder ? '' : `:${port}`
-  return `postgresql://${login}${shownHost}${shownPort}/${encode(database)}${query.length === 0 ? '' : `?${query.join('&')}`}`
+  const hosts = host.split(',')
+  const ports = port === '' ? hosts.map(() => '') : port.split(',')
+  // Beside their hosts stand only ports of which there are as many.
+  const inQuery = hosts.some((each) => each.startsWith('/')) || ports.length !== hosts.length || (host === '' && port !== '')
+  const shownHosts = inQuery ? '' : hosts.map((each, at) => `${bracketed(each)}${ports[at] === '' ? '' : `:${ports[at]}`}`).join(',')
+  const query = Object.entries({ ...(inQuery ? { host, port } : {}), ...rest }).flatMap(([name, value]) => {
+    if (BEFORE_QUERY.has(name) || value === '' || (name === 'sslmode' && value === 'prefer')) return []
+    return `${name}=${SECRET.has(name) ? '***' : encode(value, '/,')}`
+  })
+  return `postgresql://${login}${shownHosts}/${encode(dbname)}${query.length === 0 ? '' : `?${query.join('&')}`}`
 }
 
-function place(text: string, queryHost: string | undefined, queryPort: string | undefined): Pick<PostgresUrl, 'host' | 'port'> {
-  if (`${text}${queryHost ?? ''}${queryPort ?? ''}`.includes(','))
-    throw refused('the database URL names several hosts; name one, the primary')
-  const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(text) ?? []
-  if (bracketed === undefined && plain === undefined)
-    throw refused(
-      `the host and port of the database URL cannot be read: the port must be a number, an IPv6 address must be in brackets, and ${ENCODED}; ${EXPECTED}`,
-    )
-  if (queryPort !== undefined && !/^\d+$/.test(queryPort)) throw refused('the port of the database URL is not a number')
-  const host = queryHost ?? part(bracketed ?? plain ?? '')
-  const port = queryPort ?? digits ?? ''
-  if (bracketed !== undefined && queryHost === undefined && !isIPv6(host?.split('%')[0] ?? ''))
-    throw refused('the text in brackets in the database URL is not an IPv6 address')
-  if (host !== undefined && !host.startsWith('/') && !isIPv6(host.split('%')[0]!) && /[\s@:/,]/.test(host))
-    throw refused(`the host of the database URL cannot be read; ${EXPECTED}`)
-  if (port !== '' && (Number(port) < 1 || Number(port) > 65_535)) throw refused('the port of the database URL is not within 1 to 65535')
-  return { host, port: port === '' ? undefined : Number(port) }
+function bracketed(host: string): string {
+  return isIPv6(host.split('%')[0]!) ? `[${encode(host, ':')}]` : encode(host)
+}
+
+/** `h1:5432,h2`: as libpq, lists of hosts and of ports that belong together. */
+function authorityOf(text: string): Pick<Parameters, 'host' | 'port'> {
+  const pieces = text.split(',').map((piece) => {
+    const [, bracketedHost, plainHost, digits = ''] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(piece) ?? []
+    if (bracketedHost === undefined && plainHost === undefined)
+      throw refused(
+        `the host and port of the database URL cannot be read: the port must be a number, an IPv6 address must be in brackets, and ${ENCODED}; ${EXPECTED}`,
+      )
+    const host = part(bracketedHost ?? plainHost ?? '') ?? ''
+    if (bracketedHost !== undefined && !isIPv6(host.split('%')[0]!))
+      throw refused('the text in brackets in the database URL is not an IPv6 address')
+    return { host, port: digits }
+  })
+  return withoutAbsent({ host: listed(pieces.map(({ host }) => host)), port: listed(pieces.map(({ port }) => port)) })
+}
+
+/** `host=HostA:5432&host=HostB:5433`: SQLAlchemy writes ports beside the hosts. */
+function hostsOfSqlAlchemy({ host = '', port }: Parameters): Pick<Parameters, 'host' | 'port'> {
+  const pieces = host.split(',').map((piece) => /^([\w.-]+):(\d*)$/.exec(piece) ?? [piece, piece, ''])
+  const ports = pieces.map(([, , each]) => each!)
+  if (ports.every((each) => each === '')) return {}
+  if (port !== undefined) throw refused('the database URL gives ports beside its hosts and in port; keep one of them')
+  return { host: pieces.map(([, each]) => each!).join(','), port: ports.join(',') }
+}
+
+/** As libpq: `undefined` for one that is empty, but a list of which every piece is. */
+function listed(pieces: readonly string[]): string | undefined {
+  const text = pieces.join(',')
+  return text === '' ? undefined : text
 }
 
 const ENCODED = '@ : / % in a user name, password or database name must be percent-encoded (%40 %3A %2F %25)'
@@ -92,6 +113,13 @@ function part(text: string): string | undefined {
   return text === '' ? undefined : decoded(text)
 }
 
+function withoutAbsent<T extends object>(parts: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what is absent was taken out
+  return Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined)) as {
+    [Name in keyof T]: Exclude<T[Name], undefined>
+  }
+}
+
 function split(text: string, separator: string): readonly [before: string, after: string] {
   const at = text.indexOf(separator)
   return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + separator.length)]
@@ -99,5 +127,5 @@ function split(text: string, separator: string): readonly [before: string, after
 
 function encode(text: string | undefined, kept = ''): string {
   const encoded = encodeURIComponent(text?.toWellFormed() ?? '')
-  return kept === '' ? encoded : encoded.replaceAll(encodeURIComponent(kept), kept)
+  return kept.split('').reduce((all, each) => all.replaceAll(encodeURIComponent(each), each), encoded)
 }

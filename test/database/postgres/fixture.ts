@@ -42,6 +42,8 @@ export function opened(url: string, opening: Opening = {}): Promise<Database> {
     timeZone: opening.timeZone ?? 'UTC',
     connectTimeoutMs: opening.connectTimeoutMs ?? 10_000,
     access: opening.access ?? 'write',
+    readUrlAgain: () => undefined,
+    random: Math.random,
     applicationName: 'maintenance-test',
     clock: hostClock(),
     node: process.execPath,

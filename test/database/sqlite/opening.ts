@@ -25,6 +25,8 @@ export async function opened(file: string, changes: Partial<Omit<OpenOptions, 'u
     timeZone: 'UTC',
     connectTimeoutMs: 2 * SECOND,
     access: 'write',
+    readUrlAgain: () => undefined,
+    random: Math.random,
     applicationName: 'test',
     clock: hostClock(),
     node: process.execPath,

@@ -1,23 +1,30 @@
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
 import { SECOND, type Clock } from '../../../time/clock.ts'
 import { durationText } from '../../../time/time-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Label } from '../../database.ts'
-import type { PostgresUrl } from '../../url/url-types.ts'
-import { asDriverError, stateOf, explanation, errorKindOf } from '../postgres-errors.ts'
+import type { PostgresUrl, Server } from '../../url/url-types.ts'
+import { asDriverError, errorKindOf, explanation, stateOf } from '../postgres-errors.ts'
 import { newDriver, type Driver } from './driver.ts'
 import { UnsuitableServer } from './server-check.ts'
 import { encryptions, mayDowngrade } from './tls.ts'
 
 export interface Target {
+  /** Another one after the login was renewed. */
   readonly url: PostgresUrl
   readonly applicationName: string
   /** As configured. */
   readonly schema: string | undefined
   readonly clock: Clock
+  /** From 0 to below 1. */
+  readonly random: () => number
   /** Whether the program writes: then a server that refuses writes counts as lost. */
   readonly writes: boolean
   /** Called after each connect; rejects with an `UnsuitableServer`. */
   readonly check: (driver: Driver) => Promise<void>
+  /** Reads the login again where it is kept, after the server refused the one that is known. Whether it is another. */
+  readonly renewLogin: () => boolean
 }
 
 export interface Patience {
@@ -49,14 +56,16 @@ export function reportingOnce(awaiting: (place: string, reason: string) => void)
   }
 }
 
-/** Limit of one attempt: a host that drops packets never answers. */
+/** Limit for one address: a host that drops packets never answers. */
 const ATTEMPT_MS = 10 * SECOND
+/** The same where there is another to try: less at first, and more each time, so that a slow server is not given up for good. */
+const FIRST_ATTEMPT_MS = 3 * SECOND
 const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 5 * SECOND
 /** A database that does not exist yet may be one that a container starting alongside is about to create. */
 const MISSING_DATABASE_MS = 10 * SECOND
 
-/** Connects, trying again with growing pauses while the server cannot be reached. Rejects with `unreachable` or `refused`. */
+/** Connects, trying again with growing pauses while no server can be reached. Rejects with `unreachable`, `read-only` or `refused`. */
 export async function connectPatiently(target: Target, patience: Patience): Promise<Driver> {
   const { timeoutMs, signal, giveUpOnRefusal, begun = false, failed } = patience
   const { clock } = target
@@ -65,12 +74,13 @@ export async function connectPatiently(target: Target, patience: Patience): Prom
     const left = timeoutMs - (clock.monotonicMs() - started)
     let failure: unknown
     try {
-      return await connectOnce(target, Math.min(Math.max(left, SECOND), ATTEMPT_MS), signal)
+      return await connectOnce(target, { leftMs: Math.max(left, SECOND), tries, signal })
     } catch (error) {
-      if (error instanceof DatabaseError) throw error
+      if (error instanceof DatabaseError && giveUpOnRefusal) throw error
       failure = error
     }
     if (signal.aborted) throw stopped(target, failure)
+    if (isLoginRefused(failure) && target.renewLogin()) continue
     const waited = clock.monotonicMs() - started
     const mostMs = giveUpOnRefusal ? patienceMs(failure, timeoutMs) : timeoutMs
     if (waited + pauseMs > mostMs) throw givenUp(target, failure, { tries, waitedMs: waited, begun })
@@ -78,6 +88,11 @@ export async function connectPatiently(target: Target, patience: Patience): Prom
     await clock.sleep(pauseMs, signal)
     if (signal.aborted) throw stopped(target, failure)
   }
+}
+
+function isLoginRefused(failure: unknown): boolean {
+  const { code, message } = asDriverError(failure)
+  return code === '28P01' || code === '28000' || (code === '08P01' && /authentication failed/i.test(message))
 }
 
 function failedTry({ url }: Target, failure: unknown): FailedTry {
@@ -90,17 +105,86 @@ function failedTry({ url }: Target, failure: unknown): FailedTry {
 
 function patienceMs(failure: unknown, timeoutMs: number): number {
   if (failure instanceof UnsuitableServer) return failure.passing ? timeoutMs : 0
-  const error = asDriverError(failure)
-  if (error.code === '3D000') return Math.min(timeoutMs, MISSING_DATABASE_MS)
-  const kind = errorKindOf(error)
-  return kind === 'unreachable' || kind === 'lost' ? timeoutMs : 0
+  if (asDriverError(failure).code === '3D000') return Math.min(timeoutMs, MISSING_DATABASE_MS)
+  return isSilence(failure) ? timeoutMs : 0
 }
 
-/** Rejects with the driver's error. */
-async function connectOnce({ url, applicationName, schema, check }: Target, timeoutMs: number, signal: AbortSignal): Promise<Driver> {
-  const plan = encryptions(url, hostOf(url))
+/** No server answered, or it went away. */
+function isSilence(failure: unknown): boolean {
+  const kind = errorKindOf(asDriverError(failure))
+  return kind === 'unreachable' || kind === 'lost'
+}
+
+interface Attempt {
+  readonly leftMs: number
+  /** From 1. */
+  readonly tries: number
+  readonly signal: AbortSignal
+}
+
+/**
+ * Tries each address of each server in order. What another server may cure leads to the next: silence, and a server that is not of the kind that is wanted. A
+ * refusal ends the attempt, as in libpq: a password is not offered to one server after the other. Rejects with the driver's error, with an
+ * `UnsuitableServer`, or with what all of them had to say.
+ */
+async function connectOnce(target: Target, { leftMs, tries, signal }: Attempt): Promise<Driver> {
+  const { url } = target
+  const servers = url.shuffled ? shuffled(url.servers, target.random) : url.servers
+  const failures: { readonly server: Server; readonly failure: unknown }[] = []
+  for (const [at, server] of servers.entries()) {
+    const found = await addressesOf(server).catch((failure: unknown) => void failures.push({ server, failure }))
+    for (const address of found ?? []) {
+      const alone = servers.length === 1 && found?.length === 1
+      const longest = url.attemptMs ?? (alone ? ATTEMPT_MS : Math.min(FIRST_ATTEMPT_MS * tries, ATTEMPT_MS))
+      try {
+        return await connectTo(target, address, Math.min(leftMs, longest), signal)
+      } catch (failure) {
+        failures.push({ server: address, failure })
+        if (signal.aborted || !(isSilence(failure) || (failure instanceof UnsuitableServer && failure.kind === 'read-only'))) throw failure
+      }
+    }
+    if (signal.aborted || at === servers.length - 1) break
+  }
+  throw failures.length === 1 ? failures[0]!.failure : together(failures)
+}
+
+function shuffled<T>(all: readonly T[], random: () => number): readonly T[] {
+  return all
+    .map((each) => ({ each, place: random() }))
+    .toSorted((a, b) => a.place - b.place)
+    .map(({ each }) => each)
+}
+
+/** A name may stand for several servers: each of its addresses is tried, and certificates are still checked against the name. */
+async function addressesOf(server: Server): Promise<readonly Server[]> {
+  const { host, address } = server
+  if (address !== undefined || host.startsWith('/') || isIP(host.split('%')[0]!) !== 0) return [server]
+  const found = await lookup(host, { all: true })
+  return found.map((each) => ({ ...server, address: each.address }))
+}
+
+/** One error for several servers. If one of them answered, the others are not missed: its kind counts. */
+function together(failures: readonly { readonly server: Server; readonly failure: unknown }[]): Error {
+  const reasons = failures.map(({ server, failure }) => {
+    const reason = explanation(asDriverError(failure))
+    return failure instanceof UnsuitableServer ? `${nameOf(server)} ${reason}` : `${nameOf(server)}: ${reason}`
+  })
+  const unsuitable = failures.map(({ failure }) => failure).find((failure) => failure instanceof UnsuitableServer)
+  if (unsuitable !== undefined)
+    return new UnsuitableServer(`names no server that will do (${reasons.join('; ')})`, {
+      kind: unsuitable.kind,
+      passing: failures.some(({ failure }) => !(failure instanceof UnsuitableServer) || failure.passing),
+      advice: unsuitable.advice,
+    })
+  const last = failures.at(-1)?.failure
+  return Object.assign(new Error(reasons.join('; '), { cause: last }), { code: asDriverError(last).code })
+}
+
+async function connectTo(target: Target, server: Server, timeoutMs: number, signal: AbortSignal): Promise<Driver> {
+  const { url, applicationName, schema, check } = target
+  const plan = encryptions(url.tls, server)
   for (const [index, encryption] of plan.entries()) {
-    const driver = newDriver({ url, applicationName, encryption, connectTimeoutMs: timeoutMs, schema })
+    const driver = newDriver({ url, server, applicationName, encryption, connectTimeoutMs: timeoutMs, schema })
     const cut = (): void => driver.destroy()
     // Without a listener an error that comes after the connection's own would end the process.
     driver.onError(() => undefined)
@@ -119,14 +203,14 @@ async function connectOnce({ url, applicationName, schema, check }: Target, time
   throw new Error('no way to connect was tried')
 }
 
-function hostOf(url: PostgresUrl): string {
-  return newDriver({ url, applicationName: '', encryption: false, connectTimeoutMs: 0 }).host
+function nameOf({ host, port, address }: Server): string {
+  const name = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  return address === undefined || address === host ? name : `${name} (${address})`
 }
 
-/** `host:port` and the database's name, with what the driver fills in where the URL says nothing. */
-export function placeOf(url: PostgresUrl): { readonly place: string; readonly name: string } {
-  const { host, port, database } = newDriver({ url, applicationName: '', encryption: false, connectTimeoutMs: 0 })
-  return { place: `${host.includes(':') ? `[${host}]` : host}:${port}`, name: database }
+/** `host:port` of each server, and the database's name. */
+export function placeOf({ servers, database }: PostgresUrl): { readonly place: string; readonly name: string } {
+  return { place: servers.map(({ host, port }) => nameOf({ host, port, address: undefined })).join(','), name: database }
 }
 
 export function postgresLabel(url: PostgresUrl): Label {
@@ -140,6 +224,7 @@ interface Waited {
 }
 
 function givenUp({ url }: Target, failure: unknown, { tries, waitedMs, begun }: Waited): DatabaseError {
+  if (failure instanceof DatabaseError) return failure
   const state = begun ? 'What was committed before the connection was lost is kept; the rest was not done.' : 'Nothing was changed.'
   const { place, name } = placeOf(url)
   const often = tries === 1 ? 'tried once' : `tried ${tries} times in ${durationText(waitedMs)}`
@@ -148,11 +233,9 @@ function givenUp({ url }: Target, failure: unknown, { tries, waitedMs, begun }: 
     const message = `PostgreSQL at ${place}/${name} ${failure.message}${waited}. ${state} ${failure.advice}`
     return new DatabaseError(failure.kind, message, { cause: failure })
   }
-  const error = asDriverError(failure)
-  const explained = explanation(error)
+  const explained = explanation(asDriverError(failure))
   const code = stateOf(failure)
-  const kind = errorKindOf(error)
-  if (kind === 'unreachable' || kind === 'lost') {
+  if (isSilence(failure)) {
     return new DatabaseError(
       'unreachable',
       `PostgreSQL at ${place}/${name} cannot be reached: ${explained} (${often}). ${state} ` +

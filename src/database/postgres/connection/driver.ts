@@ -1,15 +1,14 @@
 import { Client, types } from 'pg'
 import { isUnmistakable } from '../../../secrets/foreign-text.ts'
 import type { Value } from '../../query.ts'
-import type { PostgresUrl } from '../../url/url-types.ts'
+import type { PostgresUrl, Server } from '../../url/url-types.ts'
 import { driverError } from '../postgres-errors.ts'
+import { BOUND_MECHANISM, NO_CHALLENGE, objection, type Challenge } from './authentication.ts'
+import { passwordFor } from './passwords.ts'
 import type { Encryption } from './tls.ts'
 
 /** The part of `pg` that is used. Every error it rejects with has passed through `driverError`. */
 export interface Driver {
-  readonly host: string
-  readonly port: number
-  readonly database: string
   /** The server process named in the handshake; a pooler invents one. */
   processId(): number | undefined
   connect(): Promise<void>
@@ -33,6 +32,8 @@ export interface DriverResult<Row = Record<string, unknown>> {
 
 export interface DriverOptions {
   readonly url: PostgresUrl
+  /** One of the URL's. */
+  readonly server: Server
   readonly applicationName: string
   readonly encryption: Encryption
   readonly connectTimeoutMs: number
@@ -43,37 +44,60 @@ export interface DriverOptions {
 /** How long a connection may be idle before TCP probes whether the other side is still there. */
 const KEEP_ALIVE_MS = 10_000
 
-export function newDriver({ url, applicationName, encryption, connectTimeoutMs, schema }: DriverOptions): Driver {
-  // No timeout is sent as a startup parameter: PgBouncer refuses such connections.
+export function newDriver({ url, server, applicationName, encryption, connectTimeoutMs, schema }: DriverOptions): Driver {
+  let challenge = NO_CHALLENGE
+  const mustSuit = (): void => {
+    const problem = objection(challenge, url.authentication)
+    if (problem !== undefined) throw new Error(problem)
+  }
+  // No timeout is sent as a startup parameter: PgBouncer refuses such connections. The driver looks into the environment for all that is not given here.
   const client = new Client({
-    host: url.host,
-    port: url.port,
+    host: server.address ?? server.host,
+    port: server.port,
     database: url.database,
     user: url.user,
-    password: url.password,
+    // Called when the server wants one.
+    password: () => {
+      mustSuit()
+      const password = passwordFor(url, server)
+      if ('text' in password) return password.text
+      throw new Error(
+        `the server wants a password, and there is none in the database URL, in PGPASSWORD or in a password file: ${password.missing}`,
+      )
+    },
     options: url.options,
     application_name: url.applicationName ?? applicationName,
+    client_encoding: 'UTF8',
     ssl: encryption,
+    sslnegotiation: encryption !== false && url.tls.direct ? 'direct' : 'postgres',
+    enableChannelBinding: encryption !== false && url.authentication.channelBinding !== 'disable',
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     connectionTimeoutMillis: connectTimeoutMs,
   })
   client.setTypeParser(types.builtins.INT8, Number)
+  const challenged = (next: Challenge) => (): void => void (challenge = next)
+  client.connection.on('authenticationCleartextPassword', challenged({ method: 'password', bound: false }))
+  client.connection.on('authenticationMD5Password', challenged({ method: 'md5', bound: false }))
+  client.connection.on('authenticationSASL', ({ mechanisms }: { readonly mechanisms: readonly string[] }) => {
+    const binds = encryption !== false && url.authentication.channelBinding !== 'disable'
+    challenge = { method: 'scram-sha-256', bound: binds && mechanisms.includes(BOUND_MECHANISM) }
+  })
   // These names appear in messages anyway: masking one would reveal that the password is the same word.
   const schemas = [schema, url.schema, url.namedSchema]
-  const names = [client.host, client.database, client.user, url.applicationName, applicationName, url.sslrootcert, ...schemas]
-  // Read from the driver: the password may also come from PGPASSWORD or a password file.
+  const names = [server.host, url.database, url.user, url.applicationName, applicationName, ...filesOf(url), ...schemas]
+  // Read from the driver: the password may also come from a password file.
   const secrets = (): readonly string[] =>
-    [client.password ?? '', ...optionValues(url.options)].filter((secret) => isUnmistakable(secret, names))
+    [typeof client.password === 'string' ? client.password : '', url.tls.certificate?.password ?? '', ...optionValues(url.options)].filter(
+      (secret) => isUnmistakable(secret, names),
+    )
   const clean = (thrown: unknown): Error => driverError(thrown, secrets())
   return {
-    host: client.host,
-    port: client.port,
-    database: client.database ?? '',
     processId: () => ('processID' in client && typeof client.processID === 'number' ? client.processID : undefined),
     async connect() {
       try {
         await client.connect()
+        mustSuit()
       } catch (error) {
         throw clean(error)
       }
@@ -114,6 +138,11 @@ export function newDriver({ url, applicationName, encryption, connectTimeoutMs, 
     end: () => client.end(),
     destroy: () => void client.connection.stream.destroy(),
   }
+}
+
+function filesOf({ tls: { roots, revoked, certificate }, passwordFile }: PostgresUrl): readonly string[] {
+  const files = [roots === 'system' ? undefined : roots, revoked, certificate?.file, certificate?.key, passwordFile]
+  return files.flatMap((file) => (file === undefined ? [] : [file.path]))
 }
 
 /** The values in libpq's `options`, such as `-c name=value`: one of them may be a secret. */

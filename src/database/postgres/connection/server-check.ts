@@ -1,5 +1,6 @@
 import { SECOND } from '../../../time/clock.ts'
 import type { ErrorKind } from '../../database-error.ts'
+import type { PostgresUrl } from '../../url/url-types.ts'
 import type { Driver } from './driver.ts'
 
 /** What a server reports about itself on each connect. */
@@ -33,8 +34,8 @@ export class UnsuitableServer extends Error {
 export const OLDEST_MAJOR = 13
 export const NEWEST_MAJOR = 18
 
-/** Returns warnings about a server that can be used. Throws an `UnsuitableServer` for any other. */
-export function checkServer({ version, number, standby, readOnly }: ServerFacts, access: 'write' | 'read'): readonly string[] {
+/** Returns notes on a server that will do. Throws an `UnsuitableServer` for any other. */
+export function checkServer({ version, number, standby, readOnly }: ServerFacts, target: PostgresUrl['target']): readonly string[] {
   const product = otherProduct(version)
   if (product !== undefined)
     throw new UnsuitableServer(`is ${product}, which speaks PostgreSQL's protocol but is not PostgreSQL`, {
@@ -49,13 +50,13 @@ export function checkServer({ version, number, standby, readOnly }: ServerFacts,
       passing: false,
       advice: `Upgrade the server to PostgreSQL ${OLDEST_MAJOR} to ${NEWEST_MAJOR}.`,
     })
-  if (access === 'write' && standby)
+  if (target !== 'any' && standby)
     throw new UnsuitableServer('is a standby and takes no writes', {
       kind: 'read-only',
       passing: true,
       advice: 'Point DATABASE_URL at the primary.',
     })
-  if (access === 'write' && readOnly)
+  if (target === 'read-write' && readOnly)
     throw new UnsuitableServer('is read-only for this role (default_transaction_read_only)', {
       kind: 'read-only',
       passing: false,
