@@ -55,7 +55,7 @@ const DEAR_SHARE = 2 / 3
 /** After so many batches of dear rows one of twice the size shows whether they still are, unless that could hold its locks for too long. */
 const TRIAL = { every: 8, longestMs: 75 }
 /** If what stands around the deleting takes longer, that is no reason to hold locks for longer still. */
-const MOST_AROUND_MS = 20
+const MOST_AROUND_MS = 10
 const AROUND_BATCHES = 8
 /** A hold is long if it is so many times what was aimed at. */
 const LONG = 2
