@@ -131,7 +131,7 @@ async function connectOnce(target: Target, { leftMs, tries, signal }: Attempt): 
   const { url } = target
   const servers = url.shuffled ? shuffled(url.servers, target.random) : url.servers
   const failures: { readonly server: Server; readonly failure: unknown }[] = []
-  for (const [at, server] of servers.entries()) {
+  for (const server of servers) {
     const found = await addressesOf(server).catch((failure: unknown) => void failures.push({ server, failure }))
     for (const address of found ?? []) {
       const alone = servers.length === 1 && found?.length === 1
@@ -143,7 +143,7 @@ async function connectOnce(target: Target, { leftMs, tries, signal }: Attempt): 
         if (signal.aborted || !(isSilence(failure) || (failure instanceof UnsuitableServer && failure.kind === 'read-only'))) throw failure
       }
     }
-    if (signal.aborted || at === servers.length - 1) break
+    if (signal.aborted) break
   }
   throw failures.length === 1 ? failures[0]!.failure : together(failures)
 }
