@@ -1,9 +1,7 @@
-import { cp, mkdtemp, readdir, rm, symlink, writeFile, chmod } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
+import { compileInto } from '../support/compiled.ts'
 
 /** Written once by each migration of ours, which does not ask whether it was applied before: a second time would show. */
 export const APPLICATIONS = 'fault_applications'
@@ -17,14 +15,10 @@ export interface TestedProgram extends AsyncDisposable {
   readonly migrations: number
 }
 
-/** The program as it stands in this checkout, with a few migrations more that count how often they were applied. */
+/** The program of this checkout, with a few migrations more that count how often they were applied. */
 export async function testedProgram(): Promise<TestedProgram> {
   const packageRoot = await mkdtemp(join(tmpdir(), 'maintenance-faults-'))
-  // Another user runs it too.
-  await chmod(packageRoot, 0o755)
-  for (const name of ['bin', 'src', 'config', 'migrations', 'package.json'])
-    await cp(join(CHECKOUT, name), join(packageRoot, name), { recursive: true })
-  await symlink(join(CHECKOUT, 'node_modules'), join(packageRoot, 'node_modules'))
+  await compileInto(packageRoot)
   const folder = join(packageRoot, 'migrations')
   const given = (await readdir(folder)).filter((name) => /^\d+_.*(?<!_sqlite)\.sql$/.test(name)).length
   for (let number = 1; number <= OWN_MIGRATIONS; number += 1) {

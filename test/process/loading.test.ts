@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { CHECKOUT } from '../shipping/checkout.ts'
 import { command } from '../support/command.ts'
 import { loadedBy, TELLING_LOADS } from '../support/loading.ts'
 
@@ -14,10 +15,11 @@ async function loaded(words: readonly string[], env: Readonly<Record<string, str
   return AVOIDABLE.filter((name) => addresses.some((address) => address.includes(`/node_modules/${name}/`)))
 }
 
+/** The source, whose modules have names. */
 async function spied(words: readonly string[], env: Readonly<Record<string, string>>): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'loading-'))
   try {
-    const { stderr } = await command(words, { cwd: folder, env: { ...TELLING_LOADS, ...env } })
+    const { stderr } = await command(words, { cwd: folder, env: { ...TELLING_LOADS, ...env }, packageRoot: CHECKOUT })
     assert.match(stderr, /^loads .*src\/main\.ts$/m)
     return loadedBy(stderr)
   } finally {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** This checkout on the Node that runs the tests; `npm run test:package` names an installed package, and the Node to run it on. */
-const PACKAGE_ROOT = process.env['TEST_PACKAGE_ROOT'] ?? fileURLToPath(new URL('../..', import.meta.url))
+/** This checkout on the Node that runs the tests; a suite names a compiled copy, and `npm run test:package` an installed package and the Node to run it on. */
+export const PACKAGE_ROOT = process.env['TEST_PACKAGE_ROOT'] ?? fileURLToPath(new URL('../..', import.meta.url))
 const NODE = process.env['TEST_PACKAGE_NODE'] ?? process.execPath
 
 export type Line = Readonly<Record<string, unknown>>

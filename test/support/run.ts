@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process'
-import { globSync } from 'node:fs'
+import { globSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { compileInto } from './compiled.ts'
 import { CORE, SUITES } from './suites.ts'
 import { POSTGRES_MAJORS, startPostgres, type PostgresServer } from './postgres-server.ts'
 
@@ -8,6 +11,7 @@ import { POSTGRES_MAJORS, startPostgres, type PostgresServer } from './postgres-
  * `node --test`; with none that names a file, every test but most of those of the suites that have a name of their own.
  */
 async function main(given: readonly string[]): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'maintenance-compiled-'))
   const servers = new Map<number, PostgresServer>()
   const starts = await Promise.allSettled(
     POSTGRES_MAJORS.map(async (major) => {
@@ -17,14 +21,26 @@ async function main(given: readonly string[]): Promise<number> {
   try {
     const failed = starts.find((start) => start.status === 'rejected')
     if (failed !== undefined) throw failed.reason
-    if (given.some((argument) => !argument.startsWith('-'))) return await runTests([TEST_TIMEOUT, ...given], servers)
+    const isSuite = given.some((argument) => argument.includes('*'))
+    const isNamed = given.some((argument) => !argument.startsWith('-'))
+    // A file by itself is tested as it stands; many start the program so often that compiling it pays.
+    if (isSuite || !isNamed) await compile(folder)
+    if (isNamed) return await runTests([TEST_TIMEOUT, ...given], servers)
     const code = await runTests([TEST_TIMEOUT, ...given, ...quickTests()], servers)
     for (const [script, files] of leftOut()) process.stdout.write(`left to npm run ${script}: ${files.length} files\n`)
     process.stdout.write(`left to npm run test:faults and test:archive-faults: kills, cuts, full disks and moved clocks\n`)
     return code
   } finally {
     await Promise.all([...servers.values()].map((server) => server.stop()))
+    rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Not if another program is tested already, such as an installed package. */
+async function compile(folder: string): Promise<void> {
+  if (process.env['TEST_PACKAGE_ROOT'] !== undefined) return
+  await compileInto(folder)
+  process.env['TEST_PACKAGE_ROOT'] = folder
 }
 
 /** A test that waits for what never comes fails. (`--test-force-exit` is not for us: it loses the reports of tests that have just ended.) */

@@ -2,10 +2,10 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { PACKAGE_ROOT } from './command.ts'
 import { screenOf } from './screen.ts'
 
-const PROGRAM = join(fileURLToPath(new URL('../..', import.meta.url)), 'bin/mcp-gateway-maintenance.js')
+const PROGRAM = join(PACKAGE_ROOT, 'bin/mcp-gateway-maintenance.js')
 
 /** For a test's `skip` option: `script` of util-linux gives a process a terminal. */
 export const WITHOUT_TERMINAL =
