@@ -92,7 +92,7 @@ export async function perform(work: Work, site: Site, circumstances: Circumstanc
     case 'textfile':
       return await writeTextfile(site.textfile, TEXTFILE, 'host:1')
     default:
-      return work.kind satisfies never
+      return work satisfies never
   }
 }
 
