@@ -73,7 +73,6 @@ test('a file of rows is removed durably before its manifest, from the archive an
     `rm ${spooled(ROWS)}`,
     'sync audit_logs/.writing',
     `rm ${spooled(MANIFEST)}`,
-    'sync audit_logs/.writing',
   ])
 })
 

@@ -1,5 +1,5 @@
 import type { Random } from '../faults/random.ts'
-import type { Operation } from './trace.ts'
+import { pathIn, type Operation } from './trace.ts'
 
 /** Where the power is cut: behind operations, by their place in the recording. */
 export interface Cuts {
@@ -30,13 +30,11 @@ export function sample(places: readonly number[], share: number, random: Random)
 }
 
 export function isOfArchive(operation: Operation): boolean {
-  const path = 'path' in operation ? operation.path : operation.opened.path
+  const path = pathIn(operation)
   return path === 'archive' || path.startsWith('archive/')
 }
 
 /** For people. */
-export function described(operation: Operation | undefined): string {
-  if (operation === undefined) return 'nothing'
-  const path = 'path' in operation ? operation.path : operation.opened.path
-  return `${operation.kind} ${path}${operation.kind === 'write' ? ` (${operation.data.length} bytes)` : ''}`
+export function described(operation: Operation): string {
+  return `${operation.kind} ${pathIn(operation)}${operation.kind === 'write' ? ` (${operation.data.length} bytes)` : ''}`
 }

@@ -2,7 +2,10 @@ import { spawn } from 'node:child_process'
 import { copyFile, mkdir, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { randomOf } from '../faults/random.ts'
+import { Disk } from './disk.ts'
 import { fingerprint, readFolder, writeFolder, type Tree } from './folder.ts'
+import { stateOf } from './models.ts'
 import { readTrace, straceWords, type Operation } from './trace.ts'
 import { perform, Site, type Circumstances, type JournalMode, type Work } from './work.ts'
 
@@ -32,12 +35,19 @@ const LINK = 'link.db'
 const OF_EACH_MODE: readonly ((mode: JournalMode) => Scenario)[] = [
   (mode) => ({ name: 'first run', work: ARCHIVING, prepare: (site) => filled(site, mode) }),
   (mode) => ({
-    name: 'after a kill',
+    name: 'killed deleting',
     work: ARCHIVING,
     async prepare(site) {
       await filled(site, mode)
-      const ended = await inChild(site, ARCHIVING, { hour: 0, diesAfterRows: 120 })
-      if (ended !== 'SIGKILL') throw new Error(`the run before was to be killed, and ended with ${ended}`)
+      await killed(site, { hour: 0, diesAfterRows: 120 })
+    },
+  }),
+  (mode) => ({
+    name: 'killed publishing',
+    work: ARCHIVING,
+    async prepare(site) {
+      await filled(site, mode)
+      await killed(site, { hour: 0, diesBeforePublishing: true })
     },
   }),
   (mode) => ({
@@ -123,6 +133,11 @@ async function filled(site: Site, mode: JournalMode): Promise<void> {
   site.fill(KEPT_ROWS, 5)
 }
 
+async function killed(site: Site, circumstances: Circumstances): Promise<void> {
+  const ended = await inChild(site, ARCHIVING, circumstances)
+  if (ended !== 'SIGKILL') throw new Error(`the run before was to be killed, and ended with ${ended}`)
+}
+
 /** Does the work in a process of its own, below `folder`, and reads what strace has seen of it. Rejects if that is not the whole. */
 export async function record(scenario: Scenario, folder: string): Promise<Recording> {
   const place = join(folder, 'recorded')
@@ -138,11 +153,8 @@ export async function record(scenario: Scenario, folder: string): Promise<Record
   const ended = await inChild(site, scenario.work, circumstances, ['strace', ...straceWords(trace)])
   if (ended !== 0) throw new Error(`the recorded work ended with ${ended}`)
   const operations = await readTrace(trace, place)
-  const { Disk } = await import('./disk.ts')
   const disk = new Disk(image)
   for (const operation of operations) disk.apply(operation)
-  const { stateOf } = await import('./models.ts')
-  const { randomOf } = await import('../faults/random.ts')
   if (fingerprint(stateOf(disk, 'kill', randomOf(0, ''))) !== fingerprint(await readFolder(place)))
     throw new Error('replaying the recording does not give the folder that the run has left')
   await rm(place, { recursive: true })

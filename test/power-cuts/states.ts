@@ -1,11 +1,11 @@
 import { randomOf } from '../faults/random.ts'
 import { cutsOf, described, sample } from './cuts.ts'
 import { Disk } from './disk.ts'
-import { fingerprint } from './folder.ts'
+import { fingerprint, type Tree } from './folder.ts'
 import type { Judge, Verdict } from './judge.ts'
 import { isDrawn, MODEL_NAMES, stateOf, type ModelName } from './models.ts'
 import type { Recording } from './recordings.ts'
-import { placesOf, type SyncName } from './syncs.ts'
+import { placesOf, type SYNCS } from './syncs.ts'
 
 export interface Amount {
   /** Of the places where the order matters, and of all others. */
@@ -28,6 +28,7 @@ export interface Judged {
   readonly cut: number
   readonly behind: string
   readonly verdicts: readonly Verdict[]
+  readonly state: Tree
 }
 
 /** Cuts a recording at many places. Equal states are judged once. */
@@ -47,7 +48,7 @@ export async function* judgedStates({ operations, image, scenario }: Recording, 
         const print = fingerprint(state)
         if (seen.has(print)) continue
         seen.add(print)
-        yield { model, cut, behind: described(operation), verdicts: await judge.verdictsOn(state, cut === last) }
+        yield { model, cut, behind: described(operation), state, verdicts: await judge.verdictsOn(state, cut === last) }
       }
   }
 }
@@ -57,21 +58,22 @@ function someModels(count: number, least: number, fraction: () => number): reado
   return drawn.slice(0, Math.max(count, least)).map(([, model]) => model)
 }
 
+/** In operations. */
+const NEAR = 60
+
 /** The first violations where these syncs of the recording have done nothing, or how many states had none. */
 export async function withoutSync(
   { operations, image, scenario }: Recording,
   judge: Judge,
-  { sync, most, seed }: { readonly sync: SyncName; readonly most: number; readonly seed: number },
+  { sync, most, seed }: { readonly sync: (typeof SYNCS)[number]; readonly most: number; readonly seed: number },
 ): Promise<{ readonly states: number; readonly found: Judged | undefined }> {
   const dropped = placesOf(sync, operations)
-  // What is cut before the first of them is not affected.
-  const cuts = cutsOf(operations).dense.filter((cut) => dropped.size > 0 && cut > Math.min(...dropped))
-  cuts.push(operations.length - 1)
-  const random = randomOf(seed, `${scenario.name}/without ${sync}`)
+  const random = randomOf(seed, `${scenario.name}/without ${sync.name}`)
   const seen = new Set<string>()
   for (let tries = 0; dropped.size > 0 && tries < 3 * most && seen.size < most; tries += 1) {
-    const cut = random.pick(cuts)
-    const model = random.pick(MODEL_NAMES.filter((name) => name !== 'kill'))
+    // Soon after one of them, before something else has synced what it covers; the nearer, the more often.
+    const cut = Math.min(random.pick([...dropped]) + 1 + Math.floor(NEAR * random.fraction() ** 2), operations.length - 1)
+    const model = random.fraction() < 0.5 ? 'any' : random.pick(MODEL_NAMES.filter((name) => name !== 'kill'))
     const disk = new Disk(image)
     for (const [place, operation] of operations.slice(0, cut + 1).entries()) if (!dropped.has(place)) disk.apply(operation)
     const state = stateOf(disk, model, random)
@@ -79,7 +81,7 @@ export async function withoutSync(
     if (seen.has(print)) continue
     seen.add(print)
     const verdicts = await judge.verdictsOn(state, cut === operations.length - 1)
-    if (verdicts.length > 0) return { states: seen.size, found: { model, cut, behind: described(operations[cut]), verdicts } }
+    if (verdicts.length > 0) return { states: seen.size, found: { model, cut, behind: described(operations[cut]!), state, verdicts } }
   }
   return { states: seen.size, found: undefined }
 }

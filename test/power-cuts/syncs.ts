@@ -1,59 +1,85 @@
 import { isOfArchive } from './cuts.ts'
-import type { Operation } from './trace.ts'
+import { pathIn, type Operation } from './trace.ts'
 
-/** The syncs of the program itself, by what they are for. SQLite's own are not among them. */
-export const SYNCS = {
-  'the write-ahead log, before files are moved or removed': ({ path, forReading }) => forReading && path === 'data/gateway.db-wal',
-  'the folder of the database, where there is no such log': ({ path, forReading }) => forReading && path === 'data',
-  'files of rows': ({ path }) => path.endsWith('.zst'),
-  'manifests': ({ path }) => path.endsWith('.json'),
-  'the names of files in the spool': ({ path, before }) => path.endsWith('/.writing') && before === 'open',
-  'what was removed from the spool': ({ path, before }) => path.endsWith('/.writing') && before === 'remove',
-  'the folders above a published file': ({ path, after }) => isAbove(path) && after === 'link',
-  'the names of published files': ({ path, before }) => isDay(path) && before === 'link',
-  'what was removed or set aside': ({ path, before }) => isDay(path) && before === 'remove',
-  'the folders of an archive that is opened': ({ path, before, after }) =>
-    (isAbove(path) || path.endsWith('/.writing')) && after !== 'link' && before !== 'open' && before !== 'remove',
-  'the textfile': ({ path }) => path.includes('.prom'),
-  'the name of the textfile': ({ path, last }) => path === 'data' && last === 'rename',
-} as const satisfies Readonly<Record<string, (sync: Sync) => boolean>>
-
-export type SyncName = keyof typeof SYNCS
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its own keys
-export const SYNC_NAMES = Object.keys(SYNCS) as readonly SyncName[]
-
+/** One sync of the program itself; SQLite's own are not meant. */
 interface Sync {
   readonly path: string
-  readonly forReading: boolean
-  /** The kind of the operation on names before it in the archive, and of that after it. */
-  readonly before: Operation['kind'] | undefined
-  readonly after: Operation['kind'] | undefined
-  /** The kind of the operation before it, wherever that was. */
-  readonly last: Operation['kind'] | undefined
+  /** Not opened by SQLite. */
+  readonly own: boolean
+  /** The operation on names of the archive before it. */
+  readonly behind: Operation | undefined
 }
 
+interface SyncKind {
+  readonly name: string
+  readonly is: (sync: Sync) => boolean
+  /** Where it is missed first: the name of a scenario. */
+  readonly missedIn: string
+}
+
+const PUBLISHED = /^archive\/(?:reconciled\/)?audit_logs\/\d{4}\/\d\d\/\d\d$/
+const ABOVE = /^archive(?:\/reconciled)?(?:\/audit_logs(?:\/\d{4}(?:\/\d\d)?)?)?$/
+
+/** Each must be missed when it is dropped from a recording; one that is not is needless. */
+export const SYNCS: readonly SyncKind[] = [
+  {
+    name: 'the write-ahead log, before files are moved or removed',
+    is: ({ path, own }) => own && path === 'data/gateway.db-wal',
+    missedIn: 'killed deleting, write-ahead log',
+  },
+  {
+    name: 'the folder of the database, where there is no such log',
+    is: ({ path, own, behind }) => own && path === 'data' && behind !== undefined,
+    missedIn: 'killed publishing, rollback journal',
+  },
+  { name: 'files of rows', is: ({ path }) => path.endsWith('.zst'), missedIn: 'first run, write-ahead log' },
+  { name: 'manifests', is: ({ path }) => path.endsWith('.json'), missedIn: 'first run, write-ahead log' },
+  {
+    name: 'the names of files in the spool',
+    is: ({ path, behind }) => path.endsWith('/.writing') && behind?.kind === 'open',
+    missedIn: 'expired files, write-ahead log',
+  },
+  {
+    name: 'files of rows that were removed from the spool',
+    is: ({ path, behind }) => path.endsWith('/.writing') && behind?.kind === 'remove',
+    missedIn: 'killed publishing, rollback journal',
+  },
+  { name: 'the folder in which the archive was made', is: ({ path }) => path === '', missedIn: 'first run, write-ahead log' },
+  { name: 'the folders above a published file', is: ({ path }) => ABOVE.test(path), missedIn: 'first run, write-ahead log' },
+  {
+    name: 'the names of published files',
+    is: ({ path, behind }) => PUBLISHED.test(path) && behind?.kind !== 'remove',
+    missedIn: 'first run, write-ahead log',
+  },
+  {
+    name: 'files of rows that were removed from the archive',
+    is: ({ path, behind }) => PUBLISHED.test(path) && isRemoval(behind, '.zst'),
+    missedIn: 'expired files, write-ahead log',
+  },
+  {
+    name: 'manifests that were removed from the archive',
+    is: ({ path, behind }) => PUBLISHED.test(path) && isRemoval(behind, '.json'),
+    missedIn: 'killed deleting, write-ahead log',
+  },
+  { name: 'the textfile', is: ({ path }) => path.includes('.prom'), missedIn: 'textfile' },
+  { name: 'the name of the textfile', is: ({ path, own, behind }) => own && path === 'data' && behind === undefined, missedIn: 'textfile' },
+]
+
 /** The places of these syncs in a recording. */
-export function placesOf(name: SyncName, operations: readonly Operation[]): ReadonlySet<number> {
-  const isName = (operation: Operation): boolean =>
-    isOfArchive(operation) && (operation.kind === 'open' ? operation.creates : !['sync', 'write', 'truncate'].includes(operation.kind))
+export function placesOf({ is }: SyncKind, operations: readonly Operation[]): ReadonlySet<number> {
   const places = new Set<number>()
+  let behind: Operation | undefined
   for (const [place, operation] of operations.entries()) {
-    if (operation.kind !== 'sync') continue
-    const sync = {
-      ...operation.opened,
-      before: operations.findLast((each, at) => at < place && isName(each))?.kind,
-      after: operations.find((each, at) => at > place && isName(each))?.kind,
-      last: operations.findLast((each, at) => at < place && each.kind !== 'open')?.kind,
-    }
-    if (SYNCS[name](sync)) places.add(place)
+    if (changesNames(operation) && isOfArchive(operation)) behind = operation
+    if (operation.kind === 'sync' && is({ path: operation.opened.path, own: operation.opened.forReading, behind })) places.add(place)
   }
   return places
 }
 
-function isDay(path: string): boolean {
-  return /^archive\/(?:reconciled\/)?audit_logs\/\d{4}\/\d\d\/\d\d$/.test(path)
+function changesNames(operation: Operation): boolean {
+  return operation.kind === 'open' ? operation.creates : !['sync', 'write', 'truncate'].includes(operation.kind)
 }
 
-function isAbove(path: string): boolean {
-  return /^archive(?:\/reconciled)?(?:\/audit_logs(?:\/\d{4}(?:\/\d\d)?)?)?$/.test(path)
+function isRemoval(operation: Operation | undefined, suffix: string): boolean {
+  return operation?.kind === 'remove' && pathIn(operation).endsWith(suffix)
 }

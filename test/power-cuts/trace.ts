@@ -21,8 +21,12 @@ export type Operation = Span &
 /** A descriptor. */
 export interface Opened {
   readonly path: string
-  /** As SQLite opens no file, and this program everything that it only syncs or reads: for reading, without waiting. */
+  /** For reading, without waiting: so this program opens what it only reads or syncs, and SQLite nothing. */
   readonly forReading: boolean
+}
+
+export function pathIn(operation: Operation): string {
+  return 'path' in operation ? operation.path : operation.opened.path
 }
 
 /** Calls that change files. What is not in `CHANGES` must not touch the recorded folder, or the recording would not be whole. */

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -74,6 +74,8 @@ export interface Circumstances {
   readonly hour: number
   /** Kills itself once it has deleted so many rows. */
   readonly diesAfterRows?: number
+  /** Kills itself when the files of a part are noted in the database, and still in the spool. */
+  readonly diesBeforePublishing?: boolean
   /** Names the database by a symbolic link. */
   readonly link?: string
 }
@@ -121,10 +123,16 @@ async function purge(
   clock: Clock,
   { archived, keptDays, gateway }: Work & { readonly kind: 'purge' },
   site: Site,
-  { diesAfterRows = Infinity }: Circumstances,
+  { diesAfterRows = Infinity, diesBeforePublishing = false }: Circumstances,
 ): Promise<void> {
   const { outcome, error, reason } = await run(
-    inSmallBatches(database),
+    changed(database, {
+      pacing: { ...database.pacing, firstRows: BATCH_ROWS, mostRows: BATCH_ROWS },
+      durable: async () => {
+        await database.durable()
+        if (diesBeforePublishing && hasManifest(join(site.archive, 'audit_logs/.writing'))) process.kill(process.pid, 'SIGKILL')
+      },
+    }),
     { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: new Set(['empty-table', 'shorter-archive-retention'] as const) },
     {
       clock,
@@ -148,9 +156,13 @@ async function purge(
   if (outcome !== 'succeeded') throw new Error(`the run ended as ${outcome}: ${error instanceof Error ? error.message : (reason ?? '')}`)
 }
 
-function inSmallBatches(database: Database): Database {
-  const pacing = { ...database.pacing, firstRows: BATCH_ROWS, mostRows: BATCH_ROWS }
-  return new Proxy(database, { get: (target, name) => (name === 'pacing' ? pacing : Reflect.get(target, name)) as unknown })
+/** The same database with other answers. */
+export function changed(database: Database, changes: Partial<Database>): Database {
+  return new Proxy(database, { get: (target, name) => Reflect.get(name in changes ? changes : target, name) as unknown })
+}
+
+function hasManifest(spool: string): boolean {
+  return existsSync(spool) && readdirSync(spool).some((name) => name.endsWith('.json'))
 }
 
 /** A row of today, and a checkpoint if the log has grown a little, on a connection of its own. */

@@ -74,13 +74,9 @@ export class FolderAccess {
 }
 
 /**
- * Removes files of rows before manifests, each durably: the rows of a file without its manifest cannot be looked up, and a run that meets one after a
- * power cut would need a person.
+ * The order in which files are removed, each group durably before the next: the rows of a file without its manifest cannot be looked up, and a run that
+ * meets one after a power cut would need a person.
  */
-export async function removeRowsFirst<Name extends string>(
-  names: readonly Name[],
-  remove: (some: readonly Name[]) => Promise<void>,
-): Promise<void> {
-  await remove(names.filter((name) => name.endsWith(ROWS_SUFFIX)))
-  await remove(names.filter((name) => !name.endsWith(ROWS_SUFFIX)))
+export function rowsFirst<Name extends string>(names: readonly Name[]): readonly [rows: readonly Name[], manifests: readonly Name[]] {
+  return [names.filter((name) => name.endsWith(ROWS_SUFFIX)), names.filter((name) => !name.endsWith(ROWS_SUFFIX))]
 }

@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path'
 import { syncFolder } from '../../files.ts'
 import { SHARED } from '../damage.ts'
 import { MOST_MANIFEST_BYTES } from '../format.ts'
-import { removeRowsFirst, type FolderAccess } from './folder-access.ts'
+import { rowsFirst, type FolderAccess } from './folder-access.ts'
 import { Refused } from './guarded-tree.ts'
 import { holdsRows, NAME, type ArchivePath } from './path.ts'
 import { areDifferent } from './place.ts'
@@ -95,10 +95,10 @@ export class FolderSpool implements Spool {
       const names = (await readdir(folder)).filter(
         (name) => name.startsWith(this.prefix + beginning) && NAME.test(name.slice(this.prefix.length)),
       )
-      await removeRowsFirst(names, async (some) => {
-        for (const name of some) await rm(`${folder}/${name}`, { force: true })
-        if (some.length > 0) await syncFolder(folder)
-      })
+      const [rows, manifests] = rowsFirst(names)
+      for (const name of rows) await rm(`${folder}/${name}`, { force: true })
+      if (rows.length > 0 && manifests.length > 0) await syncFolder(folder)
+      for (const name of manifests) await rm(`${folder}/${name}`, { force: true })
     })
   }
 

@@ -4,9 +4,9 @@ import { syncFolder } from '../../files.ts'
 import { damaged } from '../damage.ts'
 import { MOST_MANIFEST_BYTES } from '../format.ts'
 import { walk } from './archive-walk.ts'
-import { FolderAccess, removeRowsFirst, type Move } from './folder-access.ts'
+import { FolderAccess, rowsFirst, type Move } from './folder-access.ts'
 import { FolderSpool, spoolFolderOf } from './folder-spool.ts'
-import { absent, FOLDER_MODE, type OpenFile } from './guarded-tree.ts'
+import { absent, FOLDER_MODE, isCode, type OpenFile } from './guarded-tree.ts'
 import { RECONCILED, type ArchivePath } from './path.ts'
 import { writableByAll } from './refusal.ts'
 import type { Listing, Spool, Store } from './store.ts'
@@ -31,15 +31,12 @@ export class FolderStore implements Store {
     return new FolderSpool(this.#access, this, prefix)
   }
 
+  /** Publishing syncs what is made here, but for what lies above it: a run that was killed may have made that, and not synced it. */
   make(): Promise<void> {
     return this.#access.guarded('cannot be made', '', async () => {
-      const made = await mkdir(this.root, { recursive: true, mode: FOLDER_MODE })
-      const spool = spoolFolderOf(this.table)
-      await this.#access.tree.ensure(spool)
-      await this.#access.sync([spool])
-      if (made === undefined) return
-      // Above the archive's folder, only folders that were created here need syncing.
-      for (let folder = dirname(this.root); folder.length >= dirname(made).length; folder = dirname(folder)) await syncFolder(folder)
+      await mkdir(this.root, { recursive: true, mode: FOLDER_MODE })
+      await this.#access.tree.ensure(spoolFolderOf(this.table))
+      for (let folder = this.root; folder !== dirname(folder);) await syncFolder((folder = dirname(folder))).catch(unreadable)
     })
   }
 
@@ -72,11 +69,11 @@ export class FolderStore implements Store {
     return this.#access.guarded('cannot be removed', paths[0] ?? '', async () => {
       const there = new Set<ArchivePath>()
       for (const path of paths) if (await this.#access.isThere(path)) there.add(path)
-      await removeRowsFirst(paths, async (some) => {
+      for (const some of rowsFirst(paths)) {
         for (const path of some) if (there.has(path)) await rm(this.absolute(path), { force: true })
         // Those that are not there, too: an interrupted attempt may have removed them, and not durably.
         for (const folder of new Set(some.map((path) => this.absolute(dirname(path))))) await syncFolder(folder).catch(absent)
-      })
+      }
     })
   }
 
@@ -122,4 +119,9 @@ export class FolderStore implements Store {
       return { paths: paths.toSorted(), problems }
     })
   }
+}
+
+/** Only its owner can sync it, who has made what is in it. */
+function unreadable(error: unknown): void {
+  if (!isCode(error, 'EACCES', 'EPERM')) throw error
 }
