@@ -85,7 +85,12 @@ export class Disk {
         return this.#write(this.#fileOf(opened), { ...operation, path: opened.path, at })
       }
       case 'truncate':
-        return this.#write(this.#fileOf(operation.opened), { ...operation, path: operation.opened.path, data: undefined, at: operation.size })
+        return this.#write(this.#fileOf(operation.opened), {
+          ...operation,
+          path: operation.opened.path,
+          data: undefined,
+          at: operation.size,
+        })
       case 'sync':
         return this.#sync(this.#inodes.get(operation.opened)!, operation.begin)
       case 'mkdir':

@@ -23,7 +23,7 @@ export interface Crashes {
   readonly crashes: number
   /** In how many of them rows came back whose deletion had been committed. */
   readonly undone: number
-  readonly violations: readonly string[]
+  readonly violations: readonly Verdict[]
 }
 
 /** Kills a whole server again and again while a purge is working, every other time with the worker; then one more run must put everything right. */
@@ -46,7 +46,7 @@ async function crashing(server: PostgresServer, major: PostgresMajor, wanted: nu
   await auditLogs(outside, engine, KEPT_ROWS, 5)
   const kept = await idsOf(outside)
   let [crashes, undone, transactions] = [0, 0, 0]
-  const violations: string[] = []
+  const violations: Verdict[] = []
   for (let round = 0; crashes < wanted; round += 1) {
     if (round % ROUNDS_AN_ARCHIVE === 0) {
       for (const table of ['maintenance_archives', 'maintenance_archived']) await outside.sql(`DELETE FROM ${table}`)
@@ -69,7 +69,7 @@ async function crashing(server: PostgresServer, major: PostgresMajor, wanted: nu
     if (ended.crashed && left.length > ROWS - ended.deleted) undone += 1
     await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
     for (const { violation, what } of await afterwards({ ids, kept, files, isPlain, left }))
-      violations.push(`${violation}: ${what}; round ${round}, at transaction ${moment}${diesToo ? ', with the worker' : ''}`)
+      violations.push({ violation, what: `${what}; round ${round}, at transaction ${moment}${diesToo ? ', with the worker' : ''}` })
   }
   return { crashes, undone, violations }
 
@@ -95,11 +95,27 @@ async function crashing(server: PostgresServer, major: PostgresMajor, wanted: nu
     const note = (violation: Verdict['violation'], ids: readonly number[]): void => {
       if (ids.length > 0) verdicts.push({ violation, what: `${ids.length} rows, ${ids[0]} first` })
     }
-    note('lost', before.kept.filter((id) => !table.has(id)))
-    note('lost', [...before.files.keys()].filter((id) => !now.has(id)))
-    if (!before.isPlain) note('lost', before.ids.filter((id) => !table.has(id) && !now.has(id)))
-    note('double', [...now].flatMap(([id, times]) => (times > 1 || table.has(id) ? [id] : [])))
-    note('not done', before.ids.filter((id) => table.has(id)))
+    note(
+      'lost',
+      before.kept.filter((id) => !table.has(id)),
+    )
+    note(
+      'lost',
+      [...before.files.keys()].filter((id) => !now.has(id)),
+    )
+    if (!before.isPlain)
+      note(
+        'lost',
+        before.ids.filter((id) => !table.has(id) && !now.has(id)),
+      )
+    note(
+      'double',
+      [...now].flatMap(([id, times]) => (times > 1 || table.has(id) ? [id] : [])),
+    )
+    note(
+      'not done',
+      before.ids.filter((id) => table.has(id)),
+    )
     return verdicts
   }
 }

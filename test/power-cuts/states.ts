@@ -1,4 +1,4 @@
-import { randomOf } from '../faults/random.ts'
+import { randomOf, type Random } from '../faults/random.ts'
 import { cutsOf, described, sample } from './cuts.ts'
 import { Disk } from './disk.ts'
 import { fingerprint, type Tree } from './folder.ts'
@@ -32,7 +32,12 @@ export interface Judged {
 }
 
 /** Cuts a recording at many places. Equal states are judged once. */
-export async function* judgedStates({ operations, image, scenario }: Recording, judge: Judge, amount: Amount, seed: number): AsyncGenerator<Judged> {
+export async function* judgedStates(
+  { operations, image, scenario }: Recording,
+  judge: Judge,
+  amount: Amount,
+  seed: number,
+): AsyncGenerator<Judged> {
   const { dense, others } = cutsOf(operations)
   const choosing = randomOf(seed, scenario.name)
   const last = operations.length - 1
@@ -42,7 +47,7 @@ export async function* judgedStates({ operations, image, scenario }: Recording, 
   for (const [cut, operation] of operations.entries()) {
     disk.apply(operation)
     if (!cuts.has(cut)) continue
-    for (const model of someModels(amount.models, cut === last ? MODEL_NAMES.length : 0, choosing.fraction))
+    for (const model of someModels(amount.models, cut === last ? MODEL_NAMES.length : 0, choosing))
       for (let draw = 0; draw < (isDrawn(model) ? amount.draws : 1); draw += 1) {
         const state = stateOf(disk, model, randomOf(seed, `${scenario.name}/${cut}/${model}/${draw}`))
         const print = fingerprint(state)
@@ -53,8 +58,8 @@ export async function* judgedStates({ operations, image, scenario }: Recording, 
   }
 }
 
-function someModels(count: number, least: number, fraction: () => number): readonly ModelName[] {
-  const drawn = MODEL_NAMES.map((model) => [fraction(), model] as const).toSorted(([a], [b]) => a - b)
+function someModels(count: number, least: number, random: Random): readonly ModelName[] {
+  const drawn = MODEL_NAMES.map((model) => [random.fraction(), model] as const).toSorted(([a], [b]) => a - b)
   return drawn.slice(0, Math.max(count, least)).map(([, model]) => model)
 }
 
@@ -71,8 +76,10 @@ export async function withoutSync(
   const random = randomOf(seed, `${scenario.name}/without ${sync.name}`)
   const seen = new Set<string>()
   for (let tries = 0; dropped.size > 0 && tries < 3 * most && seen.size < most; tries += 1) {
-    // Soon after one of them, before something else has synced what it covers; the nearer, the more often.
-    const cut = Math.min(random.pick([...dropped]) + 1 + Math.floor(NEAR * random.fraction() ** 2), operations.length - 1)
+    // Mostly soon after one of them, before something else has synced what it covers.
+    const place = random.pick([...dropped])
+    const far = random.fraction() < 0.3 ? operations.length - place : NEAR
+    const cut = Math.min(place + 1 + Math.floor(far * random.fraction() ** 2), operations.length - 1)
     const model = random.fraction() < 0.5 ? 'any' : random.pick(MODEL_NAMES.filter((name) => name !== 'kill'))
     const disk = new Disk(image)
     for (const [place, operation] of operations.slice(0, cut + 1).entries()) if (!dropped.has(place)) disk.apply(operation)

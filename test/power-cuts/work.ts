@@ -115,7 +115,11 @@ async function withDatabase(
 function clockFrom(start: number): Clock {
   const host = hostClock()
   const began = host.monotonicMs()
-  return { ...host, now: () => Math.round(start + host.monotonicMs() - began), sleep: () => new Promise((resolve) => setImmediate(resolve)) }
+  return {
+    ...host,
+    now: () => Math.round(start + host.monotonicMs() - began),
+    sleep: () => new Promise((resolve) => setImmediate(resolve)),
+  }
 }
 
 async function purge(
