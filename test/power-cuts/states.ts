@@ -77,9 +77,9 @@ export async function withoutSync(
   const seen = new Set<string>()
   for (let tries = 0; dropped.size > 0 && tries < 3 * most && seen.size < most; tries += 1) {
     // Mostly soon after one of them, before something else has synced what it covers.
-    const place = random.pick([...dropped])
-    const far = random.fraction() < 0.3 ? operations.length - place : NEAR
-    const cut = Math.min(place + 1 + Math.floor(far * random.fraction() ** 2), operations.length - 1)
+    const from = random.pick([...dropped])
+    const far = random.fraction() < 0.3 ? operations.length - from : NEAR
+    const cut = Math.min(from + 1 + Math.floor(far * random.fraction() ** 2), operations.length - 1)
     const model = random.fraction() < 0.5 ? 'any' : random.pick(MODEL_NAMES.filter((name) => name !== 'kill'))
     const disk = new Disk(image)
     for (const [place, operation] of operations.slice(0, cut + 1).entries()) if (!dropped.has(place)) disk.apply(operation)
