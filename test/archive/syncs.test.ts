@@ -6,8 +6,10 @@ import { FolderStore } from '../../src/archive/store/folder-store.ts'
 import { GuardedTree } from '../../src/archive/store/guarded-tree.ts'
 import { pathOf, type ArchivePath } from '../../src/archive/store/path.ts'
 import { areDifferent, placeAt } from '../../src/archive/store/place.ts'
+import { auditLogs, migrated } from '../runs/support.ts'
 import { diskCalls } from '../support/disk-calls.ts'
-import { freshFolder, type Folder } from './support.ts'
+import { ENGINES } from '../support/engines.ts'
+import { freshFolder, purged, restored, type Folder } from './support.ts'
 
 const UID = process.getuid?.()
 const DAY = 'audit_logs/2026/08/25'
@@ -84,6 +86,17 @@ test('a file that is set aside has its new name durably before it loses the old 
   assert.deepEqual(since.slice(0, 1), [`sync reconciled/${DAY}`])
   assert.deepEqual(since.slice(1, 3).toSorted(), [`rm ${MANIFEST}`, `rm ${ROWS}`])
   assert.deepEqual(since.slice(3), [`sync ${DAY}`])
+})
+
+test('rows that are reported as restored are on the disk, where COMMIT does not wait for that', async () => {
+  await using fixture = await migrated(ENGINES[0]!)
+  await using folder = await freshFolder()
+  const { outside, database } = fixture
+  await auditLogs(outside, ENGINES[0]!, 20, 100)
+  assert.equal((await purged(database, folder.path)).outcome, 'succeeded')
+  const calls = await diskCalls(async () => assert.equal((await restored(database, folder.path)).inserted, 20))
+  assert.equal(calls.filter((call) => call.startsWith('sync')).length, 1, calls.join('\n'))
+  assert.deepEqual(await diskCalls(async () => assert.equal((await restored(database, folder.path)).present, 20)), [])
 })
 
 test('without hard links, a name that was reserved before a crash is taken for the file that it was reserved for', async () => {

@@ -52,6 +52,7 @@ export class Judge {
     try {
       if (work.kind === 'textfile') return textfileVerdicts(site, ended)
       const found = await this.#asFound(site, note)
+      if (ended) this.#compareWork(found, note, 'after the work had ended, ')
       try {
         await perform(work, site, { hour: 2, ...(link === undefined ? {} : { link }) })
         if (work.kind === 'reconcile') await perform({ kind: 'purge', archived: true }, site, { hour: 3 })
@@ -68,6 +69,14 @@ export class Judge {
     return verdicts
   }
 
+  /** What the work reports as done when it ends. */
+  #compareWork({ restored, schema }: Contents, note: (violation: Violation, what: string) => void, when = ''): void {
+    const wanted = this.#after.restored
+    if (restored.join() !== wanted.join())
+      note(restored.length > wanted.length ? 'double' : 'not done', `${when}${restored.length} of ${wanted.length} rows are restored`)
+    if (schema.join() !== this.#after.schema.join()) note('not done', `${when}the schema is not that of all migrations`)
+  }
+
   /** Looks at a copy, because opening a database repairs it. */
   async #asFound(site: Site, note: (violation: Violation, what: string) => void): Promise<Contents> {
     const copy = new Site(join(this.#folder, 'copy'))
@@ -75,7 +84,7 @@ export class Judge {
     try {
       const sound = copy.sql((database) => database.pragma('integrity_check', { simple: true }))
       if (sound !== 'ok') note('damaged', `the database: ${String(sound)}`)
-      return await contentsOf(copy, { kind: 'migrate' })
+      return await contentsOf(copy, this.#recording.scenario.work)
     } finally {
       await rm(copy.folder, { recursive: true, force: true })
     }
@@ -106,12 +115,7 @@ export class Judge {
     if (lost.length > 0) note('lost', `${lost.length} rows, ${lost[0]} first`)
     if (double.length > 0) note('double', `${double.length} rows, ${double[0]} first`)
     if (left.length > 0) note('not done', `${left.length} rows or copies are left, ${left[0]} first`)
-    if (now.restored.join() !== this.#after.restored.join())
-      note(
-        now.restored.length > this.#after.restored.length ? 'double' : 'not done',
-        `${now.restored.length} of ${this.#after.restored.length} rows are restored`,
-      )
-    if (now.schema.join() !== this.#after.schema.join()) note('not done', 'the schema is not that of all migrations')
+    this.#compareWork(now, note)
   }
 }
 

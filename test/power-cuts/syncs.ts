@@ -32,6 +32,16 @@ export const SYNCS: readonly SyncKind[] = [
     is: ({ path, own, behind }) => own && path === 'data' && behind !== undefined,
     missedIn: 'killed publishing, rollback journal',
   },
+  {
+    name: 'the folder of the database, after a migration',
+    is: ({ path, own, behind }) => own && path === 'data' && behind === undefined,
+    missedIn: 'migration, rollback journal',
+  },
+  {
+    name: 'the folder of the database, after a restore',
+    is: ({ path, own, behind }) => own && path === 'data' && behind === undefined,
+    missedIn: 'restore, rollback journal',
+  },
   { name: 'files of rows', is: ({ path }) => path.endsWith('.zst'), missedIn: 'first run, write-ahead log' },
   { name: 'manifests', is: ({ path }) => path.endsWith('.json'), missedIn: 'first run, write-ahead log' },
   {
