@@ -28,7 +28,7 @@ export interface Recording {
 const ARCHIVING: Work = { kind: 'purge', archived: true }
 const PLAIN: Work = { kind: 'purge', archived: false }
 const EXPIRING: Work = { kind: 'purge', archived: true, keptDays: 365 }
-const ROWS = 200
+const ROWS = 120
 const KEPT_ROWS = 20
 const LINK = 'link.db'
 
@@ -39,7 +39,7 @@ const OF_EACH_MODE: readonly ((mode: JournalMode) => Scenario)[] = [
     work: ARCHIVING,
     async prepare(site) {
       await filled(site, mode)
-      await killed(site, { hour: 0, diesAfterRows: 120 })
+      await killed(site, { hour: 0, diesAfterRows: 70 })
     },
   }),
   (mode) => ({
@@ -55,10 +55,10 @@ const OF_EACH_MODE: readonly ((mode: JournalMode) => Scenario)[] = [
     work: EXPIRING,
     async prepare(site) {
       await site.make(mode)
-      site.fill(60, 400)
+      site.fill(60, 400, 2)
       site.fill(KEPT_ROWS, 5)
       await perform(ARCHIVING, site, { hour: 0 })
-      site.fill(60, 95)
+      site.fill(60, 95, 2)
     },
   }),
   (mode) => ({

@@ -15,9 +15,9 @@ import { AUDIT_LOGS, opened, QUIET, run } from '../runs/support.ts'
 const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** The clock of every recording: no row changes its day or expires while it is judged. */
 export const NOON = Date.parse('2026-11-15T12:00:00Z')
-/** Three parts of two files each, and many batches, of few rows: what is judged is the order of what happens. */
-export const PART_ROWS = 80
-const BATCH_ROWS = 30
+/** Three parts of one or two files each, and many batches, of few rows: what is judged is the order of what happens. */
+export const PART_ROWS = 50
+const BATCH_ROWS = 20
 
 export type JournalMode = 'WAL' | 'DELETE'
 
@@ -52,7 +52,7 @@ export class Site {
   }
 
   /** Rows over some days, the latest of which ends so many days ago. Returns their ids. */
-  fill(rows: number, days: number, overDays = 3): readonly number[] {
+  fill(rows: number, days: number, overDays = 2): readonly number[] {
     return this.sql((database) => {
       const insert = database.prepare(
         `INSERT INTO audit_logs (tool_name, "user", action, status, output, timestamp)
