@@ -142,16 +142,8 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
   const down = async (signal: 'SIGQUIT' | 'SIGINT' | 'SIGKILL', forMs: number): Promise<void> => {
     await writeFile(join(home, 'down'), String(Math.round(forMs)))
     const pid = Number((await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n', 1)[0])
-    const others = signal === 'SIGKILL' ? await childrenOf(pid) : []
+    if (signal === 'SIGKILL') await killChildren(pid)
     process.kill(pid, signal)
-    for (const each of others) {
-      try {
-        process.kill(each, signal)
-      } catch (error) {
-        // It has ended by itself.
-        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-      }
-    }
   }
   const ready = async (text: string): Promise<void> => {
     const again = await readiness(child, text)
@@ -206,12 +198,25 @@ while :; do
 done
 `
 
-async function childrenOf(pid: number): Promise<number[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid='])
-  return stdout.split('\n').flatMap((line) => {
-    const [child, parent] = line.trim().split(/ +/).map(Number)
-    return parent === pid ? [child!] : []
-  })
+/** Stops the server, which starts no more of them, and kills them until none is left: the next server would find their shared memory in use. */
+async function killChildren(pid: number): Promise<void> {
+  process.kill(pid, 'SIGSTOP')
+  for (;;) {
+    const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,stat='])
+    const children = stdout.split('\n').flatMap((line) => {
+      const [child, parent, state = ''] = line.trim().split(/ +/)
+      return Number(parent) === pid && !state.startsWith('Z') ? [Number(child)] : []
+    })
+    if (children.length === 0) return
+    for (const child of children) {
+      try {
+        process.kill(child, 'SIGKILL')
+      } catch (error) {
+        // It has ended by itself.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      }
+    }
+  }
 }
 
 const LONGEST_DOWN_MS = 60_000
