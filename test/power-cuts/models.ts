@@ -27,11 +27,6 @@ export type ModelName = keyof typeof MODELS
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its own keys
 export const MODEL_NAMES = Object.keys(MODELS) as readonly ModelName[]
 
-/** Whether another draw gives another state. */
-export function isDrawn(model: ModelName): boolean {
-  return model === 'any' || model === 'ext4' || model === 'two-disks'
-}
-
 /** Which of the changes that wait are on the disk. */
 interface Kept {
   readonly names: (pending: readonly NameChange[]) => readonly NameChange[]

@@ -3,7 +3,7 @@ import { cutsOf, described, sample } from './cuts.ts'
 import { Disk } from './disk.ts'
 import { fingerprint, type Tree } from './folder.ts'
 import type { Judge, Verdict } from './judge.ts'
-import { isDrawn, MODEL_NAMES, stateOf, type ModelName } from './models.ts'
+import { MODEL_NAMES, stateOf, type ModelName } from './models.ts'
 import type { Recording } from './recordings.ts'
 import { placesOf, type SYNCS } from './syncs.ts'
 
@@ -13,13 +13,11 @@ export interface Amount {
   readonly others: number
   /** How many models at each of them. */
   readonly models: number
-  /** How often a model is drawn that gives another state each time. */
-  readonly draws: number
 }
 
 /** By default, in a few minutes. */
-export const SOME: Amount = { dense: 0.35, others: 0.03, models: 2, draws: 1 }
-export const FULL: Amount = { dense: 1, others: 0.15, models: MODEL_NAMES.length, draws: 2 }
+export const SOME: Amount = { dense: 0.25, others: 0.02, models: 2 }
+export const FULL: Amount = { dense: 1, others: 0.15, models: MODEL_NAMES.length }
 
 /** One state that was judged. */
 export interface Judged {
@@ -47,20 +45,19 @@ export async function* judgedStates(
   for (const [cut, operation] of operations.entries()) {
     disk.apply(operation)
     if (!cuts.has(cut)) continue
-    for (const model of someModels(amount.models, cut === last ? MODEL_NAMES.length : 0, choosing))
-      for (let draw = 0; draw < (isDrawn(model) ? amount.draws : 1); draw += 1) {
-        const state = stateOf(disk, model, randomOf(seed, `${scenario.name}/${cut}/${model}/${draw}`))
-        const print = fingerprint(state)
-        if (seen.has(print)) continue
-        seen.add(print)
-        yield { model, cut, behind: described(operation), state, verdicts: await judge.verdictsOn(state, cut === last) }
-      }
+    for (const model of someModels(cut === last ? MODEL_NAMES.length : amount.models, choosing)) {
+      const state = stateOf(disk, model, randomOf(seed, `${scenario.name}/${cut}/${model}`))
+      const print = fingerprint(state)
+      if (seen.has(print)) continue
+      seen.add(print)
+      yield { model, cut, behind: described(operation), state, verdicts: await judge.verdictsOn(state, cut === last) }
+    }
   }
 }
 
-function someModels(count: number, least: number, random: Random): readonly ModelName[] {
+function someModels(count: number, random: Random): readonly ModelName[] {
   const drawn = MODEL_NAMES.map((model) => [random.fraction(), model] as const).toSorted(([a], [b]) => a - b)
-  return drawn.slice(0, Math.max(count, least)).map(([, model]) => model)
+  return drawn.slice(0, count).map(([, model]) => model)
 }
 
 /** In operations. */
