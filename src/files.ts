@@ -54,6 +54,16 @@ export async function openOwn(path: string, flags: number, mode?: number): Promi
   }
 }
 
+/** Makes the names in a folder durable. The content of its files is not synced, nor is the folder's own name. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
 function mustBeFile(stats: Stats, path: string): void {
   if (stats.isFile()) return
   throw new Error(`${path} is a ${kindOf(stats)}, and a regular file is needed${stats.isDirectory() ? ' (EISDIR)' : ''}`)

@@ -51,6 +51,8 @@ export interface ArchiveOptions {
   readonly now: EpochMs
   readonly cutoff: EpochMs
   readonly retentionMs: number
+  /** How many rows a part has at most; absent: as many as suit the engine. */
+  readonly partRows?: number | undefined
   /** A transaction that holds the job's lease. */
   readonly underLease: <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
   /** Called between two reads of a run's turn, so that other runs go first; absent: there are none. */
@@ -78,14 +80,16 @@ export class Archive {
   /** The first manifest of the pending step, if this run wrote it. */
   #begun: ArchivePath | undefined
   readonly #readSize = firstReadSize()
+  readonly #partRows: number
   #mostRows: number
   /** The draft of the part after the pending one; `copied` never rejects. */
   #next: { readonly draft: Draft; readonly copied: Promise<boolean> } | undefined
 
   constructor(options: ArchiveOptions) {
-    const { database, directory, uid, table, timeColumn } = options
+    const { database, directory, uid, table, timeColumn, partRows = MOST_ROWS } = options
     this.options = options
-    this.#mostRows = database.worksElsewhere ? FIRST_PART_ROWS : MOST_ROWS
+    this.#partRows = partRows
+    this.#mostRows = Math.min(database.worksElsewhere ? FIRST_PART_ROWS : MOST_ROWS, partRows)
     this.store = new FolderStore(directory, table, uid)
     this.spool = this.store.spool(options.drafts)
     this.record = new ArchiveRecord((name) => database.named(name), table)
@@ -189,7 +193,7 @@ export class Archive {
     const { spool, store, source, options } = this
     const files = new DayFiles({ ...options, position, spool, store, source, columns: await this.columns() })
     const mostRows = this.#mostRows
-    this.#mostRows = Math.min(PART_GROWTH * mostRows, MOST_ROWS)
+    this.#mostRows = Math.min(PART_GROWTH * mostRows, this.#partRows)
     return new Draft({ files, position, mostRows, size: this.#readSize, stopping: options.stopping })
   }
 

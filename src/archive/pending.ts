@@ -67,7 +67,7 @@ export async function pendingAsWritten(store: Store, state: ArchiveState): Promi
     )
   const what = someAreGone(state)
     ? 'They hold the only copies of deleted rows: restore them from a backup'
-    : 'None of their rows was deleted: move them out of the folder, and the next run writes the rows again'
+    : 'The database has all of their rows: move these files out of the folder and keep them, and the next run writes the rows again'
   throw damaged(`the files that the last run left pending are not what it wrote, and were left as they are: ${listed}. ${what}`)
 }
 

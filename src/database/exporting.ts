@@ -121,8 +121,8 @@ export interface Archivable {
   /** Whether the engine runs in another process, so that reading ahead can overlap deleting. */
   readonly worksElsewhere: boolean
   /**
-   * Resolves once everything committed is on disk. Call it before moving or removing files according to the database: a crash can then no longer roll
-   * that state back.
+   * Resolves once everything committed is on disk. Call it before moving or removing files according to the database, and before reporting as done what
+   * nobody does again: a crash can then no longer roll that state back.
    */
   durable(): Promise<void>
   /** `longestBytes`: a row with a longer line, without the line feed, is in no slice; `tooLarge` reports it. */

@@ -1,4 +1,5 @@
 import { DatabaseError } from '../database/database-error.ts'
+import type { Database } from '../database/database.ts'
 import type { Relation } from '../database/migrating.ts'
 import { MaintenanceError } from '../errors.ts'
 import { applyFile } from './apply-file.ts'
@@ -18,7 +19,7 @@ type Applied = (migration: AppliedMigration) => void
  * migration that succeeded.
  */
 export async function migrate(options: MigrateOptions): Promise<readonly AppliedMigration[]> {
-  const { signal, listener } = options
+  const { database, signal, listener } = options
   const applied: AppliedMigration[] = []
   const note: Applied = (migration) => {
     applied.push(migration)
@@ -27,16 +28,23 @@ export async function migrate(options: MigrateOptions): Promise<readonly Applied
   for (;;) {
     const pending = await pendingMigrations(options)
     if (pending.length === 0) break
-    if (signal.aborted) return applied
+    if (signal.aborted) return await durably(database, applied)
     try {
       if (await applyPending(options, note)) break
-      return applied
+      return await durably(database, applied)
     } catch (error) {
       if (!(error instanceof DatabaseError) || error.kind !== 'lost') throw error
       await noteWhatSurvived(options, pending, applied, error, note)
     }
   }
+  await durably(database, applied)
   listener.current(applied.length, options.to ?? filesFor(options).at(-1)?.version ?? 0)
+  return applied
+}
+
+/** What is reported as applied is still applied after a power cut: whoever migrates by hand does not look again. */
+async function durably(database: Database, applied: readonly AppliedMigration[]): Promise<readonly AppliedMigration[]> {
+  if (applied.length > 0) await database.durable()
   return applied
 }
 

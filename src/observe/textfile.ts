@@ -1,6 +1,8 @@
 import { constants } from 'node:fs'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
-import { openOwn } from '../files.ts'
+import { dirname } from 'node:path'
+import { codeOf } from '../errors.ts'
+import { openOwn, syncFolder } from '../files.ts'
 import { sizeText } from '../number-text.ts'
 
 /** Readable by others: the collector of node_exporter runs as a different user. */
@@ -10,8 +12,8 @@ const MOST_BYTES = 2 ** 24
 
 /**
  * Writes metrics in Prometheus' text format for the textfile collector of node_exporter. The file is complete at every moment: it is written beside its
- * target and renamed. Counters continue from the values in the file, because a process that runs once would otherwise start at 0 each time and never show an
- * increase. Rejects if the file cannot be written or is not a regular file, and leaves it unchanged. `writer` distinguishes processes.
+ * target and renamed. It is durable when this resolves. Counters continue from the values in the file, because a process that runs once would otherwise
+ * start at 0 each time and never show an increase. Rejects if the file cannot be written or is not a regular file, and leaves it unchanged. `writer` distinguishes processes.
  */
 export async function writeTextfile(path: string, text: string, writer: string): Promise<void> {
   const beside = `${path}.${writer.replaceAll(/[^\w.-]/g, '-')}`
@@ -26,10 +28,17 @@ export async function writeTextfile(path: string, text: string, writer: string):
       await file.close()
     }
     await rename(beside, path)
+    // Otherwise a counter that was scraped could fall back to its earlier value, which Prometheus would take for a restart from 0.
+    await syncFolder(dirname(path)).catch(unreadable)
   } catch (error) {
     await rm(beside, { force: true }).catch(() => {})
     throw error
   }
+}
+
+/** A folder that may only be written to cannot be synced: then the file is durable a little later. */
+function unreadable(error: unknown): void {
+  if (codeOf(error) !== 'EACCES') throw error
 }
 
 async function readBefore(path: string): Promise<string> {

@@ -68,6 +68,7 @@ export async function openArchiving(
     now: run.now,
     cutoff,
     retentionMs,
+    partRows: target.partRows,
     underLease: (work) => run.underLease(work),
     pass: () => context.turns.pass(),
     stopping,

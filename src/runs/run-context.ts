@@ -74,4 +74,6 @@ export interface ArchiveTarget {
   readonly uid: number | undefined
   /** How long a file is kept, from the time of its rows; `undefined`: for ever. */
   readonly keptMs: number | undefined
+  /** How many rows are written to files before they are deleted, at most; absent: as many as suit the engine. Tests set it, to have several parts of few rows. */
+  readonly partRows?: number | undefined
 }

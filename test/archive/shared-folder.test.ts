@@ -6,7 +6,7 @@ import { FolderStore } from '../../src/archive/store/folder-store.ts'
 import type { Spool } from '../../src/archive/store/store.ts'
 import { GuardedTree } from '../../src/archive/store/guarded-tree.ts'
 import { pathOf } from '../../src/archive/store/path.ts'
-import { moveTo } from '../../src/archive/store/place.ts'
+import { placeAt } from '../../src/archive/store/place.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import { auditLogs, count, intercepted, migrated } from '../runs/support.ts'
 import { BOTH_ENGINES } from '../support/engines.ts'
@@ -150,9 +150,9 @@ test('without hard links a file is moved all the same, and never over another fi
   const tree = new GuardedTree(at.path, UID)
   await writeFile(join(at.path, 'new'), 'new')
   await writeFile(join(at.path, 'old'), 'old')
-  assert.equal(await moveTo(tree, 'new', 'old', noLinks), false)
+  assert.equal(await placeAt(tree, 'new', 'old', noLinks), false)
   assert.deepEqual([await readFile(join(at.path, 'new'), 'utf8'), await readFile(join(at.path, 'old'), 'utf8')], ['new', 'old'])
-  assert.equal(await moveTo(tree, 'new', 'place', noLinks), true)
+  assert.equal(await placeAt(tree, 'new', 'place', noLinks), true)
   assert.deepEqual((await readdir(at.path)).toSorted(), ['old', 'place'])
   assert.equal(await readFile(join(at.path, 'place'), 'utf8'), 'new')
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import BetterSqlite3 from 'better-sqlite3'
 import { describe, it } from 'node:test'
+import { diskCalls } from '../support/disk-calls.ts'
 import { sqliteDatabase } from '../support/engines.ts'
 import { initialSchema, migrated } from './support.ts'
 
@@ -45,6 +46,16 @@ describe('001 on SQLite', () => {
     await test.sql(insert)
     assert.deepEqual(await test.sql('SELECT id FROM audit_logs'), [{ id: 2 }])
   })
+})
+
+it('what is reported as applied is on the disk, where COMMIT does not wait for that', async () => {
+  await using test = await sqliteDatabase()
+  const calls = await diskCalls(() => migrated(test.url, initial))
+  assert.deepEqual(
+    calls.filter((call) => call.startsWith('sync')),
+    [`sync ${test.folder}`],
+  )
+  assert.deepEqual(await diskCalls(() => migrated(test.url, initial)), [])
 })
 
 function disposable(database: BetterSqlite3.Database): Disposable & { readonly value: BetterSqlite3.Database } {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { continued, writeTextfile } from '../../src/observe/textfile.ts'
+import { diskCalls } from '../support/disk-calls.ts'
 import { hugeFile, NO_FILES } from '../support/unusual-files.ts'
 
 const TEXT = `# HELP a_total Things.
@@ -69,6 +70,13 @@ test('the file is readable by others whatever the umask, and nothing is left bes
   assert.equal((await stat(path)).mode & 0o777, 0o644)
   assert.deepEqual(await readdir(at.path), ['maintenance.prom'])
   assert.match(await readFile(path, 'utf8'), /^a_total\{job="x"\} 4$/m)
+})
+
+test('the file is on the disk before its name is, and its name when it is done', async () => {
+  await using at = await folder()
+  const path = join(at.path, 'maintenance.prom')
+  const calls = await diskCalls(() => writeTextfile(path, TEXT, 'host:1'))
+  assert.deepEqual(calls.slice(-3), [`sync ${path}.host-1`, `rename ${path}`, `sync ${at.path}`])
 })
 
 test('a leftover of the temporary file is removed, and never written through', async () => {

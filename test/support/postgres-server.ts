@@ -40,8 +40,11 @@ export interface PostgresServer {
   /** Its data directory. */
   readonly data: string
   stop(): Promise<void>
-  /** Stops it at once, as a crash does, and starts it again after this time, when it recovers. Resolves when it answers. */
-  crash(downMs: number): Promise<void>
+  /**
+   * Stops it at once, as a crash does, and starts it again after this time, when it recovers. Resolves when it answers. SIGKILL ends each of its processes
+   * as it is; otherwise each leaves by itself.
+   */
+  crash(downMs: number, signal?: 'SIGQUIT' | 'SIGKILL'): Promise<void>
   /** Stops it in order, does `meanwhile`, and starts it again. Resolves when it says that it is ready. */
   restart(meanwhile: () => Promise<void>, ready: 'for all' | 'for reading'): Promise<void>
 }
@@ -136,9 +139,11 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   if (prepare === undefined) await createRole(url)
   const data = join(home, 'data')
-  const down = async (signal: 'SIGQUIT' | 'SIGINT', forMs: number): Promise<void> => {
+  const down = async (signal: 'SIGQUIT' | 'SIGINT' | 'SIGKILL', forMs: number): Promise<void> => {
     await writeFile(join(home, 'down'), String(Math.round(forMs)))
-    process.kill(Number((await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n', 1)[0]), signal)
+    const pid = Number((await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n', 1)[0])
+    if (signal === 'SIGKILL') await killChildren(pid)
+    process.kill(pid, signal)
   }
   const ready = async (text: string): Promise<void> => {
     const again = await readiness(child, text)
@@ -152,8 +157,8 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
       child.stdin.end()
       await ended
     },
-    crash: async (downMs) => {
-      await down('SIGQUIT', downMs)
+    crash: async (downMs, signal = 'SIGQUIT') => {
+      await down(signal, downMs)
       await ready(READY)
     },
     restart: async (meanwhile, how) => {
@@ -192,6 +197,27 @@ while :; do
   rm -f "$home/down"
 done
 `
+
+/** Stops the server, which starts no more of them, and kills them until none is left: the next server would find their shared memory in use. */
+async function killChildren(pid: number): Promise<void> {
+  process.kill(pid, 'SIGSTOP')
+  for (;;) {
+    const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,stat='])
+    const children = stdout.split('\n').flatMap((line) => {
+      const [child, parent, state = ''] = line.trim().split(/ +/)
+      return Number(parent) === pid && !state.startsWith('Z') ? [Number(child)] : []
+    })
+    if (children.length === 0) return
+    for (const child of children) {
+      try {
+        process.kill(child, 'SIGKILL')
+      } catch (error) {
+        // It has ended by itself.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      }
+    }
+  }
+}
 
 const LONGEST_DOWN_MS = 60_000
 

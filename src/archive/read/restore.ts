@@ -72,6 +72,8 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
     await batches.end()
     total.files += 1
   }
+  // Whoever is told that rows were restored may remove the archive.
+  if (total.inserted > 0) await database.durable()
   return total
 }
 

@@ -1,12 +1,12 @@
 import { open, readdir, rm, type FileHandle } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import { concurrently } from '../concurrently.ts'
+import { syncFolder } from '../../files.ts'
 import { SHARED } from '../damage.ts'
 import { MOST_MANIFEST_BYTES } from '../format.ts'
-import { AT_ONCE, type FolderAccess } from './folder-access.ts'
-import { Refused, syncFolder } from './guarded-tree.ts'
+import { rowsFirst, type FolderAccess } from './folder-access.ts'
+import { Refused } from './guarded-tree.ts'
 import { holdsRows, NAME, type ArchivePath } from './path.ts'
-import { areDifferent, moveTo } from './place.ts'
+import { areDifferent } from './place.ts'
 import type { Shelf, Spool, Store } from './store.ts'
 
 const FILE_MODE = 0o600
@@ -69,22 +69,22 @@ export class FolderSpool implements Spool {
     return this.#access.guarded('cannot be read', path, () => areDifferent(this.#access.tree, this.#at(path), path))
   }
 
+  /** The old names may come back after a power cut: publishing again, or cleaning, removes them. */
   publish(paths: readonly ArchivePath[]): Promise<void> {
     return this.#access.guarded('cannot be put in its place', paths[0] ?? '', async () => {
-      const folders = new Set(paths.map((path) => dirname(path)))
-      for (const folder of folders) await this.#access.tree.ensure(folder)
-      const manifests = paths.filter((path) => !holdsRows(path))
-      await concurrently(AT_ONCE, manifests, (path) => this.#move(path))
-      await concurrently(AT_ONCE, paths.filter(holdsRows), (path) => this.#move(path))
-      await this.#access.sync(folders)
+      const waiting: ArchivePath[] = []
+      for (const path of paths) {
+        if (await this.#access.isThere(this.#at(path))) waiting.push(path)
+        else if (!(await this.#access.isThere(path))) throw new Error(`${path} is neither there nor waiting to be moved there`)
+      }
+      const moves = (of: readonly ArchivePath[]) => of.map((to) => ({ from: this.#at(to), to }))
+      const stages = [moves(waiting.filter((path) => !holdsRows(path))), moves(waiting.filter(holdsRows))]
+      await this.#access.move(
+        stages,
+        new Set(paths.map((path) => dirname(path))),
+        (to) => new Refused(to, `another file has this place, and was left there. ${SHARED}`),
+      )
     })
-  }
-
-  async #move(path: ArchivePath): Promise<void> {
-    const waits = await this.#access.isThere(this.#at(path))
-    if (!waits && !(await this.#access.isThere(path))) throw new Error('it is neither there nor waiting to be moved there')
-    const moved = !waits || (await moveTo(this.#access.tree, this.#at(path), path))
-    if (!moved) throw new Refused(path, `another file has this place, and was left there. ${SHARED}`)
   }
 
   /** Files with names that are not ours stay. */
@@ -92,9 +92,13 @@ export class FolderSpool implements Spool {
     return this.#access.guarded('cannot be cleaned', this.#folder, async () => {
       if (!(await this.#access.tree.passes(this.#folder))) return
       const folder = this.#access.absolute(this.#folder)
-      for (const name of await readdir(folder))
-        if (name.startsWith(this.prefix + beginning) && NAME.test(name.slice(this.prefix.length)))
-          await rm(`${folder}/${name}`, { force: true })
+      const names = (await readdir(folder)).filter(
+        (name) => name.startsWith(this.prefix + beginning) && NAME.test(name.slice(this.prefix.length)),
+      )
+      const [rows, manifests] = rowsFirst(names)
+      for (const name of rows) await rm(`${folder}/${name}`, { force: true })
+      if (rows.length > 0 && manifests.length > 0) await syncFolder(folder)
+      for (const name of manifests) await rm(`${folder}/${name}`, { force: true })
     })
   }
 

@@ -1,13 +1,13 @@
 import { mkdir, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { syncFolder } from '../../files.ts'
 import { damaged } from '../damage.ts'
 import { MOST_MANIFEST_BYTES } from '../format.ts'
 import { walk } from './archive-walk.ts'
-import { FolderAccess } from './folder-access.ts'
+import { FolderAccess, rowsFirst, type Move } from './folder-access.ts'
 import { FolderSpool, spoolFolderOf } from './folder-spool.ts'
-import { absent, FOLDER_MODE, syncFolder, type OpenFile } from './guarded-tree.ts'
+import { absent, FOLDER_MODE, isCode, type OpenFile } from './guarded-tree.ts'
 import { RECONCILED, type ArchivePath } from './path.ts'
-import { moveTo } from './place.ts'
 import { writableByAll } from './refusal.ts'
 import type { Listing, Spool, Store } from './store.ts'
 
@@ -31,15 +31,12 @@ export class FolderStore implements Store {
     return new FolderSpool(this.#access, this, prefix)
   }
 
+  /** Publishing syncs what is made here, but for what lies above it: a run that was killed may have made that, and not synced it. */
   make(): Promise<void> {
     return this.#access.guarded('cannot be made', '', async () => {
-      const made = await mkdir(this.root, { recursive: true, mode: FOLDER_MODE })
-      const spool = spoolFolderOf(this.table)
-      await this.#access.tree.ensure(spool)
-      await this.#access.sync([spool])
-      if (made === undefined) return
-      // Above the archive's folder, only folders that were created here need syncing.
-      for (let folder = dirname(this.root); folder.length >= dirname(made).length; folder = dirname(folder)) await syncFolder(folder)
+      await mkdir(this.root, { recursive: true, mode: FOLDER_MODE })
+      await this.#access.tree.ensure(spoolFolderOf(this.table))
+      for (let folder = this.root; folder !== dirname(folder);) await syncFolder((folder = dirname(folder))).catch(unreadable)
     })
   }
 
@@ -70,25 +67,27 @@ export class FolderStore implements Store {
 
   remove(paths: readonly ArchivePath[]): Promise<void> {
     return this.#access.guarded('cannot be removed', paths[0] ?? '', async () => {
-      const there: ArchivePath[] = []
-      for (const path of paths) if (await this.#access.isThere(path)) there.push(path)
-      for (const path of there) await rm(this.absolute(path), { force: true })
-      for (const folder of new Set(paths.map((path) => this.absolute(dirname(path))))) await syncFolder(folder).catch(absent)
+      const there = new Set<ArchivePath>()
+      for (const path of paths) if (await this.#access.isThere(path)) there.add(path)
+      for (const some of rowsFirst(paths)) {
+        for (const path of some) if (there.has(path)) await rm(this.absolute(path), { force: true })
+        // Those that are not there, too: an interrupted attempt may have removed them, and not durably.
+        for (const folder of new Set(some.map((path) => this.absolute(dirname(path))))) await syncFolder(folder).catch(absent)
+      }
     })
   }
 
   setAside(paths: readonly ArchivePath[]): Promise<void> {
-    const { tree } = this.#access
     return this.#access.guarded('cannot be set aside', paths[0] ?? '', async () => {
-      const folders = new Set<string>()
-      for (const path of paths) {
-        if (!(await this.#access.isThere(path))) continue
-        const aside = `${RECONCILED}/${path}`
-        await tree.ensure(dirname(aside))
-        if (!(await moveTo(tree, path, aside))) throw new Error(`${aside} exists already: move it out of the archive, and keep it`)
-        folders.add(dirname(aside)).add(dirname(path))
-      }
-      await this.#access.sync(folders)
+      const moves: Move[] = []
+      for (const path of paths) if (await this.#access.isThere(path)) moves.push({ from: path, to: `${RECONCILED}/${path}` })
+      await this.#access.move(
+        [moves],
+        new Set(moves.map(({ to }) => dirname(to))),
+        (to) => new Error(`${to} exists already: move it out of the archive, and keep it`),
+      )
+      // A name that came back after a power cut would be one that no chain knows.
+      for (const folder of new Set(paths.map((path) => this.absolute(dirname(path))))) await syncFolder(folder).catch(absent)
     })
   }
 
@@ -120,4 +119,9 @@ export class FolderStore implements Store {
       return { paths: paths.toSorted(), problems }
     })
   }
+}
+
+/** Only its owner can sync it, who has made what is in it. */
+function unreadable(error: unknown): void {
+  if (!isCode(error, 'EACCES', 'EPERM')) throw error
 }

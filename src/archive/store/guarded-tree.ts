@@ -141,12 +141,3 @@ function present(error: unknown): undefined {
 export function isCode(error: unknown, ...codes: readonly string[]): boolean {
   return codes.some((code) => code === codeOf(error))
 }
-
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
