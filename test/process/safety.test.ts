@@ -21,6 +21,7 @@ for (const engine of BOTH_ENGINES) {
     const [line] = events(stopped, 'job.finished')
     assert.deepEqual([line!['outcome'], line!['deleted'], line!['level']], ['stopped', 0, 'error'])
     assert.match(String(line!['msg']), /--run-now --job purge-audit-logs --accept-shorter-retention/)
+    assert.deepEqual(Object.keys(line!['err'] as object), ['code', 'message'])
 
     const env = { DATABASE_URL: database.url, AUDIT_LOGS_RETENTION: '9d', PURGE_AUDIT_LOGS_SCHEDULE: '* * * * * *' }
     const worker = start([], { env })
