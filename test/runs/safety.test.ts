@@ -2,22 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Database } from '../../src/database/database.ts'
 import { DAY, HOUR, MINUTE } from '../../src/time/clock.ts'
-import { freshFolder, purged, recordOf } from '../archive/support.ts'
+import { freshFolder, purged } from '../archive/support.ts'
 import { BOTH_ENGINES, ENGINES, type TestDatabase } from '../support/engines.ts'
-import {
-  ahead,
-  AUDIT_LOGS,
-  auditLogs,
-  count,
-  expiredSessions,
-  intercepted,
-  migrated,
-  opened,
-  run,
-  stored,
-  timeGoesBy,
-  type Told,
-} from './support.ts'
+import { ahead, AUDIT_LOGS, auditLogs, count, expiredSessions, migrated, opened, run, stored, timeGoesBy, type Told } from './support.ts'
 
 function purgeAuditLogs(
   database: Database,
@@ -153,25 +140,6 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await purgeAuditLogs(database, 90)).outcome, 'stopped', 'the archive was on again')
     await outside.sql('DELETE FROM maintenance_runs')
     assert.equal((await purgeAuditLogs(database, 90)).outcome, 'stopped', 'no run is on record')
-  })
-
-  test(`${engine.name}: rows that a killed run archived and began to delete count as archived before its files do`, async () => {
-    await using fixture = await migrated(engine)
-    await using folder = await freshFolder()
-    const { outside, database } = fixture
-    await auditLogs(outside, engine, 50, 100)
-    const killed = intercepted(database, async (_, transact) => {
-      const value = await transact()
-      if ((await count(outside, 'audit_logs')) < 50) throw new Error('killed')
-      return value
-    })
-    assert.equal((await purged(killed, folder.path)).outcome, 'failed')
-    const left = await count(outside, 'audit_logs')
-    assert.ok(left > 0 && left < 50)
-    assert.ok((await recordOf(database).load(database)).step !== undefined)
-    assert.equal((await purgeAuditLogs(database, 90)).outcome, 'stopped')
-    assert.equal(await count(outside, 'audit_logs'), left)
-    assert.equal((await purged(database, folder.path)).deleted, left)
   })
 
   test(`${engine.name}: a clock that jumped by two years stops every run until it is accepted, even with one row written under it`, async () => {
