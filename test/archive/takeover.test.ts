@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { test } from 'node:test'
+import { DatabaseError } from '../../src/database/database-error.ts'
 import type { Database } from '../../src/database/database.ts'
 import type { RunResult } from '../../src/runs/result.ts'
 import { DAY } from '../../src/time/clock.ts'
@@ -60,6 +61,24 @@ for (const engine of ENGINES) {
         assert.match(String(late.error), /has lost the lease|the archive: .* cannot be put in its place/, where)
         await archivedOnce(other, outside, folder.path, ids)
       }
+    }
+  })
+
+  test(`${engine.name}: a lost answer to COMMIT neither loses nor duplicates rows`, async () => {
+    for (let lost = 2; lost < 9; lost += 1) {
+      await using fixture = await migrated(engine)
+      await using folder = await freshFolder()
+      const { outside, database } = fixture
+      await auditLogs(outside, engine, 600, 100)
+      const ids = await idsOf(outside)
+      const watched = intercepted(database, async (number, transact) => {
+        const value = await transact()
+        if (number === lost) throw new DatabaseError('lost', 'the answer was lost')
+        return value
+      })
+      const result = await purged(watched, folder.path)
+      assert.equal(result.outcome, 'succeeded', `transaction ${lost}: ${String(result.error)}`)
+      await archivedOnce(database, outside, folder.path, ids)
     }
   })
 

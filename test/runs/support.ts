@@ -47,10 +47,23 @@ export interface Fixture extends AsyncDisposable {
   readonly database: Database
 }
 
-/** A database with every migration. */
+/** A database with every migration, as if they had been applied just now. */
 export async function migrated(engine: TestEngine): Promise<Fixture> {
-  const outside = await engine.fresh()
+  const outside = await engine.copied(applyMigrations)
+  await outside.sql('UPDATE maintenance_migrations SET applied_at = $1', [Date.now()])
   const database = await opened(outside.url)
+  return {
+    outside,
+    database,
+    async [Symbol.asyncDispose]() {
+      await database[Symbol.asyncDispose]()
+      await outside[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function applyMigrations(url: string): Promise<void> {
+  await using database = await opened(url)
   await migrate({
     database,
     files: await readMigrationFiles(PACKAGE_ROOT),
@@ -60,14 +73,6 @@ export async function migrated(engine: TestEngine): Promise<Fixture> {
     clock: hostClock(),
     listener: { applied: () => {}, current: () => {}, waiting: () => {}, blocked: () => {}, healed: () => {}, slowIndex: () => {} },
   })
-  return {
-    outside,
-    database,
-    async [Symbol.asyncDispose]() {
-      await database[Symbol.asyncDispose]()
-      await outside[Symbol.asyncDispose]()
-    },
-  }
 }
 
 export const QUIET: RunListener = { jobStarted: () => {}, jobWarning: () => {}, jobBatch: () => {}, jobPaused: () => {} }
