@@ -5,7 +5,7 @@ import { Archive } from '../../src/archive/archive.ts'
 import { reconcile, type Reconciliation } from '../../src/archive/reconcile/reconcile.ts'
 import type { Database } from '../../src/database/database.ts'
 import { hostClock } from '../../src/time/clock.ts'
-import { migrated, opened } from '../runs/support.ts'
+import { migratedIn, opened } from '../runs/support.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../support/databases.ts'
 import { sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
 
@@ -20,9 +20,7 @@ export interface Restorable extends AsyncDisposable {
 
 export async function restorable(engine: TestEngine): Promise<Restorable> {
   const { outside, copies } = engine.name === 'sqlite' ? await ofSqlite() : await ofPostgres(engine)
-  await (
-    await migrated({ ...engine, fresh: () => Promise.resolve({ ...outside, [Symbol.asyncDispose]: async () => {} }) })
-  )[Symbol.asyncDispose]()
+  await (await migratedIn({ ...outside, [Symbol.asyncDispose]: async () => {} }))[Symbol.asyncDispose]()
   return {
     outside,
     backUp: copies,

@@ -47,10 +47,20 @@ export interface Fixture extends AsyncDisposable {
   readonly database: Database
 }
 
-/** A database with every migration, as if they had been applied just now. */
+/** A new database with every migration, as if they had been applied just now. */
 export async function migrated(engine: TestEngine): Promise<Fixture> {
   const outside = await engine.copied(applyMigrations)
   await outside.sql('UPDATE maintenance_migrations SET applied_at = $1', [Date.now()])
+  return fixtureOf(outside)
+}
+
+/** Applies every migration to this database, which goes with the fixture. */
+export async function migratedIn(outside: TestDatabase): Promise<Fixture> {
+  await applyMigrations(outside.url)
+  return fixtureOf(outside)
+}
+
+async function fixtureOf(outside: TestDatabase): Promise<Fixture> {
   const database = await opened(outside.url)
   return {
     outside,
