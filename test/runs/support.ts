@@ -72,7 +72,7 @@ async function fixtureOf(outside: TestDatabase): Promise<Fixture> {
   }
 }
 
-async function applyMigrations(url: string): Promise<void> {
+export async function applyMigrations(url: string): Promise<void> {
   await using database = await opened(url)
   await migrate({
     database,
