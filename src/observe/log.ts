@@ -28,6 +28,8 @@ export async function openLog(options: LogOptions): Promise<Log> {
     {
       level: view !== undefined && level === 'info' ? 'warn' : level,
       base: null,
+      // `events.ts` says what is logged of an error. pino's own serializer would add `"type":"Object"` and an empty stack.
+      serializers: { err: (err: unknown) => err },
       timestamp: () => `,"time":"${formatTime(options.clock.now())}"`,
       formatters: { level: (label) => ({ level: label }), ...(asText ? { log: visibleFields } : {}) },
       ...(asText ? { hooks: { logMethod: withVisibleMessage } } : {}),

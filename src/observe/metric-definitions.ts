@@ -47,7 +47,7 @@ export const METRICS = {
   due: {
     name: 'mcp_maintenance_job_due_timestamp_seconds',
     kind: 'gauge',
-    help: 'When the first run after the last success is due, by the schedule; in the past: the job is behind. Absent until one has succeeded.',
+    help: 'When the next run is due, by the schedule and the last run that succeeded or was stopped; in the past: the job is behind. Absent until there was one.',
     labels: { job: JOB },
   },
   lastOutcome: {

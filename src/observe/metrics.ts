@@ -83,7 +83,7 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
         if (lastSuccessAt !== undefined) lastSuccess.set({ job: job.name }, lastSuccessAt / SECOND)
         if (!enabled) continue
         if (dueAt !== undefined) due.set({ job: job.name }, dueAt / SECOND)
-        else if (lastSuccessAt !== undefined) due.remove({ job: job.name })
+        else if (lastRun !== undefined) due.remove({ job: job.name })
         if (lastRun?.outcome !== undefined && (lastRun.finishedAt ?? -Infinity) > (unrecorded.get(job.name) ?? -Infinity))
           setOutcome(job.name, lastRun.outcome)
         if (backlog === undefined) continue

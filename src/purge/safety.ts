@@ -23,6 +23,7 @@ export const ACCEPTABLE = {
   'empty-table': 'go on although hardly any row would be left',
   clock: 'go on although the clock seems to have jumped and many rows would be deleted',
   'shorter-archive-retention': 'remove files although the archive is kept for a shorter time than before and many files would be removed',
+  'no-archive': 'delete rows for good although earlier ones were archived',
 } as const
 export type Acceptance = keyof typeof ACCEPTABLE
 export type Accepted = ReadonlySet<Acceptance>
@@ -105,6 +106,13 @@ export function jumpMessage({ from, to, job, table, losses }: Jump): string {
     `Two runs of ${job} are dated ${formatTime(from)} and ${formatTime(to)}, but ${table} has rows on hardly any day between: the clock jumped, ` +
     `or nothing was written for ${durationText(to - from)}, and ${losses.join(' and ')} would be deleted. Nothing was deleted. If the clock is wrong, correct it, ` +
     `also on the database's host. If it is right, run once: --run-now --job ${job} --accept-clock`
+  )
+}
+
+export function unarchivedMessage(job: string, table: string): string {
+  return (
+    `Rows of ${table} were archived before they were deleted, but now archiving is off, and expired rows would be deleted for good. Nothing was deleted. ` +
+    `If this is a mistake, set ARCHIVE_ENABLED=true for every worker on this database. If ${table} is no longer to be archived, run once: --run-now --job ${job} --accept-no-archive`
   )
 }
 

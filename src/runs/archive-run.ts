@@ -165,3 +165,26 @@ export async function forecastArchive(context: RunContext, { job }: RunRequest, 
   const verdict = await judgeExpiry({ job: job.name, table: job.table, store, head, now, keptMs, accepted, shorter: false })
   return { ...counts, stop: verdict.kind === 'stop' ? verdict.message : undefined }
 }
+
+/**
+ * Whether the archive is off now and was on when rows of this job were last deleted: in the last run that deleted any, or in whichever run it was that is no
+ * longer on record. So one run that a person let go on without the archive is enough for those after it.
+ */
+export async function wouldStopArchiving({ archive, database }: RunContext, { job }: RunRequest): Promise<boolean> {
+  if (archive !== undefined || job.archived !== true) return false
+  if ((await database.tablesAmong([RUNS, ARCHIVES, ARCHIVED])).size < 3) return false
+  const [runs, archives, archived] = [RUNS, ARCHIVES, ARCHIVED].map((table) => database.named(table))
+  const { rows: begun } = await database.query(`SELECT position FROM ${archives} WHERE source = $1 AND position > 0`, [job.table])
+  if (begun.length === 0) return false
+  const { rows: deleting } = await database.query<{ id: number }>(
+    `SELECT id FROM ${runs} WHERE job = $1 AND rows_deleted > 0 ORDER BY id DESC LIMIT 1`,
+    [job.name],
+  )
+  const last = deleting[0]?.id
+  if (last === undefined) return true
+  const { rows: counted } = await database.query(`SELECT run FROM ${archived} WHERE run = $1`, [last])
+  if (counted.length > 0) return true
+  // A run that was killed in its first part: its files are not counted before the next run settles them.
+  const { ArchiveRecord } = await import('../archive/state.ts')
+  return (await new ArchiveRecord((name) => database.named(name), job.table).load(database)).step?.run === last
+}

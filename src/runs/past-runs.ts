@@ -3,6 +3,7 @@ import type { Growth } from '../archive/step.ts'
 import type { Query, Session } from '../database/query.ts'
 import { boundedText, orNothing, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
 import type { EpochMs } from '../time/clock.ts'
+import type { Outcome } from './result.ts'
 import { FUTURE_MS, RUNS } from './run-records.ts'
 
 /** A recorded run. */
@@ -78,11 +79,18 @@ export async function lastRuns(query: Query, tables: RunTables, job: string, now
   return rows.map(pastRun)
 }
 
-/** When the last successful run of a job ended. Ignores runs in the future. */
-export async function lastSuccessAt(query: Query, table: string, job: string, now: EpochMs): Promise<EpochMs | undefined> {
+/** When the last run of a job ended that ended in one of these ways. Ignores runs in the future. */
+export async function lastEndAt(
+  query: Query,
+  table: string,
+  job: string,
+  now: EpochMs,
+  outcomes: readonly Outcome[],
+): Promise<EpochMs | undefined> {
+  const listed = outcomes.map((_, at) => `$${at + 3}`).join(', ')
   const { rows } = await query.query<{ finished_at: number | null }>(
-    `SELECT finished_at FROM ${table} WHERE job = $1 AND ${boundedText('outcome')} = 'succeeded' AND started_at <= $2 ORDER BY started_at DESC, id DESC LIMIT 1`,
-    [job, now + FUTURE_MS],
+    `SELECT finished_at FROM ${table} WHERE job = $1 AND ${boundedText('outcome')} IN (${listed}) AND started_at <= $2 ORDER BY started_at DESC, id DESC LIMIT 1`,
+    [job, now + FUTURE_MS, ...outcomes],
   )
   return orNothing(storedTime, rows[0]?.finished_at, `${RUNS}.finished_at`)
 }

@@ -17,6 +17,7 @@ import {
   shrinkingMessage,
   smallPartOf,
   suspectGap,
+  unarchivedMessage,
   type Accepted,
   type SuspectGap,
 } from '../purge/safety.ts'
@@ -38,6 +39,8 @@ export interface SafetyOptions {
   readonly accepted: Accepted
   /** How many files of the job's archive this run would remove; `undefined`: it has no archive. */
   readonly forecast: () => Promise<{ readonly files: number; readonly expired: number } | undefined>
+  /** Whether rows that were deleted so far are in an archive, and those of this run would not be. */
+  readonly wouldNotArchive: () => Promise<boolean>
   readonly warn: (message: string) => void
   readonly stopping: AbortSignal
 }
@@ -55,6 +58,7 @@ export async function checkSafety(options: SafetyOptions): Promise<void> {
     ...(accepted.has('shorter-retention') || precedent === undefined ? [] : await shrinking(options, retentionMs, precedent)),
     ...(accepted.has('clock') || precedent === undefined ? [] : await jumping(options, precedent)),
     ...(accepted.has('empty-table') ? [] : await emptying(options)),
+    ...(accepted.has('no-archive') ? [] : await notArchiving(options)),
   ]
   if (reasons.length > 0) throw new MaintenanceError('SAFETY_STOP', reasons)
 }
@@ -96,6 +100,13 @@ async function emptying(options: SafetyOptions): Promise<string[]> {
   const kept = await expired.keptUntil(run.now + FUTURE_ROW_MS, LEAST_NEWEST_KEPT)
   if (kept >= LEAST_NEWEST_KEPT) return []
   return (await expireMoreThan(options, MOST_ROWS_EMPTIED)) ? [emptyingMessage(job.name, job.table)] : []
+}
+
+/** Most often a setting that was lost: another worker, a misspelt variable, a command by hand. */
+async function notArchiving(options: SafetyOptions): Promise<string[]> {
+  const { job, wouldNotArchive } = options
+  if (!(await wouldNotArchive()) || !(await expireMoreThan(options, 0))) return []
+  return [unarchivedMessage(job.name, job.table)]
 }
 
 /** For more rows an exact count would take long, and the estimate is good, because a table of this size is analyzed regularly. */

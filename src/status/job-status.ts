@@ -8,7 +8,8 @@ import { termsOf } from '../purge/terms.ts'
 import { doneUntil } from '../runs/last-run.ts'
 import { holderOf } from '../runs/lease.ts'
 import { SLOT_TOLERANCE_MS } from '../runs/recorded-run.ts'
-import { lastEnded, lastRuns, lastSuccessAt, openSince, type PastRun, type RunTables } from '../runs/past-runs.ts'
+import { lastEndAt, lastEnded, lastRuns, openSince, type PastRun, type RunTables } from '../runs/past-runs.ts'
+import type { Outcome } from '../runs/result.ts'
 import { LEASES } from '../runs/run-records.ts'
 import { inWords } from '../schedule/in-words.ts'
 import { overdueSlot, slotsOf } from '../schedule/slots.ts'
@@ -47,7 +48,9 @@ export interface JobStatus extends JobSchedule {
   readonly overdueSlot: EpochMs | undefined
   /** `undefined`: its table does not exist, or cannot be read. */
   readonly backlog: Backlog | undefined
-  /** When the first run after the last success is due, on the host's clock; `undefined`: there was none, or the job has nothing to run on. */
+  /**
+   * When the next run is due, by the last one that succeeded or was stopped, on the host's clock; `undefined`: there was none, or the job has nothing to run on.
+   */
   readonly dueAt: EpochMs | undefined
   /** Why something above is unknown, or why a run would fail. Each says what to do. */
   readonly problems: readonly string[]
@@ -92,14 +95,15 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
   // Also if a run would fail: then the backlog matters all the more.
   const estimate = inspection.answer?.kind === 'absent' ? undefined : await tryQuery(() => database.expired(job, cutoff).estimate())
   const now = clock.now()
-  const succeeded = record?.answer?.lastSuccessAt
+  // A safety stop is a decision of the run: what follows waits for a person, not for another run.
+  const served = record?.answer?.lastServedAt
   // On the host's clock, by which slots come; as near to one as this it was that slot's.
-  const servedUntil = succeeded === undefined ? undefined : Math.min(now, succeeded + now - at + SLOT_TOLERANCE_MS)
+  const servedUntil = served === undefined ? undefined : Math.min(now, served + now - at + SLOT_TOLERANCE_MS)
   const scheduled = scheduleOf(plan, options)
   return {
     ...scheduled,
     lastRun: record?.answer?.lastRun,
-    lastSuccessAt: succeeded,
+    lastSuccessAt: record?.answer?.lastSuccessAt,
     recentRuns: record?.answer?.recentRuns ?? [],
     running: record?.answer?.running,
     overdueSlot: done?.answer === undefined ? undefined : overdueSlot(schedule, scheduleTimeZone, done.answer, now - LATE_MS),
@@ -131,15 +135,19 @@ async function readRecord(
   tables: RunTables,
   job: string,
   at: EpochMs,
-): Promise<Pick<JobStatus, 'lastRun' | 'lastSuccessAt' | 'recentRuns' | 'running'>> {
+): Promise<Pick<JobStatus, 'lastRun' | 'lastSuccessAt' | 'recentRuns' | 'running'> & { readonly lastServedAt: EpochMs | undefined }> {
   const worker = await holderOf(database, database.named(LEASES), job, at)
   const recentRuns = await lastRuns(database, tables, job, at, RECENT_RUNS)
-  const succeeded = recentRuns.find(({ outcome }) => outcome === 'succeeded')
+  const lastEndOf = (...outcomes: readonly Outcome[]): Promise<EpochMs | undefined> => {
+    const recent = recentRuns.find(({ outcome }) => outcomes.some((each) => each === outcome))
+    return recent === undefined ? lastEndAt(database, tables.runs, job, at, outcomes) : Promise.resolve(recent.finishedAt)
+  }
   return {
     recentRuns,
     // The last run that ended is nearly always among them.
     lastRun: recentRuns.find(({ outcome }) => outcome !== undefined) ?? (await lastEnded(database, tables, job, at)),
-    lastSuccessAt: succeeded === undefined ? await lastSuccessAt(database, tables.runs, job, at) : succeeded.finishedAt,
+    lastSuccessAt: await lastEndOf('succeeded'),
+    lastServedAt: await lastEndOf('succeeded', 'stopped'),
     running: worker === undefined ? undefined : { worker, since: await openSince(database, tables.runs, job, worker) },
   }
 }

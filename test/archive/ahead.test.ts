@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Client, types } from 'pg'
-import { auditLogs, intercepted, migrated, opened, QUIET } from '../runs/support.ts'
+import { auditLogs, intercepted, migrated, migratedIn, opened, QUIET } from '../runs/support.ts'
 import { BOTH_ENGINES, ENGINES, type TestDatabase } from '../support/engines.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, verified } from './support.ts'
@@ -96,7 +96,7 @@ test('postgres 18: a server crash between batches loses no row, and no row is in
   const server = await startPostgres(18)
   try {
     let backAgain = 0
-    for (const batches of [1, 2, 3, 5, 8]) {
+    for (const batches of [1, 3, 8]) {
       await using admin = await connected(server.url)
       admin.on('error', () => {})
       const name = `crash_${batches}`
@@ -112,7 +112,7 @@ test('postgres 18: a server crash between batches loses no row, and no row is in
         [Symbol.asyncDispose]: () => Promise.resolve(),
       }
       await using folder = await freshFolder()
-      await using fixture = await migrated({ ...ENGINE_18, fresh: () => Promise.resolve(reached) })
+      await using fixture = await migratedIn(reached)
       const { database, outside } = fixture
       await auditLogs(outside, ENGINE_18, ROWS, 100)
       const ids = await idsOf(outside)
@@ -136,7 +136,7 @@ test('postgres 18: a server crash between batches loses no row, and no row is in
       assert.equal(second.outcome, 'succeeded', String(second.error))
       await archivedOnce(again, outside, folder.path, ids)
     }
-    t.diagnostic(`in ${backAgain} of 5 crashes rows were there again`)
+    t.diagnostic(`in ${backAgain} of 3 crashes rows were there again`)
   } finally {
     await server.stop()
   }

@@ -81,14 +81,17 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual(await problemsOf(archived), [`${manifestOf(second)}: is missing`, `${first}: is missing`].toSorted())
   })
 
-  test(`${engine.name}: an edited manifest is named, and so is the newest one`, async () => {
+  test(`${engine.name}: an edited manifest is named, and whether it is the newest one or belongs to it`, async () => {
     await using archived = await archivedDays(engine)
+    const newest = manifestOf(archived.files.at(-1)!)
     for (const file of [archived.files[1]!, archived.files.at(-1)!]) {
       const path = join(archived.folder.path, manifestOf(file))
       const text = await readFile(path, 'utf8')
       const manifest = JSON.parse(text) as RowsManifest
       await writeFile(path, `${JSON.stringify({ ...manifest, file: { ...manifest.file, rows: manifest.file.rows + 1 } }, null, 2)}\n`)
-      assert.ok((await problemsOf(archived)).includes(`${manifestOf(file)}: was altered after it was written`))
+      const found = await verified(archived.fixture.database, archived.folder.path)
+      assert.ok(found.problems.includes(`${manifestOf(file)}: was altered after it was written`))
+      assert.deepEqual(found.newest, { manifest: newest, isWrong: manifestOf(file) === newest })
       await writeFile(path, text)
       assert.deepEqual(await problemsOf(archived), [])
     }
@@ -123,7 +126,7 @@ for (const engine of BOTH_ENGINES) {
     const stray = file.replace(/\d+-\d+\.ndjson/, '1-0.ndjson')
     await copyFile(join(archived.folder.path, file), join(archived.folder.path, stray))
     await copyFile(join(archived.folder.path, manifestOf(file)), join(archived.folder.path, manifestOf(stray)))
-    assert.deepEqual(await problemsOf(archived), [`${manifestOf(stray)}: is not in the chain`])
+    assert.deepEqual(await problemsOf(archived), [`${manifestOf(stray)}: is not in the chain, so nothing refers to it`])
   })
 
   test(`${engine.name}: an empty folder in place of the archive fails the next run before anything is deleted`, async () => {

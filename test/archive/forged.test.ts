@@ -57,7 +57,10 @@ for (const engine of BOTH_ENGINES) {
     const elsewhere = first.replace(/\d+-\d+\.ndjson/, '1-0.ndjson')
     const forged = await plant(folder.path, elsewhere, { lines, like: await manifestAt(folder.path, manifestOf(first)) })
     await writeFile(path, JSON.stringify({ ...forged, manifest: manifestOf(second) }))
-    const problems = [`${manifestOf(second)}: was altered after it was written`, `${manifestOf(elsewhere)}: is not in the chain`]
+    const problems = [
+      `${manifestOf(second)}: was altered after it was written`,
+      `${manifestOf(elsewhere)}: is not in the chain, so nothing refers to it`,
+    ]
     assert.deepEqual((await verified(database, folder.path)).problems, problems.toSorted())
     await assert.rejects(restored(database, folder.path), /was altered after it was written\n.*nothing was restored/s)
     await assert.rejects(restored(database, folder.path, { files: [elsewhere] }), /is not in the chain of the archive/)
@@ -67,7 +70,10 @@ for (const engine of BOTH_ENGINES) {
     await writeFile(path, kept)
     const day = dayOf(first)
     const whole = await restored(database, folder.path, { from: day, to: day })
-    assert.deepEqual([whole.files, whole.inserted, whole.elsewhere], [1, 5, [`${manifestOf(elsewhere)}: is not in the chain`]])
+    assert.deepEqual(
+      [whole.files, whole.inserted, whole.elsewhere],
+      [1, 5, [`${manifestOf(elsewhere)}: is not in the chain, so nothing refers to it`]],
+    )
     await nothingForged(archived)
   })
 
@@ -105,7 +111,7 @@ for (const engine of BOTH_ENGINES) {
       const like = await manifestAt(folder.path, manifestOf(file))
       const planted = file.replace(/\d+-\d+\.ndjson/, `77-${index}.ndjson`)
       await plant(folder.path, planted, { lines, like, run: 77, previous: index === 0 ? null : like.previous })
-      strays.push(`${manifestOf(planted)}: is not in the chain`)
+      strays.push(`${manifestOf(planted)}: is not in the chain, so nothing refers to it`)
     }
     const found = await verified(database, folder.path)
     assert.deepEqual([found.problems, found.files, found.rows], [strays.toSorted(), 4, 20])

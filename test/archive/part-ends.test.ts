@@ -4,7 +4,7 @@ import type { Database } from '../../src/database/database.ts'
 import type { ExportedRows } from '../../src/database/exporting.ts'
 import { auditLogs, intercepted, migrated } from '../runs/support.ts'
 import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
-import { archivedOnce, archivedRows, freshFolder, idsOf, purged, recordOf } from './support.ts'
+import { archivedOnce, archivedRows, freshFolder, idsOf, purged, recordOf, verified } from './support.ts'
 
 /** More than the first part holds. */
 async function moreThanAPart(outside: TestDatabase, engine: TestEngine): Promise<number[]> {
@@ -83,6 +83,22 @@ async function deleteRows(outside: TestDatabase, ids: readonly number[]): Promis
 }
 
 for (const engine of ENGINES) {
+  test(`${engine.name}: more rows than a part holds are archived in several parts`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    const { outside, database } = fixture
+    // A day has 1,440 rows here: three parts, or two on SQLite.
+    const total = engine.name === 'sqlite' ? 51_000 : 40_000
+    await auditLogs(outside, engine, total, 100)
+    const result = await purged(database, folder.path)
+    assert.deepEqual([result.outcome, result.deleted, result.archived?.rows], ['succeeded', total, total])
+    const { problems, rows, files } = await verified(database, folder.path)
+    assert.deepEqual([problems, rows], [[], total])
+    const days = Math.ceil(total / 1_440)
+    // A day in which a part ends has two files.
+    assert.ok(files >= days && files <= days + 3, String(files))
+  })
+
   test(`${engine.name}: if somebody else deletes rows of a part, even its last one, the part still ends at the same position`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()

@@ -248,7 +248,10 @@ test('a file that was moved to another valid path is not taken for the one that 
   const { problems } = await verified(fixture.database, folder.path)
   assert.deepEqual(
     problems.toSorted(),
-    [`${aside.replace('.ndjson.zst', '.json')}: is not in the chain`, `${path!.replace('.ndjson.zst', '.json')}: is missing`].toSorted(),
+    [
+      `${aside.replace('.ndjson.zst', '.json')}: is not in the chain, so nothing refers to it`,
+      `${path!.replace('.ndjson.zst', '.json')}: is missing`,
+    ].toSorted(),
   )
   await assert.rejects(restored(fixture.database, folder.path), { code: 'ARCHIVE_DAMAGED' })
 })

@@ -285,7 +285,7 @@ for (const engine of BOTH_ENGINES) {
     const held = await outside.sql<{ rows: number; files: number }>('SELECT "rows", files FROM maintenance_archives')
     assert.deepEqual(held, [{ rows: 0, files: 0 }])
     const { problems } = await verified(database, folder.path)
-    assert.deepEqual(problems, [`${manifestOf(planted)}: is not in the chain`])
+    assert.deepEqual(problems, [`${manifestOf(planted)}: is not in the chain, so nothing refers to it`])
     assert.equal((await restored(database, folder.path)).files, 0)
   })
 }

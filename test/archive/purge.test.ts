@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { Client } from 'pg'
 import { NO_GROWTH } from '../../src/archive/step.ts'
-import { DatabaseError } from '../../src/database/database-error.ts'
 import type { Database } from '../../src/database/database.ts'
 import { DAY, hostClock } from '../../src/time/clock.ts'
 import { auditLogs, count, intercepted, migrated, run } from '../runs/support.ts'
@@ -128,24 +127,6 @@ for (const engine of ENGINES) {
     )
   })
 
-  test(`${engine.name}: a lost answer to COMMIT neither loses nor duplicates rows`, async () => {
-    for (let lost = 2; lost < 9; lost += 1) {
-      await using fixture = await migrated(engine)
-      await using folder = await freshFolder()
-      const { outside, database } = fixture
-      await auditLogs(outside, engine, 1_200, 100)
-      const ids = await idsOf(outside)
-      const watched = intercepted(database, async (number, transact) => {
-        const value = await transact()
-        if (number === lost) throw new DatabaseError('lost', 'the answer was lost')
-        return value
-      })
-      const result = await purged(watched, folder.path)
-      assert.equal(result.outcome, 'succeeded', `transaction ${lost}: ${String(result.error)}`)
-      await archivedOnce(database, outside, folder.path, ids)
-    }
-  })
-
   test(`${engine.name}: an interrupted run leaves in the archive exactly what it deleted`, async () => {
     await using fixture = await migrated(engine)
     await using folder = await freshFolder()
@@ -170,19 +151,6 @@ for (const engine of ENGINES) {
     )
     await purged(database, folder.path)
     await archivedOnce(database, outside, folder.path, ids)
-  })
-
-  test(`${engine.name}: more rows than a part holds are archived in several parts`, async () => {
-    await using fixture = await migrated(engine)
-    await using folder = await freshFolder()
-    const { outside, database } = fixture
-    await auditLogs(outside, engine, 60_000, 100)
-    const result = await purged(database, folder.path)
-    assert.deepEqual([result.outcome, result.deleted, result.archived?.rows], ['succeeded', 60_000, 60_000])
-    const { problems, rows, files } = await verified(database, folder.path)
-    assert.deepEqual([problems, rows], [[], 60_000])
-    // A day has 1,440 rows here. A day in which a part ends has two files; there are three parts, or two on SQLite.
-    assert.ok(files >= 42 && files <= 45, String(files))
   })
 
   test(`${engine.name}: files are removed once their whole day has expired, and the chain records it`, async () => {

@@ -5,8 +5,8 @@ import { Archive } from '../../src/archive/archive.ts'
 import { reconcile, type Reconciliation } from '../../src/archive/reconcile/reconcile.ts'
 import type { Database } from '../../src/database/database.ts'
 import { hostClock } from '../../src/time/clock.ts'
-import { migrated, opened } from '../runs/support.ts'
-import { freshPostgres, POSTGRES_MAJORS } from '../support/databases.ts'
+import { applyMigrations, opened } from '../runs/support.ts'
+import { copiedPostgres, POSTGRES_MAJORS } from '../support/databases.ts'
 import { sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
 
 /** A database that is backed up and restored as a whole, while nobody is connected. */
@@ -20,9 +20,6 @@ export interface Restorable extends AsyncDisposable {
 
 export async function restorable(engine: TestEngine): Promise<Restorable> {
   const { outside, copies } = engine.name === 'sqlite' ? await ofSqlite() : await ofPostgres(engine)
-  await (
-    await migrated({ ...engine, fresh: () => Promise.resolve({ ...outside, [Symbol.asyncDispose]: async () => {} }) })
-  )[Symbol.asyncDispose]()
   return {
     outside,
     backUp: copies,
@@ -41,6 +38,7 @@ interface Copied {
 
 async function ofSqlite(): Promise<Copied> {
   const outside = await sqliteDatabase()
+  await applyMigrations(outside.url)
   let backups = 0
   return {
     outside,
@@ -61,7 +59,9 @@ async function ofSqlite(): Promise<Copied> {
 }
 
 async function ofPostgres({ name }: TestEngine): Promise<Copied> {
-  const fresh = await freshPostgres(POSTGRES_MAJORS.find((major) => name.endsWith(` ${major}`))!)
+  const major = POSTGRES_MAJORS.find((each) => name.endsWith(` ${each}`))!
+  const fresh = await copiedPostgres(major, applyMigrations)
+  const as = (template: string): string => `TEMPLATE "${template}"${major < 15 ? '' : ' STRATEGY file_copy'}`
   const database = fresh.name
   // Nobody may be connected to a database that is copied.
   await fresh.admin.end()
@@ -77,11 +77,11 @@ async function ofPostgres({ name }: TestEngine): Promise<Copied> {
     },
     async copies() {
       const copy = `${database}_backup_${made.length}`
-      await once(admin, `CREATE DATABASE "${copy}" TEMPLATE "${database}"`)
+      await once(admin, `CREATE DATABASE "${copy}" ${as(database)}`)
       made.push(copy)
       return async () => {
         await once(admin, `DROP DATABASE "${database}" WITH (FORCE)`)
-        await once(admin, `CREATE DATABASE "${database}" TEMPLATE "${copy}"`)
+        await once(admin, `CREATE DATABASE "${database}" ${as(copy)}`)
       }
     },
   }

@@ -46,7 +46,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((await restored(database, folder.path)).inserted, 306)
 
     // They are purged where nothing is archived.
-    const without = await run(database, { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: new Set(['empty-table']) })
+    const without = await run(database, { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: new Set(['empty-table', 'no-archive']) })
     assert.deepEqual([without.outcome, without.deleted, without.tooLarge], ['succeeded', 2, 0], String(without.error))
     assert.deepEqual(await attention(fixture, folder.path), [])
   })

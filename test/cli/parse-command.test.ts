@@ -14,6 +14,7 @@ const RUN = {
   'empty-table': false,
   clock: false,
   'shorter-archive-retention': false,
+  'no-archive': false,
 }
 
 const RESTORE = { files: [], from: undefined, to: undefined, into: undefined, json: false }

@@ -98,7 +98,11 @@ for (const engine of BOTH_ENGINES) {
     await writeFile(path, bytes)
     const damaged = await command(['archive', 'verify', '--since', '30d'], options)
     assert.equal(damaged.code, 1)
-    assert.match(damaged.stdout, new RegExp(`^${file!}: `))
+    const manifest = file!.replace('.ndjson.zst', '.json')
+    assert.match(
+      damaged.stdout,
+      new RegExp(`^${file!}: .+\nThe newest file, ${manifest}, is among them: no rows are archived or deleted until .+\n1 problem: `),
+    )
 
     // The database knows of an archive: a folder without one is no empty archive.
     const elsewhere = { ...options, env: { ...options.env, ARCHIVE_DIRECTORY: 'elsewhere' } }

@@ -6,10 +6,25 @@ import { test } from 'node:test'
 import { writeMigration } from '../../src/commands/migrate-new.ts'
 import type { Start } from '../../src/program.ts'
 import { command, events } from '../support/command.ts'
-import { BOTH_ENGINES } from '../support/engines.ts'
+import { BOTH_ENGINES, ENGINES } from '../support/engines.ts'
 import { NEXT_MIGRATION, packageWith } from '../support/package-root.ts'
 
 const LATEST = Number(NEXT_MIGRATION) - 1
+
+for (const engine of ENGINES) {
+  test(`${engine.name}: eight starters on one empty database apply each migration once`, async () => {
+    await using database = await engine.fresh()
+    const all = await Promise.all(Array.from({ length: 8 }, () => command(['--run-now'], { env: { DATABASE_URL: database.url } })))
+    for (const each of all) assert.equal(each.code, 0, each.stdout + each.stderr)
+    const ledger = await database.sql<{ version: number; n: number }>(
+      'SELECT version, count(*) AS n FROM maintenance_migrations GROUP BY version',
+    )
+    const applied = all.flatMap((each) => events(each, 'migration.applied'))
+    assert.ok(ledger.length > 0)
+    assert.ok(ledger.every((row) => row.n === 1))
+    assert.equal(applied.length, ledger.length)
+  })
+}
 
 for (const engine of BOTH_ENGINES)
   test(`${engine.name}: migrate --to stops at a migration, goes on from there, and never goes back`, async () => {

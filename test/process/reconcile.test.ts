@@ -22,6 +22,10 @@ for (const engine of [ENGINES[0]!, ENGINES.at(-1)!]) {
     const stopped = await command(PURGE, options)
     assert.equal(stopped.code, 1)
     assert.match(stopped.stdout, /archive reconcile --dry-run/)
+    assert.match(
+      (await command(['archive', 'verify'], options)).stdout,
+      /\.json: is not in the chain, but newer than .+: see `archive reconcile --dry-run`\n/,
+    )
 
     const before = await filesIn(folder.path, '')
     const would = await command(['archive', 'reconcile', '--dry-run'], options)
@@ -49,6 +53,10 @@ for (const engine of [ENGINES[0]!, ENGINES.at(-1)!]) {
     assert.equal((await command(PURGE, options)).code, 0)
     assert.equal((await archivedRows(folder.path)).length, 30)
     const nothing = await command(['archive', 'reconcile'], options)
-    assert.deepEqual([nothing.code, nothing.stdout], [0, 'nothing to reconcile: the database knows every file of the archive\n'])
+    assert.equal(nothing.code, 0)
+    assert.match(
+      nothing.stdout,
+      /^nothing to reconcile: no file is newer than those that the database knows; archive verify names older ones/,
+    )
   })
 }

@@ -95,19 +95,6 @@ for (const engine of ENGINES) {
     assert.equal(without['purge-sessions']!['outcome'], 'skipped')
     assert.match(String(without['purge-sessions']!['reason']), /jobs\.purgeSessions\.enabled/)
   })
-
-  test(`${engine.name}: eight starters on one empty database apply each migration once`, async () => {
-    await using database = await engine.fresh()
-    const all = await Promise.all(Array.from({ length: 8 }, () => runNow(database)))
-    for (const each of all) assert.equal(each.code, 0, each.stdout + each.stderr)
-    const ledger = await database.sql<{ version: number; n: number }>(
-      'SELECT version, count(*) AS n FROM maintenance_migrations GROUP BY version',
-    )
-    const applied = all.flatMap((each) => events(each, 'migration.applied'))
-    assert.ok(ledger.length > 0)
-    assert.ok(ledger.every((row) => row.n === 1))
-    assert.equal(applied.length, ledger.length)
-  })
 }
 
 test(

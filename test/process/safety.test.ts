@@ -21,6 +21,7 @@ for (const engine of BOTH_ENGINES) {
     const [line] = events(stopped, 'job.finished')
     assert.deepEqual([line!['outcome'], line!['deleted'], line!['level']], ['stopped', 0, 'error'])
     assert.match(String(line!['msg']), /--run-now --job purge-audit-logs --accept-shorter-retention/)
+    assert.deepEqual(Object.keys(line!['err'] as object), ['code', 'message'])
 
     const env = { DATABASE_URL: database.url, AUDIT_LOGS_RETENTION: '9d', PURGE_AUDIT_LOGS_SCHEDULE: '* * * * * *' }
     const worker = start([], { env })
@@ -63,7 +64,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal(await count(database, 'audit_logs'), 1)
   })
 
-  test(`${engine.name}: a lowered archive retention exits 5 and removes no file, the purge goes on, and the way on works`, async () => {
+  test(`${engine.name}: a lowered archive retention exits 5 and removes no file, the purge goes on, and the way on works; so it is with an archive that is turned off`, async () => {
     await using database = await engine.fresh()
     await using folder = await freshFolder()
     const env = { DATABASE_URL: database.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: folder.path }
@@ -101,6 +102,16 @@ for (const engine of BOTH_ENGINES) {
       [undefined, undefined, 5],
     )
     assert.match((await command(['history'], { env })).stdout, /left the archive/)
+
+    // Without the archive rows would be deleted that no file has.
+    await auditLogs(database, engine, 5, 91)
+    const off = { ...env, ARCHIVE_ENABLED: '' }
+    const without = await command(['--run-now', '--job', 'purge-audit-logs'], { env: off })
+    assert.equal(without.code, 5, without.stdout)
+    assert.match(String(events(without, 'job.finished')[0]!['msg']), /--run-now --job purge-audit-logs --accept-no-archive$/)
+    assert.equal(await count(database, 'audit_logs'), 5)
+    const given = await command(['--run-now', '--job', 'purge-audit-logs', '--accept-no-archive'], { env: off })
+    assert.deepEqual([given.code, events(given, 'job.finished')[0]!['deleted']], [0, 5])
   })
 
   test(`${engine.name}: a worker that is killed in mid-run leaves true counts, and the next one closes its run and goes on within 15 s`, async () => {

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { messageOf } from '../../src/errors.ts'
 import type { JobBatch, RunListener } from '../../src/runs/run-context.ts'
 import { archivedRows, freshFolder, purged, verified } from '../archive/support.ts'
-import { AUDIT_LOGS, auditLogs, count, expiredSessions, migrated, QUIET, run, type Fixture } from '../runs/support.ts'
+import { AUDIT_LOGS, auditLogs, count, expiredSessions, migrated, migratedIn, QUIET, run, type Fixture } from '../runs/support.ts'
 import { BOTH_ENGINES, sqliteDatabase, type TestEngine } from '../support/engines.ts'
 
 const [SQLITE, POSTGRES] = BOTH_ENGINES as [TestEngine, TestEngine]
@@ -114,10 +114,9 @@ process.stdin.on('end', () => { clearInterval(timer); console.log(JSON.stringify
 
 test('sqlite: beside rows for each of which a table is read a writer is never refused, and a run that is told to stop stops after the row at hand', async () => {
   await using outside = await sqliteDatabase()
-  const engine: TestEngine = { ...SQLITE, fresh: () => Promise.resolve(outside) }
-  await using fixture = await migrated(engine)
-  await auditLogs(outside, engine, 900, 100)
-  await notes(fixture, engine, 90_000)
+  await using fixture = await migratedIn(outside)
+  await auditLogs(outside, SQLITE, 900, 100)
+  await notes(fixture, SQLITE, 90_000)
   const writer = spawn(process.execPath, ['-e', WRITER, outside.file], { stdio: ['pipe', 'pipe', 'inherit'] })
   let output = ''
   writer.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))

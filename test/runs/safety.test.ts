@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Database } from '../../src/database/database.ts'
 import { DAY, HOUR, MINUTE } from '../../src/time/clock.ts'
+import { freshFolder, purged } from '../archive/support.ts'
 import { BOTH_ENGINES, ENGINES, type TestDatabase } from '../support/engines.ts'
 import { ahead, AUDIT_LOGS, auditLogs, count, expiredSessions, migrated, opened, run, stored, timeGoesBy, type Told } from './support.ts'
 
@@ -17,6 +18,7 @@ function purgeAuditLogs(
 const SHORTER = new Set(['shorter-retention'] as const)
 const EMPTY = new Set(['empty-table'] as const)
 const CLOCK = new Set(['clock'] as const)
+const NO_ARCHIVE = new Set(['no-archive'] as const)
 
 for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: a retention lowered from 90d to 9d stops every scheduled run until a person accepts it, and is then the schedule's`, async () => {
@@ -106,6 +108,38 @@ for (const engine of BOTH_ENGINES) {
     await auditLogs(fixture.outside, engine, 1, 0)
     const [went] = [await purgeAuditLogs(fixture.database, 90)]
     assert.deepEqual([went.outcome, went.deleted], ['succeeded', 1_001])
+  })
+
+  test(`${engine.name}: where rows were archived, none is deleted without the archive until a person accepts it, and then no run is stopped for that`, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    const { outside, database } = fixture
+    await auditLogs(outside, engine, 5, 100)
+    assert.equal((await purged(database, folder.path)).archived?.rows, 5)
+    assert.equal((await purgeAuditLogs(database, 90)).outcome, 'succeeded', 'nothing has expired')
+    await auditLogs(outside, engine, 3, 95)
+    for (const _ of ['once', 'and again']) {
+      const stopped = await purgeAuditLogs(database, 90)
+      assert.deepEqual([stopped.outcome, stopped.exitCode, stopped.deleted], ['stopped', 5, 0])
+      assert.match(
+        String(stopped.error),
+        /^MaintenanceError: Rows of audit_logs were archived before .*ARCHIVE_ENABLED=true.*: --run-now --job purge-audit-logs --accept-no-archive$/,
+      )
+    }
+    const told: Told = { warnings: [] }
+    assert.equal((await purgeAuditLogs(database, 90, { dryRun: true }, { told })).expired, 3)
+    assert.match(told.warnings.join('\n'), /a run would be stopped: Rows of audit_logs were archived before/)
+    assert.equal(await count(outside, 'audit_logs'), 3)
+
+    assert.equal((await purgeAuditLogs(database, 90, { accepted: NO_ARCHIVE })).deleted, 3)
+    await auditLogs(outside, engine, 3, 95)
+    assert.equal((await purgeAuditLogs(database, 90)).deleted, 3)
+    await auditLogs(outside, engine, 3, 95)
+    assert.equal((await purged(database, folder.path)).archived?.rows, 3)
+    await auditLogs(outside, engine, 3, 95)
+    assert.equal((await purgeAuditLogs(database, 90)).outcome, 'stopped', 'the archive was on again')
+    await outside.sql('DELETE FROM maintenance_runs')
+    assert.equal((await purgeAuditLogs(database, 90)).outcome, 'stopped', 'no run is on record')
   })
 
   test(`${engine.name}: a clock that jumped by two years stops every run until it is accepted, even with one row written under it`, async () => {

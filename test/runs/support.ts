@@ -49,10 +49,33 @@ export interface Fixture extends AsyncDisposable {
   readonly database: Database
 }
 
-/** A database with every migration. */
+/** A new database with every migration, as if they had been applied just now. */
 export async function migrated(engine: TestEngine): Promise<Fixture> {
-  const outside = await engine.fresh()
+  const outside = await engine.copied(applyMigrations)
+  await outside.sql('UPDATE maintenance_migrations SET applied_at = $1', [Date.now()])
+  return fixtureOf(outside)
+}
+
+/** Applies every migration to this database, which goes with the fixture. */
+export async function migratedIn(outside: TestDatabase): Promise<Fixture> {
+  await applyMigrations(outside.url)
+  return fixtureOf(outside)
+}
+
+async function fixtureOf(outside: TestDatabase): Promise<Fixture> {
   const database = await opened(outside.url)
+  return {
+    outside,
+    database,
+    async [Symbol.asyncDispose]() {
+      await database[Symbol.asyncDispose]()
+      await outside[Symbol.asyncDispose]()
+    },
+  }
+}
+
+export async function applyMigrations(url: string): Promise<void> {
+  await using database = await opened(url)
   await migrate({
     database,
     files: await readMigrationFiles(PACKAGE_ROOT),
@@ -62,14 +85,6 @@ export async function migrated(engine: TestEngine): Promise<Fixture> {
     clock: hostClock(),
     listener: { applied: () => {}, current: () => {}, waiting: () => {}, blocked: () => {}, healed: () => {}, slowIndex: () => {} },
   })
-  return {
-    outside,
-    database,
-    async [Symbol.asyncDispose]() {
-      await database[Symbol.asyncDispose]()
-      await outside[Symbol.asyncDispose]()
-    },
-  }
 }
 
 export const QUIET: RunListener = { jobStarted: () => {}, jobWarning: () => {}, jobBatch: () => {}, jobPaused: () => {} }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { access, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { access, readFile, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
 import { parse } from 'yaml'
@@ -180,6 +180,32 @@ const RULES: readonly Rule[] = [
     instead: 'where to run commands is said once',
     check: async (_, [, words = '']) => parsed(words),
   },
+  // How psql is called where a container engine is missing, and without it where a cluster is.
+  {
+    like: /^sql\(\) \{ (docker compose .+); \}$/,
+    instead: CONTAINERS,
+    async check(_, [, inside = '']) {
+      const rule = RULES.find(({ like }) => like.test(inside))
+      await rule!.check(inside, rule!.like.exec(inside)!)
+    },
+  },
+  {
+    like: /^sql\(\) \{ (?:kubectl run mcp-sql-\$\$ --rm -it --quiet --restart=Never --image=(\S+) -- )?psql "\$\(.+\)" -c "\$1"; \}$/,
+    async check(command, [cluster, image]) {
+      if (image !== undefined) assert.ok(composeText.includes(` image: ${image}\n`), cluster)
+      await using database = await freshPostgres(POSTGRES_MAJORS.at(-1)!)
+      const shown = Object.assign(new URL(database.url), { username: 'mcp_maintenance', password: '***' }).href
+      const printed = await succeeds(
+        `maintenance() { printf 'database.url    %s?sslmode=prefer  DATABASE_URL\\ndatabase.schema  public\\n' '${shown}'; }
+        ${command
+          .replace(/kubectl run .+ -- psql/, 'psql')
+          .replace('mcp_user', 'postgres')
+          .replace('psql', 'psql -At')}
+        sql "SELECT current_database(), 'x' || 'y'"`,
+      )
+      assert.equal(printed, `${database.name}|xy\n`)
+    },
+  },
   {
     like: /^echo '([A-Z_]+)=(.+)' >> \.env$/,
     instead: CONTAINERS,
@@ -198,11 +224,12 @@ const RULES: readonly Rule[] = [
       const what = words
         .replaceAll(/-[fv] \S+ /g, '')
         .replaceAll(/-e (\w+)=\S+ /g, (_, given: string) => (assert.ok(ENVIRONMENT.has(given), given), ''))
-      const [, service = '', inside = ''] = /^(?:exec|logs|run --rm) (\S+)(?: (.+))?$/.exec(what) ?? []
+      const [, service = '', inside = ''] = /^(?:exec(?: -T)?|logs|run --rm) (\S+)(?: (.+))?$/.exec(what) ?? []
       if (service === '') assert.match(what, /^(?:--profile monitoring )?up --build -d$|^up -d maintenance$|^ps --all maintenance$/)
       else assert.ok(service in compose.services, service)
       if (service === 'maintenance' && what.startsWith('run')) parsed(inside)
-      if (service === 'postgres') assert.match(inside, /^psql -U mcp_user -d mcp_gateway -c /)
+      if (service === 'postgres') assert.match(inside, /^psql -U mcp_user -d mcp_gateway (?:-c |< deploy\/\S+$)/)
+      await filesNamed(command)
     },
   },
   {
@@ -301,14 +328,13 @@ const RULES: readonly Rule[] = [
       await understoodByKubectl(command)
     },
   },
-  // A file is put where the worker's pod has the archive.
   {
-    like: /^kubectl exec (?:-i )?deploy\/(\S+) -- (?:cp|sh) /,
+    like: /^kubectl set resources (deploy|cronjob)\/(\S+) -c (\S+) --limits=memory=\d+Mi$/,
     instead: CLUSTER,
-    async check(command, [, name]) {
-      const patch = await readFile(`${CHECKOUT}deploy/kubernetes/components/archive/worker.yaml`, 'utf8')
-      assert.ok(patch.includes('mountPath: /archive\n') && command.includes(' /archive/FILE'))
-      assert.ok((await kustomize(`${OVERLAYS}deployment`)).some(({ metadata }) => metadata.name === name))
+    async check(command, [, kind = '', name, container]) {
+      const [worker] = await kustomize(`${OVERLAYS}${kind === 'deploy' ? 'deployment' : kind}`)
+      assert.deepEqual([worker!.metadata.name, workerOf(worker!).name], [name, container])
+      await understoodByKubectl(command)
     },
   },
   { like: /^kubectl (?:create -f -|delete job mcp-gateway-maintenance-by-hand)$/, instead: CLUSTER, check: async () => {} },
@@ -350,7 +376,7 @@ const RULES: readonly Rule[] = [
     instead: SYSTEMD,
     async check(command) {
       await filesNamed(command)
-      const [, unit] = /(?:edit|--now|-u|start|status|list-timers) (\S+)$/.exec(command) ?? []
+      const [, unit] = /(?:edit|--now|-u|start|status|list-timers|set-property) (\S+)(?: MemoryMax=\d+M)?$/.exec(command) ?? []
       if (unit !== undefined) await access(`${CHECKOUT}deploy/systemd/${unit.includes('.') ? unit : `${unit}.service`}`)
       const [, setting] = /echo '([A-Z_]+)=.*' \| sudo tee -a \/etc\/mcp-gateway-maintenance\/environment$/.exec(command) ?? []
       if (setting !== undefined) return assert.ok(ENVIRONMENT.has(setting), setting)
@@ -383,6 +409,9 @@ const RULES: readonly Rule[] = [
 /** Run in this order, on one database and its archive. */
 const ARCHIVE = /^(?:ARCHIVE_ENABLED=true )?npm (?:--silent )?start -- (?:--run-now --job purge-audit-logs$|archive )|^(?:find|duckdb) /
 
+/** Run in this order, in one shell for each page: its variables and functions are used further down. */
+const SCRIPT = /^sql "|^[A-Z]+=\S+ [A-Z]+=|^restore\b/
+
 /** Run in this order, on one database: create the migrating role, migrate, create the purging role, purge. */
 const LEAST_PRIVILEGE = /^(?:psql (?:.*-f deploy\/postgres\/|-c '\\password )|DATABASE_URL='postgresql:)/
 /** The password is asked for twice. Without a terminal, psql reads it from its standard input. */
@@ -400,7 +429,7 @@ async function optionsKnown(file: string, words: string): Promise<void> {
 
 for (const { file, commands } of documents) {
   describe(`commands of ${file}`, () => {
-    for (const command of new Set(commands.filter((each) => !LEAST_PRIVILEGE.test(each) && !ARCHIVE.test(each)))) {
+    for (const command of new Set(commands.filter((each) => ![LEAST_PRIVILEGE, ARCHIVE, SCRIPT].some((like) => like.test(each))))) {
       const rules = RULES.filter(({ like }) => like.test(command))
       const [rule] = rules
       const how = rule?.instead === undefined ? 'is run' : `is compared: ${rule.instead}`
@@ -435,6 +464,86 @@ it('the commands for least privilege are run, one after the other', { skip: miss
   } finally {
     for (const role of roles) await database.admin.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`)
   }
+})
+
+/** Those of one page, in its order. */
+function scriptOf(page: string): readonly string[] {
+  return documents.find(({ file }) => file === page)!.commands.filter((command) => SCRIPT.test(command))
+}
+
+/** The statements that these commands hand to `sql`, with their variables filled in. */
+async function statementsOf(commands: readonly string[]): Promise<readonly string[]> {
+  const printed = await succeeds(['sql() { printf \'%s\\n\' "$1"; }', ...commands].join('\n'))
+  return printed.trimEnd().split('\n')
+}
+
+it('the queries about foreign keys are run, on both engines, and those that change a key on PostgreSQL', async () => {
+  const commands = scriptOf('docs/foreign-keys.md')
+  const [begin, change] = [
+    commands.findLastIndex((each) => each.startsWith('TABLE=')),
+    commands.findIndex((each) => each.includes('ALTER')),
+  ]
+  assert.ok(begin > 0 && change > begin)
+  const [ours, onSqliteFile] = [[...commands.slice(0, begin), ...commands.slice(change)], commands.slice(begin, change)]
+
+  await using postgres = await freshPostgres(POSTGRES_MAJORS.at(-1)!)
+  await postgres.admin
+    .query(`CREATE TABLE sessions (id bigint PRIMARY KEY, expires_at timestamp); INSERT INTO sessions VALUES (1, '2020-01-01'), (2, '2999-01-01');
+    CREATE TABLE session_events (session_id bigint REFERENCES sessions (id)); INSERT INTO session_events VALUES (1), (1), (2)`)
+  const answers: unknown[][] = []
+  for (const statement of await statementsOf(ours)) {
+    const { rows } = await postgres.admin.query({ text: statement, rowMode: 'array' })
+    answers.push(...rows)
+  }
+  assert.deepEqual(answers, [
+    ['session_events', 'FOREIGN KEY (session_id) REFERENCES sessions(id)', 'session_events_session_id_fkey'],
+    ['2'],
+    ['1'],
+    ['1'],
+  ])
+  await postgres.admin.query('DELETE FROM sessions WHERE id = 1')
+  const { rows } = await postgres.admin.query('SELECT session_id FROM session_events ORDER BY 1')
+  assert.deepEqual(rows, [{ session_id: '2' }, { session_id: null }, { session_id: null }])
+
+  await using fresh = await freshSqliteFile()
+  using file = Object.assign(new BetterSqlite3(fresh.file), { [Symbol.dispose]: () => file.close() })
+  file.exec(`CREATE TABLE sessions (id INTEGER PRIMARY KEY, expires_at TEXT); INSERT INTO sessions VALUES (1, '2020-01-01 00:00:00'), (2, '2999-01-01 00:00:00');
+    CREATE TABLE session_events (session_id INTEGER REFERENCES sessions (id)); INSERT INTO session_events VALUES (1), (1), (2)`)
+  assert.deepEqual(
+    (await statementsOf(onSqliteFile)).flatMap((statement) => file.prepare(statement).raw().all()),
+    [['session_events', 'session_id', 'id', 'NO ACTION'], [2], [1], [1]],
+  )
+})
+
+it('the commands that restore a file of the archive are run, and so is the query about locks', async () => {
+  const commands = scriptOf('docs/troubleshooting.md')
+  const functions = commands.filter((each) => each.startsWith('restore()'))
+  const queries = commands.filter((each) => each.startsWith('sql '))
+  const [file] = commands.flatMap((each) => /^restore (\S+)$/.exec(each)?.[1] ?? [])
+  assert.deepEqual([functions.length, queries.length, file !== undefined], [2, 1, true])
+  for (const line of commands.filter((each) => each.startsWith('FROM=')))
+    assert.match(line, /^FROM=\S+ (?:TO=\S+ OWNER=\S+|POD=deploy\/\S+)$/)
+  for (const [index, restore] of functions.entries()) {
+    await using backup = await freshSqliteFile()
+    const [from, to] = [join(backup.folder, 'backup'), join(backup.folder, 'archive')]
+    // The host's command with this user in place of root, and the pod's without the pod.
+    const here = restore
+      .replaceAll('sudo ', '')
+      .replace(/kubectl exec -i \$POD -c maintenance -- /, '')
+      .replace('cd /archive', 'cd "$TO"')
+    const shell = `set -e; export TO=${to}; FROM=${from} OWNER=$(id -u); mkdir $TO; mkdir -p $FROM/${dirname(file!)}; echo good > $FROM/${file}; ${here}`
+    await succeeds(
+      `${shell}; restore ${file}; echo bad > $TO/${file}; restore ${file}`
+        .replace('-g $OWNER', '-g $(id -g)')
+        .replace('-g $OWNER', '-g $(id -g)'),
+    )
+    assert.equal(await readFile(join(to, file!), 'utf8'), 'good\n')
+    assert.equal(await readFile(join(to, `${file}${index === 0 ? '.~1~' : '.damaged'}`), 'utf8'), 'bad\n')
+    assert.equal((await stat(join(to, file!))).mode & 0o777, 0o600)
+    assert.equal((await stat(dirname(join(to, file!)))).mode & 0o777, 0o700)
+  }
+  await using database = await freshPostgres(POSTGRES_MAJORS.at(-1)!)
+  for (const statement of await statementsOf(queries)) await database.admin.query(statement)
 })
 
 it('the commands of the archive are run, one after the other', async (t) => {

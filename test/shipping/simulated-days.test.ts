@@ -208,7 +208,7 @@ describe('the shipped alerts, over a day of a worker', { skip }, async () => {
       { at: at(0, '12:40'), firing: [failing, ...NAMES.map((name) => `MaintenanceJobLate ${name}`)] },
       { at: at(0, '14:20'), firing: [failing, `MaintenanceJobLate ${LOGS}`] },
       // A retention of two days instead of ninety.
-      { at: at(1, '03:30'), firing: [`MaintenanceJobLate ${LOGS}`, `MaintenanceSafetyStop ${LOGS}`] },
+      { at: at(1, '03:30'), firing: [`MaintenanceSafetyStop ${LOGS}`] },
       { at: at(1, '05:30'), firing: ['MaintenanceAbsent'] },
     ]
     await assertAlerts('alerts.yml', targetsOf(bad, { job }, honorLabels), expected)
@@ -312,8 +312,9 @@ describe('nightly runs that something else starts', { skip: skipReal }, async ()
       ...hourly(at(0, '04:00'), at(2, '03:00'), []),
       { at: at(2, '03:30'), firing: [damaged, ...failing] },
       ...hourly(at(2, '06:00'), at(3, '03:00'), [damaged, ...failing, ...late]),
-      ...hourly(at(3, '05:00'), at(4, '05:00'), [damaged, `MaintenanceJobLate ${LOGS}`, `MaintenanceSafetyStop ${LOGS}`]),
-      // The night without a run.
+      // A run that was stopped is not late.
+      ...hourly(at(3, '05:00'), at(4, '05:00'), [damaged, `MaintenanceSafetyStop ${LOGS}`]),
+      // The night without a run: now every job is late, the stopped one too.
       { at: at(4, '05:30'), firing: [damaged, ...late, `MaintenanceSafetyStop ${LOGS}`] },
     ]
     await assertAlerts('alerts.yml', targets, expected)

@@ -85,7 +85,7 @@ for (const engine of BOTH_ENGINES) {
       assert.ok(Math.abs(logs.backlog!.cutoff - (status.at - 90 * DAY)) < SECOND)
     })
 
-    it('a job is due at the first slot after its last success, whatever its runs came to since, and not at all where it has nothing to run on', async () => {
+    it('a job is due at the first slot after its last run that succeeded or was stopped, whatever its runs came to since, and not at all where it has nothing to run on', async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       const now = await database.now()
@@ -102,6 +102,9 @@ for (const engine of BOTH_ENGINES) {
       // A success that ended a moment before the slot, by a clock that is a little behind, was the slot's.
       await pastRuns(outside, [{ ...ran, startedAt: slot - 300, tookMs: 100 }])
       assert.equal(await due(), slot + DAY)
+      // A safety stop waits for a person; only if the next run does not come is the job late.
+      await pastRuns(outside, [{ ...ran, startedAt: slot + DAY + 60_000, outcome: 'stopped' }])
+      assert.equal(await due(), slot + 2 * DAY)
       await outside.sql('DROP TABLE sessions')
       assert.equal(await due(), undefined)
     })

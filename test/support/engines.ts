@@ -1,6 +1,17 @@
+import { readFile, writeFile } from 'node:fs/promises'
 import BetterSqlite3 from 'better-sqlite3'
 import { Client, types } from 'pg'
-import { freshPostgres, freshSqliteFile, gatewayDatabase, loadDump, POSTGRES_MAJORS, writableCopy } from './databases.ts'
+import {
+  copiedPostgres,
+  freshPostgres,
+  freshSqliteFile,
+  gatewayDatabase,
+  loadDump,
+  POSTGRES_MAJORS,
+  writableCopy,
+  type FreshPostgres,
+  type Maker,
+} from './databases.ts'
 
 /** One database of a test, whatever its engine, seen from outside the program. */
 export interface TestDatabase extends AsyncDisposable {
@@ -13,10 +24,21 @@ export interface TestDatabase extends AsyncDisposable {
 export interface TestEngine {
   readonly name: string
   fresh(): Promise<TestDatabase>
+  /** A copy of a database that `make` has made once; it has to be the same in every test. */
+  copied(make: Maker): Promise<TestDatabase>
   /** `text` as an expression for a moment this many seconds from now, as the gateway writes it. */
   moment(secondsFromNow: number): string
   /** The same for a number of seconds that is an expression in SQL. */
   momentOf(seconds: string): string
+}
+
+/** The bytes of the file that all copies come from. */
+let original: Promise<Buffer> | undefined
+
+async function fileMadeBy(make: Maker): Promise<Buffer> {
+  await using database = await sqliteDatabase()
+  await make(database.url)
+  return await readFile(database.file)
 }
 
 /** SQLite, and PostgreSQL in each major version: what holds for all is written once and run on each. */
@@ -24,12 +46,19 @@ export const ENGINES: readonly TestEngine[] = [
   {
     name: 'sqlite',
     fresh: () => sqliteDatabase(),
+    copied: async (make) => {
+      const database = await sqliteDatabase()
+      original ??= fileMadeBy(make)
+      await writeFile(database.file, await original)
+      return database
+    },
     moment: (seconds) => `(strftime('%Y-%m-%d %H:%M:%S', 'now', '${seconds} seconds') || '.000001')`,
     momentOf: (seconds) => `(strftime('%Y-%m-%d %H:%M:%S', 'now', (${seconds}) || ' seconds') || '.000001')`,
   },
   ...POSTGRES_MAJORS.map((major): TestEngine => ({
     name: `postgres ${major}`,
     fresh: () => postgresDatabase(major),
+    copied: async (make) => seenFromOutside(await copiedPostgres(major, make)),
     moment: (seconds) => `(now() AT TIME ZONE 'UTC' + interval '${seconds} seconds')`,
     momentOf: (seconds) => `(now() AT TIME ZONE 'UTC' + make_interval(secs => ${seconds}))`,
   })),
@@ -64,13 +93,25 @@ export async function sqliteDatabase(copied?: string): Promise<TestDatabase & { 
 
 /** On PostgreSQL in another encoding than UTF-8. */
 export function encodedEngines(encoding: string): readonly TestEngine[] {
-  return POSTGRES_MAJORS.map((major, index) => ({ ...ENGINES[index + 1]!, fresh: () => postgresDatabase(major, undefined, encoding) }))
+  return POSTGRES_MAJORS.map((major, index) => {
+    const fresh = (): Promise<TestDatabase> => postgresDatabase(major, undefined, encoding)
+    const copied = async (make: Maker): Promise<TestDatabase> => {
+      const database = await fresh()
+      await make(database.url)
+      return database
+    }
+    return { ...ENGINES[index + 1]!, fresh, copied }
+  })
 }
 
 /** A new PostgreSQL database, or one loaded from a dump of the gateway's. */
 export async function postgresDatabase(major: (typeof POSTGRES_MAJORS)[number], dump?: string, encoding?: string): Promise<TestDatabase> {
   const fresh = await freshPostgres(major, encoding)
   if (dump !== undefined) await loadDump(fresh.url, dump)
+  return seenFromOutside(fresh)
+}
+
+async function seenFromOutside(fresh: FreshPostgres): Promise<TestDatabase> {
   const client = new Client({ connectionString: fresh.url, types: { getTypeParser: integersAsNumbers } })
   client.on('error', () => {})
   await client.connect()

@@ -42,7 +42,7 @@ export async function readChain(store: Store, paths: readonly ArchivePath[], hea
     const whole = next?.sha256 === link.sha256
     const other = unfit.get(link.manifest)
     unfit.delete(link.manifest)
-    if (other !== undefined && other.sha256 === undefined) problems.push(`${link.manifest}: ${other.why}`)
+    if (other?.why !== undefined) problems.push(`${link.manifest}: ${other.why}`)
     else if (other !== undefined && other.sha256 === link.sha256) problems.push(`${link.manifest}: is not a manifest of this format`)
     else if (next === undefined && other === undefined) problems.push(`${link.manifest}: is missing`)
     else if (!whole) problems.push(`${link.manifest}: was altered after it was written`)
@@ -57,15 +57,24 @@ export async function readChain(store: Store, paths: readonly ArchivePath[], hea
     // The predecessor that an altered link names cannot be trusted.
     link = next === undefined ? takenUp(left, positionOf(link.manifest)) : next.manifest.previous
   }
-  const strays = [...unfit].map(([path, { why }]) => `${path}: ${why}`)
-  for (const path of left.keys()) strays.push(`${path}: is not in the chain`)
+  const strays = [
+    ...[...unfit].map(([path, { why }]) => `${path}: ${why ?? strayText(path, head)}`),
+    ...[...left.keys()].map((path) => `${path}: ${strayText(path, head)}`),
+  ]
   return { links: links.toSorted(newestFirst), unvouched, problems, strays }
+}
+
+function strayText(path: ArchivePath, head: Head): string {
+  const isNewer = head === null || (head !== 'newest' && positionOf(path) > positionOf(head.manifest))
+  return isNewer
+    ? 'is not in the chain, but newer than all that the database knows: see `archive reconcile --dry-run`'
+    : 'is not in the chain, so nothing refers to it'
 }
 
 interface Manifests {
   readonly found: ReadonlyMap<ArchivePath, Found>
-  /** Files that are no manifest, or do not belong where they are. */
-  readonly unfit: Map<ArchivePath, { readonly why: string; readonly sha256?: string }>
+  /** Files that are no manifest, with their digest, and those that do not belong where they are, with the reason. */
+  readonly unfit: Map<ArchivePath, { readonly why?: string; readonly sha256?: string }>
 }
 
 async function readManifests(store: Store, paths: readonly ArchivePath[]): Promise<Manifests> {
@@ -80,7 +89,7 @@ async function readManifests(store: Store, paths: readonly ArchivePath[]): Promi
       continue
     }
     const manifest = parseManifest(bytes, path)
-    if (manifest === undefined) unfit.set(path, { why: 'is not in the chain', sha256: sha256(bytes) })
+    if (manifest === undefined) unfit.set(path, { sha256: sha256(bytes) })
     else found.set(path, { manifest: inChain(kept(manifest)), sha256: sha256(bytes) })
   }
   return { found, unfit }

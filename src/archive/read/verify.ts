@@ -1,7 +1,8 @@
 import type { EpochMs } from '../../time/clock.ts'
 import type { RowsFile } from '../format.ts'
 import type { Store } from '../store/store.ts'
-import { look, type LookOptions, type WrittenFile } from './look.ts'
+import { rowsOf, type ArchivePath } from '../store/path.ts'
+import { look, type Look, type LookOptions, type WrittenFile } from './look.ts'
 import { problemOf } from './read-rows.ts'
 
 /**
@@ -25,6 +26,8 @@ export interface Verification {
   readonly removedFiles: number
   /** Each begins with the path of the file that is wrong, below the archive's folder. */
   readonly problems: readonly string[]
+  /** The newest manifest that the database knows; if it or its file is wrong, no run archives or deletes anything. */
+  readonly newest: { readonly manifest: ArchivePath; readonly isWrong: boolean } | undefined
   /** Pending files, of a run that is working or was interrupted: their rows are in the database too. The next run settles them. */
   readonly pending: number
 }
@@ -63,8 +66,15 @@ export async function verify({ since, stopping, ...options }: VerifyOptions): Pr
     unvouchedFiles: seen.unvouched.length,
     removedFiles: seen.removedFiles,
     problems,
+    newest: newestOf(seen, problems),
     pending: seen.state.step?.files.length ?? 0,
   }
+}
+
+function newestOf({ state: { head } }: Look, problems: readonly string[]): Verification['newest'] {
+  if (head === null) return undefined
+  const { manifest } = head
+  return { manifest, isWrong: problems.some((each) => each.startsWith(`${manifest}: `) || each.startsWith(`${rowsOf(manifest)}: `)) }
 }
 
 /** What is wrong, by path. */

@@ -75,7 +75,7 @@ async function reconciled(program: Program, { job }: OpenedArchive, held: HeldLe
 
 function* linesOf({ files, otherLinks, missing, dropsStep }: Reconciliation, dryRun: boolean): Generator<string> {
   if (files.length === 0 && otherLinks === 0 && missing.length === 0 && !dropsStep)
-    return yield 'nothing to reconcile: the database knows every file of the archive'
+    return yield 'nothing to reconcile: no file is newer than those that the database knows; archive verify names older ones that are not in the chain'
   if (dropsStep) yield 'maintenance_archives.step claims files of the chain: the step is dropped, and the files stay'
   for (const file of files) yield `${file.path}: ${sentenceOf(file)}`
   const count = (becomes: Reconciled['becomes']): number => files.filter((file) => file.becomes === becomes).length

@@ -24,10 +24,11 @@ export async function verifyArchive(
   const now = await database.now()
   const sinceMs = since === undefined ? undefined : 'day' in since ? Date.parse(since.day) : now - since.agoMs
   const found = await verify({ database, record, store, since: sinceMs, stopping: shutdown.stopping })
-  const { pending: inHand, ...document } = found
+  const { pending: inHand, newest, ...document } = found
   if (json) host.write(jsonDocument({ ...document, inHand }))
   else {
     for (const problem of found.problems) host.print(`${visible(problem)}\n`)
+    if (found.result === 'damaged' && newest !== undefined) host.print(`${newestText(newest)}\n`)
     const what = `${counted(found.files, 'file')}, ${counted(found.rows, 'row')}, ${counted(found.bytes, 'byte')} in ${visible(store.root)}`
     const left = found.files - found.filesRead
     const unread =
@@ -61,6 +62,13 @@ function verdictText({ result, problems }: Verification): string {
     case 'unread':
       return 'not verified'
   }
+}
+
+/** What a person has to know first: how urgent it is. */
+function newestText({ manifest, isWrong }: NonNullable<Verification['newest']>): string {
+  return isWrong
+    ? `The newest file, ${manifest}, is among them: no rows are archived or deleted until it is restored from its backup.`
+    : `The newest file, ${manifest}, is not among them.`
 }
 
 /** For `status` and the metrics. If recording fails, the result is still valid and has been printed. */

@@ -8,9 +8,9 @@ import BetterSqlite3 from 'better-sqlite3'
 import type { Database, OpenOptions } from '../../../src/database/database.ts'
 import { messageOf } from '../../../src/errors.ts'
 import { hostClock } from '../../../src/time/clock.ts'
-import { count, expiredSessions, migrated, opened, run, SESSIONS, stored } from '../../runs/support.ts'
+import { count, expiredSessions, migratedIn, opened, run, SESSIONS, stored } from '../../runs/support.ts'
 import { start, type Running } from '../../support/command.ts'
-import { BOTH_ENGINES, sqliteDatabase, type TestEngine } from '../../support/engines.ts'
+import { BOTH_ENGINES, sqliteDatabase } from '../../support/engines.ts'
 
 const SQLITE = BOTH_ENGINES[0]!
 const JOURNALS = ['wal', 'delete'] as const
@@ -31,9 +31,8 @@ type Outside = Awaited<ReturnType<typeof sqliteDatabase>>
 async function withSessions(journal: (typeof JOURNALS)[number]): Promise<{ outside: Outside; database: Database } & AsyncDisposable> {
   const outside = await sqliteDatabase()
   await outside.sql(`PRAGMA journal_mode = ${journal}`)
-  const engine: TestEngine = { ...SQLITE, fresh: () => Promise.resolve(outside) }
-  const fixture = await migrated(engine)
-  await expiredSessions(outside, engine, ROWS)
+  const fixture = await migratedIn(outside)
+  await expiredSessions(outside, SQLITE, ROWS)
   await outside.sql('CREATE TABLE big (id INTEGER PRIMARY KEY, filling TEXT)')
   await outside.sql(
     `INSERT INTO big (filling) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)

@@ -216,7 +216,7 @@ describe('the migration lock of SQLite', () => {
       database.withMigrationLock({ timeoutMs, signal: stop.signal, waiting: (holder) => void told.push(holder) }, (apply) =>
         apply((tx) => tx.query('CREATE TABLE made (a)')),
       )
-    await assert.rejects(attempt(100), { kind: 'busy' })
+    await assert.rejects(attempt(1_000), { kind: 'busy' })
     assert.deepEqual(told, ['another process that holds the write lock'])
 
     const stopped = assert.rejects(attempt(60_000), { kind: 'busy' })
