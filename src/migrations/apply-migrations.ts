@@ -18,26 +18,45 @@ type Applied = (migration: AppliedMigration) => void
  * migration that succeeded.
  */
 export async function migrate(options: MigrateOptions): Promise<readonly AppliedMigration[]> {
-  const { signal, listener } = options
-  const applied: AppliedMigration[] = []
+  const { database, signal, listener } = options
+  /** By version: a failover of the database may take back what was applied, and then it is applied again. */
+  const applied = new Map<number, AppliedMigration>()
   const note: Applied = (migration) => {
-    applied.push(migration)
+    applied.set(migration.version, migration)
     listener.applied(migration)
   }
-  for (;;) {
-    const pending = await pendingMigrations(options)
-    if (pending.length === 0) break
-    if (signal.aborted) return applied
+  for (let losses = 0; ;) {
+    let begun: Begun | undefined
     try {
+      const pending = await pendingMigrations(options)
+      if (pending.length === 0) break
+      if (signal.aborted) return [...applied.values()]
+      begun = { pending, server: await database.serverStartedAt() }
       if (await applyPending(options, note)) break
-      return applied
+      return [...applied.values()]
     } catch (error) {
-      if (!(error instanceof DatabaseError) || error.kind !== 'lost') throw error
-      await noteWhatSurvived(options, pending, applied, error, note)
+      losses += 1
+      if (!(error instanceof DatabaseError) || error.kind !== 'lost' || (begun === undefined && losses > MOST_LOSSES)) throw error
+      if (begun === undefined) await database.reconnected(signal)
+      else await noteWhatSurvived(options, { ...begun, applied, mayGoOn: losses <= MOST_LOSSES }, error, note)
     }
   }
-  listener.current(applied.length, options.to ?? filesFor(options).at(-1)?.version ?? 0)
-  return applied
+  listener.current(applied.size, options.to ?? filesFor(options).at(-1)?.version ?? 0)
+  return [...applied.values()]
+}
+
+/** After so many failovers and restarts of the server a person should look. */
+const MOST_LOSSES = 5
+
+interface Begun {
+  readonly pending: readonly MigrationFile[]
+  /** See `Migratable.serverStartedAt`. */
+  readonly server: number | undefined
+}
+
+interface Cut extends Begun {
+  readonly applied: ReadonlyMap<number, AppliedMigration>
+  readonly mayGoOn: boolean
 }
 
 /** What `migrate` would apply, in order. Only reads. Rejects where `migrate` would reject before its first statement. */
@@ -104,15 +123,17 @@ async function applyPending(options: MigrateOptions, note: Applied): Promise<boo
   }
 }
 
-/** The answer to COMMIT may have been lost, so only the ledger shows whether the current file was applied. */
+/**
+ * The answer to COMMIT may have been lost, so only the ledger shows whether the current file was applied. If it was not, the file is tried again on another
+ * server, or on this one after a restart; a session that was ended on a server that goes on is a failure, since somebody may have wanted it to end.
+ */
 async function noteWhatSurvived(
   { database, signal }: MigrateOptions,
-  pending: readonly MigrationFile[],
-  applied: readonly AppliedMigration[],
+  { pending, server, applied, mayGoOn }: Cut,
   loss: DatabaseError,
   note: Applied,
 ): Promise<void> {
-  const current = pending.find(({ version }) => !applied.some((each) => each.version === version))
+  const current = pending.find(({ version }) => !applied.has(version))
   try {
     await database.reconnected(signal)
   } catch (error) {
@@ -120,10 +141,9 @@ async function noteWhatSurvived(
     const unknown = `It is not known whether ${current.path} was applied. The next start finds out.`
     throw new DatabaseError(error.kind, [...loss.lines, ...error.lines, unknown], { cause: error })
   }
-  const known = new Set(applied.map(({ version }) => version))
   const recorded = new Map((await readLedger(database))?.map((row) => [row.version, row]))
-  const survived = pending.filter(({ version }) => recorded.has(version) && !known.has(version))
-  if (survived.length === 0) {
+  const survived = pending.filter(({ version }) => recorded.has(version) && !applied.has(version))
+  if (survived.length === 0 && !(mayGoOn && (await database.serverStartedAt()) !== server)) {
     const problems = [...loss.lines, ...(current === undefined ? [] : [`Connected again. ${stateAfter(current)}`])]
     throw new DatabaseError('lost', problems, { cause: loss })
   }

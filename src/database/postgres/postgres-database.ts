@@ -20,6 +20,7 @@ import { charsetOf, storableIn } from './exporting/charset.ts'
 import { PostgresExportedRows } from './exporting/exported-rows.ts'
 import { makeRestoreTable, restore } from './exporting/restoring.ts'
 import { instantOf, recordColumns } from './exporting/stored-rows.ts'
+import { millisecondsOf } from './exact.ts'
 import { qualified } from './identifiers.ts'
 import { isPooled, withMigrationLock } from './migrating/migration-lock.ts'
 import { approximateRows, indexState, relations, tablesAmong } from './migrating/relations.ts'
@@ -95,6 +96,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 
   return {
     label,
+    isStandby: async () =>
+      (await query<{ standby: boolean }>('SELECT pg_catalog.pg_is_in_recovery() AS standby')).rows[0]?.standby === true,
     query,
     transaction,
     now,
@@ -144,6 +147,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     relations: () => relations(queries, schema),
     approximateRows: (table) => approximateRows(queries, schema, table),
     indexState: (name) => indexState(queries, schema, name),
+    serverStartedAt: async () => (await queries.query<{ at: number }>(SERVER_STARTED_AT)).rows[0]?.at,
     pooled: () => isPooled(connection),
     withMigrationLock: (lock, work) => withMigrationLock({ ...lock, connection, target, clock, schema }, work),
 
@@ -157,6 +161,8 @@ function withLoginOf(url: PostgresUrl, again: DatabaseUrl | undefined): Postgres
   const renewed = { ...again, user: url.user, password: url.password, given: url.given, notes: url.notes }
   return isDeepStrictEqual(renewed, url) ? { ...url, user: again.user, password: again.password } : undefined
 }
+
+const SERVER_STARTED_AT = `SELECT ${millisecondsOf('pg_catalog.pg_postmaster_start_time()')}::bigint AS at`
 
 /** Writes a message to the write-ahead log that nobody reads, so that the commit has something to flush. */
 const FLUSHED = `SELECT pg_catalog.pg_logical_emit_message(true, 'mcp-gateway-maintenance'::pg_catalog.text, ''::pg_catalog.text)`
