@@ -31,7 +31,13 @@ function status(deleted: number, run: Partial<PastRun> = {}): Status {
   })
   return {
     ...WITHOUT,
-    database: { ...LABEL, reachable: true, space: { bytes: 3_000_000, freeBytes: 0, deadRows: undefined, advice: [] }, problem: undefined },
+    database: {
+      ...LABEL,
+      reachable: true,
+      standby: false,
+      space: { bytes: 3_000_000, freeBytes: 0, deadRows: undefined, advice: [] },
+      problem: undefined,
+    },
     migrations: { enabled: true, applied: [{ version: 1, name: 'initial_schema', appliedAt: NOW - DAY }], pending: [], problem: undefined },
     jobs,
     deletedByDay: { days, jobs: new Map(JOBS.map(({ name }) => [name, days.map(() => deleted)])), settledUntil: NOW },
