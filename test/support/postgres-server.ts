@@ -42,6 +42,8 @@ export interface PostgresServer {
   stop(): Promise<void>
   /** Stops it at once, as a crash does, and starts it again after this time, when it recovers. Resolves when it answers. */
   crash(downMs: number): Promise<void>
+  /** Ends it for good with SIGKILL, and removes its home. */
+  kill(): Promise<void>
   /** Stops it in order, does `meanwhile`, and starts it again. Resolves when it says that it is ready. */
   restart(meanwhile: () => Promise<void>, ready: 'for all' | 'for reading'): Promise<void>
 }
@@ -136,9 +138,12 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   if (prepare === undefined) await createRole(url)
   const data = join(home, 'data')
+  const signalled = async (signal: NodeJS.Signals): Promise<void> => {
+    process.kill(Number((await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n', 1)[0]), signal)
+  }
   const down = async (signal: 'SIGQUIT' | 'SIGINT', forMs: number): Promise<void> => {
     await writeFile(join(home, 'down'), String(Math.round(forMs)))
-    process.kill(Number((await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n', 1)[0]), signal)
+    await signalled(signal)
   }
   const ready = async (text: string): Promise<void> => {
     const again = await readiness(child, text)
@@ -148,9 +153,17 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
     url,
     data,
     stop: async () => {
+      if (child.exitCode !== null) return
       const ended = new Promise((resolve) => child.once('exit', resolve))
       child.stdin.end()
       await ended
+    },
+    kill: async () => {
+      const ended = new Promise((resolve) => child.once('exit', resolve))
+      await signalled('SIGKILL')
+      await ended
+      // Its backends notice a moment later, and may have written meanwhile.
+      await rm(home, { recursive: true, force: true, maxRetries: 10 })
     },
     crash: async (downMs) => {
       await down('SIGQUIT', downMs)
