@@ -8,6 +8,8 @@ export type LinkFault =
   | { readonly kind: 'half'; readonly part: number; readonly after?: number }
   /** The server's next answer to COMMIT never arrives: the work is done, and the worker cannot know. Seen on plain connections only. */
   | { readonly kind: 'commit-unanswered'; readonly after?: number }
+  /** For so long the server is not there: connections are cut, and new ones are closed at once. */
+  | { readonly kind: 'away'; readonly ms: number }
   /** Nothing passes for so long, not even that an end was closed; then everything that was held back does. */
   | { readonly kind: 'stall'; readonly ms: number }
 
@@ -27,6 +29,7 @@ export class Proxy implements AsyncDisposable {
   #onAnswer: ((pair: Pair, chunk: Buffer) => boolean) | undefined
   /** What is done when a stall ends; `undefined`: there is none. */
   #held: (() => void)[] | undefined
+  #away = false
 
   private constructor(listener: Server, url: URL) {
     this.#listener = listener
@@ -64,6 +67,12 @@ export class Proxy implements AsyncDisposable {
         return this.#atAnswer(() => true, fault.part, fault.after)
       case 'commit-unanswered':
         return this.#atAnswer((chunk) => chunk.includes(COMMITTED), 0, fault.after)
+      case 'away':
+        this.#away = true
+        for (const pair of this.#pairs) cut(pair)
+        await new Promise((resolve) => setTimeout(resolve, fault.ms))
+        this.#away = false
+        return
       case 'stall':
         this.#held = []
         await new Promise((resolve) => setTimeout(resolve, fault.ms))
@@ -92,6 +101,7 @@ export class Proxy implements AsyncDisposable {
   }
 
   #join(client: Socket): void {
+    if (this.#away) return void client.destroy()
     const pair: Pair = { client, server: connect(this.#target) }
     this.#pairs.add(pair)
     const { server } = pair

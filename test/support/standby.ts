@@ -13,6 +13,8 @@ export interface PairOptions {
 export interface Handover {
   /** For so long no server takes writes. */
   readonly withoutPrimaryMs?: number
+  /** Of a failover: what the old primary commits in its last moments, for so long, is not received by the standby. */
+  readonly unreceivedMs?: number
   /** Of a failover: the old primary goes on for so long beside the new one, which hears nothing more of it. */
   readonly besideMs?: number
 }
@@ -87,8 +89,12 @@ export class ReplicatedPair implements AsyncDisposable {
    * The primary is killed and the standby promoted with what it has received; once it takes writes `promoted` is called, and then the place of the one that was
    * killed is taken by a new standby, of a base backup.
    */
-  async failOver({ withoutPrimaryMs = 0, besideMs }: Handover, promoted: () => void = () => {}): Promise<void> {
+  async failOver({ withoutPrimaryMs = 0, unreceivedMs, besideMs }: Handover, promoted: () => void = () => {}): Promise<void> {
     const [former, next] = [this.#primary, this.#standby]
+    if (unreceivedMs !== undefined) {
+      await this.#cutOff()
+      await sleep(unreceivedMs)
+    }
     if (besideMs === undefined) {
       await former.kill()
       await sleep(withoutPrimaryMs)
