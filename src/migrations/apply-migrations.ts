@@ -125,7 +125,8 @@ async function applyPending(options: MigrateOptions, note: Applied): Promise<boo
 
 /**
  * The answer to COMMIT may have been lost, so only the ledger shows whether the current file was applied. If it was not, the file is tried again on another
- * server, or on this one after a restart; a session that was ended on a server that goes on is a failure, since somebody may have wanted it to end.
+ * server, or on this one after a restart or a time in which it took no writes. On a server that goes on it is a failure: somebody may have ended the session, or the
+ * file has crashed its backend, and would again.
  */
 async function noteWhatSurvived(
   { database, signal }: MigrateOptions,
@@ -143,11 +144,18 @@ async function noteWhatSurvived(
   }
   const recorded = new Map((await readLedger(database))?.map((row) => [row.version, row]))
   const survived = pending.filter(({ version }) => recorded.has(version) && !applied.has(version))
-  if (survived.length === 0 && !(mayGoOn && (await database.serverStartedAt()) !== server)) {
+  const notItsFault = tookNoWrites(loss) || (await database.serverStartedAt()) !== server
+  if (survived.length === 0 && !(mayGoOn && notItsFault)) {
     const problems = [...loss.lines, ...(current === undefined ? [] : [`Connected again. ${stateAfter(current)}`])]
     throw new DatabaseError('lost', problems, { cause: loss })
   }
   for (const { version, name } of survived) note({ version, name, durationMs: recorded.get(version)?.durationMs ?? 0 })
+}
+
+/** The server became a standby, or was made read-only for a while. */
+function tookNoWrites(error: unknown): boolean {
+  if (error instanceof DatabaseError && error.kind === 'read-only') return true
+  return error instanceof Error && tookNoWrites(error.cause)
 }
 
 function filesFor({ database, files }: Pick<MigrateOptions, 'database' | 'files'>): readonly MigrationFile[] {

@@ -13,6 +13,11 @@ export type LinkFault =
   /** Nothing passes for so long, not even that an end was closed; then everything that was held back does. */
   | { readonly kind: 'stall'; readonly ms: number }
 
+interface Place {
+  readonly host: string
+  readonly port: number
+}
+
 interface Pair {
   readonly client: Socket
   readonly server: Socket
@@ -24,12 +29,15 @@ const COMMITTED = Buffer.from('COMMIT\0')
 /** A TCP link to a server that can be made to fail. */
 export class Proxy implements AsyncDisposable {
   readonly #listener: Server
-  #target: { readonly host: string; readonly port: number }
+  #target: Place
   readonly #pairs = new Set<Pair>()
   #onAnswer: ((pair: Pair, chunk: Buffer) => boolean) | undefined
   /** What is done when a stall ends; `undefined`: there is none. */
   #held: (() => void)[] | undefined
   #away = false
+  /** The server that has vanished. */
+  #vanished: Place | undefined
+  readonly #abandoned = new Set<Socket>()
 
   private constructor(listener: Server, url: URL) {
     this.#listener = listener
@@ -49,10 +57,21 @@ export class Proxy implements AsyncDisposable {
     return Object.assign(new URL(url), { host: `127.0.0.1:${port}` })
   }
 
-  /** From now on it leads to this server; connections to the one before are cut, as a switchover does. */
-  leadTo(url: string): void {
+  /** From now on it leads to this server; connections to the one before are cut, as a switchover does, unless they are to be kept. */
+  leadTo(url: string, { keep = false } = {}): void {
     this.#target = placeOf(new URL(url))
-    for (const pair of this.#pairs) cut(pair)
+    if (!keep) for (const pair of this.#pairs) cut(pair)
+  }
+
+  /** Nothing passes on the connections of now, as if the machine behind it had vanished; new ones are neither answered nor refused, until it leads elsewhere. */
+  vanish(): void {
+    this.#vanished = this.#target
+    for (const { client, server } of this.#pairs)
+      for (const end of [client, server])
+        end
+          .removeAllListeners()
+          .pause()
+          .on('error', () => {})
   }
 
   /** Resolves when it has taken place; a stall, when it is over. */
@@ -83,6 +102,7 @@ export class Proxy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#release()
     for (const pair of this.#pairs) cut(pair)
+    for (const client of this.#abandoned) client.destroy()
     await new Promise((resolve) => this.#listener.close(resolve))
   }
 
@@ -102,6 +122,7 @@ export class Proxy implements AsyncDisposable {
 
   #join(client: Socket): void {
     if (this.#away) return void client.destroy()
+    if (this.#vanished === this.#target) return void this.#abandoned.add(client.on('error', () => {}))
     const pair: Pair = { client, server: connect(this.#target) }
     this.#pairs.add(pair)
     const { server } = pair
@@ -135,7 +156,7 @@ export class Proxy implements AsyncDisposable {
   }
 }
 
-function placeOf(url: URL): { readonly host: string; readonly port: number } {
+function placeOf(url: URL): Place {
   return { host: url.hostname, port: Number(url.port) }
 }
 

@@ -76,8 +76,7 @@ export class TwoHosts implements AsyncDisposable {
         return { kind, mayLose: false }
     }
     ;[this.#primary, this.#standby] = [this.#standby, this.#primary]
-    this.#primary.leadTo(this.pair.primaryUrl)
-    this.#standby.leadTo(this.pair.standbyUrl)
+    if (kind !== 'switched over') this.#standby.leadTo(this.pair.standbyUrl)
     await late
     return { kind, mayLose: kind !== 'switched over' && !this.#synchronous }
   }

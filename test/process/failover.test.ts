@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { DatabaseError } from '../../src/database/database-error.ts'
 import { archivedRows, freshFolder } from '../archive/support.ts'
 import { migrate } from '../../src/migrations/apply-migrations.ts'
+import { Proxy } from '../faults/proxy.ts'
 import { listening, made, opened, optionsFor } from '../migrations/support.ts'
 import { command, events, start, type CommandOptions, type Line } from '../support/command.ts'
 import { POSTGRES_MAJORS } from '../support/postgres-server.ts'
@@ -141,3 +143,32 @@ for (const major of POSTGRES_MAJORS) {
     assert.deepEqual(await asked(pair.primaryUrl, 'SELECT n FROM b'), [{ n: 1 }])
   })
 }
+
+test('a statement to a server that has vanished is given up once another one takes the writes, and a slow one on a server that is there is not', async () => {
+  await using pair = await ReplicatedPair.start(POSTGRES_MAJORS.at(-1)!)
+  await using first = await Proxy.open(pair.primaryUrl)
+  await using second = await Proxy.open(pair.standbyUrl)
+  const url = bothHosts({ primaryUrl: first.through(pair.primaryUrl).href, standbyUrl: second.through(pair.standbyUrl).href })
+  const lost: string[] = []
+  const listener = {
+    created: () => {},
+    warning: () => {},
+    note: () => {},
+    awaiting: () => {},
+    regained: () => {},
+    lost: ({ message }: Error) => void lost.push(message),
+  }
+  await using database = await opened(url, { listener })
+  await database.query('SELECT pg_sleep(6)')
+  assert.deepEqual(lost, [])
+
+  const startedMs = performance.now()
+  const waiting = database.query('SELECT pg_sleep(55)')
+  first.vanish()
+  await pair.failOver({})
+  await assert.rejects(waiting, (error) => error instanceof DatabaseError && error.kind === 'lost')
+  assert.deepEqual(lost, ['The server does not answer any more, and another one takes the writes.'])
+  assert.ok(performance.now() - startedMs < 40_000)
+  await database.reconnected(new AbortController().signal)
+  assert.equal((await database.query('SELECT 1')).rows.length, 1)
+})

@@ -17,6 +17,14 @@ export interface Handover {
   readonly unreceivedMs?: number
   /** Of a failover: the old primary goes on for so long beside the new one, which hears nothing more of it. */
   readonly besideMs?: number
+  /** Called as soon as the new primary takes writes. */
+  readonly promoted?: () => void
+}
+
+/** When no server took writes, by the host's clock. */
+export interface WithoutPrimary {
+  readonly fromMs: number
+  readonly toMs: number
 }
 
 /** A primary and its standby, which change places. They replicate by streaming. */
@@ -66,49 +74,62 @@ export class ReplicatedPair implements AsyncDisposable {
   }
 
   /** In order: the primary ends and all it has written is handed on, the standby is promoted, the old primary comes back as its standby. */
-  async switchOver({ withoutPrimaryMs }: Pick<Handover, 'withoutPrimaryMs'> = {}): Promise<void> {
+  async switchOver({
+    withoutPrimaryMs,
+    promoted = () => {},
+  }: Pick<Handover, 'withoutPrimaryMs' | 'promoted'> = {}): Promise<WithoutPrimary> {
     const [former, next] = [this.#primary, this.#standby]
     await this.caughtUp()
+    const fromMs = Date.now()
+    let toMs = 0
+    const handOver = async (): Promise<void> => {
+      await promote(next.url)
+      toMs = Date.now()
+      promoted()
+    }
     if (withoutPrimaryMs === undefined)
       await former.restart(async () => {
-        await promote(next.url)
+        await handOver()
         await follow(former.data, next.url)
       }, 'for reading')
     else {
       // Both are standbys for a while.
       await former.restart(() => follow(former.data, next.url), 'for reading')
       await sleep(withoutPrimaryMs)
-      await promote(next.url)
+      await handOver()
     }
     this.#primary = next
     this.#standby = former
     await this.#synchronize()
+    return { fromMs, toMs }
   }
 
-  /**
-   * The primary is killed and the standby promoted with what it has received; once it takes writes `promoted` is called, and then the place of the one that was
-   * killed is taken by a new standby, of a base backup.
-   */
-  async failOver({ withoutPrimaryMs = 0, unreceivedMs, besideMs }: Handover, promoted: () => void = () => {}): Promise<void> {
+  /** The primary is killed and the standby promoted with what it has received; then a new standby, of a base backup, takes the place of the one that was killed. */
+  async failOver({ withoutPrimaryMs = 0, unreceivedMs, besideMs, promoted = () => {} }: Handover): Promise<WithoutPrimary> {
     const [former, next] = [this.#primary, this.#standby]
     if (unreceivedMs !== undefined) {
       await this.#cutOff()
       await sleep(unreceivedMs)
     }
+    const fromMs = Date.now()
+    let toMs = fromMs
     if (besideMs === undefined) {
       await former.kill()
       await sleep(withoutPrimaryMs)
       await promote(next.url)
+      toMs = Date.now()
+      promoted()
     } else {
       await this.#cutOff()
       await promote(next.url)
+      promoted()
       await sleep(besideMs)
       await former.kill()
     }
     this.#primary = next
-    promoted()
     this.#standby = await standbyOf(next, this.#major)
     await this.#synchronize()
+    return { fromMs, toMs }
   }
 
   /** From here on the standby hears nothing more, and goes stale. */

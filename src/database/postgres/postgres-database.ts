@@ -49,10 +49,12 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     random: options.random,
     writes: access === 'write',
     async check(connected) {
-      for (const note of checkServer(await serverFacts(connected), access === 'write' ? 'read-write' : url.target)) {
+      const facts = await serverFacts(connected)
+      for (const note of checkServer(facts, access === 'write' ? 'read-write' : url.target)) {
         if (!noted.has(note)) listener.note(note)
         noted.add(note)
       }
+      return facts
     },
     renewLogin() {
       const renewed = withLoginOf(url, options.readUrlAgain())
@@ -61,13 +63,13 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
       return true
     },
   }
-  const driver = await connectPatiently(target, {
+  const connected = await connectPatiently(target, {
     timeoutMs: options.connectTimeoutMs,
     signal,
     giveUpOnRefusal: true,
     failed: reportingOnce((place, reason) => listener.awaiting(place, reason)),
   })
-  const connection = new Connection(target, listener, driver, options.reconnectTimeoutMs)
+  const connection = new Connection(target, listener, connected, options.reconnectTimeoutMs)
   const label = postgresLabel(url)
   const { schema, warnings } = await schemaOf(connection, options.schema, `${label.place}/${label.name}`).catch(async (error: unknown) => {
     await connection.close()
