@@ -34,7 +34,7 @@ const SAMPLES: readonly Sample[] = [
     log: (events) => events.awaiting('', ''),
   },
   {
-    meaning: 'the connection broke; it is tried again for as long as it takes',
+    meaning: 'the connection broke, or its server vanished or takes no writes any more; it is tried again for as long as it takes',
     log: (events) => events.lost(new DatabaseError('lost', '')),
   },
   { meaning: 'it is back', log: (events) => events.regained(0) },

@@ -89,7 +89,7 @@ async function measure(kind: Kind, change: Change, times: number, seen: Set<stri
   running.kill('SIGTERM')
   for (const line of (await running.ended).lines) {
     const event = String(line['event'])
-    if (/^(?:database\.|job\.(?:finished|warning))/.test(event)) seen.add(`\`${event}\` ${placeless(String(line['msg']))}`)
+    if (/^database\./.test(event) || /came back/.test(String(line['msg']))) seen.add(`\`${event}\` ${placeless(String(line['msg']))}`)
   }
   return measured
 }
