@@ -22,7 +22,7 @@ const SAMPLES: readonly Sample[] = [
   {
     meaning:
       'one for each run; `outcome` is `succeeded` `failed` `skipped` `interrupted` `stopped`, `trigger` is `run-now` `schedule` `catch-up`; kept rows are `undated` ' +
-      '(NULL), `unreadable`, `locked`, `tooLarge` (for the archive); `cascaded` are rows that foreign keys deleted or changed along; `expired` with a dry run; what begins with `archive` where its rows are archived: what the run added, what it removed because its time had come, how long the oldest row ' +
+      '(NULL), `unreadable`, `locked`, `tooLarge` (for the archive); `cascaded` are rows that foreign keys deleted or changed along; `cameBack` are rows that the run had deleted and that are there again, because the database lost the commits in a failover or a crash: they are not in `deleted`; `expired` with a dry run; what begins with `archive` where its rows are archived: what the run added, what it removed because its time had come, how long the oldest row ' +
       'has waited that is not in the archive by then, and what `archive verify` last found; `reason` when skipped; `err` when failed or stopped',
     log: runs,
   },
@@ -34,7 +34,7 @@ const SAMPLES: readonly Sample[] = [
     log: (events) => events.awaiting('', ''),
   },
   {
-    meaning: 'the connection broke; it is tried again for as long as it takes',
+    meaning: 'the connection broke, or its server vanished or takes no writes any more; it is tried again for as long as it takes',
     log: (events) => events.lost(new DatabaseError('lost', '')),
   },
   { meaning: 'it is back', log: (events) => events.regained(0) },
@@ -62,6 +62,7 @@ function runs(events: Events): void {
   const archived = { ...growth, removed: growth, lagMs: 0, verification: { at: 0, sound: true } }
   const counts = {
     deleted: 0,
+    cameBack: 0,
     expired: 0,
     archived,
     batches: 0,

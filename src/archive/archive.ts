@@ -12,6 +12,7 @@ import type { ArchivePath } from './store/path.ts'
 import type { Spool, Store } from './store/store.ts'
 import { DayFiles } from './write/day-files.ts'
 import { Draft, firstReadSize, MOST_ROWS } from './write/draft.ts'
+import { mustKnow } from './unknown-files.ts'
 import type { Part } from './write/part.ts'
 import { mustBeInPlace } from './write/published.ts'
 
@@ -79,6 +80,8 @@ export class Archive {
   #columns: readonly StoredColumn[] | undefined
   /** The first manifest of the pending step, if this run wrote it. */
   #begun: ArchivePath | undefined
+  /** The highest file number that this run has allocated, committed. */
+  #position = 0
   readonly #readSize = firstReadSize()
   readonly #partRows: number
   #mostRows: number
@@ -97,12 +100,21 @@ export class Archive {
   }
 
   /** Once this is committed, recovery after a crash completes the step. */
-  async #begin(step: Step, { position, removed, also }: Replacement): Promise<void> {
+  async #begin(from: number, step: Step, { position, removed, also }: Replacement): Promise<void> {
     await this.options.underLease(async (tx) => {
-      await this.record.begin(tx, step, position, removed)
+      await this.record.begin(tx, step, { from, position, removed })
       await also?.(tx)
     })
     this.#begun = step.files[0]?.manifest
+    this.#position = position
+  }
+
+  /**
+   * Whether the database has lost a step that this run had committed, as in a failover to a server that had not received it. Its files may be published, so
+   * none may be numbered or settled before that has been looked at.
+   */
+  isAhead({ position }: ArchiveState): boolean {
+    return position < this.#position
   }
 
   /**
@@ -113,10 +125,12 @@ export class Archive {
     const { database, underLease } = this.options
     const paths = step.files.flatMap(pathsOf)
     const noted: Step = { ...(before.step ?? { ...NO_STEP, run: step.run, drafts: step.drafts }), successors: paths }
-    await underLease((tx) => this.record.begin(tx, noted, replacement.position, before.removed ?? ''))
+    const { position } = replacement
+    await underLease((tx) => this.record.begin(tx, noted, { from: before.position, position, removed: before.removed ?? '' }))
+    this.#position = position
     await database.durable()
     await this.#publish(paths)
-    await this.#begin(step, replacement)
+    await this.#begin(position, step, replacement)
   }
 
   /** Whether this run wrote the step's files, and so knows which of their rows it deleted. */
@@ -128,6 +142,7 @@ export class Archive {
   async writePart(rows: ExportedRows, stretch: Stretch): Promise<Part | undefined> {
     const { database, pass, stopping } = this.options
     const state = await this.record.load(database)
+    if (this.isAhead(state)) await mustKnow(this.store, state)
     const draft = (await this.#drafted(state)) ?? (await this.#newDraft(state.position))
     try {
       if (draft.last === undefined) await draft.copy(rows, stretch, pass)
@@ -136,7 +151,7 @@ export class Archive {
         return undefined
       }
       const { step, position } = await draft.finish(state.head)
-      await this.#begin(step, { position, removed: '' })
+      await this.#begin(state.position, step, { position, removed: '' })
       await database.durable()
       await this.#publish(step.files.flatMap(pathsOf))
       await mustBeInPlace(this.store, step, () => this.confirmLease())

@@ -1,12 +1,10 @@
-import { MaintenanceError } from '../errors.ts'
 import type { Archive } from './archive.ts'
 import { damaged } from './damage.ts'
 import { sha256, type Link, type Manifest, type RowsFile } from './format.ts'
 import { parseManifest } from './manifest.ts'
 import { problemOf } from './read/read-rows.ts'
 import { settle } from './settle.ts'
-import type { ArchiveState } from './state.ts'
-import { positionOf, type ArchivePath } from './store/path.ts'
+import { mustKnow } from './unknown-files.ts'
 
 /**
  * Before anything is deleted, checks that the folder is the one the database knows, by its newest link and the file of that link (`archive
@@ -16,10 +14,10 @@ export async function openArchive(archive: Archive): Promise<void> {
   const { store, record, options } = archive
   const state = await record.load(options.database)
   const newest = state.head === null ? undefined : await mustHold(archive, state.head)
-  await mustKnow(archive, state)
+  await mustKnow(store, state)
   await store.make()
   await settle(archive)
-  if (state.step !== undefined) await mustKnow(archive, await record.load(options.database))
+  if (state.step !== undefined) await mustKnow(store, await record.load(options.database))
   // Not before settling: an interrupted removal may have taken this file.
   if (newest?.kind === 'rows' && (await isStillNewest(archive, newest))) await mustHoldRows(archive, newest.file)
   // At this moment the lease is certainly held, so nobody else is writing to the spool.
@@ -46,28 +44,4 @@ async function mustHoldRows({ store }: Archive, file: RowsFile): Promise<void> {
     throw damaged(`${store.absolute(file.path)} is missing, and the database says that it is the newest`)
   const problem = await problemOf(store, file)
   if (problem !== undefined) throw damaged(store.absolute(problem))
-}
-
-/**
- * Rejects if there are files beyond what the database knows: beyond the head or, while a step is pending, beyond the last allocated number.
- * They were written for another database, or for this one before it was restored from a backup, or somebody has set the head back. No chain
- * is started or continued beside them.
- */
-async function mustKnow({ store, source }: Archive, { position, head, step }: ArchiveState): Promise<void> {
-  // Pending files are newer than the head; `settle` checks them.
-  const known = step !== undefined ? position : head === null ? 0 : positionOf(head.manifest)
-  let unknown = 0
-  let first: ArchivePath | undefined
-  for await (const path of store.files()) {
-    if (positionOf(path) <= known) continue
-    unknown += 1
-    first ??= path
-  }
-  if (first === undefined) return
-  throw new MaintenanceError(
-    'ARCHIVE_DAMAGED',
-    `the archive: ${unknown} files in ${store.root} are of runs that this database knows nothing of, ${first} first. Nothing was deleted. If this database was ` +
-      'restored from a backup, or its server is a replica that was promoted late, run `archive reconcile --dry-run` to see what would become of them, ' +
-      `then \`archive reconcile\`, which deletes no file. If another database archives its ${source.table} there, give this one its own ARCHIVE_DIRECTORY`,
-  )
 }

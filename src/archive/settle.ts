@@ -9,6 +9,7 @@ import { readRows } from './read/read-rows.ts'
 import type { ArchiveState } from './state.ts'
 import { pathsOf, NO_GROWTH, type Step } from './step.ts'
 import { DayFiles } from './write/day-files.ts'
+import { mustKnow } from './unknown-files.ts'
 import { mustBeInPlace } from './write/published.ts'
 
 /**
@@ -21,6 +22,7 @@ export async function settle(archive: Archive): Promise<void> {
     // Flush first: otherwise a server crash that a pooler hides from us could undo what is read here.
     await options.database.durable()
     const state = await record.load(options.database)
+    if (archive.isAhead(state)) await mustKnow(store, state)
     const { step } = state
     if (step === undefined) return
     const drafts = store.spool(step.drafts)

@@ -1,3 +1,4 @@
+import { DatabaseError } from '../database/database-error.ts'
 import type { Query, Transaction } from '../database/query.ts'
 import { readBack, rowOf } from '../database/read-back.ts'
 import { orNothing, storedCount, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
@@ -50,6 +51,15 @@ function latest(added: number | null, before: number | undefined): number | null
   return added === null ? (before ?? null) : Math.max(added, before ?? added)
 }
 
+interface Numbered {
+  /** The highest file number when those of the step were allocated. */
+  readonly from: number
+  /** The highest one with them. */
+  readonly position: number
+  /** See `ArchiveState.removed`. */
+  readonly removed: string
+}
+
 interface StateRow {
   readonly position: number
   readonly head: string | null
@@ -88,12 +98,21 @@ export class ArchiveRecord {
     }
   }
 
-  /** Records complete files as the pending step. From this commit on, a crash leaves them to be settled. */
-  async begin(tx: Transaction, step: Step, position: number, removed: string): Promise<void> {
+  /**
+   * Records complete files as the pending step. From this commit on, a crash leaves them to be settled. Rejects with `busy` if the last number is not the one that
+   * theirs follow: a failover of the database may have taken it back.
+   */
+  async begin(tx: Transaction, step: Step, { from, position, removed }: Numbered): Promise<void> {
     const text = JSON.stringify(step)
     if (Buffer.byteLength(text) > MOST_STEP_BYTES)
       throw archiveFailed(`${step.files.length} files and ${step.obsolete.length} to remove are too many for one step; it was not begun`)
-    await this.#write(tx, () => ({ position, step: text, removed }))
+    await this.#write(tx, (before) => {
+      if (before.position === from) return { position, step: text, removed }
+      throw new DatabaseError(
+        'busy',
+        `maintenance_archives.position is ${before.position} and was ${from}; the files that were numbered by it are written again`,
+      )
+    })
   }
 
   /** Call this in the transaction that deletes the rows. */

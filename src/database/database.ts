@@ -11,6 +11,8 @@ import type { DatabaseUrl } from './url/url-types.ts'
 export interface Database extends Session, Purgeable, Archivable, Migratable, SpaceKeeping, AsyncDisposable {
   /** For logs and messages; never holds a password. */
   readonly label: Label
+  /** Whether the server replays the changes of another one, and so may be behind it. */
+  isStandby(): Promise<boolean>
 }
 
 export interface Label {

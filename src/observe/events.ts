@@ -92,6 +92,7 @@ function fieldsOf(result: RunResult): Record<string, unknown> {
     outcome: result.outcome,
     trigger: result.trigger,
     deleted: result.deleted,
+    cameBack: result.cameBack,
     batches: result.batches,
     durationMs: result.durationMs,
     cutoff: cutoff === undefined ? undefined : formatTime(cutoff),

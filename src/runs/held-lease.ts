@@ -47,8 +47,8 @@ export class HeldLease {
     await this.#keptAlive
   }
 
-  /** Does nothing if the lease was lost. */
-  release(tx: Transaction): Promise<void> {
+  /** Does nothing if the lease was lost. Returns whether it was held. */
+  release(tx: Transaction): Promise<boolean> {
     return releaseLease(tx, this.#options.leases, this.#options.lease)
   }
 

@@ -7,6 +7,9 @@ import { SECOND, type EpochMs } from '../time/clock.ts'
 /** How long a lease lasts without being renewed, and so how long a killed holder blocks the job. */
 export const TERM_MS = 15 * SECOND
 
+/** As `expires_at` of a lease that nobody holds. */
+const GIVEN_BACK = 0
+
 /** Clocks may be corrected by a small step, which must not void a lease. */
 const STEP_MS = SECOND
 
@@ -17,14 +20,14 @@ export interface Lease {
   readonly fence: number
 }
 
-/** Another worker has the job, or this process was suspended for longer than the term. The current batch is rolled back. */
+/** Another worker has taken the job, or the database has failed over to a server that knows nothing of the claim. The current batch is rolled back. */
 export class LeaseLost extends MaintenanceError {
   override readonly name = 'LeaseLost'
 
   constructor({ job, holder }: Lease) {
     super(
       'JOB_FAILED',
-      `${holder} has lost the lease of ${job}: it was not renewed for ${TERM_MS / SECOND} s, or another worker has taken it. ` +
+      `${holder} has lost the lease of ${job}: it was not renewed for ${TERM_MS / SECOND} s, and another worker has taken it. ` +
         'The current batch was rolled back; earlier batches are committed. The next run continues.',
     )
   }
@@ -56,19 +59,25 @@ export async function claimLease(
 }
 
 /**
- * Comes first in every transaction under the lease: the row stays locked until COMMIT, so that nobody can take over in between. Rejects with `LeaseLost`.
+ * Comes first in every transaction under the lease: the row stays locked until COMMIT, so that nobody can take over in between. A lease that has expired is
+ * renewed if nobody has taken it, as after a failover that took longer than the term: each claim raises the fence. Rejects with `LeaseLost`.
  */
 export async function renewLease(tx: Transaction, table: string, lease: Lease): Promise<void> {
   const { changed } = await tx.query(
-    `UPDATE ${table} SET expires_at = $1 WHERE job = $2 AND holder = $3 AND fence = $4 AND expires_at > $5`,
-    [tx.now + TERM_MS, lease.job, lease.holder, lease.fence, tx.now],
+    `UPDATE ${table} SET expires_at = $1 WHERE job = $2 AND holder = $3 AND fence = $4 AND expires_at > ${GIVEN_BACK}`,
+    [tx.now + TERM_MS, lease.job, lease.holder, lease.fence],
   )
   if (changed !== 1) throw new LeaseLost(lease)
 }
 
-/** Does nothing if the lease was lost. */
-export async function releaseLease(tx: Transaction, table: string, { job, holder, fence }: Lease): Promise<void> {
-  await tx.query(`UPDATE ${table} SET expires_at = 0 WHERE job = $1 AND holder = $2 AND fence = $3`, [job, holder, fence])
+/** Does nothing if the lease was lost. Returns whether it was held. */
+export async function releaseLease(tx: Transaction, table: string, { job, holder, fence }: Lease): Promise<boolean> {
+  const { changed } = await tx.query(`UPDATE ${table} SET expires_at = ${GIVEN_BACK} WHERE job = $1 AND holder = $2 AND fence = $3`, [
+    job,
+    holder,
+    fence,
+  ])
+  return changed > 0
 }
 
 /** The worker that currently holds the job's lease. */

@@ -29,7 +29,7 @@ export interface PastRun {
   readonly archived: Growth | undefined
   /** What it removed from the archive; `undefined`: nothing. */
   readonly removed: Growth | undefined
-  /** Why it failed, was stopped, skipped or interrupted. */
+  /** Why it failed, was stopped, skipped or interrupted; of any run, how many rows came back that it had deleted. */
   readonly error: string | undefined
 }
 

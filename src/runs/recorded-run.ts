@@ -4,11 +4,12 @@ import { JUMP_MS } from '../purge/safety.ts'
 import { formatTime, type Clock, type EpochMs } from '../time/clock.ts'
 import { HeldLease } from './held-lease.ts'
 import { claimLease, holderOf, releaseLease, type Lease } from './lease.ts'
-import type { Trigger } from './result.ts'
+import { cameBackSentence, type Trigger } from './result.ts'
 import {
   acceptRun,
   addToRun,
   closeDeadRuns,
+  countsOf,
   finishRun,
   forgetOwnRun,
   lastRunAt,
@@ -17,6 +18,7 @@ import {
   precedentOf,
   RUNS,
   type Precedent,
+  type RunKey,
 } from './run-records.ts'
 import type { Bracket, Run } from './run.ts'
 import { withRetry, type RetryOptions } from './with-retry.ts'
@@ -113,11 +115,17 @@ class RecordedRun implements Run {
   readonly clockSkewMs: number
   readonly #recorded: Recorded
   readonly #lease: HeldLease
+  readonly #key: RunKey
   /** The accepted cutoff and retention, until they are written to the run's row. */
   #acceptance: { readonly cutoff: EpochMs; readonly retentionMs: number | undefined } | undefined
+  /** How many deleted rows the record was last seen to hold, committed. Only compared with what it holds later, never written. */
+  #seen = 0
+  /** Rows of batches that were committed, and that the database then lost together with their counts. */
+  #cameBack = 0
 
   constructor(recorded: Recorded) {
     this.id = recorded.id
+    this.#key = { id: recorded.id, job: recorded.lease.job, worker: recorded.lease.holder }
     this.now = recorded.now
     this.clockSkewMs = recorded.clockSkewMs
     this.#recorded = recorded
@@ -125,12 +133,17 @@ class RecordedRun implements Run {
   }
 
   readonly batch: Bracket = async (work) => {
+    let deleted = this.#seen
     const tally = await this.#lease.transaction(async (tx) => {
       await this.#noteAcceptance(tx)
       const done = await work(tx)
-      await addToRun(tx, this.#recorded.runs, this.#recorded.id, done)
+      const { before, after } = await addToRun(tx, this.#recorded.runs, this.#key, done)
+      // Whatever becomes of this batch: an earlier one whose answer was lost may be in it.
+      this.#see(before.deleted)
+      deleted = after.deleted
       return done
     })
+    this.#see(deleted)
     this.#acceptance = undefined
     return tally
   }
@@ -148,17 +161,27 @@ class RecordedRun implements Run {
   }
 
   finish: Run['finish'] = async (finished) => {
-    const { database, runs, id } = this.#recorded
+    const { database, runs } = this.#recorded
     await this.#lease.end()
     return withRetry(this.#recorded, async () => {
-      const error = finished.error === undefined ? undefined : await database.storable(finished.error)
+      const ended = finished.error === undefined ? [] : [await database.storable(finished.error)]
       return database.transaction(async (tx) => {
+        const counts = await countsOf(tx, runs, this.#key)
+        const held = await this.#lease.release(tx)
+        if (counts === undefined) return held ? { kind: 'unrecorded' } : { kind: 'forgotten', cameBack: this.#cameBack + this.#seen }
+        this.#see(counts.deleted)
         await this.#noteAcceptance(tx)
-        const counts = await finishRun(tx, runs, id, { ...finished, error })
-        await this.#lease.release(tx)
-        return counts
+        const error = [...ended, ...(this.#cameBack === 0 ? [] : [cameBackSentence(this.#cameBack)])].join('\n')
+        await finishRun(tx, runs, this.#key, counts, { ...finished, error: error === '' ? undefined : error })
+        return { kind: 'recorded', counts, cameBack: this.#cameBack }
       })
     })
+  }
+
+  /** Call with each count that is committed, in this order. */
+  #see(deleted: number): void {
+    this.#cameBack += Math.max(0, this.#seen - deleted)
+    this.#seen = deleted
   }
 
   async #noteAcceptance(tx: Transaction): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Verdict } from '../archive/archive-summary.ts'
 import type { Growth } from '../archive/step.ts'
 import type { ExitCode } from '../errors.ts'
+import { counted } from '../number-text.ts'
 import type { EpochMs } from '../time/clock.ts'
 
 export type Trigger = 'run-now' | 'schedule' | 'catch-up'
@@ -24,6 +25,8 @@ export interface RunResult {
   readonly recorded: boolean
   readonly exitCode: ExitCode
   readonly deleted: number
+  /** Rows of batches that were committed, and that the database lost afterwards; they are not in `deleted`. */
+  readonly cameBack: number
   /** For a dry run: how many rows a real run would have deleted. */
   readonly expired: number | undefined
   /** For a dry run that counts by day: these rows by the beginning of their UTC day. */
@@ -49,6 +52,7 @@ export const NOTHING_DONE = {
   recorded: false,
   exitCode: 0,
   deleted: 0,
+  cameBack: 0,
   expired: undefined,
   expiredByDay: undefined,
   batches: 0,
@@ -74,4 +78,12 @@ export interface ArchivedByRun extends Growth {
 /** Whether a person should look at the run. `outcome` may come from a different version of the worker. */
 export function isBad(outcome: string): boolean {
   return outcome === 'failed' || outcome === 'stopped'
+}
+
+/** Ends what is recorded of a run, and warns of it. */
+export function cameBackSentence(rows: number): string {
+  return (
+    `${counted(rows, 'row')} that this run had deleted came back: the database lost the commits, in a failover to a server that had not received them or in a crash. ` +
+    'The same run or the next one deletes them again.'
+  )
 }

@@ -5,20 +5,41 @@ import { JUMP_MS } from '../purge/safety.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { isSafetyStop, purgeWork, type Account, type Ending } from './purge-work.ts'
 import { claimRun, type Claim } from './recorded-run.ts'
-import type { ArchivedByRun, RunResult } from './result.ts'
+import { cameBackSentence, type ArchivedByRun, type RunResult } from './result.ts'
 import type { RunContext, RunRequest } from './run-context.ts'
-import { RUNS, precedentOf, type Precedent, type RunCounts } from './run-records.ts'
-import { unrecordedRun, type Run } from './run.ts'
+import { RUNS, precedentOf, type Precedent } from './run-records.ts'
+import { unrecordedRun, type Finish, type Run } from './run.ts'
 import { withRetry } from './with-retry.ts'
+
+/** A run that the database has forgotten is begun again so often. */
+const MOST_BEGINNINGS = 3
 
 /**
  * Runs one job: takes the lease and inserts the run's row, purges, then closes the row and releases the lease. Never rejects: a failure is returned as a
- * result.
+ * result. A run that a failover of the database has undone from its beginning is begun again.
  */
 export async function runJob(context: RunContext, request: RunRequest): Promise<RunResult> {
+  const startedMs = context.clock.monotonicMs()
+  let cameBack = 0
+  for (let beginnings = 1; ; beginnings += 1) {
+    const { result, forgotten } = await runOnce(context, request, startedMs)
+    cameBack += result.cameBack
+    if (!forgotten || beginnings === MOST_BEGINNINGS || request.stopping.aborted) {
+      if (cameBack > 0) context.listener.jobWarning(request.job.name, cameBackSentence(cameBack))
+      return { ...result, cameBack }
+    }
+  }
+}
+
+interface Once {
+  readonly result: RunResult
+  /** See `Finish`. */
+  readonly forgotten: boolean
+}
+
+async function runOnce(context: RunContext, request: RunRequest, startedMs: number): Promise<Once> {
   const { clock, listener } = context
   const { job, trigger, dryRun } = request
-  const startedMs = clock.monotonicMs()
   const account: Account = {
     progress: NO_PROGRESS,
     cutoff: undefined,
@@ -28,17 +49,19 @@ export async function runJob(context: RunContext, request: RunRequest): Promise<
     days: dryRun && request.byDay === true ? new Map() : undefined,
     archived: undefined,
   }
-  const result = (ending: Ending, onRecord: OnRecord = {}): RunResult =>
-    resultOf(context, request, account, { ...ending, ...onRecord, durationMs: Math.round(clock.monotonicMs() - startedMs) })
+  const once = (ending: Ending, onRecord: OnRecord = {}): Once => ({
+    result: resultOf(context, request, account, { ...ending, ...onRecord, durationMs: Math.round(clock.monotonicMs() - startedMs) }),
+    forgotten: onRecord.finish?.kind === 'forgotten',
+  })
 
   let run: Run
   try {
     const begun = await beginRun(context, request)
-    if (begun.kind === 'skipped') return result({ outcome: 'skipped', reason: begun.reason })
+    if (begun.kind === 'skipped') return once({ outcome: 'skipped', reason: begun.reason })
     run = begun.run
     listener.jobStarted(job.name, { trigger, dryRun })
   } catch (error) {
-    return result(endingOf(error, request))
+    return once(endingOf(error, request))
   }
 
   const ending = await purgeWork(context, request, run, account).catch((error: unknown) => endingOf(error, request))
@@ -48,11 +71,11 @@ export async function runJob(context: RunContext, request: RunRequest): Promise<
     const { census, cutoff, progress } = account
     const { undated, unreadable } = census
     const error = ending.error === undefined ? ending.reason : messageOf(ending.error)
-    const counts = await run.finish({ outcome: ending.outcome, cutoff, undated, unreadable, locked: progress.locked, error })
-    return result(ending, { archived, counts })
+    const finish = await run.finish({ outcome: ending.outcome, cutoff, undated, unreadable, locked: progress.locked, error })
+    return once(ending, { archived, finish })
   } catch (error) {
     // The row stays open: the next worker that takes the lease marks it as interrupted.
-    return result(ending.outcome === 'succeeded' ? endingOf(error, request) : ending, { archived })
+    return once(ending.outcome === 'succeeded' ? endingOf(error, request) : ending, { archived })
   }
 }
 
@@ -69,15 +92,18 @@ async function beginRun(context: RunContext, request: RunRequest): Promise<Claim
 
 interface OnRecord {
   readonly archived?: ArchivedByRun | undefined
-  readonly counts?: RunCounts | undefined
+  readonly finish?: Finish
 }
 
 function resultOf(
   { recorded }: RunContext,
   { job, trigger, dryRun }: RunRequest,
   { progress, census, tooLarge, cascaded, cutoff, days }: Account,
-  { outcome, reason, error, archived, counts, durationMs }: Ending & OnRecord & { readonly durationMs: number },
+  { outcome, reason, error, archived, finish, durationMs }: Ending & OnRecord & { readonly durationMs: number },
 ): RunResult {
+  const counts = finish?.kind === 'recorded' ? finish.counts : undefined
+  // What a forgotten run had committed is undone.
+  const done = finish?.kind === 'forgotten' ? NO_PROGRESS : progress
   return {
     job: job.name,
     trigger,
@@ -87,10 +113,11 @@ function resultOf(
     error,
     recorded: recorded && !dryRun && counts !== undefined,
     exitCode: error === undefined ? 0 : exitCodeOf(error),
-    deleted: dryRun ? 0 : (counts?.deleted ?? progress.affected),
+    deleted: dryRun ? 0 : (counts?.deleted ?? done.affected),
+    cameBack: finish === undefined || finish.kind === 'unrecorded' ? 0 : finish.cameBack,
     expired: dryRun ? progress.affected : undefined,
     expiredByDay: days,
-    batches: counts?.batches ?? progress.batches,
+    batches: counts?.batches ?? done.batches,
     undated: census.undated,
     unreadable: census.unreadable,
     locked: progress.locked,

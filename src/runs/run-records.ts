@@ -80,16 +80,22 @@ async function highestOf(tx: Transaction, statements: readonly string[]): Promis
   return rows[0]?.id ?? 0
 }
 
-/** Called by the holder of the lease, so any run of the job that is still open has lost its worker. */
+/**
+ * Called by the holder of the lease, so any run of the job that is still open has lost its worker. The end of the worker's own earlier run could not be
+ * recorded, or was taken back by a failover of the database.
+ */
 export async function closeDeadRuns(tx: Transaction, table: string, job: string, worker: string): Promise<void> {
   await tx.query(
-    `UPDATE ${table} SET outcome = 'interrupted', finished_at = $1, error = 'worker ' || ${boundedText('worker')} || ' went away during the run; closed by ' || $2
+    `UPDATE ${table} SET outcome = 'interrupted', finished_at = $1, error = CASE WHEN worker = $2 THEN '${END_LOST}'
+       ELSE 'worker ' || ${boundedText('worker')} || ' went away during the run; closed by ' || $2 END
      WHERE job = $3 AND outcome IS NULL`,
     [tx.now, worker, job],
   )
   const { rows } = await tx.query(`SELECT id FROM ${table} WHERE job = $1 AND outcome IS NULL LIMIT 1`, [job])
   if (rows.length > 0) throw notKept(table, ['outcome'])
 }
+
+const END_LOST = 'the end of this run was not recorded, or was lost when the database failed over; the next run goes on'
 
 /** Deletes a run that was opened by a claim whose answer was lost: it never began. */
 export async function forgetOwnRun(tx: Transaction, table: string, job: string, worker: string): Promise<void> {
@@ -152,24 +158,45 @@ export async function acceptRun(
   await readBack(tx, table, { id }, { cutoff, retention: retentionMs ?? null })
 }
 
-/** Runs in the transaction of the batch, so that the counts are right whatever happens afterwards. */
-export async function addToRun(tx: Transaction, table: string, id: number, { affected }: Tally): Promise<void> {
-  const before = await rowOf<StoredCounts>(tx, table, { id }, ['rows_deleted', 'batches'])
-  if (before === undefined) throw notKept(table, ['id'])
-  const after = {
-    rows_deleted: storedNumber(before.rows_deleted, `${RUNS}.rows_deleted`) + affected,
-    batches: storedNumber(before.batches, `${RUNS}.batches`) + 1,
-  }
-  await tx.query(`UPDATE ${table} SET rows_deleted = $1, batches = $2 WHERE id = $3`, [after.rows_deleted, after.batches, id])
-  await readBack(tx, table, { id }, after)
+export interface RunCounts {
+  readonly deleted: number
+  readonly batches: number
+}
+
+/** A run's row. After a failover to a server that had not received it, its number may be that of another run. */
+export interface RunKey {
+  readonly id: number
+  readonly job: string
+  readonly worker: string
+}
+
+/** `undefined`: the database knows nothing of the run. */
+export async function countsOf(query: Query, table: string, { id, job, worker }: RunKey): Promise<RunCounts | undefined> {
+  const stored = await rowOf<StoredCounts>(query, table, { id, job, worker }, ['rows_deleted', 'batches'])
+  if (stored === undefined) return undefined
+  return { deleted: storedNumber(stored.rows_deleted, `${RUNS}.rows_deleted`), batches: storedNumber(stored.batches, `${RUNS}.batches`) }
 }
 
 // oxlint-disable-next-line typescript/consistent-type-definitions -- an interface has no index signature
 type StoredCounts = { readonly rows_deleted: number; readonly batches: number }
 
-export interface RunCounts {
-  readonly deleted: number
-  readonly batches: number
+/**
+ * Runs in the transaction of the batch, so that the counts are right whatever happens afterwards. They are always read from the database: it may have lost
+ * batches that were committed. Returns what it held, and what it holds once the batch is committed.
+ */
+export async function addToRun(
+  tx: Transaction,
+  table: string,
+  key: RunKey,
+  { affected }: Tally,
+): Promise<{ readonly before: RunCounts; readonly after: RunCounts }> {
+  const before = await countsOf(tx, table, key)
+  if (before === undefined) throw notKept(table, ['id'])
+  const after = { deleted: before.deleted + affected, batches: before.batches + 1 }
+  const { id } = key
+  await tx.query(`UPDATE ${table} SET rows_deleted = $1, batches = $2 WHERE id = $3`, [after.deleted, after.batches, id])
+  await readBack(tx, table, { id }, { rows_deleted: after.deleted, batches: after.batches })
+  return { before, after }
 }
 
 /** Keeps the beginning and the end, which says what to do, of an error that is too long. */
@@ -178,18 +205,21 @@ function shortened(error: string): string {
   return error.length <= LONGEST_TEXT ? error : `${error.slice(0, half)} ... ${error.slice(-half)}`
 }
 
-/** A run that another worker has closed keeps the time of that. */
-export async function finishRun(tx: Transaction, table: string, id: number, finished: FinishedRun): Promise<RunCounts | undefined> {
+/** For a run that is on record with these counts. A run that another worker has closed keeps the time of that. */
+export async function finishRun(
+  tx: Transaction,
+  table: string,
+  { id, job, worker }: RunKey,
+  { deleted, batches }: RunCounts,
+  finished: FinishedRun,
+): Promise<void> {
   const { outcome, cutoff, undated, unreadable, locked, error } = finished
-  const { rows } = await tx.query<{ rows_deleted: number; batches: number }>(
+  await tx.query(
     `UPDATE ${table} SET outcome = $1, finished_at = coalesce(finished_at, $2), cutoff = $3, undated = $4, unreadable = $5, locked = $6, error = $7
-     WHERE id = $8 RETURNING rows_deleted, batches`,
+     WHERE id = $8`,
     [outcome, tx.now, cutoff ?? null, undated, unreadable, locked, error === undefined ? null : shortened(error), id],
   )
-  const [row] = rows
-  if (row === undefined) return undefined
-  await readBack(tx, table, { id }, { outcome, rows_deleted: row.rows_deleted, batches: row.batches })
-  return { deleted: row.rows_deleted, batches: row.batches }
+  await readBack(tx, table, { id, job, worker }, { outcome, rows_deleted: deleted, batches })
 }
 
 /** How long runs stay recorded. */

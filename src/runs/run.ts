@@ -22,9 +22,17 @@ export interface Run {
   precedent(): Promise<Precedent | undefined>
   /** Call before anything is deleted. */
   accept(cutoff: EpochMs, retentionMs: number | undefined): void
-  /** Returns the recorded counts; `undefined`: the run is not recorded. */
-  finish(finished: FinishedRun): Promise<RunCounts | undefined>
+  finish(finished: FinishedRun): Promise<Finish>
 }
+
+/**
+ * What became of a run's record. `forgotten`: the database knows neither the run nor its lease. Both are written in one transaction, so it has failed over to a
+ * server that had not received that, nor any batch after it.
+ */
+export type Finish =
+  | { readonly kind: 'unrecorded' }
+  | { readonly kind: 'recorded'; readonly counts: RunCounts; readonly cameBack: number }
+  | { readonly kind: 'forgotten'; readonly cameBack: number }
 
 /** A run that is not recorded: a dry run, or one on a database without the tables for it. */
 export async function unrecordedRun(
@@ -41,6 +49,6 @@ export async function unrecordedRun(
     underLease: (work) => database.transaction(work),
     precedent: () => precedent(now),
     accept: () => {},
-    finish: () => Promise.resolve(undefined),
+    finish: () => Promise.resolve({ kind: 'unrecorded' }),
   }
 }

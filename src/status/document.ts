@@ -10,7 +10,7 @@ import type { Status } from './read-status.ts'
 /** A status as `docs/status.schema.json` describes it: names and meanings stay, more may be added. Times are ISO 8601 in UTC; null: not known, or none. */
 export function statusDocument(status: Status) {
   const { at, version, database, migrations, scheduleTimeZone, jobs, deletedByDay, archive } = status
-  const { engine, place, name, reachable, space, problem } = database
+  const { engine, place, name, reachable, standby, space, problem } = database
   const findings = findingsOf(status)
   return {
     at: formatTime(at),
@@ -22,6 +22,7 @@ export function statusDocument(status: Status) {
       place,
       name,
       reachable,
+      standby: reachable ? standby : null,
       sizeBytes: orNull(space?.bytes),
       freeBytes: orNull(space?.freeBytes),
       deadRows: orNull(space?.deadRows),

@@ -37,6 +37,8 @@ export interface Status {
 
 export interface DatabaseStatus extends Label {
   readonly reachable: boolean
+  /** It replays the changes of another server: what is shown may be older. */
+  readonly standby: boolean
   readonly space: Space | undefined
   /** Why it cannot be reached or its size is unknown, or that no gateway has ever written to it. */
   readonly problem: string | undefined
@@ -82,6 +84,7 @@ export async function readStatus(database: Database, context: StatusContext, bef
       database: {
         ...database.label,
         reachable: true,
+        standby: await database.isStandby(),
         space: size.answer,
         problem: size.problem ?? (written?.answer === false ? NEVER_WRITTEN : undefined),
       },
@@ -115,7 +118,7 @@ export function statusWithout(
   return {
     at: clock.now(),
     version,
-    database: { ...label, reachable: false, space: undefined, problem: messageOf(error) },
+    database: { ...label, reachable: false, standby: false, space: undefined, problem: messageOf(error) },
     migrations: undefined,
     scheduleTimeZone,
     jobs: jobs.map((plan) => ({

@@ -28,6 +28,8 @@ export function placeText({ place, name }: Label): string {
   return place.endsWith(name) ? place : `${place}/${name}`
 }
 
+export const ON_STANDBY = 'a standby: what is shown may be older than on the primary'
+
 export function migrationsText({ applied, pending, enabled }: MigrationsStatus): string {
   return `${applied.length} applied, ${pending.length === 0 ? 'none' : pending.length} pending${enabled ? '' : '; disabled by migrations.enabled'}`
 }

@@ -8,6 +8,7 @@ import type { Status } from '../status/read-status.ts'
 import {
   findingText,
   migrationsText,
+  ON_STANDBY,
   overdueText,
   placeText,
   removesText,
@@ -27,7 +28,7 @@ import { listText, type Row } from './table.ts'
 /** A status for people: the verdict first. */
 export function statusText(status: Status, style: Style): string {
   const { database, migrations, version, jobs, archive } = status
-  const { engine, space, problem } = database
+  const { engine, standby, space, problem } = database
   const findings = findingsOf(status)
   // A finding at the top says what is wrong and what to do. A problem is shown below only if it is not a finding, because it concerns something that is
   // disabled.
@@ -38,7 +39,7 @@ export function statusText(status: Status, style: Style): string {
       .flatMap((each) => each.split('\n'))
       .map((line) => ['problem', red(line, style)])
   const head: Row[] = [
-    ['database', listed([`${engine} ${placeText(database)}`, spaceText(space)])],
+    ['database', listed([`${engine} ${placeText(database)}`, spaceText(space), standby ? ON_STANDBY : undefined])],
     ...problemRows(problem === undefined ? [] : [problem]),
     ...migrationRows(migrations),
     ...problemRows(migrations?.problem === undefined ? [] : [migrations.problem]),

@@ -2,6 +2,7 @@ import { POSTGRES_MAJORS, startPostgres, type PostgresServer } from '../support/
 import type { Fault } from './fault.ts'
 import { brokenLink } from './kinds/broken-link.ts'
 import { brokenMigration } from './kinds/broken-migration.ts'
+import { failedOver } from './kinds/failed-over.ts'
 import { fullDisk } from './kinds/full-disk.ts'
 import { killedMigrating } from './kinds/killed-migrating.ts'
 import { killedPurging } from './kinds/killed-purging.ts'
@@ -24,6 +25,7 @@ import { Tally } from './tally.ts'
 
 /** Those that wait longest come first. */
 const FAULTS: readonly Fault[] = [
+  failedOver,
   brokenLink,
   switchedOver,
   staleReplica,

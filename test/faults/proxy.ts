@@ -8,8 +8,15 @@ export type LinkFault =
   | { readonly kind: 'half'; readonly part: number; readonly after?: number }
   /** The server's next answer to COMMIT never arrives: the work is done, and the worker cannot know. Seen on plain connections only. */
   | { readonly kind: 'commit-unanswered'; readonly after?: number }
+  /** For so long the server is not there: connections are cut, and new ones are closed at once. */
+  | { readonly kind: 'away'; readonly ms: number }
   /** Nothing passes for so long, not even that an end was closed; then everything that was held back does. */
   | { readonly kind: 'stall'; readonly ms: number }
+
+interface Place {
+  readonly host: string
+  readonly port: number
+}
 
 interface Pair {
   readonly client: Socket
@@ -22,11 +29,15 @@ const COMMITTED = Buffer.from('COMMIT\0')
 /** A TCP link to a server that can be made to fail. */
 export class Proxy implements AsyncDisposable {
   readonly #listener: Server
-  #target: { readonly host: string; readonly port: number }
+  #target: Place
   readonly #pairs = new Set<Pair>()
   #onAnswer: ((pair: Pair, chunk: Buffer) => boolean) | undefined
   /** What is done when a stall ends; `undefined`: there is none. */
   #held: (() => void)[] | undefined
+  #away = false
+  /** The server that has vanished. */
+  #vanished: Place | undefined
+  readonly #abandoned = new Set<Socket>()
 
   private constructor(listener: Server, url: URL) {
     this.#listener = listener
@@ -46,10 +57,21 @@ export class Proxy implements AsyncDisposable {
     return Object.assign(new URL(url), { host: `127.0.0.1:${port}` })
   }
 
-  /** From now on it leads to this server; connections to the one before are cut, as a switchover does. */
-  leadTo(url: string): void {
+  /** From now on it leads to this server; connections to the one before are cut, as a switchover does, unless they are to be kept. */
+  leadTo(url: string, { keep = false } = {}): void {
     this.#target = placeOf(new URL(url))
-    for (const pair of this.#pairs) cut(pair)
+    if (!keep) for (const pair of this.#pairs) cut(pair)
+  }
+
+  /** Nothing passes on the connections of now, as if the machine behind it had vanished; new ones are neither answered nor refused, until it leads elsewhere. */
+  vanish(): void {
+    this.#vanished = this.#target
+    for (const { client, server } of this.#pairs)
+      for (const end of [client, server])
+        end
+          .removeAllListeners()
+          .pause()
+          .on('error', () => {})
   }
 
   /** Resolves when it has taken place; a stall, when it is over. */
@@ -64,6 +86,12 @@ export class Proxy implements AsyncDisposable {
         return this.#atAnswer(() => true, fault.part, fault.after)
       case 'commit-unanswered':
         return this.#atAnswer((chunk) => chunk.includes(COMMITTED), 0, fault.after)
+      case 'away':
+        this.#away = true
+        for (const pair of this.#pairs) cut(pair)
+        await new Promise((resolve) => setTimeout(resolve, fault.ms))
+        this.#away = false
+        return
       case 'stall':
         this.#held = []
         await new Promise((resolve) => setTimeout(resolve, fault.ms))
@@ -74,6 +102,7 @@ export class Proxy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#release()
     for (const pair of this.#pairs) cut(pair)
+    for (const client of this.#abandoned) client.destroy()
     await new Promise((resolve) => this.#listener.close(resolve))
   }
 
@@ -92,6 +121,8 @@ export class Proxy implements AsyncDisposable {
   }
 
   #join(client: Socket): void {
+    if (this.#away) return void client.destroy()
+    if (this.#vanished === this.#target) return void this.#abandoned.add(client.on('error', () => {}))
     const pair: Pair = { client, server: connect(this.#target) }
     this.#pairs.add(pair)
     const { server } = pair
@@ -125,7 +156,7 @@ export class Proxy implements AsyncDisposable {
   }
 }
 
-function placeOf(url: URL): { readonly host: string; readonly port: number } {
+function placeOf(url: URL): Place {
   return { host: url.hostname, port: Number(url.port) }
 }
 

@@ -1,6 +1,5 @@
-import { Client, types } from 'pg'
 import { ALL_MAJORS } from '../support/postgres-server.ts'
-import { ReplicatedPair } from '../support/standby.ts'
+import { asked, ReplicatedPair } from '../support/standby.ts'
 import type { TestDatabase, TestEngine } from '../support/engines.ts'
 import { Proxy } from './proxy.ts'
 
@@ -31,17 +30,5 @@ export async function replicated({ name }: TestEngine): Promise<Replicated> {
       await link[Symbol.asyncDispose]()
       await pair[Symbol.asyncDispose]()
     },
-  }
-}
-
-/** Connected anew each time, since servers go away in between. */
-export async function asked<Row>(url: string, text: string, values: readonly (string | number | null)[]): Promise<Row[]> {
-  const client = new Client({ connectionString: url })
-  client.setTypeParser(types.builtins.INT8, Number)
-  await client.connect()
-  try {
-    return (await client.query(text, [...values])).rows as Row[]
-  } finally {
-    await client.end()
   }
 }

@@ -45,7 +45,7 @@ function status(
   return {
     at: NOW,
     version: '1.2.3',
-    database: { engine: 'e', place: 'p', name: 'n', reachable: found !== undefined, space: undefined, problem: undefined },
+    database: { engine: 'e', place: 'p', name: 'n', reachable: found !== undefined, standby: false, space: undefined, problem: undefined },
     migrations: undefined,
     scheduleTimeZone: 'UTC',
     jobs: [jobStatus(job, { backlog: found === undefined ? undefined : { ...found, more: false, planned: undefined, cutoff: NOW } })],

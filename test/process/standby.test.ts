@@ -63,6 +63,11 @@ async function endedWell(worker: Running): Promise<Ended> {
   return ended
 }
 
+async function saysStandby(url: string): Promise<boolean | null> {
+  const { stdout } = await command(['status', '--json'], { env: { DATABASE_URL: url } })
+  return (JSON.parse(stdout) as { database: { standby: boolean | null } }).database.standby
+}
+
 /** Where the server has TLS the worker takes it; what is tested here is the same without. */
 const NO_TLS = '?sslmode=disable'
 
@@ -92,12 +97,17 @@ for (const major of POSTGRES_MAJORS) {
     const dry = await command(['--run-now', '--dry-run', '--job', 'purge-sessions'], { env: { DATABASE_URL: url } })
     assert.equal(dry.code, 0, dry.stdout)
     assert.match(dry.stdout, /connected to a standby: the data may be older/)
-    assert.equal((await command(['status'], { env: { DATABASE_URL: url } })).code, 0)
+    const status = await command(['status'], { env: { DATABASE_URL: url } })
+    assert.equal(status.code, 0)
+    assert.match(status.stdout, /^database .*, a standby: what is shown may be older than on the primary$/m)
+    assert.equal(await saysStandby(url), true)
 
     const backMs = Date.now()
     proxy.leadTo(pair.primaryUrl)
     await succeededAfter(worker, backMs)
     await until(worker, WELL)
+    assert.equal(await saysStandby(url), false)
+    assert.doesNotMatch((await command(['status'], { env: { DATABASE_URL: url } })).stdout, /standby/)
     const ended = await endedWell(worker)
     assert.equal(events(ended, 'database.lost').length, events(ended, 'database.regained').length)
   })

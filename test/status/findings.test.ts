@@ -22,7 +22,16 @@ interface Changes {
 
 function found(changes: Changes): readonly Finding[] {
   return findingsOf({
-    database: { engine: 'e', place: 'p', name: 'n', reachable: true, space: undefined, problem: undefined, ...changes.database },
+    database: {
+      engine: 'e',
+      place: 'p',
+      name: 'n',
+      reachable: true,
+      standby: false,
+      space: undefined,
+      problem: undefined,
+      ...changes.database,
+    },
     migrations: { enabled: true, applied: [], pending: [], problem: undefined, ...changes.migrations },
     jobs: [jobStatus(job, changes.job)],
     archive: archiveStatus(changes.archive ?? {}),

@@ -45,6 +45,8 @@ export interface PostgresServer {
    * as it is; otherwise each leaves by itself.
    */
   crash(downMs: number, signal?: 'SIGQUIT' | 'SIGKILL'): Promise<void>
+  /** Ends it for good with SIGKILL, and removes its home. */
+  kill(): Promise<void>
   /** Stops it in order, does `meanwhile`, and starts it again. Resolves when it says that it is ready. */
   restart(meanwhile: () => Promise<void>, ready: 'for all' | 'for reading'): Promise<void>
 }
@@ -139,9 +141,10 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   if (prepare === undefined) await createRole(url)
   const data = join(home, 'data')
+  const processId = async (): Promise<number> => Number((await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n', 1)[0])
   const down = async (signal: 'SIGQUIT' | 'SIGINT' | 'SIGKILL', forMs: number): Promise<void> => {
     await writeFile(join(home, 'down'), String(Math.round(forMs)))
-    const pid = Number((await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n', 1)[0])
+    const pid = await processId()
     if (signal === 'SIGKILL') await killChildren(pid)
     process.kill(pid, signal)
   }
@@ -153,9 +156,17 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
     url,
     data,
     stop: async () => {
+      if (child.exitCode !== null) return
       const ended = new Promise((resolve) => child.once('exit', resolve))
       child.stdin.end()
       await ended
+    },
+    kill: async () => {
+      const ended = new Promise((resolve) => child.once('exit', resolve))
+      process.kill(await processId(), 'SIGKILL')
+      await ended
+      // Its backends notice a moment later, and may have written meanwhile.
+      await rm(home, { recursive: true, force: true, maxRetries: 10 })
     },
     crash: async (downMs, signal = 'SIGQUIT') => {
       await down(signal, downMs)

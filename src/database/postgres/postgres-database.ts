@@ -20,6 +20,7 @@ import { charsetOf, storableIn } from './exporting/charset.ts'
 import { PostgresExportedRows } from './exporting/exported-rows.ts'
 import { makeRestoreTable, restore } from './exporting/restoring.ts'
 import { instantOf, recordColumns } from './exporting/stored-rows.ts'
+import { millisecondsOf } from './exact.ts'
 import { qualified } from './identifiers.ts'
 import { isPooled, withMigrationLock } from './migrating/migration-lock.ts'
 import { approximateRows, indexState, relations, tablesAmong } from './migrating/relations.ts'
@@ -48,10 +49,12 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     random: options.random,
     writes: access === 'write',
     async check(connected) {
-      for (const note of checkServer(await serverFacts(connected), access === 'write' ? 'read-write' : url.target)) {
+      const facts = await serverFacts(connected)
+      for (const note of checkServer(facts, access === 'write' ? 'read-write' : url.target)) {
         if (!noted.has(note)) listener.note(note)
         noted.add(note)
       }
+      return facts
     },
     renewLogin() {
       const renewed = withLoginOf(url, options.readUrlAgain())
@@ -60,13 +63,13 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
       return true
     },
   }
-  const driver = await connectPatiently(target, {
+  const connected = await connectPatiently(target, {
     timeoutMs: options.connectTimeoutMs,
     signal,
     giveUpOnRefusal: true,
     failed: reportingOnce((place, reason) => listener.awaiting(place, reason)),
   })
-  const connection = new Connection(target, listener, driver, options.reconnectTimeoutMs)
+  const connection = new Connection(target, listener, connected, options.reconnectTimeoutMs)
   const label = postgresLabel(url)
   const { schema, warnings } = await schemaOf(connection, options.schema, `${label.place}/${label.name}`).catch(async (error: unknown) => {
     await connection.close()
@@ -95,6 +98,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 
   return {
     label,
+    isStandby: async () =>
+      (await query<{ standby: boolean }>('SELECT pg_catalog.pg_is_in_recovery() AS standby')).rows[0]?.standby === true,
     query,
     transaction,
     now,
@@ -144,6 +149,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     relations: () => relations(queries, schema),
     approximateRows: (table) => approximateRows(queries, schema, table),
     indexState: (name) => indexState(queries, schema, name),
+    serverStartedAt: async () => (await queries.query<{ at: number }>(SERVER_STARTED_AT)).rows[0]?.at,
     pooled: () => isPooled(connection),
     withMigrationLock: (lock, work) => withMigrationLock({ ...lock, connection, target, clock, schema }, work),
 
@@ -157,6 +163,8 @@ function withLoginOf(url: PostgresUrl, again: DatabaseUrl | undefined): Postgres
   const renewed = { ...again, user: url.user, password: url.password, given: url.given, notes: url.notes }
   return isDeepStrictEqual(renewed, url) ? { ...url, user: again.user, password: again.password } : undefined
 }
+
+const SERVER_STARTED_AT = `SELECT ${millisecondsOf('pg_catalog.pg_postmaster_start_time()')}::bigint AS at`
 
 /** Writes a message to the write-ahead log that nobody reads, so that the commit has something to flush. */
 const FLUSHED = `SELECT pg_catalog.pg_logical_emit_message(true, 'mcp-gateway-maintenance'::pg_catalog.text, ''::pg_catalog.text)`

@@ -110,6 +110,7 @@ function databaseOf(
   }
   return {
     label: sqliteLabel(file),
+    isStandby: () => Promise.resolve(false),
     now: () => session.now(),
     query: (sql, values) => session.query(sql, values),
     transaction: (work) => session.transaction(work),
@@ -143,6 +144,7 @@ function databaseOf(
     relations: () => session.read(() => relations(connection)),
     approximateRows: (table) => session.read(() => approximateRows(connection, table)),
     indexState: (name) => session.read(() => indexState(connection, name)),
+    serverStartedAt: () => Promise.resolve(undefined),
     pooled: () => Promise.resolve(false),
     withMigrationLock: (lock, work) => withMigrationLock(session, lock, work),
 

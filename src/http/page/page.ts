@@ -1,6 +1,6 @@
 import { findingsOf } from '../../status/findings.ts'
 import type { Status } from '../../status/read-status.ts'
-import { findingText, placeText, spaceText, verdictText } from '../../status/sentences.ts'
+import { findingText, ON_STANDBY, placeText, spaceText, verdictText } from '../../status/sentences.ts'
 import { formatTime } from '../../time/clock.ts'
 import { deletedSection } from './deleted-chart.ts'
 import { archiveSection, migrationsSection } from './facts.ts'
@@ -23,7 +23,7 @@ export const CONTENT_SECURITY_POLICY = [
 /** A page for people: everything on it is in `/status` too. It has no scripts and needs none. */
 export function pageOf(status: Status): string {
   const { database, version } = status
-  const { engine, name, space } = database
+  const { engine, name, standby, space } = database
   const asOf = formatTime(status.at)
   const findings = findingsOf(status)
   const isWell = findings.length === 0
@@ -49,7 +49,11 @@ export function pageOf(status: Status): string {
                   ${findings.map((each) => html`<li>${lines(findingText(each))}</li> `)}
                 </ul>`
           }
-          <p class="where">${engine} <code>${placeText(database)}</code>${space === undefined ? undefined : `, ${spaceText(space)}`}</p>
+          <p class="where">
+            ${engine}
+            <code>${placeText(database)}</code
+            >${space === undefined ? undefined : `, ${spaceText(space)}`}${standby ? `, ${ON_STANDBY}` : undefined}
+          </p>
         </header>
         <main>
           ${jobsSection(status)} ${deletedSection(status)} ${runsSection(status)}

@@ -7,6 +7,8 @@ const SOUND: ServerFacts = {
   number: 180_004,
   standby: false,
   readOnly: false,
+  startedAt: 1,
+  pid: 1,
 }
 
 function refusal(facts: Partial<ServerFacts>, target: 'read-write' | 'any' = 'read-write'): string {

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { archivedRows, freshFolder } from '../../archive/support.ts'
+import { freshFolder } from '../../archive/support.ts'
 import { events } from '../../support/command.ts'
 import { ENGINES } from '../../support/engines.ts'
+import { ARCHIVED, mustBeArchivedOnce } from '../archived-once.ts'
 import { isSqlite } from '../dialect.ts'
 import { onEach, type Fault } from '../fault.ts'
 import { replicated } from '../replicated.ts'
-import { SUBJECTS, subjectOf } from '../subjects.ts'
-import { must, mustNot } from '../violation.ts'
+import { SUBJECTS } from '../subjects.ts'
+import { must } from '../violation.ts'
 
 const ROWS = { go: 3_000, stay: 400 }
 const WITHIN_MS = 2_500
-const ARCHIVED = subjectOf('audit_logs')
 
 /**
  * A standby that has heard nothing for a while is promoted: rows that were archived and deleted are back. The purge stops, `archive reconcile` is the
@@ -46,7 +46,6 @@ export const staleReplica: Fault = {
       await sleep(random.fraction() * WITHIN_MS)
       await arena.kill(running)
     } else must((await running.ended).code === 0, 'a purge that archives fails undisturbed')
-    const before = await archivedRows(folder.path)
     await pair.promoteStale()
     link.leadTo(pair.primaryUrl)
     round.injected()
@@ -68,17 +67,6 @@ export const staleReplica: Fault = {
       }
     }
     await arena.settle({ env })
-    const marks = (await archivedRows(folder.path)).map((row) => String(row[ARCHIVED.mark]))
-    const { go } = arena.truth.written.get(ARCHIVED.table)!
-    const once = new Set(marks)
-    mustNot(
-      'rows lost',
-      go - once.size,
-      `in the archive: ${go} had to be there, ${once.size} are; before the promotion ${before.length} were`,
-    )
-    must(marks.length === once.size, `${marks.length - once.size} rows are in more than one file`)
-    must(!marks.some((mark) => !mark.startsWith('go-')), 'the archive has rows that had to stay')
-    const verified = await arena.run(['archive', 'verify'], { env })
-    must(verified.code === 0, `archive verify exits ${verified.code}: ${verified.stdout}`)
+    await mustBeArchivedOnce(arena, folder.path, env)
   },
 }

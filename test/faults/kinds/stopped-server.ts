@@ -3,7 +3,7 @@ import { POSTGRES_MAJORS, startPostgres } from '../../support/postgres-server.ts
 import { ENGINES, type TestDatabase } from '../../support/engines.ts'
 import { endDaemon, startDaemon, worksAfter } from '../daemon.ts'
 import { onEach, type Fault } from '../fault.ts'
-import { asked } from '../replicated.ts'
+import { asked } from '../../support/standby.ts'
 import { SUBJECTS } from '../subjects.ts'
 import { isSqlite } from '../dialect.ts'
 

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { retentionOf, JOBS } from '../../../src/catalogue.ts'
 import { CONTENT_SECURITY_POLICY, pageOf } from '../../../src/http/page/page.ts'
 import type { PastRun } from '../../../src/runs/past-runs.ts'
+import { cameBackSentence } from '../../../src/runs/result.ts'
 import type { ArchiveStatus } from '../../../src/status/archive-status.ts'
 import { statusWithout, type Status } from '../../../src/status/read-status.ts'
 import { DAY, hostClock, HOUR, MINUTE } from '../../../src/time/clock.ts'
@@ -31,7 +32,13 @@ function status(deleted: number, run: Partial<PastRun> = {}): Status {
   })
   return {
     ...WITHOUT,
-    database: { ...LABEL, reachable: true, space: { bytes: 3_000_000, freeBytes: 0, deadRows: undefined, advice: [] }, problem: undefined },
+    database: {
+      ...LABEL,
+      reachable: true,
+      standby: false,
+      space: { bytes: 3_000_000, freeBytes: 0, deadRows: undefined, advice: [] },
+      problem: undefined,
+    },
     migrations: { enabled: true, applied: [{ version: 1, name: 'initial_schema', appliedAt: NOW - DAY }], pending: [], problem: undefined },
     jobs,
     deletedByDay: { days, jobs: new Map(JOBS.map(({ name }) => [name, days.map(() => deleted)])), settledUntil: NOW },
@@ -70,6 +77,14 @@ test('the page says in one line whether all is well', () => {
   assert.match(textOf(pageOf(status(5))), /All is well e db\.example:5432\/mcp_gateway , 3\.0 MB/)
   assert.match(textOf(pageOf(status(5, { outcome: 'failed' }))), /4 things need a look the last run of purge-audit-logs failed/)
   assert.match(textOf(pageOf(WITHOUT)), /The database cannot be reached db\.example:5432 does not answer/)
+})
+
+test('the page says that a server is a standby, and how many rows came back to a run', () => {
+  const well = status(5)
+  assert.doesNotMatch(textOf(pageOf(well)), /standby/)
+  const there = { ...well, database: { ...well.database, standby: true } }
+  assert.match(textOf(pageOf(there)), /3\.0 MB, a standby: what is shown may be older than on the primary/)
+  assert.match(textOf(pageOf(status(5, { error: cameBackSentence(7) }))), /All is well .* 7 rows that this run had deleted came back/)
 })
 
 test('the page shows for each job its schedule in words, last run, next run and backlog', () => {

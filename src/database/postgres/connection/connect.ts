@@ -1,13 +1,13 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import { SECOND, type Clock } from '../../../time/clock.ts'
+import { MINUTE, SECOND, type Clock } from '../../../time/clock.ts'
 import { durationText } from '../../../time/time-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Label } from '../../database.ts'
 import type { PostgresUrl, Server } from '../../url/url-types.ts'
 import { asDriverError, errorKindOf, explanation, stateOf } from '../postgres-errors.ts'
 import { newDriver, type Driver } from './driver.ts'
-import { UnsuitableServer } from './server-check.ts'
+import { UnsuitableServer, type ServerFacts } from './server-check.ts'
 import { encryptions, mayDowngrade } from './tls.ts'
 
 export interface Target {
@@ -22,9 +22,14 @@ export interface Target {
   /** Whether the program writes: then a server that refuses writes counts as lost. */
   readonly writes: boolean
   /** Called after each connect; rejects with an `UnsuitableServer`. */
-  readonly check: (driver: Driver) => Promise<void>
+  readonly check: (driver: Driver) => Promise<ServerFacts>
   /** Reads the login again where it is kept, after the server refused the one that is known. Whether it is another. */
   readonly renewLogin: () => boolean
+}
+
+export interface Connected {
+  readonly driver: Driver
+  readonly facts: ServerFacts
 }
 
 export interface Patience {
@@ -61,16 +66,19 @@ const ATTEMPT_MS = 10 * SECOND
 /** The same where there is another to try: less at first, and more each time, so that a slow server is not given up for good. */
 const FIRST_ATTEMPT_MS = 3 * SECOND
 const FIRST_PAUSE_MS = 250
-const LONGEST_PAUSE_MS = 5 * SECOND
+/** A failover is over soon. */
+const LONGEST_PAUSE_MS = SECOND
+const PATIENT_AFTER_MS = MINUTE
+const PATIENT_PAUSE_MS = 5 * SECOND
 /** A database that does not exist yet may be one that a container starting alongside is about to create. */
 const MISSING_DATABASE_MS = 10 * SECOND
 
 /** Connects, trying again with growing pauses while no server can be reached. Rejects with `unreachable`, `read-only` or `refused`. */
-export async function connectPatiently(target: Target, patience: Patience): Promise<Driver> {
+export async function connectPatiently(target: Target, patience: Patience): Promise<Connected> {
   const { timeoutMs, signal, giveUpOnRefusal, begun = false, failed } = patience
   const { clock } = target
   const started = clock.monotonicMs()
-  for (let tries = 1, pauseMs = FIRST_PAUSE_MS; ; tries += 1, pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+  for (let tries = 1; ; tries += 1) {
     const left = timeoutMs - (clock.monotonicMs() - started)
     let failure: unknown
     try {
@@ -82,6 +90,7 @@ export async function connectPatiently(target: Target, patience: Patience): Prom
     if (signal.aborted) throw stopped(target, failure)
     if (isLoginRefused(failure) && target.renewLogin()) continue
     const waited = clock.monotonicMs() - started
+    const pauseMs = waited < PATIENT_AFTER_MS ? Math.min(FIRST_PAUSE_MS * 2 ** (tries - 1), LONGEST_PAUSE_MS) : PATIENT_PAUSE_MS
     const mostMs = giveUpOnRefusal ? patienceMs(failure, timeoutMs) : timeoutMs
     if (waited + pauseMs > mostMs) throw givenUp(target, failure, { tries, waitedMs: waited, begun })
     failed?.(failedTry(target, failure))
@@ -127,7 +136,7 @@ interface Attempt {
  * refusal ends the attempt, as in libpq: a password is not offered to one server after the other. Rejects with the driver's error, with an
  * `UnsuitableServer`, or with what all of them had to say.
  */
-async function connectOnce(target: Target, { leftMs, tries, signal }: Attempt): Promise<Driver> {
+async function connectOnce(target: Target, { leftMs, tries, signal }: Attempt): Promise<Connected> {
   const { url } = target
   const servers = url.shuffled ? shuffled(url.servers, target.random) : url.servers
   const failures: { readonly server: Server; readonly failure: unknown }[] = []
@@ -180,7 +189,7 @@ function together(failures: readonly { readonly server: Server; readonly failure
   return Object.assign(new Error(reasons.join('; '), { cause: last }), { code: asDriverError(last).code })
 }
 
-async function connectTo(target: Target, server: Server, timeoutMs: number, signal: AbortSignal): Promise<Driver> {
+async function connectTo(target: Target, server: Server, timeoutMs: number, signal: AbortSignal): Promise<Connected> {
   const { url, applicationName, schema, check } = target
   const plan = encryptions(url.tls, server)
   for (const [index, encryption] of plan.entries()) {
@@ -191,8 +200,7 @@ async function connectTo(target: Target, server: Server, timeoutMs: number, sign
     signal.addEventListener('abort', cut, { once: true })
     try {
       await driver.connect()
-      await check(driver)
-      return driver
+      return { driver, facts: await check(driver) }
     } catch (error) {
       driver.destroy()
       if (index === plan.length - 1 || !mayDowngrade(asDriverError(error)) || signal.aborted) throw error

@@ -5,8 +5,9 @@ import type { DatabaseListener } from '../../database.ts'
 import type { Query, Result, Transaction, Value } from '../../query.ts'
 import { EQ } from '../exact.ts'
 import { databaseError, stateOf } from '../postgres-errors.ts'
-import { connectPatiently, reportingOnce, type FailedTry, type Target } from './connect.ts'
+import { connectPatiently, reportingOnce, type Connected, type FailedTry, type Target } from './connect.ts'
 import type { Driver, DriverResult } from './driver.ts'
+import { isSuperseded, mayBeSuperseded } from './superseded.ts'
 
 export interface TransactionStyle {
   /** Statements without values; the last returns the time as `now`. */
@@ -43,6 +44,8 @@ export class Connection implements Query {
   readonly #listener: DatabaseListener
   readonly #reconnectTimeoutMs: number
   #driver: Driver | undefined
+  /** Whose driver it is, where another server may take its place. */
+  #superseding: Connected | undefined
   #lostAtMs = 0
   /** The latest known reason why there is no connection. */
   #because = ''
@@ -52,11 +55,11 @@ export class Connection implements Query {
   #transactions = 0
   #reconnecting: Promise<void> | undefined
 
-  constructor(target: Target, listener: DatabaseListener, driver: Driver, reconnectTimeoutMs = Infinity) {
+  constructor(target: Target, listener: DatabaseListener, connected: Connected, reconnectTimeoutMs = Infinity) {
     this.#target = target
     this.#listener = listener
     this.#reconnectTimeoutMs = reconnectTimeoutMs
-    this.#use(driver)
+    this.#use(connected)
   }
 
   get last(): LastHold {
@@ -138,7 +141,7 @@ export class Connection implements Query {
         })
       try {
         await this.#run(driver, `${style.begin}; ${settings}`, undefined, style)
-        await driver.copy(sql, style.answerMs, keep)
+        await this.#watched(driver, () => driver.copy(sql, style.answerMs, keep))
         await this.#run(driver, 'COMMIT', undefined, style)
       } catch (thrown) {
         const error = taken === undefined ? databaseError(thrown) : thrown
@@ -168,10 +171,10 @@ export class Connection implements Query {
       // A loss already means that no server answers.
       if (failure.server === 'unsuitable') report(failure)
     }
-    const driver = await connectPatiently(this.#target, { timeoutMs, signal, giveUpOnRefusal: false, begun: true, failed })
+    const connected = await connectPatiently(this.#target, { timeoutMs, signal, giveUpOnRefusal: false, begun: true, failed })
     // The program may be ending.
-    if (this.#closed) return driver.destroy()
-    this.#use(driver)
+    if (this.#closed) return connected.driver.destroy()
+    this.#use(connected)
     this.#listener.regained(clock.monotonicMs() - this.#lostAtMs)
   }
 
@@ -190,8 +193,10 @@ export class Connection implements Query {
     driver.destroy()
   }
 
-  #use(driver: Driver): void {
+  #use(connected: Connected): void {
+    const { driver } = connected
     this.#driver = driver
+    this.#superseding = mayBeSuperseded(this.#target, connected) ? connected : undefined
     driver.onError((error) => this.#lose(driver, error))
   }
 
@@ -208,6 +213,21 @@ export class Connection implements Query {
     return error
   }
 
+  /** Gives the connection up if it waits for a server that is not the primary any more. */
+  async #watched<T>(driver: Driver, work: () => Promise<T>): Promise<T> {
+    const connected = this.#superseding
+    if (connected?.driver !== driver) return work()
+    const over = new AbortController()
+    void isSuperseded(this.#target, connected, over.signal).then((superseded) => {
+      if (superseded) this.#lose(driver, new DatabaseError('lost', SUPERSEDED))
+    })
+    try {
+      return await work()
+    } finally {
+      over.abort()
+    }
+  }
+
   async #run<Row>(
     driver: Driver,
     sql: string,
@@ -215,13 +235,13 @@ export class Connection implements Query {
     { answerMs, writes }: Pick<TransactionStyle, 'answerMs' | 'writes'>,
   ): Promise<readonly DriverResult<Row>[]> {
     try {
-      return await driver.run<Row>(sql, values, answerMs)
+      return await this.#watched(driver, () => driver.run<Row>(sql, values, answerMs))
     } catch (thrown) {
       const error = databaseError(thrown)
       if (error.kind === 'lost') throw this.#lose(driver, thrown)
       // The primary became a standby, or the pooler now leads to another server: reconnecting looks for one that takes writes.
       if (error.kind === 'read-only' && writes && this.#target.writes)
-        throw this.#lose(driver, new DatabaseError('lost', `The server no longer takes writes: ${error.message}`, { cause: thrown }))
+        throw this.#lose(driver, new DatabaseError('lost', `The server no longer takes writes: ${error.message}`, { cause: error }))
       throw error
     }
   }
@@ -255,6 +275,8 @@ export class Connection implements Query {
     }
   }
 }
+
+const SUPERSEDED = 'The server does not answer any more, and another one takes the writes.'
 
 const QUERY_CANCELED = '57014'
 /** The server's timers are exact to a millisecond or so. */

@@ -13,6 +13,10 @@ export interface ServerFacts {
   readonly standby: boolean
   /** The session's default, which may be set for the role, the database or the server. */
   readonly readOnly: boolean
+  /** Differs between servers, and after a restart. */
+  readonly startedAt: number
+  /** The process that serves the session; a pooler has told another one in the handshake. */
+  readonly pid: number
 }
 
 /** The server answers, but cannot be used. */
@@ -78,6 +82,8 @@ export async function serverFacts(driver: Driver): Promise<ServerFacts> {
     number: Number(row?.number),
     standby: row?.standby === true,
     readOnly: row?.read_only === 'on',
+    startedAt: Number(row?.started_at),
+    pid: Number(row?.pid),
   }
 }
 
@@ -86,11 +92,14 @@ interface FactsRow {
   readonly number: string
   readonly standby: boolean
   readonly read_only: string
+  readonly started_at: number
+  readonly pid: number
 }
 
 /** Uses no operator and no cast, so that no object in a schema can change its meaning. */
 const FACTS = `SELECT pg_catalog.version() AS version, pg_catalog.current_setting('server_version_num') AS number,
-  pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('default_transaction_read_only') AS read_only`
+  pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('default_transaction_read_only') AS read_only,
+  pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) AS started_at, pg_catalog.pg_backend_pid() AS pid`
 const ANSWER_MS = 10 * SECOND
 
 /** Recognised by `version()`: some of them report the version number of the PostgreSQL that they imitate. */

@@ -48,7 +48,7 @@ function watchBlockers({ target, pid, report }: Watched): BlockerWatch {
     const beganMs = clock.monotonicMs()
     await clock.sleep(LOOK_EVERY_MS, over.signal)
     if (over.signal.aborted) return
-    const driver = await connectPatiently(target, { timeoutMs: 0, signal: over.signal, giveUpOnRefusal: true })
+    const { driver } = await connectPatiently(target, { timeoutMs: 0, signal: over.signal, giveUpOnRefusal: true })
     const cut = (): void => driver.destroy()
     over.signal.addEventListener('abort', cut, { once: true })
     try {
