@@ -1,5 +1,4 @@
 import { DatabaseError } from '../database/database-error.ts'
-import type { Database } from '../database/database.ts'
 import type { Relation } from '../database/migrating.ts'
 import { MaintenanceError } from '../errors.ts'
 import { applyFile } from './apply-file.ts'

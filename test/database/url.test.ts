@@ -109,7 +109,12 @@ describe('what cannot be read is refused in one line that says what is expected'
     ['postgresql://h/db?require_auth=scram', /require_auth .* not one of password, md5/],
     ['postgresql://h/db?sslnegotiation=direct', /sslnegotiation=direct needs sslmode=require/],
     ['postgresql://h/db?sslcertmode=require', /cannot be seen/],
-    ['postgresql://h/db?ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2', /newer than the newest/],
+    [
+      'postgresql://h/db?ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2',
+      /max\w+ .* is older than .* allowed, TLSv1\.3$/,
+    ],
+    ['postgresql://h/db?ssl_max_protocol_version=TLSv1.1', /older than .* allowed, TLSv1\.2, which ssl_min_protocol_version changes/],
+    ['postgresql://h/db?requiressl=1&sslmode=disable', /both requiressl and sslmode/],
     ['postgresql://h/db?ssl_min_protocol_version=SSLv3', /not one of TLSv1, TLSv1.1, TLSv1.2, TLSv1.3/],
     ['postgresql://h/db?sslcrldir=/crl', /sslcrldir .* revoked certificates/],
     ['postgresql://h/db?requirepeer=postgres', /requirepeer .* weaken the connection/],
@@ -222,6 +227,25 @@ describe('a PostgreSQL URL is read as libpq, SQLAlchemy or JDBC reads it', () =>
     ],
   ]
   for (const [text, url] of READ) test(JSON.stringify(text), () => assert.deepEqual(read(text), url))
+})
+
+function modeOf(text: string, variables: Readonly<Record<string, string>>): string {
+  const url = parseDatabaseUrl(text, variables)
+  assert.ok(url.engine === 'postgres')
+  return url.tls.mode
+}
+
+test('the old requiressl of a URL counts before PGSSLMODE, and that of the environment after it', () => {
+  assert.equal(modeOf('postgresql://h/db?requiressl=1', { PGSSLMODE: 'disable' }), 'require')
+  assert.equal(modeOf('postgresql://h/db?requiressl=0', { PGSSLMODE: 'verify-full' }), 'prefer')
+  assert.equal(modeOf('postgresql://h/db', { PGSSLMODE: 'disable', PGREQUIRESSL: '1' }), 'disable')
+  assert.equal(modeOf('postgresql://h/db', { PGREQUIRESSL: '1' }), 'require')
+})
+
+test('a time for connecting that no timer can hold is a day', () => {
+  const url = parseDatabaseUrl('postgresql://h/db?connect_timeout=999999999')
+  assert.ok(url.engine === 'postgres')
+  assert.equal(url.attemptMs, 24 * 60 * 60_000)
 })
 
 test('the URL is shown with everything but its password and the values of options and of what is ignored', () => {

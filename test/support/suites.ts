@@ -3,6 +3,7 @@ export const SUITES: Readonly<Record<string, readonly string[]>> = {
   'test:archive': ['test/archive'],
   'test:process': ['test/process'],
   'test:hostile': ['test/hostile'],
+  'test:connections': ['test/connections'],
   'test:shipping': ['test/browser', 'test/shipping'],
 }
 

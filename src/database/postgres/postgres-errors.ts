@@ -69,7 +69,8 @@ const LOST_MESSAGE =
   /^(Connection terminated|Query read timeout|Client has encountered a connection error|Client was closed|timeout expired)/
 
 /** PgBouncer uses 08P01 for everything, including refusals that waiting does not cure. */
-const POOLER_REFUSAL = /authentication failed|unsupported startup parameter|no such (database|user)/i
+const POOLER_REFUSAL =
+  /authentication failed|unsupported startup parameter|no such (database|user)|(?:SSL|TLS connection|TLS client certificate) required|TLS certificate name mismatch|server login failed|cannot do \w+ authentication/i
 
 export function errorKindOf(error: DriverError): ErrorKind {
   const { code } = error

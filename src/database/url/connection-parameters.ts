@@ -2,7 +2,7 @@ import { homedir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { isIP, isIPv6 } from 'node:net'
 import { MaintenanceError } from '../../errors.ts'
-import { SECOND } from '../../time/clock.ts'
+import { DAY, SECOND } from '../../time/clock.ts'
 import { isImplemented, LIBPQ_PARAMETERS, unsupported, type Keyword, type Parameter } from './libpq-parameters.ts'
 import { refused } from './url-query.ts'
 import {
@@ -32,7 +32,7 @@ type Source = (keyword: Keyword) => string
  */
 export function completed(given: Parameters, others: ReadonlySet<Parameter>, variables: Variables): Completed {
   const environment = fromVariables(given, others, variables)
-  const all: Parameters = { ...environment.given, ...given }
+  const all: Parameters = { ...environment.given, ...withMode(given) }
   const source: Source = (keyword) =>
     given[keyword] === undefined && environment.given[keyword] !== undefined ? variableOf(keyword) : `${keyword} in the database URL`
   const home = variables['HOME'] || homedir()
@@ -56,6 +56,13 @@ export function completed(given: Parameters, others: ReadonlySet<Parameter>, var
     options: all.options,
     notes: environment.notes,
   }
+}
+
+/** libpq reads the old form in a URL as the new one, so that it counts before PGSSLMODE. */
+function withMode(given: Parameters): Parameters {
+  if (given.requiressl === undefined) return given
+  if (given.sslmode !== undefined) throw refused('the database URL gives both requiressl and sslmode; keep sslmode')
+  return { ...given, sslmode: given.requiressl.startsWith('1') ? 'require' : 'prefer' }
 }
 
 interface FromVariables {
@@ -142,14 +149,14 @@ function targetOf({ target_session_attrs: wanted = 'any' }: Parameters, source: 
   return oneOf(['any', 'primary', 'read-write'], wanted, place)
 }
 
-/** libpq waits at least so long. */
+/** libpq waits at least so long. At most it is a day: a timer with a far longer time would ring at once. */
 const LEAST_ATTEMPT_S = 2
 
 function attemptOf({ connect_timeout: text }: Parameters, source: Source): number | undefined {
   if (text === undefined) return undefined
   if (!/^\s*-?\d{1,9}\s*$/.test(text)) throw refused(`${source('connect_timeout')} is not a number of seconds`)
   const seconds = Number(text)
-  return seconds <= 0 ? undefined : Math.max(seconds, LEAST_ATTEMPT_S) * SECOND
+  return seconds <= 0 ? undefined : Math.min(Math.max(seconds, LEAST_ATTEMPT_S) * SECOND, DAY)
 }
 
 function authenticationOf({ channel_binding: binding = 'prefer', require_auth: methods }: Parameters, source: Source): Authentication {
@@ -193,8 +200,10 @@ function tlsOf(all: Parameters, source: Source, home: string): TlsParameters {
   const shows = oneOf(['allow', 'disable'], certMode, source('sslcertmode')) === 'allow'
   const oldest = version(all.ssl_min_protocol_version, source('ssl_min_protocol_version'))
   const newest = version(all.ssl_max_protocol_version, source('ssl_max_protocol_version'))
-  if (oldest !== undefined && newest !== undefined && TLS_VERSIONS.indexOf(oldest) > TLS_VERSIONS.indexOf(newest))
-    throw refused(`${source('ssl_min_protocol_version')} is newer than the newest version that is allowed`)
+  if (newest !== undefined && TLS_VERSIONS.indexOf(oldest ?? OLDEST_TLS) > TLS_VERSIONS.indexOf(newest))
+    throw refused(
+      `${source('ssl_max_protocol_version')} is older than the oldest version that is allowed, ${oldest ?? `${OLDEST_TLS}, which ssl_min_protocol_version changes`}`,
+    )
   return {
     mode,
     direct,
@@ -207,6 +216,9 @@ function tlsOf(all: Parameters, source: Source, home: string): TlsParameters {
     newest,
   }
 }
+
+/** Where nothing is given; Node's too. */
+const OLDEST_TLS = 'TLSv1.2'
 
 function version(text: string | undefined, place: string): TlsParameters['oldest'] {
   if (text === undefined) return undefined

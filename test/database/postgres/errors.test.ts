@@ -31,6 +31,8 @@ const TABLE: readonly (readonly [ErrorKind, Partial<DriverError>])[] = [
   ['refused', { code: '28000' }],
   ['refused', { code: '3D000' }],
   ['refused', { code: '08P01', message: 'unsupported startup parameter: options' }],
+  ['refused', { code: '08P01', message: 'SSL required' }],
+  ['refused', { code: '08P01', message: 'TLS certificate name mismatch' }],
   ['lost', { code: '08P01', message: 'server login has been failing, try again later' }],
   ['failed', { code: '22012' }],
   ['failed', { code: '42P01' }],

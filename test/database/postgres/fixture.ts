@@ -1,7 +1,8 @@
 import type { Database, DatabaseListener } from '../../../src/database/database.ts'
 import { openPostgres } from '../../../src/database/postgres/postgres-database.ts'
 import { parseDatabaseUrl } from '../../../src/database/url/database-url.ts'
-import type { PostgresUrl } from '../../../src/database/url/url-types.ts'
+import type { Variables } from '../../../src/database/url/connection-parameters.ts'
+import type { DatabaseUrl, PostgresUrl } from '../../../src/database/url/url-types.ts'
 import { hostClock } from '../../../src/time/clock.ts'
 
 /** What the listener was told, in order. */
@@ -33,17 +34,22 @@ export interface Opening {
   readonly connectTimeoutMs?: number
   readonly listener?: DatabaseListener
   readonly signal?: AbortSignal
+  /** The environment. */
+  readonly variables?: Variables
+  readonly random?: () => number
+  /** The URL as its file has it now. */
+  readonly readUrlAgain?: () => DatabaseUrl | undefined
 }
 
 export function opened(url: string, opening: Opening = {}): Promise<Database> {
   return openPostgres({
-    url: postgresUrl(url),
+    url: postgresUrl(url, opening.variables),
     schema: 'schema' in opening ? opening.schema : 'public',
     timeZone: opening.timeZone ?? 'UTC',
     connectTimeoutMs: opening.connectTimeoutMs ?? 10_000,
     access: opening.access ?? 'write',
-    readUrlAgain: () => undefined,
-    random: Math.random,
+    readUrlAgain: opening.readUrlAgain ?? (() => undefined),
+    random: opening.random ?? Math.random,
     applicationName: 'maintenance-test',
     clock: hostClock(),
     node: process.execPath,
@@ -53,8 +59,8 @@ export function opened(url: string, opening: Opening = {}): Promise<Database> {
   })
 }
 
-export function postgresUrl(text: string): PostgresUrl {
-  const url = parseDatabaseUrl(text)
+export function postgresUrl(text: string, variables: Variables = {}): PostgresUrl {
+  const url = parseDatabaseUrl(text, variables)
   if (url.engine !== 'postgres') throw new TypeError(`${text} is no PostgreSQL URL`)
   return url
 }

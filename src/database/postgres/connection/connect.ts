@@ -48,8 +48,8 @@ export interface FailedTry {
   readonly reason: string
   /** Place and reason, as one clause. */
   readonly sentence: string
-  /** `silent`: no server answered. `unsuitable`: one answered, but cannot be used. */
-  readonly server: 'silent' | 'unsuitable'
+  /** `silent`: no server answered. `refusing`: one answered, and did not let us in, or we did not trust it. `unsuitable`: one let us in, but cannot be used. */
+  readonly server: 'silent' | 'refusing' | 'unsuitable'
 }
 
 /** Reports only the first failure of each kind. */
@@ -101,15 +101,16 @@ export async function connectPatiently(target: Target, patience: Patience): Prom
 
 function isLoginRefused(failure: unknown): boolean {
   const { code, message } = asDriverError(failure)
-  return code === '28P01' || code === '28000' || (code === '08P01' && /authentication failed/i.test(message))
+  return code === '28P01' || code === '28000' || (code === '08P01' && /authentication failed|no such user/i.test(message))
 }
 
 function failedTry({ url }: Target, failure: unknown): FailedTry {
   const { place } = placeOf(url)
   const reason = explanation(asDriverError(failure))
-  return failure instanceof UnsuitableServer
-    ? { place, reason, sentence: `${place} ${reason}`, server: 'unsuitable' }
-    : { place, reason, sentence: `${place} cannot be reached: ${reason}`, server: 'silent' }
+  if (failure instanceof UnsuitableServer) return { place, reason, sentence: `${place} ${reason}`, server: 'unsuitable' }
+  return isSilence(failure)
+    ? { place, reason, sentence: `${place} cannot be reached: ${reason}`, server: 'silent' }
+    : { place, reason, sentence: `no connection to ${place} can be made: ${reason}`, server: 'refusing' }
 }
 
 function patienceMs(failure: unknown, timeoutMs: number): number {
@@ -120,6 +121,7 @@ function patienceMs(failure: unknown, timeoutMs: number): number {
 
 /** No server answered, or it went away. */
 function isSilence(failure: unknown): boolean {
+  if (failure instanceof SeveralFailures && failure.cause === undefined) return true
   const kind = errorKindOf(asDriverError(failure))
   return kind === 'unreachable' || kind === 'lost'
 }
@@ -139,22 +141,34 @@ interface Attempt {
 async function connectOnce(target: Target, { leftMs, tries, signal }: Attempt): Promise<Connected> {
   const { url } = target
   const servers = url.shuffled ? shuffled(url.servers, target.random) : url.servers
-  const failures: { readonly server: Server; readonly failure: unknown }[] = []
+  const failures: Failure[] = []
+  let alone = servers.length === 1
+  const withinMs = (): number => Math.min(leftMs, url.attemptMs ?? (alone ? ATTEMPT_MS : Math.min(FIRST_ATTEMPT_MS * tries, ATTEMPT_MS)))
   for (const server of servers) {
-    const found = await addressesOf(server).catch((failure: unknown) => void failures.push({ server, failure }))
-    for (const address of found ?? []) {
-      const alone = servers.length === 1 && found?.length === 1
-      const longest = url.attemptMs ?? (alone ? ATTEMPT_MS : Math.min(FIRST_ATTEMPT_MS * tries, ATTEMPT_MS))
+    const found = await addressesOf(server, { timeoutMs: withinMs(), clock: target.clock, signal }).catch((failure: unknown) => {
+      failures.push({ server, failure, passing: true })
+      return []
+    })
+    alone &&= found.length <= 1
+    for (const address of found) {
       try {
-        return await connectTo(target, address, Math.min(leftMs, longest), signal)
+        return await connectTo(target, address, withinMs(), signal)
       } catch (failure) {
-        failures.push({ server: address, failure })
-        if (signal.aborted || !(isSilence(failure) || (failure instanceof UnsuitableServer && failure.kind === 'read-only'))) throw failure
+        const passing = isSilence(failure) || (failure instanceof UnsuitableServer && failure.kind === 'read-only')
+        failures.push({ server: address, failure, passing })
+        if (!passing || signal.aborted) throw together(failures, alone)
       }
     }
     if (signal.aborted) break
   }
-  throw failures.length === 1 ? failures[0]!.failure : together(failures)
+  throw together(failures, alone)
+}
+
+interface Failure {
+  readonly server: Server
+  readonly failure: unknown
+  /** Whether another server, or waiting, may cure it. */
+  readonly passing: boolean
 }
 
 function shuffled<T>(all: readonly T[], random: () => number): readonly T[] {
@@ -165,28 +179,57 @@ function shuffled<T>(all: readonly T[], random: () => number): readonly T[] {
 }
 
 /** A name may stand for several servers: each of its addresses is tried, and certificates are still checked against the name. */
-async function addressesOf(server: Server): Promise<readonly Server[]> {
+async function addressesOf(server: Server, { timeoutMs, clock, signal }: Asking): Promise<readonly Server[]> {
   const { host, address } = server
   if (address !== undefined || host.startsWith('/') || isIP(host.split('%')[0]!) !== 0) return [server]
-  const found = await lookup(host, { all: true })
-  return found.map((each) => ({ ...server, address: each.address }))
+  const found = new AbortController()
+  // A question to a name server that does not answer cannot be taken back, but need not be waited for.
+  const late = clock.sleep(timeoutMs, AbortSignal.any([signal, found.signal])).then(() => {
+    throw Object.assign(new Error(`no name server gave an address of ${host} in time`), { code: 'ETIMEDOUT' })
+  })
+  try {
+    const addresses = await Promise.race([lookup(host, { all: true }), late])
+    return addresses.map((each) => ({ ...server, address: each.address }))
+  } finally {
+    found.abort()
+  }
 }
 
-/** One error for several servers. If one of them answered, the others are not missed: its kind counts. */
-function together(failures: readonly { readonly server: Server; readonly failure: unknown }[]): Error {
+interface Asking {
+  readonly timeoutMs: number
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+/** Several servers, or several addresses of one, and what each of them had to say. */
+class SeveralFailures extends Error {
+  override readonly name = 'SeveralFailures'
+  /** That of the one that ended the attempt; `undefined`: each of them may pass. */
+  readonly code: string | undefined
+
+  constructor(message: string, ended: unknown) {
+    super(message, { cause: ended })
+    this.code = ended === undefined ? undefined : asDriverError(ended).code
+  }
+}
+
+/** One error for all. If a server answered and does not take writes, the others are not missed: its kind counts. */
+function together(failures: readonly Failure[], alone: boolean): unknown {
+  const last = failures.at(-1)!
+  // What is wrong with our own files is wrong for each server.
+  if (alone || last.failure instanceof DatabaseError) return last.failure
   const reasons = failures.map(({ server, failure }) => {
     const reason = explanation(asDriverError(failure))
     return failure instanceof UnsuitableServer ? `${nameOf(server)} ${reason}` : `${nameOf(server)}: ${reason}`
   })
-  const unsuitable = failures.map(({ failure }) => failure).find((failure) => failure instanceof UnsuitableServer)
-  if (unsuitable !== undefined)
-    return new UnsuitableServer(`names no server that will do (${reasons.join('; ')})`, {
-      kind: unsuitable.kind,
-      passing: failures.some(({ failure }) => !(failure instanceof UnsuitableServer) || failure.passing),
-      advice: unsuitable.advice,
-    })
-  const last = failures.at(-1)?.failure
-  return Object.assign(new Error(reasons.join('; '), { cause: last }), { code: asDriverError(last).code })
+  const all = reasons.join('; ')
+  const unsuitable = (last.passing ? failures : [last]).map(({ failure }) => failure).find((failure) => failure instanceof UnsuitableServer)
+  if (unsuitable === undefined) return new SeveralFailures(all, last.passing ? undefined : last.failure)
+  return new UnsuitableServer(`names no server that will do (${all})`, {
+    kind: unsuitable.kind,
+    passing: last.passing && failures.some(({ failure }) => !(failure instanceof UnsuitableServer) || failure.passing),
+    advice: unsuitable.advice,
+  })
 }
 
 async function connectTo(target: Target, server: Server, timeoutMs: number, signal: AbortSignal): Promise<Connected> {

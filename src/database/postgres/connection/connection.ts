@@ -169,7 +169,7 @@ export class Connection implements Query {
     const failed = (failure: FailedTry): void => {
       this.#because = failure.sentence
       // A loss already means that no server answers.
-      if (failure.server === 'unsuitable') report(failure)
+      if (failure.server !== 'silent') report(failure)
     }
     const connected = await connectPatiently(this.#target, { timeoutMs, signal, giveUpOnRefusal: false, begun: true, failed })
     // The program may be ending.

@@ -3,7 +3,7 @@ import { isUnmistakable } from '../../../secrets/foreign-text.ts'
 import type { Value } from '../../query.ts'
 import type { PostgresUrl, Server } from '../../url/url-types.ts'
 import { driverError } from '../postgres-errors.ts'
-import { BOUND_MECHANISM, NO_CHALLENGE, objection, type Challenge } from './authentication.ts'
+import { BOUND_MECHANISM, Login, type Challenge } from './authentication.ts'
 import { passwordFor } from './passwords.ts'
 import type { Encryption } from './tls.ts'
 
@@ -45,10 +45,19 @@ export interface DriverOptions {
 const KEEP_ALIVE_MS = 10_000
 
 export function newDriver({ url, server, applicationName, encryption, connectTimeoutMs, schema }: DriverOptions): Driver {
-  let challenge = NO_CHALLENGE
-  const mustSuit = (): void => {
-    const problem = objection(challenge, url.authentication)
-    if (problem !== undefined) throw new Error(problem)
+  const login = new Login(url.authentication)
+  const binds = encryption !== false && url.authentication.channelBinding !== 'disable'
+  let secret = ''
+  // Called when the server wants one.
+  const password = (): string => {
+    login.mayAnswer()
+    const found = passwordFor(url, server)
+    if ('missing' in found)
+      throw new Error(
+        `the server wants a password, and there is none in the database URL, in PGPASSWORD or in a password file: ${found.missing}`,
+      )
+    secret = found.text
+    return secret
   }
   // No timeout is sent as a startup parameter: PgBouncer refuses such connections. The driver looks into the environment for all that is not given here.
   const client = new Client({
@@ -56,48 +65,42 @@ export function newDriver({ url, server, applicationName, encryption, connectTim
     port: server.port,
     database: url.database,
     user: url.user,
-    // Called when the server wants one.
-    password: () => {
-      mustSuit()
-      const password = passwordFor(url, server)
-      if ('text' in password) return password.text
-      throw new Error(
-        `the server wants a password, and there is none in the database URL, in PGPASSWORD or in a password file: ${password.missing}`,
-      )
-    },
+    password,
     options: url.options,
     application_name: url.applicationName ?? applicationName,
     client_encoding: 'UTF8',
     ssl: encryption,
     sslnegotiation: encryption !== false && url.tls.direct ? 'direct' : 'postgres',
-    enableChannelBinding: encryption !== false && url.authentication.channelBinding !== 'disable',
+    enableChannelBinding: binds,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     connectionTimeoutMillis: connectTimeoutMs,
   })
   client.setTypeParser(types.builtins.INT8, Number)
-  const challenged = (next: Challenge) => (): void => void (challenge = next)
-  client.connection.on('authenticationCleartextPassword', challenged({ method: 'password', bound: false }))
-  client.connection.on('authenticationMD5Password', challenged({ method: 'md5', bound: false }))
-  client.connection.on('authenticationSASL', ({ mechanisms }: { readonly mechanisms: readonly string[] }) => {
-    const binds = encryption !== false && url.authentication.channelBinding !== 'disable'
-    challenge = { method: 'scram-sha-256', bound: binds && mechanisms.includes(BOUND_MECHANISM) }
-  })
+  withoutReplication(client)
+  const challenged = (challenge: Challenge): void => {
+    login.challenge(challenge)
+    // The driver keeps the password, and would send it without asking when there is another challenge.
+    Object.assign(client, { password })
+  }
+  client.connection.on('authenticationCleartextPassword', () => challenged({ method: 'password', bound: false }))
+  client.connection.on('authenticationMD5Password', () => challenged({ method: 'md5', bound: false }))
+  client.connection.on('authenticationSASL', ({ mechanisms }: { readonly mechanisms: readonly string[] }) =>
+    challenged({ method: 'scram-sha-256', bound: binds && mechanisms.includes(BOUND_MECHANISM) }),
+  )
+  client.connection.on('authenticationSASLFinal', () => login.proven())
   // These names appear in messages anyway: masking one would reveal that the password is the same word.
   const schemas = [schema, url.schema, url.namedSchema]
   const names = [server.host, url.database, url.user, url.applicationName, applicationName, ...filesOf(url), ...schemas]
-  // Read from the driver: the password may also come from a password file.
   const secrets = (): readonly string[] =>
-    [typeof client.password === 'string' ? client.password : '', url.tls.certificate?.password ?? '', ...optionValues(url.options)].filter(
-      (secret) => isUnmistakable(secret, names),
-    )
+    [secret, url.tls.certificate?.password ?? '', ...optionValues(url.options)].filter((each) => isUnmistakable(each, names))
   const clean = (thrown: unknown): Error => driverError(thrown, secrets())
   return {
     processId: () => ('processID' in client && typeof client.processID === 'number' ? client.processID : undefined),
     async connect() {
       try {
         await client.connect()
-        mustSuit()
+        login.ended()
       } catch (error) {
         throw clean(error)
       }
@@ -138,6 +141,12 @@ export function newDriver({ url, server, applicationName, encryption, connectTim
     end: () => client.end(),
     destroy: () => void client.connection.stream.destroy(),
   }
+}
+
+/** PGREPLICATION is none of libpq's variables, but the driver reads it, and would ask for a connection that cannot purge. */
+function withoutReplication(client: Client): void {
+  const parameters: unknown = Reflect.get(client, 'connectionParameters')
+  if (typeof parameters === 'object' && parameters !== null) Reflect.set(parameters, 'replication', undefined)
 }
 
 function filesOf({ tls: { roots, revoked, certificate }, passwordFile }: PostgresUrl): readonly string[] {

@@ -14,7 +14,9 @@ export function passwordFor({ password, passwordFile, database, user }: Postgres
     const { mode } = statSync(path)
     if ((mode & 0o077) !== 0) return { missing: `${path} is not read because others than its owner may read or change it (chmod 600)` }
     const found = inPasswordFile(readGiven(path).toString(), { server, database, user })
-    return found === undefined ? { missing: `${path} has no line for ${keyOf(server)}, ${database} and ${user}` } : { text: found }
+    const login = `${keyOf(server)}, ${database} and ${user}`
+    if (found === undefined) return { missing: `${path} has no line for ${login}` }
+    return found === '' ? { missing: `the line for ${login} in ${path} ends without a password` } : { text: found }
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return { missing: named ? `${path} does not exist` : `there is no ${path}` }
     return { missing: `${path} cannot be read: ${messageOf(error)}` }

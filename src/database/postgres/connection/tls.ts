@@ -1,8 +1,8 @@
-import { createPrivateKey } from 'node:crypto'
-import { statSync } from 'node:fs'
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { existsSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { getCACertificates, type ConnectionOptions } from 'node:tls'
-import { codeOf, messageOf } from '../../../errors.ts'
+import { messageOf } from '../../../errors.ts'
 import { readGiven } from '../../../files.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Server, TlsFile, TlsParameters } from '../../url/url-types.ts'
@@ -21,8 +21,8 @@ export function encryptions(tls: TlsParameters, { host, address }: Server): read
     ...ownCertificate(tls),
     ...(tls.oldest === undefined ? {} : { minVersion: tls.oldest }),
     ...(tls.newest === undefined ? {} : { maxVersion: tls.newest }),
-    // The driver knows only where it connects to; the certificate and the server's choice of one go by the name.
-    ...(address === undefined || isIP(host) !== 0 ? {} : { host, servername: host }),
+    // The driver knows only where it connects to; the certificate, and the server's choice of one, go by the host. An address is never sent as a name.
+    ...(address === undefined ? {} : { host, ...(isIP(host) === 0 ? { servername: host } : {}) }),
   }
   if (tls.mode === 'allow') return [false, options]
   return tls.mode === 'prefer' ? [options, false] : [options]
@@ -50,47 +50,65 @@ function verification({ mode, roots, revoked }: TlsParameters): ConnectionOption
 function ownCertificate({ certificate }: TlsParameters): ConnectionOptions {
   const cert = certificate === undefined ? undefined : contentOf(certificate.file)
   if (certificate === undefined || cert === undefined) return {}
-  const { path } = certificate.key
-  const bytes = contentOf(certificate.key)
-  if (bytes === undefined)
-    throw unusable(`there is a client certificate, ${certificate.file.path}, but no key: ${path} does not exist; name it in sslkey`)
-  mustBePrivate(path)
+  const key = contentOf(certificate.key)
+  if (key === undefined)
+    throw unusable(
+      `there is a client certificate, ${certificate.file.path}, but no key: ${certificate.key.path} does not exist; name it in sslkey`,
+    )
+  mustBePrivate(certificate.key)
   try {
-    const passphrase = certificate.password
-    const isText = bytes.includes('-----BEGIN')
-    const key = isText
-      ? createPrivateKey({ key: bytes, ...(passphrase === undefined ? {} : { passphrase }) })
-      : createPrivateKey({ key: bytes, format: 'der', type: 'pkcs8', ...(passphrase === undefined ? {} : { passphrase }) })
-    return { cert, key: key.export({ format: 'pem', type: 'pkcs8' }) }
+    return { cert, key: opened(key, certificate.password).export({ format: 'pem', type: 'pkcs8' }) }
   } catch (error) {
-    const advice = isAboutPassphrase(error) ? '; it is encrypted, and sslpassword opens it' : ''
-    throw unusable(`the key named by sslkey, ${path}, cannot be used: ${messageOf(error)}${advice}`, error)
+    throw unusable(`${described(certificate.key)} cannot be used: ${messageOf(error)}${adviceOn(error, certificate.password)}`, error)
   }
 }
 
-function isAboutPassphrase(error: unknown): boolean {
-  return /passphrase|password|bad decrypt|interrupted or cancelled/i.test(messageOf(error))
+const DER_TYPES = ['pkcs8', 'pkcs1', 'sec1'] as const
+
+/** Throws the error of the first form that it could have. */
+function opened(key: Buffer, passphrase: string | undefined): KeyObject {
+  const secret = passphrase === undefined ? {} : { passphrase }
+  if (key.includes('-----BEGIN')) return createPrivateKey({ key, ...secret })
+  const problems: unknown[] = []
+  for (const type of DER_TYPES) {
+    try {
+      return createPrivateKey({ key, format: 'der', type, ...secret })
+    } catch (error) {
+      problems.push(error)
+    }
+  }
+  throw problems[0]
+}
+
+function adviceOn(error: unknown, passphrase: string | undefined): string {
+  if (!/passphrase|password|bad decrypt|interrupted or cancelled/i.test(messageOf(error))) return ''
+  return passphrase === undefined ? '; it is encrypted, and sslpassword opens it' : '; sslpassword does not open it'
 }
 
 /** libpq's rule: root may share it with a group, so that a server and its clients can use the same. */
-function mustBePrivate(path: string): void {
-  const { uid, mode } = statSync(path)
+function mustBePrivate(key: TlsFile): void {
+  const { uid, mode } = statSync(key.path)
   const forbidden = uid === 0 ? 0o037 : 0o077
   if ((mode & forbidden) !== 0)
     throw unusable(
-      `the key named by sslkey, ${path}, is open to others (mode ${(mode & 0o777).toString(8).padStart(4, '0')}); ` +
+      `${described(key)} is open to others (mode ${(mode & 0o777).toString(8).padStart(4, '0')}); ` +
         'let it be 0600, or 0640 where it belongs to root',
     )
 }
 
 /** `undefined`: nobody named it, and it is not there. */
-function contentOf({ path, named, parameter }: TlsFile): Buffer | undefined {
+function contentOf(file: TlsFile): Buffer | undefined {
+  // One that is there counts even where it cannot be read: without it the server would not be verified.
+  if (!file.named && !existsSync(file.path)) return undefined
   try {
-    return readGiven(path)
+    return readGiven(file.path)
   } catch (error) {
-    if (!named && ['ENOENT', 'ENOTDIR', 'EACCES'].includes(codeOf(error) ?? '')) return undefined
-    throw unusable(`the file named by ${parameter}, ${path}, cannot be read: ${messageOf(error)}`, error)
+    throw unusable(`${described(file)} cannot be read: ${messageOf(error)}`, error)
   }
+}
+
+function described({ path, named, parameter }: TlsFile): string {
+  return named ? `the file named by ${parameter}, ${path},` : `${path}, which counts because ${parameter} names no other,`
 }
 
 function unusable(why: string, cause?: unknown): DatabaseError {
@@ -104,7 +122,8 @@ export function mayDowngrade(error: { readonly message: string; readonly code?: 
     error.message === 'There was an error establishing an SSL connection' ||
     // Where the mode allows plain text, a certificate that fails its check leads to it, as in libpq.
     /^(EPROTO$|ERR_SSL|ERR_TLS)|CERT|SIGNATURE|^CRL_|ISSUER/.test(error.code ?? '') ||
-    // The server's pg_hba.conf allows only the other way.
-    error.code === '28000'
+    // The server's pg_hba.conf allows only the other way, or PgBouncer does.
+    error.code === '28000' ||
+    (error.code === '08P01' && /^(?:SSL|TLS connection) required$/.test(error.message))
   )
 }
