@@ -24,7 +24,7 @@ export async function isSuperseded(target: Target, { facts }: Connected, signal:
   }
 }
 
-/** Of servers that are only read there may be several, and a pooler has its own connections. */
-export function mayBeSuperseded({ writes }: Target, { driver, facts }: Connected): boolean {
-  return writes && driver.processId() === facts.pid
+/** Of servers that are only read, or tried in any order, there may be several, and a pooler has its own connections. */
+export function mayBeSuperseded({ writes, url }: Target, { driver, facts }: Connected): boolean {
+  return writes && !url.shuffled && driver.processId() === facts.pid
 }
