@@ -181,7 +181,8 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
       // Told from standard error, and so listened for before.
       const again = ready(how === 'for all' ? READY : READY_FOR_READING)
       await down('SIGINT', LONGEST_DOWN_MS)
-      while (existsSync(join(data, 'postmaster.pid'))) await sleep(20)
+      // Not before: a server that ends without the file `down` is not started again.
+      while (!existsSync(join(home, 'waiting'))) await sleep(20)
       await meanwhile()
       await rm(join(home, 'down'))
       await again
@@ -191,7 +192,7 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
 
 /**
  * $1 home, $2 binaries, $3 prefix, then settings. Waits for the end of standard input, then stops the server and removes its home. A server that
- * ends while there is a file `down` is started again after the milliseconds in it, or when the file is taken away.
+ * ends while there is a file `down` is started again after the milliseconds in it, or when the file is taken away; meanwhile there is a file `waiting`.
  * TERM before INT: INT is ignored by a background process until the server has set up its handlers.
  */
 const LIFE_OF_A_SERVER = `
@@ -208,9 +209,10 @@ while :; do
   wait $server
   kill $watch 2>/dev/null
   [ -e "$home/down" ] || break
+  : > "$home/waiting"
   waited=0
   while [ -e "$home/down" ] && [ "$waited" -lt "$(cat "$home/down" 2>/dev/null || echo 0)" ]; do sleep 0.05; waited=$((waited + 50)); done
-  rm -f "$home/down"
+  rm -f "$home/down" "$home/waiting"
 done
 `
 

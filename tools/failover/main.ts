@@ -49,7 +49,7 @@ async function main(words: readonly string[]): Promise<void> {
       const cells = [
         kind.name,
         WHAT[change],
-        ...(['withoutPrimaryMs', 'interruptedMs', 'addedMs'] as const).map((name) => text(measured.map((each) => each[name]))),
+        ...(['withoutPrimaryMs', 'interruptedMs', 'addedMs'] as const).map((name) => medianAndLongest(measured.map((each) => each[name]))),
       ]
       rows.push(`| ${cells.join(' | ')} |`)
       process.stderr.write(`${rows.at(-1)}\n`)
@@ -89,7 +89,7 @@ async function measure(kind: Kind, change: Change, times: number, seen: Set<stri
   running.kill('SIGTERM')
   for (const line of (await running.ended).lines) {
     const event = String(line['event'])
-    if (/^database\./.test(event) || /came back/.test(String(line['msg']))) seen.add(`\`${event}\` ${placeless(String(line['msg']))}`)
+    if (event.startsWith('database.') || /came back/.test(String(line['msg']))) seen.add(`\`${event}\` ${placeless(String(line['msg']))}`)
   }
   return measured
 }
@@ -119,10 +119,13 @@ function placeless(text: string): string {
   return text.replaceAll(/127\.0\.0\.1:\d+/g, 'HOST').replaceAll(/[\d,.]+ rows?\b/g, 'N rows')
 }
 
-function text(all: readonly number[]): string {
+function medianAndLongest(all: readonly number[]): string {
   const sorted = all.toSorted((a, b) => a - b)
-  const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
   return `${seconds(sorted[Math.floor(sorted.length / 2)]!)} (${seconds(sorted.at(-1)!)})`
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`
 }
 
 await main(process.argv.slice(2))

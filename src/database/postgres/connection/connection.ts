@@ -218,14 +218,16 @@ export class Connection implements Query {
     const connected = this.#superseding
     if (connected?.driver !== driver) return work()
     const over = new AbortController()
-    void isSuperseded(this.#target, connected, over.signal).then((superseded) => {
-      if (superseded) this.#lose(driver, new DatabaseError('lost', SUPERSEDED))
-    })
+    void this.#loseSuperseded(connected, over.signal)
     try {
       return await work()
     } finally {
       over.abort()
     }
+  }
+
+  async #loseSuperseded(connected: Connected, signal: AbortSignal): Promise<void> {
+    if (await isSuperseded(this.#target, connected, signal)) this.#lose(connected.driver, new DatabaseError('lost', SUPERSEDED))
   }
 
   async #run<Row>(
