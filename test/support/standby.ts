@@ -2,7 +2,7 @@ import { appendFile, chmod, chown, cp, mkdir, readdir, stat, writeFile } from 'n
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
-import { startPostgres, type PostgresMajor, type PostgresServer } from './postgres-server.ts'
+import { startPostgres, type PostgresMajor, type PostgresServer, type ServerOptions } from './postgres-server.ts'
 
 /** A primary and its standby, which change places. They replicate by streaming, asynchronously. */
 export class ReplicatedPair implements AsyncDisposable {
@@ -16,10 +16,12 @@ export class ReplicatedPair implements AsyncDisposable {
     this.#standby = standby
   }
 
-  static async start(major: PostgresMajor): Promise<ReplicatedPair> {
-    const primary = await startPostgres(major, { settings: SETTINGS })
+  /** With what each of the two needs of its own, such as its certificate. */
+  static async start(major: PostgresMajor, [first, second]: readonly [ServerOptions, ServerOptions] = [{}, {}]): Promise<ReplicatedPair> {
+    const primary = await startPostgres(major, { ...first, settings: { ...SETTINGS, ...first.settings } })
     try {
-      const standby = await startPostgres(major, { settings: SETTINGS, prepare: (data) => copyOf(primary, major, data) })
+      const settings = { ...SETTINGS, ...second.settings }
+      const standby = await startPostgres(major, { ...second, settings, prepare: (data) => copyOf(primary, major, data) })
       return new ReplicatedPair(major, primary, standby)
     } catch (error) {
       await primary.stop()
