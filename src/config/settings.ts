@@ -112,7 +112,7 @@ export function toSettings({ values, sources, notes, warnings, chosen, env }: Re
     entries: SETTINGS.map(({ key, sensitive }) => ({
       key,
       value: sensitive === true ? displayUrl(url) : valueAt(values, key),
-      source: sources.get(key) ?? 'default',
+      source: [sources.get(key) ?? 'default', ...(sensitive === true && url.engine === 'postgres' ? url.variables : [])].join(', '),
     })),
     notes: [...notes, ...url.notes],
     warnings,

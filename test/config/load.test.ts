@@ -73,6 +73,13 @@ test('with nothing given the settings are the documented defaults', async () => 
   assert.deepEqual([notes, warnings], [[], []])
 })
 
+test('variables of libpq that count are named beside the source of the URL, without their values', async () => {
+  const variables = { PGHOST: 'h', PGSSLMODE: 'require', PGPASSWORD: 's3cret', PGID: '1', PGSSLSNI: '1' }
+  const settings = await load({ env: { DATABASE_URL: 'postgresql:///gateway?sslmode=disable', ...variables } })
+  assert.deepEqual(entry(settings, 'database.url'), ['postgresql:///gateway?sslmode=disable', 'DATABASE_URL, PGHOST, PGPASSWORD'])
+  assert.deepEqual(entry(await load({ env: variables }), 'database.url')[1], 'config/default.yaml')
+})
+
 test('every problem of every source is reported at once, one per line, with its key and source', async () => {
   const configFile = write('bad.yaml', 'log:\n  levle: info\n  format: yaml\njobs:\n  purgeAuditLogs:\n    retention: 90\nhealth: yes\n')
   const env = {

@@ -89,6 +89,20 @@ describe('a file that cannot be used is named, with its parameter and what to do
     assert.match(await refusal({ sslmode: 'verify-ca' }), /sslmode=verify-ca needs a root certificate: name it in sslrootcert/)
   })
 
+  test('files that do not go together, or hold something else', async () => {
+    const sslcert = await folder.write('a.crt', client.certificate)
+    const sslkey = await folder.write('a.key', client.keyText)
+    const other = await folder.write('other.key', authority.client('cert_user').keyText)
+    assert.match(await refusal({ sslcert, sslkey: other }), /sslkey, \/\S+other\.key, is not the key of the certificate, \/\S+a\.crt/)
+    assert.match(await refusal({ sslcert: sslkey, sslkey }), /sslcert, \/\S+a\.key, cannot be used: /)
+    assert.match(await refusal({ sslrootcert: sslkey }), /sslrootcert, \/\S+a\.key, cannot be used: /)
+    const stranger = await folder.write('stranger.crt', new Authority('another').root)
+    assert.match(
+      await refusal({ sslrootcert: stranger, user: 'trusted' }),
+      /is not trusted: .* Name the file with the certificate of its authority in sslrootcert/,
+    )
+  })
+
   test('one that nobody named', async () => {
     await using home = await freshFolder()
     await mkdir(join(home.path, '.postgresql'))
@@ -106,7 +120,7 @@ test('sslrootcert=system trusts the authorities of the system, in psql as well',
   const stranger = await folder.write('stranger.crt', new Authority('another').root, 0o644)
   const refused = await command(['status'], { env: { ...env, SSL_CERT_FILE: stranger, DATABASE_URL: url } })
   assert.equal(refused.code, 3)
-  assert.match(refused.stdout, /refused the connection: .*certificate/)
+  assert.match(refused.stdout, /is not trusted: .*certificate/)
   if (withoutPsql() !== false) return
   for (const psql of await startPsql(NEWEST, folder.path)) {
     if (psql.major < 16) continue

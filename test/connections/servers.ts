@@ -38,27 +38,18 @@ host    replication postgres all trust
 export const NEWEST = POSTGRES_MAJORS.at(-1)!
 
 /** A server whose certificate this identity is, and that takes clients' certificates of the same authority; without an identity it has no TLS. */
-export async function startServer(
-  authority: Authority,
-  identity: Identity | undefined,
-  { settings, ...options }: ServerOptions = {},
-): Promise<PostgresServer> {
-  const server = await startPostgres(NEWEST, {
-    ...options,
-    hba: HBA,
-    files:
-      identity === undefined
-        ? {}
-        : { 'root.crt': authority.root, 'tls.crt': identity.certificate, 'tls.key': identity.keyText, ...options.files },
-    settings: {
-      ...(identity === undefined
-        ? { ssl: 'off' }
-        : { ssl: 'on', ssl_cert_file: '../tls.crt', ssl_key_file: '../tls.key', ssl_ca_file: '../root.crt' }),
-      ...settings,
-    },
-  })
-  if (options.prepare === undefined) await createRoles(server.url)
+export async function startServer(authority: Authority, identity: Identity | undefined): Promise<PostgresServer> {
+  const server = await startPostgres(NEWEST, identity === undefined ? { hba: HBA, settings: { ssl: 'off' } } : withTls(authority, identity))
+  await createRoles(server.url)
   return server
+}
+
+export function withTls(authority: Authority, identity: Identity, hba = HBA): ServerOptions {
+  return {
+    hba,
+    files: { 'root.crt': authority.root, 'tls.crt': identity.certificate, 'tls.key': identity.keyText },
+    settings: { ssl: 'on', ssl_cert_file: '../tls.crt', ssl_key_file: '../tls.key', ssl_ca_file: '../root.crt' },
+  }
 }
 
 async function createRoles(url: string): Promise<void> {

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { createServer, type Server } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { DatabaseError } from '../../src/database/database-error.ts'
 import { listening, opened, type Opening } from '../database/postgres/fixture.ts'
 import { Authority } from '../support/certificates.ts'
 import { command, events } from '../support/command.ts'
 import type { PostgresServer } from '../support/postgres-server.ts'
 import { ReplicatedPair } from '../support/standby.ts'
+import { commandWithHosts, withoutOwnHosts } from './own-hosts.ts'
 import { freshFolder, NEWEST, PASSWORD, portOf, startServer, urlWith, type Folder } from './servers.ts'
 
 /** Nobody listens there. */
@@ -161,27 +159,13 @@ describe('several servers', () => {
   })
 })
 
-/** Runs a command with its own /etc/hosts, where the machine lets a process have its own view of files. */
-const WITH_HOSTS = ['--user', '--map-root-user', '--mount', 'sh', '-c', 'mount --bind "$1" /etc/hosts && shift && exec "$@"', 'sh'] as const
-
-async function mayHaveHosts(): Promise<boolean> {
-  const run = promisify(execFile)
-  return run('unshare', [...WITH_HOSTS, '/etc/hosts', 'true']).then(
-    () => true,
-    () => false,
-  )
-}
-
-const skip = !(await mayHaveHosts()) && 'no process may have its own /etc/hosts here'
+const skip = await withoutOwnHosts()
 
 test('a name that stands for several addresses: each is tried, and certificates are checked against the name', { skip }, async () => {
   const hosts = await folder.write('hosts', '127.0.0.2 first.test second.test\n127.0.0.1 localhost first.test second.test\n', 0o644)
-  const program = fileURLToPath(new URL('../../bin/mcp-gateway-maintenance.js', import.meta.url))
   const status = async (host: string): Promise<string> => {
     const url = urlWith({ host, port: portOf(first), user: 'trusted', dbname: 'postgres', sslmode: 'verify-full', sslrootcert: root })
-    const env = { PATH: process.env['PATH'] ?? '', DATABASE_URL: url }
-    const words = [...WITH_HOSTS, hosts, process.execPath, program, 'status']
-    return new Promise((resolve) => void execFile('unshare', words, { env }, (_, stdout, stderr) => resolve(stdout + stderr)))
+    return (await commandWithHosts(hosts, ['status'], { DATABASE_URL: url })).output
   }
   assert.match(await status('first.test'), /first\.test:\d+\/postgres/)
   assert.doesNotMatch(await status('first.test'), /cannot be reached|refused/)

@@ -2,11 +2,13 @@ import { appendFile, chmod, chown, cp, mkdir, readdir, stat, writeFile } from 'n
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, types } from 'pg'
-import { startPostgres, type PostgresMajor, type PostgresServer } from './postgres-server.ts'
+import { startPostgres, type PostgresMajor, type PostgresServer, type ServerOptions } from './postgres-server.ts'
 
 export interface PairOptions {
   /** COMMIT waits for the standby too, where it waits for the disk. */
   readonly synchronous?: boolean
+  /** What each of the two needs of its own, such as its certificate. */
+  readonly servers?: readonly [ServerOptions, ServerOptions]
 }
 
 /** What happens between the end of one primary and the promotion of the next. */
@@ -41,10 +43,13 @@ export class ReplicatedPair implements AsyncDisposable {
     this.#standby = standby
   }
 
-  static async start(major: PostgresMajor, { synchronous = false }: PairOptions = {}): Promise<ReplicatedPair> {
-    const primary = await startPostgres(major, { settings: SETTINGS })
+  static async start(
+    major: PostgresMajor,
+    { synchronous = false, servers: [first, second] = [{}, {}] }: PairOptions = {},
+  ): Promise<ReplicatedPair> {
+    const primary = await startPostgres(major, { ...first, settings: { ...SETTINGS, ...first.settings } })
     try {
-      const standby = await standbyOf(primary, major)
+      const standby = await standbyOf(primary, major, second)
       const pair = new ReplicatedPair(major, synchronous, primary, standby)
       await pair.#synchronize()
       return pair
@@ -175,8 +180,12 @@ const SETTINGS = { wal_keep_size: '512MB' }
 /** What is in them is of the running server alone, or is sent again by the primary. */
 const EMPTY = new Set(['pg_wal', 'pg_replslot', 'pg_notify', 'pg_stat_tmp', 'pg_subtrans', 'pg_dynshmem'])
 
-function standbyOf(primary: PostgresServer, major: PostgresMajor): Promise<PostgresServer> {
-  return startPostgres(major, { settings: SETTINGS, prepare: (data) => copyOf(primary, major, data) })
+function standbyOf(primary: PostgresServer, major: PostgresMajor, options: ServerOptions = {}): Promise<PostgresServer> {
+  return startPostgres(major, {
+    ...options,
+    settings: { ...SETTINGS, ...options.settings },
+    prepare: (data) => copyOf(primary, major, data),
+  })
 }
 
 /** A base backup by copying files: the packages that bring the servers have no pg_basebackup. */

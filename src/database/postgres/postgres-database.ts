@@ -160,7 +160,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
 /** The URL with another login, if that is all that differs: another database would not be the one that this program has looked at. */
 function withLoginOf(url: PostgresUrl, again: DatabaseUrl | undefined): PostgresUrl | undefined {
   if (again?.engine !== 'postgres' || (again.user === url.user && again.password === url.password)) return undefined
-  const renewed = { ...again, user: url.user, password: url.password, given: url.given, notes: url.notes }
+  const renewed = { ...again, user: url.user, password: url.password, given: url.given, variables: url.variables, notes: url.notes }
   return isDeepStrictEqual(renewed, url) ? { ...url, user: again.user, password: again.password } : undefined
 }
 

@@ -42,6 +42,9 @@ export function completed(given: Parameters, others: ReadonlySet<Parameter>, var
       'the database URL names no user, PGUSER is not set, and the operating system has no name for the user that runs this program',
     )
   return {
+    variables: LIBPQ_PARAMETERS.flatMap(({ keyword, variable }) =>
+      variable !== undefined && Object.hasOwn(environment.given, keyword ?? '') ? [variable] : [],
+    ),
     servers: serversOf(all, source),
     shuffled: oneOf(['disable', 'random'], all.load_balance_hosts ?? 'disable', source('load_balance_hosts')) === 'random',
     target: targetOf(all, source),

@@ -19,6 +19,8 @@ export interface PostgresUrl {
   readonly engine: 'postgres'
   /** What the URL itself gives. */
   readonly given: Parameters
+  /** The names of the variables that give what it does not. */
+  readonly variables: readonly string[]
   /** In the order in which they are tried; at least one. */
   readonly servers: readonly Server[]
   /** Whether they are tried in another order each time. */

@@ -8,7 +8,7 @@ import type { PostgresUrl, Server } from '../../url/url-types.ts'
 import { asDriverError, errorKindOf, explanation, stateOf } from '../postgres-errors.ts'
 import { newDriver, type Driver } from './driver.ts'
 import { UnsuitableServer, type ServerFacts } from './server-check.ts'
-import { encryptions, mayDowngrade } from './tls.ts'
+import { encryptions, isDistrust, mayDowngrade } from './tls.ts'
 
 export interface Target {
   /** Another one after the login was renewed. */
@@ -294,6 +294,13 @@ function givenUp({ url }: Target, failure: unknown, { tries, waitedMs, begun }: 
       { cause: failure },
     )
   }
+  if (isDistrust(code))
+    return new DatabaseError(
+      'refused',
+      `PostgreSQL at ${place}/${name} is not trusted: ${explained} [${code}]. ${state} ` +
+        'Name the file with the certificate of its authority in sslrootcert, and the server in DATABASE_URL as its certificate does.',
+      { cause: failure },
+    )
   const advice = code === '3D000' ? 'Create the database, or correct' : 'Correct the user, the password, the TLS settings or'
   return new DatabaseError(
     'refused',

@@ -1,4 +1,4 @@
-import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { getCACertificates, type ConnectionOptions } from 'node:tls'
@@ -38,6 +38,7 @@ function verification({ mode, roots, revoked }: TlsParameters): ConnectionOption
     throw unusable(
       'sslmode=verify-ca needs a root certificate: name it in sslrootcert, or use verify-full, which also takes those of public authorities',
     )
+  if (roots !== 'system' && ca !== undefined) usable(roots, () => new X509Certificate(String(ca)))
   if (ca === undefined && mode !== 'verify-full') return { rejectUnauthorized: false }
   const crl = contentOf(revoked)
   return {
@@ -56,10 +57,17 @@ function ownCertificate({ certificate }: TlsParameters): ConnectionOptions {
       `there is a client certificate, ${certificate.file.path}, but no key: ${certificate.key.path} does not exist; name it in sslkey`,
     )
   mustBePrivate(certificate.key)
+  const own = usable(certificate.key, () => opened(key, certificate.password), certificate.password)
+  if (!usable(certificate.file, () => new X509Certificate(cert)).checkPrivateKey(own))
+    throw unusable(`${described(certificate.key)} is not the key of the certificate, ${certificate.file.path}`)
+  return { cert, key: own.export({ format: 'pem', type: 'pkcs8' }) }
+}
+
+function usable<T>(file: TlsFile, read: () => T, passphrase?: string): T {
   try {
-    return { cert, key: opened(key, certificate.password).export({ format: 'pem', type: 'pkcs8' }) }
+    return read()
   } catch (error) {
-    throw unusable(`${described(certificate.key)} cannot be used: ${messageOf(error)}${adviceOn(error, certificate.password)}`, error)
+    throw unusable(`${described(file)} cannot be used: ${messageOf(error)}${adviceOn(error, passphrase)}`, error)
   }
 }
 
@@ -113,6 +121,13 @@ function described({ path, named, parameter }: TlsFile): string {
 
 function unusable(why: string, cause?: unknown): DatabaseError {
   return new DatabaseError('refused', `No connection was made: ${why}.`, { cause })
+}
+
+/** Whether this code says that the server's certificate is not trusted, or is for another name. */
+export function isDistrust(code: string | undefined): boolean {
+  return /^(?:UNABLE_TO_|CERT_|CRL_|SELF_SIGNED_CERT|DEPTH_ZERO|ERR_TLS_CERT_ALTNAME)|^INVALID_|^PATH_LENGTH_|ISSUER|SIGNATURE_FAILURE$/.test(
+    code ?? '',
+  )
 }
 
 /** Whether this error allows trying the next way: never after a wrong password, which plain text would give away. */
