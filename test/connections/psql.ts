@@ -60,9 +60,11 @@ interface Answer {
 
 function answer(program: string, words: readonly string[], env: Readonly<Record<string, string>>): Promise<Answer> {
   return new Promise((resolve) => {
-    execFile(program, words, { env: { LC_ALL: 'C.UTF-8', ...env }, timeout: 30_000 }, (error, stdout, stderr) => {
+    const child = execFile(program, words, { env: { LC_ALL: 'C.UTF-8', ...env }, timeout: 30_000 }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
     })
+    // OpenSSL asks there for the password of a key.
+    child.stdin?.end()
   })
 }
 
