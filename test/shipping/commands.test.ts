@@ -135,6 +135,7 @@ const RULES: readonly Rule[] = [
     instead: `${CHANGES_CHECKOUT}; ${tests.ci} runs what they check`,
     check: async (command) => scriptsNamed(command),
   },
+  { like: /^npm run bench:failover$/, instead: 'it takes minutes', check: async (command) => scriptsNamed(command) },
   { like: /^npm run bench(?: -- (.+))?$/, instead: 'it takes minutes', check: (_, [, words = '']) => optionsKnown('bench/main.ts', words) },
   {
     like: /^(?:npm ci && )?npm run build && npm pack$/,
@@ -334,6 +335,19 @@ const RULES: readonly Rule[] = [
     async check(command, [, kind = '', name, container]) {
       const [worker] = await kustomize(`${OVERLAYS}${kind === 'deploy' ? 'deployment' : kind}`)
       assert.deepEqual([worker!.metadata.name, workerOf(worker!).name], [name, container])
+      await understoodByKubectl(command)
+    },
+  },
+  {
+    like: /^kubectl patch deploy\/(\S+) -p '(\{.+\})'$/,
+    instead: CLUSTER,
+    async check(command, [, name, patch = '']) {
+      const gateway = (await kustomize(`${OVERLAYS}sidecar`)).find(({ metadata }) => metadata.name === name)
+      const worker = workerOf(gateway!)
+      const { spec } = JSON.parse(patch)
+      assert.deepEqual(Object.keys(spec.template.spec), ['initContainers'])
+      const [patched] = spec.template.spec.initContainers
+      assert.deepEqual([patched.name, Object.keys(patched.resources.limits)], [worker.name, ['memory']])
       await understoodByKubectl(command)
     },
   },
