@@ -16,7 +16,7 @@ export async function openDatabase(options: OpenOptions): Promise<Database> {
 export async function labelOf(url: DatabaseUrl): Promise<Label> {
   switch (url.engine) {
     case 'postgres':
-      return (await import('./postgres/connection/connect.ts')).postgresLabel(url)
+      return (await import('./postgres/connection/server-names.ts')).postgresLabel(url)
     case 'sqlite':
       return (await import('./sqlite/connection/database-file.ts')).sqliteLabel(url.file)
   }

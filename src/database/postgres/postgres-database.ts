@@ -4,9 +4,11 @@ import type { Database, OpenOptions } from '../database.ts'
 import { NO_TERMS } from '../purging.ts'
 import type { Query, Session } from '../query.ts'
 import type { DatabaseUrl, PostgresUrl } from '../url/url-types.ts'
-import { connectPatiently, postgresLabel, reportingOnce, type Target } from './connection/connect.ts'
+import type { Target } from './connection/attempt.ts'
+import { connectPatiently, reportingOnce } from './connection/connect.ts'
 import { Connection, type Copy } from './connection/connection.ts'
 import { chooseSchema, schemaFacts, type SchemaChoice } from './connection/schema-choice.ts'
+import { postgresLabel } from './connection/server-names.ts'
 import { checkServer, serverFacts } from './connection/server-check.ts'
 import {
   EPOCH_MS,

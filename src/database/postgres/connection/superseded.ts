@@ -1,5 +1,6 @@
 import { MINUTE, SECOND } from '../../../time/clock.ts'
-import { connectPatiently, type Connected, type Target } from './connect.ts'
+import type { Connected, Target } from './attempt.ts'
+import { connectPatiently } from './connect.ts'
 
 /** Longer than statements take as a rule. */
 const LOOK_EVERY_MS = 5 * SECOND

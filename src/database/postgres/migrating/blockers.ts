@@ -1,6 +1,7 @@
 import { SECOND } from '../../../time/clock.ts'
 import { DatabaseError } from '../../database-error.ts'
-import { connectPatiently, type Target } from '../connection/connect.ts'
+import type { Target } from '../connection/attempt.ts'
+import { connectPatiently } from '../connection/connect.ts'
 import { EQ } from '../exact.ts'
 import { describeSession, SESSION_COLUMNS, type SessionRow } from './sessions.ts'
 
