@@ -97,9 +97,9 @@ export async function closeDeadRuns(tx: Transaction, table: string, job: string,
 
 const END_LOST = 'the end of this run was not recorded, or was lost when the database failed over; the next run goes on'
 
-/** Deletes a run that was opened by a claim whose answer was lost: it never began. */
+/** Deletes a run that was opened by a claim whose answer was lost: it never began. One that has deleted something is an earlier one, whose end was lost. */
 export async function forgetOwnRun(tx: Transaction, table: string, job: string, worker: string): Promise<void> {
-  await tx.query(`DELETE FROM ${table} WHERE job = $1 AND worker = $2 AND outcome IS NULL`, [job, worker])
+  await tx.query(`DELETE FROM ${table} WHERE job = $1 AND worker = $2 AND outcome IS NULL AND batches = 0`, [job, worker])
 }
 
 /** When the newest run of the job since `since` began that has done or is doing any work. */

@@ -28,9 +28,10 @@ function losing(database: Database, lose: (batch: number, deleted: number) => Pr
   })
 }
 
-/** As a server has it that received no batch after these rows were deleted: the others are there again. */
+/** As a server has it that received no batch after these rows were deleted: the others are there again. The walk has not passed them. */
 async function takeBack(outside: TestDatabase, engine: TestEngine, deleted: number, left: number): Promise<void> {
   await expiredSessions(outside, engine, deleted - left, `again-${deleted}-`)
+  await outside.sql(`UPDATE sessions SET expires_at = ${engine.moment(-30)} WHERE session_token LIKE 'again-%'`)
   await outside.sql('UPDATE maintenance_runs SET rows_deleted = $1 WHERE outcome IS NULL', [left])
 }
 
@@ -167,6 +168,24 @@ for (const engine of BOTH_ENGINES) {
     assert.deepEqual([result.deleted, result.recorded], [0, false])
     const [other] = await outside.sql('SELECT job, worker, outcome, rows_deleted, cutoff FROM maintenance_runs')
     assert.deepEqual(other, { job: 'purge-audit-logs', worker: 'host-b:2', outcome: null, rows_deleted: 3, cutoff: null })
+  })
+
+  test(`${engine.name}: a run whose end was lost keeps its counts, also if the answer to the next claim is lost`, async () => {
+    await using fixture = await migrated(engine)
+    const { outside } = fixture
+    await outside.sql(
+      `INSERT INTO maintenance_runs (job, "trigger", worker, version, started_at, rows_deleted, batches) VALUES ('purge-sessions', 'schedule', 'host-a:1', '1', $1, 7, 2)`,
+      [Date.now() - 20_000],
+    )
+    const database = intercepted(fixture.database, async (number, transact) => {
+      if (number === 1) throw new DatabaseError('lost', 'the connection broke')
+      return transact()
+    })
+    assert.equal((await run(database)).outcome, 'succeeded')
+    const [first, second, third] = await stored(outside)
+    assert.deepEqual([first?.outcome, first?.rows_deleted, first?.batches], ['interrupted', 7, 2])
+    assert.match(String(first?.error), /^the end of this run was not recorded, or was lost when the database failed over/)
+    assert.deepEqual([second?.outcome, third], ['succeeded', undefined])
   })
 
   test(`${engine.name}: a run whose record somebody has deleted is not begun again`, async () => {
