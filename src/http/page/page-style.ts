@@ -35,7 +35,9 @@ b{font-weight:600}
 time{white-space:nowrap}
 .runs td{padding-top:3px;padding-bottom:3px}
 .runs :is(th,td):is(:nth-child(4),:nth-child(5)){text-align:right;white-space:nowrap}
-.runs td:nth-child(n+6){color:var(--soft);white-space:nowrap}
+.runs td:nth-child(n+6){color:var(--soft)}
+.runs td:nth-child(6){white-space:nowrap}
+.runs td:nth-child(7){overflow-wrap:anywhere}
 .why td{padding-top:0;border:0}
 .chart{display:block;overflow:visible}
 .chart text{fill:var(--ink);font-size:13px}
