@@ -7,7 +7,7 @@ import { writeMigration } from '../../src/commands/migrate-new.ts'
 import type { Start } from '../../src/program.ts'
 import { command, events } from '../support/command.ts'
 import { BOTH_ENGINES, ENGINES } from '../support/engines.ts'
-import { NEXT_MIGRATION, packageWith } from '../support/package-root.ts'
+import { checkoutCopy, NEXT_MIGRATION } from '../support/package-root.ts'
 
 const LATEST = Number(NEXT_MIGRATION) - 1
 
@@ -90,7 +90,7 @@ for (const engine of BOTH_ENGINES)
   })
 
 test('migrate new writes both files with the next number, and they can be applied and run by hand', async () => {
-  await using program = await packageWith({})
+  await using program = await checkoutCopy()
   const { root: packageRoot } = program
   const made = await command(['migrate', 'new', 'add_things'], { packageRoot })
   assert.equal(made.code, 0, made.stderr)
@@ -118,7 +118,7 @@ for (const [name, why] of [
   ['initial_schema', /there is a migration of that name already, 001_initial_schema/],
 ] as const)
   test(`migrate new refuses the name "${name.slice(0, 30)}", and writes nothing`, async () => {
-    await using program = await packageWith({})
+    await using program = await checkoutCopy()
     const refused = await command(['migrate', 'new', name], { packageRoot: program.root })
     assert.equal(refused.code, 2, refused.stderr)
     assert.match(refused.stderr, why)
@@ -130,7 +130,7 @@ for (const [name, why] of [
 const AS_ROOT = process.getuid?.() === 0 ? 'root may write everywhere' : false
 
 test('migrate new says so where the folder cannot be written to', { skip: AS_ROOT }, async () => {
-  await using program = await packageWith({})
+  await using program = await checkoutCopy()
   const folder = join(program.root, 'migrations')
   await chmod(folder, 0o555)
   try {
@@ -144,7 +144,7 @@ test('migrate new says so where the folder cannot be written to', { skip: AS_ROO
 })
 
 test('migrate new writes nothing into an installed package', async () => {
-  await using program = await packageWith({})
+  await using program = await checkoutCopy()
   // Without its source it is what a registry gives; what runs is this checkout's.
   await rename(join(program.root, 'src'), join(program.root, 'dist'))
   const host = { packageRoot: program.root, print: () => assert.fail('it said that something was made') }
