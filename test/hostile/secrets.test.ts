@@ -159,6 +159,7 @@ function steady(text: string): string {
     .replaceAll(/[0-9a-f]{16,64}/g, 'N')
     .replaceAll(/\d+(?:[.:,]\d+)*(?:e[+-]?\d+)?/g, 'N')
     .replaceAll(/N ?(?:ms|s|min|m|h|d|B|kB|MB|KiB|MiB)\b/g, 'N')
+    .replaceAll('just now', 'N ago')
     .replaceAll(/ {2,}/g, ' ')
     .replaceAll(/─+|▇+/g, '─')
     .replaceAll(/N(?: N)+/g, 'N')
