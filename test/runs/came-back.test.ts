@@ -125,8 +125,9 @@ for (const engine of BOTH_ENGINES) {
     })
     const result = await run(database)
     assert.ok(back > 2)
-    assert.deepEqual([result.outcome, result.deleted, result.cameBack], ['succeeded', ROWS, back])
-    assert.equal(await count(outside, 'sessions'), 0)
+    assert.deepEqual([result.outcome, result.cameBack], ['succeeded', back])
+    // Where the third batch was the last, they are left to the next run.
+    assert.equal(result.deleted + (await count(outside, 'sessions')), ROWS)
   })
 
   test(`${engine.name}: a run of which the database knows nothing any more is begun again, and its rows are deleted`, async () => {
