@@ -22,7 +22,7 @@ if (process.send !== undefined) {
         return database.transaction(work)
       },
     }),
-    { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: new Set(['empty-table'] as const) },
+    { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: new Set(['empty-table', 'no-archive'] as const) },
     {
       listener: { ...QUIET, jobBatch: (_, { total }) => tell({ deleted: total }) },
       archive: directory === undefined ? undefined : { directory, uid: process.getuid?.(), keptMs: undefined, partRows: PART_ROWS },
