@@ -15,7 +15,7 @@ export const PACING: Pacing = {
   // The first query already covers the second before it.
   listenMs: 0,
   alone: { holdMs: 32, pauseMs: 0, pauseShare: 0 },
-  polite: { holdMs: 5, timesAround: 4, pauseMs: 2, pauseShare: 0 },
+  polite: { holdMs: 5, timesAround: 3, pauseMs: 2, pauseShare: 0 },
   // Nobody waits for the rows of a purge.
   longHoldPause: { share: 0, mostMs: 0 },
 }
