@@ -30,6 +30,7 @@ export function readQuery(dialect: Dialect, query: string): Query {
   const notes: string[] = []
   // Python and Java read + as a space here; libpq does not.
   const plus = dialect === 'libpq' ? '+' : ' '
+  const uses = usesOf(dialect)
   let afterPassword = false
   for (const [at, piece] of query.split('&').entries()) {
     if (piece === '') continue
@@ -37,7 +38,7 @@ export function readQuery(dialect: Dialect, query: string): Query {
     const name = equals === -1 ? piece : piece.slice(0, equals)
     const value = equals === -1 ? '' : decoded(piece.slice(equals + 1).replaceAll('+', plus))
     const place = afterPassword || !/^\w+$/.test(name) ? `parameter ${at + 1} of the database URL` : `${name} in the database URL`
-    const found = usesOf(dialect).get(plain(name))
+    const found = uses.get(plain(name))
     if (found === undefined && plain(name).startsWith('ssl'))
       throw refused(`${place} is not supported, and ignoring it could weaken the connection`)
     if (typeof found !== 'string') {
