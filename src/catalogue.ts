@@ -10,6 +10,8 @@ export interface Job {
   /** The column that decides when a row has expired. */
   readonly column: string
   readonly keep: Keep
+  /** Whether some of its rows can be held, or kept longer than others, and by which columns they are named. */
+  readonly holdable: Holdable
   /** Its rows are archived before they are deleted, if the archive is enabled. */
   readonly archived?: true
   /** Its key below `jobs` in the configuration. */
@@ -20,6 +22,10 @@ export interface Job {
   readonly schedule: string
   readonly summary: string
 }
+
+export type Holdable =
+  | { readonly by: readonly string[] }
+  | { readonly by: readonly []; /** Why none of its rows is ever held. */ readonly because: string }
 
 /** How long a row is kept: for a retention after it was written, or for a grace after the time of expiry in its column. */
 export type Keep = Retention | Grace
@@ -63,6 +69,7 @@ export const JOBS: readonly Job[] = [
     table: 'audit_logs',
     column: 'timestamp',
     keep: { from: 'written', defaultMs: 90 * DAY, leastMs: DAY, environment: 'AUDIT_LOGS_RETENTION' },
+    holdable: { by: ['user', 'tool_name', 'action', 'status'] },
     archived: true,
     settings: 'purgeAuditLogs',
     environment: 'PURGE_AUDIT_LOGS',
@@ -75,6 +82,10 @@ export const JOBS: readonly Job[] = [
     table: 'policy_decisions',
     column: 'expires_at',
     keep: { from: 'expiry', environment: 'POLICY_DECISIONS_GRACE' },
+    holdable: {
+      by: [],
+      because: 'a policy decision is a cached answer that the gateway works out again; what came of it is in audit_logs',
+    },
     settings: 'purgePolicyDecisions',
     environment: 'PURGE_POLICY_DECISIONS',
     schedule: '*/15 * * * *',
@@ -86,6 +97,7 @@ export const JOBS: readonly Job[] = [
     table: 'sessions',
     column: 'expires_at',
     keep: { from: 'expiry', environment: 'SESSIONS_GRACE' },
+    holdable: { by: [], because: 'a session is a credential, which must not outlive its time; what was done with it is in audit_logs' },
     settings: 'purgeSessions',
     environment: 'PURGE_SESSIONS',
     schedule: '*/15 * * * *',
@@ -97,6 +109,7 @@ export const JOBS: readonly Job[] = [
     table: 'rate_limits',
     column: 'expires_at',
     keep: { from: 'expiry', environment: 'RATE_LIMITS_GRACE' },
+    holdable: { by: [], because: 'a counter of requests says nothing of what was done; that is in audit_logs' },
     settings: 'purgeRateLimits',
     environment: 'PURGE_RATE_LIMITS',
     schedule: '*/15 * * * *',

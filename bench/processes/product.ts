@@ -86,7 +86,11 @@ export async function openSteadyLoop(url: string, { rowsABatch }: Steady): Promi
       }
       await purge({
         rows: watched.expired(JOB, cutoff),
-        dispose: deleteSlice((work) => watched.transaction(work), hostClock()),
+        dispose: deleteSlice(
+          (work) => watched.transaction(work),
+          async () => [],
+          hostClock(),
+        ),
         pacer,
         turns: new Turns(),
         report: (progress) => (deleted = progress.affected),

@@ -2,6 +2,7 @@ import { DatabaseError } from '../database/database-error.ts'
 import { DIGEST_BYTES, type ExportedRows, type ExportedSlice } from '../database/exporting.ts'
 import type { Slice, Slices, Tally } from '../database/purging.ts'
 import type { Transaction } from '../database/query.ts'
+import type { SparedRows } from '../policy/spared.ts'
 import type { EpochMs } from '../time/clock.ts'
 import type { Archive } from './archive.ts'
 import { archiveFailed } from './damage.ts'
@@ -100,7 +101,7 @@ class ArchivedSlice implements Slice {
     return this.slice.countByDay()
   }
 
-  async remove(tx: Transaction): Promise<Tally> {
+  async remove(tx: Transaction, spared: SparedRows): Promise<Tally> {
     const { part } = this
     const { record } = this.#archive
     // Locked rows are retried only after their part has been settled, so they wait for the next run.
@@ -108,7 +109,7 @@ class ArchivedSlice implements Slice {
     const [{ step, removed: text }] = await Promise.all([record.load(tx), this.#mustBeThere()])
     if (step?.files[0]?.manifest !== part.step.files[0]?.manifest) throw this.#spoiled('the pending files are no longer those of this run')
     const removed = readRanges(text, part.rows)
-    const { digests, unknown, ...tally } = await this.slice.removeRead(tx, part.known(removed))
+    const { digests, unknown, ...tally } = await this.slice.removeRead(tx, spared, part.known(removed))
     const view = viewOf(digests)
     for (let offset = 0; offset < view.byteLength; offset += DIGEST_BYTES) {
       const number = part.numberOf(view, offset, removed)

@@ -1,3 +1,4 @@
+import type { SparedRows } from '../policy/spared.ts'
 import type { EpochMs } from '../time/clock.ts'
 import type { ExpiredRows, Slice, Tally, TimeColumn } from './purging.ts'
 import type { Transaction } from './query.ts'
@@ -65,7 +66,7 @@ export interface ExportedSlice extends Slice {
    * Like `remove`, but deletes only rows that are known, as far as others do not change them meanwhile: the returned digests of the deleted rows,
    * as they were when they were deleted, say which they are.
    */
-  removeRead(tx: Transaction, known: KnownRows): Promise<DigestedTally>
+  removeRead(tx: Transaction, spared: SparedRows, known: KnownRows): Promise<DigestedTally>
 }
 
 /**
@@ -126,7 +127,7 @@ export interface Archivable {
    */
   durable(): Promise<void>
   /** `longestBytes`: a row with a longer line, without the line feed, is in no slice; `tooLarge` reports it. */
-  exported(column: TimeColumn, cutoff: EpochMs, longestBytes: number): ExportedRows
+  exported(column: TimeColumn, cutoff: EpochMs, longestBytes: number, spared?: SparedRows): ExportedRows
   /** The instant that a time in a line of `RowLines` means; NaN: it is not a time. */
   readonly instantOf: (value: unknown) => EpochMs
   /** Whether this engine treats two names as the same table. */

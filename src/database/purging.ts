@@ -1,3 +1,4 @@
+import type { Spared, SparedRows } from '../policy/spared.ts'
 import type { EpochMs } from '../time/clock.ts'
 import type { Transaction } from './query.ts'
 
@@ -15,13 +16,18 @@ export interface Purgeable {
    * `absent` for a missing table. If the job cannot run for another reason, rejects and says what to do.
    */
   inspect(column: TimeColumn, terms?: Terms): Promise<Inspection>
-  expired(column: TimeColumn, cutoff: EpochMs): ExpiredRows
+  /** `spared`: rows that count as not expired; absent: there are none. */
+  expired(column: TimeColumn, cutoff: EpochMs, spared?: SparedRows): ExpiredRows
+  /**
+   * How many rows of the table a hold would keep, expired or not. Counts up to `most`, and for a few seconds at most. Rejects if the table lacks a column of the match.
+   */
+  sparedBy(column: TimeColumn, spared: Spared, cutoff: EpochMs, most: number): Promise<SparedCount>
   /**
    * Call before the first batch that deletes. Where nothing ends a statement that takes too long, and triggers make it uncertain how long one takes, the first
    * row that would go is deleted on trial and taken back. Rejects, and says what to do, if that holds locks for longer than is promised. When `stopping` aborts, it
    * ends at once.
    */
-  rehearse(column: TimeColumn, cutoff: EpochMs, stopping: AbortSignal): Promise<void>
+  rehearse(column: TimeColumn, cutoff: EpochMs, spared: SparedRows, stopping: AbortSignal): Promise<void>
   /**
    * For how many milliseconds the last transaction held its locks: from getting the write lock (or BEGIN) to the end of COMMIT. To be asked at once: a
    * transaction of another run may follow.
@@ -48,10 +54,14 @@ export interface Terms {
   readonly setting: string
   /** The tables whose rows are archived before they are deleted. */
   readonly archived: readonly string[]
+  /** The tables of which a hold or a rule keeps rows: foreign keys must not take rows of these along, whatever `cascade` says. */
+  readonly keeping: readonly string[]
+  /** The columns by which rows of the table are spared: it must have them. */
+  readonly matched: readonly string[]
 }
 
 /** Nothing is allowed, and nothing is archived. */
-export const NO_TERMS: Terms = { cascade: [], setting: 'the setting cascade of the job', archived: [] }
+export const NO_TERMS: Terms = { cascade: [], setting: 'the setting cascade of the job', archived: [], keeping: [], matched: [] }
 
 /** The loop walks these. Stateless: to retry, call `next` with the same `after` and a smaller size. */
 export interface Slices {
@@ -62,10 +72,23 @@ export interface Slices {
   next(size: number, after: Slice | undefined): Promise<Slice | undefined>
 }
 
-/** Rows whose time is before the cutoff. */
+export interface SparedCount {
+  readonly rows: number
+  /** Those whose time is before the cutoff. */
+  readonly expired: number
+  /** Whether there may be more. */
+  readonly more: boolean
+}
+
+/** Rows whose time is before the cutoff, without those that are spared. */
 export interface ExpiredRows extends Slices {
-  /** How many there are, for status and metrics: counted up to `MOST_COUNTED`. Changes and locks nothing. */
-  estimate(): Promise<Estimate>
+  /**
+   * How many there are, for status and metrics: counted up to `MOST_COUNTED`. Changes and locks nothing. `since`: looks only at rows with this time or a later
+   * one, because a run has left no others but spared ones.
+   */
+  estimate(since?: EpochMs): Promise<Estimate>
+  /** How many of these rows each of `spared` would keep, and how many at least one of them. Reads every row. */
+  sparedBy(spared: SparedRows): Promise<SparedExpired>
   /** Rows whose time is NULL or cannot be read, at the end of a run; `thorough` also scans the rows that have not expired. */
   census(thorough: boolean): Promise<Census>
   /** How many rows have a time from the cutoff to `until` and are therefore kept; counted up to `most`, by the index. */
@@ -75,6 +98,12 @@ export interface ExpiredRows extends Slices {
    * the beginning of a day, too.
    */
   daysSince(from: EpochMs, most: number): Promise<number>
+}
+
+export interface SparedExpired {
+  /** In the order of `spared`. */
+  readonly each: readonly number[]
+  readonly any: number
 }
 
 /** Counted in some tens of milliseconds, by the index alone. A dry run gives the exact number. */
@@ -110,9 +139,9 @@ export interface Slice {
   /**
    * Deletes its rows. A row that was renewed since it was chosen stays: each is judged again in this transaction, or is known not to have changed.
    * Rejects with `row-refused` if a constraint or trigger refuses one of the rows, and with `slow` if a statement takes too long; the caller then rolls
-   * back, and no row of the slice is deleted.
+   * back, and no row of the slice is deleted. `spared`: what stays now, which is at least what was spared when it was chosen.
    */
-  remove(tx: Transaction): Promise<Tally>
+  remove(tx: Transaction, spared: SparedRows): Promise<Tally>
 }
 
 export interface Tally {

@@ -6,6 +6,7 @@ import type { Database } from '../database/database.ts'
 import type { ExportedRows } from '../database/exporting.ts'
 import type { Slices } from '../database/purging.ts'
 import { MaintenanceError } from '../errors.ts'
+import type { SparedRows } from '../policy/spared.ts'
 import type { EpochMs } from '../time/clock.ts'
 import type { ArchivedByRun } from './result.ts'
 import type { ArchiveTarget, RunContext, RunRequest } from './run-context.ts'
@@ -24,8 +25,13 @@ export interface ArchivedRun extends AsyncDisposable {
 }
 
 /** The rows of a run that are archived, without those too long for the archive; `undefined`: the job's rows are not archived. */
-export function exportedRowsOf({ archive, database }: RunContext, { job }: RunRequest, cutoff: EpochMs): ExportedRows | undefined {
-  return archive !== undefined && job.archived === true ? database.exported(job, cutoff, LONGEST_ROW_BYTES) : undefined
+export function exportedRowsOf(
+  { archive, database }: RunContext,
+  { job }: RunRequest,
+  cutoff: EpochMs,
+  spared: SparedRows,
+): ExportedRows | undefined {
+  return archive !== undefined && job.archived === true ? database.exported(job, cutoff, LONGEST_ROW_BYTES, spared) : undefined
 }
 
 /** Rejects before anything is deleted if rows should be archived, but cannot be. */

@@ -13,6 +13,7 @@ import { durationText } from '../time/time-text.ts'
 import { exportedRowsOf, forecastArchive, openArchiving, wouldStopArchiving } from './archive-run.ts'
 import type { ArchivedByRun, Outcome } from './result.ts'
 import type { RunContext, RunRequest } from './run-context.ts'
+import { openPolicy, type RunPolicy } from './run-policy.ts'
 import { deleteOldRuns, HISTORY_MS, RUNS } from './run-records.ts'
 import type { Run } from './run.ts'
 import { checkSafety } from './safety-check.ts'
@@ -50,14 +51,16 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   account.cutoff = cutoff
   // The pacer retries batches. What comes before and after them only reads, and is retried here.
   const retried = <T>(work: () => Promise<T>): Promise<T> => withRetry({ database, clock, stopping }, work)
-  const inspection = await retried(() => database.inspect(job, termsOf(job, request.cascade, context.archive !== undefined)))
+  const policy = await retried(() => openPolicy(context, request, run))
+  const { spared } = policy
+  const inspection = await retried(() => database.inspect(job, termsOf(job, request.cascade, context.archive !== undefined, spared)))
   if (inspection.kind === 'absent') return { outcome: 'skipped', reason: inspection.reason }
   for (const warning of [...inspection.warnings, ...untold(context, inspection.lasting)]) warn(warning)
 
-  const exported = exportedRowsOf(context, request, cutoff)
-  const expired = exported ?? database.expired(job, cutoff)
+  const exported = exportedRowsOf(context, request, cutoff, spared)
+  const expired = exported ?? database.expired(job, cutoff, spared)
   await retried(() => checkSafetyOrWarn(context, request, run, expired))
-  if (!dryRun) await retried(() => turns.take(() => database.rehearse(job, cutoff, stopping)))
+  if (!dryRun) await retried(() => turns.take(() => database.rehearse(job, cutoff, spared, stopping)))
   if (stopping.aborted) return { outcome: 'interrupted' }
   run.accept(cutoff, retentionMs)
 
@@ -67,7 +70,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
       ? undefined
       : await openArchiving({ ...context, archive }, request, run, cutoff, exported)
   account.archived = archiving?.archived
-  const dispose = timed(disposeOf(context, request, run, account), clock, ({ affected, cascaded = 0 }, durationMs) => {
+  const dispose = timed(disposeOf(context, request, run, policy, account), clock, ({ affected, cascaded = 0 }, durationMs) => {
     account.cascaded += cascaded
     listener.jobBatch(job.name, { affected, total: account.progress.affected + affected, durationMs })
   })
@@ -134,8 +137,8 @@ export function isSafetyStop(error: unknown): boolean {
   return error instanceof MaintenanceError && error.code === 'SAFETY_STOP'
 }
 
-function disposeOf({ clock }: RunContext, { dryRun }: RunRequest, run: Run, { days }: Account): Dispose {
-  if (!dryRun) return deleteSlice(run.batch, clock)
+function disposeOf({ clock }: RunContext, { dryRun }: RunRequest, run: Run, policy: RunPolicy, { days }: Account): Dispose {
+  if (!dryRun) return deleteSlice(run.batch, (tx) => policy.sparedIn(tx), clock)
   return days === undefined ? countSlice : countSliceByDay(days)
 }
 

@@ -35,6 +35,8 @@ export interface ClaimOptions {
 
 export interface ClaimRequest {
   readonly job: string
+  /** Whether its batches read the holds; see `Run`. */
+  readonly knowsHolds: boolean
   readonly trigger: Trigger
   /** The point in the schedule that the run is for, on the host's clock. */
   readonly slot: EpochMs | undefined
@@ -67,7 +69,7 @@ export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<
     try {
       const claimed = await database.transaction(async (tx): Promise<Claimed> => {
         const clockSkewMs = clock.now() - tx.now
-        const lease = await claimLease(tx, tables.leases, { job: request.job, holder: worker, again })
+        const lease = await claimLease(tx, tables.leases, { job: request.job, holder: worker, knowsHolds: request.knowsHolds, again })
         if (lease === undefined) return await heldByAnother(tx, tables.leases, request.job, tx.now)
         if (again) await forgetOwnRun(tx, tables.runs, request.job, worker)
         await closeDeadRuns(tx, tables.runs, request.job, worker)
@@ -113,6 +115,7 @@ class RecordedRun implements Run {
   readonly id: number
   readonly now: EpochMs
   readonly clockSkewMs: number
+  readonly knowsHolds: boolean
   readonly #recorded: Recorded
   readonly #lease: HeldLease
   readonly #key: RunKey
@@ -128,6 +131,7 @@ class RecordedRun implements Run {
     this.#key = { id: recorded.id, job: recorded.lease.job, worker: recorded.lease.holder }
     this.now = recorded.now
     this.clockSkewMs = recorded.clockSkewMs
+    this.knowsHolds = recorded.lease.knowsHolds
     this.#recorded = recorded
     this.#lease = new HeldLease(recorded)
   }

@@ -2,6 +2,7 @@ import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
 import type { PauseReason } from '../purge/pacer.ts'
 import type { Accepted } from '../purge/safety.ts'
+import type { Rule } from '../policy/rules.ts'
 import type { Turns } from '../purge/turns.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
 import type { Trigger } from './result.ts'
@@ -14,6 +15,8 @@ export interface RunRequest {
   readonly graceMs: number
   /** The gateway's tables whose rows may go along by foreign keys; absent: none. */
   readonly cascade?: readonly string[]
+  /** From the settings; absent: none. */
+  readonly rules?: readonly Rule[]
   readonly trigger: Trigger
   /** The point in the schedule that the run is for, on the host's clock. Only one of several workers runs it. */
   readonly slot: EpochMs | undefined

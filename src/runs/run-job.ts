@@ -1,13 +1,16 @@
+import type { Job } from '../catalogue.ts'
 import type { DatabaseError } from '../database/database-error.ts'
-import { exitCodeOf, messageOf } from '../errors.ts'
+import { exitCodeOf, MaintenanceError, messageOf } from '../errors.ts'
 import { NO_PROGRESS } from '../purge/purge.ts'
 import { JUMP_MS } from '../purge/safety.ts'
 import type { EpochMs } from '../time/clock.ts'
+import { mayHaveHolds } from './holds-in-force.ts'
+import { HOLDS } from './hold-tables.ts'
 import { isSafetyStop, purgeWork, type Account, type Ending } from './purge-work.ts'
 import { claimRun, type Claim } from './recorded-run.ts'
 import { cameBackSentence, type ArchivedByRun, type RunResult } from './result.ts'
 import type { RunContext, RunRequest } from './run-context.ts'
-import { RUNS, precedentOf, type Precedent } from './run-records.ts'
+import { LEASES, RUNS, precedentOf, type Precedent } from './run-records.ts'
 import { unrecordedRun, type Finish, type Run } from './run.ts'
 import { withRetry } from './with-retry.ts'
 
@@ -83,11 +86,20 @@ async function runOnce(context: RunContext, request: RunRequest, startedMs: numb
 async function beginRun(context: RunContext, request: RunRequest): Promise<Claim> {
   const { database, clock, recorded } = context
   const { job, trigger, slot, stopping, dryRun } = request
-  if (recorded && !dryRun) return claimRun(context, { job: job.name, trigger, slot, stopping })
+  const knowsHolds = await withRetry({ database, clock, stopping }, () => mayHaveHolds(database, job))
+  if (recorded && !dryRun) return claimRun(context, { job: job.name, knowsHolds, trigger, slot, stopping })
+  if (knowsHolds && !dryRun) throw new MaintenanceError('JOB_FAILED', withoutLeases(job))
   const precedent = async (now: EpochMs): Promise<Precedent | undefined> =>
     recorded ? precedentOf(database, database.named(RUNS), job.name, now, JUMP_MS) : undefined
-  const run = await withRetry({ database, clock, stopping }, () => unrecordedRun(database, clock, precedent))
+  const run = await withRetry({ database, clock, stopping }, () => unrecordedRun(database, clock, knowsHolds, precedent))
   return { kind: 'run', run }
+}
+
+function withoutLeases({ name }: Job): string {
+  return (
+    `There are legal holds (${HOLDS}), but ${RUNS} or ${LEASES} is missing, so a hold that is placed during a run of ${name} could not stop it. Nothing was deleted. ` +
+    'Apply the migrations; where they are disabled, run the files by hand.'
+  )
 }
 
 interface OnRecord {

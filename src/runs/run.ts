@@ -14,6 +14,8 @@ export interface Run {
   readonly now: EpochMs
   /** How far the host's clock is ahead of the database's. */
   readonly clockSkewMs: number
+  /** Whether it may delete although there are holds: its lease says that it reads them. */
+  readonly knowsHolds: boolean
   /** Brackets a batch of the job's own rows. */
   readonly batch: Bracket
   /** Brackets any other work under the lease, without counting it. */
@@ -38,6 +40,7 @@ export type Finish =
 export async function unrecordedRun(
   database: Session,
   clock: Clock,
+  knowsHolds: boolean,
   precedent: (now: EpochMs) => ReturnType<Run['precedent']>,
 ): Promise<Run> {
   const now = await database.now()
@@ -45,6 +48,7 @@ export async function unrecordedRun(
     id: undefined,
     now,
     clockSkewMs: clock.now() - now,
+    knowsHolds,
     batch: (work) => database.transaction(work),
     underLease: (work) => database.transaction(work),
     precedent: () => precedent(now),

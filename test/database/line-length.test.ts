@@ -95,13 +95,13 @@ for (const engine of ENGINES) {
       byDay.reduce((sum, here) => sum + here, 0),
       3,
     )
-    const { digests, ...tally } = await database.transaction((tx) => slice.removeRead(tx, () => () => true))
+    const { digests, ...tally } = await database.transaction((tx) => slice.removeRead(tx, [], () => () => true))
     assert.deepEqual([tally, digests.length / DIGEST_BYTES], [{ affected: 3, locked: 0, unknown: 0 }, 3])
     assert.deepEqual(await idsOf(outside), [2, 5])
-    assert.deepEqual(await database.transaction((tx) => slice.remove(tx)), { affected: 0, locked: 0 })
+    assert.deepEqual(await database.transaction((tx) => slice.remove(tx, [])), { affected: 0, locked: 0 })
     await insertWith(outside, engine, 6, many(engine, 'a', 100))
     const next = (await rows.next(10, undefined))!
-    assert.deepEqual(await database.transaction((tx) => next.remove(tx)), { affected: 1, locked: 0 })
+    assert.deepEqual(await database.transaction((tx) => next.remove(tx, [])), { affected: 1, locked: 0 })
     assert.deepEqual(await idsOf(outside), [2, 5])
     assert.deepEqual(await rows.tooLarge(), { rows: 2, ids: ['2', '5'] })
     assert.deepEqual(await rows.tooLarge(1), { rows: 1, ids: ['2'] })

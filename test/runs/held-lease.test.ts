@@ -15,7 +15,9 @@ test('a lease is renewed while batches that are rolled back use up its time', as
   const hands = handClock()
   await using database = await opened(fixture.outside.url, hands.clock)
   const leases = database.named(LEASES)
-  const lease = await database.transaction((tx) => claimLease(tx, leases, { job: 'purge-sessions', holder: 'host-a:1', again: false }))
+  const lease = await database.transaction((tx) =>
+    claimLease(tx, leases, { job: 'purge-sessions', holder: 'host-a:1', knowsHolds: false, again: false }),
+  )
   assert.ok(lease !== undefined)
   const held = new HeldLease({ database, clock: hands.clock, leases, lease })
   for (let ms = 0; ms < 3 * TERM_MS; ms += 4 * SECOND) {

@@ -72,7 +72,9 @@ for (const engine of ENGINES) {
     await using fixture = await migrated(engine)
     const { database, outside } = fixture
     const leases = database.named(LEASES)
-    const lease = await database.transaction((tx) => claimLease(tx, leases, { job: 'purge-sessions', holder: 'host-a:1', again: false }))
+    const lease = await database.transaction((tx) =>
+      claimLease(tx, leases, { job: 'purge-sessions', holder: 'host-a:1', knowsHolds: false, again: false }),
+    )
     await database.transaction((tx) => releaseLease(tx, leases, lease!))
     await assert.rejects(
       database.transaction((tx) => renewLease(tx, leases, lease!)),

@@ -34,7 +34,7 @@ async function underLease(program: Program, opened: OpenedArchive): Promise<Reco
   const { host, database } = program
   const leases = database.named(LEASES)
   const { name: job } = opened.job
-  const lease = await database.transaction((tx) => claimLease(tx, leases, { job, holder: host.worker, again: false }))
+  const lease = await database.transaction((tx) => claimLease(tx, leases, { job, holder: host.worker, knowsHolds: true, again: false }))
   if (lease === undefined) {
     const holder = (await holderOf(database, leases, job, await database.now())) ?? 'another worker'
     throw new MaintenanceError(

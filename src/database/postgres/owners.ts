@@ -18,6 +18,11 @@ export const OWN_TABLES: readonly string[] = [
   'maintenance_archived',
   'maintenance_archive_retention',
   'maintenance_archive_removed',
+  'maintenance_holds',
+  'maintenance_run_holds',
+  'maintenance_held_files',
+  'maintenance_policies',
+  'maintenance_run_policies',
 ]
 
 /** Relations that migrations extend, replace or write to. */

@@ -114,7 +114,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     // The server ends a statement that takes too long.
     rehearse: () => Promise.resolve(),
     inspect: (column, terms = NO_TERMS) => inspect({ query: queries, look, schema, timeZone, now, terms, steered, taken }, column),
-    expired: (...args) => expiredRows(slicing, ...args),
+    expired: (column, cutoff, _spared) => expiredRows(slicing, column, cutoff),
+    sparedBy: () => Promise.reject(new Error('not built')),
     heldMs: () => connection.last.heldMs,
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Does nothing: dead rows are left to autovacuum, which knows the load and the table's settings better.
@@ -136,7 +137,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
         throw error
       }
     },
-    exported: (...args) => new PostgresExportedRows({ ...slicing, charset }, ...args),
+    exported: (column, cutoff, longestBytes, _spared) => new PostgresExportedRows({ ...slicing, charset }, column, cutoff, longestBytes),
     instantOf: instantOf(timeZone),
     columnsOf: ({ table, column }) => recordColumns(queries, schema, table, column),
     namesOneTable: (a, b) => a === b,

@@ -121,8 +121,9 @@ function databaseOf(
 
     pacing: pacingOf(writeAhead, longestBlockMs),
     inspect: (column, terms = NO_TERMS) => session.read(() => inspect(connection, column, terms, timeZone)),
+    sparedBy: () => Promise.reject(new Error('not built')),
     expired: (column, cutoff) => expiredRows({ session, column, cutoff, timeZone }),
-    rehearse: (column, cutoff, stopping) => rehearse({ session, column, cutoff, timeZone }, node, stopping),
+    rehearse: (column, cutoff, _spared, stopping) => rehearse({ session, column, cutoff, timeZone }, node, stopping),
     heldMs: () => session.heldMs,
     pressure: () => housekeeping.pressure(),
     afterBatch: (last) => (access === 'read' ? Promise.resolve() : housekeeping.afterBatch(last)),

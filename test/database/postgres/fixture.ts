@@ -77,7 +77,7 @@ export async function purged(
   for (let slice = await rows.next(size, undefined); slice !== undefined; slice = await rows.next(size, slice)) {
     const current = slice
     sizes.push(await current.count())
-    await database.transaction((tx) => current.remove(tx))
+    await database.transaction((tx) => current.remove(tx, []))
   }
   return { deleted: sizes.reduce((sum, each) => sum + each, 0), sizes }
 }

@@ -4,7 +4,7 @@ import type { Terms } from '../../../src/database/purging.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../../support/databases.ts'
 import { inspected, runs } from './inspected.ts'
 
-const TERMS: Terms = { cascade: [], setting: 'PURGE_SESSIONS_CASCADE', archived: [] }
+const TERMS: Terms = { cascade: [], setting: 'PURGE_SESSIONS_CASCADE', archived: [], keeping: [], matched: [] }
 
 function sessions(url: string, terms = TERMS): Promise<string> {
   return inspected(url, { table: 'sessions', column: 'expires_at' }, terms)

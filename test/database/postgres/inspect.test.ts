@@ -93,7 +93,7 @@ for (const major of POSTGRES_MAJORS) {
         await fresh.admin.query('ALTER TABLE rows ENABLE ROW LEVEL SECURITY')
         assert(slice !== undefined)
         await assert.rejects(
-          database.transaction((tx) => slice.remove(tx)),
+          database.transaction((tx) => slice.remove(tx, [])),
           (error) => error instanceof DatabaseError && error.kind === 'forbidden' && /row-level security/.test(error.message),
         )
       }

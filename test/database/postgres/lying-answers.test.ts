@@ -64,7 +64,7 @@ for (const major of POSTGRES_MAJORS) {
         const rows = lying(database, (text, row) => (text.includes('AS bound') ? { ...row, ...lie } : row))
         const slice = await rows.next(500, undefined)
         assert.equal(await slice!.count(), 5)
-        const tally = await database.transaction((tx) => slice!.remove(tx))
+        const tally = await database.transaction((tx) => slice!.remove(tx, []))
         assert.deepEqual(tally, { affected: 5, locked: 0 })
         assert.deepEqual(await left(fresh), [...KEPT, null])
       })
@@ -78,7 +78,7 @@ for (const major of POSTGRES_MAJORS) {
         const rows = lying(database, (text, row) => (text.includes('AS bound') ? { first: time, bound: time } : row))
         const slice = await rows.next(500, undefined)
         assert.equal(await slice!.count(), 0)
-        assert.deepEqual(await database.transaction((tx) => slice!.remove(tx)), { affected: 0, locked: 0 })
+        assert.deepEqual(await database.transaction((tx) => slice!.remove(tx, [])), { affected: 0, locked: 0 })
         assert.equal((await left(fresh)).length, 10)
       })
     }

@@ -70,9 +70,9 @@ for (const major of POSTGRES_MAJORS) {
         })
       }
       const exported = (await database.exported(COLUMN, CUTOFF, Number.MAX_SAFE_INTEGER).next(1, undefined))!
-      assert.equal(await waits((tx) => exported.removeRead(tx, () => () => true)), 'off')
+      assert.equal(await waits((tx) => exported.removeRead(tx, [], () => () => true)), 'off')
       const slice = await firstSlice(database, 1)
-      assert.equal(await waits((tx) => slice.remove(tx)), 'off')
+      assert.equal(await waits((tx) => slice.remove(tx, [])), 'off')
       // Files are moved by what was committed, so that the server's default is none of ours.
       await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET synchronous_commit = off`)
       await using hasty = await opened(fresh.url)
@@ -185,7 +185,7 @@ for (const major of POSTGRES_MAJORS) {
         assert(after !== undefined)
         assert.equal(await after.count(), 1)
         const one = after
-        await database.transaction((tx) => one.remove(tx))
+        await database.transaction((tx) => one.remove(tx, []))
         assert.equal((await ids(fresh.admin)).length, 1200 - row)
       }
     })
@@ -216,7 +216,7 @@ for (const major of POSTGRES_MAJORS) {
       await using database = await opened(fresh.url)
       const slice = await firstSlice(database)
       await fresh.admin.query(`UPDATE rows SET at = '2027-01-01' WHERE id = 7`)
-      assert.deepEqual(await database.transaction((tx) => slice.remove(tx)), { affected: 99, locked: 0 })
+      assert.deepEqual(await database.transaction((tx) => slice.remove(tx, [])), { affected: 99, locked: 0 })
       assert.deepEqual(await ids(fresh.admin), [7])
     })
 
@@ -233,7 +233,7 @@ for (const major of POSTGRES_MAJORS) {
         const renewed = left.at(-1)
         await fresh.admin.query(`BEGIN; UPDATE rows SET at = '2027-01-01' WHERE id = ${renewed}`)
         const slice = await firstSlice(database, size)
-        const deleteSlice = database.transaction((tx) => slice.remove(tx))
+        const deleteSlice = database.transaction((tx) => slice.remove(tx, []))
         await waiting(fresh.admin)
         await fresh.admin.query('COMMIT')
         await deleteSlice
@@ -254,7 +254,7 @@ for (const major of POSTGRES_MAJORS) {
       let longestMs = 0
       for (let slice = await rows.next(1_000, undefined); slice !== undefined; slice = await rows.next(1_000, slice)) {
         const current = slice
-        const tally = await database.transaction((tx) => current.remove(tx))
+        const tally = await database.transaction((tx) => current.remove(tx, []))
         locked += tally.locked
         affected += tally.affected
         const heldMs = database.heldMs()
@@ -279,9 +279,9 @@ for (const major of POSTGRES_MAJORS) {
         await using database = await opened(fresh.url.replace('postgres@', `${role}@`))
         await fresh.admin.query('BEGIN; SELECT FROM rows WHERE id = 15 FOR UPDATE')
         const slice = await firstSlice(database, 10)
-        assert.deepEqual(await database.transaction((tx) => slice.remove(tx)), { affected: 10, locked: 0 })
+        assert.deepEqual(await database.transaction((tx) => slice.remove(tx, [])), { affected: 10, locked: 0 })
         const second = await firstSlice(database, 10)
-        assert.deepEqual(await database.transaction((tx) => second.remove(tx)), { affected: 0, locked: 10 })
+        assert.deepEqual(await database.transaction((tx) => second.remove(tx, [])), { affected: 0, locked: 10 })
         await fresh.admin.query('ROLLBACK')
         assert.equal((await purged(database, 'rows', CUTOFF, 10)).deleted, 90)
       }
@@ -296,7 +296,7 @@ for (const major of POSTGRES_MAJORS) {
       const slice = await firstSlice(database)
       await fresh.admin.query('BEGIN; LOCK TABLE rows IN SHARE MODE')
       await assert.rejects(
-        database.transaction((tx) => slice.remove(tx)),
+        database.transaction((tx) => slice.remove(tx, [])),
         (error) => error instanceof DatabaseError && error.kind === 'busy',
       )
       assert.equal((await database.pressure()).contended, true)
@@ -313,7 +313,7 @@ for (const major of POSTGRES_MAJORS) {
       await using database = await opened(fresh.url)
       const slice = await firstSlice(database)
       await assert.rejects(
-        database.transaction((tx) => slice.remove(tx)),
+        database.transaction((tx) => slice.remove(tx, [])),
         refusal(/evidence/),
       )
       assert.deepEqual(await ids(fresh.admin), [1, 2, 3])
@@ -328,7 +328,7 @@ for (const major of POSTGRES_MAJORS) {
         await trigger(fresh.admin, `${raise}; RETURN OLD;`)
         const slice = await firstSlice(database)
         await assert.rejects(
-          database.transaction((tx) => slice.remove(tx)),
+          database.transaction((tx) => slice.remove(tx, [])),
           refusal(/on hold|division by zero/),
         )
       }
@@ -347,7 +347,7 @@ for (const major of POSTGRES_MAJORS) {
         for (const size of [1_000, 20]) {
           const slice = await firstSlice(database, size)
           await assert.rejects(
-            database.transaction((tx) => slice.remove(tx)),
+            database.transaction((tx) => slice.remove(tx, [])),
             refusal(new RegExp(`trigger or rule on public\\.rows silently prevents ${rows}`)),
           )
         }
@@ -364,14 +364,14 @@ for (const major of POSTGRES_MAJORS) {
       await fresh.admin.query('BEGIN; SELECT FROM rows WHERE id = 3 FOR UPDATE')
       const slice = await firstSlice(database)
       await assert.rejects(
-        database.transaction((tx) => slice.remove(tx)),
+        database.transaction((tx) => slice.remove(tx, [])),
         refusal(/silently prevents an expired row/),
       )
       await fresh.admin.query('ROLLBACK; DROP TRIGGER keep ON rows; CREATE RULE keep AS ON DELETE TO rows DO INSTEAD NOTHING')
       await using calm = await opened(fresh.url)
       const all = await firstSlice(calm)
       await assert.rejects(
-        calm.transaction((tx) => all.remove(tx)),
+        calm.transaction((tx) => all.remove(tx, [])),
         refusal(/silently prevents 20 expired rows/),
       )
     })
@@ -385,7 +385,7 @@ for (const major of POSTGRES_MAJORS) {
       const first = await rows.next(10, undefined)
       assert(first !== undefined)
       await fresh.admin.query(`INSERT INTO rows VALUES (99, '2026-01-01 00:00:01.5')`)
-      assert.equal((await database.transaction((tx) => first.remove(tx))).affected, 11)
+      assert.equal((await database.transaction((tx) => first.remove(tx, []))).affected, 11)
       await fresh.admin.query(`INSERT INTO rows VALUES (100, '2026-01-01 00:00:01.5')`)
       const second = await rows.next(10, first)
       assert(second !== undefined)

@@ -192,10 +192,10 @@ test('a lock that another process keeps is waited for as before a batch, and the
   const other = new BetterSqlite3(outside.file)
   other.exec('BEGIN IMMEDIATE')
   const { signal } = new AbortController()
-  await assert.rejects(database.rehearse(SESSIONS, Date.now(), signal), { kind: 'busy' })
+  await assert.rejects(database.rehearse(SESSIONS, Date.now(), [], signal), { kind: 'busy' })
   other.exec('ROLLBACK')
   other.close()
-  await database.rehearse(SESSIONS, Date.now(), signal)
+  await database.rehearse(SESSIONS, Date.now(), [], signal)
   await nothingHappened(outside)
 })
 

@@ -5,7 +5,7 @@ import type { Terms } from '../../../src/database/purging.ts'
 import { freshSqliteFile } from '../../support/databases.ts'
 import { opened } from './opening.ts'
 
-const TERMS: Terms = { cascade: [], setting: 'PURGE_SESSIONS_CASCADE', archived: [] }
+const TERMS: Terms = { cascade: [], setting: 'PURGE_SESSIONS_CASCADE', archived: [], keeping: [], matched: [] }
 
 /** The refusal, or the warnings. */
 async function inspected(...statements: readonly string[]): Promise<string> {

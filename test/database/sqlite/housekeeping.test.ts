@@ -65,7 +65,7 @@ describe('after a batch', () => {
     let movedByGateway = 0
     for (let slice = await rows.next(5_000, undefined); slice !== undefined; slice = await rows.next(5_000, slice)) {
       const batch = slice
-      await database.transaction((tx) => batch.remove(tx))
+      await database.transaction((tx) => batch.remove(tx, []))
       const before = (await logOf(database))[0]!
       writes()
       const after = (await logOf(database))[0]!

@@ -39,7 +39,7 @@ describe('inspecting a SQLite table', () => {
     await database.query("INSERT INTO sessions VALUES ('b', 'a', '2026-01-01'), ('a', 'b', '2026-01-01'), ('c', 'c', '2027-01-01')")
     assert.deepEqual(await database.inspect(SESSIONS), READY)
     const slices = await slicesOf(database.expired(SESSIONS, NOON), 1)
-    for (const slice of slices) assert.deepEqual(await database.transaction((tx) => slice.remove(tx)), { affected: 1, locked: 0 })
+    for (const slice of slices) assert.deepEqual(await database.transaction((tx) => slice.remove(tx, [])), { affected: 1, locked: 0 })
     assert.equal(slices.length, 2)
   })
 

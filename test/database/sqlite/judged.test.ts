@@ -14,9 +14,9 @@ const RENEWS = `UPDATE sessions SET expires_at = ${LATER}`
 
 /** Both ways through: rows that nobody keeps, and rows whose digests the archive compares. */
 const WAYS: Readonly<Record<string, (slice: ExportedSlice, tx: Transaction) => Promise<number>>> = {
-  'on the way without an archive': async (slice, tx) => (await slice.remove(tx)).affected,
+  'on the way without an archive': async (slice, tx) => (await slice.remove(tx, [])).affected,
   "on the archive's way": async (slice, tx) => {
-    const { affected, digests } = await slice.removeRead(tx, () => () => true)
+    const { affected, digests } = await slice.removeRead(tx, [], () => () => true)
     assert.equal(digests.length, affected * DIGEST_BYTES)
     return affected
   },
@@ -180,7 +180,7 @@ describe('an index that says something else than its table', () => {
     await using open = await opened(fresh.file)
     const { database } = open
     const [slice] = await slicesOf(database.expired(SESSIONS, NOON), 100)
-    assert.equal((await database.transaction((tx) => slice!.remove(tx))).affected, 1)
+    assert.equal((await database.transaction((tx) => slice!.remove(tx, []))).affected, 1)
     assert.deepEqual((await database.query('SELECT id FROM sessions NOT INDEXED')).rows, [{ id: 2 }, { id: 3 }])
   })
 })

@@ -66,7 +66,7 @@ export async function purged(database: Database, rows: ExpiredRows, size: number
   let gone = 0
   for (let slice = await rows.next(size, undefined); slice !== undefined; slice = await rows.next(size, slice)) {
     const chosen = slice
-    const { affected } = await database.transaction((tx) => chosen.remove(tx))
+    const { affected } = await database.transaction((tx) => chosen.remove(tx, []))
     gone += affected
     await database.afterBatch(false)
   }

@@ -159,7 +159,7 @@ describe('slices of a SQLite table', () => {
     const large = await rows.next(10, first)
     const small = await rows.next(1, first)
     assert.equal(await small?.count(), 1)
-    await database.transaction((tx) => small!.remove(tx))
+    await database.transaction((tx) => small!.remove(tx, []))
     assert.equal(await large?.count(), 9)
     assert.equal((await rows.census(true)).unreadable, 2)
   })
@@ -228,7 +228,7 @@ describe('a row that is renewed between being chosen and being deleted', () => {
       const { rows: naive } = await database.query<{ id: number }>("SELECT id FROM sessions WHERE expires_at < '2026-11-23' LIMIT 100")
       gateway.exec(`UPDATE sessions SET expires_at = ${renewed} WHERE id = 4`)
       assert.equal(await slice?.count(), 9)
-      assert.deepEqual(await database.transaction((tx) => slice!.remove(tx)), { affected: 9, locked: 0 })
+      assert.deepEqual(await database.transaction((tx) => slice!.remove(tx, [])), { affected: 9, locked: 0 })
       assert.deepEqual((await database.query('SELECT id FROM sessions')).rows, [{ id: 4 }])
 
       const lost = gateway.prepare(`DELETE FROM sessions WHERE id IN (${naive.map(({ id }) => id).join(', ')})`).run()
@@ -244,7 +244,7 @@ describe('a row that is renewed between being chosen and being deleted', () => {
     await fill(database, 10, "'2026-01-01 00:00:00'")
     const slice = await database.expired(SESSIONS, NOON).next(100, undefined)
     await database.query('DELETE FROM sessions WHERE id < 4')
-    assert.deepEqual(await database.transaction((tx) => slice!.remove(tx)), { affected: 7, locked: 0 })
+    assert.deepEqual(await database.transaction((tx) => slice!.remove(tx, [])), { affected: 7, locked: 0 })
   })
 })
 
@@ -282,13 +282,13 @@ describe('what others put on a table', () => {
       const rows = database.expired(SESSIONS, NOON)
       const all = await rows.next(100, undefined)
       await assert.rejects(
-        database.transaction((tx) => all!.remove(tx)),
+        database.transaction((tx) => all!.remove(tx, [])),
         { name: 'DatabaseError', kind: 'row-refused', message },
       )
       assert.equal(await all?.count(), 5)
       const refused: unknown[] = []
       for (const slice of await slicesOf(rows, 1))
-        await database.transaction((tx) => slice.remove(tx)).catch((error) => refused.push(error))
+        await database.transaction((tx) => slice.remove(tx, [])).catch((error) => refused.push(error))
       assert.equal(refused.length, 1)
       assert.deepEqual((await database.query('SELECT id FROM sessions')).rows, [{ id: 3 }])
     })

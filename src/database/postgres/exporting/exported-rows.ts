@@ -1,3 +1,4 @@
+import type { SparedRows } from '../../../policy/spared.ts'
 import type { EpochMs } from '../../../time/clock.ts'
 import { wallInstant } from '../../../time/zones.ts'
 import {
@@ -86,7 +87,7 @@ class PostgresExportedSlice extends PostgresSlice implements ExportedSlice {
   }
 
   /** Whether rows are known shows only when they are deleted. If some are not, which is rare, all others are deleted in a second attempt. */
-  async removeRead(tx: Transaction, known: KnownRows): Promise<DigestedTally> {
+  async removeRead(tx: Transaction, _spared: SparedRows, known: KnownRows): Promise<DigestedTally> {
     await this.steer(tx)
     const digest = { sql: this.#rows.record.digestSql, settings: CANONICAL_TEXT }
     return withCascaded(tx, this.expired.taken, async () => {

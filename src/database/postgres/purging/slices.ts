@@ -1,7 +1,8 @@
+import type { SparedRows } from '../../../policy/spared.ts'
 import type { EpochMs } from '../../../time/clock.ts'
 import { DayCounts } from '../../../time/day-counts.ts'
 import { DatabaseError } from '../../database-error.ts'
-import type { Census, Estimate, ExpiredRows, Slice, Tally, TimeColumn } from '../../purging.ts'
+import type { Census, Estimate, ExpiredRows, Slice, SparedExpired, Tally, TimeColumn } from '../../purging.ts'
 import type { Query, Transaction } from '../../query.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
@@ -46,6 +47,11 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
   async next(size: number, after: Slice | undefined, until?: Slice): Promise<S | undefined> {
     const end = until === undefined ? undefined : endOf(until)
     return nextSlice(await this.walk(), size, after === undefined ? BEGINNING : endOf(after), end)
+  }
+
+  // TODO spared
+  sparedBy(_spared: SparedRows): Promise<SparedExpired> {
+    throw new Error('not built')
   }
 
   async estimate(): Promise<Estimate> {
@@ -145,7 +151,7 @@ export class PostgresSlice implements Slice {
     return days.days
   }
 
-  async remove(tx: Transaction): Promise<Tally> {
+  async remove(tx: Transaction, _spared: SparedRows): Promise<Tally> {
     await this.steer(tx)
     return withCascaded(tx, this.expired.taken, async () => {
       const { affected, locked } = await removeRows(tx, this.expired, this.condition, this.mostRows)

@@ -1,3 +1,4 @@
+import type { SparedRows } from '../../../policy/spared.ts'
 import {
   DIGEST_BYTES,
   type DigestedTally,
@@ -66,7 +67,7 @@ class ExportedRowSlice extends RowSlice implements ExportedSlice {
   }
 
   /** Under the write lock, the row that is read is the row that is deleted. */
-  async removeRead(tx: Transaction, known: KnownRows): Promise<DigestedTally> {
+  async removeRead(tx: Transaction, _spared: SparedRows, known: KnownRows): Promise<DigestedTally> {
     const { cutoff } = this.options
     const isKnown = known()
     const gone: Uint8Array[] = []

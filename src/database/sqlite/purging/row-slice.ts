@@ -1,4 +1,5 @@
 import { plural } from '../../../number-text.ts'
+import type { SparedRows } from '../../../policy/spared.ts'
 import type { EpochMs } from '../../../time/clock.ts'
 import { DayCounts } from '../../../time/day-counts.ts'
 import { DatabaseError } from '../../database-error.ts'
@@ -62,7 +63,7 @@ export class RowSlice implements Slice {
     return this.options.session.read(() => this.#byDay())
   }
 
-  async remove(tx: Transaction): Promise<Tally> {
+  async remove(tx: Transaction, _spared: SparedRows): Promise<Tally> {
     return this.withCascaded(() => ({ affected: this.removeEach(tx, (rowids) => this.#removeJudged(rowids)), locked: 0 }))
   }
 

@@ -1,7 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises'
+import type { SparedRows } from '../../../policy/spared.ts'
 import type { EpochMs } from '../../../time/clock.ts'
 import { DatabaseError } from '../../database-error.ts'
-import type { Census, Estimate, ExpiredRows, Slice, TimeColumn } from '../../purging.ts'
+import type { Census, Estimate, ExpiredRows, Slice, SparedExpired, TimeColumn } from '../../purging.ts'
 import type { Connection } from '../connection/connection.ts'
 import { rowsVersion } from '../connection/data-version.ts'
 import type { SqliteSession } from '../connection/session.ts'
@@ -113,6 +114,11 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
       timeZone: this.#timeZone,
       end: from,
     })
+  }
+
+  // TODO spared
+  sparedBy(_spared: SparedRows): Promise<SparedExpired> {
+    throw new Error('not built')
   }
 
   async estimate(): Promise<Estimate> {
