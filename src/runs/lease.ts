@@ -84,6 +84,17 @@ export async function renewLease(tx: Transaction, table: string, lease: Lease): 
   if (changed !== 1) throw new LeaseLost(lease)
 }
 
+/**
+ * Locks the row of a job's lease until the transaction ends, whoever holds it, and leaves it as it is. An UPDATE: after a mere lock, a transaction that was waiting
+ * could still read what was there before (PostgreSQL under REPEATABLE READ).
+ */
+export async function lockLease(tx: Transaction, table: string, job: string): Promise<void> {
+  await tx.query(
+    `INSERT INTO ${table} AS lease (job, holder, fence, expires_at) VALUES ($1, '', 0, ${GIVEN_BACK}) ON CONFLICT (job) DO UPDATE SET fence = lease.fence`,
+    [job],
+  )
+}
+
 /** Does nothing if the lease was lost. Returns whether it was held. */
 export async function releaseLease(tx: Transaction, table: string, lease: Lease): Promise<boolean> {
   const { changed } = await tx.query(`UPDATE ${table} SET expires_at = ${GIVEN_BACK} WHERE job = $1 AND holder = $2 AND fence = $3`, [

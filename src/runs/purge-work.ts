@@ -57,7 +57,9 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   const retried = <T>(work: () => Promise<T>): Promise<T> => withRetry({ database, clock, stopping }, work)
   const policy = await retried(() => openPolicy(context, request, run))
   const { spared } = policy
-  const inspection = await retried(() => database.inspect(job, termsOf(job, request.cascade, context.archive !== undefined, spared)))
+  const inspection = await retried(() =>
+    database.inspect(job, termsOf(job, request.cascade, context.archive !== undefined, spared, policy.alsoKeeping)),
+  )
   if (inspection.kind === 'absent') return { outcome: 'skipped', reason: inspection.reason }
   for (const warning of [...inspection.warnings, ...untold(context, inspection.lasting)]) warn(warning)
 

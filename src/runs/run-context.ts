@@ -66,6 +66,8 @@ export interface RunContext {
   /** Where rows are written before they are deleted; `undefined`: they are not archived. */
   readonly archive?: ArchiveTarget | undefined
   readonly turns: Turns
+  /** The tables of jobs with rules; absent: none. */
+  readonly ruledTables?: readonly string[]
   /** Warnings of what lasts that runs of this process have given; absent: each run gives them. */
   readonly toldOnce?: Set<string>
 }

@@ -4,6 +4,7 @@ import type { Hold } from '../policy/holds.ts'
 import { policyText, sparedByRule, type Policy } from '../policy/rules.ts'
 import type { SparedRows } from '../policy/spared.ts'
 import { holdsInForce } from './holds-in-force.ts'
+import { keptElsewhere, takenAlong } from './kept-elsewhere.ts'
 import { HOLDS } from './hold-tables.ts'
 import type { RunContext, RunRequest } from './run-context.ts'
 import type { Run } from './run.ts'
@@ -14,12 +15,17 @@ export interface RunPolicy {
   holds(): readonly Hold[]
   /** What they and the rules spare: what is walked, copied and counted leaves these rows out. */
   readonly spared: SparedRows
+  /** Tables of other jobs of which rows are kept, too. */
+  readonly alsoKeeping: readonly string[]
   /** The same and what was placed since then. Call it first in the transaction that deletes, under the lease. */
   sparedIn(tx: Transaction): Promise<SparedRows>
 }
 
 /** Rejects if a hold cannot be read: then nothing may be deleted. */
-export async function openPolicy({ database }: RunContext, { job, rules = [] }: RunRequest, run: Run): Promise<RunPolicy> {
+export async function openPolicy(context: RunContext, request: RunRequest, run: Run): Promise<RunPolicy> {
+  const { database } = context
+  const { job, rules = [], cascade = [] } = request
+  const elsewhere = await keptElsewhere(context, request)
   const byRules = rules.map((rule) => sparedByRule(rule, run.now))
   const table = run.knowsHolds ? database.named(HOLDS) : undefined
   let holds = table === undefined ? [] : await holdsInForce(database, table, job)
@@ -28,11 +34,14 @@ export async function openPolicy({ database }: RunContext, { job, rules = [] }: 
   return {
     holds: () => holds,
     spared,
+    alsoKeeping: elsewhere.tables,
     async sparedIn(tx) {
+      await elsewhere.mustBeFree(tx)
       if (table === undefined) return spared
       const added = (await holdsInForce(tx, table, job)).filter(({ id }) => holds.every((known) => known.id !== id))
       // The same value as long as nothing is added, so that the engine need not compare.
       if (added.length > 0) {
+        if (cascade.includes(job.table)) throw takenAlong(job, job.table)
         holds = [...holds, ...added]
         now = [...now, ...added.map((hold) => hold.spared)]
       }
