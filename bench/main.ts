@@ -10,6 +10,7 @@ import { alone } from './scenarios/alone.ts'
 import { archive } from './scenarios/archive.ts'
 import { gateway, gatewayBusy, gatewayLean, gatewaySlowDisk, rollback } from './scenarios/gateway.ts'
 import { growth } from './scenarios/growth.ts'
+import { held } from './scenarios/held.ts'
 import { health } from './scenarios/health.ts'
 import { memory } from './scenarios/memory.ts'
 import { nights } from './scenarios/nights.ts'
@@ -32,6 +33,7 @@ const SCENARIOS: readonly Scenario[] = [
   memory,
   archive,
   nights,
+  held,
   health,
   page,
   processes,

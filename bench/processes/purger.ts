@@ -3,6 +3,7 @@ import { median } from '../statistics.ts'
 import { serveParent, sharedMs } from './child.ts'
 import type { Contender, Steady, Work } from './contender.ts'
 import { openContender, type Method } from './contenders.ts'
+import { openPlain } from './plain.ts'
 import { openJob } from './product.ts'
 
 /** The requests to this process, in this order. */
@@ -12,6 +13,8 @@ export type Question =
   | { readonly ask: 'work'; readonly limitMs: number }
   /** Connects, purges with the given retention, and answers with a `Trial`. */
   | { readonly ask: 'night'; readonly url: string; readonly retentionMs: number; readonly limitMs: number }
+  /** How long a statement takes that returns one number, in ms. */
+  | { readonly ask: 'count'; readonly url: string; readonly sql: string; readonly values: readonly string[] }
   /** How long the job takes if nothing has expired, in ms: the median of so many runs. */
   | { readonly ask: 'nothing'; readonly url: string; readonly times: number; readonly retentionMs: number }
 
@@ -36,6 +39,8 @@ serveParent(async (question: Question): Promise<unknown> => {
       return await trial(contender!, question.limitMs)
     case 'night':
       return await trial(await openJob(question.url, question.retentionMs), question.limitMs)
+    case 'count':
+      return await timeOfCount(question)
     case 'nothing':
       return await nothingExpired(question)
     default:
@@ -49,6 +54,16 @@ async function trial(opened: Contender, limitMs: number): Promise<Trial> {
   const endedMs = sharedMs()
   await opened.close()
   return { ...work, startedMs, endedMs, peakBytes: peakBytes() }
+}
+
+async function timeOfCount({ url, sql, values }: Extract<Question, { ask: 'count' }>): Promise<number> {
+  const plain = await openPlain(url)
+  const startedMs = sharedMs()
+  const [rows] = await plain.column(sql, values)
+  const endedMs = sharedMs()
+  await plain.close()
+  if (Number(rows) === 0) throw new Error('nothing was counted')
+  return endedMs - startedMs
 }
 
 async function nothingExpired({ url, times, retentionMs }: Extract<Question, { ask: 'nothing' }>): Promise<number> {

@@ -46,6 +46,12 @@ export async function nothingExpired(workspace: Workspace, copy: Copy, retention
   return await requested<number>(child, { ask: 'nothing', url: copy.url, retentionMs, times })
 }
 
+/** How long one statement takes that counts rows, in ms, in a process of its own. */
+export async function countedRows(workspace: Workspace, url: string, sql: string, values: readonly string[]): Promise<number> {
+  await using child = startChild(workspace, PURGER)
+  return await requested<number>(child, { ask: 'count', url, sql, values })
+}
+
 /** Wall time; for a purge that was stopped, the time that all its rows would have taken at the same speed. */
 export function totalMs(trial: Trial, copy: Pick<Copy, 'rows'>): number {
   const ms = trial.endedMs - trial.startedMs
