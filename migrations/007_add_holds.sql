@@ -101,9 +101,6 @@ BEGIN
         DECLARE
             held boolean;
         BEGIN
-            IF NEW.expires_at <= 0 OR right(NEW.holder, 14) = ' (knows holds)' THEN
-                RETURN NEW;
-            END IF;
             IF TG_OP = 'UPDATE' THEN
                 IF ROW (NEW.job, NEW.holder, NEW.fence, NEW.expires_at) IS NOT DISTINCT FROM ROW (OLD.job, OLD.holder, OLD.fence, OLD.expires_at) THEN
                     RETURN NEW;
@@ -140,7 +137,9 @@ BEGIN
         WHERE t.tgrelid OPERATOR(pg_catalog.=) 'maintenance_leases'::pg_catalog.regclass::pg_catalog.oid AND t.tgname OPERATOR(pg_catalog.=) 'maintenance_leases_know_holds'
     ) THEN
         CREATE TRIGGER maintenance_leases_know_holds BEFORE INSERT OR UPDATE ON maintenance_leases
-            FOR EACH ROW EXECUTE FUNCTION mcp_maintenance_lease_knows_holds();
+            FOR EACH ROW
+            WHEN (NEW.expires_at OPERATOR(pg_catalog.>) '0'::pg_catalog.int8 AND pg_catalog.right(NEW.holder, 14) OPERATOR(pg_catalog.<>) ' (knows holds)')
+            EXECUTE FUNCTION mcp_maintenance_lease_knows_holds();
     END IF;
 END
 $do$;

@@ -40,8 +40,9 @@ export const held: Scenario = {
   },
 }
 
-async function nightMs({ workspace, limitMs, options }: Bench, url: string): Promise<number> {
-  const { startedMs, endedMs, deleted, batches } = await purgedAtNight(workspace, url, NEAR_RETENTION_MS, limitMs(options.sizes.reference))
+async function nightMs(bench: Bench, url: string): Promise<number> {
+  const limitMs = bench.limitMs(bench.options.sizes.reference)
+  const { startedMs, endedMs, deleted, batches } = await purgedAtNight(bench.workspace, url, NEAR_RETENTION_MS, limitMs)
   if (deleted > 0 || batches.some((batch) => batch.rows > 0)) throw new Error(`${deleted} rows were deleted although all are held`)
   return endedMs - startedMs
 }
