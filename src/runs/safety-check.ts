@@ -41,6 +41,10 @@ export interface SafetyOptions {
   readonly forecast: () => Promise<{ readonly files: number; readonly expired: number } | undefined>
   /** Whether rows that were deleted so far are in an archive, and those of this run would not be. */
   readonly wouldNotArchive: () => Promise<boolean>
+  /** Why the rules of the run stop it; `undefined`: they do not. */
+  readonly rulesStop: string | undefined
+  /** How many expired rows holds keep. */
+  readonly heldRows: () => Promise<number>
   readonly warn: (message: string) => void
   readonly stopping: AbortSignal
 }
@@ -56,6 +60,7 @@ export async function checkSafety(options: SafetyOptions): Promise<void> {
   const precedent = await run.precedent()
   const reasons = [
     ...(accepted.has('shorter-retention') || precedent === undefined ? [] : await shrinking(options, retentionMs, precedent)),
+    ...(options.rulesStop === undefined ? [] : [options.rulesStop]),
     ...(accepted.has('clock') || precedent === undefined ? [] : await jumping(options, precedent)),
     ...(accepted.has('empty-table') ? [] : await emptying(options)),
     ...(accepted.has('no-archive') ? [] : await notArchiving(options)),
@@ -64,20 +69,20 @@ export async function checkSafety(options: SafetyOptions): Promise<void> {
 }
 
 async function shrinking(options: SafetyOptions, retentionMs: number, precedent: Precedent): Promise<string[]> {
-  const { job, database } = options
+  const { job } = options
   const lastAcceptedMs = precedent.retentionMs
   if (retentionMs >= lastAcceptedMs) return []
-  const rows = await rowsOf(database, job.table)
+  const rows = await rowsAtStake(options)
   if (!(await expireMoreThan(options, smallPartOf(rows)))) return []
   return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, rows })]
 }
 
 /** More than a week without a run, hardly any rows from that time, and much to delete: probably the clock was set. */
 async function jumping(options: SafetyOptions, { gaps }: Precedent): Promise<string[]> {
-  const { job, database } = options
+  const { job } = options
   const jump = await firstJump(options, gaps.map(suspectGap))
   if (jump === undefined) return []
-  const rows = await rowsOf(database, job.table)
+  const rows = await rowsAtStake(options)
   const archive = await options.forecast()
   const losses = [
     ...((await expireMoreThan(options, smallPartOf(rows))) ? [rowsLost(rows, job.table)] : []),
@@ -111,6 +116,11 @@ async function notArchiving(options: SafetyOptions): Promise<string[]> {
 
 /** For more rows an exact count would take long, and the estimate is good, because a table of this size is analyzed regularly. */
 const EXACT_ROWS = 5_000_000
+
+/** The rows of the table but those that holds keep: they could not be deleted, and many of them would make a large part of the others seem small. */
+async function rowsAtStake({ database, job, heldRows }: SafetyOptions): Promise<number> {
+  return Math.max(0, (await rowsOf(database, job.table)) - (await heldRows()))
+}
 
 async function rowsOf(database: Database, table: string): Promise<number> {
   const about = await database.approximateRows(table)
