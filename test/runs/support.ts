@@ -84,7 +84,15 @@ export async function applyMigrations(url: string): Promise<void> {
     lockTimeoutMs: 20 * SECOND,
     signal: new AbortController().signal,
     clock: hostClock(),
-    listener: { applied: () => {}, current: () => {}, waiting: () => {}, blocked: () => {}, healed: () => {}, slowIndex: () => {} },
+    listener: {
+      applied: () => {},
+      current: () => {},
+      waiting: () => {},
+      blocked: () => {},
+      healed: () => {},
+      slowIndex: () => {},
+      granting: () => {},
+    },
   })
 }
 
