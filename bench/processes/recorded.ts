@@ -7,8 +7,8 @@ export function recorded(database: Database, batches: Batch[]): Database {
   let chooseMs = 0
   let open: Batch | undefined
   return replaced(database, {
-    expired(column, cutoff) {
-      const rows = database.expired(column, cutoff)
+    expired(column, cutoff, spared) {
+      const rows = database.expired(column, cutoff, spared)
       return replaced(rows, {
         async next(size, after) {
           const startedMs = sharedMs()
