@@ -106,6 +106,14 @@ function isExpired({ at }: Row): boolean {
   return at !== null && at < CUTOFF
 }
 
+function text(value: string | null): string {
+  return value === null ? 'NULL' : `'${value.replaceAll("'", "''")}'`
+}
+
+function time(at: number | null): string {
+  return text(at === null ? null : new Date(at).toISOString().slice(0, 23).replace('T', ' '))
+}
+
 interface Fixture extends AsyncDisposable {
   readonly outside: TestDatabase
   readonly database: Database
@@ -122,8 +130,6 @@ async function made(engine: TestEngine): Promise<Fixture> {
     outside,
     database,
     async insert(rows) {
-      const text = (value: string | null): string => (value === null ? 'NULL' : `'${value.replaceAll("'", "''")}'`)
-      const time = (at: number | null): string => (at === null ? 'NULL' : `'${new Date(at).toISOString().slice(0, 23).replace('T', ' ')}'`)
       for (let from = 0; from < rows.length; from += 500) {
         const values = rows.slice(from, from + 500).map(({ id, at, user, tool }) => `(${id}, ${time(at)}, ${text(user)}, ${text(tool)})`)
         await outside.sql(`INSERT INTO events VALUES ${values.join(', ')}`)
