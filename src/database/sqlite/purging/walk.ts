@@ -37,6 +37,8 @@ export interface Walk {
   readonly numbers: boolean
   /** Covers every expired row. */
   readonly expired: Path
+  /** The same without passing over any row: spared ones come with what spares them. */
+  readonly spared: Path
   /** Covers the expired rows with this time or a later one; rows before it may be among them. */
   expiredSince(time: EpochMs): Path
   /** These rows as they are now, as far as they exist. */
@@ -77,11 +79,12 @@ export function walkOf(connection: Connection, layout: Layout, judge: Judge): Wa
   } satisfies Partial<Walk>
   if (layout.index === undefined) {
     const [everywhere, nowhere] = [pathByNumber(judged), pathThrough(statements, [])]
-    return { ...walk, expired: everywhere, expiredSince: () => everywhere, strange: nowhere, kept: nowhere }
+    return { ...walk, expired: everywhere, spared: everywhere, expiredSince: () => everywhere, strange: nowhere, kept: nowhere }
   }
   return {
     ...walk,
     expired: through(expired),
+    spared: pathThrough(judged, expired),
     expiredSince: (time) => through(rangesSince(time).expired),
     strange: pathThrough(statements, strange),
     kept: pathThrough(statements, kept),
