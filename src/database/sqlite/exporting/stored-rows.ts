@@ -5,6 +5,7 @@ import { LONG_BYTES, MOST_ESCAPED } from '../../exporting/json-text.ts'
 import { longRow } from '../../exporting/long-row.ts'
 import { RowBlock } from '../../exporting/row-block.ts'
 import type { TimeColumn } from '../../purging.ts'
+import type { Value } from '../../query.ts'
 import type { Connection } from '../connection/connection.ts'
 import { listed } from '../listed.ts'
 import { BUILT_IN, folded, quoted } from '../names.ts'
@@ -56,7 +57,7 @@ export class RowReader implements Lengths {
   readonly #instant: (value: unknown) => EpochMs
   readonly #judge: Judge
   /** What the masks of the judge need, from `$2` on. */
-  readonly #masked: readonly string[]
+  readonly #masked: readonly Value[]
 
   constructor({ connection, column: { table, column }, layout, entanglement, judge, longestBytes, timeZone }: ReaderOptions) {
     const { rowid, table: named } = layout
