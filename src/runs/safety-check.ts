@@ -19,6 +19,7 @@ import {
   suspectGap,
   unarchivedMessage,
   type Accepted,
+  type AtStake,
   type SuspectGap,
 } from '../purge/safety.ts'
 import type { Turns } from '../purge/turns.ts'
@@ -72,9 +73,9 @@ async function shrinking(options: SafetyOptions, retentionMs: number, precedent:
   const { job } = options
   const lastAcceptedMs = precedent.retentionMs
   if (retentionMs >= lastAcceptedMs) return []
-  const rows = await rowsAtStake(options)
-  if (!(await expireMoreThan(options, smallPartOf(rows)))) return []
-  return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, rows })]
+  const stake = await atStake(options)
+  if (!(await expireMoreThan(options, smallPartOf(stake.rows)))) return []
+  return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, stake })]
 }
 
 /** More than a week without a run, hardly any rows from that time, and much to delete: probably the clock was set. */
@@ -82,10 +83,10 @@ async function jumping(options: SafetyOptions, { gaps }: Precedent): Promise<str
   const { job } = options
   const jump = await firstJump(options, gaps.map(suspectGap))
   if (jump === undefined) return []
-  const rows = await rowsAtStake(options)
+  const stake = await atStake(options)
   const archive = await options.forecast()
   const losses = [
-    ...((await expireMoreThan(options, smallPartOf(rows))) ? [rowsLost(rows, job.table)] : []),
+    ...((await expireMoreThan(options, smallPartOf(stake.rows))) ? [rowsLost(stake, job.table)] : []),
     ...(archive !== undefined && archive.expired > smallPartOf(archive.files) ? [filesLost(archive.files, job.table)] : []),
   ]
   return losses.length === 0 ? [] : [jumpMessage({ ...jump, job: job.name, table: job.table, losses })]
@@ -117,9 +118,9 @@ async function notArchiving(options: SafetyOptions): Promise<string[]> {
 /** For more rows an exact count would take long, and the estimate is good, because a table of this size is analyzed regularly. */
 const EXACT_ROWS = 5_000_000
 
-/** The rows of the table but those that holds keep: they could not be deleted, and many of them would make a large part of the others seem small. */
-async function rowsAtStake({ database, job, heldRows }: SafetyOptions): Promise<number> {
-  return Math.max(0, (await rowsOf(database, job.table)) - (await heldRows()))
+async function atStake({ database, job, heldRows }: SafetyOptions): Promise<AtStake> {
+  const held = await heldRows()
+  return { rows: Math.max(0, (await rowsOf(database, job.table)) - held), held }
 }
 
 async function rowsOf(database: Database, table: string): Promise<number> {
