@@ -54,7 +54,7 @@ export function placedText({ name, table, spared, reason, by, reviewAt, count, a
   const rows: readonly Row[] = [
     ['keeps', keptText(spared)],
     ['rows', rowsText(count, table, 'would go without it')],
-    ['archive', archiveText(archived)],
+    ...archiveRows(archived),
     ...(placed?.tooLate ?? []).map((path): Row => [
       'too late',
       red(`${path}: a run had begun to remove it before the hold was placed`, style),
@@ -64,7 +64,7 @@ export function placedText({ name, table, spared, reason, by, reviewAt, count, a
       : [['too late', red(`not known, because the state of the archive cannot be read: ${placed.tooLateUnknown}`, style)] as const]),
     ['reason', reason],
     ['by', by],
-    ...(placed === undefined ? [] : [['placed', momentText(placed.placedAt)] as const]),
+    ...(placed === undefined ? [] : [['placed', `${minuteText(placed.placedAt)} UTC`] as const]),
     ...(reviewAt === undefined ? [] : [['review', momentText(reviewAt)] as const]),
   ]
   return `${head}\n${listText(rows, style)}\n`
@@ -74,10 +74,10 @@ function named(name: string): string {
   return visible(JSON.stringify(name))
 }
 
-function archiveText({ files, unknown }: PlacedHold['archived']): string {
-  const known =
-    files === 0 ? 'no file has rows of that time' : `${counted(files, 'file')} may have such rows; one that has stays as a whole`
-  return unknown === undefined ? known : `${files === 0 ? 'not known' : known}; it could not be looked at as a whole: ${unknown}`
+function archiveRows({ files, unknown }: PlacedHold['archived']): readonly Row[] {
+  if (files === 0 && unknown === undefined) return []
+  const known = files === 0 ? 'not known' : `${counted(files, 'file')} may have such rows; one that has stays as a whole`
+  return [['archive', unknown === undefined ? known : `${known}; it could not be looked at as a whole: ${unknown}`]]
 }
 
 /** `1,234 match in audit_logs now; 200 have expired, and 180 of them would go without it` */
@@ -103,7 +103,7 @@ export function releasedText({ name, table, reason, by, keeps, releasedAt, count
     ['rows', freedText(count, table)],
     ['reason', reason],
     ['by', by],
-    ['released', momentText(releasedAt)],
+    ['released', `${minuteText(releasedAt)} UTC`],
   ]
   return `Hold ${named(name)} is released. A run that has begun keeps its rows to its end.\n${listText(rows, style)}\n`
 }
@@ -163,13 +163,16 @@ export function holdText({ hold, count, runs, files, mostFiles }: ShownHold, tab
   const rows: readonly Row[] = [
     ['keeps', keepsText(keeps, style)],
     ['reason', reason],
-    ['placed', `${momentText(placedAt)}, by ${placedBy}`],
+    ['placed', `${minuteText(placedAt)} UTC, by ${placedBy}`],
     ...(reviewAt === undefined ? [] : [['review', reviewText(reviewAt, released === undefined ? now : undefined, style)] as const]),
     ...(released === undefined
       ? []
-      : [['released', `${momentText(released.at)}, by ${released.by}`] as const, ['because', released.reason] as const]),
+      : [['released', `${minuteText(released.at)} UTC, by ${released.by}`] as const, ['because', released.reason] as const]),
     ...(count === undefined ? [] : [['rows', rowsText(count, table, 'would go without it')] as const]),
-    ...runs.map(({ run, startedAt, rows: kept }): Row => [`run ${run}`, `${momentText(startedAt)}: kept ${counted(kept, 'expired row')}`]),
+    ...runs.map(({ run, startedAt, rows: kept }): Row => [
+      `run ${run}`,
+      `${minuteText(startedAt)} UTC: kept ${counted(kept, 'expired row')}`,
+    ]),
     ...shown.map(({ path, rows: kept }): Row => ['file', `${path}: ${counted(kept, 'row')}`]),
     ...(files.length > mostFiles ? [['file', `and more: --json names them`] as const] : []),
   ]

@@ -9,6 +9,7 @@ import { placeHold, type Placed } from '../../runs/placing-holds.ts'
 import { momentText, placedText } from '../../terminal/hold-text.ts'
 import { styleOf } from '../../terminal/style.ts'
 import type { EpochMs } from '../../time/clock.ts'
+import { minuteText } from '../../time/time-text.ts'
 import { archivedRows, type ArchivedRows } from './archived-rows.ts'
 import { countingOf, HELD_JOB, recordedHolds, sparedByOthers, unlessForbidden, whoAsks, withoutTable } from './open-holds.ts'
 
@@ -36,7 +37,7 @@ export async function placeOne(program: Program, request: PlaceRequest): Promise
   if (inForce !== undefined)
     throw new MaintenanceError(
       'USAGE',
-      `A hold ${JSON.stringify(name)} is in force already since ${momentText(inForce.placedAt)}, placed by ${JSON.stringify(inForce.placedBy)}. ` +
+      `A hold ${JSON.stringify(name)} is in force already since ${minuteText(inForce.placedAt)} UTC, placed by ${JSON.stringify(inForce.placedBy)}. ` +
         'Nothing was changed. Choose another name: several holds may keep the same rows.',
     )
   const [count, archived] = await unlessForbidden(program, rights, async () => [
