@@ -23,7 +23,7 @@ import { rehearse } from './purging/rehearsal.ts'
 import { expiredRows } from './purging/slices.ts'
 import { space } from './space.ts'
 import { databaseError } from './sqlite-errors.ts'
-import { instantIn } from './times.ts'
+import { allInstantsIn, instantIn } from './times.ts'
 
 /** Opens the file, or creates it if that is allowed. Rejects with a `DatabaseError` when it cannot be used. */
 export async function openSqlite(options: OpenOptions & { readonly url: SqliteUrl }): Promise<Database> {
@@ -135,6 +135,7 @@ function databaseOf(
     durable: () => session.read(() => syncLog(connection.file)),
     exported: (column, cutoff, longestBytes) => new SqliteExportedRows({ session, column, cutoff, timeZone }, longestBytes),
     instantOf: instantIn(timeZone),
+    instantsOf: allInstantsIn(timeZone),
     columnsOf: ({ table, column }) => session.read(() => storedColumns(connection, table, column)),
     namesOneTable: (a, b) => folded(a) === folded(b),
     makeRestoreTable: (restoring, columns) => makeRestoreTable(session, restoring, columns),
