@@ -174,7 +174,8 @@ class Counting {
 /** The times in a manifest were read in the zone of their time, and a zone moves a reading by at most 26 hours. */
 const SLACK_MS = 2 * DAY
 
-function mayMeet({ spared: { from, until } }: Hold, { first, last }: RowsFile): boolean {
+/** Whether a hold may keep rows of a file, by the times of its first and last row. */
+export function mayMeet({ spared: { from, until } }: Hold, { first, last }: RowsFile): boolean {
   const [begin, end]: readonly EpochMs[] = [Date.parse(first.time), Date.parse(last.time)]
   // A time that cannot be read may be any.
   return !(end! + SLACK_MS < (from ?? -Infinity)) && !(begin! - SLACK_MS >= (until ?? Infinity))
