@@ -69,6 +69,8 @@ function runs(events: Events): void {
     undated: 0,
     unreadable: 0,
     locked: 0,
+    held: 0,
+    holds: 0,
     tooLarge: 0,
     cascaded: 0,
     durationMs: 0,
@@ -84,6 +86,7 @@ function runs(events: Events): void {
       error,
       recorded: true,
       expiredByDay: undefined,
+      sparedByDay: undefined,
       exitCode: 0,
       cutoff: 0,
     })

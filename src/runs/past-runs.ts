@@ -1,8 +1,10 @@
 import { ARCHIVED, REMOVED } from '../archive/tables.ts'
 import type { Growth } from '../archive/step.ts'
 import type { Query, Session } from '../database/query.ts'
-import { boundedText, orNothing, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
+import { boundedText, orNothing, storedCount, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
 import type { EpochMs } from '../time/clock.ts'
+import { heldByRunSql } from './held-rows-of-run.ts'
+import { RUN_HOLDS } from './hold-tables.ts'
 import type { Outcome } from './result.ts'
 import { FUTURE_MS, RUNS } from './run-records.ts'
 
@@ -25,6 +27,8 @@ export interface PastRun {
   readonly undated: number
   readonly unreadable: number
   readonly locked: number
+  /** Expired rows that holds kept; 0: none, or that is not recorded. */
+  readonly held: number
   /** What it added to the archive; `undefined`: nothing. */
   readonly archived: Growth | undefined
   /** What it removed from the archive; `undefined`: nothing. */
@@ -40,15 +44,17 @@ export interface RunTables {
   readonly archived: string | undefined
   /** Records what runs removed from the archive; `undefined`: there is no such table. */
   readonly removed: string | undefined
+  /** Records what holds kept in runs; `undefined`: there is no such table. */
+  readonly held: string | undefined
 }
 
-export const RUN_TABLES = [RUNS, ARCHIVED, REMOVED] as const
+export const RUN_TABLES = [RUNS, ARCHIVED, REMOVED, RUN_HOLDS] as const
 
 /** Takes the tables that exist. `undefined`: this database records no runs. */
 export function runTables(database: Pick<Session, 'named'>, found: ReadonlySet<string>): RunTables | undefined {
   const named = (table: string): string | undefined => (found.has(table) ? database.named(table) : undefined)
   const runs = named(RUNS)
-  return runs === undefined ? undefined : { runs, archived: named(ARCHIVED), removed: named(REMOVED) }
+  return runs === undefined ? undefined : { runs, archived: named(ARCHIVED), removed: named(REMOVED), held: named(RUN_HOLDS) }
 }
 
 /** Runs that began at `since` or later, oldest first; runs of all jobs if `jobs` is empty. */
@@ -108,7 +114,7 @@ const TEXTS = ['job', 'outcome', 'trigger', 'worker', 'version', 'error']
 const NUMBERS = 'r.id, r.started_at, r.finished_at, r.cutoff, r.retention, r.rows_deleted, r.batches, r.undated, r.unreadable, r.locked'
 const COLUMNS = [NUMBERS, ...TEXTS.map((name) => `${boundedText(`r."${name}"`)} AS "${name}"`)].join(', ')
 
-function selected({ runs, archived, removed }: RunTables): string {
+function selected({ runs, archived, removed, held }: RunTables): string {
   const joined = [
     ...(archived === undefined ? [] : [{ table: archived, alias: 'a', name: 'archived' }]),
     ...(removed === undefined ? [] : [{ table: removed, alias: 'g', name: 'removed' }]),
@@ -117,7 +123,9 @@ function selected({ runs, archived, removed }: RunTables): string {
     ({ alias, name }) => `, ${alias}."rows" AS ${name}_rows, ${alias}.bytes AS ${name}_bytes, ${alias}.files AS ${name}_files`,
   )
   const joins = joined.map(({ table, alias }) => ` LEFT JOIN ${table} AS ${alias} ON ${alias}.run = r.id`)
-  return `SELECT ${COLUMNS}${columns.join('')} FROM ${runs} AS r${joins.join('')}`
+  const [heldColumn, heldJoin] =
+    held === undefined ? ['', ''] : [', k."rows" AS held_rows', ` LEFT JOIN (${heldByRunSql(held)}) AS k ON k.run = r.id`]
+  return `SELECT ${COLUMNS}${columns.join('')}${heldColumn} FROM ${runs} AS r${joins.join('')}${heldJoin}`
 }
 
 interface StoredRun {
@@ -137,6 +145,7 @@ interface StoredRun {
   readonly unreadable: number
   readonly locked: number
   readonly error: string | null
+  readonly held_rows?: number | null
   readonly archived_rows?: number | null
   readonly archived_bytes?: number | null
   readonly archived_files?: number | null
@@ -160,6 +169,7 @@ function pastRun(row: StoredRun): PastRun {
     undated: number('undated'),
     unreadable: number('unreadable'),
     locked: number('locked'),
+    held: orNothing(storedCount, row.held_rows, `${RUN_HOLDS}.rows`) ?? 0,
     outcome: orNothing(storedText, row.outcome, `${RUNS}.outcome`),
     startedAt: storedTime(row.started_at, `${RUNS}.started_at`),
     finishedAt: time('finished_at'),

@@ -11,6 +11,8 @@ import { termsOf } from '../purge/terms.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { durationText } from '../time/time-text.ts'
 import { exportedRowsOf, forecastArchive, openArchiving, wouldStopArchiving } from './archive-run.ts'
+import { countHeld, forgetHeld, noteHeld, type HeldRows } from './held-rows-of-run.ts'
+import { RUN_HOLDS } from './hold-tables.ts'
 import type { ArchivedByRun, Outcome } from './result.ts'
 import type { RunContext, RunRequest } from './run-context.ts'
 import { openPolicy, type RunPolicy } from './run-policy.ts'
@@ -34,10 +36,12 @@ export interface Account {
   census: Pick<Census, 'undated' | 'unreadable'>
   /** Rows that are kept because they are too large for the archive. */
   tooLarge: number
+  /** Rows that are kept because of legal holds. */
+  held: HeldRows
   /** Rows that foreign keys deleted or changed along. */
   cascaded: number
-  /** Rows by day; only of a dry run that counts by day. */
-  readonly days: Map<EpochMs, number> | undefined
+  /** Rows by day, those that would go and those that holds and rules keep; only of a dry run that counts by day. */
+  readonly days: { readonly expired: Map<EpochMs, number>; readonly spared: Map<EpochMs, number> } | undefined
   /** Reads what the run added to the archive; set once the archive is open. */
   archived: (() => Promise<ArchivedByRun>) | undefined
 }
@@ -88,16 +92,41 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   if (census.unreadable > 0) warn(unreadableWarning(job, census))
   const tooLarge = exported === undefined ? undefined : await retried(() => exported.tooLarge())
   account.tooLarge = tooLarge?.rows ?? 0
+  account.held = await retried(() => countHeld(database, job, cutoff, policy.holds()))
+  if (account.days !== undefined && spared.length > 0) {
+    await countSparedByDay(context, request, cutoff, account.days)
+    if (stopping.aborted) return { outcome: 'interrupted' }
+  }
   if (tooLarge !== undefined && tooLarge.rows > 0) warn(tooLargeSentence(job.table, tooLarge))
   // The job with a retention prunes the record of runs as well.
-  if (context.recorded && !dryRun && retentionMs !== undefined) {
-    const runs = database.named(RUNS)
-    await retried(() => run.underLease((tx) => deleteOldRuns(tx, runs, run.now - HISTORY_MS)))
-  }
+  if (context.recorded && !dryRun && retentionMs !== undefined)
+    await retried(() =>
+      run.underLease(async (tx) => {
+        const runs = database.named(RUNS)
+        await deleteOldRuns(tx, runs, run.now - HISTORY_MS)
+        if (!run.knowsHolds || run.id === undefined) return
+        const held = database.named(RUN_HOLDS)
+        if (policy.holds().length > 0) await noteHeld(tx, held, run.id, account.held)
+        await forgetHeld(tx, held, runs)
+      }),
+    )
   if (stopping.aborted) return { outcome: 'interrupted' }
   const left = leftRows(job, account.progress)
   if (archiveStop !== undefined) return { outcome: 'stopped', error: together(archiveStop, left) }
   return left === undefined ? { outcome: 'succeeded' } : { outcome: 'failed', error: left }
+}
+
+/** All expired rows by day, less those that would go. */
+async function countSparedByDay(
+  { database, clock, turns }: RunContext,
+  { job, stopping }: RunRequest,
+  cutoff: EpochMs,
+  { expired, spared }: NonNullable<Account['days']>,
+): Promise<void> {
+  const all = new Map<EpochMs, number>()
+  const pacer = await countingPacer(database, clock, stopping)
+  await purge({ rows: database.expired(job, cutoff), dispose: countSliceByDay(all), pacer, turns, report: () => {}, stopping })
+  for (const [day, rows] of all) if (rows > (expired.get(day) ?? 0)) spared.set(day, rows - (expired.get(day) ?? 0))
 }
 
 /** What no run of this process has told before. */
@@ -139,7 +168,7 @@ export function isSafetyStop(error: unknown): boolean {
 
 function disposeOf({ clock }: RunContext, { dryRun }: RunRequest, run: Run, policy: RunPolicy, { days }: Account): Dispose {
   if (!dryRun) return deleteSlice(run.batch, (tx) => policy.sparedIn(tx), clock)
-  return days === undefined ? countSlice : countSliceByDay(days)
+  return days === undefined ? countSlice : countSliceByDay(days.expired)
 }
 
 function together(stop: MaintenanceError, other: MaintenanceError | undefined): MaintenanceError {

@@ -31,10 +31,16 @@ export interface RunResult {
   readonly expired: number | undefined
   /** For a dry run that counts by day: these rows by the beginning of their UTC day. */
   readonly expiredByDay: ReadonlyMap<EpochMs, number> | undefined
+  /** For such a run: the expired rows that holds or rules keep, in the same way. */
+  readonly sparedByDay: ReadonlyMap<EpochMs, number> | undefined
   readonly batches: number
   readonly undated: number
   readonly unreadable: number
   readonly locked: number
+  /** Expired rows that legal holds keep, counted at the end of the run. */
+  readonly held: number
+  /** How many holds are in force on the job's rows. */
+  readonly holds: number
   /** Rows that were kept because their lines are longer than the archive allows. */
   readonly tooLarge: number
   /** Rows that foreign keys deleted or changed along with the deleted ones. */
@@ -55,10 +61,13 @@ export const NOTHING_DONE = {
   cameBack: 0,
   expired: undefined,
   expiredByDay: undefined,
+  sparedByDay: undefined,
   batches: 0,
   undated: 0,
   unreadable: 0,
   locked: 0,
+  held: 0,
+  holds: 0,
   tooLarge: 0,
   cascaded: 0,
   cutoff: undefined,

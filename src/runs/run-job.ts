@@ -4,6 +4,7 @@ import { exitCodeOf, MaintenanceError, messageOf } from '../errors.ts'
 import { NO_PROGRESS } from '../purge/purge.ts'
 import { JUMP_MS } from '../purge/safety.ts'
 import type { EpochMs } from '../time/clock.ts'
+import { NOTHING_HELD } from './held-rows-of-run.ts'
 import { mayHaveHolds } from './holds-in-force.ts'
 import { HOLDS } from './hold-tables.ts'
 import { isSafetyStop, purgeWork, type Account, type Ending } from './purge-work.ts'
@@ -48,8 +49,9 @@ async function runOnce(context: RunContext, request: RunRequest, startedMs: numb
     cutoff: undefined,
     census: { undated: 0, unreadable: 0 },
     tooLarge: 0,
+    held: NOTHING_HELD,
     cascaded: 0,
-    days: dryRun && request.byDay === true ? new Map() : undefined,
+    days: dryRun && request.byDay === true ? { expired: new Map(), spared: new Map() } : undefined,
     archived: undefined,
   }
   const once = (ending: Ending, onRecord: OnRecord = {}): Once => ({
@@ -110,7 +112,7 @@ interface OnRecord {
 function resultOf(
   { recorded }: RunContext,
   { job, trigger, dryRun }: RunRequest,
-  { progress, census, tooLarge, cascaded, cutoff, days }: Account,
+  { progress, census, tooLarge, held, cascaded, cutoff, days }: Account,
   { outcome, reason, error, archived, finish, durationMs }: Ending & OnRecord & { readonly durationMs: number },
 ): RunResult {
   const counts = finish?.kind === 'recorded' ? finish.counts : undefined
@@ -128,11 +130,14 @@ function resultOf(
     deleted: dryRun ? 0 : (counts?.deleted ?? done.affected),
     cameBack: finish === undefined || finish.kind === 'unrecorded' ? 0 : finish.cameBack,
     expired: dryRun ? progress.affected : undefined,
-    expiredByDay: days,
+    expiredByDay: days?.expired,
+    sparedByDay: days?.spared,
     batches: counts?.batches ?? done.batches,
     undated: census.undated,
     unreadable: census.unreadable,
     locked: progress.locked,
+    held: held.rows,
+    holds: held.byHold.length,
     tooLarge,
     cascaded,
     cutoff,

@@ -10,8 +10,8 @@ import type { Run } from './run.ts'
 
 /** Which expired rows stay in one run. In the course of it rows are only added: a hold that is released counts until the run's end. */
 export interface RunPolicy {
-  /** The holds of the run's start. */
-  readonly holds: readonly Hold[]
+  /** The holds that the run knows of: those of its start, and those that it has met since. */
+  holds(): readonly Hold[]
   /** What they and the rules spare: what is walked, copied and counted leaves these rows out. */
   readonly spared: SparedRows
   /** The same and what was placed since then. Call it first in the transaction that deletes, under the lease. */
@@ -22,19 +22,20 @@ export interface RunPolicy {
 export async function openPolicy({ database }: RunContext, { job, rules = [] }: RunRequest, run: Run): Promise<RunPolicy> {
   const byRules = rules.map((rule) => sparedByRule(rule, run.now))
   const table = run.knowsHolds ? database.named(HOLDS) : undefined
-  const holds = table === undefined ? [] : await holdsInForce(database, table, job)
+  let holds = table === undefined ? [] : await holdsInForce(database, table, job)
   const spared: SparedRows = [...byRules, ...holds.map((hold) => hold.spared)]
-  const known = new Set(holds.map(({ id }) => id))
   let now = spared
   return {
-    holds,
+    holds: () => holds,
     spared,
     async sparedIn(tx) {
       if (table === undefined) return spared
-      const added = (await holdsInForce(tx, table, job)).filter(({ id }) => !known.has(id))
-      for (const { id } of added) known.add(id)
+      const added = (await holdsInForce(tx, table, job)).filter(({ id }) => holds.every((known) => known.id !== id))
       // The same value as long as nothing is added, so that the engine need not compare.
-      if (added.length > 0) now = [...now, ...added.map((hold) => hold.spared)]
+      if (added.length > 0) {
+        holds = [...holds, ...added]
+        now = [...now, ...added.map((hold) => hold.spared)]
+      }
       return now
     },
   }

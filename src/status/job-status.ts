@@ -3,6 +3,7 @@ import type { Database } from '../database/database.ts'
 import type { Estimate, Inspection } from '../database/purging.ts'
 import { stemOf } from '../migrations/file-names.ts'
 import { makerOf } from '../migrations/shapes/shapes.ts'
+import type { Rule } from '../policy/rules.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
 import { termsOf } from '../purge/terms.ts'
 import { doneUntil } from '../runs/last-run.ts'
@@ -25,6 +26,8 @@ export interface JobPlan {
   readonly schedule: string
   /** `undefined`: the job has none. */
   readonly retentionMs: number | undefined
+  /** Rows that are kept longer; absent: none. */
+  readonly rules?: readonly Rule[]
   /** 0: the job has none. */
   readonly graceMs: number
   /** The gateway's tables whose rows may go along by foreign keys; absent: none. */

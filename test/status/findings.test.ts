@@ -50,7 +50,7 @@ function judged(changes: Changes): readonly string[] {
 }
 
 function ended(outcome: string, error?: string): Partial<JobStatus> {
-  const counts = { deleted: 0, batches: 0, undated: 0, unreadable: 0, locked: 0, cutoff: undefined, retentionMs: undefined }
+  const counts = { deleted: 0, batches: 0, undated: 0, unreadable: 0, locked: 0, held: 0, cutoff: undefined, retentionMs: undefined }
   const lastRun: PastRun = {
     id: 1,
     job: job.name,

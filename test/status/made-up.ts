@@ -40,6 +40,7 @@ export function ranOnce(run: Pick<PastRun, 'job' | 'outcome' | 'startedAt' | 'fi
     undated: 0,
     unreadable: 0,
     locked: 0,
+    held: 0,
     archived: undefined,
     removed: undefined,
     error: undefined,

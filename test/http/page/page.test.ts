@@ -62,6 +62,7 @@ function pastRun(run: Partial<PastRun>): PastRun {
     undated: 0,
     unreadable: 0,
     locked: 0,
+    held: 0,
     archived: undefined,
     removed: undefined,
     error: undefined,
