@@ -378,7 +378,6 @@ for (const engine of BOTH_ENGINES) {
     const ids = await idsOf(outside)
     await outside.sql(`UPDATE audit_logs SET status = 'denied' WHERE id % 3 = 0`)
     await outside.sql(`UPDATE audit_logs SET "user" = 'Alice' WHERE id % 4 = 0`)
-    await outside.sql(`UPDATE audit_logs SET "user" = NULL WHERE id % 5 = 0`)
     await purged(database, folder.path)
     assert.deepEqual(await idsOf(outside), [])
     const rules = [{ name: 'security', match: { status: ['DENIED'] }, retentionMs: 365 * DAY }]
@@ -389,7 +388,7 @@ for (const engine of BOTH_ENGINES) {
       { match: { user: ['ali*'] }, from: undefined, until: Date.parse('2100-01-01') },
     ]
     const done = await restored(database, folder.path, { into: 'audit_logs', cutoff, spared })
-    const staying = ids.filter((id) => id % 3 === 0 || (id % 4 === 0 && id % 5 !== 0))
+    const staying = ids.filter((id) => id % 3 === 0 || id % 4 === 0)
     assert.deepEqual([done.inserted, done.spared, done.expired], [staying.length, staying.length, ids.length - staying.length])
     assert.deepEqual(await idsOf(outside), staying)
     const next = await purged(database, folder.path, { rules })
