@@ -4,7 +4,7 @@ import { orNothing, storedCount, storedTime } from '../database/stored-values.ts
 import { archiveShrinkingMessage, smallPartOf } from '../purge/safety.ts'
 import { formatDay, type EpochMs } from '../time/clock.ts'
 import type { Link } from './format.ts'
-import { firstKeptDay, holdingsOf, oldestDay, type Dated } from './holdings.ts'
+import { firstKeptDay, holdingsOf, oldestDay, type Dated, type Stays } from './holdings.ts'
 import { RunCounts } from './run-counts.ts'
 import type { Growth } from './step.ts'
 import type { Store } from './store/store.ts'
@@ -31,6 +31,8 @@ export interface Expiry {
   readonly accepted: AcceptedRetention | undefined
   /** A person has accepted a shorter retention for this run. */
   readonly shorter: boolean
+  /** Files that do not go now, whatever is decided. */
+  readonly stays: Stays
 }
 
 export type Verdict =
@@ -43,7 +45,7 @@ export type Verdict =
  * more. Such a retention is not accepted automatically.
  */
 export async function judgeExpiry(expiry: Expiry): Promise<Verdict> {
-  const { store, head, now, keptMs, accepted, table, job, shorter } = expiry
+  const { store, head, now, keptMs, accepted, table, job, shorter, stays } = expiry
   if (accepted !== undefined && !isShorter(keptMs, accepted.keptMs)) {
     return {
       kind: 'remove',
@@ -61,10 +63,10 @@ export async function judgeExpiry(expiry: Expiry): Promise<Verdict> {
   const { there, gone } = await holdingsOf(store, head)
   // Without a record we cannot know which retention removed the files that are gone, so none of them counts.
   const from = believed === undefined ? oldest : formatDay(completeSince(believed, now))
-  const ofDays = (files: readonly Dated[], until = '~'): number => files.filter(({ day }) => day >= from && day < until).length
-  const going = ofDays(there, before)
-  const goneBefore = accepted === undefined ? 0 : ofDays(gone)
-  const files = ofDays(there) + goneBefore
+  const ofDays = (files: readonly Dated[], until = '~'): readonly Dated[] => files.filter(({ day }) => day >= from && day < until)
+  const going = ofDays(there, before).filter((file) => !stays(file)).length
+  const goneBefore = accepted === undefined ? 0 : ofDays(gone).length
+  const files = ofDays(there).length + goneBefore
   if (going === 0 || going + goneBefore <= smallPartOf(files)) return { kind: 'remove', accept }
   return { kind: 'stop', message: archiveShrinkingMessage({ job, table, keptMs, accepted, going, files }) }
 }

@@ -31,6 +31,8 @@ export const LONGEST = {
   column: 1_024,
   /** Longer ids are cut: the beginning is enough for people to find the row, which has all of it. */
   id: 200,
+  /** The name of a hold; longer ones are cut. */
+  hold: 64,
 } as const
 
 /**
@@ -65,7 +67,19 @@ export interface RowsManifest extends ManifestHead {
 export interface RemovalManifest extends ManifestHead {
   readonly kind: 'removal'
   readonly removed: readonly Link[]
+  /** Files that had expired as well and were kept, since the removal before: those of which a hold keeps a row. Absent: none. */
+  readonly kept?: readonly KeptFile[]
 }
+
+/** A file that stays although it has expired. */
+export interface KeptFile {
+  readonly manifest: ArchivePath
+  /** The names of the holds, as far as they fit; see `MOST_NAMED`. */
+  readonly holds: readonly string[]
+}
+
+/** The most holds that are named for a file. */
+export const MOST_NAMED = 20
 
 /** Files unknown to the database, which had been restored from an earlier state, and what became of them. */
 export interface ReconciledManifest extends ManifestHead {
@@ -126,6 +140,11 @@ type KeptRemoval = Omit<RemovalManifest, 'removed'> & { readonly removed: readon
 
 export function fileIn(manifest: Kept): RowsFile | undefined {
   return manifest.kind === 'rows' ? manifest.file : undefined
+}
+
+/** The files that it says were kept. */
+export function keptIn(manifest: Kept): readonly KeptFile[] {
+  return manifest.kind === 'removal' ? (manifest.kept ?? []) : []
 }
 
 /** The manifests of the files that it removed. */

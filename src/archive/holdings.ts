@@ -1,8 +1,12 @@
+import type { Query } from '../database/query.ts'
+import type { Hold } from '../policy/holds.ts'
 import { formatDay, type EpochMs } from '../time/clock.ts'
 import { fileIn, type Link } from './format.ts'
+import type { HeldFiles } from './held-files.ts'
+import { lateFileStaysUntil, type Aged } from './late-files.ts'
 import { readChain, removedBy } from './read/chain.ts'
 import type { Store } from './store/store.ts'
-import { dayOf, holdsRows } from './store/path.ts'
+import { dayOf, holdsRows, type ArchivePath } from './store/path.ts'
 
 /** The files of rows in the intact part of the chain: those that should exist, and those that were removed after they expired. */
 export interface Holdings {
@@ -10,9 +14,28 @@ export interface Holdings {
   readonly gone: readonly Dated[]
 }
 
-export interface Dated {
-  /** `2026-08-25`: the day of its rows, in UTC. */
-  readonly day: string
+export interface Dated extends Aged {
+  readonly path: ArchivePath
+}
+
+/** Whether a file stays although its retention is over: a hold is known to keep rows of it, or it came late. Nothing is read for it. */
+export type Stays = (file: Dated) => boolean
+
+/**
+ * What is known to stay. A file that nobody has read for a hold does not count: then too much looks as if it went, and a run stops rather than goes on. Reading
+ * all of an archive before a run would cost more than that is worth.
+ */
+export async function knownToStay(
+  query: Query,
+  {
+    now,
+    holds,
+    held,
+    lateKeptMs,
+  }: { readonly now: EpochMs; readonly holds: readonly Hold[]; readonly held: HeldFiles; readonly lateKeptMs?: number | undefined },
+): Promise<Stays> {
+  await held.load(query, holds)
+  return (file) => held.keeping(holds, file.path).length > 0 || now < (lateFileStaysUntil(file, lateKeptMs) ?? -Infinity)
 }
 
 /** Reads every manifest. Files outside the chain do not count and must not be removed: `archive verify` names them. */
@@ -23,7 +46,10 @@ export async function holdingsOf(store: Store, head: Link | null): Promise<Holdi
   const gone: Dated[] = []
   for (const { manifest } of links) {
     const file = fileIn(manifest)
-    if (file !== undefined) (removed.has(manifest.manifest) ? gone : there).push({ day: file.day })
+    if (file === undefined) continue
+    const { path, day, cutoff } = file
+    const list = removed.has(manifest.manifest) ? gone : there
+    list.push({ path, day, cutoff, written: manifest.written })
   }
   return { there, gone }
 }

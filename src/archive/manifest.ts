@@ -2,6 +2,7 @@ import type { StoredColumn } from '../database/exporting.ts'
 import { damaged, archiveFailed } from './damage.ts'
 import {
   MOST_LINKS,
+  MOST_NAMED,
   sha256,
   LONGEST,
   MOST_COLUMNS,
@@ -10,6 +11,7 @@ import {
   textOf,
   type DescribedFile,
   type Kept,
+  type KeptFile,
   type Link,
   type Manifest,
   type Place,
@@ -81,7 +83,12 @@ function manifestOf(given: Fields, at: ArchivePath): Manifest {
     written: shortText(given['written'], LONGEST.time),
   }
   if (kind === 'rows') return { ...common, kind, file: fileOf(object(given['file']), at) }
-  if (kind === 'removal') return { ...common, kind, removed: list(given['removed'], MOST_LINKS).map((each) => linkOf(each, table)) }
+  if (kind === 'removal') {
+    const removed = list(given['removed'], MOST_LINKS).map((each) => linkOf(each, table))
+    // Earlier versions wrote no list of kept files, and do not read it.
+    if (given['kept'] === undefined) return { ...common, kind, removed }
+    return { ...common, kind, removed, kept: list(given['kept'], MOST_LINKS).map((each) => keptFileOf(each, table)) }
+  }
   if (kind === 'reconciled') {
     const [joined, setAside] = [given['joined'], given['setAside']].map((links) =>
       list(links, MOST_LINKS).map((each) => linkOf(each, table)),
@@ -117,9 +124,18 @@ function fileOf(given: Fields, manifest: ArchivePath): DescribedFile {
 /** Parses a link: the path of a manifest and its SHA-256. */
 export function linkOf(given: unknown, table: string): Link {
   const { manifest, sha256: sum } = object(given)
-  const path = parsePath(manifest, table)
+  return { manifest: manifestPathOf(manifest, table), sha256: digest(sum) }
+}
+
+function keptFileOf(given: unknown, table: string): KeptFile {
+  const { manifest, holds } = object(given)
+  return { manifest: manifestPathOf(manifest, table), holds: list(holds, MOST_NAMED).map((name) => shortText(name, LONGEST.hold)) }
+}
+
+function manifestPathOf(given: unknown, table: string): ArchivePath {
+  const path = parsePath(given, table)
   if (path === undefined || holdsRows(path)) throw new Error('not the place of a manifest')
-  return { manifest: path, sha256: digest(sum) }
+  return path
 }
 
 function sourceOf({ table, timeColumn, engine, database }: Fields): Source {

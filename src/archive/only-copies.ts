@@ -1,7 +1,7 @@
 import { MaintenanceError } from '../errors.ts'
 import type { Archive } from './archive.ts'
 import { removedIn, type Kept, type RowsFile } from './format.ts'
-import { heldRows } from './held-rows.ts'
+import { rowsElsewhere } from './rows-elsewhere.ts'
 import { parseManifest } from './manifest.ts'
 import { isNewerThan } from './pending.ts'
 import { countOf, readRanges } from './ranges.ts'
@@ -78,13 +78,13 @@ export async function onlyCopiesIn(archive: Archive, state: ArchiveState, manife
     const { database, stopping } = options
     const column = { table: source.table, column: source.timeColumn }
     const search = { database, shelf: spool.shelf, column, overlapping: false, elsewhere, changed: true, stopping }
-    const held = await heldRows(
+    const elsewhereOf = await rowsElsewhere(
       search,
       files.map(({ file }) => file),
     )
     stopping.throwIfAborted()
     for (const { file, removed: gone } of files) {
-      const marks = held.get(file)!
+      const marks = elsewhereOf.get(file)!
       const lost = marks.filter((mark, index) => mark === 0 && gone[index] === 0).length
       if (lost > 0) problems.push(`${file.path}: ${lost} of its ${file.rows} rows are neither in ${source.table} nor in a file that stays`)
     }

@@ -5,5 +5,8 @@ export const ARCHIVED = 'maintenance_archived'
 export const RETENTIONS = 'maintenance_archive_retention'
 export const REMOVED = 'maintenance_archive_removed'
 
+/** Made by migration 007, with the holds: how many rows of files they keep. */
+export const HELD_FILES = 'maintenance_held_files'
+
 /** Those with a row for each run, named by the run's number. */
 export const COUNTED_RUNS = [ARCHIVED, REMOVED] as const

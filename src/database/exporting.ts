@@ -130,6 +130,8 @@ export interface Archivable {
   exported(column: TimeColumn, cutoff: EpochMs, longestBytes: number, spared?: SparedRows): ExportedRows
   /** The instant that a time in a line of `RowLines` means; NaN: it is not a time. */
   readonly instantOf: (value: unknown) => EpochMs
+  /** All instants that it may mean, where the clocks of its zone went back or forward; empty: it is not a time. */
+  readonly instantsOf: (value: unknown) => readonly EpochMs[]
   /** Whether this engine treats two names as the same table. */
   readonly namesOneTable: (a: string, b: string) => boolean
   /** The columns of a table, without computed ones other than the time; empty if there is no such table. */

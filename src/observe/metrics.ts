@@ -44,7 +44,7 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
   const { archiveLag, archiveVerifiedAt, archiveSound, databaseBytes, databaseConnected, migrations } = made
   const archived = { rows: made.archivedRows, bytes: made.archivedBytes, files: made.archivedFiles }
   const removed = { rows: made.archiveRemovedRows, bytes: made.archiveRemovedBytes, files: made.archiveRemovedFiles }
-  const held = { rows: made.archiveRows, bytes: made.archiveBytes, files: made.archiveFiles }
+  const archiveSize = { rows: made.archiveRows, bytes: made.archiveBytes, files: made.archiveFiles }
   made.buildInfo.set({ version }, 1)
 
   for (const job of jobs) {
@@ -95,13 +95,13 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
         else if (backlog.oldest !== null) oldest.set(job.name, backlog.oldest)
       }
       for (const job of archiving) {
-        const { lagMs, held: found } = archive
+        const { lagMs, summary } = archive
         if (lagMs !== undefined) missing.set(job, lagMs === 0 ? undefined : at - lagMs)
-        if (found === undefined) continue
-        for (const count of GROWTH) held[count].set({ job }, found[count])
-        if (found.verification === undefined) continue
-        archiveVerifiedAt.set({ job }, found.verification.at / SECOND)
-        archiveSound.set({ job }, found.verification.sound ? 1 : 0)
+        if (summary === undefined) continue
+        for (const count of GROWTH) archiveSize[count].set({ job }, summary[count])
+        if (summary.verification === undefined) continue
+        archiveVerifiedAt.set({ job }, summary.verification.at / SECOND)
+        archiveSound.set({ job }, summary.verification.sound ? 1 : 0)
       }
       if (state === undefined) return
       migrations.set({ state: 'applied' }, state.applied.length)

@@ -1,13 +1,18 @@
 import type { AcceptedRetention, RetentionRecord } from '../archive/archive-retention.ts'
 import { LONGEST_ROW_BYTES } from '../archive/format.ts'
+import type { ReadHolds } from '../archive/held-files.ts'
+import type { Stays } from '../archive/holdings.ts'
 import { NO_GROWTH } from '../archive/step.ts'
 import { ARCHIVED, ARCHIVES, REMOVED, RETENTIONS } from '../archive/tables.ts'
+import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
 import type { ExportedRows } from '../database/exporting.ts'
 import type { Slices } from '../database/purging.ts'
 import { MaintenanceError } from '../errors.ts'
 import type { SparedRows } from '../policy/spared.ts'
 import type { EpochMs } from '../time/clock.ts'
+import { HOLDS } from './hold-tables.ts'
+import { holdsInForce, mayHaveHolds } from './holds-in-force.ts'
 import type { ArchivedByRun } from './result.ts'
 import type { ArchiveTarget, RunContext, RunRequest } from './run-context.ts'
 import { RUNS } from './run-records.ts'
@@ -44,17 +49,27 @@ export async function openArchiving(
 ): Promise<ArchivedRun> {
   const { archive: target, database, clock, version } = context
   // Loaded only by runs that archive.
-  const [{ Archive }, { Archiving }, { openArchive }, { draftsOf }, { expireFiles }, { settle }, retentions, { lagOf, readSummary }] =
-    await Promise.all([
-      import('../archive/archive.ts'),
-      import('../archive/archiving.ts'),
-      import('../archive/check.ts'),
-      import('../archive/write/draft-names.ts'),
-      import('../archive/expiry.ts'),
-      import('../archive/settle.ts'),
-      import('../archive/archive-retention.ts'),
-      import('../archive/archive-summary.ts'),
-    ])
+  const [
+    { Archive },
+    { Archiving },
+    { openArchive },
+    { draftsOf },
+    { expireFiles },
+    { HeldFiles },
+    { settle },
+    retentions,
+    { lagOf, readSummary },
+  ] = await Promise.all([
+    import('../archive/archive.ts'),
+    import('../archive/archiving.ts'),
+    import('../archive/check.ts'),
+    import('../archive/write/draft-names.ts'),
+    import('../archive/expiry.ts'),
+    import('../archive/held-files.ts'),
+    import('../archive/settle.ts'),
+    import('../archive/archive-retention.ts'),
+    import('../archive/archive-summary.ts'),
+  ])
   const { id } = run
   const { size } = await database.tablesAmong([ARCHIVES, ARCHIVED])
   if (id === undefined || size < 2)
@@ -83,8 +98,9 @@ export async function openArchiving(
   if (warning !== undefined) context.listener.jobWarning(job.name, warning)
   const persistence = { database, clock, stopping }
   await withRetry(persistence, () => openArchive(archive))
-  const { keptMs } = target
+  const { keptMs, lateKeptMs } = target
   const retention = await openRetention(database, job.table)
+  const readHolds = run.knowsHolds ? readingHolds(database, job, 'No file was removed from the archive') : undefined
   const accept = (wanted: AcceptedRetention): Promise<void> => run.underLease(async (tx) => retention?.accept(tx, wanted, id))
   await withRetry(persistence, async () => {
     if (retention === undefined || (await archive.record.load(database)).position > 0) return
@@ -97,11 +113,12 @@ export async function openArchiving(
     await settle(archive)
     const { head } = await archive.record.load(database)
     const shorter = accepted.has('shorter-archive-retention')
-    const expiry = { job: job.name, table: job.table, store: archive.store, head, now: run.now, keptMs, shorter }
+    const stays = await staying(database, job, readHolds, { now: run.now, lateKeptMs })
+    const expiry = { job: job.name, table: job.table, store: archive.store, head, now: run.now, keptMs, shorter, stays }
     const verdict = await retentions.judgeExpiry({ ...expiry, accepted: await retention.load(database) })
     if (verdict.kind === 'stop') return new MaintenanceError('SAFETY_STOP', verdict.message)
     if (verdict.accept !== undefined) await accept(verdict.accept)
-    if (keptMs !== undefined) await expireFiles(archive, retention, keptMs)
+    if (keptMs !== undefined) await expireFiles(archive, { retention, keptMs, readHolds, lateKeptMs })
     return undefined
   }
   const rows = new Archiving(archive, expired)
@@ -114,6 +131,8 @@ export async function openArchiving(
         run.underLease(async (tx) => {
           await archive.record.forgetRuns(tx, database.named(RUNS))
           await retention?.forgetRuns(tx, database.named(RUNS))
+          if (readHolds !== undefined)
+            await new HeldFiles((name) => database.named(name), job.table).forgetReleased(tx, database.named(HOLDS))
         }),
       )
       if (retention === undefined && keptMs !== undefined) context.listener.jobWarning(job.name, WITHOUT_RECORD)
@@ -140,6 +159,23 @@ async function openRetention(database: Database, table: string): Promise<Retenti
   return new RetentionRecord((name) => database.named(name), table)
 }
 
+/** Rejects if a hold cannot be understood; `consequence`: what was not done then. */
+export function readingHolds(database: Database, job: Job, consequence: string): ReadHolds {
+  return (query) => holdsInForce(query, database.named(HOLDS), job, consequence)
+}
+
+/** The files that no removal takes now, as far as it is known without reading any. */
+async function staying(
+  database: Database,
+  { table }: Job,
+  readHolds: ReadHolds | undefined,
+  times: { readonly now: EpochMs; readonly lateKeptMs: number | undefined },
+): Promise<Stays> {
+  const [{ HeldFiles }, { knownToStay }] = await Promise.all([import('../archive/held-files.ts'), import('../archive/holdings.ts')])
+  const held = new HeldFiles((name) => database.named(name), table)
+  return knownToStay(database, { ...times, holds: (await readHolds?.(database)) ?? [], held })
+}
+
 /** What a run at this moment would remove from the archive; `undefined`: the job's rows are not archived. */
 export interface ArchiveForecast {
   readonly files: number
@@ -159,16 +195,19 @@ export async function forecastArchive(context: RunContext, { job }: RunRequest, 
     import('../archive/state.ts'),
   ])
   if (!(await database.tablesAmong([ARCHIVES])).has(ARCHIVES)) return undefined
-  const { keptMs, directory, uid } = target
+  const { keptMs, lateKeptMs, directory, uid } = target
   const store = new FolderStore(directory, job.table, uid)
   const { head } = await new ArchiveRecord((name) => database.named(name), job.table).load(database)
   const { there } = await holdingsOf(store, head)
   const before = keptMs === undefined ? undefined : firstKeptDay(now, keptMs)
-  const counts = { files: there.length, expired: before === undefined ? 0 : there.filter(({ day }) => day < before).length }
+  const readHolds = (await mayHaveHolds(database, job)) ? readingHolds(database, job, 'No file was removed from the archive') : undefined
+  const stays = await staying(database, job, readHolds, { now, lateKeptMs })
+  const expired = before === undefined ? 0 : there.filter((file) => file.day < before && !stays(file)).length
+  const counts = { files: there.length, expired }
   const retention = await openRetention(database, job.table)
   if (retention === undefined) return { ...counts, stop: undefined }
   const accepted = await retention.load(database)
-  const verdict = await judgeExpiry({ job: job.name, table: job.table, store, head, now, keptMs, accepted, shorter: false })
+  const verdict = await judgeExpiry({ job: job.name, table: job.table, store, head, now, keptMs, accepted, shorter: false, stays })
   return { ...counts, stop: verdict.kind === 'stop' ? verdict.message : undefined }
 }
 

@@ -33,9 +33,14 @@ interface StoredHold {
 
 /**
  * The holds on rows of a job, as they are now. Rejects if one of them cannot be read or understood: it may mean any row. Called under the lease of the job's
- * batch, whose row `hold place` changes: what is not found there is placed only after the batch.
+ * batch, whose row `hold place` changes: what is not found there is placed only after the batch. `consequence`: what was not done if it rejects.
  */
-export async function holdsInForce(query: Query, holds: string, { name: job, table, holdable }: Job): Promise<readonly Hold[]> {
+export async function holdsInForce(
+  query: Query,
+  holds: string,
+  { name: job, table, holdable }: Job,
+  consequence = `No row of ${table} was deleted`,
+): Promise<readonly Hold[]> {
   const { rows } = await query.query<StoredHold>(
     `SELECT id, ${boundedText('name')} AS name, ${textUpTo('matches', MOST_MATCHES_BYTES)} AS matches FROM ${holds} WHERE job = $1 AND released_at IS NULL ORDER BY id`,
     [job],
@@ -49,7 +54,7 @@ export async function holdsInForce(query: Query, holds: string, { name: job, tab
         : { problems: [`is no text of at most ${MOST_MATCHES_BYTES} bytes`] }
     if (!('problems' in spared)) return [{ id, name, spared }]
     unreadable.push(
-      `Hold ${JSON.stringify(name)} cannot be understood: ${HOLDS}.matches ${spared.problems.join(', and ')}. No row of ${table} was deleted, because it may mean any. ` +
+      `Hold ${JSON.stringify(name)} cannot be understood: ${HOLDS}.matches ${spared.problems.join(', and ')}. ${consequence}, because it may mean any row. ` +
         'Release it and place it again with mcp-gateway-maintenance hold.',
     )
     return []

@@ -81,4 +81,6 @@ export interface ArchiveTarget {
   readonly keptMs: number | undefined
   /** How many rows are written to files before they are deleted, at most; absent: as many as suit the engine. Tests set it, to have several parts of few rows. */
   readonly partRows?: number | undefined
+  /** How long files of rows that came late are kept at least; absent: `LATE_FILES_KEPT_MS`. Tests set it, to have files of old rows removed at once. */
+  readonly lateKeptMs?: number | undefined
 }

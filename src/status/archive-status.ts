@@ -22,7 +22,7 @@ export interface ArchivePlan {
 
 export interface ArchiveStatus extends ArchivePlan {
   /** `undefined`: it is not known. */
-  readonly held: ArchiveSummary | undefined
+  readonly summary: ArchiveSummary | undefined
   /** See `lagOf`; also `undefined` if nothing is archived. */
   readonly lagMs: number | undefined
   /** `2025-11-24`: the next run removes files of earlier days (in UTC). `undefined`: files are kept for ever. */
@@ -48,20 +48,20 @@ export async function readArchive(
   { at, recorded, job }: ReadArchiveOptions,
 ): Promise<ArchiveStatus> {
   const { table } = job.job
-  const summary = recorded ? await tryQuery(() => readSummary(database, database.named(ARCHIVES), table)) : undefined
-  const held = summary?.answer
+  const answered = recorded ? await tryQuery(() => readSummary(database, database.named(ARCHIVES), table)) : undefined
+  const summary = answered?.answer
   const large = plan.enabled && job.enabled ? await tryQuery(() => tooLargeOf(database, job)) : undefined
   return {
     ...plan,
-    held,
+    summary,
     lagMs: plan.enabled && job.enabled && job.backlog !== undefined ? lagOf(job.backlog, job.backlog.cutoff) : undefined,
     expiredBefore: plan.keptMs === undefined ? undefined : formatDay(at - plan.keptMs),
     problems: [
       ...(plan.enabled && !recorded
         ? [`there is no table ${ARCHIVES} yet: migration 005 makes it, and without it runs fail before they delete anything`]
         : []),
-      ...[summary?.problem, large?.problem].filter((problem) => problem !== undefined),
-      ...(plan.enabled && held !== undefined && held.head !== null ? await missingHead(plan, table, held.head) : []),
+      ...[answered?.problem, large?.problem].filter((problem) => problem !== undefined),
+      ...(plan.enabled && summary !== undefined && summary.head !== null ? await missingHead(plan, table, summary.head) : []),
     ],
     warnings: large?.answer === undefined ? [] : [large.answer],
   }
@@ -78,7 +78,7 @@ async function tooLargeOf(database: Database, { job, backlog }: JobStatus): Prom
 
 /** Where there is no database to ask. */
 export function archiveWithout(plan: ArchivePlan): ArchiveStatus {
-  return { ...plan, held: undefined, lagMs: undefined, expiredBefore: undefined, problems: [], warnings: [] }
+  return { ...plan, summary: undefined, lagMs: undefined, expiredBefore: undefined, problems: [], warnings: [] }
 }
 
 async function missingHead({ directory, uid }: ArchivePlan, table: string, head: Link): Promise<string[]> {

@@ -85,20 +85,21 @@ function deletedByDayDocument({ days, jobs }: DeletedByDay) {
   }
 }
 
-function archiveDocument({ enabled, directory, keptMs, held, lagMs, expiredBefore, problems, warnings }: ArchiveStatus) {
+function archiveDocument({ enabled, directory, keptMs, summary, lagMs, expiredBefore, problems, warnings }: ArchiveStatus) {
   return {
     enabled,
     directory,
     retention: keptMs === undefined ? null : formatDuration(keptMs),
-    head: held?.head ?? null,
-    rows: orNull(held?.rows),
-    bytes: orNull(held?.bytes),
-    files: orNull(held?.files),
-    filesInHand: orNull(held?.pendingFiles),
-    newestAt: timeOrNull(held?.newestAt),
+    head: summary?.head ?? null,
+    rows: orNull(summary?.rows),
+    bytes: orNull(summary?.bytes),
+    files: orNull(summary?.files),
+    filesInHand: orNull(summary?.pendingFiles),
+    newestAt: timeOrNull(summary?.newestAt),
     expiredBefore: orNull(expiredBefore),
     lagMs: orNull(lagMs),
-    verification: held?.verification === undefined ? null : { at: formatTime(held.verification.at), sound: held.verification.sound },
+    verification:
+      summary?.verification === undefined ? null : { at: formatTime(summary.verification.at), sound: summary.verification.sound },
     problems: [...problems, ...warnings],
   }
 }

@@ -86,9 +86,9 @@ function unrecorded({ observed, jobs }: Pick<Status, 'observed' | 'jobs'>): Find
   })
 }
 
-function ofArchive({ held, problems, warnings }: ArchiveStatus): Finding[] {
+function ofArchive({ summary, problems, warnings }: ArchiveStatus): Finding[] {
   return [
-    ...(held?.verification?.sound === false
+    ...(summary?.verification?.sound === false
       ? [fault('archive-damaged', 'the archive was found damaged when all of it was last read', 'run archive verify')]
       : []),
     ...problems.map((problem) => fault('archive-hindered', problem)),

@@ -8,25 +8,29 @@ import { ink, red, type Part, type Style } from './style.ts'
 import type { Row } from './table.ts'
 
 /** Whether it is shown: it is enabled, or something was archived. */
-export function isShown({ enabled, held }: ArchiveStatus): boolean {
-  return enabled || (held !== undefined && (held.head !== null || held.pendingFiles > 0))
+export function isShown({ enabled, summary }: ArchiveStatus): boolean {
+  return enabled || (summary !== undefined && (summary.head !== null || summary.pendingFiles > 0))
 }
 
 /** All about it but its problems and warnings. */
-export function archiveRows({ enabled, directory, keptMs, held, lagMs, expiredBefore }: ArchiveStatus, at: EpochMs, style: Style): Row[] {
+export function archiveRows(
+  { enabled, directory, keptMs, summary, lagMs, expiredBefore }: ArchiveStatus,
+  at: EpochMs,
+  style: Style,
+): Row[] {
   return [
     ['folder', `${directory}, files are kept ${keptText(keptMs)}${enabled ? '' : '; disabled by archive.enabled'}`],
-    ...(held === undefined ? [] : heldRows(held, at, style)),
+    ...(summary === undefined ? [] : summaryRows(summary, at, style)),
     ...(lagMs === undefined ? [] : [['lag', lagText(lagMs)] as const]),
     ...(expiredBefore === undefined ? [] : [['expired', `files of days before ${expiredBefore}`] as const]),
   ]
 }
 
-function heldRows(held: ArchiveSummary, at: EpochMs, style: Style): Row[] {
-  const { newestAt, head, pendingFiles, verification } = held
+function summaryRows(summary: ArchiveSummary, at: EpochMs, style: Style): Row[] {
+  const { newestAt, head, pendingFiles, verification } = summary
   const until = newestAt === undefined ? '' : `, up to ${zonedText(newestAt)}`
   return [
-    ['holds', `${holdsText(held)}${until}`],
+    ['holds', `${holdsText(summary)}${until}`],
     ...(pendingFiles === 0
       ? []
       : [['pending', `${counted(pendingFiles, 'file')}: of a run that is still working, or that the next run settles`] as const]),

@@ -95,6 +95,22 @@ export function wallInstant(timeZone: string): (reading: EpochMs) => EpochMs {
   }
 }
 
+/**
+ * The instants at which a zone's clocks show a reading, given as if it were UTC: two where they went back, and where they went forward both that it may stand
+ * for. One of them is what `wallInstant` gives.
+ */
+export function wallInstants(timeZone: string): (reading: EpochMs) => readonly EpochMs[] {
+  if (timeZone === 'UTC') return (reading) => [reading]
+  const wall = wallClock(timeZone)
+  const instantAt = wallInstant(timeZone)
+  return (reading) => {
+    if (!(Math.abs(reading) <= CALENDAR_MS)) return [reading]
+    const around = [-DAY, DAY].map((reach) => reading - (wall(reading + reach) - (reading + reach)))
+    const shown = around.filter((instant) => wall(instant) === reading)
+    return [...new Set([instantAt(reading), ...(shown.length > 0 ? shown : around)])]
+  }
+}
+
 /** The latest instant at which the clocks of a zone show a reading, given as `wallClock` gives it; `undefined`: they skip it. */
 function lastInstantShowing(reading: EpochMs, wall: (instant: EpochMs) => EpochMs): EpochMs | undefined {
   const offsets = [-DAY, DAY].map((reach) => wall(reading + reach) - (reading + reach))

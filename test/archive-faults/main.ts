@@ -1,24 +1,18 @@
 // `npm run test:archive-faults`: kills an archiving purge at random moments, on each engine. After each kill no row may be lost; after one
 // more run every expired row must be in exactly one file and not in the database. 20 kills, or 200 with `--full`; `--seed N` repeats them.
-// Then as many reconciliations are killed; `--reconcile`: only these. Every other kill also loses the spool, as if the machine were lost;
+// Then as many purges are killed while holds are placed and released, and as many reconciliations; `--holds`, `--reconcile`: only these. Every other kill also loses the spool, as if the machine were lost;
 // `--spool lost`: every kill does, `--spool kept`: none does.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { zstdDecompressSync } from 'node:zlib'
 import { POSTGRES_MAJORS, startPostgres } from '../support/postgres-server.ts'
 import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { restorable } from '../archive/restorable.ts'
 import { freshFolder } from '../archive/support.ts'
-
-const COMMAND = fileURLToPath(new URL('../../bin/mcp-gateway-maintenance.js', import.meta.url))
-const DIE_AT = new URL('die-at.ts', import.meta.url).href
-/** The first statement of a run of the job mentions this, so that the purge is killed and not the start-up. */
-const BEGINNING = 'maintenance_archives'
+import { forgetLease, idsInTable, PURGE, random, runs, verify } from './killed-runs.ts'
+import { survivesHolds } from './placing.ts'
 
 const { values } = parseArgs({
   options: {
@@ -26,54 +20,14 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     only: { type: 'string' },
     reconcile: { type: 'boolean' },
+    holds: { type: 'boolean' },
     spool: { type: 'string' },
   },
 })
 const kills = values.full === true ? 200 : 20
 const seed = Number(values.seed ?? 20_261_124)
 
-interface Ended {
-  readonly killed: boolean
-  readonly code: number | null
-  readonly output: string
-  readonly moments: number
-}
-
-const PURGE = ['--run-now', '--job', 'purge-audit-logs', '--accept-empty-table']
 const RECONCILE = ['archive', 'reconcile']
-
-function runs(url: string, directory: string, dieAt: number, words: readonly string[] = PURGE): Promise<Ended> {
-  const child = spawn(process.execPath, ['--import', DIE_AT, COMMAND, ...words], {
-    cwd: tmpdir(),
-    env: {
-      PATH: process.env['PATH'],
-      DATABASE_URL: url,
-      ARCHIVE_ENABLED: 'true',
-      ARCHIVE_DIRECTORY: directory,
-      DIE_AT: String(dieAt),
-      DIE_FROM: BEGINNING,
-    },
-  })
-  let output = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text))
-  return new Promise((resolve) =>
-    child.once('close', (code, signal) =>
-      resolve({ killed: signal === 'SIGKILL', code, output, moments: Number(/moments (\d+)/.exec(output)?.[1] ?? NaN) }),
-    ),
-  )
-}
-
-/** A generator of random numbers from 0 up to 1, repeatable by its seed. */
-function random(from: number): () => number {
-  let state = from >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 const DAYS = 4
 const ROWS_A_DAY = 300
@@ -107,19 +61,10 @@ async function idsInFiles(directory: string): Promise<Map<number, number>> {
   return found
 }
 
-async function idsInTable(outside: TestDatabase): Promise<number[]> {
-  return (await outside.sql<{ id: number }>('SELECT id FROM audit_logs ORDER BY id')).map(({ id }) => id)
-}
-
 /** Removes the unpublished files, if they are lost with this kill. */
 async function afterKill(directory: string, killed: number): Promise<void> {
   if (values.spool === 'kept' || (values.spool !== 'lost' && killed % 2 === 0)) return
   await rm(join(directory, 'audit_logs/.writing'), { recursive: true, force: true })
-}
-
-/** Lets the lease of the killed worker expire without waiting. */
-async function forgetLease(outside: TestDatabase): Promise<void> {
-  await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
 }
 
 async function survive(engine: TestEngine): Promise<void> {
@@ -238,16 +183,6 @@ async function reconciles(engine: TestEngine): Promise<void> {
   process.stdout.write(`${engine.name}: ${killed} kills of a reconciliation; rows lost 0, rows in two files 0, files deleted 0\n`)
 }
 
-function verify(url: string, directory: string): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, [COMMAND, 'archive', 'verify'], {
-    env: { PATH: process.env['PATH'], DATABASE_URL: url, ARCHIVE_DIRECTORY: directory },
-  })
-  let output = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text))
-  return new Promise((resolve) => child.once('close', (code) => resolve({ code, output })))
-}
-
 const servers = await Promise.all(POSTGRES_MAJORS.map(async (major) => ({ major, server: await startPostgres(major) })))
 try {
   for (const { major, server } of servers) process.env[`TEST_POSTGRES_${major}`] = server.url
@@ -255,8 +190,10 @@ try {
   // One PostgreSQL is enough: the versions do not differ for the archive.
   for (const engine of [ENGINES[0]!, ENGINES.at(-1)!])
     if (values.only === undefined || engine.name.startsWith(values.only)) {
-      if (values.reconcile !== true) await survive(engine)
-      await reconciles(engine)
+      const all = values.reconcile !== true && values.holds !== true
+      if (all) await survive(engine)
+      if (all || values.holds === true) await survivesHolds(engine, { kills, seed, afterKill })
+      if (all || values.reconcile === true) await reconciles(engine)
     }
 } finally {
   await Promise.all(servers.map(({ server }) => server.stop()))

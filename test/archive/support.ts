@@ -22,17 +22,17 @@ export async function freshFolder(): Promise<Folder> {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }
 
-/** Runs the purge of audit logs older than 90 days, with the archive. */
+/** Runs the purge of audit logs older than 90 days, with the archive. Files of rows that came late go like others, so that old rows can be used, unless `lateKeptMs` says otherwise. */
 export function purged(
   database: Database,
   directory: string,
-  { keptMs, ...request }: Parameters<typeof run>[1] & { readonly keptMs?: number } = {},
+  { keptMs, lateKeptMs = 0, ...request }: Parameters<typeof run>[1] & { readonly keptMs?: number; readonly lateKeptMs?: number } = {},
   options: Parameters<typeof run>[2] = {},
 ): Promise<RunResult> {
   return run(
     database,
     { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: new Set(['empty-table'] as const), ...request },
-    { archive: { directory, uid: process.getuid?.(), keptMs }, ...options },
+    { archive: { directory, uid: process.getuid?.(), keptMs, lateKeptMs }, ...options },
   )
 }
 

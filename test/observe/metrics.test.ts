@@ -186,7 +186,7 @@ test('two open registries count separately', async () => {
 
 const LABEL = `{job="${ARCHIVED}"}`
 const KNOWN = { removed: { rows: 0, bytes: 0, files: 0 }, lagMs: 0, verification: undefined }
-const HELD = { rows: 70, bytes: 3_000, files: 3, head: null, newestAt: NOW, pendingFiles: 0 }
+const SUMMARY = { rows: 70, bytes: 3_000, files: 3, head: null, newestAt: NOW, pendingFiles: 0 }
 
 test('archived rows are counted, and what is unknown of the archive has no value', async () => {
   const metrics = opened(undefined, [ARCHIVED])
@@ -222,26 +222,26 @@ test('archived rows are counted, and what is unknown of the archive has no value
 test('the archive is reported as last known, and its lag grows while nothing happens', async () => {
   let now = NOW
   const metrics = opened({ ...hostClock(), now: () => now }, [ARCHIVED])
-  metrics.updateGauges(status(undefined, { lagMs: 5_000, held: { ...HELD, verification: undefined } }))
+  metrics.updateGauges(status(undefined, { lagMs: 5_000, summary: { ...SUMMARY, verification: undefined } }))
   now += 60_000
   const lagging = await samples(metrics)
   assert.equal(lagging.get(`mcp_maintenance_archive_lag_seconds${LABEL}`), 65)
   assert.equal(lagging.get(`mcp_maintenance_archive_rows${LABEL}`), 70)
   assert.equal(lagging.has(`mcp_maintenance_archive_last_verification_successful${LABEL}`), false)
 
-  metrics.updateGauges(status(undefined, { lagMs: 0, held: { ...HELD, verification: { at: NOW, sound: false } } }))
+  metrics.updateGauges(status(undefined, { lagMs: 0, summary: { ...SUMMARY, verification: { at: NOW, sound: false } } }))
   metrics.updateGauges(status(undefined))
   const damaged = await samples(metrics)
   assert.equal(damaged.get(`mcp_maintenance_archive_lag_seconds${LABEL}`), 0)
   assert.equal(damaged.get(`mcp_maintenance_archive_last_verification_successful${LABEL}`), 0)
   assert.equal(damaged.get(`mcp_maintenance_archive_last_verification_timestamp_seconds${LABEL}`), NOW / 1_000)
-  metrics.updateGauges(status(undefined, { held: { ...HELD, verification: { at: NOW + 1_000, sound: true } } }))
+  metrics.updateGauges(status(undefined, { summary: { ...SUMMARY, verification: { at: NOW + 1_000, sound: true } } }))
   assert.equal((await samples(metrics)).get(`mcp_maintenance_archive_last_verification_successful${LABEL}`), 1)
 })
 
 test('where nothing is archived the archive has no metrics', async () => {
   const metrics = opened()
-  metrics.updateGauges(status(undefined, { enabled: false, lagMs: 0, held: { ...HELD, verification: { at: NOW, sound: true } } }))
+  metrics.updateGauges(status(undefined, { enabled: false, lagMs: 0, summary: { ...SUMMARY, verification: { at: NOW, sound: true } } }))
   assert.deepEqual(
     [...(await samples(metrics)).keys()].filter((name) => name.startsWith('mcp_maintenance_archive')),
     [],

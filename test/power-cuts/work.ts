@@ -153,6 +153,7 @@ async function purge(
             uid: process.getuid?.(),
             keptMs: keptDays === undefined ? undefined : keptDays * DAY,
             partRows: PART_ROWS,
+            lateKeptMs: 0,
           }
         : undefined,
     },

@@ -39,7 +39,7 @@ for (const engine of BOTH_ENGINES) {
       const directory = folder.path
       const before = (await statusOf(database, { directory })).archive
       assert.deepEqual(
-        [before.held?.files, before.held?.head, before.held?.verification, before.lagMs, before.problems],
+        [before.summary?.files, before.summary?.head, before.summary?.verification, before.lagMs, before.problems],
         [0, null, undefined, 0, []],
       )
 
@@ -54,21 +54,21 @@ for (const engine of BOTH_ENGINES) {
       const files = await filesIn(directory)
       assert.deepEqual(result.archived, {
         rows: 25,
-        bytes: archive.held?.bytes,
+        bytes: archive.summary?.bytes,
         files: files.length,
         removed: NO_GROWTH,
         lagMs: 0,
         verification: undefined,
       })
-      assert.deepEqual([archive.held?.rows, archive.held?.files, archive.held?.pendingFiles], [25, files.length, 0])
-      assert.match(archive.held?.head?.manifest ?? '', /^audit_logs\/\d{4}\/\d{2}\/\d{2}\/\d+-\d+\.json$/)
-      assert.deepEqual(archive.held?.verification, { at: 1_700_000_000_000, sound: true })
-      assert.ok(Math.abs(archive.held.newestAt! - (at - 100 * DAY)) < DAY)
+      assert.deepEqual([archive.summary?.rows, archive.summary?.files, archive.summary?.pendingFiles], [25, files.length, 0])
+      assert.match(archive.summary?.head?.manifest ?? '', /^audit_logs\/\d{4}\/\d{2}\/\d{2}\/\d+-\d+\.json$/)
+      assert.deepEqual(archive.summary?.verification, { at: 1_700_000_000_000, sound: true })
+      assert.ok(Math.abs(archive.summary.newestAt! - (at - 100 * DAY)) < DAY)
       assert.equal(archive.expiredBefore, new Date(at - 365 * DAY).toISOString().slice(0, 10))
       assert.deepEqual([archive.lagMs, archive.problems], [0, []])
       await database.transaction((tx) => recordOf(database).noteVerified(tx, 1_700_000_000_001, 'damaged'))
       assert.deepEqual((await purged(database, directory)).archived?.verification, { at: 1_700_000_000_001, sound: false })
-      assert.deepEqual((await statusOf(database, { directory })).archive.held?.verification, { at: 1_700_000_000_001, sound: false })
+      assert.deepEqual((await statusOf(database, { directory })).archive.summary?.verification, { at: 1_700_000_000_001, sound: false })
     })
 
     it('the status names a folder that does not hold what was archived, if the archive is enabled', async () => {
@@ -93,11 +93,11 @@ for (const engine of BOTH_ENGINES) {
       const { outside, database } = fixture
       await auditLogs(outside, engine, 3, 100)
       const off = (await statusOf(database, { enabled: false, keptMs: undefined })).archive
-      assert.deepEqual([off.lagMs, off.expiredBefore, off.held?.files], [undefined, undefined, 0])
+      assert.deepEqual([off.lagMs, off.expiredBefore, off.summary?.files], [undefined, undefined, 0])
       assert.equal((await statusOf(database, {}, false)).archive.lagMs, undefined, 'of a job that does not run nothing is due')
       await outside.sql('DROP TABLE maintenance_archives')
       const without = (await statusOf(database, {})).archive
-      assert.equal(without.held, undefined)
+      assert.equal(without.summary, undefined)
       assert.match(without.problems.join(), /there is no table maintenance_archives yet: migration 005 makes it/)
       assert.deepEqual((await statusOf(database, { enabled: false })).archive.problems, [])
     })
@@ -152,5 +152,5 @@ it('the archive of a database that does not answer is shown as configured', () =
   const plan = { enabled: true, directory: '/a', uid: 0, keptMs: undefined }
   const context = { version: '1', migrationsEnabled: true, files: [], jobs: [], archive: plan, scheduleTimeZone: 'UTC', clock: hostClock() }
   const { archive } = statusWithout({ engine: 'e', place: 'p', name: 'n' }, new Error('gone'), context)
-  assert.deepEqual(archive, { ...plan, held: undefined, lagMs: undefined, expiredBefore: undefined, problems: [], warnings: [] })
+  assert.deepEqual(archive, { ...plan, summary: undefined, lagMs: undefined, expiredBefore: undefined, problems: [], warnings: [] })
 })

@@ -87,10 +87,10 @@ test('each problem is a finding with a sentence', () => {
 })
 
 test('an archive that is damaged, or would not be written, is a finding, unless it is disabled', () => {
-  const held = { head: null, rows: 0, bytes: 0, files: 0, pendingFiles: 0, newestAt: undefined, verification: { at: 0, sound: false } }
-  const archive = { enabled: true, problems: ['the folder is full'], held }
+  const summary = { head: null, rows: 0, bytes: 0, files: 0, pendingFiles: 0, newestAt: undefined, verification: { at: 0, sound: false } }
+  const archive = { enabled: true, problems: ['the folder is full'], summary }
   assert.match(told({ archive }), /^the archive was found damaged .*\nthe folder is full$/)
-  assert.equal(told({ archive: { ...archive, problems: [], held: undefined } }), '')
+  assert.equal(told({ archive: { ...archive, problems: [], summary: undefined } }), '')
   assert.equal(told({ archive: { ...archive, enabled: false } }), '')
 })
 
@@ -150,8 +150,8 @@ test('what does not work is a fault, what may not be intended is advice, and the
   ])
   assert.deepEqual(judged({ job: ended('stopped') }), ['fault job-stopped'])
   assert.deepEqual(judged({ observed: [{ job: job.name, outcome: 'stopped', at: 1, error: 'why' }] }), ['fault run-unrecorded'])
-  const held = { head: null, rows: 0, bytes: 0, files: 0, pendingFiles: 0, newestAt: undefined, verification: { at: 0, sound: false } }
-  assert.deepEqual(judged({ archive: { enabled: true, held, problems: ['the folder is full'], warnings: ['a row is too long'] } }), [
+  const summary = { head: null, rows: 0, bytes: 0, files: 0, pendingFiles: 0, newestAt: undefined, verification: { at: 0, sound: false } }
+  assert.deepEqual(judged({ archive: { enabled: true, summary, problems: ['the folder is full'], warnings: ['a row is too long'] } }), [
     'fault archive-damaged run archive verify',
     'fault archive-hindered',
     'advice archive-in-doubt',

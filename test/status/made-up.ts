@@ -55,7 +55,7 @@ export function archiveStatus(changes: Partial<ArchiveStatus>): ArchiveStatus {
     directory: '/archive',
     uid: 0,
     keptMs: undefined,
-    held: undefined,
+    summary: undefined,
     lagMs: undefined,
     expiredBefore: undefined,
     problems: [],

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Database } from '../../database/database.ts'
-import type { Restored, Restoring } from '../../database/exporting.ts'
+import type { Restored, Restoring, StoredColumn } from '../../database/exporting.ts'
 import { MaintenanceError } from '../../errors.ts'
+import type { Spared, SparedRows } from '../../policy/spared.ts'
 import type { Kept, RowsFile } from '../format.ts'
 import { columnsOf } from '../manifest.ts'
 import type { ArchiveRecord } from '../state.ts'
@@ -10,12 +11,15 @@ import { dayOf, parsePath, positionOf } from '../store/path.ts'
 import { readChain, removedBy } from './chain.ts'
 import { pendingPaths } from './look.ts'
 import { problemOf, readRows } from './read-rows.ts'
+import { lineJudge } from './spared-lines.ts'
 
 export interface RestoreOptions {
   readonly database: Database
   readonly record: ArchiveRecord
   readonly store: Store
   readonly restoring: Restoring
+  /** What holds and rules keep: such rows are restored although they are before the cutoff, because no purge deletes them. Absent: nothing. */
+  readonly spared?: SparedRows
   /** Which files to restore: paths below the archive's folder, or a range of days, both included. */
   readonly files: readonly string[]
   readonly from: string | undefined
@@ -25,6 +29,8 @@ export interface RestoreOptions {
 
 export interface Restoration extends Restored {
   readonly files: number
+  /** Those of the inserted rows that are before the cutoff, and that a hold or a rule keeps. */
+  readonly spared: number
   /** What is wrong elsewhere in the archive. If days were requested, missing files may hold some of their rows. */
   readonly elsewhere: readonly string[]
   /**
@@ -49,12 +55,13 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
   const { chosen, elsewhere, unvouchedHead } = await chosenFiles(options)
   const checked = await checkedBatches(options, chosen)
   const notes: string[] = []
-  const total = { files: 0, inserted: 0, present: 0, conflicting: 0, expired: 0, elsewhere, unvouchedHead, notes }
+  const total = { files: 0, spared: 0, inserted: 0, present: 0, conflicting: 0, expired: 0, elsewhere, unvouchedHead, notes }
   for (const [link, sums] of checked) {
     if (stopping.aborted) break
     const { file } = link
     const columns = await columnsOf(store, link)
     notes.push(...(await database.makeRestoreTable(restoring, columns)))
+    const parted = partedBy(options, columns)
     const batches = inBatches(async (lines, number) => {
       // Each row must be one that was read when the file was checked, whatever happened to the file since.
       if (sums[number] !== sumOf(lines))
@@ -62,11 +69,19 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
           [`${file.path}: was altered while it was restored`],
           'rows of it that were read before were restored; choose other files',
         )
-      const restored = await database.restore(restoring, columns, lines)
-      total.inserted += restored.inserted
-      total.present += restored.present
-      total.conflicting += restored.conflicting
-      total.expired += restored.expired
+      const { spared, others } = parted(lines)
+      for (const [some, into] of [
+        [others, restoring],
+        [spared, { ...restoring, cutoff: undefined }],
+      ] as const) {
+        if (some.length === 0) continue
+        const restored = await database.restore(into, columns, some)
+        if (some === spared) total.spared += restored.inserted
+        total.inserted += restored.inserted
+        total.present += restored.present
+        total.conflicting += restored.conflicting
+        total.expired += restored.expired
+      }
     })
     await readRows(store, file, batches.add, stopping)
     await batches.end()
@@ -75,6 +90,27 @@ export async function restoreFiles(options: RestoreOptions): Promise<Restoration
   // Whoever is told that rows were restored may remove the archive.
   if (total.inserted > 0) await database.durable()
   return total
+}
+
+/**
+ * Parts rows before the cutoff that stay from all others. A line is judged as the purge judges the row, and where it leaves a doubt, as one that goes: then the row
+ * is left in the archive, where it is safe.
+ */
+function partedBy(
+  { database, restoring: { cutoff, timeColumn }, spared = [] }: RestoreOptions,
+  columns: readonly StoredColumn[],
+): (lines: readonly Buffer[]) => { readonly spared: readonly Buffer[]; readonly others: readonly Buffer[] } {
+  if (cutoff === undefined || spared.length === 0) return (lines) => ({ spared: [], others: lines })
+  const early: Spared = { match: {}, from: undefined, until: cutoff }
+  const { instantsOf } = database
+  const judge = lineJudge([early, ...spared], { columns: columns.map(({ name }) => name), timeColumn, instantsOf, inDoubt: false })
+  return (lines) => {
+    const found = Map.groupBy(lines, (line) => {
+      const [isEarly, ...isSpared] = judge(line)
+      return isEarly === true && isSpared.includes(true)
+    })
+    return { spared: found.get(true) ?? [], others: found.get(false) ?? [] }
+  }
 }
 
 /** The digests of each file's batches: the file is read a second time when its rows are restored. */

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { MaintenanceError } from '../../errors.ts'
 import type { Archive } from '../archive.ts'
 import type { RowsFile } from '../format.ts'
-import { heldRows } from '../held-rows.ts'
+import { rowsElsewhere } from '../rows-elsewhere.ts'
 import { judgePending } from '../pending.ts'
 import { onlyCopiesIn } from '../only-copies.ts'
 import { countOf } from '../ranges.ts'
@@ -67,8 +67,8 @@ export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun:
 
   const files = ahead.links.flatMap(({ file }) => (file === undefined ? [] : [file]))
   const column = { table: source.table, column: source.timeColumn }
-  const held = await heldRows({ database, shelf: spool.shelf, column, overlapping: ahead.forked, stopping }, files)
-  const plan = ahead.links.map((link) => planOf(link, held))
+  const elsewhere = await rowsElsewhere({ database, shelf: spool.shelf, column, overlapping: ahead.forked, stopping }, files)
+  const plan = ahead.links.map((link) => planOf(link, elsewhere))
   if (!dryRun && !stopping.aborted) {
     await spool.publish(ahead.halfMoved)
     await beginStep(archive, ahead, plan, pending.isForged)
@@ -97,13 +97,13 @@ async function publishWaiting(store: Store, { step }: ArchiveState): Promise<voi
   await spool.publish(waiting)
 }
 
-function planOf(link: AheadLink, held: ReadonlyMap<RowsFile, Uint8Array>): Planned {
+function planOf(link: AheadLink, elsewhere: ReadonlyMap<RowsFile, Uint8Array>): Planned {
   const { file } = link
-  if (file === undefined) return { link, held: new Uint8Array(), reconciled: undefined }
-  const marks = held.get(file)!
+  if (file === undefined) return { link, elsewhere: new Uint8Array(), reconciled: undefined }
+  const marks = elsewhere.get(file)!
   const count = countOf(marks)
   const becomes = count === file.rows ? 'set aside' : count === 0 ? 'joined' : 'rewritten'
-  return { link, held: marks, reconciled: { path: file.path, rows: file.rows, held: count, becomes } }
+  return { link, elsewhere: marks, reconciled: { path: file.path, rows: file.rows, elsewhere: count, becomes } }
 }
 
 function refused(root: string, problems: readonly string[]): MaintenanceError {

@@ -18,13 +18,13 @@ export interface Reconciled {
   readonly path: ArchivePath
   readonly rows: number
   /** How many of them are in the database, or in an earlier file. */
-  readonly held: number
+  readonly elsewhere: number
   readonly becomes: 'joined' | 'set aside' | 'rewritten'
 }
 
 export interface Planned {
   readonly link: AheadLink
-  readonly held: Uint8Array
+  readonly elsewhere: Uint8Array
   readonly reconciled: Reconciled | undefined
 }
 
@@ -93,7 +93,7 @@ export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly P
 /** Writes the rows of a file that exist nowhere else to a file of their own. */
 async function rewritten(
   { spool, store, source, options }: Archive,
-  { link, held }: Planned,
+  { link, elsewhere }: Planned,
   head: Link | null,
   position: number,
 ): Promise<{ readonly step: Step; readonly position: number }> {
@@ -117,7 +117,7 @@ async function rewritten(
       store,
       link.file!,
       async (line, index) => {
-        if (held[index] === 0) await files.add(lineOf(line, source.timeColumn, database.instantOf), 0, day)
+        if (elsewhere[index] === 0) await files.add(lineOf(line, source.timeColumn, database.instantOf), 0, day)
       },
       stopping,
     )

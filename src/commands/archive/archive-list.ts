@@ -1,11 +1,17 @@
 import { readSummary } from '../../archive/archive-summary.ts'
+import { mayMeet } from '../../archive/expired-files.ts'
 import type { RowsFile } from '../../archive/format.ts'
+import { HeldFiles } from '../../archive/held-files.ts'
 import { readChain } from '../../archive/read/chain.ts'
 import { ARCHIVES } from '../../archive/tables.ts'
+import type { Job } from '../../catalogue.ts'
+import type { Database } from '../../database/database.ts'
 import type { ExitCode } from '../../errors.ts'
 import { countText, counted, sizeText } from '../../number-text.ts'
 import { jsonDocument, visible } from '../../observe/control-characters.ts'
 import type { Program } from '../../program.ts'
+import { readingHolds } from '../../runs/archive-run.ts'
+import { mayHaveHolds } from '../../runs/holds-in-force.ts'
 import { styleOf } from '../../terminal/style.ts'
 import { tableText, type Column } from '../../terminal/table.ts'
 import type { OpenedArchive } from './open-archive.ts'
@@ -19,10 +25,11 @@ export async function listArchive(
   const paths = await store.list()
   const { head, position } = await record.load(database)
   const { links } = await readChain(store, paths, position > 0 ? head : 'newest')
+  const holdsOn = await holdsOnFiles(database, job)
   const files = links
     .flatMap(({ manifest }) =>
       manifest.kind === 'rows' && paths.includes(manifest.file.path)
-        ? [{ ...manifest.file, run: manifest.run, written: manifest.written }]
+        ? [{ ...manifest.file, run: manifest.run, written: manifest.written, holds: holdsOn(manifest.file) }]
         : [],
     )
     .toReversed()
@@ -47,10 +54,33 @@ const COLUMNS: readonly Column[] = [
   { title: 'size', align: 'right', dispensable: 2 },
   { title: 'first row', dispensable: 3 },
   { title: 'last row', dispensable: 4 },
+  { title: 'holds', dispensable: 5 },
 ]
 
-function cellsOf({ path, rows, fileBytes, first, last }: RowsFile): string[] {
-  return [path, countText(rows), sizeText(fileBytes), first.time, last.time]
+function cellsOf({ path, rows, fileBytes, first, last, holds }: RowsFile & { readonly holds: readonly HoldOnFile[] }): string[] {
+  return [path, countText(rows), sizeText(fileBytes), first.time, last.time, holds.map(holdText).join(', ')]
+}
+
+function holdText({ name, rows }: HoldOnFile): string {
+  return `${visible(name)} (${rows === null ? 'rows not counted yet' : counted(rows, 'row')})`
+}
+
+/** A hold that keeps rows of a file. `null`: they are counted when the file's time has come; until then it may keep some, by the times in the file. */
+interface HoldOnFile {
+  readonly name: string
+  readonly rows: number | null
+}
+
+async function holdsOnFiles(database: Database, job: Job): Promise<(file: RowsFile) => readonly HoldOnFile[]> {
+  if (!(await mayHaveHolds(database, job))) return () => []
+  const holds = await readingHolds(database, job, 'The files were not listed')(database)
+  const held = new HeldFiles((name) => database.named(name), job.table)
+  await held.load(database, holds)
+  return (file) =>
+    holds
+      .filter((hold) => mayMeet(hold, file))
+      .map((hold) => ({ name: hold.name, rows: held.rowsOf(hold, file.path) ?? null }))
+      .filter(({ rows }) => rows !== 0)
 }
 
 function sum(files: readonly RowsFile[], count: 'rows' | 'fileBytes'): number {

@@ -20,7 +20,7 @@ export async function reconcileArchive(
   const { host, events, shutdown } = program
   const found = await (dryRun ? reconciled(program, opened, undefined) : underLease(program, opened))
   if (shutdown.stopping.aborted) return 1
-  if (json) host.write(jsonDocument({ dryRun, ...found }))
+  if (json) host.write(jsonDocument({ dryRun, ...found, files: found.files.map(documentOf) }))
   else for (const line of linesOf(found, dryRun)) host.print(`${visible(line)}\n`)
   if (found.missing.length > 0)
     events.warning(
@@ -82,13 +82,18 @@ function* linesOf({ files, otherLinks, missing, dropsStep }: Reconciliation, dry
   yield `${dryRun ? 'would be done' : 'done'}: ${count('joined')} files join the chain, ${count('rewritten')} are written again, ${count('set aside')} are set aside${otherLinks === 0 ? '' : `; ${otherLinks} manifests without rows join it too`}`
 }
 
-function sentenceOf({ rows, held, becomes }: Reconciled): string {
+/** `held`: how the document has always called them. */
+function documentOf({ path, rows, elsewhere, becomes }: Reconciled) {
+  return { path, rows, held: elsewhere, becomes }
+}
+
+function sentenceOf({ rows, elsewhere, becomes }: Reconciled): string {
   switch (becomes) {
     case 'joined':
       return `none of its ${rows} rows is in the database: it joins the chain`
     case 'set aside':
       return `all of its ${rows} rows are in the database: it is set aside in reconciled/, and they are archived again when they are purged`
     case 'rewritten':
-      return `${held} of its ${rows} rows are in the database or in an earlier file: the other ${rows - held} are written to a new file, and this one is set aside in reconciled/`
+      return `${elsewhere} of its ${rows} rows are in the database or in an earlier file: the other ${rows - elsewhere} are written to a new file, and this one is set aside in reconciled/`
   }
 }

@@ -4,7 +4,10 @@ import type { ExitCode } from '../../errors.ts'
 import { countText, counted } from '../../number-text.ts'
 import { jsonDocument, visible } from '../../observe/control-characters.ts'
 import type { Program } from '../../program.ts'
+import { sparedByRule } from '../../policy/rules.ts'
 import { cutoffOf } from '../../purge/cutoff.ts'
+import { readingHolds } from '../../runs/archive-run.ts'
+import { mayHaveHolds } from '../../runs/holds-in-force.ts'
 import { formatDuration } from '../../time/clock.ts'
 import type { OpenedArchive } from './open-archive.ts'
 
@@ -24,14 +27,18 @@ export async function restoreArchive(
 ): Promise<ExitCode> {
   const { files, from, to, json } = request
   const into = request.into ?? `${job.table}_restored`
-  const retentionMs = settings.jobs.find((each) => each.job.name === job.name)?.retentionMs
+  const { retentionMs, rules = [] } = settings.jobs.find((each) => each.job.name === job.name) ?? {}
   const retention = retentionOf(job)
-  const cutoff = database.namesOneTable(into, job.table) ? cutoffOf({ retentionMs, graceMs: 0 }, await database.now()) : undefined
+  const isPurged = database.namesOneTable(into, job.table)
+  const now = await database.now()
+  const cutoff = isPurged ? cutoffOf({ retentionMs, graceMs: 0 }, now) : undefined
+  const holds = isPurged && (await mayHaveHolds(database, job)) ? await readingHolds(database, job, 'Nothing was restored')(database) : []
   const { notes, ...restored } = await restoreFiles({
     database,
     record,
     store,
     restoring: { source: job.table, into, timeColumn: job.column, cutoff },
+    spared: [...rules.map((rule) => sparedByRule(rule, now)), ...holds.map(({ spared }) => spared)],
     files,
     from,
     to,
@@ -41,6 +48,11 @@ export async function restoreArchive(
   if (json) host.write(jsonDocument({ into, ...restored }))
   else {
     const left = [
+      ...(restored.spared > 0
+        ? [
+            `${countText(restored.spared)} of them are older than ${formatDuration(retentionMs ?? 0)} and stay, because a hold or a rule keeps them`,
+          ]
+        : []),
       ...(restored.present > 0 ? [`${countText(restored.present)} were there already`] : []),
       ...(restored.expired > 0
         ? [

@@ -21,7 +21,7 @@ import {
 import { charsetOf, storableIn } from './exporting/charset.ts'
 import { PostgresExportedRows } from './exporting/exported-rows.ts'
 import { makeRestoreTable, restore } from './exporting/restoring.ts'
-import { instantOf, recordColumns } from './exporting/stored-rows.ts'
+import { instantOf, instantsOf, recordColumns } from './exporting/stored-rows.ts'
 import { millisecondsOf } from './exact.ts'
 import { qualified } from './identifiers.ts'
 import { isPooled, withMigrationLock } from './migrating/migration-lock.ts'
@@ -144,6 +144,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     exported: (column, cutoff, longestBytes, spared) =>
       new PostgresExportedRows({ ...slicing, charset }, column, cutoff, longestBytes, spared),
     instantOf: instantOf(timeZone),
+    instantsOf: instantsOf(timeZone),
     columnsOf: ({ table, column }) => recordColumns(queries, schema, table, column),
     namesOneTable: (a, b) => a === b,
     makeRestoreTable: (restoring, columns) => makeRestoreTable({ query }, schema, restoring, columns),

@@ -25,7 +25,7 @@ import { expiredRows } from './purging/slices.ts'
 import { sparedInTable } from './purging/spared-counts.ts'
 import { space } from './space.ts'
 import { databaseError } from './sqlite-errors.ts'
-import { instantIn } from './times.ts'
+import { allInstantsIn, instantIn } from './times.ts'
 
 /** Opens the file, or creates it if that is allowed. Rejects with a `DatabaseError` when it cannot be used. */
 export async function openSqlite(options: OpenOptions & { readonly url: SqliteUrl }): Promise<Database> {
@@ -140,6 +140,7 @@ function databaseOf(
     exported: (column, cutoff, longestBytes, spared = NOTHING_SPARED) =>
       new SqliteExportedRows({ session, column, cutoff, spared, timeZone }, longestBytes),
     instantOf: instantIn(timeZone),
+    instantsOf: allInstantsIn(timeZone),
     columnsOf: ({ table, column }) => session.read(() => storedColumns(connection, table, column)),
     namesOneTable: (a, b) => folded(a) === folded(b),
     makeRestoreTable: (restoring, columns) => makeRestoreTable(session, restoring, columns),

@@ -1,5 +1,5 @@
 import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from '../../time/clock.ts'
-import { wallClockCeiling, wallClockThreshold, wallInstant } from '../../time/zones.ts'
+import { wallClockCeiling, wallClockThreshold, wallInstant, wallInstants } from '../../time/zones.ts'
 
 /** As the driver returns it; an integer beyond the safe range is a bigint. */
 export type StoredTime = string | number | bigint | Uint8Array | null
@@ -97,6 +97,17 @@ export function instantIn(timeZone: string): (value: unknown) => EpochMs {
     const time = readTime(value)
     if (time === undefined) return NaN
     return time.zoned ? time.instant : instantAt(time.instant)
+  }
+}
+
+/** All instants that a stored time may mean in this zone; empty: it is not a time. */
+export function allInstantsIn(timeZone: string): (value: unknown) => readonly EpochMs[] {
+  const instantsAt = wallInstants(timeZone)
+  return (value) => {
+    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'bigint') return []
+    const time = readTime(value)
+    if (time === undefined) return []
+    return time.zoned ? [time.instant] : instantsAt(time.instant)
   }
 }
 

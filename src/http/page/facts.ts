@@ -19,18 +19,18 @@ export function migrationsSection({ migrations }: Status): Html | undefined {
 }
 
 export function archiveSection({ at: now, archive }: Status): Html | undefined {
-  const { enabled, directory, keptMs, held, lagMs } = archive
-  if (!enabled && !held?.rows) return undefined
+  const { enabled, directory, keptMs, summary, lagMs } = archive
+  if (!enabled && !summary?.rows) return undefined
   return html`<section aria-labelledby="archive">
     <h2 id="archive">Archive</h2>
     <p>${enabled ? 'Audit logs are archived before they are deleted' : 'disabled by archive.enabled'}</p>
     ${list([
       ['directory', directory],
-      ['holds', held === undefined ? 'not known' : holdsText(held)],
+      ['holds', summary === undefined ? 'not known' : holdsText(summary)],
       ['kept', keptText(keptMs)],
-      ['newest row', held?.newestAt === undefined ? 'none' : at(held.newestAt)],
+      ['newest row', summary?.newestAt === undefined ? 'none' : at(summary.newestAt)],
       ['lag', lagMs === undefined ? 'not known' : lagText(lagMs)],
-      ['verified', verified(held?.verification, now)],
+      ['verified', verified(summary?.verification, now)],
     ])}
   </section>`
 }

@@ -112,7 +112,7 @@ test('the page shows an archive if there is one', () => {
     directory: '/srv/archive',
     lagMs: 0,
   }
-  const held = {
+  const summary = {
     head: null,
     rows: 1_200,
     bytes: 34_000,
@@ -122,13 +122,13 @@ test('the page shows an archive if there is one', () => {
     verification: { at: Date.parse('2024-10-04T10:00:00.000Z'), sound: true },
   }
   const shown = (changes: Partial<ArchiveStatus>): string =>
-    textOf(pageOf({ ...status(5), archive: archiveStatus({ ...archive, held, ...changes }) }))
+    textOf(pageOf({ ...status(5), archive: archiveStatus({ ...archive, summary, ...changes }) }))
   assert.match(
     shown({}),
     /Archive .* \/srv\/archive holds 1,200 rows in 3 files, 34 kB kept for ever newest row 2024-07-06 11:00 lag none verified sound, 2 h ago/,
   )
-  assert.match(shown({ held: { ...held, verification: { ...held.verification, sound: false } } }), /✕ damaged/)
-  assert.doesNotMatch(shown({ enabled: false, held: { ...held, rows: 0 } }), /Archive/)
+  assert.match(shown({ summary: { ...summary, verification: { ...summary.verification, sound: false } } }), /✕ damaged/)
+  assert.doesNotMatch(shown({ enabled: false, summary: { ...summary, rows: 0 } }), /Archive/)
 })
 
 /** Of the first job's bars, in pixels. */

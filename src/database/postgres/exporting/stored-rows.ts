@@ -1,5 +1,5 @@
 import type { EpochMs } from '../../../time/clock.ts'
-import { wallInstant } from '../../../time/zones.ts'
+import { wallInstant, wallInstants } from '../../../time/zones.ts'
 import type { StoredColumn } from '../../exporting.ts'
 import type { Query } from '../../query.ts'
 import { DatabaseError } from '../../database-error.ts'
@@ -141,5 +141,15 @@ export function instantOf(timeZone: string): (value: unknown) => EpochMs {
     const time = typeof value === 'string' ? readingOf(value) : undefined
     if (time === undefined) return NaN
     return time.zoned ? time.reading : instantAt(time.reading)
+  }
+}
+
+/** All instants that it may mean; empty: it is not a time. */
+export function instantsOf(timeZone: string): (value: unknown) => readonly EpochMs[] {
+  const instantsAt = wallInstants(timeZone)
+  return (value) => {
+    const time = typeof value === 'string' ? readingOf(value) : undefined
+    if (time === undefined) return []
+    return time.zoned ? [time.reading] : instantsAt(time.reading)
   }
 }

@@ -27,12 +27,12 @@ export interface SearchOptions {
   /** Where the files are; they may not be published yet. */
   readonly shelf: Shelf
   readonly column: TimeColumn
-  /** The same row may be in several of the files. A row that is in no database then counts as held in all files but the first. */
+  /** The same row may be in several of the files. A row that is in no database then counts as being elsewhere for all files but the first. */
   readonly overlapping: boolean
-  /** Rows in these files count as held too. */
+  /** Rows in these files are elsewhere too. */
   readonly elsewhere?: readonly RowsFile[]
   /**
-   * A row also counts as held if the database has a changed version of it, by `id` and time: that version will be archived when it is
+   * A row is also elsewhere if the database has a changed version of it, by `id` and time: that version will be archived when it is
    * purged.
    */
   readonly changed?: boolean
@@ -40,8 +40,8 @@ export interface SearchOptions {
 }
 
 /** For each file, marks the rows that exist elsewhere: in the database, byte for byte as archived, or in an earlier file. */
-export async function heldRows(options: SearchOptions, files: readonly RowsFile[]): Promise<ReadonlyMap<RowsFile, Uint8Array>> {
-  const held = new Map<RowsFile, Uint8Array>()
+export async function rowsElsewhere(options: SearchOptions, files: readonly RowsFile[]): Promise<ReadonlyMap<RowsFile, Uint8Array>> {
+  const found = new Map<RowsFile, Uint8Array>()
   for (const some of options.overlapping ? [files] : portions(files)) {
     const sought = new Sought(options)
     for (const file of some) await readRows(options.shelf, file, (line) => sought.add(line), options.stopping)
@@ -49,9 +49,9 @@ export async function heldRows(options: SearchOptions, files: readonly RowsFile[
     await markStored(options, some, sought)
     if (options.overlapping) sought.markRepeated()
     let from = 0
-    for (const file of some) held.set(file, sought.marks(from, (from += file.rows)))
+    for (const file of some) found.set(file, sought.marks(from, (from += file.rows)))
   }
-  return held
+  return found
 }
 
 function* portions(files: readonly RowsFile[]): Generator<readonly RowsFile[]> {
