@@ -12,6 +12,7 @@ import type { ArchivedByRun } from './result.ts'
 import type { ArchiveTarget, RunContext, RunRequest } from './run-context.ts'
 import { RUNS } from './run-records.ts'
 import type { Run } from './run.ts'
+import { estimateWaiting, readWaitingOf } from './waiting-rows.ts'
 import { withRetry } from './with-retry.ts'
 
 /** Dispose of it however the run ends: a draft of the next rows may be in progress. */
@@ -37,7 +38,7 @@ export function exportedRowsOf(
 /** Rejects before anything is deleted if rows should be archived, but cannot be. */
 export async function openArchiving(
   context: RunContext & { readonly archive: ArchiveTarget },
-  { job, retentionMs = 0, stopping, accepted }: RunRequest,
+  { job, retentionMs = 0, rules = [], stopping, accepted }: RunRequest,
   run: Run,
   cutoff: EpochMs,
   expired: ExportedRows,
@@ -123,7 +124,8 @@ export async function openArchiving(
     async archived() {
       const { verification } = await readSummary(database, database.named(ARCHIVES), job.table)
       // No rows are counted while shutting down.
-      const lagMs = stopping.aborted ? undefined : lagOf(await expired.estimate(), cutoff)
+      const waiting = stopping.aborted ? undefined : await readWaitingOf(database, { job, retentionMs, rules }, run.now)
+      const lagMs = waiting === undefined ? undefined : lagOf(await estimateWaiting(expired, waiting), cutoff)
       const removed = (await retention?.removedBy(database, id)) ?? NO_GROWTH
       return { ...(await archive.record.ofRun(database, id)), removed, lagMs, verification }
     },

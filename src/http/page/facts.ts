@@ -1,7 +1,7 @@
 import type { Verdict } from '../../archive/archive-summary.ts'
 import { stemOf } from '../../migrations/file-names.ts'
 import type { Status } from '../../status/read-status.ts'
-import { holdsText, keptText, lagText, migrationsText, NEVER_VERIFIED } from '../../status/sentences.ts'
+import { holdsText, holdText, keptText, lagText, migrationsText, NEVER_VERIFIED } from '../../status/sentences.ts'
 import type { EpochMs } from '../../time/clock.ts'
 import { html, type Html, type Part } from './html.ts'
 import { ago, at } from './moments.ts'
@@ -32,6 +32,20 @@ export function archiveSection({ at: now, archive }: Status): Html | undefined {
       ['lag', lagMs === undefined ? 'not known' : lagText(lagMs)],
       ['verified', verified(held?.verification, now)],
     ])}
+  </section>`
+}
+
+/** Their names alone: what they keep names people, and anybody who reaches the port reads this. */
+export function holdsSection({ at: now, jobs }: Status): Html | undefined {
+  const holding = jobs.filter(({ holds = [] }) => holds.length > 0)
+  if (holding.length === 0) return undefined
+  return html`<section aria-labelledby="holds">
+    <h2 id="holds">Legal holds</h2>
+    ${holding.map(
+      ({ job, holds = [] }) =>
+        html`<p>Rows of ${job.table} that stay until a hold is released</p>
+          ${list(holds.map((hold): Fact => [hold.name, holdText(hold, now)]))} `,
+    )}
   </section>`
 }
 
