@@ -79,7 +79,7 @@ async function estimated({ database }: Program, chosen: JobSettings): Promise<Es
   try {
     const now = await database.now()
     const waiting = await readWaitingOf(database, chosen, now)
-    return await estimateWaiting(database.expired(chosen.job, cutoffOf(chosen, now), waiting.spared), waiting)
+    return await estimateWaiting((until) => database.expired(chosen.job, until, waiting.spared), cutoffOf(chosen, now), waiting)
   } catch {
     return undefined
   }

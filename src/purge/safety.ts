@@ -44,17 +44,24 @@ export function judgeClocks(clockSkewMs: number): ClockVerdict {
   }
 }
 
-export interface Shrinking {
+/** A table as the safety stops measure it. */
+export interface TableSize {
+  /** Without those that legal holds keep. */
+  readonly rows: number
+  /** Those. */
+  readonly held: number
+}
+
+export interface Shrinking extends TableSize {
   readonly job: string
   readonly table: string
   readonly retentionMs: number
   readonly lastAcceptedMs: number
-  readonly rows: number
 }
 
-export function shrinkingMessage({ job, table, retentionMs, lastAcceptedMs, rows }: Shrinking): string {
+export function shrinkingMessage({ job, table, retentionMs, lastAcceptedMs, ...size }: Shrinking): string {
   return (
-    `The retention of ${job} is ${formatDuration(retentionMs)}, but the last run used ${formatDuration(lastAcceptedMs)}: ${rowsLost(rows, table)} ` +
+    `The retention of ${job} is ${formatDuration(retentionMs)}, but the last run used ${formatDuration(lastAcceptedMs)}: ${rowsLost(size, table)} ` +
     `would be deleted. Nothing was deleted. If this is intended, run --run-now --job ${job} --accept-shorter-retention once with the same settings; ` +
     `scheduled runs then use the new retention. If not, restore the old one.`
   )
@@ -142,8 +149,9 @@ export function filesLost(files: number, table: string): string {
   return `more than a tenth of the ${countText(files)} files of the archive of ${table}`
 }
 
-export function rowsLost(rows: number, table: string): string {
-  return `more than a tenth of the ${countText(rows)} rows of ${table}`
+export function rowsLost({ rows, held }: TableSize, table: string): string {
+  const whole = held === 0 ? '' : ` that no legal hold keeps (holds keep ${countText(held)})`
+  return `more than a tenth of the ${countText(rows)} rows of ${table}${whole}`
 }
 
 /** How many of these rows may be deleted without being accepted. */

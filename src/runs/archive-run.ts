@@ -42,6 +42,7 @@ export async function openArchiving(
   run: Run,
   cutoff: EpochMs,
   expired: ExportedRows,
+  spared: SparedRows,
 ): Promise<ArchivedRun> {
   const { archive: target, database, clock, version } = context
   // Loaded only by runs that archive.
@@ -106,6 +107,8 @@ export async function openArchiving(
     return undefined
   }
   const rows = new Archiving(archive, expired)
+  const expiredUntil = (until: EpochMs): ExportedRows =>
+    until === cutoff ? expired : database.exported(job, until, LONGEST_ROW_BYTES, spared)
   return {
     rows,
     async finish() {
@@ -125,7 +128,7 @@ export async function openArchiving(
       const { verification } = await readSummary(database, database.named(ARCHIVES), job.table)
       // No rows are counted while shutting down.
       const waiting = stopping.aborted ? undefined : await readWaitingOf(database, { job, retentionMs, rules }, run.now)
-      const lagMs = waiting === undefined ? undefined : lagOf(await estimateWaiting(expired, waiting), cutoff)
+      const lagMs = waiting === undefined ? undefined : lagOf(await estimateWaiting(expiredUntil, cutoff, waiting), cutoff)
       const removed = (await retention?.removedBy(database, id)) ?? NO_GROWTH
       return { ...(await archive.record.ofRun(database, id)), removed, lagMs, verification }
     },

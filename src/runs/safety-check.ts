@@ -19,10 +19,12 @@ import {
   suspectGap,
   unarchivedMessage,
   type Accepted,
+  type TableSize,
   type SuspectGap,
 } from '../purge/safety.ts'
 import type { Turns } from '../purge/turns.ts'
 import type { Clock } from '../time/clock.ts'
+import { lastCounted, runTables, RUN_TABLES } from './past-runs.ts'
 import type { Precedent } from './run-records.ts'
 import type { Run } from './run.ts'
 
@@ -64,23 +66,23 @@ export async function checkSafety(options: SafetyOptions): Promise<void> {
 }
 
 async function shrinking(options: SafetyOptions, retentionMs: number, precedent: Precedent): Promise<string[]> {
-  const { job, database } = options
+  const { job } = options
   const lastAcceptedMs = precedent.retentionMs
   if (retentionMs >= lastAcceptedMs) return []
-  const rows = await rowsOf(database, job.table)
-  if (!(await expireMoreThan(options, smallPartOf(rows)))) return []
-  return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, rows })]
+  const size = await sizeOf(options)
+  if (!(await expireMoreThan(options, smallPartOf(size.rows)))) return []
+  return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, ...size })]
 }
 
 /** More than a week without a run, hardly any rows from that time, and much to delete: probably the clock was set. */
 async function jumping(options: SafetyOptions, { gaps }: Precedent): Promise<string[]> {
-  const { job, database } = options
+  const { job } = options
   const jump = await firstJump(options, gaps.map(suspectGap))
   if (jump === undefined) return []
-  const rows = await rowsOf(database, job.table)
+  const size = await sizeOf(options)
   const archive = await options.forecast()
   const losses = [
-    ...((await expireMoreThan(options, smallPartOf(rows))) ? [rowsLost(rows, job.table)] : []),
+    ...((await expireMoreThan(options, smallPartOf(size.rows))) ? [rowsLost(size, job.table)] : []),
     ...(archive !== undefined && archive.expired > smallPartOf(archive.files) ? [filesLost(archive.files, job.table)] : []),
   ]
   return losses.length === 0 ? [] : [jumpMessage({ ...jump, job: job.name, table: job.table, losses })]
@@ -107,6 +109,14 @@ async function notArchiving(options: SafetyOptions): Promise<string[]> {
   const { job, wouldNotArchive } = options
   if (!(await wouldNotArchive()) || !(await expireMoreThan(options, 0))) return []
   return [unarchivedMessage(job.name, job.table)]
+}
+
+/** The table without the rows of holds, which no run deletes: with them, the tenth of a table could be all rows that can go. */
+async function sizeOf({ database, job, run }: SafetyOptions): Promise<TableSize> {
+  const rows = await rowsOf(database, job.table)
+  const tables = job.holdable.by.length === 0 ? undefined : runTables(database, await database.tablesAmong(RUN_TABLES))
+  const held = tables === undefined ? 0 : ((await lastCounted(database, tables, job.name, run.now))?.held ?? 0)
+  return { rows: Math.max(0, rows - held), held: Math.min(rows, held) }
 }
 
 /** For more rows an exact count would take long, and the estimate is good, because a table of this size is analyzed regularly. */

@@ -1,12 +1,13 @@
+import { overdueOf } from '../purge/overdue.ts'
 import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
-import type { Estimate, ExpiredRows } from '../database/purging.ts'
+import { MOST_COUNTED, type Estimate, type ExpiredRows } from '../database/purging.ts'
 import type { Query } from '../database/query.ts'
 import { boundedText, orNothing, storedTime } from '../database/stored-values.ts'
 import type { Hold } from '../policy/holds.ts'
 import { sparedByRule, type Policy, type Rule } from '../policy/rules.ts'
 import { NOTHING_SPARED, type SparedRows } from '../policy/spared.ts'
-import { DAY, HOUR, type EpochMs } from '../time/clock.ts'
+import { HOUR, type EpochMs } from '../time/clock.ts'
 import { HOLDS } from './hold-tables.ts'
 import { holdsInForce, mayHaveHolds } from './holds-in-force.ts'
 import { lastCounted, lastEnded, runTables, RUN_TABLES, type PastRun, type RunTables } from './past-runs.ts'
@@ -17,8 +18,8 @@ export interface Waiting {
   readonly holds: readonly Hold[]
   /** What the holds and the rules keep at this moment. */
   readonly spared: SparedRows
-  /** Rows with an earlier time need not be counted, because none of them waits; `undefined`: any may. */
-  readonly since: EpochMs | undefined
+  /** The times of the rows that can wait; `undefined`: any may. */
+  readonly windows: readonly Window[] | undefined
   /** The last run that counted what holds keep; `undefined`: there is none. */
   readonly counted: Pick<PastRun, 'id' | 'held'> | undefined
 }
@@ -31,7 +32,7 @@ export interface WaitingPlan {
   readonly rules?: readonly Rule[]
 }
 
-const NOTHING_KEPT: Waiting = { holds: [], spared: NOTHING_SPARED, since: undefined, counted: undefined }
+const NOTHING_KEPT: Waiting = { holds: [], spared: NOTHING_SPARED, windows: undefined, counted: undefined }
 
 /** Where neither a hold nor a rule keeps anything, rows are counted from the first one. Rejects, as a run does, if a hold cannot be read or understood. */
 export async function readWaiting(
@@ -45,17 +46,23 @@ export async function readWaiting(
   const holds = holdsTable === undefined ? [] : await holdsInForce(database, holdsTable, job)
   const spared = [...rules.map((rule) => sparedByRule(rule, now)), ...holds.map((hold) => hold.spared)]
   const counted = tables?.held === undefined ? undefined : await lastCounted(database, tables, job.name, now)
-  if (spared.length === 0 || tables === undefined || retentionMs === undefined) return { holds, spared, since: undefined, counted }
+  if (spared.length === 0 || tables === undefined || retentionMs === undefined) return { holds, spared, windows: undefined, counted }
   const policy: Policy = { retentionMs, rules }
   const last = await lastEnded(database, tables, job.name, now)
   const isPolicyTheSame = last !== undefined && (await wentBy(database, tables, last.id, policy, job.holdable.by))
   const releasedAt = holdsTable === undefined ? undefined : await lastReleaseAt(database, holdsTable, job.name)
-  return { holds, spared, since: countedSince({ last, isPolicyTheSame, releasedAt }, policy), counted }
+  return { holds, spared, windows: waitingWindows({ last, isPolicyTheSame, releasedAt }, policy, now), counted }
 }
 
 /** The same for what is at hand, where the tables were not looked for yet. */
 export async function readWaitingOf(database: Database, plan: WaitingPlan, now: EpochMs): Promise<Waiting> {
   return readWaiting(database, plan, runTables(database, await database.tablesAmong(RUN_TABLES)), now)
+}
+
+/** From the first of these times, up to but not including the second. */
+export interface Window {
+  readonly from: EpochMs
+  readonly until: EpochMs
 }
 
 export interface Before {
@@ -69,21 +76,38 @@ export interface Before {
 
 /** The release of a hold may have begun before the run that did not know of it yet. */
 const RELEASE_MARGIN_MS = HOUR
-/** Costs nothing, and covers times without a zone that can be read in two ways. */
-const MARGIN_MS = DAY
+/** A time without a zone can be read in two ways when the clocks go back. */
+const MARGIN_MS = 2 * HOUR
 
 /**
- * The time from which rows can wait: a run that went well has deleted everything older, or has left it to a hold or a rule that still keeps it. Without this, the
- * rows that a hold keeps would be passed over every minute. `undefined`: nothing is certain, so that rows have to be counted from the first one.
+ * When the rows were written that can wait: a run that went well has deleted everything older, or has left it to a hold or a rule that still keeps it. Since then the time of
+ * further rows has come: that of the retention, and that of each rule. Without this, the rows that are kept would be passed over every minute, and those that
+ * wait would not be reached behind them. `undefined`: nothing is certain, so that rows have to be counted from the first one.
  */
-export function countedSince({ last, isPolicyTheSame, releasedAt }: Before, { retentionMs, rules }: Policy): EpochMs | undefined {
+export function waitingWindows(
+  { last, isPolicyTheSame, releasedAt }: Before,
+  { retentionMs, rules }: Policy,
+  now: EpochMs,
+): readonly Window[] | undefined {
   if (last?.outcome !== 'succeeded' || last.cutoff === undefined || !isPolicyTheSame) return undefined
   // Rows that it met and left, or that came back because the database lost its commits, which is all that is told of a run that went well.
   if (last.locked > 0 || last.error !== undefined) return undefined
   if (releasedAt !== undefined && releasedAt > last.startedAt - RELEASE_MARGIN_MS) return undefined
-  // The time of a rule comes for some of its rows every day, and they are older than the cutoff.
-  const longer = rules.map((rule) => (rule.retentionMs === undefined ? 0 : Math.max(0, rule.retentionMs - retentionMs)))
-  return last.cutoff - Math.max(0, ...longer) - MARGIN_MS
+  const then = last.cutoff + retentionMs
+  const periods = new Set([retentionMs, ...rules.flatMap((rule) => rule.retentionMs ?? [])])
+  const windows = [...periods]
+    .filter((period) => period >= retentionMs)
+    .map((period) => ({ from: then - period - MARGIN_MS, until: now - period }))
+  return joined(windows.toSorted((a, b) => a.from - b.from))
+}
+
+/** Without an overlap, in which rows would be counted twice. Sorted, as they are. */
+function joined(windows: readonly Window[]): readonly Window[] {
+  return windows.reduce<readonly Window[]>((all, window) => {
+    const before = all.at(-1)
+    if (before === undefined || before.until < window.from) return [...all, window]
+    return [...all.slice(0, -1), { from: before.from, until: Math.max(before.until, window.until) }]
+  }, [])
 }
 
 async function wentBy(query: Query, { policies }: RunTables, run: number, policy: Policy, columns: readonly string[]): Promise<boolean> {
@@ -99,13 +123,51 @@ async function lastReleaseAt(query: Query, holds: string, job: string): Promise<
   return orNothing(storedTime, rows[0]?.at, `${HOLDS}.released_at`)
 }
 
-/** How many rows wait: `expired` leaves out what is spared. */
-export async function estimateWaiting(expired: ExpiredRows, { since, counted }: Pick<Waiting, 'since' | 'counted'>): Promise<Estimate> {
-  return withoutHeld(await expired.estimate(since), since === undefined ? (counted?.held ?? 0) : 0)
+export interface WaitingEstimate extends Estimate {
+  /** How long the time of one of them has been over, at most; absent: that follows from `oldest` and the cutoff. A rule's time comes later than that of the retention. */
+  readonly overdueMs?: number | null
 }
 
-/** The planner counts the rows of holds too, which lie in front. It never makes less of what was counted. */
-export function withoutHeld(estimate: Estimate, held: number): Estimate {
+/** How many rows wait. `expired`: those before a time, without what is spared. */
+export async function estimateWaiting(
+  expired: (until: EpochMs) => ExpiredRows,
+  cutoff: EpochMs,
+  { windows, spared, holds, counted }: Waiting,
+): Promise<WaitingEstimate> {
+  if (windows === undefined) {
+    const estimate = await expired(cutoff).estimate()
+    return spared.length === 0 ? estimate : withoutKept(estimate, spared.length > holds.length ? undefined : (counted?.held ?? 0))
+  }
+  const estimates: WaitingEstimate[] = []
+  for (const { from, until } of windows) {
+    const estimate = await expired(until).estimate(from)
+    estimates.push({ ...withoutKept(estimate, undefined), overdueMs: overdueOf(estimate, until) })
+  }
+  return estimates.reduce(added)
+}
+
+/**
+ * The planner does not know what is kept. Where counting ended at as many rows as are counted at most, so many wait at least, and its figure is of use; where it ended among
+ * rows that are kept, its figure may be of these alone. `kept`: how many they are; `undefined`: that is not known.
+ */
+export function withoutKept(estimate: Estimate, kept: number | undefined): Estimate {
   const { rows, planned } = estimate
-  return planned === undefined ? estimate : { ...estimate, planned: Math.max(rows ?? 0, planned - held) }
+  if (planned === undefined) return estimate
+  if (kept !== undefined) return { ...estimate, planned: Math.max(rows ?? 0, planned - kept) }
+  return rows !== undefined && rows >= MOST_COUNTED ? estimate : { ...estimate, planned: undefined }
+}
+
+function added(a: WaitingEstimate, b: WaitingEstimate): WaitingEstimate {
+  const rows = a.rows === undefined || b.rows === undefined ? undefined : a.rows + b.rows
+  const olds = [a.oldest, b.oldest].filter((oldest) => oldest !== null)
+  const overdues = [a.overdueMs, b.overdueMs].filter((overdue) => typeof overdue === 'number')
+  const planned = a.planned === undefined && b.planned === undefined ? undefined : (a.planned ?? a.rows ?? 0) + (b.planned ?? b.rows ?? 0)
+  const isOver = rows !== undefined && rows > MOST_COUNTED
+  return {
+    rows: isOver ? MOST_COUNTED : rows,
+    more: a.more || b.more || isOver,
+    planned,
+    oldest: olds.length === 0 ? null : Math.min(...olds),
+    overdueMs: overdues.length === 0 ? null : Math.max(...overdues),
+  }
 }

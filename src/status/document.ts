@@ -1,3 +1,4 @@
+import { overdueOf } from '../purge/overdue.ts'
 import type { Growth } from '../archive/step.ts'
 import { matchText } from '../policy/match.ts'
 import type { PastRun } from '../runs/past-runs.ts'
@@ -92,7 +93,7 @@ function jobDocument(status: JobStatus, at: EpochMs) {
             cutoff: formatTime(backlog.cutoff),
             oldestAt: backlog.oldest === null ? null : formatTime(backlog.oldest),
             oldestAgeMs: backlog.oldest === null ? null : at - backlog.oldest,
-            overdueMs: backlog.oldest === null ? null : Math.max(0, backlog.cutoff - backlog.oldest),
+            overdueMs: overdueOf(backlog, backlog.cutoff),
           },
     problems: [...problems, ...warnings],
     recentRuns: recentRuns.map(runDocument),

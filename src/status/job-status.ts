@@ -1,6 +1,6 @@
 import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
-import type { Estimate, Inspection } from '../database/purging.ts'
+import type { Inspection } from '../database/purging.ts'
 import { stemOf } from '../migrations/file-names.ts'
 import { makerOf } from '../migrations/shapes/shapes.ts'
 import type { Rule } from '../policy/rules.ts'
@@ -10,7 +10,7 @@ import { termsOf } from '../purge/terms.ts'
 import { doneUntil } from '../runs/last-run.ts'
 import { holderOf } from '../runs/lease.ts'
 import { SLOT_TOLERANCE_MS } from '../runs/recorded-run.ts'
-import { estimateWaiting, readWaiting, type Waiting } from '../runs/waiting-rows.ts'
+import { estimateWaiting, readWaiting, type Waiting, type WaitingEstimate } from '../runs/waiting-rows.ts'
 import { lastEndAt, lastEnded, lastRuns, openSince, type PastRun, type RunTables } from '../runs/past-runs.ts'
 import type { Outcome } from '../runs/result.ts'
 import { LEASES } from '../runs/run-records.ts'
@@ -68,11 +68,11 @@ export interface JobStatus extends JobSchedule {
   readonly warnings: readonly string[]
 }
 
-export interface Backlog extends Estimate {
+export interface Backlog extends WaitingEstimate {
   /** Rows with an earlier time have expired. */
   readonly cutoff: EpochMs
-  /** Rows with an earlier time were not counted, because a run has left none that waits; absent: all were. */
-  readonly since?: EpochMs | undefined
+  /** Whether all of them were looked at, and not only those that can wait since the last run; absent: they were. */
+  readonly inPart?: boolean
   /** What is kept, and does not wait; absent: nothing. */
   readonly spared?: SparedRows
 }
@@ -112,7 +112,7 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
   const estimate =
     inspection.answer?.kind === 'absent' || waiting === undefined
       ? undefined
-      : await tryQuery(() => estimateWaiting(database.expired(job, cutoff, waiting.spared), waiting))
+      : await tryQuery(() => estimateWaiting((until) => database.expired(job, until, waiting.spared), cutoff, waiting))
   const now = clock.now()
   // A safety stop is a decision of the run: what follows waits for a person, not for another run.
   const served = record?.answer?.lastServedAt
@@ -135,7 +135,7 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
     backlog:
       estimate?.answer === undefined || waiting === undefined
         ? undefined
-        : { ...estimate.answer, cutoff, since: waiting.since, spared: waiting.spared },
+        : { ...estimate.answer, cutoff, inPart: waiting.windows !== undefined, spared: waiting.spared },
     // What is wrong with a table mostly hinders more than one of them.
     problems: [
       ...new Set([record?.problem, keeping.problem, inspection.problem, estimate?.problem].filter((problem) => problem !== undefined)),

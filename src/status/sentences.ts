@@ -1,4 +1,5 @@
 import type { ArchiveSummary } from '../archive/archive-summary.ts'
+import { overdueOf } from '../purge/overdue.ts'
 import type { Label } from '../database/database.ts'
 import type { Space } from '../database/space-keeping.ts'
 import { counted, partCountText, plannedText, plural, sizeText } from '../number-text.ts'
@@ -96,8 +97,9 @@ function withPlanned(found: string, backlog: Backlog): string {
 }
 
 /** `undefined`: there is no oldest one, or it is not known. */
-export function overdueText({ oldest, cutoff }: Backlog): string | undefined {
-  return oldest === null ? undefined : `oldest ${spanText(oldest, cutoff)} past its time`
+export function overdueText(backlog: Backlog): string | undefined {
+  const overdueMs = overdueOf(backlog, backlog.cutoff)
+  return overdueMs === null ? undefined : `oldest ${durationText(overdueMs)} past its time`
 }
 
 /** Clocks differ, so a negative duration counts as zero. */

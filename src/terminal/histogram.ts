@@ -34,8 +34,11 @@ export function histogramText(
       ...keptOf([day], kept),
     })),
   ]
-  const legend = ({ rightwards, further }: Strokes): string => `${rightwards} would go  ${further} kept by holds and rules`
   return barChartText(title, rows, style, kept.size === 0 ? undefined : legend)
+}
+
+function legend({ rightwards, further }: Strokes): string {
+  return `${rightwards} would go  ${further} kept by holds and rules`
 }
 
 const NONE: ReadonlyMap<EpochMs, number> = new Map()
