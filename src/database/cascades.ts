@@ -59,6 +59,8 @@ export function reachOf<Key extends ForeignKey>(
 }
 
 export interface Judged<Key extends ForeignKey> {
+  /** Into a table of which a hold or a rule keeps rows: foreign keys ask neither. No setting allows it. */
+  readonly keeping: readonly (Cascade<Key> & { readonly table: string })[]
   /** Into a table of the gateway's that the settings do not name. */
   readonly refused: readonly (Cascade<Key> & { readonly table: string })[]
   /** Into a table whose rows are archived: they would go, or change, without that. No setting allows it. */
@@ -69,7 +71,7 @@ export interface Judged<Key extends ForeignKey> {
 
 /** `gatewayTable`: which of the gateway's tables a child is, or is a part of. */
 export function judgedBy<Key extends ForeignKey>(
-  { cascade, archived }: Terms,
+  { cascade, archived, keeping }: Terms,
   own: string,
   cascades: readonly Cascade<Key>[],
   gatewayTable: (child: string) => string | undefined,
@@ -79,9 +81,11 @@ export function judgedBy<Key extends ForeignKey>(
   // A row that is written to the archive and changed before it is deleted is archived again, without end.
   const loses = ({ table, effect }: (typeof gateways)[number]): boolean =>
     archived.includes(table) && (effect === 'deletes' || table === own)
+  const others = gateways.filter(({ table }) => !keeping.includes(table))
   return {
-    unarchived: gateways.filter(loses),
-    refused: gateways.filter((each) => !loses(each) && !cascade.includes(each.table)),
+    keeping: gateways.filter(({ table }) => keeping.includes(table)),
+    unarchived: others.filter(loses),
+    refused: others.filter((each) => !loses(each) && !cascade.includes(each.table)),
     told: placed.filter(({ table }) => table === undefined),
   }
 }

@@ -25,6 +25,24 @@ export function wallClockThreshold(cutoff: EpochMs, timeZone: string): EpochMs {
   return threshold
 }
 
+/**
+ * The upper counterpart of `wallClockThreshold`: a time stored without a zone may lie before `until` exactly if its reading, taken as UTC milliseconds, is
+ * smaller than this.
+ *
+ * A reading that occurs twice counts as before `until` if either of its instants is. Readings that never occurred count as before it if it lies less than the
+ * length of the gap after the change.
+ */
+export function wallClockCeiling(until: EpochMs, timeZone: string): EpochMs {
+  if (timeZone === 'UTC') return until
+  const readingAt = wallClock(timeZone)
+  const offsetAt = (instant: EpochMs): number => readingAt(Math.floor(instant)) - Math.floor(instant)
+  if (!(Math.abs(until) <= CALENDAR_MS)) return until + REACH_MS
+
+  let ceiling = until + offsetAt(until)
+  for (const { at, before } of transitions(offsetAt, until - REACH_MS, until)) if (at <= until) ceiling = Math.max(ceiling, at + before)
+  return ceiling
+}
+
 /** What the clocks of a zone show at an instant, given as if the reading were UTC. */
 export function wallClock(timeZone: string): (instant: EpochMs) => EpochMs {
   if (timeZone === 'UTC') return (instant) => instant

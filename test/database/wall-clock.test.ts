@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
-import { wallClockThreshold } from '../../src/time/zones.ts'
+import { wallClockCeiling, wallClockThreshold } from '../../src/time/zones.ts'
 import { DAY, HOUR, MINUTE, type EpochMs } from '../../src/time/clock.ts'
 
 const STEP = 15 * MINUTE
@@ -60,6 +60,42 @@ describe('wallClockThreshold', () => {
 
   it('a zone that does not exist is refused', () => {
     assert.throws(() => wallClockThreshold(0, 'Mars/Olympus'), RangeError)
+  })
+})
+
+describe('wallClockCeiling', () => {
+  for (const [zone, around] of MOMENTS) {
+    it(`agrees with every reading of ${zone} near ${around}`, () => {
+      const shown = readings(zone, Date.parse(around))
+      for (let until = Date.parse(around) - 30 * HOUR; until <= Date.parse(around) + 30 * HOUR; until += STEP) {
+        const ceiling = wallClockCeiling(until, zone)
+        const before = new Set(shown.filter(({ instant }) => instant < until).map(({ reading }) => reading))
+        for (const { instant, reading } of shown)
+          assert.equal(
+            reading < ceiling,
+            instant < until || before.has(reading),
+            `${new Date(reading).toISOString()}, until ${new Date(until).toISOString()}`,
+          )
+      }
+    })
+  }
+
+  it('a reading of the repeated hour counts as before a time from its first occurrence on', () => {
+    const reading = Date.parse('2026-10-25T02:30Z')
+    assert.ok(reading >= wallClockCeiling(Date.parse('2026-10-25T00:30:00.000Z'), 'Europe/Berlin'))
+    assert.ok(reading < wallClockCeiling(Date.parse('2026-10-25T00:30:00.001Z'), 'Europe/Berlin'))
+    assert.ok(reading < wallClockCeiling(Date.parse('2026-10-25T01:00:00.000Z'), 'Europe/Berlin'))
+  })
+
+  it('a reading that the clocks skipped counts as before a time if the later instant is', () => {
+    for (let reading = Date.parse('2026-03-29T02:00Z'); reading < Date.parse('2026-03-29T03:00Z'); reading += STEP)
+      assert.ok(reading < wallClockCeiling(reading - HOUR + 1, 'Europe/Berlin'))
+  })
+
+  it('times may be far from today, fractional or beyond the calendar', () => {
+    assert.equal(wallClockCeiling(0.5, 'Asia/Kolkata'), 0.5 + 5.5 * HOUR)
+    assert.equal(wallClockCeiling(Date.parse('-000005-01-01T00:00Z'), 'Etc/GMT-3'), Date.parse('-000005-01-01T03:00Z'))
+    assert.ok(wallClockCeiling(1e17, 'Europe/Berlin') > 1e17 + 12 * HOUR)
   })
 })
 

@@ -92,11 +92,12 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   // True at the start: an earlier worker may have left unflushed batches.
   const unflushed = { any: true }
   const reading = readingTransaction(schema)
+  const scan: Session['transaction'] = (work) => connection.transaction(reading, work)
   const copy: Copy = (...args) => connection.copy(reading, ...args)
   const charset = charsetOf(queries)
   const steered = new Set<string>()
   const taken = new Map<string, Taken>()
-  const slicing = { query: queries, copy, look, schema, timeZone, lockBackoff, unflushed, steered, taken }
+  const slicing = { query: queries, copy, look, scan, schema, timeZone, lockBackoff, unflushed, steered, taken }
 
   return {
     label,
@@ -114,8 +115,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     // The server ends a statement that takes too long.
     rehearse: () => Promise.resolve(),
     inspect: (column, terms = NO_TERMS) => inspect({ query: queries, look, schema, timeZone, now, terms, steered, taken }, column),
-    expired: (column, cutoff, _spared) => expiredRows(slicing, column, cutoff),
-    sparedBy: () => Promise.reject(new Error('not built')),
+    expired: (column, cutoff, spared) => expiredRows(slicing, column, cutoff, spared),
+    sparedBy: (column, spared, cutoff, most) => expiredRows(slicing, column, cutoff).sparedInTable(spared, most),
     heldMs: () => connection.last.heldMs,
     pressure: pressureGauge({ query: connection, clock, last: () => connection.last, transactions: () => connection.transactions }),
     // Does nothing: dead rows are left to autovacuum, which knows the load and the table's settings better.
@@ -137,7 +138,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
         throw error
       }
     },
-    exported: (column, cutoff, longestBytes, _spared) => new PostgresExportedRows({ ...slicing, charset }, column, cutoff, longestBytes),
+    exported: (column, cutoff, longestBytes, spared) =>
+      new PostgresExportedRows({ ...slicing, charset }, column, cutoff, longestBytes, spared),
     instantOf: instantOf(timeZone),
     columnsOf: ({ table, column }) => recordColumns(queries, schema, table, column),
     namesOneTable: (a, b) => a === b,

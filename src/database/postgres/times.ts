@@ -1,5 +1,5 @@
 import type { EpochMs } from '../../time/clock.ts'
-import { wallClockThreshold } from '../../time/zones.ts'
+import { wallClockCeiling, wallClockThreshold } from '../../time/zones.ts'
 import { builtIn } from './exact.ts'
 
 /** The types whose values are times; `timestamp` has no zone. */
@@ -24,6 +24,14 @@ export function cutoffText(cutoff: EpochMs, type: TimeType, timeZone: string): s
 function reading(ms: EpochMs): string {
   if (!(ms >= FIRST_YEAR)) return '-infinity'
   return new Date(Math.min(ms, LAST_YEAR)).toISOString().slice(0, -1)
+}
+
+/** The time before which rows are spared, as `cutoffText` gives the one from which on they are: a reading that may lie before it is smaller. */
+export function untilText(until: EpochMs, type: TimeType, timeZone: string): string {
+  const ms = type === 'timestamptz' ? until : wallClockCeiling(until, timeZone)
+  if (!(ms <= LAST_YEAR)) return 'infinity'
+  const text = new Date(Math.max(Math.ceil(ms), FIRST_YEAR)).toISOString()
+  return type === 'timestamptz' ? text : text.slice(0, -1)
 }
 
 const FIRST_YEAR = Date.UTC(1000, 0, 1)

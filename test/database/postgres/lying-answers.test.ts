@@ -39,6 +39,7 @@ function lying(
       },
     },
     look: (work) => database.transaction(work),
+    scan: (work) => database.transaction(work),
     schema: 'public',
     timeZone: 'UTC',
     lockBackoff: { held: false },

@@ -1,4 +1,4 @@
-import type { SparedRows } from '../../../policy/spared.ts'
+import { NOTHING_SPARED, type SparedRows } from '../../../policy/spared.ts'
 import type { EpochMs } from '../../../time/clock.ts'
 import { wallInstant } from '../../../time/zones.ts'
 import {
@@ -11,14 +11,16 @@ import {
   type TooLarge,
 } from '../../exporting.ts'
 import type { TimeColumn } from '../../purging.ts'
-import type { Query, Transaction } from '../../query.ts'
+import type { Query, Transaction, Value } from '../../query.ts'
 import type { Copy } from '../connection/connection.ts'
 import { withCascaded } from '../purging/cascaded.ts'
 import { removeRows } from '../purging/removal.ts'
 import { STEERED } from '../purging/searchable.ts'
 import { copySql, misfitsSql, withoutDigests, type Condition } from '../purging/slice-sql.ts'
+import { bindingTo, isFree } from '../purging/spared-sql.ts'
 import { PostgresExpiredRows, PostgresSlice, type SliceOptions } from '../purging/slices.ts'
-import type { Expired, Place, SliceKind } from '../purging/walk.ts'
+import type { Expired } from '../purging/edges.ts'
+import type { Place, SliceKind } from '../purging/walk.ts'
 import type { LookUpCharset } from './charset.ts'
 import { CopyReader, type CopyOptions } from './copy-reader.ts'
 import { fitsSql, idSql } from './line-length.ts'
@@ -46,9 +48,9 @@ export class PostgresExportedRows extends PostgresExpiredRows<PostgresExportedSl
   readonly #query: Query
   #idSql = "''"
 
-  constructor(options: ExportOptions, column: TimeColumn, cutoff: EpochMs, longestBytes: number) {
+  constructor(options: ExportOptions, column: TimeColumn, cutoff: EpochMs, longestBytes: number, spared: SparedRows = NOTHING_SPARED) {
     const { query, copy, schema, timeZone } = options
-    super(options, column, cutoff, async (): Promise<SliceKind<PostgresExportedSlice>> => {
+    super(options, column, cutoff, spared, async (): Promise<SliceKind<PostgresExportedSlice>> => {
       const columns = await recordColumns(query, schema, column.table, column.column)
       const record = rowRecord(columns, await options.charset())
       const rows: Export = { copy, record, time: column.column, instantAt: wallInstant(timeZone) }
@@ -60,8 +62,11 @@ export class PostgresExportedRows extends PostgresExpiredRows<PostgresExportedSl
 
   async tooLarge(among?: number): Promise<TooLarge> {
     const { expired, kind } = await this.walk()
-    const statement = misfitsSql(expired, kind.fits ?? 'true', this.#idSql, MOST_TOLD)
-    const { rows } = await this.#query.query<{ id: string; rows: number }>(statement, [expired.cutoff, among ?? null])
+    const values: Value[] = [expired.cutoff, among ?? null]
+    const fits = kind.fits ?? 'true'
+    // A row that is spared has not expired, and is nobody's trouble.
+    const told = expired.spared.length === 0 ? fits : `NOT (${isFree(expired.spared, bindingTo(values))}) OR ${fits}`
+    const { rows } = await this.#query.query<{ id: string; rows: number }>(misfitsSql(expired, told, this.#idSql, MOST_TOLD), values)
     return { rows: rows[0]?.rows ?? 0, ids: rows.map(({ id }) => id) }
   }
 }
@@ -77,7 +82,7 @@ class PostgresExportedSlice extends PostgresSlice implements ExportedSlice {
   async read(take: (rows: StoredRows) => Promise<void>): Promise<void> {
     const { copy, record } = this.#rows
     const reader = new CopyReader({ ...this.#rows, take })
-    const text = copySql(this.expired, this.condition, record.sql)
+    const text = copySql(this.expired, this.unspared(), record.sql)
     const spool = new Spool((piece) => reader.read(piece))
     try {
       await copy(this.expired.isSteered ? `${CANONICAL_TEXT}; ${STEERED}` : CANONICAL_TEXT, text, (piece) => spool.put(piece))
@@ -87,13 +92,14 @@ class PostgresExportedSlice extends PostgresSlice implements ExportedSlice {
   }
 
   /** Whether rows are known shows only when they are deleted. If some are not, which is rare, all others are deleted in a second attempt. */
-  async removeRead(tx: Transaction, _spared: SparedRows, known: KnownRows): Promise<DigestedTally> {
+  async removeRead(tx: Transaction, spared: SparedRows, known: KnownRows): Promise<DigestedTally> {
     await this.steer(tx)
+    const free = await this.unsparedNow(tx, spared)
     const digest = { sql: this.#rows.record.digestSql, settings: CANONICAL_TEXT }
     return withCascaded(tx, this.expired.taken, async () => {
       const unknown: string[] = []
       for (let attempt = 1; ; attempt += 1) {
-        const condition = unknown.length === 0 ? this.condition : withoutDigests(this.condition, digest.sql, unknown)
+        const condition = unknown.length === 0 ? free : withoutDigests(free, digest.sql, unknown)
         const removed = await removeRows(tx, this.expired, condition, this.mostRows, digest)
         const more = unknownIn(removed.digests, known)
         if (more.length === 0 || attempt === MOST_ATTEMPTS) return { ...removed, unknown: unknown.length }

@@ -13,6 +13,7 @@ import { neighbourhoodOf } from './foreign-keys.ts'
 import { mustBeOursToDrop } from './others-retention.ts'
 import { mustBeSearchable } from './searchable.ts'
 import type { TimedTable } from './slice-sql.ts'
+import { mustHaveColumns } from './spared-sql.ts'
 import { mustTakeNothing, reachIn, takenFrom } from './taken-along.ts'
 import { unindexedReferences } from './unindexed-references.ts'
 
@@ -66,6 +67,7 @@ export async function inspect(options: InspectOptions, column: TimeColumn): Prom
         `Nothing was deleted. Connect as the table's owner or as a role with BYPASSRLS (ALTER ROLE ${quoted(facts.role)} BYPASSRLS).`,
     )
   }
+  await mustHaveColumns(query, { schema, name: column.table, title }, options.terms.matched)
   const neighbourhood = await neighbourhoodOf(query, schema, column.table)
   const reach = reachIn(neighbourhood)
   const timed = { table: qualified(schema, column.table), title, column: quoted(column.column), type }

@@ -63,7 +63,7 @@ const LONGEST_AGE = 40
 
 /**
  * Returns a warning for each other program that drops parts of this table, or of which that cannot be told. Throws if rows would go that way which should be
- * in the archive.
+ * in the archive, or which a hold or a rule keeps.
  */
 export async function mustBeOursToDrop(look: Look, neighbourhood: Neighbourhood, terms: Terms): Promise<readonly string[]> {
   const { own } = neighbourhood
@@ -71,7 +71,7 @@ export async function mustBeOursToDrop(look: Look, neighbourhood: Neighbourhood,
   return look((tx) => othersFor(tx, neighbourhood, terms))
 }
 
-async function othersFor(query: Query, neighbourhood: Neighbourhood, { archived }: Terms): Promise<readonly string[]> {
+async function othersFor(query: Query, neighbourhood: Neighbourhood, { archived, keeping }: Terms): Promise<readonly string[]> {
   const { own } = neighbourhood
   const { rows: found } = await query.query<Found>(FOUND)
   const warnings: string[] = []
@@ -83,7 +83,12 @@ async function othersFor(query: Query, neighbourhood: Neighbourhood, { archived 
         retainer.columns.every((column) => columns.includes(column)),
     )
     for (const each of here.slice(0, MOST_FOUND))
-      warnings.push(...(await judged(query, neighbourhood, retainer, each, archived.includes(own.name))))
+      warnings.push(
+        ...(await judged(query, neighbourhood, retainer, each, {
+          archived: archived.includes(own.name),
+          keeping: keeping.includes(own.name),
+        })),
+      )
   }
   return warnings
 }
@@ -93,7 +98,7 @@ async function judged(
   { own }: Neighbourhood,
   retainer: Retainer,
   found: Found,
-  isArchived: boolean,
+  rowsOf: { readonly archived: boolean; readonly keeping: boolean },
 ): Promise<readonly string[]> {
   const title = `${own.schema}.${own.name}`
   const place = `${found.schema}.${found.name}`
@@ -113,7 +118,13 @@ async function judged(
   if (row === undefined || row.age === null || row.age === '') return []
   const age = retainer.ageIn(row.age)
   const drops = `${retainer.program} drops partitions of ${title} that are older than ${JSON.stringify(age.slice(0, LONGEST_AGE))} (${place})`
-  if (!isArchived) return [`${drops} as well, and no count and no safety stop of the worker knows of them`]
+  if (rowsOf.keeping)
+    throw new DatabaseError(
+      'failed',
+      `${drops}, whether or not a legal hold or a retention rule keeps rows of them. Nothing was deleted. Leave dropping to the worker. ` +
+        `Run: ${retainer.toEnd(relation, own.schema, own.name)}`,
+    )
+  if (!rowsOf.archived) return [`${drops} as well, and no count and no safety stop of the worker knows of them`]
   throw new DatabaseError(
     'failed',
     `${drops}, whether or not their rows are in the archive. Nothing was deleted. Set ARCHIVE_ENABLED=false, or leave dropping to the worker. ` +

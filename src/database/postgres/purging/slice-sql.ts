@@ -33,7 +33,7 @@ export interface Condition {
 }
 
 /** The rows that may be deleted at all: those with a time before `$1`, the cutoff. Bounds read from the server are added to this and can only narrow it. */
-function expired({ column, type }: TimedTable): string {
+export function isExpired({ column, type }: TimedTable): string {
   return `t.${column} ${GT} '-infinity'::pg_catalog.${type} AND t.${column} ${LT} $1::pg_catalog.${type}`
 }
 
@@ -41,7 +41,7 @@ function expired({ column, type }: TimedTable): string {
 export function rangeCondition(timed: TimedTable, cutoff: string, from: string, to: string): Condition {
   const { column, type } = timed
   return {
-    sql: `${expired(timed)} AND t.${column} ${GE} $2::pg_catalog.${type} AND t.${column} ${LT} $3::pg_catalog.${type}`,
+    sql: `${isExpired(timed)} AND t.${column} ${GE} $2::pg_catalog.${type} AND t.${column} ${LT} $3::pg_catalog.${type}`,
     values: [cutoff, from, to],
   }
 }
@@ -61,7 +61,7 @@ export function withoutDigests({ sql, values }: Condition, digest: string, diges
 export function misfitsSql(timed: TimedTable, fits: string, id: string, few: number): string {
   const { table, column } = timed
   return `SELECT r.id, pg_catalog.count(*) OVER () AS rows FROM (
-  SELECT ${id} AS id, ${fits} AS fits FROM ${table} AS t WHERE ${expired(timed)} ORDER BY t.${column} LIMIT $2::bigint
+  SELECT ${id} AS id, ${fits} AS fits FROM ${table} AS t WHERE ${isExpired(timed)} ORDER BY t.${column} LIMIT $2::bigint
 ) AS r WHERE NOT r.fits LIMIT ${few}`
 }
 
@@ -77,15 +77,15 @@ export interface HeapRange {
 export function equalTimesCondition(timed: TimedTable, cutoff: string, time: string, { relation, from, to }: HeapRange): Condition {
   const { column, type } = timed
   return {
-    sql: `${expired(timed)} AND t.${column} ${EQ} $2::pg_catalog.${type}
+    sql: `${isExpired(timed)} AND t.${column} ${EQ} $2::pg_catalog.${type}
   AND t.tableoid ${EQ} $3::pg_catalog.oid AND t.ctid ${GT} $4::pg_catalog.tid AND t.ctid ${LE} $5::pg_catalog.tid`,
     values: [cutoff, time, relation, from, to],
   }
 }
 
 /** Times from `$2` on, including it or not. */
-function after(timed: TimedTable, inclusive: boolean): string {
-  return `${expired(timed)} AND t.${timed.column} ${inclusive ? GE : GT} $2::pg_catalog.${timed.type}`
+export function after(timed: TimedTable, inclusive: boolean): string {
+  return `${isExpired(timed)} AND t.${timed.column} ${inclusive ? GE : GT} $2::pg_catalog.${timed.type}`
 }
 
 /**
@@ -102,11 +102,11 @@ export function edgesSql(timed: TimedTable, inclusive: boolean, end?: 'before' |
   (SELECT ${asText('b.at')} FROM (${inOrder} OFFSET $3::bigint LIMIT 1) AS b) AS bound${last}`
 }
 
-/** Divides the rows with the time `$1` into ranges of `$2` rows, in heap order. */
-export function heapRangesSql({ table, column, type }: TimedTable): string {
+/** Divides the rows with the time `$1` into ranges of `$2` rows, in heap order. `also`: ` AND …`, by which rows are counted. */
+export function heapRangesSql({ table, column, type }: TimedTable, also = ''): string {
   return `SELECT r.relation::bigint AS relation, ${textOf('r.place')} AS "to" FROM (
   SELECT t.tableoid AS relation, t.ctid AS place, pg_catalog.row_number() OVER w AS n, pg_catalog.lead(t.ctid) OVER w IS NULL AS last
-  FROM ${table} AS t WHERE t.${column} ${EQ} $1::pg_catalog.${type} WINDOW w AS (PARTITION BY t.tableoid ORDER BY t.ctid)
+  FROM ${table} AS t WHERE t.${column} ${EQ} $1::pg_catalog.${type}${also} WINDOW w AS (PARTITION BY t.tableoid ORDER BY t.ctid)
 ) AS r WHERE (r.n ${MODULO} $2::bigint) ${EQ} 0::bigint OR r.last ORDER BY r.relation, r.place`
 }
 
@@ -161,21 +161,21 @@ function joined(digests: string): string {
   return `pg_catalog.string_agg(${digests}, ''::pg_catalog.bytea)`
 }
 
-/** Counts expired rows, up to `$2`. */
-export function boundedSql(timed: TimedTable): string {
+/** Counts expired rows, up to `$2`. `also`: ` AND …`, by which rows are looked at. */
+export function boundedSql(timed: TimedTable, also = ''): string {
   const { table, column } = timed
-  return `SELECT pg_catalog.count(*) AS rows FROM (SELECT FROM ${table} AS t WHERE ${expired(timed)} ORDER BY t.${column} LIMIT $2::bigint) AS r`
+  return `SELECT pg_catalog.count(*) AS rows FROM (SELECT FROM ${table} AS t WHERE ${isExpired(timed)}${also} ORDER BY t.${column} LIMIT $2::bigint) AS r`
 }
 
 /** The earliest expired time, in milliseconds since 1970; readings without a zone are taken as UTC. */
-export function oldestSql(timed: TimedTable): string {
+export function oldestSql(timed: TimedTable, also = ''): string {
   const { table, column } = timed
-  return `SELECT ${millisecondsOf(`t.${column}`)}::pg_catalog.float8 AS oldest FROM ${table} AS t WHERE ${expired(timed)} ORDER BY t.${column} LIMIT 1`
+  return `SELECT ${millisecondsOf(`t.${column}`)}::pg_catalog.float8 AS oldest FROM ${table} AS t WHERE ${isExpired(timed)}${also} ORDER BY t.${column} LIMIT 1`
 }
 
 /** All expired rows; only ever given to the planner. */
-export function expiredSql(timed: TimedTable): string {
-  return `SELECT FROM ${timed.table} AS t WHERE ${expired(timed)}`
+export function expiredSql(timed: TimedTable, also = ''): string {
+  return `SELECT FROM ${timed.table} AS t WHERE ${isExpired(timed)}${also}`
 }
 
 export function undatedSql({ table, column }: TimedTable): string {

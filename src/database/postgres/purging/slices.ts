@@ -1,9 +1,9 @@
-import type { SparedRows } from '../../../policy/spared.ts'
+import { NOTHING_SPARED, type Spared, type SparedRows } from '../../../policy/spared.ts'
 import type { EpochMs } from '../../../time/clock.ts'
 import { DayCounts } from '../../../time/day-counts.ts'
 import { DatabaseError } from '../../database-error.ts'
-import type { Census, Estimate, ExpiredRows, Slice, SparedExpired, Tally, TimeColumn } from '../../purging.ts'
-import type { Query, Transaction } from '../../query.ts'
+import type { Census, Estimate, ExpiredRows, Slice, SparedCount, SparedExpired, Tally, TimeColumn } from '../../purging.ts'
+import type { Query, Session, Transaction } from '../../query.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
 import { cutoffText, timeTypeOf } from '../times.ts'
@@ -13,11 +13,16 @@ import { daysSince, keptUntil } from './look-ups.ts'
 import { removeRows, type LockBackoff, type Unflushed } from './removal.ts'
 import { STEERED } from './searchable.ts'
 import * as sql from './slice-sql.ts'
-import { BEGINNING, nextSlice, type Expired, type Place, type SliceKind, type Walk } from './walk.ts'
+import { sparedAmong, sparedInTable } from './spared-counts.ts'
+import { Sparing, unspared } from './spared-sql.ts'
+import type { Expired } from './edges.ts'
+import { BEGINNING, nextSlice, type Place, type SliceKind, type Walk } from './walk.ts'
 
 export interface SliceOptions {
   readonly query: Query
   readonly look: Look
+  /** A read-only transaction that may read many rows. */
+  readonly scan: Session['transaction']
   readonly schema: string
   readonly timeZone: string
   readonly lockBackoff: LockBackoff
@@ -33,13 +38,21 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
   readonly #options: SliceOptions
   readonly #column: TimeColumn
   readonly #cutoff: EpochMs
+  readonly #spared: SparedRows
   readonly #kindOf: (expired: Expired) => Promise<SliceKind<S>>
   #known: Promise<Walk<S>> | undefined
 
-  constructor(options: SliceOptions, column: TimeColumn, cutoff: EpochMs, kindOf: (expired: Expired) => Promise<SliceKind<S>>) {
+  constructor(
+    options: SliceOptions,
+    column: TimeColumn,
+    cutoff: EpochMs,
+    spared: SparedRows,
+    kindOf: (expired: Expired) => Promise<SliceKind<S>>,
+  ) {
     this.#options = options
     this.#column = column
     this.#cutoff = cutoff
+    this.#spared = spared
     this.#kindOf = kindOf
   }
 
@@ -49,14 +62,21 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
     return nextSlice(await this.walk(), size, after === undefined ? BEGINNING : endOf(after), end)
   }
 
-  // TODO spared
-  sparedBy(_spared: SparedRows): Promise<SparedExpired> {
-    throw new Error('not built')
+  async sparedBy(spared: SparedRows): Promise<SparedExpired> {
+    const { expired } = await this.walk()
+    return sparedAmong(expired, await expired.testsOf(expired.query, spared, false))
   }
 
-  async estimate(): Promise<Estimate> {
+  /** See `Purgeable.sparedBy`. */
+  async sparedInTable(spared: Spared, most: number): Promise<SparedCount> {
     const { expired } = await this.walk()
-    return estimate({ ...this.#options, timed: expired, cutoff: expired.cutoff })
+    const [test] = await expired.testsOf(expired.query, [spared], false)
+    return sparedInTable(expired, test!, most)
+  }
+
+  async estimate(since?: EpochMs): Promise<Estimate> {
+    const { expired } = await this.walk()
+    return estimate(this.#options.look, expired, since)
   }
 
   async census(): Promise<Census> {
@@ -81,7 +101,7 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
   }
 
   async #lookedUp(): Promise<Walk<S>> {
-    const { query, look, schema, timeZone, lockBackoff, unflushed, steered, taken } = this.#options
+    const { query, look, scan, schema, timeZone, lockBackoff, unflushed, steered, taken } = this.#options
     const { table, column } = this.#column
     const { rows } = await query.query<{ type: string; may_lock: boolean }>(sql.TIME_COLUMN, [schema, table, column])
     const trusted = await mustBeTrusted(query, schema, [table])
@@ -93,6 +113,7 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
         `Column "${column}" of table ${title} is neither timestamp nor timestamptz. No row of the table was deleted. Change its type, or disable the job.`,
       )
     }
+    const sparing = new Sparing({ schema, name: table, title, column: quoted(column), type, timeZone })
     const expired: Expired = {
       table: qualified(schema, table),
       title,
@@ -106,19 +127,23 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
       timeZone,
       cutoff: cutoffText(this.#cutoff, type, timeZone),
       mayLock: rows[0].may_lock,
+      scan,
+      spared: await sparing.tests(query, this.#spared, false),
+      testsOf: (...asked) => sparing.tests(...asked),
     }
     return { expired, kind: await this.#kindOf(expired) }
   }
 }
 
 /** For a purge without an archive. */
-export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: EpochMs): ExpiredRows {
-  return new PostgresExpiredRows(options, column, cutoff, async () => PLAIN)
+export function expiredRows(options: SliceOptions, column: TimeColumn, cutoff: EpochMs, spared = NOTHING_SPARED): PostgresExpiredRows {
+  return new PostgresExpiredRows(options, column, cutoff, spared, async () => PLAIN)
 }
 
 export class PostgresSlice implements Slice {
   readonly end: Place
   protected readonly expired: Expired
+  /** Without what is spared. */
   protected readonly condition: sql.Condition
   /** The most rows it can have had when it was chosen. */
   protected readonly mostRows: number
@@ -135,14 +160,16 @@ export class PostgresSlice implements Slice {
   }
 
   count(): Promise<number> {
-    return countRows(this.expired.query, sql.countSql(this.expired, this.condition), this.condition)
+    const condition = this.unspared()
+    return countRows(this.expired.query, sql.countSql(this.expired, condition), condition)
   }
 
   async countByDay(): Promise<ReadonlyMap<EpochMs, number>> {
     const { query, type, timeZone } = this.expired
     const zoned = type === 'timestamptz' || timeZone === 'UTC'
-    const statement = sql.countByTimeSql(this.expired, zoned, this.condition)
-    const { rows } = await query.query<{ reading: number; rows: number }>(statement, this.condition.values)
+    const condition = this.unspared()
+    const statement = sql.countByTimeSql(this.expired, zoned, condition)
+    const { rows } = await query.query<{ reading: number; rows: number }>(statement, condition.values)
     const days = new DayCounts(timeZone)
     for (const each of rows) {
       if (zoned) days.addInstant(each.reading, each.rows)
@@ -151,12 +178,23 @@ export class PostgresSlice implements Slice {
     return days.days
   }
 
-  async remove(tx: Transaction, _spared: SparedRows): Promise<Tally> {
+  async remove(tx: Transaction, spared: SparedRows): Promise<Tally> {
     await this.steer(tx)
+    const condition = await this.unsparedNow(tx, spared)
     return withCascaded(tx, this.expired.taken, async () => {
-      const { affected, locked } = await removeRows(tx, this.expired, this.condition, this.mostRows)
+      const { affected, locked } = await removeRows(tx, this.expired, condition, this.mostRows)
       return { affected, locked }
     })
+  }
+
+  /** Its rows, without those that the walk leaves out. */
+  protected unspared(): sql.Condition {
+    return unspared(this.condition, this.expired.spared)
+  }
+
+  /** Its rows, without those that stay by now. */
+  protected async unsparedNow(tx: Transaction, spared: SparedRows): Promise<sql.Condition> {
+    return unspared(this.condition, await this.expired.testsOf(tx, spared, true))
   }
 
   protected async steer(tx: Transaction): Promise<void> {

@@ -29,8 +29,17 @@ export function mustTakeNothing(neighbourhood: Neighbourhood, reach: Reach<Postg
   return judged.told.map((cascade) => `deleting from ${told(neighbourhood, cascade)}${unarchived}`)
 }
 
-function problemsOf(neighbourhood: Neighbourhood, terms: Terms, { refused, unarchived }: Judged<PostgresForeignKey>): readonly string[] {
+function problemsOf(
+  neighbourhood: Neighbourhood,
+  terms: Terms,
+  { keeping: kept, refused, unarchived }: Judged<PostgresForeignKey>,
+): readonly string[] {
   return [
+    ...kept.map(
+      (cascade) =>
+        `Deleting from ${told(neighbourhood, cascade)}, and a legal hold or a retention rule keeps rows of ${cascade.table}, which the foreign key does not ask. ` +
+        `Nothing was deleted. Let the foreign key keep both rows. Run: ${keeping(neighbourhood, cascade)}`,
+    ),
     ...unarchived.map(
       (cascade) =>
         `Deleting from ${told(neighbourhood, cascade)}, and rows of ${cascade.table} are archived before they go. Nothing was deleted. ` +

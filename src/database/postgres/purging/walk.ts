@@ -1,17 +1,6 @@
-import type { Query } from '../../query.ts'
-import type { Taken } from './cascaded.ts'
-import type { RemovalTable } from './removal.ts'
+import { edgesOf, type Expired, type TimeBound } from './edges.ts'
 import * as sql from './slice-sql.ts'
-
-/** The table, column and cutoff that are walked. */
-export interface Expired extends RemovalTable {
-  readonly query: Query
-  /** Whether each transaction has to tell the planner to search the index. */
-  readonly isSteered: boolean
-  readonly taken: Taken
-  readonly cutoff: string
-  readonly timeZone: string
-}
+import { unspared } from './spared-sql.ts'
 
 /** Makes the slices of a walk: those of a plain purge count and delete, those of an export also read. */
 export interface SliceKind<S> {
@@ -49,7 +38,7 @@ export async function nextSlice<S>(walk: Walk<S>, size: number, place: Place, en
   const { expired } = walk
   if (place.kind === 'equal-times') return equalTimesSlice(walk, size, place, end)
   const until = end === undefined ? undefined : boundOf(end)
-  const { first, bound, last } = await edges(expired, size, place, until)
+  const { first, bound, last } = await edgesOf(expired, size, place, until)
   if (first === null) return undefined
   // The text of the end, by which `equalTimesSlice` recognises it.
   if (until !== undefined && last === true) return nextSlice(walk, size, await equalTimesAt(expired, until.time, size), end)
@@ -58,33 +47,9 @@ export async function nextSlice<S>(walk: Walk<S>, size: number, place: Place, en
   return sliceOf(walk, sql.rangeCondition(expired, expired.cutoff, first, to), size, { kind: 'time', from: to, inclusive: true })
 }
 
-interface Edges {
-  readonly first: string | null
-  readonly bound: string | null
-  /** With an end: whether `first` is the last time that may be read, so that some of its rows may lie beyond the end. */
-  readonly last?: boolean | null
-}
-
-/** The last time that may be read (`with`), or the first that may not (`before`). */
-interface TimeBound {
-  readonly time: string
-  readonly end: 'before' | 'with'
-}
-
 function boundOf(end: Place): TimeBound {
   if (end.kind === 'equal-times') return { time: end.time, end: 'with' }
   return { time: end.from, end: end.inclusive ? 'before' : 'with' }
-}
-
-async function edges(
-  { query, cutoff, ...timed }: Expired,
-  size: number,
-  from: Place & { kind: 'time' },
-  until: TimeBound | undefined,
-): Promise<Edges> {
-  const values = [cutoff, from.from, size, ...(until === undefined ? [] : [until.time])]
-  const { rows } = await query.query<Edges>(sql.edgesSql(timed, from.inclusive, until?.end), values)
-  return rows[0] ?? { first: null, bound: null }
 }
 
 /** Shorter ranges would make the list of ranges too long. */
@@ -92,9 +57,10 @@ const LEAST_RANGE_ROWS = 500
 const HEAP_START = '(0,0)'
 const HEAP_END = '(4294967294,65535)'
 
-async function equalTimesAt({ query, ...timed }: Expired, time: string, size: number): Promise<EqualTimes> {
+async function equalTimesAt({ query, spared, ...timed }: Expired, time: string, size: number): Promise<EqualTimes> {
   const rangeRows = Math.max(size, LEAST_RANGE_ROWS)
-  const { rows } = await query.query<{ relation: number; to: string }>(sql.heapRangesSql(timed), [time, rangeRows])
+  const also = unspared({ sql: '', values: [time, rangeRows] }, spared)
+  const { rows } = await query.query<{ relation: number; to: string }>(sql.heapRangesSql(timed, also.sql), also.values)
   const ranges = rows.map(({ relation, to }, index) => {
     const [before, after] = [rows[index - 1], rows[index + 1]]
     // Rows may yet be added behind the last one.
@@ -115,7 +81,7 @@ async function equalTimesSlice<S>(walk: Walk<S>, size: number, at: EqualTimes, e
       ranges: to === range.to ? others : [{ ...range, from: to }, ...others],
     })
   if (size >= at.rangeRows && most.to !== HEAP_END) return sliceTo(most.to, at.rangeRows)
-  const condition = sql.equalTimesCondition(expired, expired.cutoff, at.time, most)
+  const condition = unspared(sql.equalTimesCondition(expired, expired.cutoff, at.time, most), expired.spared)
   const { rows } = await expired.query.query<{ place: string }>(sql.placeSql(expired, condition), [...condition.values, size - 1])
   const [last, more] = rows
   return sliceTo(last === undefined || more === undefined ? most.to : last.place, size)
