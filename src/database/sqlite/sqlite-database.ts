@@ -1,4 +1,5 @@
 import BetterSqlite3 from 'better-sqlite3'
+import { NOTHING_SPARED } from '../../policy/spared.ts'
 import type { Database, OpenOptions } from '../database.ts'
 import { NO_TERMS } from '../purging.ts'
 import type { SqliteUrl } from '../url/url-types.ts'
@@ -21,6 +22,7 @@ import { folded } from './names.ts'
 import { inspect } from './purging/inspect.ts'
 import { rehearse } from './purging/rehearsal.ts'
 import { expiredRows } from './purging/slices.ts'
+import { sparedInTable } from './purging/spared-counts.ts'
 import { space } from './space.ts'
 import { databaseError } from './sqlite-errors.ts'
 import { instantIn } from './times.ts'
@@ -121,9 +123,9 @@ function databaseOf(
 
     pacing: pacingOf(writeAhead, longestBlockMs),
     inspect: (column, terms = NO_TERMS) => session.read(() => inspect(connection, column, terms, timeZone)),
-    sparedBy: () => Promise.reject(new Error('not built')),
-    expired: (column, cutoff) => expiredRows({ session, column, cutoff, timeZone }),
-    rehearse: (column, cutoff, _spared, stopping) => rehearse({ session, column, cutoff, timeZone }, node, stopping),
+    sparedBy: (column, spared, cutoff, most) => sparedInTable({ session, column, spared, cutoff, timeZone }, most),
+    expired: (column, cutoff, spared = NOTHING_SPARED) => expiredRows({ session, column, cutoff, spared, timeZone }),
+    rehearse: (column, cutoff, spared, stopping) => rehearse({ session, column, cutoff, spared, timeZone }, node, stopping),
     heldMs: () => session.heldMs,
     pressure: () => housekeeping.pressure(),
     afterBatch: (last) => (access === 'read' ? Promise.resolve() : housekeeping.afterBatch(last)),
@@ -133,7 +135,8 @@ function databaseOf(
 
     worksElsewhere: false,
     durable: () => session.read(() => syncLog(connection.file)),
-    exported: (column, cutoff, longestBytes) => new SqliteExportedRows({ session, column, cutoff, timeZone }, longestBytes),
+    exported: (column, cutoff, longestBytes, spared = NOTHING_SPARED) =>
+      new SqliteExportedRows({ session, column, cutoff, spared, timeZone }, longestBytes),
     instantOf: instantIn(timeZone),
     columnsOf: ({ table, column }) => session.read(() => storedColumns(connection, table, column)),
     namesOneTable: (a, b) => folded(a) === folded(b),

@@ -1,5 +1,5 @@
 import { DAY, HOUR, MINUTE, SECOND, type EpochMs } from '../../time/clock.ts'
-import { wallClockThreshold, wallInstant } from '../../time/zones.ts'
+import { wallClockCeiling, wallClockThreshold, wallInstant } from '../../time/zones.ts'
 
 /** As the driver returns it; an integer beyond the safe range is a bigint. */
 export type StoredTime = string | number | bigint | Uint8Array | null
@@ -23,6 +23,12 @@ export class Cutoff {
   static at(moment: EpochMs, timeZone: string): Cutoff {
     const instant = Math.floor(moment)
     return new Cutoff(instant, wallClockThreshold(instant, timeZone))
+  }
+
+  /** As `expired` are all times that can mean an instant before this one: the end of a range in which rows are spared. */
+  static before(moment: EpochMs, timeZone: string): Cutoff {
+    const instant = Math.ceil(moment)
+    return new Cutoff(instant, wallClockCeiling(instant, timeZone))
   }
 
   /**

@@ -24,8 +24,8 @@ export interface Operation {
   readonly p4: string | null
 }
 
-/** `[the stored time, its row number]`, exact: an integer beyond the safe range is a bigint. */
-export type TimeRow = readonly [value: StoredTime, rowid: number | bigint]
+/** `[the stored time, its row number]`, exact: an integer beyond the safe range is a bigint. Behind them, where rows are spared, what says by which (`Sparing`). */
+export type TimeRow = readonly [value: StoredTime, rowid: number | bigint, ...masks: readonly (number | bigint)[]]
 
 /**
  * One open file: caches prepared statements, converts errors, and waits for locks without blocking the event loop. SQLite runs each call to its end;

@@ -12,6 +12,7 @@ import { DigestList } from '../../exporting/digest-list.ts'
 import type { Transaction } from '../../query.ts'
 import { RowSlice, type SliceOptions } from '../purging/row-slice.ts'
 import { SqliteExpiredRows, type ExpiredOptions } from '../purging/slices.ts'
+import type { Walk } from '../purging/walk.ts'
 import type { NotedDigests } from './read-digests.ts'
 import { RowReader } from './stored-rows.ts'
 
@@ -54,12 +55,12 @@ class ExportedRowSlice extends RowSlice implements ExportedSlice {
   }
 
   async read(take: (rows: StoredRows) => Promise<void>): Promise<void> {
-    const { session, cutoff } = this.options
+    const { session } = this.options
     // If the list were much longer than what is read, its rest would be parsed again with each query.
     let most = FIRST_LISTED
     for (let left = this.options.rowids; left.length > 0;) {
       const some = left.slice(0, most)
-      const { rows, next } = await session.read(() => this.#reader.read(some, cutoff))
+      const { rows, next } = await session.read(() => this.#reader.read(some))
       for (const each of rows) await take(each)
       left = left.slice(next)
       most = next === some.length ? 2 * most : next + Math.ceil(next / 8)
@@ -67,20 +68,28 @@ class ExportedRowSlice extends RowSlice implements ExportedSlice {
   }
 
   /** Under the write lock, the row that is read is the row that is deleted. */
-  async removeRead(tx: Transaction, _spared: SparedRows, known: KnownRows): Promise<DigestedTally> {
-    const { cutoff } = this.options
+  async removeRead(tx: Transaction, spared: SparedRows, known: KnownRows): Promise<DigestedTally> {
+    const walk = this.options.walkSparing(spared)
     const isKnown = known()
     const gone: Uint8Array[] = []
     const staying = new Set<bigint>()
     const remove = (rowids: readonly (number | bigint)[]): number => {
-      const { rowids: expired, digests } = knownAmong(this.#reader.digests(rowids, cutoff), isKnown, staying)
-      const count = this.removeAll(expired, rowids, staying)
+      // The reader, and what it has noted, know only what was spared when the rows were chosen.
+      const judged = walk === this.options.walk ? rowids : this.#notSpared(walk, rowids)
+      const { rowids: expired, digests } = knownAmong(this.#reader.digests(judged), isKnown, staying)
+      const count = this.removeAll(walk, expired, rowids, staying)
       // Either all rows that exist are deleted or, if a trigger swallows some, none of the batch.
       if (count === expired.length && count > 0) gone.push(digests.bytes)
       return count
     }
-    const tally = this.withCascaded(() => ({ affected: this.removeEach(tx, remove, staying), locked: 0 }))
+    const tally = this.withCascaded(() => ({ affected: this.removeEach(tx, walk, remove, staying), locked: 0 }))
     return { ...tally, digests: gone.length === 1 ? gone[0]! : Buffer.concat(gone), unknown: staying.size }
+  }
+
+  /** In the order in which they were read. */
+  #notSpared(walk: Walk, rowids: readonly (number | bigint)[]): readonly (number | bigint)[] {
+    const expired = new Set(this.stillExpired(walk, rowids).map(([, rowid]) => BigInt(rowid)))
+    return rowids.filter((rowid) => expired.has(BigInt(rowid)))
   }
 }
 

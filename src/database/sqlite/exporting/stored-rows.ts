@@ -9,9 +9,10 @@ import type { Connection } from '../connection/connection.ts'
 import { listed } from '../listed.ts'
 import { BUILT_IN, folded, quoted } from '../names.ts'
 import type { Lengths } from '../purging/row-slice.ts'
+import type { Judge } from '../purging/judge.ts'
 import type { Table } from '../purging/slices.ts'
 import type { StoredValue } from '../stored-value.ts'
-import { instantIn, type Cutoff } from '../times.ts'
+import { instantIn } from '../times.ts'
 import { LongValue } from './long-value.ts'
 import { ReadDigests, type NotedDigests } from './read-digests.ts'
 import { isLong, json, plainRow, TextBytes, WalkedRow, type PlainRow, type JsonValue } from './row-json.ts'
@@ -53,8 +54,11 @@ export class RowReader implements Lengths {
   readonly #time: number
   readonly #id: number
   readonly #instant: (value: unknown) => EpochMs
+  readonly #judge: Judge
+  /** What the masks of the judge need, from `$2` on. */
+  readonly #masked: readonly string[]
 
-  constructor({ connection, column: { table, column }, layout, entanglement, longestBytes, timeZone }: ReaderOptions) {
+  constructor({ connection, column: { table, column }, layout, entanglement, judge, longestBytes, timeZone }: ReaderOptions) {
     const { rowid, table: named } = layout
     this.columns = storedColumns(connection, table, column)
     this.#connection = connection
@@ -64,8 +68,11 @@ export class RowReader implements Lengths {
     const size = names.map((name) => `ifnull(octet_length(${name}), 0)`).join(' + ')
     const chosen = `FROM ${BUILT_IN.each}($1) AS chosen CROSS JOIN ${named} AS row WHERE row.${rowid} = chosen.value`
     const short = names.map((name) => `iif(octet_length(${name}) > ${LONG_BYTES}, NULL, ${name})`)
-    this.#select = `SELECT ${names.join(', ')}, row.${rowid} ${chosen} AND ${size} <= ${LONG_BYTES}`
-    this.#selectLong = `SELECT ${short.join(', ')}, row.${rowid} ${chosen} AND ${size} > ${LONG_BYTES}`
+    const masks = judge.sparing.masks(2, 'row.')
+    this.#judge = judge
+    this.#masked = masks.values
+    this.#select = `SELECT ${[...names, ...masks.columns].join(', ')}, row.${rowid} ${chosen} AND ${size} <= ${LONG_BYTES}`
+    this.#selectLong = `SELECT ${[...short, ...masks.columns].join(', ')}, row.${rowid} ${chosen} AND ${size} > ${LONG_BYTES}`
     this.#sizes = `SELECT ${size}, row.${rowid} ${chosen} AND ${size} > $2`
     this.#openings = this.columns.map(({ name }, index) => `${index === 0 ? '{' : ','}${JSON.stringify(name)}:`)
     this.#longestBytes = longestBytes
@@ -79,13 +86,13 @@ export class RowReader implements Lengths {
   }
 
   /** Reads rows in the given order until the block is full; `next`: how many of the row numbers were processed. */
-  read(rowids: readonly (number | bigint)[], cutoff: Cutoff): { readonly rows: readonly StoredRows[]; readonly next: number } {
+  read(rowids: readonly (number | bigint)[]): { readonly rows: readonly StoredRows[]; readonly next: number } {
     const block = this.#block
     block.clear()
     this.#ids.length = 0
     const long: StoredRows[] = []
     this.#digests.begin()
-    const next = this.#walk(rowids, cutoff, (rowid, values, inOrder) => {
+    const next = this.#walk(rowids, (rowid, values, inOrder) => {
       const at = this.#instant(values[this.#time] ?? null)
       const id = values[this.#id]
       if (!inOrder && values.some(isLong)) {
@@ -104,10 +111,10 @@ export class RowReader implements Lengths {
   }
 
   /** The digests of the rows that exist and have expired. Call this under the write lock. */
-  digests(rowids: readonly (number | bigint)[], cutoff: Cutoff): NotedDigests {
+  digests(rowids: readonly (number | bigint)[]): NotedDigests {
     const known = this.#digests.take(rowids)
     if (known.left.length > 0)
-      this.#walk(known.left, cutoff, (rowid, values) => {
+      this.#walk(known.left, (rowid, values) => {
         known.rowids.push(rowid)
         known.digests.add(this.#digest(values))
         return true
@@ -134,21 +141,16 @@ export class RowReader implements Lengths {
   }
 
   /** Ends when `each` returns false; `inOrder`: the row comes in the order of `rowids`. Returns how many of them were processed. */
-  #walk(
-    rowids: readonly (number | bigint)[],
-    cutoff: Cutoff,
-    each: (rowid: bigint, values: readonly JsonValue[], inOrder: boolean) => boolean,
-  ): number {
+  #walk(rowids: readonly (number | bigint)[], each: (rowid: bigint, values: readonly JsonValue[], inOrder: boolean) => boolean): number {
     // While a statement is iterated, the connection takes no other one. So rows that need a second look, such as long ones, are kept for
     // afterwards.
     const doubtful: [rowid: bigint, values: readonly StoredValue[]][] = []
     const tooLong = this.#surelyFits < LONG_BYTES ? this.tooLong(rowids) : NONE
     let next = rowids.length
     let met = 0
-    const isExpired = (values: readonly StoredValue[]): boolean => cutoff.judge(values[this.#time] ?? null) === 'expired'
-    this.#connection.rows(this.#select, [listed(rowids)], (rowid, values) => {
+    this.#connection.rows(this.#select, [listed(rowids), ...this.#masked], (rowid, values) => {
       met += 1
-      if (!isExpired(values) || tooLong.has(rowid)) return true
+      if (!this.#mayGo(values) || tooLong.has(rowid)) return true
       if (values.some(isDoubtful)) doubtful.push([rowid, values])
       else if (!each(rowid, values, true)) {
         next = 1 + rowids.findIndex((number) => BigInt(number) === rowid)
@@ -156,11 +158,22 @@ export class RowReader implements Lengths {
       }
       return true
     })
-    if (met < next) this.#connection.rows(this.#selectLong, [listed(rowids.slice(0, next))], (...row) => doubtful.push(row) > 0)
+    if (met < next)
+      this.#connection.rows(this.#selectLong, [listed(rowids.slice(0, next)), ...this.#masked], (...row) => {
+        if (this.#mayGo(row[1])) doubtful.push(row)
+        return true
+      })
     const longAfterAll = this.tooLong(doubtful.map(([rowid]) => rowid))
-    for (const [rowid, values] of doubtful)
-      if (isExpired(values) && !longAfterAll.has(rowid)) each(rowid, this.#exactValues(rowid, values), false)
+    for (const [rowid, values] of doubtful) if (!longAfterAll.has(rowid)) each(rowid, this.#exactValues(rowid, values), false)
     return next
+  }
+
+  /** Takes the masks off the row. */
+  #mayGo(values: StoredValue[]): boolean {
+    const time = values[this.#time] ?? null
+    const { judge, columns } = { judge: this.#judge, columns: this.columns.length }
+    if (values.length === columns) return judge.mayGoBy(time, values, columns)
+    return judge.mayGoBy(time, values.splice(columns), 0)
   }
 
   #exactValues(rowid: bigint, values: readonly StoredValue[]): readonly JsonValue[] {
@@ -173,7 +186,11 @@ export class RowReader implements Lengths {
   #lineBytes(rowid: bigint): number {
     let found: readonly StoredValue[] = []
     for (const sql of [this.#select, this.#selectLong])
-      this.#connection.rows(sql, [listed([rowid])], (_, values) => (found = values).length === 0)
+      this.#connection.rows(
+        sql,
+        [listed([rowid]), ...this.#masked],
+        (_, values) => (found = values.slice(0, this.columns.length)).length === 0,
+      )
     let bytes = -1
     for (const piece of new WalkedRow(this.#openings, this.#exactValues(rowid, found)).pieces()) bytes += piece.length
     return bytes

@@ -39,16 +39,22 @@ export interface Ranges {
  *
  * Among texts with the same separator, those that start with a date sort by their reading, and the reading of an expired one is at most `MOST_OFFSET_MS`
  * after the cutoff. No bound looks like a number: a column with NUMERIC affinity would turn `'2101'` into one.
+ *
+ * `since`: the rows with this time or a later one are enough.
  */
-export function rangesFor(cutoff: EpochMs, numbers: boolean): Ranges {
+export function rangesFor(cutoff: EpochMs, numbers: boolean, since = -Infinity): Ranges {
   const end = cutoff + MOST_OFFSET_MS
-  const text =
+  const text: TextRanges =
     end < FIRST_YEAR ? BEFORE_ALL_DATES : end >= LAST_YEAR_END ? AFTER_ALL_DATES : textRanges(new Date(end).toISOString().slice(0, -1))
   return {
-    expired: numbers ? [...expiredNumbers(cutoff), ...text.expired] : text.expired,
+    expired: [...(numbers ? expiredNumbers(cutoff, since) : []), ...textSince(text.expired, since)],
     strange: [...(numbers ? numbersBetweenUnits() : []), ...text.strange, { kind: 'blob' }],
     kept: text.kept,
   }
+}
+
+interface TextRanges extends Ranges {
+  readonly expired: readonly TextRange[]
 }
 
 /** `0001-01-01` */
@@ -70,7 +76,7 @@ const BEFORE_ALL_DATES = {
 const AFTER_ALL_DATES = { expired: [{ kind: 'text', from: '', below: undefined }], strange: [], kept: [] } as const satisfies Ranges
 
 /** `end` is `YYYY-MM-DDTHH:MM:SS.mmm`. On that day, text with a space and text with a `T` (or with neither) form two ranges. */
-function textRanges(end: string): Ranges {
+function textRanges(end: string): TextRanges {
   const day = end.slice(0, 10)
   const spaced = `${day} ${end.slice(11)}`
   const unspaced = `${day}!`
@@ -88,10 +94,20 @@ function textRanges(end: string): Ranges {
   }
 }
 
-function expiredNumbers(cutoff: EpochMs): NumberRange[] {
+/** By the day alone, which a time may name with any separator behind it. */
+function textSince(ranges: readonly TextRange[], since: EpochMs): readonly TextRange[] {
+  const begin = since - MOST_OFFSET_MS
+  if (!(begin >= FIRST_YEAR && begin < LAST_YEAR_END)) return ranges
+  const day = new Date(begin).toISOString().slice(0, 10)
+  return ranges
+    .map((range) => ({ ...range, from: range.from > day ? range.from : day }))
+    .filter(({ from, below }) => below === undefined || from < below)
+}
+
+function expiredNumbers(cutoff: EpochMs, since: EpochMs): NumberRange[] {
   return EPOCH_UNITS.map(({ from, below, at }): NumberRange => {
-    const until = at(cutoff)
-    return { kind: 'number', from, below: until < below ? until : below }
+    const [first, until] = [Number.isFinite(since) ? at(Math.floor(since)) : from, at(cutoff)]
+    return { kind: 'number', from: first > from ? first : from, below: until < below ? until : below }
   }).filter(({ from, below }) => below === undefined || from < below)
 }
 

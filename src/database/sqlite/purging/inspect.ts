@@ -10,6 +10,7 @@ import { readText } from '../times.ts'
 import { foreignKeysOf, type SqliteForeignKey } from './foreign-keys.ts'
 import { layoutOf, unfit, type Layout } from './layout.ts'
 import { removalOf } from './removal.ts'
+import { columnNamed } from './spared-sql.ts'
 import { mismatchAmong, mustTakeNothing } from './taken-along.ts'
 import { unindexedReferences } from './unindexed-references.ts'
 import { statementsFor } from './walk-statements.ts'
@@ -22,6 +23,7 @@ export function inspect(connection: Connection, column: TimeColumn, terms: Terms
   const layout = layoutOf(connection, column)
   if (layout === undefined) return { kind: 'absent', reason: `table ${column.table} does not exist` }
   const reach = reachOf([folded(column.table)], foreignKeysOf(connection))
+  for (const name of terms.matched) columnNamed(connection.file, column.table, layout.columns)(name)
   mustBeRemovable(connection, column, layout, reach.searched)
   const lasting = [
     ...mustTakeNothing(connection, column.table, reach, terms),

@@ -4,9 +4,11 @@ import type { Connection } from '../connection/connection.ts'
 import { affinityOf } from '../declared-types.ts'
 import { BUILT_IN, folded, MAIN, named, quoted } from '../names.ts'
 
-/** What the statements on a time column are built from. Names are quoted. */
+/** What the statements on a time column are built from. Names are quoted, but for those of all columns. */
 export interface Layout {
   readonly table: string
+  /** As they are declared. */
+  readonly columns: readonly string[]
   readonly column: string
   /** The name by which the table's row number is reached. */
   readonly rowid: string
@@ -37,6 +39,7 @@ export function layoutOf(connection: Connection, { table, column }: TimeColumn):
 
   return {
     table: named(found.name),
+    columns: columns.map(({ name }) => name),
     column: quoted(time.name),
     rowid,
     numbers: affinityOf(time.type) !== 'TEXT',

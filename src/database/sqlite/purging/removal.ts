@@ -2,6 +2,7 @@ import type { Connection } from '../connection/connection.ts'
 import { BUILT_IN } from '../names.ts'
 import type { Range } from './index-ranges.ts'
 import type { Layout } from './layout.ts'
+import type { Sparing } from './spared-sql.ts'
 import { isSearch } from './walk-statements.ts'
 
 /** Statements that delete rows by number. */
@@ -18,9 +19,10 @@ export interface Removal {
 
 /**
  * Each row was judged by its own time. The statements also carry the bounds of the ranges in which a row can have expired, so that neither a damaged index
- * nor a bug of ours deletes a row that must clearly be kept. The plus sign makes SQLite compare the stored value and use no index.
+ * nor a bug of ours deletes a row that must clearly be kept; for the same reason they leave out rows that are spared whatever their time is. The plus sign makes
+ * SQLite compare the stored value and use no index.
  */
-export function removalOf(connection: Connection, { table, column, rowid }: Layout, expired: readonly Range[]): Removal {
+export function removalOf(connection: Connection, { table, column, rowid }: Layout, expired: readonly Range[], sparing?: Sparing): Removal {
   const bounds: (string | number | bigint)[] = []
   const bind = (value: string | number | bigint): string => `$${bounds.push(value) + 1}`
   const value = `+${column} COLLATE BINARY`
@@ -31,8 +33,11 @@ export function removalOf(connection: Connection, { table, column, rowid }: Layo
   )
   const from = `DELETE FROM ${table} NOT INDEXED WHERE`
   const canHaveExpired = within.length === 0 ? 'FALSE' : `(${within.join(' OR ')})`
-  const listed = `${from} ${rowid} IN (SELECT value FROM ${BUILT_IN.each}($1)) AND ${canHaveExpired}`
-  const one = `${from} ${rowid} = $1 AND ${canHaveExpired}`
+  const always = sparing?.always(bounds.length + 2)
+  bounds.push(...(always?.values ?? []))
+  const mayGo = always === undefined ? canHaveExpired : `${canHaveExpired} AND NOT ${always.sql}`
+  const listed = `${from} ${rowid} IN (SELECT value FROM ${BUILT_IN.each}($1)) AND ${mayGo}`
+  const one = `${from} ${rowid} = $1 AND ${mayGo}`
   return { listed, one, bounds, listedIsSearch: isSearch(connection, listed) }
 }
 

@@ -9,7 +9,7 @@ import type { TimeRow } from '../connection/connection.ts'
 import { rowsVersion } from '../connection/data-version.ts'
 import type { SqliteSession } from '../connection/session.ts'
 import { listed } from '../listed.ts'
-import { readTime, type Cutoff } from '../times.ts'
+import { readTime } from '../times.ts'
 import type { Entanglement } from './entanglement.ts'
 import type { Position, Walk } from './walk.ts'
 
@@ -21,7 +21,10 @@ export interface Lengths {
 
 export interface SliceOptions {
   readonly session: SqliteSession
+  /** By which the rows were chosen. */
   readonly walk: Walk
+  /** The same that also leaves these rows out; `walk` itself if it does so anyway. */
+  readonly walkSparing: (spared: SparedRows) => Walk
   /** `undefined`: there is no limit. */
   readonly lengths: Lengths | undefined
   readonly entanglement: Entanglement
@@ -31,7 +34,6 @@ export interface SliceOptions {
   readonly rowids: readonly (number | bigint)[]
   /** `rowsVersion` before the first of the rows was read. */
   readonly version: string
-  readonly cutoff: Cutoff
   readonly timeZone: string
   /** After the last row that was read for it. */
   readonly end: Position
@@ -56,15 +58,16 @@ export class RowSlice implements Slice {
   }
 
   count(): Promise<number> {
-    return this.options.session.read(() => this.#stillExpired().length)
+    return this.options.session.read(() => this.stillExpired().length)
   }
 
   countByDay(): Promise<ReadonlyMap<EpochMs, number>> {
     return this.options.session.read(() => this.#byDay())
   }
 
-  async remove(tx: Transaction, _spared: SparedRows): Promise<Tally> {
-    return this.withCascaded(() => ({ affected: this.removeEach(tx, (rowids) => this.#removeJudged(rowids)), locked: 0 }))
+  async remove(tx: Transaction, spared: SparedRows): Promise<Tally> {
+    const walk = this.options.walkSparing(spared)
+    return this.withCascaded(() => ({ affected: this.removeEach(tx, walk, (rowids) => this.#removeJudged(walk, rowids)), locked: 0 }))
   }
 
   /** Adds to a tally how many rows foreign keys have deleted or changed along. What triggers did meanwhile cannot be told apart, and is counted too. */
@@ -81,6 +84,7 @@ export class RowSlice implements Slice {
    */
   protected removeEach(
     tx: Transaction,
+    walk: Walk,
     remove: (rowids: readonly (number | bigint)[]) => number,
     staying: ReadonlySet<bigint> = NONE,
   ): number {
@@ -89,42 +93,41 @@ export class RowSlice implements Slice {
     const together = entanglement.found ? rowids.map((rowid) => [rowid]) : [rowids]
     let affected = 0
     for (const some of together) affected += remove(some)
-    if (entanglement.found || affected + staying.size < rowids.length) this.#mustBeDeleted(rowids, staying)
+    if (entanglement.found || affected + staying.size < rowids.length) this.#mustBeDeleted(walk, rowids, staying)
     return affected
   }
 
-  /** Under the write lock: if the version is unchanged, the rows need not be read again. */
-  #removeJudged(rowids: readonly (number | bigint)[]): number {
+  /** Under the write lock: if the version is unchanged and no hold was placed since the rows were chosen, they need not be read again. */
+  #removeJudged(walk: Walk, rowids: readonly (number | bigint)[]): number {
     const { session, lengths, version } = this.options
-    const unchanged = rowsVersion(session.connection) === version && lengths === undefined
-    return this.removeAll(unchanged ? rowids : this.#stillExpired(rowids).map(([, rowid]) => rowid), rowids)
+    const unchanged = walk === this.options.walk && rowsVersion(session.connection) === version && lengths === undefined
+    return this.removeAll(walk, unchanged ? rowids : this.stillExpired(walk, rowids).map(([, rowid]) => rowid), rowids)
   }
 
   /** Deletes rows that were judged under the write lock. If fewer were deleted, a trigger may have swallowed some: throws if one of `chosen` is still expired, other than those that are `staying`. */
   protected removeAll(
+    walk: Walk,
     judged: readonly (number | bigint)[],
     chosen: readonly (number | bigint)[],
     staying: ReadonlySet<bigint> = NONE,
   ): number {
-    const affected = this.#delete(judged)
-    if (affected < judged.length) this.#mustBeDeleted(chosen, staying)
+    const affected = this.#delete(walk, judged)
+    if (affected < judged.length) this.#mustBeDeleted(walk, chosen, staying)
     return affected
   }
 
-  #delete(unordered: readonly (number | bigint)[]): number {
+  #delete({ removal }: Walk, unordered: readonly (number | bigint)[]): number {
     const rowids = inTableOrder(unordered)
-    const { session, walk } = this.options
-    const { one, bounds, ...many } = walk.removal
+    const { session } = this.options
+    const { one, bounds, ...many } = removal
     if (many.listedIsSearch && rowids.length > 1) return session.connection.run(many.listed, [listed(rowids), ...bounds]).changed
     return rowids.reduce((sum: number, rowid) => sum + session.connection.run(one, [rowid, ...bounds]).changed, 0)
   }
 
   /** Judged here and not by a function inside the statement, which would add half the cost of the deletion. */
-  #stillExpired(rowids = this.options.rowids): readonly TimeRow[] {
-    const { session, walk, lengths, cutoff } = this.options
-    const expired = session.connection
-      .timeRows(walk.statements.reread, [listed(inTableOrder(rowids))])
-      .filter(([value]) => cutoff.judge(value) === 'expired')
+  protected stillExpired(walk = this.options.walk, rowids = this.options.rowids): readonly TimeRow[] {
+    const { session, lengths } = this.options
+    const expired = walk.reread(session.connection, inTableOrder(rowids)).filter((row) => walk.judge.mayGo(row))
     if (lengths === undefined) return expired
     const tooLong = lengths.tooLong(expired.map(([, rowid]) => rowid))
     return expired.filter(([, rowid]) => !tooLong.has(rowid))
@@ -132,7 +135,7 @@ export class RowSlice implements Slice {
 
   #byDay(): ReadonlyMap<EpochMs, number> {
     const days = new DayCounts(this.options.timeZone)
-    for (const [value] of this.#stillExpired()) {
+    for (const [value] of this.stillExpired()) {
       const time = readTime(value)
       if (time === undefined) continue
       if (time.zoned) days.addInstant(time.instant, 1)
@@ -141,9 +144,9 @@ export class RowSlice implements Slice {
     return days.days
   }
 
-  /** Fewer rows may have been deleted than were chosen, if others were renewed or deleted since. But none that has expired may still be there. */
-  #mustBeDeleted(rowids: readonly (number | bigint)[], staying: ReadonlySet<bigint>): void {
-    const left = this.#stillExpired(rowids).filter(([, rowid]) => !staying.has(BigInt(rowid))).length
+  /** Fewer rows may have been deleted than were chosen, if others were renewed or deleted since, or spared. But none that has expired may still be there. */
+  #mustBeDeleted(walk: Walk, rowids: readonly (number | bigint)[], staying: ReadonlySet<bigint>): void {
+    const left = this.stillExpired(walk, rowids).filter(([, rowid]) => !staying.has(BigInt(rowid))).length
     if (left === 0) return
     throw new DatabaseError(
       'row-refused',

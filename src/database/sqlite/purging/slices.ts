@@ -9,11 +9,14 @@ import type { SqliteSession } from '../connection/session.ts'
 import { Cutoff } from '../times.ts'
 import { Entanglement } from './entanglement.ts'
 import { estimate } from './estimate.ts'
+import type { Judge } from './judge.ts'
+import { JudgedWalks } from './judged-walks.ts'
 import { layoutOf, type Layout } from './layout.ts'
 import { daysBetween, keptUntil } from './look-ups.ts'
 import { RowSlice, type Lengths, type SliceOptions } from './row-slice.ts'
+import { sparedAmongExpired } from './spared-counts.ts'
 import { UnreadableRows } from './unreadable-rows.ts'
-import { START, walkOf, type Path, type Position, type Chunk, type Walk } from './walk.ts'
+import { START, type Path, type Position, type Chunk, type Walk } from './walk.ts'
 
 /** Rows read before the event loop gets a turn. */
 const MOST_READ = 10_000
@@ -23,6 +26,7 @@ const SMALL_TABLE_ROWS = 100_000
 /** What is needed to read rows of the table. */
 export interface TableAccess<S extends RowSlice> {
   readonly walk: Walk
+  readonly walks: JudgedWalks
   readonly entanglement: Entanglement
   readonly kind: SliceKind<S>
 }
@@ -38,12 +42,15 @@ export interface Table {
   readonly connection: Connection
   readonly layout: Layout
   readonly entanglement: Entanglement
+  readonly judge: Judge
 }
 
 export interface ExpiredOptions {
   readonly session: SqliteSession
   readonly column: TimeColumn
   readonly cutoff: EpochMs
+  /** Rows that count as not expired. */
+  readonly spared: SparedRows
   readonly timeZone: string
 }
 
@@ -55,10 +62,10 @@ export function expiredRows(options: ExpiredOptions): SqliteExpiredRows {
 const PLAIN: SliceKind<RowSlice> = { lengths: undefined, slice: (options) => new RowSlice(options) }
 
 /**
- * One column can hold several formats of time, so the exact decision is made here, row by row (`Cutoff.judge`). SQLite's DELETE names the rows by
- * their row numbers, and carries only coarse bounds derived from the cutoff (`removal.ts`). In the write transaction that deletes them, rows need not be
- * read again if `data_version` and the count of changes by triggers on this connection are what they were when the rows were chosen; otherwise, and
- * whenever their length matters, each is read and judged again first (`RowSlice`).
+ * One column can hold several formats of time, so the exact decision is made here, row by row (`Judge`). SQLite's DELETE names the rows by
+ * their row numbers, and carries only coarse bounds derived from the cutoff, and what is spared at any time (`removal.ts`). In the write transaction that deletes them, rows need not be
+ * read again if `data_version` and the count of changes by triggers on this connection are what they were when the rows were chosen, and no hold was placed since; otherwise,
+ * and whenever their length matters, each is read and judged again first (`RowSlice`).
  *
  * Walks the index forwards through every range that can hold an expired row, and takes the rows that have expired. Values that are not times are counted
  * on the way, so that the census need not read them again.
@@ -67,6 +74,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
   protected readonly session: SqliteSession
   readonly #column: TimeColumn
   readonly #cutoff: Cutoff
+  readonly #spared: SparedRows
   readonly #kindOf: (table: Table) => SliceKind<S>
   readonly #found = new UnreadableRows()
   /** Everything before this position is counted in `#found`. */
@@ -74,17 +82,18 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
   #known: TableAccess<S> | undefined
   readonly #timeZone: string
 
-  constructor({ session, column, cutoff, timeZone }: ExpiredOptions, kindOf: (table: Table) => SliceKind<S>) {
+  constructor({ session, column, cutoff, spared, timeZone }: ExpiredOptions, kindOf: (table: Table) => SliceKind<S>) {
     this.session = session
     this.#kindOf = kindOf
     this.#column = column
     this.#cutoff = Cutoff.at(cutoff, timeZone)
+    this.#spared = spared
     this.#timeZone = timeZone
   }
 
   /** `until`: see `ExportedRows`. */
   async next(size: number, after: Slice | undefined, until?: Slice): Promise<S | undefined> {
-    const { walk, entanglement, kind } = await this.access()
+    const { walk, walks, entanglement, kind } = await this.access()
     const version = await this.session.read(rowsVersion)
     const rowids: (number | bigint)[] = []
     const end = until === undefined ? undefined : endOf(until)
@@ -94,7 +103,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
       const chunk = await this.#read(walk.expired, from, most, end)
       if (chunk === undefined) break
       const taken = rowids.length
-      from = this.#take(chunk, from, size, rowids)
+      from = this.#take(walk, chunk, from, size, rowids)
       if (rowids.length === size) break
       // If only few of the rows have expired, read more at once.
       const passedOver = chunk.rows.length - (rowids.length - taken)
@@ -105,24 +114,23 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
     return kind.slice({
       session: this.session,
       walk,
+      walkSparing: (spared) => walks.sparing(spared),
       lengths: kind.lengths,
       entanglement,
       table: this.#column.table,
       rowids,
       version,
-      cutoff: this.#cutoff,
       timeZone: this.#timeZone,
       end: from,
     })
   }
 
-  // TODO spared
-  sparedBy(_spared: SparedRows): Promise<SparedExpired> {
-    throw new Error('not built')
+  async sparedBy(spared: SparedRows): Promise<SparedExpired> {
+    return sparedAmongExpired(this.session, (await this.access()).walks, spared)
   }
 
-  async estimate(): Promise<Estimate> {
-    return estimate({ session: this.session, walk: await this.#walked(), cutoff: this.#cutoff, timeZone: this.#timeZone })
+  async estimate(since?: EpochMs): Promise<Estimate> {
+    return estimate({ session: this.session, walk: await this.#walked(), timeZone: this.#timeZone, since })
   }
 
   async census(thorough: boolean): Promise<Census> {
@@ -130,7 +138,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
     for (;;) {
       const chunk = await this.#read(walk.expired, this.#counted, MOST_READ)
       if (chunk === undefined) break
-      this.#take(chunk, this.#counted, Infinity, [])
+      this.#take(walk, chunk, this.#counted, Infinity, [])
       await turn()
     }
     const found = new UnreadableRows()
@@ -156,7 +164,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
     for (let from = START; looked < most;) {
       const chunk = await this.#read(walk.expired, from, Math.min(size, most - looked))
       if (chunk === undefined) return
-      yield chunk.rows.flatMap(([value, rowid]) => (this.#cutoff.judge(value) === 'expired' ? [rowid] : []))
+      yield chunk.rows.flatMap((row) => (walk.judge.mayGo(row) ? [row[1]] : []))
       looked += chunk.rows.length
       from = chunk.end
       await turn()
@@ -164,14 +172,14 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
   }
 
   /** Adds the expired rows of a chunk until there are `size`, and returns the position reached. */
-  #take(chunk: Chunk, from: Position, size: number, rowids: (number | bigint)[]): Position {
+  #take({ judge }: Walk, chunk: Chunk, from: Position, size: number, rowids: (number | bigint)[]): Position {
     const counts = from === this.#counted
     let end = chunk.end
     for (const [index, row] of chunk.rows.entries()) {
       const [value, rowid] = row
-      const verdict = this.#cutoff.judge(value)
+      const verdict = judge.verdict(row)
       if (verdict === 'expired') rowids.push(rowid)
-      else if (counts && verdict !== 'kept') this.#found.add(value)
+      else if (counts && (verdict === 'undated' || verdict === 'unreadable')) this.#found.add(value)
       if (rowids.length === size && index < chunk.rows.length - 1) {
         end = { range: from.range, row }
         break
@@ -219,11 +227,16 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
           `${connection.file}: table ${this.#column.table} has disappeared since the run began. Rows deleted before that stay deleted. Restore the table, then run again.`,
         )
       const entanglement = new Entanglement(connection, this.#column, layout)
-      return {
-        walk: walkOf(connection, layout, this.#cutoff.instant),
-        entanglement,
-        kind: this.#kindOf({ connection, layout, entanglement }),
-      }
+      const walks = new JudgedWalks({
+        connection,
+        column: this.#column,
+        layout,
+        cutoff: this.#cutoff,
+        spared: this.#spared,
+        timeZone: this.#timeZone,
+      })
+      const { first: walk } = walks
+      return { walk, walks, entanglement, kind: this.#kindOf({ connection, layout, entanglement, judge: walk.judge }) }
     })
     return this.#known
   }

@@ -13,8 +13,15 @@ export function mustTakeNothing(
   { cascades }: Reach<SqliteForeignKey>,
   terms: Terms,
 ): readonly string[] {
-  const { refused, unarchived, told } = judgedBy(terms, folded(table), cascades, (child) => GATEWAY_TABLES.find((name) => name === child))
+  const { keeping, refused, unarchived, told } = judgedBy(terms, folded(table), cascades, (child) =>
+    GATEWAY_TABLES.find((name) => name === child),
+  )
   const problems = [
+    ...keeping.map(
+      (cascade) =>
+        `${file}: deleting from ${sentence(table, cascade)}, and a legal hold or a retention rule keeps rows of ${cascade.table}, which the foreign key does not ask. ` +
+        `Nothing was deleted. To have them kept, ${madeAnew(cascade)}`,
+    ),
     ...unarchived.map(
       (cascade) =>
         `${file}: deleting from ${sentence(table, cascade)}, and rows of ${cascade.table} are archived before they go. Nothing was deleted. ` +

@@ -1,10 +1,14 @@
+import type { Value } from '../../query.ts'
 import type { Connection } from '../connection/connection.ts'
 import { BUILT_IN } from '../names.ts'
 import type { Range } from './index-ranges.ts'
 import type { Layout } from './layout.ts'
+import type { Sparing } from './spared-sql.ts'
 
 /** Every statement on a time column. With an index each is a search of it; without one, rows are walked by number. */
 export interface Statements {
+  /** What is to be bound to a statement that reads rows for the judge: its own values, and what the masks need. */
+  bound(own: readonly (Value | Uint8Array)[]): readonly (Value | Uint8Array)[]
   /** Time and row number of the first rows of a range: from `$1`, below `$2`, at most `$3`. */
   first(range: Range): string
   /** The same for rows after the time `$1`, below `$2`, at most `$3`. */
@@ -47,10 +51,14 @@ export interface Statements {
  *
  * Rows come in index order, forwards in time. Rows with the same time are ordered by number, descending in a descending index, which is walked backwards.
  * Text is bound through a CAST, so that bytes that are not UTF-8 can be bound too.
+ *
+ * With `sparing`, the statements that return rows for the judge also select its masks, from the same row.
  */
-export function statementsFor({ table, column, rowid, nullable, index }: Layout): Statements {
+export function statementsFor({ table, column, rowid, nullable, index }: Layout, sparing?: Sparing): Statements {
   const indexed = index === undefined ? table : `${table} INDEXED BY ${index.name}`
-  const row = `SELECT ${column}, ${rowid} FROM ${indexed}`
+  const masks = (alias = ''): string => (sparing?.masks(MOST_OWN + 1, alias).columns ?? []).map((mask) => `, ${mask}`).join('')
+  const masked = sparing?.masks(MOST_OWN + 1).values ?? []
+  const row = `SELECT ${column}, ${rowid}${masks()} FROM ${indexed}`
   const [onwards, upTo, order] = index?.descending === true ? ['<', '>=', 'DESC'] : ['>', '<=', 'ASC']
   const forwards = `ORDER BY ${column}, ${rowid} ${order}`
   const below = (range: Range): string => (range.kind === 'blob' ? 'TRUE' : `${column} < ${limit(range)}`)
@@ -60,8 +68,10 @@ export function statementsFor({ table, column, rowid, nullable, index }: Layout)
   const after = (range: Range, upper: string): string => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${upper} ${forwards} LIMIT $3`
   const sameTime = (range: Range, upper: string): string =>
     `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2${upper} ORDER BY ${rowid} ${order} LIMIT $3`
-  const walk = (upper: string): string => `SELECT ${column}, ${rowid} FROM ${table} WHERE ${rowid} > $1${upper} ORDER BY ${rowid} LIMIT $2`
+  const walk = (upper: string): string =>
+    `SELECT ${column}, ${rowid}${masks()} FROM ${table} WHERE ${rowid} > $1${upper} ORDER BY ${rowid} LIMIT $2`
   return {
+    bound: (own) => (masked.length === 0 ? own : [...own, ...UNUSED.slice(own.length), ...masked]),
     first: (range) => first(range, below(range)),
     after: (range) => after(range, below(range)),
     sameTime: (range) => sameTime(range, ''),
@@ -75,15 +85,20 @@ export function statementsFor({ table, column, rowid, nullable, index }: Layout)
     },
     walk: walk(''),
     walkUntil: walk(` AND ${rowid} <= $3`),
-    reread: `SELECT row.${column}, row.${rowid} FROM ${BUILT_IN.each}($1) AS chosen CROSS JOIN ${table} AS row WHERE row.${rowid} = chosen.value`,
+    reread: `SELECT row.${column}, row.${rowid}${masks('row.')} FROM ${BUILT_IN.each}($1) AS chosen CROSS JOIN ${table} AS row WHERE row.${rowid} = chosen.value`,
     undated: nullable ? `SELECT count(*) FROM ${indexed} WHERE ${column} IS NULL` : undefined,
-    last: (range) => `${row} WHERE ${column} >= ${start(range)} AND ${below(range)} ORDER BY ${column} DESC LIMIT 1`,
+    last: (range) =>
+      `SELECT ${column}, ${rowid} FROM ${indexed} WHERE ${column} >= ${start(range)} AND ${below(range)} ORDER BY ${column} DESC LIMIT 1`,
     bounded: (range) => `SELECT count(*) FROM (SELECT 1 FROM ${indexed} WHERE ${column} >= ${start(range)} AND ${below(range)} LIMIT $3)`,
     size: `SELECT count(*) FROM (SELECT 1 FROM ${table} NOT INDEXED WHERE ${rowid} > -9e999 LIMIT $1)`,
     newest: `SELECT ${column}, ${rowid} FROM ${indexed} WHERE ${column} >= CAST($1 AS TEXT) AND ${column} < CAST($2 AS TEXT) ORDER BY ${column} DESC LIMIT $3`,
     bytes: `SELECT CAST(${column} AS BLOB) AS bytes FROM ${table} WHERE ${rowid} = $1`,
   }
 }
+
+/** No statement has more values of its own. */
+const MOST_OWN = 4
+const UNUSED: readonly null[] = [null, null, null, null]
 
 /** Whether SQLite currently plans this statement as a look-up of each named row. */
 export function isSearch(connection: Connection, sql: string): boolean {

@@ -1,7 +1,9 @@
 import type { EpochMs } from '../../../time/clock.ts'
 import type { Connection, TimeRow } from '../connection/connection.ts'
+import { listed } from '../listed.ts'
 import type { StoredTime } from '../times.ts'
-import { rangesFor, type Range } from './index-ranges.ts'
+import { rangesFor, type Range, type Ranges } from './index-ranges.ts'
+import type { Judge } from './judge.ts'
 import type { Layout } from './layout.ts'
 import { removalOf, type Removal } from './removal.ts'
 import { statementsFor, type Statements } from './walk-statements.ts'
@@ -22,6 +24,9 @@ export interface Chunk {
 
 /** The paths through a table by its time column, all of them forwards. */
 export interface Walk {
+  /** Says of the rows of `expired` and of `reread` which may go. */
+  readonly judge: Judge
+  /** These read no more of a row than its time. */
   readonly statements: Statements
   readonly removal: Removal
   /** Without an index, the path to expired rows leads through the whole table. */
@@ -30,6 +35,10 @@ export interface Walk {
   readonly numbers: boolean
   /** Covers every expired row. */
   readonly expired: Path
+  /** Covers the expired rows with this time or a later one; rows before it may be among them. */
+  expiredSince(time: EpochMs): Path
+  /** These rows as they are now, as far as they exist. */
+  reread(connection: Connection, rowids: readonly (number | bigint)[]): readonly TimeRow[]
   /** Covers only values that cannot be times of 2000 to 2100. */
   readonly strange: Path
   /** Covers text that must be kept. */
@@ -45,27 +54,34 @@ export interface Path {
   last(connection: Connection, range: number): TimeRow | undefined
 }
 
-export function walkOf(connection: Connection, layout: Layout, cutoff: EpochMs): Walk {
-  const { expired, strange, kept } = rangesFor(cutoff, layout.numbers)
+export function walkOf(connection: Connection, layout: Layout, judge: Judge): Walk {
+  const { cutoff, sparing } = judge
+  const rangesSince = (since?: EpochMs): Ranges => rangesFor(cutoff.instant, layout.numbers, since)
+  const { expired, strange, kept } = rangesSince()
   const statements = statementsFor(layout)
-  const removal = removalOf(connection, layout, expired)
+  const judged = sparing.isNothing ? statements : statementsFor(layout, sparing)
+  const walk = {
+    judge,
+    statements,
+    removal: removalOf(connection, layout, expired, sparing),
+    indexed: layout.index !== undefined,
+    numbers: layout.numbers,
+    reread: (at, rowids) => at.timeRows(judged.reread, judged.bound([listed(rowids)])),
+  } satisfies Partial<Walk>
   if (layout.index === undefined) {
-    const nowhere = pathThrough(statements, [])
-    return {
-      statements,
-      removal,
-      indexed: false,
-      numbers: layout.numbers,
-      expired: pathByNumber(statements),
-      strange: nowhere,
-      kept: nowhere,
-    }
+    const [everywhere, nowhere] = [pathByNumber(judged), pathThrough(statements, [])]
+    return { ...walk, expired: everywhere, expiredSince: () => everywhere, strange: nowhere, kept: nowhere }
   }
-  const [through, around, beyond] = [expired, strange, kept].map((ranges) => pathThrough(statements, ranges))
-  return { statements, removal, indexed: true, numbers: layout.numbers, expired: through!, strange: around!, kept: beyond! }
+  return {
+    ...walk,
+    expired: pathThrough(judged, expired),
+    expiredSince: (time) => pathThrough(judged, rangesSince(time).expired),
+    strange: pathThrough(statements, strange),
+    kept: pathThrough(statements, kept),
+  }
 }
 
-function pathThrough(statements: Statements, ranges: readonly Range[]): Path {
+export function pathThrough(statements: Statements, ranges: readonly Range[]): Path {
   return {
     read: (connection, from, size, until) => {
       const range = ranges[from.range]
@@ -86,14 +102,15 @@ function pathThrough(statements: Statements, ranges: readonly Range[]): Path {
   }
 }
 
-/** For a table without an index on the time. */
-function pathByNumber(statements: Statements): Path {
+/** For a table without an index on the time, and for rows whatever their time is. */
+export function pathByNumber(statements: Statements): Path {
   return {
     read: (connection, from, size, until) => {
       if (from.range > 0 || (until !== undefined && isReached(from, until))) return undefined
       const after = from.row?.[1] ?? -Infinity
-      if (until?.row === undefined) return chunkOf(connection.timeRows(statements.walk, [after, size]), from, size)
-      return chunkOf(connection.timeRows(statements.walkUntil, [after, size, until.row[1]]), from, size, until)
+      const read = reading(connection, statements)
+      if (until?.row === undefined) return chunkOf(read(statements.walk, [after, size]), from, size)
+      return chunkOf(read(statements.walkUntil, [after, size, until.row[1]]), from, size, until)
     },
     atMost: (connection, most) => connection.figure(statements.size, [most]),
     last: () => undefined,
@@ -120,14 +137,19 @@ function boundsOf(range: Range): [from: string | number | bigint | null, below: 
   return range.kind === 'blob' ? [null, null] : [range.from, range.below ?? null]
 }
 
+function reading(connection: Connection, statements: Statements): (sql: string, own: readonly StoredTime[]) => TimeRow[] {
+  return (sql, own) => connection.timeRows(sql, statements.bound(own))
+}
+
 /** Reads the remaining rows with the last row's time first, then later ones, so that many rows with the same time cost no more than others. */
 function inRange(connection: Connection, statements: Statements, range: Range, last: TimeRow | undefined, size: number): TimeRow[] {
   const [from, below] = boundsOf(range)
-  if (last === undefined) return connection.timeRows(statements.first(range), [from, below, size])
+  const read = reading(connection, statements)
+  if (last === undefined) return read(statements.first(range), [from, below, size])
   const time = bindable(connection, statements, last)
-  const rows = connection.timeRows(statements.sameTime(range), [time, last[1], size])
+  const rows = read(statements.sameTime(range), [time, last[1], size])
   if (rows.length === size) return rows
-  return [...rows, ...connection.timeRows(statements.after(range), [time, below, size - rows.length])]
+  return [...rows, ...read(statements.after(range), [time, below, size - rows.length])]
 }
 
 /** The same up to and including the row `until`, which may have been deleted. */
@@ -140,18 +162,19 @@ function inRangeUntil(
   size: number,
 ): TimeRow[] {
   const [from, below] = boundsOf(range)
+  const read = reading(connection, statements)
   let rows: TimeRow[]
-  if (last === undefined) rows = connection.timeRows(statements.firstUntil(range), [from, below, size, time])
+  if (last === undefined) rows = read(statements.firstUntil(range), [from, below, size, time])
   else {
     const after = bindable(connection, statements, last)
     const order = connection.figure(statements.order(range), [after, time])
     if (order > 0) return []
-    if (order === 0) return connection.timeRows(statements.sameTimeUntil(range), [time, last[1], size, rowid])
-    rows = connection.timeRows(statements.sameTime(range), [after, last[1], size])
-    if (rows.length < size) rows = [...rows, ...connection.timeRows(statements.afterUntil(range), [after, below, size - rows.length, time])]
+    if (order === 0) return read(statements.sameTimeUntil(range), [time, last[1], size, rowid])
+    rows = read(statements.sameTime(range), [after, last[1], size])
+    if (rows.length < size) rows = [...rows, ...read(statements.afterUntil(range), [after, below, size - rows.length, time])]
   }
   if (rows.length === size) return rows
-  return [...rows, ...connection.timeRows(statements.sameTimeUntil(range), [time, statements.beforeAll, size - rows.length, rowid])]
+  return [...rows, ...read(statements.sameTimeUntil(range), [time, statements.beforeAll, size - rows.length, rowid])]
 }
 
 /** The driver returns invalid UTF-8 as U+FFFD, which sorts differently: such a text is bound as its original bytes. */
