@@ -141,7 +141,7 @@ export async function estimateWaiting(
   const estimates: WaitingEstimate[] = []
   for (const { from, until } of windows) {
     const estimate = await expired(until).estimate(from)
-    estimates.push({ ...withoutKept(estimate, undefined), overdueMs: overdueOf(estimate, until) })
+    estimates.push(partOf(estimate, until))
   }
   return estimates.reduce(added)
 }
@@ -157,7 +157,12 @@ export function withoutKept(estimate: Estimate, kept: number | undefined): Estim
   return rows !== undefined && rows >= MOST_COUNTED ? estimate : { ...estimate, planned: undefined }
 }
 
-function added(a: WaitingEstimate, b: WaitingEstimate): WaitingEstimate {
+/** Of the rows of one window. */
+export function partOf(estimate: Estimate, until: EpochMs): WaitingEstimate {
+  return { ...withoutKept(estimate, undefined), overdueMs: overdueOf(estimate, until) }
+}
+
+export function added(a: WaitingEstimate, b: WaitingEstimate): WaitingEstimate {
   const rows = a.rows === undefined || b.rows === undefined ? undefined : a.rows + b.rows
   const olds = [a.oldest, b.oldest].filter((oldest) => oldest !== null)
   const overdues = [a.overdueMs, b.overdueMs].filter((overdue) => typeof overdue === 'number')

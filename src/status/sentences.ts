@@ -43,9 +43,9 @@ export function removesText({ job, retentionMs, graceMs }: JobPlan): string {
   return `${job.table} that have expired${graceMs === 0 ? '' : ` more than ${formatDuration(graceMs)} ago`}`
 }
 
-/** `security: status denied or policy_violation, for 365d` */
+/** `status denied or policy_violation, for 365d (security)` */
 export function ruleText({ name, match, retentionMs }: Rule): string {
-  return `${name}: ${matchText(match)}, ${keptText(retentionMs)}`
+  return `${matchText(match)}, ${keptText(retentionMs)} (${name})`
 }
 
 /** As it is set. */

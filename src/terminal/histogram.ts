@@ -20,7 +20,8 @@ export function histogramText(
   const present = [...new Set([...days.keys(), ...kept.keys()])].toSorted((a, b) => a - b)
   const last = present.at(-1)
   if (last === undefined) return ''
-  const first = Math.max(present[0]!, last - (MOST_DAYS - 1) * DAY)
+  // Held rows may be years older than the others: the days without any in between say nothing.
+  const first = present.find((day) => day > last - MOST_DAYS * DAY)!
   const shown = Array.from({ length: (last - first) / DAY + 1 }, (_, at) => first + at * DAY)
   const before = present.filter((day) => day < first)
   const rows = [

@@ -111,7 +111,9 @@ function jobRows(
 /** Each hold has a line. */
 function heldRows(status: JobStatus, at: EpochMs): Row[] {
   const text = heldText(status)
-  return text === undefined ? [] : [['held', text], ...(status.holds ?? []).map((hold): Row => ['', `${hold.name} ${holdText(hold, at)}`])]
+  return text === undefined
+    ? []
+    : [['held', text], ...(status.holds ?? []).map((hold): Row => ['', `${JSON.stringify(hold.name)} ${holdText(hold, at)}`])]
 }
 
 function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, isInFindings: (text: string) => boolean, style: Style): Ink {

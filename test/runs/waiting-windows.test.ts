@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { MOST_COUNTED, type Estimate, type ExpiredRows } from '../../src/database/purging.ts'
+import { MOST_COUNTED, type Estimate } from '../../src/database/purging.ts'
 import type { Policy } from '../../src/policy/rules.ts'
-import { estimateWaiting, waitingWindows, withoutKept, type Before, type Waiting } from '../../src/runs/waiting-rows.ts'
+import { added, partOf, waitingWindows, withoutKept, type Before } from '../../src/runs/waiting-rows.ts'
 import { DAY, HOUR, MINUTE } from '../../src/time/clock.ts'
 
 const NOW = 20_000 * DAY
@@ -53,54 +53,36 @@ describe('the times of rows that can wait', () => {
 })
 
 describe('an estimate of what waits', () => {
-  const waiting: Waiting = {
-    holds: [{ id: 1, name: 'h', spared: { match: {}, from: undefined, until: undefined } }],
-    spared: [{ match: {}, from: undefined, until: undefined }],
-    windows: undefined,
-    counted: { id: 1, held: 300_000 },
-  }
-
-  /** Answers by the end of the rows. */
-  function answering(answers: Readonly<Record<number, Estimate>>, asked: unknown[] = []): (until: number) => ExpiredRows {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- all of it that is asked
-    return (until) => ({ estimate: (since?: number) => (asked.push([until, since]), Promise.resolve(answers[until]!)) }) as ExpiredRows
-  }
-
   const none: Estimate = { rows: 0, more: false, planned: undefined, oldest: null }
+  const sum = (early: Partial<Estimate>, late: Partial<Estimate>): ReturnType<typeof added> =>
+    added(partOf({ ...none, ...early }, 20), partOf({ ...none, ...late }, 70))
 
-  it('is the sum of the windows, each of which is counted from its beginning, and is overdue by the time of its own end', async () => {
-    const asked: unknown[] = []
-    const two = { ...waiting, windows: [{ from: 10, until: 20 }, { from: 50, until: 70 }] } // prettier-ignore
-    const answers = { 20: { ...none, rows: 2, oldest: 15 }, 70: { ...none, rows: 3, oldest: 61 } }
-    assert.deepEqual(await estimateWaiting(answering(answers, asked), 70, two), {
+  it('is the sum of the windows, each of which is overdue by the time of its own end', () => {
+    assert.deepEqual(sum({ rows: 2, oldest: 15 }, { rows: 3, oldest: 61 }), {
       rows: 5,
       more: false,
       planned: undefined,
       oldest: 15,
       overdueMs: 9,
     })
-    assert.deepEqual(asked, [[20, 10], [70, 50]]) // prettier-ignore
-    const many = await estimateWaiting(answering({ ...answers, 70: { ...none, rows: MOST_COUNTED } }), 70, two)
+    const many = sum({ rows: 2 }, { rows: MOST_COUNTED })
     assert.deepEqual([many.rows, many.more], [MOST_COUNTED, true])
-    const half = await estimateWaiting(answering({ ...answers, 70: { ...none, rows: undefined, more: true } }), 70, two)
+    const half = sum({ rows: 2, oldest: 15 }, { rows: undefined, more: true })
     assert.deepEqual([half.rows, half.more, half.oldest], [undefined, true, 15])
+    assert.deepEqual([sum({}, {}).oldest, sum({}, {}).overdueMs], [null, null])
+    assert.equal(sum({ rows: 2 }, { rows: MOST_COUNTED, more: true, planned: 300_000 }).planned, 300_002)
   })
 
-  it('takes the rows that holds kept in the last run from what the planner expects, and never makes less of what was counted', async () => {
+  it('takes the rows that holds kept in the last run from what the planner expects, and never makes less of what was counted', () => {
     const cut = { rows: 0, more: true, planned: 310_000, oldest: null }
-    assert.deepEqual(await estimateWaiting(answering({ 70: cut }), 70, waiting), { ...cut, planned: 10_000 })
+    assert.deepEqual(withoutKept(cut, 300_000), { ...cut, planned: 10_000 })
     assert.equal(withoutKept({ ...cut, rows: 20_000 }, 300_000).planned, 20_000)
-    // With nothing spared it is as it was.
-    assert.deepEqual(await estimateWaiting(answering({ 70: cut }), 70, { ...waiting, holds: [], spared: [] }), cut)
   })
 
-  it('does without the planner where counting ended among rows that are kept and nobody knows how many they are', async () => {
+  it('does without the planner where counting ended among rows that are kept and nobody knows how many they are', () => {
     const cut = { rows: 7, more: true, planned: 310_000, oldest: null }
-    const ruled = { ...waiting, spared: [...waiting.spared, ...waiting.spared] }
-    assert.deepEqual(await estimateWaiting(answering({ 70: cut }), 70, ruled), { ...cut, planned: undefined })
+    assert.deepEqual(withoutKept(cut, undefined), { ...cut, planned: undefined })
     const full = { ...cut, rows: MOST_COUNTED }
-    assert.deepEqual(await estimateWaiting(answering({ 70: full }), 70, ruled), full)
-    const windowed = { ...waiting, windows: [{ from: 10, until: 70 }] }
-    assert.equal((await estimateWaiting(answering({ 70: cut }), 70, windowed)).planned, undefined)
+    assert.deepEqual(withoutKept(full, undefined), full)
   })
 })

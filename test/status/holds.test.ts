@@ -70,7 +70,7 @@ for (const engine of BOTH_ENGINES) {
       )
       assert.deepEqual(findingsOf(status), [])
       const text = statusText(status, WIDE)
-      assert.match(text, /held {6}100,000 rows by 1 legal hold\n +case-17 since \d{4}-\d\d-\d\d, 100,000 rows\n/)
+      assert.match(text, /held {6}100,000 rows by 1 legal hold\n +"case-17" since \d{4}-\d\d-\d\d, 100,000 rows\n/)
       assert.match(text, /waiting {3}nothing\n/)
       // What a hold keeps names people, and the status is served to whoever reaches the port.
       assert.doesNotMatch(JSON.stringify(statusDocument(status)) + text, /alice|a letter|counsel/i)
@@ -128,7 +128,7 @@ for (const engine of BOTH_ENGINES) {
       // Past the time of its rule, not of the retention.
       assert.ok(Math.abs(some.backlog!.overdueMs! - DAY / 2) < HOUR, String(some.backlog?.overdueMs))
       const text = statusText(await statusOf(database, rules), WIDE)
-      assert.match(text, /longer {4}security: status success, and user al\*, for 365d\n +payments: user stripe, for ever\n/)
+      assert.match(text, /longer {4}status success, and user al\*, for 365d \(security\)\n +user stripe, for ever \(payments\)\n/)
       assert.deepEqual(statusDocument(await statusOf(database, rules)).jobs[0]!.rules, [
         { name: 'security', match: 'status success, and user al*', retention: '365d' },
         { name: 'payments', match: 'user stripe', retention: 'forever' },

@@ -33,7 +33,7 @@ function row(job: JobStatus, status: Status): Html {
   ]
   return html`<tr role="row" ${job.enabled ? undefined : html` class="off"`}>
     <th role="rowheader" scope="row">
-      ${twoLines(job.job.name, removesText(job))}${(job.rules ?? []).map((rule) => html`<small>${ruleText(rule)}</small>`)}
+      ${twoLines(job.job.name, removesText(job))}${(job.rules ?? []).map((rule) => html`<small class="rule">longer: ${ruleText(rule)}</small>`)}
     </th>
     ${cells.map(([title, cell]) => html`<td role="cell" data-title="${title}"><div>${cell}</div></td> `)}
   </tr>`
