@@ -24,9 +24,14 @@ export interface PartCount {
   readonly planned: number | undefined
 }
 
+/** Whether not a single row was found before counting ended: then there may be any number of them. */
+export function isUnknown({ rows, more }: Pick<PartCount, 'rows' | 'more'>): boolean {
+  return more && (rows ?? 0) === 0
+}
+
 /** `1,234`; `more than 100,000`; `not counted`. */
 export function partCountText({ rows, more }: PartCount): string {
-  if (rows === undefined) return 'not counted'
+  if (rows === undefined || isUnknown({ rows, more })) return 'not counted'
   return more ? `more than ${countText(rows)}` : countText(rows)
 }
 

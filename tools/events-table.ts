@@ -22,7 +22,7 @@ const SAMPLES: readonly Sample[] = [
   {
     meaning:
       'one for each run; `outcome` is `succeeded` `failed` `skipped` `interrupted` `stopped`, `trigger` is `run-now` `schedule` `catch-up`; kept rows are `undated` ' +
-      '(NULL), `unreadable`, `locked`, `tooLarge` (for the archive); `cascaded` are rows that foreign keys deleted or changed along; `cameBack` are rows that the run had deleted and that are there again, because the database lost the commits in a failover or a crash: they are not in `deleted`; `expired` with a dry run; what begins with `archive` where its rows are archived: what the run added, what it removed because its time had come, how long the oldest row ' +
+      '(NULL), `unreadable`, `locked`, `held` (by legal holds, of which `holds` are in force), `tooLarge` (for the archive); `cascaded` are rows that foreign keys deleted or changed along; `cameBack` are rows that the run had deleted and that are there again, because the database lost the commits in a failover or a crash: they are not in `deleted`; `expired` with a dry run; what begins with `archive` where its rows are archived: what the run added, what it removed because its time had come, how long the oldest row ' +
       'has waited that is not in the archive by then, and what `archive verify` last found; `reason` when skipped; `err` when failed or stopped',
     log: runs,
   },

@@ -1,6 +1,7 @@
 import type { Estimate } from '../database/purging.ts'
 import type { Query } from '../database/query.ts'
 import { boundedText, orNothing, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
+import { overdueOf, type Overdue } from '../purge/overdue.ts'
 import type { EpochMs } from '../time/clock.ts'
 import type { Link } from './format.ts'
 import { NO_GROWTH, type Growth } from './step.ts'
@@ -29,9 +30,9 @@ export interface Verdict {
  * How long the oldest expired row that is only in the database has been waiting, to the day; 0: there is none. Rows of pending files count
  * as waiting. `undefined`: the estimate did not finish in time.
  */
-export function lagOf({ rows, more, oldest }: Estimate, cutoff: EpochMs): number | undefined {
-  if (rows === 0 && !more) return 0
-  return oldest === null ? undefined : Math.max(0, cutoff - oldest)
+export function lagOf(estimate: Overdue & Pick<Estimate, 'rows' | 'more'>, cutoff: EpochMs): number | undefined {
+  const { rows, more } = estimate
+  return rows === 0 && !more ? 0 : (overdueOf(estimate, cutoff) ?? undefined)
 }
 
 interface SummaryRow extends Growth {

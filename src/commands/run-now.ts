@@ -10,6 +10,7 @@ import { cutoffOf } from '../purge/cutoff.ts'
 import type { Accepted } from '../purge/safety.ts'
 import { NOTHING_DONE, type RunResult } from '../runs/result.ts'
 import { runJob } from '../runs/run-job.ts'
+import { estimateWaiting, readWaitingOf } from '../runs/waiting-rows.ts'
 import { SECOND } from '../time/clock.ts'
 import { applyMigrations, notePending } from './migrate.ts'
 import { openRunner } from './runner.ts'
@@ -75,9 +76,11 @@ async function showPending({ database, migrationFiles }: Program, view: View): P
 }
 
 /** Only for the view. An error is ignored here, because the run itself reports whatever is wrong. */
-async function estimated({ database }: Program, { job, ...kept }: JobSettings): Promise<Estimate | undefined> {
+async function estimated({ database }: Program, chosen: JobSettings): Promise<Estimate | undefined> {
   try {
-    return await database.expired(job, cutoffOf(kept, await database.now())).estimate()
+    const now = await database.now()
+    const waiting = await readWaitingOf(database, chosen, now)
+    return await estimateWaiting((until) => database.expired(chosen.job, until, waiting.spared), cutoffOf(chosen, now), waiting)
   } catch {
     return undefined
   }

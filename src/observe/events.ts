@@ -119,6 +119,8 @@ function fieldsOf(result: RunResult): Record<string, unknown> {
     undated: result.undated,
     unreadable: result.unreadable,
     locked: result.locked,
+    held: result.held,
+    holds: result.holds,
     tooLarge: result.tooLarge,
     cascaded: result.cascaded,
     dryRun: result.dryRun,
@@ -138,11 +140,12 @@ function fieldsOf(result: RunResult): Record<string, unknown> {
   }
 }
 
-function sentenceOf({ job, outcome, dryRun, deleted, cascaded, expired, archived, reason, error }: RunResult): string {
+function sentenceOf({ job, outcome, dryRun, deleted, cascaded, expired, archived, reason, error, held, holds }: RunResult): string {
+  const kept = held === 0 ? '' : `, ${countText(held)} kept by ${holds === 1 ? 'a legal hold' : `${countText(holds)} legal holds`}`
   switch (outcome) {
     case 'succeeded':
-      if (dryRun) return `${job}: ${counted(expired ?? 0, 'row')} would be deleted`
-      return `${job}: ${counted(deleted, 'row')} deleted${cascaded === 0 ? '' : `, ${countText(cascaded)} went or changed along by foreign keys`}${archived === undefined ? '' : `, ${countText(archived.rows)} archived in ${counted(archived.files, 'file')}`}`
+      if (dryRun) return `${job}: ${counted(expired ?? 0, 'row')} would be deleted${kept}`
+      return `${job}: ${counted(deleted, 'row')} deleted${cascaded === 0 ? '' : `, ${countText(cascaded)} went or changed along by foreign keys`}${archived === undefined ? '' : `, ${countText(archived.rows)} archived in ${counted(archived.files, 'file')}`}${kept}`
     case 'skipped':
       return `${job}: skipped, ${reason}`
     case 'interrupted':

@@ -11,11 +11,12 @@ export type MetricDefinition = {
 } & ({ readonly kind: 'counter' | 'gauge' } | { readonly kind: 'histogram'; /** Upper bounds. */ readonly buckets: readonly number[] })
 
 const JOB = JOBS.map(({ name }) => name)
+const HOLDABLE = JOBS.flatMap(({ name, holdable }) => (holdable.by.length > 0 ? [name] : []))
 const ARCHIVED = JOBS.flatMap(({ name, archived }) => (archived === true ? [name] : []))
 
 /** The label values, with the names of the fields of `job.finished` that count them. */
-export const KEPT = { undated: 'undated', unreadable: 'unreadable', locked: 'locked', too_large: 'tooLarge' } as const
-export const KEPT_REASONS = ['undated', 'unreadable', 'locked', 'too_large'] as const satisfies readonly (keyof typeof KEPT)[]
+export const KEPT = { undated: 'undated', unreadable: 'unreadable', locked: 'locked', held: 'held', too_large: 'tooLarge' } as const
+export const KEPT_REASONS = ['undated', 'unreadable', 'locked', 'held', 'too_large'] as const satisfies readonly (keyof typeof KEPT)[]
 
 /** In the order of the documents. Durations are in seconds, times in seconds since 1970. */
 export const METRICS = {
@@ -71,19 +72,31 @@ export const METRICS = {
   expiredRows: {
     name: 'mcp_maintenance_expired_rows',
     kind: 'gauge',
-    help: 'Rows that have expired and are still there, counted up to 100,000. Beyond that what the planner expects, where the database has one that says so, or 100,001.',
+    help: 'Rows that have expired and are still there, without those that legal holds and retention rules keep, counted up to 100,000. Beyond that what the planner expects, where the database has one that says so, or 100,001.',
     labels: { job: JOB },
   },
   oldestExpiredAge: {
     name: 'mcp_maintenance_oldest_expired_age_seconds',
     kind: 'gauge',
-    help: 'How long ago the time of the oldest expired row was that is still there; 0 where none is.',
+    help: 'How long ago the time of the oldest of these rows was; 0 where there is none.',
     labels: { job: JOB },
+  },
+  holds: {
+    name: 'mcp_maintenance_holds',
+    kind: 'gauge',
+    help: 'Legal holds in force.',
+    labels: {},
+  },
+  heldRows: {
+    name: 'mcp_maintenance_held_rows',
+    kind: 'gauge',
+    help: 'Expired rows that legal holds keep, as the last run counted them. No other gauge counts them.',
+    labels: { job: HOLDABLE },
   },
   rowsKept: {
     name: 'mcp_maintenance_rows_kept_total',
     kind: 'counter',
-    help: 'Rows that runs met and left: without a time, with one that cannot be read, locked by another transaction to the end, too large for the archive.',
+    help: 'Rows that runs met and left: without a time, with one that cannot be read, locked by another transaction to the end, kept by a legal hold (each night again), too large for the archive.',
     labels: { job: JOB, reason: KEPT_REASONS },
   },
   batchDuration: {
@@ -156,7 +169,7 @@ export const METRICS = {
   archiveLag: {
     name: 'mcp_maintenance_archive_lag_seconds',
     kind: 'gauge',
-    help: 'How long the oldest row has waited that has expired and is not in the archive yet, exact to the day; 0 where none has.',
+    help: 'How long the oldest row has waited that has expired, is kept by no legal hold or rule, and is not in the archive yet, exact to the day; 0 where none has.',
     labels: { job: ARCHIVED },
   },
   archiveVerifiedAt: {

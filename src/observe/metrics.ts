@@ -37,6 +37,8 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
     running,
     expiredRows,
     oldestExpiredAge,
+    holds,
+    heldRows,
     rowsKept,
     batchDuration,
     paused,
@@ -79,7 +81,9 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
     updateGauges({ at, database: { space }, migrations: state, jobs: all, archive }) {
       if (space !== undefined) databaseBytes.set({ part: 'used' }, space.bytes - (space.freeBytes ?? 0))
       if (space?.freeBytes !== undefined) databaseBytes.set({ part: 'free' }, space.freeBytes)
-      for (const { job, enabled, backlog, lastSuccessAt, dueAt, lastRun } of all) {
+      if (all.every((job) => job.holds !== undefined)) holds.set(all.reduce((sum, job) => sum + (job.holds?.length ?? 0), 0))
+      for (const { job, enabled, backlog, lastSuccessAt, dueAt, lastRun, ...kept } of all) {
+        if (kept.holds !== undefined && job.holdable.by.length > 0) heldRows.set({ job: job.name }, kept.held)
         if (lastSuccessAt !== undefined) lastSuccess.set({ job: job.name }, lastSuccessAt / SECOND)
         if (!enabled) continue
         if (dueAt !== undefined) due.set({ job: job.name }, dueAt / SECOND)

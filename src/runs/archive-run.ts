@@ -17,6 +17,7 @@ import type { ArchivedByRun } from './result.ts'
 import type { ArchiveTarget, RunContext, RunRequest } from './run-context.ts'
 import { RUNS } from './run-records.ts'
 import type { Run } from './run.ts'
+import { estimateWaiting, readWaitingOf } from './waiting-rows.ts'
 import { withRetry } from './with-retry.ts'
 
 /** Dispose of it however the run ends: a draft of the next rows may be in progress. */
@@ -42,10 +43,11 @@ export function exportedRowsOf(
 /** Rejects before anything is deleted if rows should be archived, but cannot be. */
 export async function openArchiving(
   context: RunContext & { readonly archive: ArchiveTarget },
-  { job, retentionMs = 0, stopping, accepted }: RunRequest,
+  { job, retentionMs = 0, rules = [], stopping, accepted }: RunRequest,
   run: Run,
   cutoff: EpochMs,
   expired: ExportedRows,
+  spared: SparedRows,
 ): Promise<ArchivedRun> {
   const { archive: target, database, clock, version } = context
   // Loaded only by runs that archive.
@@ -122,6 +124,8 @@ export async function openArchiving(
     return undefined
   }
   const rows = new Archiving(archive, expired)
+  const expiredUntil = (until: EpochMs): ExportedRows =>
+    until === cutoff ? expired : database.exported(job, until, LONGEST_ROW_BYTES, spared)
   return {
     rows,
     async finish() {
@@ -142,7 +146,8 @@ export async function openArchiving(
     async archived() {
       const { verification } = await readSummary(database, database.named(ARCHIVES), job.table)
       // No rows are counted while shutting down.
-      const lagMs = stopping.aborted ? undefined : lagOf(await expired.estimate(), cutoff)
+      const waiting = stopping.aborted ? undefined : await readWaitingOf(database, { job, retentionMs, rules }, run.now)
+      const lagMs = waiting === undefined ? undefined : lagOf(await estimateWaiting(expiredUntil, cutoff, waiting), cutoff)
       const removed = (await retention?.removedBy(database, id)) ?? NO_GROWTH
       return { ...(await archive.record.ofRun(database, id)), removed, lagMs, verification }
     },

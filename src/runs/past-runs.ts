@@ -4,7 +4,7 @@ import type { Query, Session } from '../database/query.ts'
 import { boundedText, orNothing, storedCount, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { heldByRunSql } from './held-rows-of-run.ts'
-import { RUN_HOLDS } from './hold-tables.ts'
+import { RUN_HOLDS, RUN_POLICIES } from './hold-tables.ts'
 import type { Outcome } from './result.ts'
 import { FUTURE_MS, RUNS } from './run-records.ts'
 
@@ -46,15 +46,18 @@ export interface RunTables {
   readonly removed: string | undefined
   /** Records what holds kept in runs; `undefined`: there is no such table. */
   readonly held: string | undefined
+  /** Records which retention and rules runs went by; `undefined`: there is no such table. */
+  readonly policies: string | undefined
 }
 
-export const RUN_TABLES = [RUNS, ARCHIVED, REMOVED, RUN_HOLDS] as const
+export const RUN_TABLES = [RUNS, ARCHIVED, REMOVED, RUN_HOLDS, RUN_POLICIES] as const
 
 /** Takes the tables that exist. `undefined`: this database records no runs. */
 export function runTables(database: Pick<Session, 'named'>, found: ReadonlySet<string>): RunTables | undefined {
   const named = (table: string): string | undefined => (found.has(table) ? database.named(table) : undefined)
   const runs = named(RUNS)
-  return runs === undefined ? undefined : { runs, archived: named(ARCHIVED), removed: named(REMOVED), held: named(RUN_HOLDS) }
+  if (runs === undefined) return undefined
+  return { runs, archived: named(ARCHIVED), removed: named(REMOVED), held: named(RUN_HOLDS), policies: named(RUN_POLICIES) }
 }
 
 /** Runs that began at `since` or later, oldest first; runs of all jobs if `jobs` is empty. */
@@ -71,6 +74,17 @@ export async function runsSince(query: Query, tables: RunTables, since: EpochMs,
 export async function lastEnded(query: Query, tables: RunTables, job: string, now: EpochMs): Promise<PastRun | undefined> {
   const { rows } = await query.query<StoredRun>(
     `${selected(tables)} WHERE r.job = $1 AND r.outcome IS NOT NULL AND r.started_at <= $2 ORDER BY r.started_at DESC, r.id DESC LIMIT 1`,
+    [job, now + FUTURE_MS],
+  )
+  return rows[0] === undefined ? undefined : pastRun(rows[0])
+}
+
+/** The last run of a job that has counted what holds keep, because it got to its end. Ignores runs in the future. */
+export async function lastCounted(query: Query, tables: RunTables, job: string, now: EpochMs): Promise<PastRun | undefined> {
+  const { held } = tables
+  const counted = held === undefined ? '' : ` OR k."rows" > 0`
+  const { rows } = await query.query<StoredRun>(
+    `${selected(tables)} WHERE r.job = $1 AND r.started_at <= $2 AND (${boundedText('r.outcome')} = 'succeeded'${counted}) ORDER BY r.started_at DESC, r.id DESC LIMIT 1`,
     [job, now + FUTURE_MS],
   )
   return rows[0] === undefined ? undefined : pastRun(rows[0])

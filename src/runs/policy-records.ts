@@ -58,6 +58,12 @@ export async function pastPolicy(query: Query, tables: PolicyTables, { name, hol
     : { kind: 'policy', run, policy }
 }
 
+/** A policy as it is on record. */
+export function recordedPolicy(policy: Policy, { holdable }: Job): { readonly text: string; readonly sha256: string } {
+  const text = policyText(policy, holdable.by)
+  return { text, sha256: sha256Of(text) }
+}
+
 /** Each text is kept once. May be called again for the same run. `compared`: what the next run is compared with. */
 export async function notePolicy(
   tx: Transaction,
@@ -67,9 +73,9 @@ export async function notePolicy(
   policy: Policy,
   compared: Policy,
 ): Promise<void> {
-  const [text, comparedText] = [policy, compared].map((each) => policyText(each, job.holdable.by)) as [string, string]
-  for (const each of new Set([text, comparedText])) await keepText(tx, tables.policies, each)
-  const row = { job: job.name, sha256: sha256Of(text), compared_sha256: sha256Of(comparedText) }
+  const [own, other] = [recordedPolicy(policy, job), recordedPolicy(compared, job)]
+  for (const text of new Set([own.text, other.text])) await keepText(tx, tables.policies, text)
+  const row = { job: job.name, sha256: own.sha256, compared_sha256: other.sha256 }
   await tx.query(
     `INSERT INTO ${tables.runs} (run, job, sha256, compared_sha256) VALUES (CAST($1 AS bigint), $2, $3, $4)
      ON CONFLICT (run) DO UPDATE SET job = excluded.job, sha256 = excluded.sha256, compared_sha256 = excluded.compared_sha256`,

@@ -78,7 +78,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   await using archiving =
     dryRun || exported === undefined || archive === undefined
       ? undefined
-      : await openArchiving({ ...context, archive }, request, run, cutoff, exported)
+      : await openArchiving({ ...context, archive }, request, run, cutoff, exported, spared)
   account.archived = archiving?.archived
   const dispose = timed(disposeOf(context, request, run, policy, account), clock, ({ affected, cascaded = 0 }, durationMs) => {
     account.cascaded += cascaded

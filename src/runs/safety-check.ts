@@ -19,7 +19,7 @@ import {
   suspectGap,
   unarchivedMessage,
   type Accepted,
-  type AtStake,
+  type TableSize,
   type SuspectGap,
 } from '../purge/safety.ts'
 import type { Turns } from '../purge/turns.ts'
@@ -73,9 +73,9 @@ async function shrinking(options: SafetyOptions, retentionMs: number, precedent:
   const { job } = options
   const lastAcceptedMs = precedent.retentionMs
   if (retentionMs >= lastAcceptedMs) return []
-  const stake = await atStake(options)
-  if (!(await expireMoreThan(options, smallPartOf(stake.rows)))) return []
-  return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, stake })]
+  const size = await sizeOf(options)
+  if (!(await expireMoreThan(options, smallPartOf(size.rows)))) return []
+  return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, ...size })]
 }
 
 /** More than a week without a run, hardly any rows from that time, and much to delete: probably the clock was set. */
@@ -83,10 +83,10 @@ async function jumping(options: SafetyOptions, { gaps }: Precedent): Promise<str
   const { job } = options
   const jump = await firstJump(options, gaps.map(suspectGap))
   if (jump === undefined) return []
-  const stake = await atStake(options)
+  const size = await sizeOf(options)
   const archive = await options.forecast()
   const losses = [
-    ...((await expireMoreThan(options, smallPartOf(stake.rows))) ? [rowsLost(stake, job.table)] : []),
+    ...((await expireMoreThan(options, smallPartOf(size.rows))) ? [rowsLost(size, job.table)] : []),
     ...(archive !== undefined && archive.expired > smallPartOf(archive.files) ? [filesLost(archive.files, job.table)] : []),
   ]
   return losses.length === 0 ? [] : [jumpMessage({ ...jump, job: job.name, table: job.table, losses })]
@@ -115,13 +115,15 @@ async function notArchiving(options: SafetyOptions): Promise<string[]> {
   return [unarchivedMessage(job.name, job.table)]
 }
 
+/** The table without the rows of holds, which no run deletes: with them, the tenth of a table could be all rows that can go. */
+async function sizeOf({ database, job, heldRows }: SafetyOptions): Promise<TableSize> {
+  const rows = await rowsOf(database, job.table)
+  const held = await heldRows()
+  return { rows: Math.max(0, rows - held), held: Math.min(rows, held) }
+}
+
 /** For more rows an exact count would take long, and the estimate is good, because a table of this size is analyzed regularly. */
 const EXACT_ROWS = 5_000_000
-
-async function atStake({ database, job, heldRows }: SafetyOptions): Promise<AtStake> {
-  const held = await heldRows()
-  return { rows: Math.max(0, (await rowsOf(database, job.table)) - held), held }
-}
 
 async function rowsOf(database: Database, table: string): Promise<number> {
   const about = await database.approximateRows(table)

@@ -71,8 +71,8 @@ export async function readArchive(
 const MOST_JUDGED = 1_000
 
 async function tooLargeOf(database: Database, { job, backlog }: JobStatus): Promise<string | undefined> {
-  if (backlog === undefined || (backlog.rows === 0 && !backlog.more)) return undefined
-  const found = await database.exported(job, backlog.cutoff, LONGEST_ROW_BYTES).tooLarge(MOST_JUDGED)
+  if (backlog === undefined || (backlog.rows === 0 && !backlog.more && backlog.inPart !== true)) return undefined
+  const found = await database.exported(job, backlog.cutoff, LONGEST_ROW_BYTES, backlog.spared).tooLarge(MOST_JUDGED)
   return found.rows === 0 ? undefined : tooLargeSentence(job.table, found)
 }
 

@@ -1,11 +1,15 @@
+import { overdueOf } from '../purge/overdue.ts'
 import type { Growth } from '../archive/step.ts'
+import { matchText } from '../policy/match.ts'
 import type { PastRun } from '../runs/past-runs.ts'
 import { formatDay, formatDuration, formatTime, type EpochMs } from '../time/clock.ts'
 import type { ArchiveStatus } from './archive-status.ts'
 import type { DeletedByDay } from './deleted-by-day.ts'
 import { findingsOf } from './findings.ts'
+import type { HoldStatus } from './holds-status.ts'
 import type { JobStatus } from './job-status.ts'
 import type { Status } from './read-status.ts'
+import { periodText } from './sentences.ts'
 
 /** A status as `docs/status.schema.json` describes it: names and meanings stay, more may be added. Times are ISO 8601 in UTC; null: not known, or none. */
 export function statusDocument(status: Status) {
@@ -45,8 +49,23 @@ export function statusDocument(status: Status) {
 }
 
 function jobDocument(status: JobStatus, at: EpochMs) {
-  const { job, enabled, schedule, scheduleInWords, retentionMs, graceMs, lastRun, running, backlog, problems, warnings, recentRuns } =
-    status
+  const {
+    job,
+    enabled,
+    schedule,
+    scheduleInWords,
+    retentionMs,
+    graceMs,
+    lastRun,
+    running,
+    backlog,
+    holds,
+    held,
+    problems,
+    warnings,
+    recentRuns,
+  } = status
+  const { rules = [] } = status
   return {
     job: job.name,
     table: job.table,
@@ -54,6 +73,9 @@ function jobDocument(status: JobStatus, at: EpochMs) {
     schedule,
     scheduleInWords,
     retention: retentionMs === undefined ? null : formatDuration(retentionMs),
+    rules: rules.map((rule) => ({ name: rule.name, match: matchText(rule.match), retention: periodText(rule.retentionMs) })),
+    holds: holds === undefined ? null : holds.map((hold) => holdDocument(hold, at)),
+    held,
     grace: retentionMs === undefined ? formatDuration(graceMs) : null,
     nextRunAt: timeOrNull(status.nextRunAt),
     late: status.overdueSlot !== undefined,
@@ -71,10 +93,21 @@ function jobDocument(status: JobStatus, at: EpochMs) {
             cutoff: formatTime(backlog.cutoff),
             oldestAt: backlog.oldest === null ? null : formatTime(backlog.oldest),
             oldestAgeMs: backlog.oldest === null ? null : at - backlog.oldest,
-            overdueMs: backlog.oldest === null ? null : Math.max(0, backlog.cutoff - backlog.oldest),
+            overdueMs: overdueOf(backlog, backlog.cutoff),
           },
     problems: [...problems, ...warnings],
     recentRuns: recentRuns.map(runDocument),
+  }
+}
+
+/** What it keeps is for `hold show`: a status may be read by anybody who reaches the port. */
+function holdDocument({ name, placedAt, reviewAt, kept }: HoldStatus, at: EpochMs) {
+  return {
+    name,
+    placedAt: formatTime(placedAt),
+    reviewAt: timeOrNull(reviewAt),
+    reviewDue: reviewAt !== undefined && reviewAt <= at,
+    rows: orNull(kept),
   }
 }
 
@@ -111,7 +144,7 @@ export function historyDocument(runs: readonly PastRun[], since: EpochMs) {
 
 /** A run as both schemas describe it. */
 function runDocument(run: PastRun) {
-  const { id, job, outcome, trigger, worker, version, startedAt, finishedAt, deleted, batches, undated, unreadable, locked } = run
+  const { id, job, outcome, trigger, worker, version, startedAt, finishedAt, deleted, batches, undated, unreadable, locked, held } = run
   return {
     id,
     job,
@@ -129,6 +162,7 @@ function runDocument(run: PastRun) {
     undated,
     unreadable,
     locked,
+    held,
     archived: growthOrNull(run.archived),
     removedFromArchive: growthOrNull(run.removed),
     error: orNull(run.error),

@@ -1,6 +1,8 @@
 import { stemOf } from '../migrations/file-names.ts'
+import { formatDay, type EpochMs } from '../time/clock.ts'
 import { minuteText } from '../time/time-text.ts'
 import type { ArchiveStatus } from './archive-status.ts'
+import { dueForReview } from './holds-status.ts'
 import type { JobStatus } from './job-status.ts'
 import type { MigrationsStatus } from './migrations-status.ts'
 import type { Status } from './read-status.ts'
@@ -27,14 +29,15 @@ export type FindingCode =
   | 'job-stopped'
   | 'job-hindered'
   | 'job-in-doubt'
+  | 'hold-review-due'
   | 'run-unrecorded'
   | 'archive-damaged'
   | 'archive-hindered'
   | 'archive-in-doubt'
 
 /** All findings, in the order in which they are shown; none: all is well. Nothing disabled is reported. */
-export function findingsOf(status: Pick<Status, 'database' | 'migrations' | 'jobs' | 'archive' | 'observed'>): readonly Finding[] {
-  const { database, migrations, jobs, archive } = status
+export function findingsOf(status: Pick<Status, 'at' | 'database' | 'migrations' | 'jobs' | 'archive' | 'observed'>): readonly Finding[] {
+  const { at, database, migrations, jobs, archive } = status
   const { reachable, problem, space } = database
   // Anything else may be from a time when it answered.
   if (!reachable) return [fault('database-unreachable', problem ?? 'the database cannot be reached'), ...unrecorded(status)]
@@ -43,6 +46,7 @@ export function findingsOf(status: Pick<Status, 'database' | 'migrations' | 'job
     ...(space?.advice ?? []).map((sentence) => advice('space-not-reused', sentence)),
     ...(migrations?.enabled === true ? ofMigrations(migrations) : []),
     ...jobs.filter(({ enabled }) => enabled).flatMap(ofJob),
+    ...jobs.flatMap((job) => ofHolds(job, at)),
     ...unrecorded(status),
     ...(archive.enabled ? ofArchive(archive) : []),
   ]
@@ -52,8 +56,8 @@ function fault(code: FindingCode, sentence: string, action?: string): Finding {
   return { code, level: 'fault', sentence, action }
 }
 
-function advice(code: FindingCode, sentence: string): Finding {
-  return { code, level: 'advice', sentence, action: undefined }
+function advice(code: FindingCode, sentence: string, action?: string): Finding {
+  return { code, level: 'advice', sentence, action }
 }
 
 function ofMigrations({ pending, problem }: MigrationsStatus): Finding[] {
@@ -74,6 +78,17 @@ function ofJob({ job: { name }, lastRun, overdueSlot, problems, warnings }: JobS
     ...problems.filter((problem) => problem !== error).map((problem) => fault('job-hindered', `${name}: ${problem}`)),
     ...warnings.map((warning) => advice('job-in-doubt', `${name}: ${warning}`)),
   ]
+}
+
+/** Also of a job that is disabled: a hold outlives that. A hold that is merely in force is no finding. */
+function ofHolds({ job: { table }, holds = [] }: JobStatus, at: EpochMs): Finding[] {
+  return dueForReview(holds, at).map(({ name, reviewAt = at }) =>
+    advice(
+      'hold-review-due',
+      `the legal hold ${JSON.stringify(name)} on rows of ${table} was to be reviewed by ${formatDay(reviewAt)}`,
+      'hold show says what it keeps; if it is no longer needed, run hold release',
+    ),
+  )
 }
 
 /** Leaves out failures of jobs that another worker has run since. */

@@ -1,20 +1,23 @@
 import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
-import type { Estimate, Inspection } from '../database/purging.ts'
+import type { Inspection } from '../database/purging.ts'
 import { stemOf } from '../migrations/file-names.ts'
 import { makerOf } from '../migrations/shapes/shapes.ts'
 import type { Rule } from '../policy/rules.ts'
+import type { SparedRows } from '../policy/spared.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
 import { termsOf } from '../purge/terms.ts'
 import { doneUntil } from '../runs/last-run.ts'
 import { holderOf } from '../runs/lease.ts'
 import { SLOT_TOLERANCE_MS } from '../runs/recorded-run.ts'
+import { estimateWaiting, readWaiting, type Waiting, type WaitingEstimate } from '../runs/waiting-rows.ts'
 import { lastEndAt, lastEnded, lastRuns, openSince, type PastRun, type RunTables } from '../runs/past-runs.ts'
 import type { Outcome } from '../runs/result.ts'
 import { LEASES } from '../runs/run-records.ts'
 import { inWords } from '../schedule/in-words.ts'
 import { overdueSlot, slotsOf } from '../schedule/slots.ts'
 import { MINUTE, type Clock, type EpochMs } from '../time/clock.ts'
+import { readHolds, type HoldStatus } from './holds-status.ts'
 import type { MigrationsStatus } from './migrations-status.ts'
 import { tryQuery } from './try-query.ts'
 
@@ -26,12 +29,12 @@ export interface JobPlan {
   readonly schedule: string
   /** `undefined`: the job has none. */
   readonly retentionMs: number | undefined
-  /** Rows that are kept longer; absent: none. */
-  readonly rules?: readonly Rule[]
   /** 0: the job has none. */
   readonly graceMs: number
   /** The gateway's tables whose rows may go along by foreign keys; absent: none. */
   readonly cascade?: readonly string[]
+  /** Rows that are kept longer than the retention; absent: none. */
+  readonly rules?: readonly Rule[]
 }
 
 export interface JobSchedule extends JobPlan {
@@ -49,7 +52,11 @@ export interface JobStatus extends JobSchedule {
   readonly running: { readonly worker: string; readonly since: EpochMs | undefined } | undefined
   /** The latest slot that passed without a run at least `LATE_MS` ago; if there is one, the job is late. */
   readonly overdueSlot: EpochMs | undefined
-  /** `undefined`: its table does not exist, or cannot be read. */
+  /** The legal holds in force on its rows; `undefined`: they cannot be read. */
+  readonly holds: readonly HoldStatus[] | undefined
+  /** How many expired rows they kept in the last run that counted them. */
+  readonly held: number
+  /** Without the rows that holds and rules keep. `undefined`: its table does not exist, or cannot be read, or the holds cannot. */
   readonly backlog: Backlog | undefined
   /**
    * When the next run is due, by the last one that succeeded or was stopped, on the host's clock; `undefined`: there was none, or the job has nothing to run on.
@@ -61,9 +68,13 @@ export interface JobStatus extends JobSchedule {
   readonly warnings: readonly string[]
 }
 
-export interface Backlog extends Estimate {
+export interface Backlog extends WaitingEstimate {
   /** Rows with an earlier time have expired. */
   readonly cutoff: EpochMs
+  /** Whether all of them were looked at, and not only those that can wait since the last run; absent: they were. */
+  readonly inPart?: boolean
+  /** What is kept, and does not wait; absent: nothing. */
+  readonly spared?: SparedRows
 }
 
 /** A run should have begun by then: a missed one is made up for within half a minute, unless another run is in its way. */
@@ -93,10 +104,15 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
   const { at, clock, scheduleTimeZone, tables, migrations, archiving } = options
   const record = tables === undefined ? undefined : await tryQuery(() => readRecord(database, tables, job.name, at))
   const done = tables !== undefined && enabled ? await tryQuery(() => doneUntil(database, clock, job.name, at)) : undefined
-  const inspection = await tryQuery(() => database.inspect(job, termsOf(job, plan.cascade, archiving)))
+  const keeping = await tryQuery(() => readKeeping(database, plan, tables, at))
+  const waiting = keeping.answer
+  const inspection = await tryQuery(() => database.inspect(job, termsOf(job, plan.cascade, archiving, waiting?.spared)))
   const cutoff = cutoffOf(plan, at)
-  // Also if a run would fail: then the backlog matters all the more.
-  const estimate = inspection.answer?.kind === 'absent' ? undefined : await tryQuery(() => database.expired(job, cutoff).estimate())
+  // Also if a run would fail: then the backlog matters all the more. But not without the holds: what they keep does not wait.
+  const estimate =
+    inspection.answer?.kind === 'absent' || waiting === undefined
+      ? undefined
+      : await tryQuery(() => estimateWaiting((until) => database.expired(job, until, waiting.spared), cutoff, waiting))
   const now = clock.now()
   // A safety stop is a decision of the run: what follows waits for a person, not for another run.
   const served = record?.answer?.lastServedAt
@@ -114,11 +130,29 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
       servedUntil === undefined || !enabled || inspection.answer?.kind === 'absent'
         ? undefined
         : slotsOf(schedule, scheduleTimeZone).after(servedUntil),
-    backlog: estimate?.answer === undefined ? undefined : { ...estimate.answer, cutoff },
+    holds: waiting?.inForce,
+    held: waiting?.counted?.held ?? 0,
+    backlog:
+      estimate?.answer === undefined || waiting === undefined
+        ? undefined
+        : { ...estimate.answer, cutoff, inPart: waiting.windows !== undefined, spared: waiting.spared },
     // What is wrong with a table mostly hinders more than one of them.
-    problems: [...new Set([record?.problem, inspection.problem, estimate?.problem].filter((problem) => problem !== undefined))],
+    problems: [
+      ...new Set([record?.problem, keeping.problem, inspection.problem, estimate?.problem].filter((problem) => problem !== undefined)),
+    ],
     warnings: warningsOf(inspection.answer, job, migrations),
   }
+}
+
+async function readKeeping(
+  database: Database,
+  plan: JobPlan,
+  tables: RunTables | undefined,
+  at: EpochMs,
+): Promise<Waiting & { readonly inForce: readonly HoldStatus[] }> {
+  const waiting = await readWaiting(database, plan, tables, at)
+  const inForce = waiting.holds.length === 0 ? [] : await readHolds(database, tables, plan.job.name, waiting.counted?.id)
+  return { ...waiting, inForce }
 }
 
 /** A table that a pending migration makes is missing only until then. */

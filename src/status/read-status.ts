@@ -128,6 +128,8 @@ export function statusWithout(
       recentRuns: [],
       running: undefined,
       overdueSlot: undefined,
+      holds: undefined,
+      held: 0,
       backlog: undefined,
       dueAt: undefined,
       problems: [],

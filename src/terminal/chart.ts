@@ -3,13 +3,15 @@ import type { Style } from './style.ts'
 /** What charts are made of. The characters for bars fill more and more of a cell, and the last one all of it. */
 export interface Strokes {
   readonly rightwards: string
+  /** What continues a bar and is of another kind. */
+  readonly further: string
   readonly upwards: string
   readonly axis: { readonly side: string; readonly corner: string; readonly bottom: string }
 }
 
 /** Horizontal bars are not made of the full block, so that those on neighbouring lines do not touch. */
-const BLOCKS: Strokes = { rightwards: '▇', upwards: '▁▂▃▄▅▆▇█', axis: { side: '│', corner: '└', bottom: '─' } }
-const PLAIN: Strokes = { rightwards: '#', upwards: '.:#', axis: { side: '|', corner: '+', bottom: '-' } }
+const BLOCKS: Strokes = { rightwards: '▇', further: '░', upwards: '▁▂▃▄▅▆▇█', axis: { side: '│', corner: '└', bottom: '─' } }
+const PLAIN: Strokes = { rightwards: '#', further: '-', upwards: '.:#', axis: { side: '|', corner: '+', bottom: '-' } }
 
 /** Blocks if the terminal supports colours and its locale is UTF-8; `undefined`: there is no terminal, and no chart. */
 export function strokesOf({ control, unicode, columns }: Style): Strokes | undefined {

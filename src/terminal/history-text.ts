@@ -15,6 +15,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'trigger', dispensable: 3 },
   { title: 'outcome' },
   { title: 'deleted', align: 'right' },
+  { title: 'held', align: 'right', dispensable: 2 },
   { title: 'archived', align: 'right', dispensable: 2 },
   { title: 'took', align: 'right', dispensable: 1 },
   { title: 'worker', dispensable: 5 },
@@ -22,7 +23,7 @@ const COLUMNS: readonly Column[] = [
 
 /** Rows that left the archive; the column is left out if there are none, so that nobody has to wonder what it means. */
 const REMOVED: Column = { title: 'left the archive', align: 'right', dispensable: 2 }
-const AFTER_ARCHIVED = 6
+const AFTER_ARCHIVED = 7
 
 /** Why a run failed or stopped. Programs read one line per run; people get the whole text, below the run. */
 const ERROR: Column = { title: 'error' }
@@ -55,13 +56,15 @@ function daysOf(runs: readonly PastRun[], now: EpochMs): DeletedByDay {
   )
 }
 
-function cellsOf({ startedAt, job, trigger, outcome, deleted, archived, finishedAt, worker }: PastRun, style: Style): Part[] {
+function cellsOf({ startedAt, job, trigger, outcome, deleted, held, archived, finishedAt, worker }: PastRun, style: Style): Part[] {
   return [
     minuteText(startedAt),
     job,
     trigger,
     outcome === undefined ? 'not ended' : isBad(outcome) ? red(outcome, style) : outcome,
     countText(deleted),
+    // A column with nothing in it is left out.
+    held === 0 ? '' : countText(held),
     countOf(archived),
     finishedAt === undefined ? '' : spanText(startedAt, finishedAt),
     worker,

@@ -1,5 +1,5 @@
 import { JOBS } from '../catalogue.ts'
-import { countText, partCountText, type PartCount } from '../number-text.ts'
+import { countText, isUnknown, partCountText, type PartCount } from '../number-text.ts'
 import { SECOND } from '../time/clock.ts'
 import { durationText } from '../time/time-text.ts'
 import type { Style } from './style.ts'
@@ -56,7 +56,7 @@ function variants(progress: Progress): string[] {
   if (outcome !== undefined) return longestFirst([`${countText(done)} ${outcome}`, durationText(elapsedMs), ...speed])
   const total = totalOf(progress)
   if (total === undefined) {
-    const of = expected?.rows === undefined || done > expected.rows ? 'rows' : `of ${partCountText(expected)} rows`
+    const of = expected === undefined || isUnknown(expected) || done > (expected.rows ?? 0) ? 'rows' : `of ${partCountText(expected)} rows`
     return longestFirst([`${countText(done)} ${of}`, ...speed])
   }
   const share = `${Math.floor(100 * shareOf(progress))}%`.padStart(4)

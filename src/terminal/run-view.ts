@@ -1,6 +1,6 @@
 import type { Estimate } from '../database/purging.ts'
 import { stemOf } from '../migrations/file-names.ts'
-import { partCountText, plural } from '../number-text.ts'
+import { isUnknown, partCountText, plural } from '../number-text.ts'
 import { visible } from '../observe/control-characters.ts'
 import type { View } from '../observe/view.ts'
 import { fitted } from '../observe/width.ts'
@@ -50,7 +50,10 @@ export function openRunView(host: Host, dryRun: boolean): View {
         const state: Shown = { startedMs: clock.monotonicMs(), estimate, done: 0, endedMs: undefined, outcome: undefined }
         shown.set(job, state)
         if (style.control) lines.add(() => draw(job, state))
-        else line(`${job}: ${estimate === undefined ? 'looking for expired rows' : `${partCountText(estimate)} expired rows`}`)
+        else
+          line(
+            `${job}: ${estimate === undefined || isUnknown(estimate) ? 'looking for expired rows' : `${partCountText(estimate)} expired rows`}`,
+          )
       },
       jobBatch(job, { total }) {
         const state = shown.get(job)
@@ -69,9 +72,9 @@ export function openRunView(host: Host, dryRun: boolean): View {
       lines[Symbol.dispose]()
       const now: Style = { ...style, columns: columns() }
       host.print(`\n${summaryText(results, dryRun, now)}`)
-      for (const { job, expiredByDay } of results)
+      for (const { job, expiredByDay, sparedByDay } of results)
         if (expiredByDay !== undefined) {
-          const histogram = histogramText(`${job} would delete, by day (UTC)`, expiredByDay, now)
+          const histogram = histogramText(`${job} would delete, by day (UTC)`, expiredByDay, now, sparedByDay)
           if (histogram !== '') host.print(`\n${histogram}`)
         }
     },

@@ -7,11 +7,14 @@ import type { MigrationsStatus } from '../status/migrations-status.ts'
 import type { Status } from '../status/read-status.ts'
 import {
   findingText,
+  heldText,
+  holdText,
   migrationsText,
   ON_STANDBY,
   overdueText,
   placeText,
   removesText,
+  ruleText,
   spaceText,
   spanText,
   tookText,
@@ -91,9 +94,11 @@ function jobRows(
   isInFindings: (text: string) => boolean,
   style: Style,
 ): Row[] {
-  const { job, enabled, schedule, scheduleInWords, nextRunAt, running, overdueSlot, backlog } = status
+  const { job, enabled, schedule, scheduleInWords, nextRunAt, running, overdueSlot, backlog, rules = [] } = status
   return [
     ['removes', removesText(status)],
+    ...rules.map((rule, index): Row => [index === 0 ? 'longer' : '', ruleText(rule)]),
+    ...heldRows(status, at),
     ['schedule', enabled ? `${scheduleInWords} (${schedule}, ${scheduleTimeZone})` : `disabled by jobs.${job.settings}.enabled`],
     ...(nextRunAt === undefined ? [] : [['next run', `${zonedText(nextRunAt)}, in ${spanText(at, nextRunAt)}`] as const]),
     ...(reachable ? [['last run', lastRunText(status, at, isInFindings, style)] as const] : []),
@@ -103,13 +108,22 @@ function jobRows(
   ]
 }
 
+/** Each hold has a line. */
+function heldRows(status: JobStatus, at: EpochMs): Row[] {
+  const text = heldText(status)
+  return text === undefined
+    ? []
+    : [['held', text], ...(status.holds ?? []).map((hold): Row => ['', `${JSON.stringify(hold.name)} ${holdText(hold, at)}`])]
+}
+
 function lastRunText({ lastRun, lastSuccessAt }: JobStatus, at: EpochMs, isInFindings: (text: string) => boolean, style: Style): Ink {
   if (lastRun === undefined) return ink`none on record`
-  const { outcome = '', startedAt, deleted, archived, trigger, error } = lastRun
+  const { outcome = '', startedAt, deleted, archived, held, trigger, error } = lastRun
   const did = listed([
     tookText(lastRun),
     `deleted ${countText(deleted)}`,
     archived === undefined ? undefined : `archived ${countText(archived.rows)}`,
+    held === 0 ? undefined : `kept ${countText(held)} by legal holds`,
   ])
   const success = !isBad(outcome)
     ? ''

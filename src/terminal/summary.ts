@@ -41,17 +41,18 @@ function cellsOf(result: RunResult, style: Style): Part[] {
 }
 
 /** Rows that were kept although nothing shows that their time is still to come. */
-function keptOf({ undated, unreadable, locked, tooLarge }: RunResult): number {
-  return undated + unreadable + locked + tooLarge
+function keptOf({ undated, unreadable, locked, held, tooLarge }: RunResult): number {
+  return undated + unreadable + locked + held + tooLarge
 }
 
 function notesOf(result: RunResult, style: Style): string[] {
-  const { job, reason, error, undated, unreadable, locked, tooLarge } = result
+  const { job, reason, error, undated, unreadable, locked, held, holds, tooLarge } = result
   const kept = [
     ...(undated > 0 ? [`${countText(undated)} without a time`] : []),
     ...(unreadable > 0 ? [`${countText(unreadable)} whose time cannot be read`] : []),
     ...(tooLarge > 0 ? [`${countText(tooLarge)} too large for the archive`] : []),
-    ...(locked > 0 ? [`${countText(locked)} held by another transaction`] : []),
+    ...(held > 0 ? [`${countText(held)} by ${holds === 1 ? 'a legal hold' : `${countText(holds)} legal holds`}`] : []),
+    ...(locked > 0 ? [`${countText(locked)} locked by another transaction`] : []),
   ]
   const why = error !== undefined ? linesOf(error) : reason === undefined ? [] : [reason]
   return [

@@ -83,7 +83,7 @@ test('a run is counted while it goes on, and at its end as its record says', asy
   assert.equal(during.get('mcp_maintenance_paused_seconds_total{job="purge-sessions",reason="hold"}'), 1.5)
 
   // The answer to the COMMIT of a batch of 50 was lost.
-  listener.jobFinished?.({ ...RESULT, deleted: 750, undated: 3, locked: 1, tooLarge: 2 })
+  listener.jobFinished?.({ ...RESULT, deleted: 750, undated: 3, locked: 1, held: 12, holds: 2, tooLarge: 2 })
   const after = await samples(metrics)
   assert.equal(after.get('mcp_maintenance_rows_deleted_total{job="purge-sessions"}'), 750)
   assert.equal(after.get('mcp_maintenance_job_running{job="purge-sessions"}'), 0)
@@ -94,6 +94,7 @@ test('a run is counted while it goes on, and at its end as its record says', asy
   assert.equal(after.get('mcp_maintenance_rows_kept_total{job="purge-sessions",reason="undated"}'), 3)
   assert.equal(after.get('mcp_maintenance_rows_kept_total{job="purge-sessions",reason="locked"}'), 1)
   assert.equal(after.get('mcp_maintenance_rows_kept_total{job="purge-sessions",reason="too_large"}'), 2)
+  assert.equal(after.get('mcp_maintenance_rows_kept_total{job="purge-sessions",reason="held"}'), 12)
   assert.equal(after.get('mcp_maintenance_job_last_success_timestamp_seconds{job="purge-sessions"}'), NOW / 1_000)
 
   listener.jobStarted?.(JOB, { trigger: 'schedule', dryRun: false })
@@ -176,6 +177,44 @@ test('when a job is due stays known while the database does not answer, and goes
   assert.equal(await due(), (NOW + 900_000) / 1_000)
   metrics.updateGauges(recordedRun('skipped', NOW, { lastSuccessAt: NOW }))
   assert.equal(await due(), undefined)
+})
+
+test('holds and the rows that they keep are gauges of their own, which stay as they were while the holds cannot be read', async () => {
+  const metrics = opened()
+  const hold = { name: 'h', placedAt: NOW, reviewAt: undefined, kept: 12 }
+  const [logs, sessions] = ['purge-audit-logs', JOB].map((name) => JOBS.find((each) => each.name === name)!)
+  const withHolds = (found: JobStatus['holds'], held: number): Status => ({
+    ...status(undefined),
+    jobs: [jobStatus(logs!, { holds: found, held }), jobStatus(sessions!)],
+  })
+  const gauges = async (): Promise<unknown> => {
+    const found = await samples(metrics)
+    return [METRICS.holds.name, `${METRICS.heldRows.name}{job="purge-audit-logs"}`, `${METRICS.heldRows.name}{job="${JOB}"}`].map((name) =>
+      found.get(name),
+    )
+  }
+  metrics.updateGauges(withHolds([hold, hold], 12))
+  // None of the rows of sessions can be held.
+  assert.deepEqual(await gauges(), [2, 12, undefined])
+  metrics.updateGauges(withHolds(undefined, 0))
+  assert.deepEqual(await gauges(), [2, 12, undefined])
+  metrics.updateGauges(withHolds([], 0))
+  assert.deepEqual(await gauges(), [0, 0, undefined])
+})
+
+test('where counting ended before a single row was found, the gauge does not say that nothing waits', async () => {
+  const metrics = opened()
+  const cut = status({ rows: 0, oldest: null })
+  metrics.updateGauges({
+    ...cut,
+    jobs: [jobStatus(cut.jobs[0]!.job, { backlog: { rows: 0, more: true, planned: 40, oldest: null, cutoff: NOW } })],
+  })
+  assert.equal((await samples(metrics)).get(`${METRICS.expiredRows.name}{job="${JOB}"}`), 40)
+  metrics.updateGauges({
+    ...cut,
+    jobs: [jobStatus(cut.jobs[0]!.job, { backlog: { rows: 0, more: true, planned: undefined, oldest: null, cutoff: NOW } })],
+  })
+  assert.equal((await samples(metrics)).get(`${METRICS.expiredRows.name}{job="${JOB}"}`), 1)
 })
 
 test('two open registries count separately', async () => {

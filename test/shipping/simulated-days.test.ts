@@ -11,6 +11,7 @@ import { overdueSlot } from '../../src/schedule/slots.ts'
 import { readStatus, type StatusContext } from '../../src/status/read-status.ts'
 import { DAY, HOUR, hostClock, MINUTE, type EpochMs } from '../../src/time/clock.ts'
 import { fakeTimeLibrary } from '../faults/fake-time.ts'
+import { placedHold, policyOnRecord } from '../runs/keeping.ts'
 import { migrated, run as runOne, type Fixture } from '../runs/support.ts'
 import { command, type Ended } from '../support/command.ts'
 import { sqliteDatabase, ENGINES, type TestDatabase } from '../support/engines.ts'
@@ -94,10 +95,12 @@ async function simulatedDay(
   workers: number,
   until: EpochMs,
   events: Readonly<Record<string, (day: Day) => Promise<void> | void>>,
+  prepare: (outside: TestDatabase) => Promise<void> = () => Promise.resolve(),
 ): Promise<Day> {
   mock.timers.enable({ apis: ['Date'], now: START })
   try {
     await using fixture = await migrated(ENGINES[0]!)
+    await prepare(fixture.outside)
     const day: Day = {
       workers: Array.from({ length: workers }, () => ({
         alive: true,
@@ -151,6 +154,7 @@ async function runJobs(day: Day, { database }: Fixture, isDue: (schedule: string
   for (const job of due) {
     const retentionMs = job.name === LOGS ? day.retentionMs : undefined
     worker.metrics.listener.jobFinished?.(await runOne(database, { job, trigger: 'schedule', retentionMs }))
+    if (retentionMs !== undefined) await policyOnRecord(day.outside, retentionMs)
   }
 }
 
@@ -213,6 +217,57 @@ describe('the shipped alerts, over a day of a worker', { skip }, async () => {
     ]
     await assertAlerts('alerts.yml', targetsOf(bad, { job }, honorLabels), expected)
     await assertAlerts('alerts.yml', targetsOf(bad, operator, kept), expected)
+  })
+})
+
+const HELD = 100_000
+
+/** Rows of a hold, as old as can be and all expired. */
+async function heldRows(outside: TestDatabase): Promise<void> {
+  await logsAt(outside, 'alice', HELD, START - 400 * DAY)
+  await placedHold(outside, 'case-17', { user: ['alice'] }, { placedAt: START - DAY })
+}
+
+async function logsAt(outside: TestDatabase, user: string, rows: number, from: EpochMs): Promise<void> {
+  await outside.sql(
+    `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp)
+     SELECT 't', $1, 'invoke', 'success', datetime($2, n || ' seconds')
+     FROM (WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < $3) SELECT n FROM s)`,
+    [user, text(from), rows],
+  )
+}
+
+describe('the shipped alerts, with 100,000 rows that a legal hold keeps', { skip }, async () => {
+  const { job, honorLabels } = await scrapeOf('prometheus.yml')
+  const options = { timeout: 900_000 }
+
+  it('do not fire on good days', options, async () => {
+    const day = await simulatedDay(1, at(3, '04:00'), {}, heldRows)
+    const last = day.workers[0]!.scrapes.at(-1)!
+    assert.deepEqual([last.get(METRICS.holds.name), last.get(`${METRICS.heldRows.name}{job="${LOGS}"}`)], [1, HELD])
+    // One an hour, until the next night.
+    assert.ok(last.get(`${METRICS.expiredRows.name}{job="${LOGS}"}`)! < 24)
+    await assertAlerts('alerts.yml', targetsOf(day, { job }, honorLabels), hourly(START, at(3, '04:00'), []))
+  })
+
+  it('fire as ever when the purge does not run, and when what waits grows from day to day', options, async () => {
+    const day = await simulatedDay(
+      1,
+      at(3, '14:00'),
+      {
+        '2026-03-02T10:05': (each) => void (each.runs = false),
+        '2026-03-02T10:10': ({ outside }) => logsAt(outside, 'u', 12_000, at(0, '05:00') - 90 * DAY),
+        '2026-03-03T10:10': ({ outside }) => logsAt(outside, 'u', 12_000, at(1, '05:00') - 90 * DAY),
+      },
+      heldRows,
+    )
+    const late = NAMES.map((name) => `MaintenanceJobLate ${name}`)
+    await assertAlerts('alerts.yml', targetsOf(day, { job }, honorLabels), [
+      { at: at(0, '10:00'), firing: [] },
+      { at: at(0, '14:00'), firing: late.filter((each) => !each.endsWith(LOGS)) },
+      { at: at(1, '09:00'), firing: late },
+      { at: at(3, '14:00'), firing: [`MaintenanceBacklogGrowing ${LOGS}`, ...late] },
+    ])
   })
 })
 

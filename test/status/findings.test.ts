@@ -11,6 +11,7 @@ import { hostClock } from '../../src/time/clock.ts'
 import { archiveStatus, jobStatus } from './made-up.ts'
 
 const job = JOBS[0]!
+const NOW = Date.parse('2026-03-02T00:00:00Z')
 
 interface Changes {
   database?: Partial<Status['database']>
@@ -22,6 +23,7 @@ interface Changes {
 
 function found(changes: Changes): readonly Finding[] {
   return findingsOf({
+    at: NOW,
     database: {
       engine: 'e',
       place: 'p',

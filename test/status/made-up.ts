@@ -18,6 +18,8 @@ export function jobStatus(job: Job, changes: Partial<JobStatus> = {}): JobStatus
     recentRuns: [],
     running: undefined,
     overdueSlot: undefined,
+    holds: [],
+    held: 0,
     backlog: undefined,
     dueAt: undefined,
     problems: [],

@@ -76,6 +76,39 @@ describe('the histogram by day', () => {
   })
 })
 
+describe('the histogram of a dry run with rows that stay', () => {
+  const days = new Map([
+    [TODAY - 3 * DAY, 40],
+    [TODAY - 2 * DAY, 10],
+  ])
+  const kept = new Map([
+    [TODAY - 40 * DAY, 5],
+    [TODAY - 3 * DAY, 40],
+    [TODAY - DAY, 1],
+  ])
+
+  it('rows that stay continue the bars in a stroke of their own, with a legend, and count as days too', () => {
+    assert.deepEqual(linesOf(histogramText('title', days, style(44), kept)), [
+      'title',
+      '▇ would go  ░ kept by holds and rules',
+      'earlier      0  on 1 day  5 kept',
+      '2024-10-01  40  ▇▇▇▇▇▇▇▇▇▇░░░░░░░░░  40 kept',
+      '2024-10-02  10  ▇▇',
+      '2024-10-03   0  ░  1 kept',
+      '',
+    ])
+  })
+
+  it('without colours they can be told apart too, and no line is longer than the terminal', () => {
+    const plain = histogramText('title', days, style(44, { control: false }), kept)
+    assert.match(plain, /^# would go {2}- kept by holds and rules$/m)
+    assert.match(plain, /^2024-10-01 {2}40 {2}#+-+ {2}40 kept$/m)
+    for (const columns of [37, 45, 60, 80, 121])
+      for (const line of linesOf(histogramText('title', days, style(columns), kept)))
+        assert.ok(line.length <= columns, `${columns}: ${line}`)
+  })
+})
+
 describe('rows deleted a day', () => {
   const noon = TODAY + 12 * HOUR
   const daily = deletedByDay(

@@ -1,10 +1,12 @@
 import type { Verdict } from '../../archive/archive-summary.ts'
 import { stemOf } from '../../migrations/file-names.ts'
+import { counted } from '../../number-text.ts'
+import type { HoldStatus } from '../../status/holds-status.ts'
 import type { Status } from '../../status/read-status.ts'
 import { holdsText, keptText, lagText, migrationsText, NEVER_VERIFIED } from '../../status/sentences.ts'
 import type { EpochMs } from '../../time/clock.ts'
 import { html, type Html, type Part } from './html.ts'
-import { ago, at } from './moments.ts'
+import { ago, at, on } from './moments.ts'
 import { lines } from './texts.ts'
 
 export function migrationsSection({ migrations }: Status): Html | undefined {
@@ -33,6 +35,26 @@ export function archiveSection({ at: now, archive }: Status): Html | undefined {
       ['verified', verified(summary?.verification, now)],
     ])}
   </section>`
+}
+
+/** Their names alone: what they keep names people, and anybody who reaches the port reads this. */
+export function holdsSection({ at: now, jobs }: Status): Html | undefined {
+  const holding = jobs.filter(({ holds = [] }) => holds.length > 0)
+  if (holding.length === 0) return undefined
+  return html`<section class="holds" aria-labelledby="holds">
+    <h2 id="holds">Legal holds</h2>
+    ${holding.map(
+      ({ job, holds = [] }) =>
+        html`<p>Rows of ${job.table} that stay until a hold is released</p>
+          ${list(holds.map((hold): Fact => [hold.name, holdFact(hold, now)]))} `,
+    )}
+  </section>`
+}
+
+/** A browser would break days at their hyphens. */
+function holdFact({ placedAt, reviewAt, kept }: HoldStatus, now: EpochMs): Html {
+  const review = reviewAt === undefined ? undefined : html`, review ${reviewAt <= now ? 'was due ' : ''}${on(reviewAt)}`
+  return html`since ${on(placedAt)}${review}${kept === undefined ? undefined : `, ${counted(kept, 'row')}`}`
 }
 
 function verified(verification: Verdict | undefined, now: EpochMs): Part {

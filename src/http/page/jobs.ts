@@ -1,7 +1,7 @@
 import { countText } from '../../number-text.ts'
 import type { JobStatus } from '../../status/job-status.ts'
 import type { Status } from '../../status/read-status.ts'
-import { overdueText, removesText, spanText, tookText, waitingText } from '../../status/sentences.ts'
+import { heldText, overdueText, removesText, ruleText, spanText, tookText, waitingText } from '../../status/sentences.ts'
 import type { EpochMs } from '../../time/clock.ts'
 import { html, type Html } from './html.ts'
 import { ago, ahead, at } from './moments.ts'
@@ -32,7 +32,9 @@ function row(job: JobStatus, status: Status): Html {
     ['Waiting', waiting(job)],
   ]
   return html`<tr role="row" ${job.enabled ? undefined : html` class="off"`}>
-    <th role="rowheader" scope="row">${twoLines(job.job.name, removesText(job))}</th>
+    <th role="rowheader" scope="row">
+      ${twoLines(job.job.name, removesText(job))}${(job.rules ?? []).map((rule) => html`<small class="rule">longer: ${ruleText(rule)}</small>`)}
+    </th>
     ${cells.map(([title, cell]) => html`<td role="cell" data-title="${title}"><div>${cell}</div></td> `)}
   </tr>`
 }
@@ -62,8 +64,11 @@ function nextRun({ nextRunAt }: JobStatus, now: EpochMs): Html {
 }
 
 /** For an enabled job, the reason why this is not known is a finding, which is shown above. */
-function waiting({ backlog, enabled, problems, warnings }: JobStatus): Html {
-  if (backlog !== undefined) return twoLines(waitingText(backlog), overdueText(backlog))
+function waiting(job: JobStatus): Html {
+  const { backlog, enabled, problems, warnings } = job
+  const held = heldText(job)
+  const kept = held === undefined ? undefined : html`<small>held: ${held}</small>`
+  if (backlog !== undefined) return html`${twoLines(waitingText(backlog), overdueText(backlog))}${kept}`
   const [why] = enabled ? [] : [...problems, ...warnings]
-  return twoLines('not known', why === undefined ? undefined : lines(why))
+  return html`${twoLines('not known', why === undefined ? undefined : lines(why))}${kept}`
 }

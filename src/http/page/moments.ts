@@ -1,4 +1,4 @@
-import { formatTime, MINUTE, type EpochMs } from '../../time/clock.ts'
+import { formatDay, formatTime, MINUTE, type EpochMs } from '../../time/clock.ts'
 import { agoText, durationText, minuteText } from '../../time/time-text.ts'
 import { html, type Html } from './html.ts'
 
@@ -6,6 +6,10 @@ import { html, type Html } from './html.ts'
 
 export function at(time: EpochMs): Html {
   return html`<time datetime="${formatTime(time)}">${minuteText(time)}</time>`
+}
+
+export function on(time: EpochMs): Html {
+  return html`<time datetime="${formatTime(time)}">${formatDay(time)}</time>`
 }
 
 /** The year is shown if there is room for it. */

@@ -27,6 +27,7 @@ th:last-child,td:last-child{padding-right:0}
 thead th{padding-top:0;border-top:0;color:var(--soft);font-size:12.5px}
 tbody th{font-weight:600}
 small{display:block;font-size:12.5px;font-weight:400;overflow-wrap:anywhere}
+.rule{padding-left:12px;text-indent:-12px}
 b{font-weight:600}
 .bad{color:var(--bad);white-space:nowrap}
 .open{color:var(--open)}
@@ -60,6 +61,8 @@ summary{width:fit-content;color:var(--soft);cursor:pointer}
 dl{margin:0}
 dl div{display:flex;justify-content:space-between;gap:12px;padding:4px 0;border-top:1px solid var(--line)}
 dt{flex:none}
+.holds dt{flex:1 1 50%;overflow-wrap:anywhere}
+.holds dd{flex:1 1 50%}
 dd{margin:0;color:var(--soft);text-align:right;overflow-wrap:anywhere}
 footer{border-top:1px solid var(--line);padding-top:12px;font-size:12.5px}
 footer p{margin:0}

@@ -4,7 +4,7 @@ import type { Status } from '../../status/read-status.ts'
 import { spanText } from '../../status/sentences.ts'
 import { html, type Html } from './html.ts'
 import { shortly } from './moments.ts'
-import { lines, outcomeText } from './texts.ts'
+import { lines, outcomeText, twoLines } from './texts.ts'
 
 /** The last runs of all jobs, newest first. */
 export function runsSection({ jobs }: Status): Html | undefined {
@@ -31,12 +31,12 @@ export function runsSection({ jobs }: Status): Html | undefined {
   </section>`
 }
 
-function row({ startedAt, job, finishedAt, outcome, deleted, trigger, worker, error }: PastRun): Html {
+function row({ startedAt, job, finishedAt, outcome, deleted, held, trigger, worker, error }: PastRun): Html {
   return html`<tr>
       <td>${shortly(startedAt)}</td>
       <td>${job}</td>
       <td>${outcomeText(outcome)}</td>
-      <td>${countText(deleted)}</td>
+      <td>${twoLines(countText(deleted), held === 0 ? undefined : `${countText(held)} held`)}</td>
       <td>${finishedAt === undefined ? '' : spanText(startedAt, finishedAt)}</td>
       <td>${trigger}</td>
       <td>${worker}</td>

@@ -99,6 +99,24 @@ test('the page shows for each job its schedule in words, last run, next run and 
   assert.match(text, /2024-07-07 1,234 1,234 1,234 1,234/)
 })
 
+test('the page shows the rules of a job, its holds by their names, and the rows that they keep', () => {
+  const well = status(5, { held: 100_000 })
+  assert.doesNotMatch(textOf(pageOf(status(5))), /held|Legal holds/)
+  const hold = { name: 'case <17>', placedAt: NOW - 30 * DAY, reviewAt: NOW - DAY, kept: 100_000 }
+  const rules = [{ name: 'security', match: { status: ['denied', 'policy_*'] }, retentionMs: 365 * DAY }]
+  const [logs, ...others] = well.jobs
+  const html = pageOf({ ...well, jobs: [{ ...logs!, rules, holds: [hold], held: 100_000 }, ...others] })
+  const text = textOf(html)
+  assert.match(text, /audit_logs older than 90d longer: status denied or policy_\*, for 365d \(security\)/)
+  assert.match(text, /5 rows oldest 10 d past its time held: 100,000 rows by 1 legal hold/)
+  assert.match(
+    text,
+    /Legal holds Rows of audit_logs that stay until a hold is released case &lt;17&gt; since 2024-09-04 , review was due 2024-10-03 , 100,000 rows/,
+  )
+  assert.match(text, /the legal hold &quot;case &lt;17&gt;&quot; on rows of audit_logs was to be reviewed by 2024-10-03/)
+  assert.match(text, /succeeded 5 100,000 held 1 min schedule/)
+})
+
 test('the page says what is unknown, and leaves out a part that does not exist', () => {
   const html = pageOf(WITHOUT)
   assert.match(textOf(html), /purge-sessions .* not known/)
