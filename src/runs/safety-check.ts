@@ -7,6 +7,7 @@ import { countingPacer } from '../purge/pacer.ts'
 import { purge } from '../purge/purge.ts'
 import {
   emptyingMessage,
+  filesInHandMessage,
   filesLost,
   FUTURE_ROW_MS,
   judgeClocks,
@@ -39,11 +40,17 @@ export interface SafetyOptions {
   readonly accepted: Accepted
   /** How many files of the job's archive this run would remove; `undefined`: it has no archive. */
   readonly forecast: () => Promise<{ readonly files: number; readonly expired: number } | undefined>
-  /** Whether rows that were deleted so far are in an archive, and those of this run would not be. */
-  readonly wouldNotArchive: () => Promise<boolean>
+  readonly unarchived: () => Promise<Unarchived | undefined>
   readonly warn: (message: string) => void
   readonly stopping: AbortSignal
 }
+
+/** Why a run without an archive may not delete. */
+export type Unarchived =
+  /** Rows that were deleted so far are in an archive, and those of this run would not be. */
+  | { readonly kind: 'archived-before' }
+  /** The archive has files of which only some rows may be deleted. */
+  | { readonly kind: 'in-hand'; readonly files: readonly string[] }
 
 /** Call before anything is deleted. Rejects with `SAFETY_STOP`, one line per reason. */
 export async function checkSafety(options: SafetyOptions): Promise<void> {
@@ -58,7 +65,7 @@ export async function checkSafety(options: SafetyOptions): Promise<void> {
     ...(accepted.has('shorter-retention') || precedent === undefined ? [] : await shrinking(options, retentionMs, precedent)),
     ...(accepted.has('clock') || precedent === undefined ? [] : await jumping(options, precedent)),
     ...(accepted.has('empty-table') ? [] : await emptying(options)),
-    ...(accepted.has('no-archive') ? [] : await notArchiving(options)),
+    ...(await notArchiving(options)),
   ]
   if (reasons.length > 0) throw new MaintenanceError('SAFETY_STOP', reasons)
 }
@@ -104,9 +111,11 @@ async function emptying(options: SafetyOptions): Promise<string[]> {
 
 /** Most often a setting that was lost: another worker, a misspelt variable, a command by hand. */
 async function notArchiving(options: SafetyOptions): Promise<string[]> {
-  const { job, wouldNotArchive } = options
-  if (!(await wouldNotArchive()) || !(await expireMoreThan(options, 0))) return []
-  return [unarchivedMessage(job.name, job.table)]
+  const { job, accepted, unarchived } = options
+  const why = await unarchived()
+  if (why === undefined || (why.kind === 'archived-before' && accepted.has('no-archive'))) return []
+  if (!(await expireMoreThan(options, 0))) return []
+  return [why.kind === 'in-hand' ? filesInHandMessage(job.name, job.table, why.files) : unarchivedMessage(job.name, job.table)]
 }
 
 /** For more rows an exact count would take long, and the estimate is good, because a table of this size is analyzed regularly. */
