@@ -9,6 +9,18 @@ export function counted(count: number, one: string, many?: string): string {
   return `${countText(count)} ${plural(count, one, many)}`
 }
 
+/** As many names as fit into a sentence, and how many more there are: `a, b and 1,234 more`. */
+export function someText(names: readonly string[], most = 10): string {
+  const more = names.length - most
+  return more > 0 ? `${names.slice(0, most).join(', ')} and ${countText(more)} more` : names.join(', ')
+}
+
+/** The same of clauses: `a: is missing; b: is missing; and 12 more`. */
+export function someClauses(clauses: readonly string[], most = 5): string {
+  const more = clauses.length - most
+  return more > 0 ? `${clauses.slice(0, most).join('; ')}; and ${countText(more)} more` : clauses.join('; ')
+}
+
 /** Only the word. */
 export function plural(count: number, one: string, many = `${one}s`): string {
   return count === 1 ? one : many

@@ -1,4 +1,5 @@
 import { MaintenanceError } from '../errors.ts'
+import { someClauses } from '../number-text.ts'
 import type { Archive } from './archive.ts'
 import { removedIn, type Kept, type RowsFile } from './format.ts'
 import { rowsElsewhere } from './rows-elsewhere.ts'
@@ -21,7 +22,7 @@ export async function mustBeElsewhere(archive: Archive, state: ArchiveState, man
   if (problems.length === 0) return
   throw new MaintenanceError(
     'ARCHIVE_DAMAGED',
-    `the archive: maintenance_archives.step would remove files with rows that exist nowhere else: ${problems.map((problem) => archive.store.absolute(problem)).join('; ')}. ` +
+    `the archive: maintenance_archives.step would remove files with rows that exist nowhere else: ${someClauses(problems.map((problem) => archive.store.absolute(problem)))}. ` +
       'Nothing was deleted, and no file was touched. Somebody has deleted these rows since they were archived, or has changed ' +
       'maintenance_archives. Run `archive reconcile --dry-run` to see what would become of the files, then `archive reconcile`, which deletes none',
   )

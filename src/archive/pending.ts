@@ -1,4 +1,5 @@
 import { MaintenanceError } from '../errors.ts'
+import { someClauses } from '../number-text.ts'
 import { damaged, SHARED } from './damage.ts'
 import { setAsideIn, removedIn, fileIn, sha256, type Kept } from './format.ts'
 import { kept, parseManifest } from './manifest.ts'
@@ -57,7 +58,7 @@ export async function judgePending(store: Store, state: ArchiveState): Promise<P
 export async function pendingAsWritten(store: Store, state: ArchiveState): Promise<readonly Kept[]> {
   const { manifests, problems, isForged } = await judgePending(store, state)
   if (problems.length === 0) return manifests
-  const listed = problems.map((problem) => store.absolute(problem)).join('; ')
+  const listed = someClauses(problems.map((problem) => store.absolute(problem)))
   if (isForged)
     throw new MaintenanceError(
       'ARCHIVE_DAMAGED',

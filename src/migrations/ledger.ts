@@ -5,6 +5,7 @@ import type { Query } from '../database/query.ts'
 import { readBack } from '../database/read-back.ts'
 import { storedTime, storedCount, storedText, boundedText } from '../database/stored-values.ts'
 import { MaintenanceError } from '../errors.ts'
+import { someText } from '../number-text.ts'
 import type { EpochMs } from '../time/clock.ts'
 import type { MigrationFile } from './migration-files.ts'
 
@@ -42,7 +43,7 @@ export async function readLedger(database: Database): Promise<Ledger> {
 export function refuseForeignLedger(existing: ReadonlyMap<string, Relation>): void {
   const there = existing.get(LEDGER)
   if (there === undefined || (there.kind === 'table' && COLUMNS.every((column) => there.columns.has(column)))) return
-  const columns = [...there.columns.keys()].join(', ')
+  const columns = someText([...there.columns.keys()])
   throw new MaintenanceError('MIGRATION_REFUSED', [
     `The ${there.kind} ${LEDGER} is not the worker's record of migrations: its columns are ${columns}.`,
     'Nothing was changed. Rename it, or set MIGRATIONS_ENABLED=false to run the jobs on the tables as they are.',

@@ -1,3 +1,4 @@
+import { someText } from '../number-text.ts'
 import { formatTime } from '../time/clock.ts'
 import { EARLIER_TEXTS } from './earlier-texts.ts'
 import { padded } from './file-names.ts'
@@ -33,7 +34,7 @@ function stopProblem(to: number, files: readonly MigrationFile[], ledger: readon
   const beyond = ledger.filter(({ version }) => version > to)
   if (beyond.length === 0) return []
   return [
-    `the database is beyond ${padded(to)}: ${beyond.map(titleOf).join(', ')} ${beyond.length === 1 ? 'was' : 'were'} applied, and no migration is taken back`,
+    `the database is beyond ${padded(to)}: ${someText(beyond.map(titleOf))} ${beyond.length === 1 ? 'was' : 'were'} applied, and no migration is taken back`,
   ]
 }
 
@@ -51,7 +52,7 @@ function historyProblem(row: LedgerRow, files: readonly MigrationFile[], latest:
 }
 
 function newerProblem(newer: readonly LedgerRow[], latest: number): string {
-  const listed = newer.map((row) => `${titleOf(row)} (applied ${when(row)})`).join(', ')
+  const listed = someText(newer.map((row) => `${titleOf(row)} (applied ${when(row)})`))
   const last = newer.reduce((a, b) => (b.version > a.version ? b : a))
   return (
     `The database is newer than this build, which knows migrations up to ${padded(latest)}. The database also has ${listed}. ` +

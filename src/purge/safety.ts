@@ -1,4 +1,4 @@
-import { countText } from '../number-text.ts'
+import { countText, someText } from '../number-text.ts'
 import { DAY, formatDuration, formatTime, HOUR, MINUTE, type EpochMs } from '../time/clock.ts'
 import { durationText } from '../time/time-text.ts'
 
@@ -120,6 +120,15 @@ export function unarchivedMessage(job: string, table: string): string {
   return (
     `Rows of ${table} were archived before they were deleted, but now archiving is off, and expired rows would be deleted for good. Nothing was deleted. ` +
     `If this is a mistake, set ARCHIVE_ENABLED=true for every worker on this database. If ${table} is no longer to be archived, run once: --run-now --job ${job} --accept-no-archive`
+  )
+}
+
+/** Cannot be accepted: only a run with the archive finds out which rows of these files are deleted, and no longer once others have been deleted beside them. */
+export function filesInHandMessage(job: string, table: string, files: readonly string[]): string {
+  return (
+    `Archiving is off, but files of the archive of ${table} are in hand, from a run that could not finish them: ${someText(files, 3)}. ` +
+    `They are settled only while no other run deletes their rows, so nothing was deleted, and --accept-no-archive does not change that. ` +
+    `Set ARCHIVE_ENABLED=true and the ARCHIVE_DIRECTORY of before, and run once: --run-now --job ${job}. Then archiving can be turned off.`
   )
 }
 

@@ -17,6 +17,7 @@ import type { ArchivedByRun } from './result.ts'
 import type { ArchiveTarget, RunContext, RunRequest } from './run-context.ts'
 import { RUNS } from './run-records.ts'
 import type { Run } from './run.ts'
+import type { Unarchived } from './safety-check.ts'
 import { estimateWaiting, readWaitingOf } from './waiting-rows.ts'
 import { withRetry } from './with-retry.ts'
 
@@ -217,24 +218,37 @@ export async function forecastArchive(context: RunContext, { job }: RunRequest, 
 }
 
 /**
- * Whether the archive is off now and was on when rows of this job were last deleted: in the last run that deleted any, or in whichever run it was that is no
- * longer on record. So one run that a person let go on without the archive is enough for those after it.
+ * Why a run without the archive may not delete: a run that archived left files in hand; or the archive was on when rows of this job were last deleted, in the last
+ * run that deleted any, or in whichever run it was that is no longer on record. So one run that a person let go on without the archive is enough for those after it.
  */
-export async function wouldStopArchiving({ archive, database }: RunContext, { job }: RunRequest): Promise<boolean> {
-  if (archive !== undefined || job.archived !== true) return false
-  if ((await database.tablesAmong([RUNS, ARCHIVES, ARCHIVED])).size < 3) return false
+export async function unarchivedBy({ archive, database }: RunContext, { job }: RunRequest): Promise<Unarchived | undefined> {
+  if (archive !== undefined || job.archived !== true) return undefined
+  if ((await database.tablesAmong([RUNS, ARCHIVES, ARCHIVED])).size < 3) return undefined
   const [runs, archives, archived] = [RUNS, ARCHIVES, ARCHIVED].map((table) => database.named(table))
-  const { rows: begun } = await database.query(`SELECT position FROM ${archives} WHERE source = $1 AND position > 0`, [job.table])
-  if (begun.length === 0) return false
+  const { rows: begun } = await database.query<{ settled: number }>(
+    `SELECT CASE WHEN step IS NULL THEN 1 ELSE 0 END AS settled FROM ${archives} WHERE source = $1 AND (position > 0 OR step IS NOT NULL)`,
+    [job.table],
+  )
+  if (begun.length === 0) return undefined
+  if (begun[0]?.settled !== 1) return { kind: 'in-hand', files: await filesInHand(database, job.table) }
   const { rows: deleting } = await database.query<{ id: number }>(
     `SELECT id FROM ${runs} WHERE job = $1 AND rows_deleted > 0 ORDER BY id DESC LIMIT 1`,
     [job.name],
   )
   const last = deleting[0]?.id
-  if (last === undefined) return true
+  if (last === undefined) return { kind: 'archived-before' }
   const { rows: counted } = await database.query(`SELECT run FROM ${archived} WHERE run = $1`, [last])
-  if (counted.length > 0) return true
-  // A run that was killed in its first part: its files are not counted before the next run settles them.
-  const { ArchiveRecord } = await import('../archive/state.ts')
-  return (await new ArchiveRecord((name) => database.named(name), job.table).load(database)).step?.run === last
+  return counted.length > 0 ? { kind: 'archived-before' } : undefined
+}
+
+/** Below the archive's folder, which a run without the archive need not know. */
+async function filesInHand(database: Database, table: string): Promise<readonly string[]> {
+  const [{ ArchiveRecord }, { pendingPaths }, { holdsRows }] = await Promise.all([
+    import('../archive/state.ts'),
+    import('../archive/read/look.ts'),
+    import('../archive/store/path.ts'),
+  ])
+  const paths = [...pendingPaths(await new ArchiveRecord((name) => database.named(name), table).load(database))]
+  const ofRows = paths.filter(holdsRows)
+  return ofRows.length > 0 ? ofRows : paths
 }

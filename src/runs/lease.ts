@@ -72,6 +72,24 @@ export async function claimLease(
   return { ...wanted, fence: row.fence }
 }
 
+/** Who held the lease last, and when that worker took or last renewed it. `undefined`: nobody did, or it was given back. Read it before the lease is claimed. */
+export async function lastHolder(tx: Transaction, table: string, job: string): Promise<LastHolder | undefined> {
+  const { rows } = await tx.query<{ holder: unknown; expires_at: number }>(
+    `SELECT ${boundedText('holder')} AS holder, expires_at FROM ${table} WHERE job = $1 AND expires_at > ${GIVEN_BACK}`,
+    [job],
+  )
+  const { holder, expires_at: expiresAt } = rows[0] ?? {}
+  return typeof holder === 'string' && Number.isSafeInteger(expiresAt)
+    ? { holder: unmarked(holder), renewedAt: expiresAt! - TERM_MS }
+    : undefined
+}
+
+export interface LastHolder {
+  /** `host:process` */
+  readonly holder: string
+  readonly renewedAt: EpochMs
+}
+
 /**
  * Comes first in every transaction under the lease: the row stays locked until COMMIT, so that nobody can take over in between. A lease that has expired is
  * renewed if nobody has taken it, as after a failover that took longer than the term: each claim raises the fence. Rejects with `LeaseLost`.
@@ -112,5 +130,9 @@ export async function holderOf(query: Query, table: string, job: string, now: Ep
     [job, now, now + TERM_MS + STEP_MS],
   )
   const holder = rows[0]?.holder
-  return holder?.endsWith(KNOWS_HOLDS) === true ? holder.slice(0, -KNOWS_HOLDS.length) : holder
+  return holder === undefined ? undefined : unmarked(holder)
+}
+
+function unmarked(holder: string): string {
+  return holder.endsWith(KNOWS_HOLDS) ? holder.slice(0, -KNOWS_HOLDS.length) : holder
 }

@@ -10,7 +10,7 @@ import { MOST_SLOW, purge, type Dispose, type Progress } from '../purge/purge.ts
 import { termsOf } from '../purge/terms.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { durationText } from '../time/time-text.ts'
-import { exportedRowsOf, forecastArchive, openArchiving, wouldStopArchiving } from './archive-run.ts'
+import { exportedRowsOf, forecastArchive, openArchiving, unarchivedBy } from './archive-run.ts'
 import { countHeld, forgetHeld, noteHeld, type HeldRows } from './held-rows-of-run.ts'
 import { RUN_HOLDS } from './hold-tables.ts'
 import type { ArchivedByRun, Outcome } from './result.ts'
@@ -154,9 +154,9 @@ async function checkSafetyOrWarn(
   const { database, clock, listener, turns } = context
   const warn = (message: string): void => listener.jobWarning(job.name, message)
   const forecast = (): ReturnType<typeof forecastArchive> => forecastArchive(context, request, run.now)
-  const wouldNotArchive = (): Promise<boolean> => wouldStopArchiving(context, request)
+  const unarchived = (): ReturnType<typeof unarchivedBy> => unarchivedBy(context, request)
   const options = { database, clock, turns, run, job, retentionMs, accepted, warn, stopping, ...given }
-  const safety = checkSafety({ ...options, forecast, wouldNotArchive })
+  const safety = checkSafety({ ...options, forecast, unarchived })
   if (!dryRun) return safety
   await safety.catch((error: unknown) => {
     if (!isSafetyStop(error)) throw error

@@ -3,7 +3,7 @@ import type { Session, Transaction } from '../database/query.ts'
 import { JUMP_MS } from '../purge/safety.ts'
 import { formatTime, type Clock, type EpochMs } from '../time/clock.ts'
 import { HeldLease } from './held-lease.ts'
-import { claimLease, holderOf, releaseLease, type Lease } from './lease.ts'
+import { claimLease, holderOf, lastHolder, releaseLease, type Lease } from './lease.ts'
 import { cameBackSentence, type Trigger } from './result.ts'
 import {
   acceptRun,
@@ -69,10 +69,11 @@ export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<
     try {
       const claimed = await database.transaction(async (tx): Promise<Claimed> => {
         const clockSkewMs = clock.now() - tx.now
+        const before = await lastHolder(tx, tables.leases, request.job)
         const lease = await claimLease(tx, tables.leases, { job: request.job, holder: worker, knowsHolds: request.knowsHolds, again })
         if (lease === undefined) return await heldByAnother(tx, tables.leases, request.job, tx.now)
         if (again) await forgetOwnRun(tx, tables.runs, request.job, worker)
-        await closeDeadRuns(tx, tables.runs, request.job, worker)
+        await closeDeadRuns(tx, tables.runs, request.job, worker, before)
         const done = request.slot === undefined ? undefined : await doneSlot(tx, tables.runs, request.job, request.slot - clockSkewMs)
         if (done !== undefined) {
           await releaseLease(tx, tables.leases, lease)

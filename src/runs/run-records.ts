@@ -4,6 +4,7 @@ import { notKept, readBack, rowOf } from '../database/read-back.ts'
 import { boundedText, LONGEST_TEXT, storedNumber } from '../database/stored-values.ts'
 import type { Gap } from '../purge/safety.ts'
 import { DAY, MINUTE, type EpochMs } from '../time/clock.ts'
+import type { LastHolder } from './lease.ts'
 import type { Outcome, Trigger } from './result.ts'
 
 /** One row per run of a job. Created by migration 002. */
@@ -82,14 +83,22 @@ async function highestOf(tx: Transaction, statements: readonly string[]): Promis
 
 /**
  * Called by the holder of the lease, so any run of the job that is still open has lost its worker. The end of the worker's own earlier run could not be
- * recorded, or was taken back by a failover of the database.
+ * recorded, or was taken back by a failover of the database. A run ended when its worker last renewed the lease, as far as that is known; otherwise now.
  */
-export async function closeDeadRuns(tx: Transaction, table: string, job: string, worker: string): Promise<void> {
+export async function closeDeadRuns(
+  tx: Transaction,
+  table: string,
+  job: string,
+  worker: string,
+  before: LastHolder | undefined,
+): Promise<void> {
+  const { holder = null, renewedAt = null } = before ?? {}
   await tx.query(
-    `UPDATE ${table} SET outcome = 'interrupted', finished_at = $1, error = CASE WHEN worker = $2 THEN '${END_LOST}'
-       ELSE 'worker ' || ${boundedText('worker')} || ' went away during the run; closed by ' || $2 END
+    `UPDATE ${table} SET outcome = 'interrupted', error = CASE WHEN worker = $2 THEN '${END_LOST}'
+       ELSE 'worker ' || ${boundedText('worker')} || ' went away during the run; closed by ' || $2 END,
+       finished_at = CASE WHEN worker = $4 AND CAST($5 AS bigint) BETWEEN started_at AND $1 THEN CAST($5 AS bigint) ELSE $1 END
      WHERE job = $3 AND outcome IS NULL`,
-    [tx.now, worker, job],
+    [tx.now, worker, job, holder, renewedAt],
   )
   const { rows } = await tx.query(`SELECT id FROM ${table} WHERE job = $1 AND outcome IS NULL LIMIT 1`, [job])
   if (rows.length > 0) throw notKept(table, ['outcome'])

@@ -7,6 +7,7 @@ import { countingPacer } from '../purge/pacer.ts'
 import { purge } from '../purge/purge.ts'
 import {
   emptyingMessage,
+  filesInHandMessage,
   filesLost,
   FUTURE_ROW_MS,
   judgeClocks,
@@ -40,8 +41,7 @@ export interface SafetyOptions {
   readonly accepted: Accepted
   /** How many files of the job's archive this run would remove; `undefined`: it has no archive. */
   readonly forecast: () => Promise<{ readonly files: number; readonly expired: number } | undefined>
-  /** Whether rows that were deleted so far are in an archive, and those of this run would not be. */
-  readonly wouldNotArchive: () => Promise<boolean>
+  readonly unarchived: () => Promise<Unarchived | undefined>
   /** Why the rules of the run stop it; `undefined`: they do not. */
   readonly rulesStop: string | undefined
   /** How many expired rows holds keep. */
@@ -49,6 +49,13 @@ export interface SafetyOptions {
   readonly warn: (message: string) => void
   readonly stopping: AbortSignal
 }
+
+/** Why a run without an archive may not delete. */
+export type Unarchived =
+  /** Rows that were deleted so far are in an archive, and those of this run would not be. */
+  | { readonly kind: 'archived-before' }
+  /** The archive has files of which only some rows may be deleted. */
+  | { readonly kind: 'in-hand'; readonly files: readonly string[] }
 
 /** Call before anything is deleted. Rejects with `SAFETY_STOP`, one line per reason. */
 export async function checkSafety(options: SafetyOptions): Promise<void> {
@@ -64,7 +71,7 @@ export async function checkSafety(options: SafetyOptions): Promise<void> {
     ...(options.rulesStop === undefined ? [] : [options.rulesStop]),
     ...(accepted.has('clock') || precedent === undefined ? [] : await jumping(options, precedent)),
     ...(accepted.has('empty-table') ? [] : await emptying(options)),
-    ...(accepted.has('no-archive') ? [] : await notArchiving(options)),
+    ...(await notArchiving(options)),
   ]
   if (reasons.length > 0) throw new MaintenanceError('SAFETY_STOP', reasons)
 }
@@ -110,9 +117,11 @@ async function emptying(options: SafetyOptions): Promise<string[]> {
 
 /** Most often a setting that was lost: another worker, a misspelt variable, a command by hand. */
 async function notArchiving(options: SafetyOptions): Promise<string[]> {
-  const { job, wouldNotArchive } = options
-  if (!(await wouldNotArchive()) || !(await expireMoreThan(options, 0))) return []
-  return [unarchivedMessage(job.name, job.table)]
+  const { job, accepted, unarchived } = options
+  const why = await unarchived()
+  if (why === undefined || (why.kind === 'archived-before' && accepted.has('no-archive'))) return []
+  if (!(await expireMoreThan(options, 0))) return []
+  return [why.kind === 'in-hand' ? filesInHandMessage(job.name, job.table, why.files) : unarchivedMessage(job.name, job.table)]
 }
 
 /** The table without the rows of holds, which no run deletes: with them, the tenth of a table could be all rows that can go. */

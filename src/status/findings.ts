@@ -35,7 +35,7 @@ export type FindingCode =
   | 'archive-hindered'
   | 'archive-in-doubt'
 
-/** All findings, in the order in which they are shown; none: all is well. Nothing disabled is reported. */
+/** All findings, in the order in which they are shown; none: all is well. Of what is disabled only migrations are reported, which somebody else has to apply. */
 export function findingsOf(status: Pick<Status, 'at' | 'database' | 'migrations' | 'jobs' | 'archive' | 'observed'>): readonly Finding[] {
   const { at, database, migrations, jobs, archive } = status
   const { reachable, problem, space } = database
@@ -44,7 +44,7 @@ export function findingsOf(status: Pick<Status, 'at' | 'database' | 'migrations'
   return [
     ...(problem === undefined ? [] : [advice('database-in-doubt', problem)]),
     ...(space?.advice ?? []).map((sentence) => advice('space-not-reused', sentence)),
-    ...(migrations?.enabled === true ? ofMigrations(migrations) : []),
+    ...(migrations === undefined ? [] : ofMigrations(migrations)),
     ...jobs.filter(({ enabled }) => enabled).flatMap(ofJob),
     ...jobs.flatMap((job) => ofHolds(job, at)),
     ...unrecorded(status),
@@ -60,10 +60,19 @@ function advice(code: FindingCode, sentence: string, action?: string): Finding {
   return { code, level: 'advice', sentence, action }
 }
 
-function ofMigrations({ pending, problem }: MigrationsStatus): Finding[] {
-  if (problem !== undefined) return [fault('migrations-refused', problem)]
+function ofMigrations({ enabled, pending, problem }: MigrationsStatus): Finding[] {
+  // Tables of another shape are used as they are where migrations are disabled.
+  if (problem !== undefined) return enabled ? [fault('migrations-refused', problem)] : []
   if (pending.length === 0) return []
-  return [fault('migrations-pending', `not applied yet: ${pending.map(stemOf).join(', ')}`, 'start the worker, or run migrate')]
+  const sentence = `not applied yet: ${pending.map(stemOf).join(', ')}`
+  if (enabled) return [fault('migrations-pending', sentence, 'start the worker, or run migrate')]
+  // Where one is needed, the job that needs it fails, is skipped or warns.
+  return [
+    {
+      ...advice('migrations-pending', `${sentence}, and MIGRATIONS_ENABLED is false`),
+      action: 'run migrate as a role that may create tables',
+    },
+  ]
 }
 
 function ofJob({ job: { name }, lastRun, overdueSlot, problems, warnings }: JobStatus): Finding[] {

@@ -5,13 +5,14 @@ import { test } from 'node:test'
 import { zstdDecompressSync } from 'node:zlib'
 import { MaintenanceError } from '../../src/errors.ts'
 import { DAY } from '../../src/time/clock.ts'
-import { auditLogs, intercepted, migrated, type Fixture } from '../runs/support.ts'
+import { AUDIT_LOGS, auditLogs, intercepted, migrated, run, type Fixture } from '../runs/support.ts'
 import { BOTH_ENGINES, type TestEngine } from '../support/engines.ts'
 import { forgedRows, manifestAt, manifestOf, plant } from './forge.ts'
 import { reconciled } from './restorable.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
 
-const ROWS = 2_000
+/** Divisible by as many days as the tests have. */
+const ROWS = 2_100
 /** The test intends what these accept. */
 const ACCEPTED = new Set(['empty-table', 'shorter-archive-retention'] as const)
 
@@ -25,11 +26,11 @@ interface CutOff extends AsyncDisposable {
 }
 
 /** A run that dies after it has deleted some rows of its part (`some`), or none yet. */
-async function cutOff(engine: TestEngine, deleted: 'some' | 'none'): Promise<CutOff> {
+async function cutOff(engine: TestEngine, deleted: 'some' | 'none', days = 1): Promise<CutOff> {
   const fixture = await migrated(engine)
   const folder = await freshFolder()
   const { outside, database } = fixture
-  await auditLogs(outside, engine, ROWS, 100)
+  for (let day = 0; day < days; day += 1) await auditLogs(outside, engine, ROWS / days, 100 + day)
   const ids = await idsOf(outside)
   let begun = 0
   const dying = intercepted(database, async (_, transact) => {
@@ -87,6 +88,50 @@ async function goesOn({ fixture: { database, outside }, folder, ids }: CutOff): 
 }
 
 for (const engine of BOTH_ENGINES) {
+  test(`${engine.name}: while files are in hand no run without the archive deletes anything, whatever is accepted; a run with it settles them, and then one may`, async () => {
+    for (const deleted of ['some', 'none'] as const) {
+      await using crashed = await cutOff(engine, deleted)
+      const { fixture, folder, ids, paths } = crashed
+      const { outside, database } = fixture
+      const before = [await idsOf(outside), await contentsOf(folder)]
+      const accepted = new Set(['no-archive', 'empty-table'] as const)
+      const withoutArchive = { job: AUDIT_LOGS, retentionMs: 90 * DAY }
+      for (const request of [{ accepted }, { accepted: ACCEPTED }]) {
+        const stopped = await run(database, { ...withoutArchive, ...request })
+        assert.deepEqual([stopped.outcome, stopped.exitCode, stopped.deleted], ['stopped', 5, 0])
+        assert.ok(
+          String(stopped.error).includes(
+            `files of the archive of audit_logs are in hand, from a run that could not finish them: ${paths[0]}`,
+          ),
+        )
+        assert.match(
+          String(stopped.error),
+          /--accept-no-archive does not change that\. Set ARCHIVE_ENABLED=true .*run once: --run-now --job purge-audit-logs/,
+        )
+      }
+      assert.deepEqual([await idsOf(outside), await contentsOf(folder)], before)
+
+      await goesOn(crashed)
+      assert.equal((await recordOf(database).load(database)).step, undefined)
+      await auditLogs(outside, engine, 3, 100)
+      assert.equal((await run(database, { ...withoutArchive, accepted: ACCEPTED })).outcome, 'stopped')
+      assert.equal((await run(database, { ...withoutArchive, accepted })).deleted, 3)
+      assert.deepEqual((await verified(database, folder.path)).problems, [])
+      assert.equal((await archivedRows(folder.path)).length, ids.length)
+    }
+  })
+
+  test(`${engine.name}: of very many pending files that were changed, a message names a few and counts the rest`, async () => {
+    await using crashed = await cutOff(engine, 'some', 30)
+    const { fixture, folder, paths } = crashed
+    assert.ok(paths.length >= 30)
+    for (const path of paths) await writeFile(join(folder.path, path), 'swapped')
+    const { error } = await purged(fixture.database, folder.path)
+    const named = paths.filter((path) => String(error).includes(path))
+    assert.deepEqual(named, paths.slice(0, 5))
+    assert.match(String(error), new RegExp(`; and ${paths.length - 5} more\\. They hold the only copies`))
+  })
+
   test(`${engine.name}: files that a forged step calls drafts of its successor are not discarded if they hold the only copies of rows`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const { fixture, folder } = crashed

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { DatabaseError } from '../../src/database/database-error.ts'
 import { claimLease, releaseLease, renewLease, TERM_MS } from '../../src/runs/lease.ts'
 import { LEASES } from '../../src/runs/run-records.ts'
-import { HOUR } from '../../src/time/clock.ts'
+import { HOUR, MINUTE } from '../../src/time/clock.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
 import { ahead, count, expiredSessions, intercepted, migrated, opened, run, stored } from './support.ts'
 
@@ -122,11 +122,35 @@ for (const engine of ENGINES) {
       [Date.now() - 1],
     )
     assert.equal((await run(fixture.database)).outcome, 'succeeded')
-    const [dead, own] = await stored(fixture.outside)
+    const [dead] = await stored(fixture.outside)
     assert.deepEqual([dead?.outcome, dead?.rows_deleted, dead?.batches], ['interrupted', 7, 2])
     assert.match(String(dead?.error), /worker gone:1 went away.*closed by host-a:1/)
-    assert.ok(dead!.finished_at! >= own!.started_at)
     assert.deepEqual(await fixture.outside.sql('SELECT fence FROM maintenance_leases'), [{ fence: 42 }])
+  })
+
+  test(`${engine.name}: a run whose worker went away ended when that worker last renewed the lease, or when it is closed if that is not known`, async () => {
+    const startedAt = Date.now() - 10 * MINUTE
+    const cases = [
+      ['gone:1 (knows holds)', startedAt + 2_000, startedAt + 2_000],
+      ['gone:1', startedAt, startedAt],
+      ['another:7', startedAt + 2_000, undefined],
+      ['gone:1', startedAt - 1, undefined],
+    ] as const
+    for (const [holder, renewedAt, expected] of cases) {
+      await using fixture = await migrated(engine)
+      await fixture.outside.sql(
+        `INSERT INTO maintenance_runs (job, "trigger", worker, version, started_at, rows_deleted, batches) VALUES ('purge-sessions', 'schedule', 'gone:1', '1', $1, 7, 2)`,
+        [startedAt],
+      )
+      await fixture.outside.sql(`INSERT INTO maintenance_leases (job, holder, fence, expires_at) VALUES ('purge-sessions', $1, 41, $2)`, [
+        holder,
+        renewedAt + TERM_MS,
+      ])
+      assert.equal((await run(fixture.database)).outcome, 'succeeded')
+      const [dead, own] = await stored(fixture.outside)
+      assert.equal(dead?.outcome, 'interrupted')
+      assert.equal(dead.finished_at, expected ?? own!.started_at, holder)
+    }
   })
 
   test(`${engine.name}: an answer to COMMIT that is lost costs no row and no count, whichever commit it is`, async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { access, readFile, stat } from 'node:fs/promises'
+import { access, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
@@ -171,6 +171,26 @@ const RULES: readonly Rule[] = [
     async check(_, [, name = '', words = '']) {
       assert.ok(name in bin)
       parsed(words)
+    },
+  },
+  {
+    like: /^echo '(\S+)' \| install -m 600 \/dev\/stdin migrate_url$/,
+    async check(command, [, url = '']) {
+      parseDatabaseUrl(url)
+      await using fresh = await freshSqliteFile()
+      await succeeds(command, { cwd: fresh.folder })
+      assert.equal((await stat(join(fresh.folder, 'migrate_url'))).mode & 0o777, 0o600)
+    },
+  },
+  {
+    // In a shell with the settings of a worker that may not migrate.
+    like: /^env -u DATABASE_URL DATABASE_URL_FILE=migrate_url MIGRATIONS_ENABLED=true \/opt\/mcp-gateway-maintenance\/node_modules\/\.bin\/(\S+) migrate$/,
+    async check(command, [, name = '']) {
+      await using fresh = await freshSqliteFile()
+      await writeFile(join(fresh.folder, 'migrate_url'), `sqlite:///${fresh.file}\n`)
+      const env = { ...packagingEnvironment(), DATABASE_URL: 'sqlite:////nowhere/gateway.db', MIGRATIONS_ENABLED: 'false' }
+      const here = command.replace(/\/opt\/\S+/, `${process.execPath} ${CHECKOUT}${bin[name]}`)
+      assert.match(await succeeds(here, { cwd: fresh.folder, env }), /"event":"migrations\.current"/)
     },
   },
   { like: /^npm (?:ls|sbom) /, check: async (command) => void (await succeeds(command)) },

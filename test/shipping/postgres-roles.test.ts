@@ -229,6 +229,13 @@ for (const major of POSTGRES_MAJORS) {
         const answer = await command(['archive', ...words], { env })
         assert.deepEqual([answer.code, answer.stderr], [0, ''], answer.stdout)
       }
+      const restored = await command(['archive', 'restore'], { env })
+      assert.equal(restored.code, 3, restored.stdout)
+      assert.match(
+        restored.stdout + restored.stderr,
+        /permission denied for schema public \[42501\]\. A restore creates a table .*: run it as the gateway's role, or as the one that migrates/,
+      )
+      assert.doesNotMatch(restored.stdout + restored.stderr, /purge-role/)
       const status = await command(['status', '--json'], { env })
       const { archive } = JSON.parse(status.stdout) as { archive: { rows: number; verification: { sound: boolean }; problems: string[] } }
       assert.ok(archive.rows > 0 && archive.rows < 10)

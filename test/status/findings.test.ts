@@ -76,6 +76,7 @@ test('there is no finding if all is as it should be, or as intended', () => {
   assert.equal(told({ job: ended('interrupted', 'SIGTERM') }), '')
   assert.equal(told({ job: { ...ended('failed', 'x'), enabled: false, problems: ['p'], overdueSlot: 5 } }), '')
   assert.equal(told({ migrations: { enabled: false, pending: [{ version: 1, name: 'a' }], problem: 'of another shape' } }), '')
+  assert.equal(told({ migrations: { enabled: false } }), '')
 })
 
 test('each problem is a finding with a sentence', () => {
@@ -143,6 +144,9 @@ test('what does not work is a fault, what may not be intended is advice, and the
   assert.deepEqual(judged({ migrations: { pending: [{ version: 12, name: 'a' }] } }), [
     'fault migrations-pending start the worker, or run migrate',
   ])
+  const elsewhere = { enabled: false, pending: [{ version: 12, name: 'a' }] }
+  assert.deepEqual(judged({ migrations: elsewhere }), ['advice migrations-pending run migrate as a role that may create tables'])
+  assert.equal(told({ migrations: elsewhere }), 'not applied yet: 012_a, and MIGRATIONS_ENABLED is false')
   assert.deepEqual(judged({ migrations: { problem: 'of another shape' } }), ['fault migrations-refused'])
   assert.deepEqual(judged({ job: { ...ended('failed'), overdueSlot: 5, problems: ['no index'], warnings: ['another zone'] } }), [
     'fault job-late see that a worker is running',

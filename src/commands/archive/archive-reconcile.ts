@@ -4,6 +4,7 @@ import { reconcile, type Reconciliation } from '../../archive/reconcile/reconcil
 import type { Reconciled } from '../../archive/reconcile/reconciled-step.ts'
 import { draftsOf } from '../../archive/write/draft-names.ts'
 import { MaintenanceError, type ExitCode } from '../../errors.ts'
+import { someClauses } from '../../number-text.ts'
 import { jsonDocument, visible } from '../../observe/control-characters.ts'
 import { archivePlanOf, type Program } from '../../program.ts'
 import { HeldLease } from '../../runs/held-lease.ts'
@@ -24,7 +25,7 @@ export async function reconcileArchive(
   else for (const line of linesOf(found, dryRun)) host.print(`${visible(line)}\n`)
   if (found.missing.length > 0)
     events.warning(
-      `files of the archive are missing, and archive verify will name them until they are restored: ${found.missing.join('; ')}`,
+      `files of the archive are missing, and archive verify will name them until they are restored: ${someClauses(found.missing)}`,
     )
   return found.missing.length > 0 ? 1 : 0
 }

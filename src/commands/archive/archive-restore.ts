@@ -1,7 +1,7 @@
 import { restoreFiles } from '../../archive/read/restore.ts'
 import { retentionOf } from '../../catalogue.ts'
 import type { ExitCode } from '../../errors.ts'
-import { countText, counted } from '../../number-text.ts'
+import { countText, counted, someClauses } from '../../number-text.ts'
 import { jsonDocument, visible } from '../../observe/control-characters.ts'
 import type { Program } from '../../program.ts'
 import { sparedByRule } from '../../policy/rules.ts'
@@ -76,7 +76,7 @@ export async function restoreArchive(
     )
   if (restored.elsewhere.length > 0)
     events.warning(
-      `the archive is damaged, and missing files may hold rows of these days. Run archive verify for details: ${restored.elsewhere.join('; ')}`,
+      `the archive is damaged, and missing files may hold rows of these days. Run archive verify for details: ${someClauses(restored.elsewhere)}`,
     )
   return restored.conflicting > 0 || restored.elsewhere.length > 0 ? 1 : 0
 }

@@ -20,7 +20,7 @@ import {
 } from './connection/transactions.ts'
 import { charsetOf, storableIn } from './exporting/charset.ts'
 import { PostgresExportedRows } from './exporting/exported-rows.ts'
-import { makeRestoreTable, restore } from './exporting/restoring.ts'
+import { forRestoring, makeRestoreTable, restore } from './exporting/restoring.ts'
 import { instantOf, instantsOf, recordColumns } from './exporting/stored-rows.ts'
 import { millisecondsOf } from './exact.ts'
 import { qualified } from './identifiers.ts'
@@ -147,10 +147,10 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     instantsOf: instantsOf(timeZone),
     columnsOf: ({ table, column }) => recordColumns(queries, schema, table, column),
     namesOneTable: (a, b) => a === b,
-    makeRestoreTable: (restoring, columns) => makeRestoreTable({ query }, schema, restoring, columns),
+    makeRestoreTable: (restoring, columns) => forRestoring(() => makeRestoreTable({ query }, schema, restoring, columns)),
     restore: async (...args) => {
       const place = { schema, timeZone, charset: await charset() }
-      return connection.transaction(restoringTransaction(schema), (tx) => restore({ tx, ...place }, ...args))
+      return forRestoring(() => connection.transaction(restoringTransaction(schema), (tx) => restore({ tx, ...place }, ...args)))
     },
 
     migrationFiles: /^\d+_[a-z0-9_]*(?<!_sqlite)\.sql$/,

@@ -85,13 +85,14 @@ export function errorKindOf(error: DriverError): ErrorKind {
 const SQLSTATE = /^[0-9A-Z]{5}$/
 const TRIGGER_CONTEXT = /\bfunction\b/
 
-export function databaseError(thrown: unknown): DatabaseError {
+/** `advice`: what to do where a privilege is missing. */
+export function databaseError(thrown: unknown, advice = GRANTS): DatabaseError {
   if (thrown instanceof DatabaseError) return thrown
   const error = asDriverError(thrown)
   const state = error.code === undefined ? '' : ` [${error.code}]`
   const hint = error.hint === undefined ? '' : ` (${error.hint})`
   const place = error.where === undefined ? '' : `, in ${error.where.split('\n', 1)[0]}`
-  const grants = error.code === FORBIDDEN && error.where === undefined ? GRANTS : ''
+  const grants = error.code === FORBIDDEN && error.where === undefined ? advice : ''
   const text = `${explanation(error)}${hint}${place}${state}${grants}`
   const position = Number(error.position)
   return new DatabaseError(errorKindOf(error), text, { cause: thrown, ...(position > 0 ? { position } : {}) })

@@ -54,10 +54,8 @@ export async function openSqlite(options: OpenOptions & { readonly url: SqliteUr
 
 /** Only a warning: the gateway may create its own tables in this file later. */
 function foreignWarning(file: string, tables: readonly string[]): string {
-  const { some, more } = someOf(tables)
-  const names = `${some.join(', ')}${more === 0 ? '' : ` and ${more} more`}`
   return (
-    `${file} has tables of another program (${names}) and none of the gateway's. The migrations create theirs beside them. ` +
+    `${file} has tables of another program (${someOf(tables)}) and none of the gateway's. The migrations create theirs beside them. ` +
     `If the gateway's database is elsewhere, stop the worker and correct DATABASE_URL.`
   )
 }

@@ -1,3 +1,4 @@
+import { someText } from '../../../number-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import { TELLING_TABLES } from '../../gateway-tables.ts'
 import type { Query } from '../../query.ts'
@@ -86,7 +87,7 @@ function outsideThePath({ tables }: SchemaFacts): readonly string[] {
   const holds = (name: string): boolean => tables.get(name)?.includes('audit_logs') === true
   const others = [...tables.keys()].filter((name) => name !== USUAL_SCHEMA && !isSystemSchema(name) && holds(name))
   if (others.length === 0 || holds(USUAL_SCHEMA)) return []
-  const shown = others.map((name) => `${name} (${tables.get(name)!.join(', ')})`).join(', ')
+  const shown = someText(others.map((name) => `${name} (${tables.get(name)!.join(', ')})`))
   return [
     `schema ${USUAL_SCHEMA} is used and has no audit_logs yet, but schema ${shown}, outside the search_path, has tables with the gateway's names: ` +
       `if they are the gateway's, set DATABASE_SCHEMA`,

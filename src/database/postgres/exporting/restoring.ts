@@ -7,6 +7,7 @@ import { builtInType } from '../declared-types.ts'
 import { builtIn, EQ, LT } from '../exact.ts'
 import { literal, qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
+import { databaseError } from '../postgres-errors.ts'
 import { cutoffText, timeTypeOf } from '../times.ts'
 import type { Charset } from './charset.ts'
 import { recordColumns, valueText, type RecordColumn } from './stored-rows.ts'
@@ -55,6 +56,20 @@ export async function makeRestoreTable(
 }
 
 const TEXT = 'pg_catalog.text'
+
+/** No script gives a role that purges what a restore needs. */
+const ADVICE =
+  ". A restore creates a table and fills it, which a role that purges may not: run it as the gateway's role, or as the one that migrates"
+
+/** Says what to do instead where a privilege is missing. */
+export async function forRestoring<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const isOurs = error instanceof DatabaseError && error.kind === 'forbidden' && error.cause !== undefined
+    throw isOurs ? databaseError(error.cause, ADVICE) : error
+  }
+}
 
 export interface Place {
   readonly tx: Transaction

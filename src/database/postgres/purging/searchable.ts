@@ -1,4 +1,4 @@
-import { countText } from '../../../number-text.ts'
+import { countText, someText } from '../../../number-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Query, Value } from '../../query.ts'
 import { quoted } from '../identifiers.ts'
@@ -119,7 +119,7 @@ async function isLarge(query: Query, table: string): Promise<boolean> {
 function unsearchable({ neighbourhood, column }: SearchOptions, heaps: readonly Relation[], indexes: readonly Index[]): DatabaseError {
   const { own } = neighbourhood
   const statements = indexStatements(neighbourhood, own, [column], indexes, new Set(heaps.map(({ id }) => id)))
-  const where = heaps.length === 1 && heaps[0] === own ? '' : ` in ${heaps.map(titleOf).join(', ')}`
+  const where = heaps.length === 1 && heaps[0] === own ? '' : ` in ${someText(heaps.map(titleOf))}`
   return new DatabaseError(
     'failed',
     `Table ${titleOf(own)} has more than ${countText(SCANNABLE_ROWS)} rows and no index that begins with ${quoted(column)}${where}, so every batch would read ` +

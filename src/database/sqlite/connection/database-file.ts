@@ -88,7 +88,7 @@ async function make(file: string, { user, listener }: Preparing): Promise<Stats>
   const place = await look(folder)
   if (place === undefined)
     throw refusal('unreachable', file, `cannot be created: there is no folder ${folder}`, 'Create the folder, or correct DATABASE_URL.')
-  const { some, more, likely } = await neighboursOf(resolve(file), user.uid)
+  const { names, likely } = await neighboursOf(resolve(file), user.uid)
   if (likely !== undefined)
     throw new DatabaseError(
       'unreachable',
@@ -101,8 +101,7 @@ async function make(file: string, { user, listener }: Preparing): Promise<Stats>
     if (user.uid === 0) await made.chown(place.uid, place.gid)
     await made.close()
     listener.created(file)
-    const others =
-      some.length === 0 ? 'Its folder is empty' : `Its folder also holds ${some.join(', ')}${more === 0 ? '' : ` and ${more} more`}`
+    const others = names === '' ? 'Its folder is empty' : `Its folder also holds ${names}`
     listener.warning(
       `${file} did not exist, so a new, empty database was created. If the gateway's database is elsewhere, correct DATABASE_URL. ${others}.`,
     )

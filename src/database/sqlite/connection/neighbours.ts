@@ -1,19 +1,17 @@
 import { opendir } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { editDistance } from '../../../edit-distance.ts'
+import { someText } from '../../../number-text.ts'
 import { holdingOf } from './unopened-file.ts'
 
 /** What the folder of a missing database holds. */
 export interface Neighbours {
-  /** The names of some files. */
-  readonly some: readonly string[]
-  /** How many more there are. */
-  readonly more: number
+  /** The names of some files, as text; empty: there are none. */
+  readonly names: string
   /** A database of the gateway with almost the configured name, and how the name differs: a clause that begins with its path. */
   readonly likely: string | undefined
 }
 
-const MOST_NAMED = 10
 /** A folder with more files is unlikely to be a database's. */
 const MOST_LOOKED_AT = 10_000
 /** The most files with similar names that are opened. */
@@ -23,7 +21,7 @@ export async function neighboursOf(file: string, uid: number | undefined): Promi
   const folder = dirname(file)
   const wanted = basename(file)
   const names = await namesIn(folder)
-  const neighbours = someOf(names)
+  const neighbours = { names: someOf(names) }
   const alike = names.flatMap((name) => {
     const difference = differenceOf(wanted, name)
     return difference === undefined ? [] : [{ path: join(folder, name), difference }]
@@ -43,10 +41,9 @@ function elsewhere(folder: string, wanted: string): readonly { readonly path: st
   return read.includes('/') && !read.includes('\0') ? [{ path: join(folder, read), difference: 'in how its characters are written' }] : []
 }
 
-/** As many names as fit into a sentence. */
-export function someOf(names: readonly string[]): Pick<Neighbours, 'some' | 'more'> {
-  const some = names.slice(0, MOST_NAMED).map(oneLine)
-  return { some, more: names.length - some.length }
+/** As many names as fit into a sentence, whatever is in them. */
+export function someOf(names: readonly string[]): string {
+  return someText(names.map(oneLine))
 }
 
 function oneLine(name: string): string {

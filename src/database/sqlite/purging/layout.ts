@@ -1,3 +1,4 @@
+import { someText } from '../../../number-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { TimeColumn } from '../../purging.ts'
 import type { Connection } from '../connection/connection.ts'
@@ -32,7 +33,7 @@ export function layoutOf(connection: Connection, { table, column }: TimeColumn):
   const { rows: columns } = connection.run<ColumnRow>(`SELECT name, type, "notnull" FROM ${BUILT_IN.columns}($1, '${MAIN}')`, [found.name])
   const names = new Set(columns.map(({ name }) => folded(name)))
   const time = columns.find(({ name }) => folded(name) === folded(column))
-  if (time === undefined) throw unfit(connection, table, `has no column "${column}"; it has ${columns.map(({ name }) => name).join(', ')}`)
+  if (time === undefined) throw unfit(connection, table, `has no column "${column}"; it has ${someText(columns.map(({ name }) => name))}`)
   const rowid = ['rowid', '_rowid_', 'oid'].find((name) => !names.has(name))
   if (rowid === undefined)
     throw unfit(connection, table, 'has columns named rowid, _rowid_ and oid, so that its row numbers cannot be reached')

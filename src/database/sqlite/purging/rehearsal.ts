@@ -80,8 +80,7 @@ function removalSql({ table, rowid }: Layout, row: string): string {
 }
 
 function named(triggers: readonly string[]): string {
-  const { some, more } = someOf(triggers)
-  return `the ${plural(triggers.length, 'trigger')} ${some.join(', ')}${more === 0 ? '' : ` and ${more} more`}`
+  return `the ${plural(triggers.length, 'trigger')} ${someOf(triggers)}`
 }
 
 /** Ends the whole process: its main thread may be in a statement that never ends, and hears nothing, not even that its parent is gone. */
