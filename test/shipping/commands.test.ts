@@ -42,9 +42,9 @@ async function succeeds(command: string, place: Partial<Place> = {}): Promise<st
 }
 
 /** Runs a command in an empty folder, on a SQLite file of its own. */
-async function onSqlite(command: string): Promise<void> {
+async function onSqlite(command: string): Promise<string> {
   await using fresh = await freshSqliteFile()
-  await succeeds(command, { env: { ...packagingEnvironment(), DATABASE_URL: `sqlite:///${fresh.file}` } })
+  return await succeeds(command, { env: { ...packagingEnvironment(), DATABASE_URL: `sqlite:///${fresh.file}` } })
 }
 
 /** Replaces the database of the documents, PostgreSQL on localhost, by that of the tests. */
@@ -98,6 +98,10 @@ const RULES: readonly Rule[] = [
       JSON.parse(await succeeds(json, { env }))
       if (missing('jq') === undefined) await succeeds(`set -e; ${command}`, { env })
     },
+  },
+  {
+    like: /^AUDIT_LOGS_RETENTION_RULES='[^']+' npm start -- config$/,
+    check: async (command) => assert.match(await onSqlite(command), /AUDIT_LOGS_RETENTION_RULES$/m),
   },
   // The database must be migrated for the check to succeed.
   { like: /^npm start -- status --check$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
