@@ -7,6 +7,7 @@ import { FOREVER } from '../policy/rules.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
 import { DAY } from '../time/clock.ts'
 import { durationProblem, LONGEST_RETENTION_MS } from './duration-problem.ts'
+import type { PartProblem } from './layer.ts'
 import { rulesMeant, rulesProblems } from './retention-rules.ts'
 import { shown } from './shown.ts'
 
@@ -16,13 +17,6 @@ export interface Limits {
   /** What others call a choice, in lower case. */
   readonly aliases?: Readonly<Record<string, string>>
   readonly leastMs?: number
-}
-
-/** What is wrong with a part of a value. */
-export interface PartProblem {
-  /** Follows the key of the setting: `[1].match`. */
-  readonly part: string
-  readonly problem: string
 }
 
 interface Format {

@@ -3,7 +3,7 @@ import { FOREVER, isRuleName, MOST_POLICY_BYTES, MOST_RULES, policyText, type Ru
 import { withoutCredentials } from '../secrets/foreign-text.ts'
 import { parseDuration } from '../time/clock.ts'
 import { durationProblem, LONGEST_RETENTION_MS } from './duration-problem.ts'
-import type { PartProblem } from './formats.ts'
+import type { PartProblem } from './layer.ts'
 import { nearest } from './nearest.ts'
 import { shown } from './shown.ts'
 

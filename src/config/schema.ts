@@ -2,7 +2,8 @@ import convict from 'convict'
 import { cascadeVariable, graceOf, retentionOf, rulesVariable, JOBS, type Job } from '../catalogue.ts'
 import { GATEWAY_TABLES } from '../database/gateway-tables.ts'
 import { DAY, formatDuration } from '../time/clock.ts'
-import { FORMATS, FORMAT_NAMES, type FormatName, type Limits, type PartProblem } from './formats.ts'
+import { FORMATS, FORMAT_NAMES, type FormatName, type Limits } from './formats.ts'
+import type { PartProblem } from './layer.ts'
 import type { RuleValue } from './retention-rules.ts'
 
 /** One setting, as convict takes it. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -76,6 +76,12 @@ test('rules stand in a file as YAML or JSON, and in the environment in the same 
     '- { name: security, match: { status: [denied, policy_violation] }, retention: 365d }\n- { name: payments, match: { tool_name: stripe:* }, retention: forever }\n',
   ])
     assert.deepEqual(rulesIn(await given(text)), [SECURITY, PAYMENTS], text)
+})
+
+test('the example of the documents is taken as it stands, with the archive on', async () => {
+  const page = readFileSync(join(packageRoot, 'docs/retention-rules.md'), 'utf8')
+  const configFile = write('documented.yaml', /```yaml\n([^]*?)```/.exec(page)![1]!)
+  assert.deepEqual(rulesIn(await load({ configFile, env: { ARCHIVE_ENABLED: 'true' } })), [SECURITY, PAYMENTS])
 })
 
 test('there are none by default, and only the job with a retention can have some', async () => {
