@@ -3,7 +3,7 @@
 -- Touches nothing of the gateway's. Safe to run again, by the worker or by hand:
 --   psql -v ON_ERROR_STOP=1 -f 008_add_policies.sql
 -- The runner says before it applies this file to whom it gives these rights: to each role that may update maintenance_leases, and so runs jobs.
--- @grants SELECT, INSERT ON maintenance_policies
+-- @grants SELECT, INSERT, UPDATE ON maintenance_policies
 -- @grants SELECT, INSERT, UPDATE, DELETE ON maintenance_run_policies
 -- No table is qualified by a schema: everything goes where search_path points. Whatever else lies there changes nothing: operators, functions and
 -- types are named as those of pg_catalog.

@@ -49,10 +49,7 @@ FROM (VALUES
     -- which rows must stay: it may not place or release a hold, only record what each of them kept
     ('maintenance_holds', 'SELECT'),
     ('maintenance_run_holds', 'SELECT, INSERT, UPDATE, DELETE'),
-    ('maintenance_held_files', 'SELECT, INSERT, UPDATE, DELETE'),
-    -- by which retention and rules it ran
-    ('maintenance_policies', 'SELECT, INSERT'),
-    ('maintenance_run_policies', 'SELECT, INSERT, UPDATE, DELETE')
+    ('maintenance_held_files', 'SELECT, INSERT, UPDATE, DELETE')
 ) AS needed (relation, rights)
 WHERE to_regclass(format('%I.%I', :'schema', needed.relation)) IS NOT NULL \gexec
 

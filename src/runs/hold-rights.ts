@@ -1,6 +1,7 @@
 import type { Database, Rights } from '../database/database.ts'
 import { DatabaseError } from '../database/database-error.ts'
 import { HELD_FILES, HOLDS, RUN_HOLDS } from './hold-tables.ts'
+import { POLICIES, RUN_POLICIES } from './policy-tables.ts'
 import { LEASES, RUNS } from './run-records.ts'
 
 /** What a run needs of the tables of holds and policies. */
@@ -8,8 +9,8 @@ export const RUN_RIGHTS: Rights = {
   [HOLDS]: ['SELECT'],
   [RUN_HOLDS]: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
   [HELD_FILES]: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
-  maintenance_policies: ['SELECT', 'INSERT'],
-  maintenance_run_policies: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+  [POLICIES]: ['SELECT', 'INSERT', 'UPDATE'],
+  [RUN_POLICIES]: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
 }
 
 const READING: Rights = { [HOLDS]: ['SELECT'], [RUN_HOLDS]: ['SELECT'], [HELD_FILES]: ['SELECT'], [RUNS]: ['SELECT'] }

@@ -384,7 +384,7 @@ for (const major of POSTGRES_MAJORS) {
           ['maintenance_holds', 'SELECT'],
           ['maintenance_run_holds', 'DELETE INSERT SELECT UPDATE'],
           ['maintenance_held_files', 'DELETE INSERT SELECT UPDATE'],
-          ['maintenance_policies', 'INSERT SELECT'],
+          ['maintenance_policies', 'INSERT SELECT UPDATE'],
           ['maintenance_run_policies', 'DELETE INSERT SELECT UPDATE'],
         ]),
       )
@@ -404,7 +404,7 @@ const NEW_RIGHTS: readonly (readonly [table: string, rights: string])[] = [
   ['maintenance_holds', 'SELECT'],
   ['maintenance_run_holds', 'DELETE, INSERT, SELECT, UPDATE'],
   ['maintenance_held_files', 'DELETE, INSERT, SELECT, UPDATE'],
-  ['maintenance_policies', 'INSERT, SELECT'],
+  ['maintenance_policies', 'INSERT, SELECT, UPDATE'],
   ['maintenance_run_policies', 'DELETE, INSERT, SELECT, UPDATE'],
 ]
 
@@ -444,7 +444,7 @@ const FORBIDDEN: readonly string[] = [
   `TRUNCATE maintenance_holds`,
   `ALTER TABLE maintenance_holds DISABLE TRIGGER ALL`,
   `DROP TRIGGER maintenance_holds_stay ON maintenance_holds`,
-  `UPDATE maintenance_policies SET policy = ''`,
+  `DELETE FROM maintenance_policies`,
   `CREATE TABLE mine (id INT)`,
   `CREATE SCHEMA mine`,
   `CREATE ROLE other`,

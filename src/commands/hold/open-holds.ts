@@ -46,7 +46,7 @@ export async function whoAsks({ host, database }: Program, said: string | undefi
 
 export function countingOf({ database, settings }: Program): HeldCounting {
   const job = settings.jobs.find((each) => each.job.name === HELD_JOB.name)
-  return { database, job: HELD_JOB, retentionMs: job?.retentionMs, rules: [] }
+  return { database, job: HELD_JOB, retentionMs: job?.retentionMs, rules: job?.rules ?? [] }
 }
 
 /** What the holds that are in force keep, but for one. Those that cannot be understood stop every run, so they need not be counted. */

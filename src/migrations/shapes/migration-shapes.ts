@@ -49,6 +49,6 @@ export const SHAPES: Readonly<Record<string, Shape | undefined>> = {
   },
   '008_add_policies': {
     maintenance_policies: table(`sha256 text, policy text, first_seen whole`),
-    maintenance_run_policies: table(`run whole, sha256 text`),
+    maintenance_run_policies: table(`run whole, job text, sha256 text, compared_sha256 text`),
   },
 }
