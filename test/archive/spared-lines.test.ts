@@ -80,8 +80,11 @@ test('a value of megabytes is compared by its beginning, and its line stays as i
   assert.ok(line.equals(before))
 })
 
+function at(time: string, range: Range): boolean {
+  return isSpared(`{"id":1,"timestamp":"${time}"}`, {}, range)
+}
+
 test('a range begins with its first instant and ends before its last; a time that the clocks showed twice is in it if one of the two is', () => {
-  const at = (time: string, range: Range): boolean => isSpared(`{"id":1,"timestamp":"${time}"}`, {}, range)
   assert.equal(at('2025-06-01T00:00:00Z', { from: '2025-06-01T00:00:00Z' }), true)
   assert.equal(at('2025-06-01T00:00:00Z', { to: '2025-06-01T00:00:00Z' }), false)
   // In Berlin this was shown at 00:30 and at 01:30 UTC.
