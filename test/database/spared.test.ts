@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Database } from '../../src/database/database.ts'
+import type { ExportedSlice } from '../../src/database/exporting.ts'
 import type { ExpiredRows, Slice } from '../../src/database/purging.ts'
 import { isMatch, type Match } from '../../src/policy/match.ts'
 import type { Spared, SparedRows } from '../../src/policy/spared.ts'
@@ -160,6 +161,10 @@ async function purged(database: Database, rows: ExpiredRows, size: number, spare
   return { affected, slices }
 }
 
+function ascending(ids: readonly number[]): number[] {
+  return ids.toSorted((a, b) => a - b)
+}
+
 for (const engine of ENGINES) {
   for (const seed of [1, 2, 3, 4]) {
     test(`${engine.name}: of random rows, random holds and rules keep what a naive model keeps (seed ${seed})`, async () => {
@@ -231,7 +236,7 @@ for (const engine of ENGINES) {
       }
       const free = rows.filter((row) => isExpired(row) && !isSpared(spared, row))
       assert.deepEqual(
-        read.toSorted((a, b) => a - b),
+        ascending(read),
         free.map(({ id }) => id),
       )
       const left = new Set(await fixture.ids())
@@ -241,6 +246,48 @@ for (const engine of ENGINES) {
       if (mayGo.length > 0) assert.ok(mayGo.some(({ id }) => !left.has(id)))
     })
   }
+
+  test(`${engine.name}: a walk up to a slice ends there in slices of any other size, and the next one begins behind it`, async () => {
+    for (const seed of [5, 6, 7]) {
+      const random = randomFrom(seed)
+      const rows = randomRows(random, 400)
+      await using fixture = await made(engine)
+      await fixture.insert(rows)
+      const spared = Array.from({ length: 1 + random(2) }, () => randomSpared(random))
+      const exported = fixture.database.exported(COLUMN, CUTOFF, Number.MAX_SAFE_INTEGER, spared)
+      const idsOf = async (slice: ExportedSlice): Promise<number[]> => {
+        const ids: number[] = []
+        await slice.read(async ({ count, idOf }) => {
+          for (let index = 0; index < count; index += 1) ids.push(Number(idOf(index)))
+        })
+        return ids
+      }
+      const all: number[] = []
+      let after: ExportedSlice | undefined
+      for (;;) {
+        const copied: number[] = []
+        let until = after
+        for (let slices = 1 + random(4); slices > 0; slices -= 1) {
+          const slice = await exported.next(1 + random(40), until)
+          if (slice === undefined) break
+          copied.push(...(await idsOf(slice)))
+          until = slice
+        }
+        if (until === undefined || copied.length === 0) break
+        const part: number[] = []
+        const size = 1 + random(90)
+        for (let slice = after; (slice = await exported.next(size, slice, until)) !== undefined;) part.push(...(await idsOf(slice)))
+        assert.deepEqual(ascending(part), ascending(copied))
+        all.push(...part)
+        after = until
+      }
+      const free = rows.filter((row) => isExpired(row) && !isSpared(spared, row))
+      assert.deepEqual(
+        ascending(all),
+        free.map(({ id }) => id),
+      )
+    }
+  })
 
   test(`${engine.name}: a row whose column is NULL is not held, and is deleted`, async () => {
     await using fixture = await made(engine)
