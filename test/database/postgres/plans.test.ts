@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as sql from '../../../src/database/postgres/purging/slice-sql.ts'
 import { boundedFreeSql, edgesNearSql, firstFreeSql } from '../../../src/database/postgres/purging/spared-scan-sql.ts'
-import { STEERED } from '../../../src/database/postgres/purging/searchable.ts'
 import { unspared, type SparedTest } from '../../../src/database/postgres/purging/spared-sql.ts'
 import type { Value } from '../../../src/database/query.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
@@ -77,7 +76,7 @@ for (const major of POSTGRES_MAJORS) {
           bound((values) => firstFreeSql(timed, 'before', spared, values), [cutoff, from, 20_000, '2026-01-10T00:00:00']),
         ]
         for (const [text, values] of inOrder) {
-          await fresh.admin.query(`BEGIN; ${STEERED}`)
+          await fresh.admin.query(`BEGIN; ${sql.STEERED}`)
           const { rows } = await fresh.admin.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(`EXPLAIN (FORMAT JSON) ${text}`, [...values])
           await fresh.admin.query('COMMIT')
           const plan = rows[0]!['QUERY PLAN'][0].Plan
