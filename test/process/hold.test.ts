@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { widthOf } from '../../src/observe/width.ts'
 import { freshFolder } from '../archive/support.ts'
 import { applyMigrations, auditLogs, count } from '../runs/support.ts'
 import { command, events, type Ended } from '../support/command.ts'
@@ -49,7 +50,7 @@ for (const engine of BOTH_ENGINES) {
     assert.match(by!, /^by \| Jane Doe \(\S+@\S+?(, role \w+)?\)$/)
     assert.match(at!, /^placed \| \d{4}-\d\d-\d\d \d\d:\d\d UTC$/)
     // The log says who and why and how many, and not whose rows.
-    const [logged] = placed.stderr.split('\n').filter((line) => line.includes('"hold.placed"'))
+    const logged = placed.stderr.split('\n').find((line) => line.includes('"hold.placed"'))
     const { time: _, by: who, ...fields } = JSON.parse(logged!) as Record<string, unknown>
     assert.match(String(who), /^Jane Doe \(/)
     assert.deepEqual(fields, {
@@ -271,7 +272,7 @@ test('on a terminal of 80 columns every line of an answer fits', { skip: WITHOUT
     const { screen } = await onTerminal(['hold', ...words], { columns: 80, env })
     assert.ok(screen.length > 2, words.join(' '))
     assert.deepEqual(
-      screen.filter((line) => [...line].length > 80),
+      screen.filter((line) => widthOf(line) > 80),
       [],
     )
     assert.ok(screen.join(' ').includes('case-17/2026'), screen.join('\n'))
