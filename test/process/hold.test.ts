@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import { widthOf } from '../../src/observe/width.ts'
 import { freshFolder } from '../archive/support.ts'
 import { applyMigrations, auditLogs, count } from '../runs/support.ts'
@@ -8,6 +10,16 @@ import { BOTH_ENGINES, ENGINES, sqliteDatabase, type TestDatabase } from '../sup
 import { POSTGRES_MAJORS } from '../support/postgres-server.ts'
 import { ReplicatedPair } from '../support/standby.ts'
 import { onTerminal, WITHOUT_TERMINAL } from '../support/terminal.ts'
+
+const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true })
+const isValid = ajv.compile(JSON.parse(await readFile(new URL('../../docs/holds.schema.json', import.meta.url), 'utf8')) as object)
+
+/** As the schema has it. */
+function documentOf(ended: Ended): unknown {
+  const document: unknown = JSON.parse(ended.stdout)
+  assert.ok(isValid(document), ajv.errorsText(isValid.errors))
+  return document
+}
 
 const SAID = ['--reason', 'a letter of the court', '--by', 'Jane Doe']
 
@@ -80,7 +92,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((JSON.parse(released.stderr.split('\n').find((line) => line.includes('"hold.released"'))!) as { rows: number }).rows, 30)
     assert.equal(await purge(outside), 30)
     assert.equal((await hold(outside, ['list'])).stdout, 'no hold is in force\n')
-    const all = JSON.parse((await hold(outside, ['list', '--all', '--json'])).stdout) as { holds: { released: { reason: string } }[] }
+    const all = documentOf(await hold(outside, ['list', '--all', '--json'])) as { holds: { released: { reason: string } }[] }
     assert.deepEqual(
       all.holds.map((each) => each.released.reason),
       ['settled'],
@@ -205,7 +217,7 @@ test('what a hold says of its rows, runs and files is in the document', async ()
     `INSERT INTO maintenance_held_files VALUES (1, 'audit_logs/2025/01/01/1-1.ndjson.zst', 7), (1, 'audit_logs/2025/01/02/1-2.ndjson.zst', 0)`,
   )
   const shown = await hold(outside, ['show', 'case-17', '--json'])
-  const document = JSON.parse(shown.stdout) as { holds: Record<string, unknown>[] }
+  const document = documentOf(shown) as { holds: Record<string, unknown>[] }
   const { placedAt, placedBy, ...rest } = document.holds[0]!
   assert.match(String(placedAt), /^\d{4}-.*Z$/)
   assert.match(String(placedBy), /^Jane Doe \(/)
@@ -245,6 +257,7 @@ test('a damaged hold is shown as one that cannot be understood, stops the purge,
   )
   const listed = await hold(outside, ['list'])
   assert.equal(listed.code, 0, listed.stderr)
+  assert.equal((documentOf(await hold(outside, ['list', '--json'])) as { holds: unknown[] }).holds.length, 1)
   assert.match(listed.stdout, /by\\u001b\[2J hand +cannot be understood: "colour" is no column/)
   const run = await command(['--run-now', '--job', 'purge-audit-logs'], { env: { DATABASE_URL: outside.url } })
   assert.equal(run.code, 1)

@@ -150,16 +150,16 @@ for (const engine of ENGINES) {
         await renewLease(tx, leases, lease)
         return (await holdsInForce(tx, worker.named('maintenance_holds'), AUDIT_LOGS)).length
       })
-    for (const [change, expected] of [
-      [place, 1],
-      [release, 0],
+    for (const [change, expected, batchMs] of [
+      [place, 1, 3_000],
+      [release, 0, 300],
     ] as const) {
       const done: string[] = []
       const begun = Promise.withResolvers<void>()
       const batch = worker.transaction(async (tx) => {
         await renewLease(tx, leases, lease)
         begun.resolve()
-        await hostClock().sleep(700)
+        await hostClock().sleep(batchMs)
         done.push('batch')
       })
       await begun.promise
