@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { widthOf } from '../../src/observe/width.ts'
 import { freshFolder } from '../archive/support.ts'
 import { applyMigrations, auditLogs, count } from '../runs/support.ts'
 import { command, events, type Ended } from '../support/command.ts'
@@ -7,6 +10,16 @@ import { BOTH_ENGINES, ENGINES, sqliteDatabase, type TestDatabase } from '../sup
 import { POSTGRES_MAJORS } from '../support/postgres-server.ts'
 import { ReplicatedPair } from '../support/standby.ts'
 import { onTerminal, WITHOUT_TERMINAL } from '../support/terminal.ts'
+
+const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true })
+const isValid = ajv.compile(JSON.parse(await readFile(new URL('../../docs/holds.schema.json', import.meta.url), 'utf8')) as object)
+
+/** As the schema has it. */
+function documentOf(ended: Ended): unknown {
+  const document: unknown = JSON.parse(ended.stdout)
+  assert.ok(isValid(document), ajv.errorsText(isValid.errors))
+  return document
+}
 
 const SAID = ['--reason', 'a letter of the court', '--by', 'Jane Doe']
 
@@ -49,7 +62,7 @@ for (const engine of BOTH_ENGINES) {
     assert.match(by!, /^by \| Jane Doe \(\S+@\S+?(, role \w+)?\)$/)
     assert.match(at!, /^placed \| \d{4}-\d\d-\d\d \d\d:\d\d UTC$/)
     // The log says who and why and how many, and not whose rows.
-    const [logged] = placed.stderr.split('\n').filter((line) => line.includes('"hold.placed"'))
+    const logged = placed.stderr.split('\n').find((line) => line.includes('"hold.placed"'))
     const { time: _, by: who, ...fields } = JSON.parse(logged!) as Record<string, unknown>
     assert.match(String(who), /^Jane Doe \(/)
     assert.deepEqual(fields, {
@@ -79,7 +92,7 @@ for (const engine of BOTH_ENGINES) {
     assert.equal((JSON.parse(released.stderr.split('\n').find((line) => line.includes('"hold.released"'))!) as { rows: number }).rows, 30)
     assert.equal(await purge(outside), 30)
     assert.equal((await hold(outside, ['list'])).stdout, 'no hold is in force\n')
-    const all = JSON.parse((await hold(outside, ['list', '--all', '--json'])).stdout) as { holds: { released: { reason: string } }[] }
+    const all = documentOf(await hold(outside, ['list', '--all', '--json'])) as { holds: { released: { reason: string } }[] }
     assert.deepEqual(
       all.holds.map((each) => each.released.reason),
       ['settled'],
@@ -204,7 +217,7 @@ test('what a hold says of its rows, runs and files is in the document', async ()
     `INSERT INTO maintenance_held_files VALUES (1, 'audit_logs/2025/01/01/1-1.ndjson.zst', 7), (1, 'audit_logs/2025/01/02/1-2.ndjson.zst', 0)`,
   )
   const shown = await hold(outside, ['show', 'case-17', '--json'])
-  const document = JSON.parse(shown.stdout) as { holds: Record<string, unknown>[] }
+  const document = documentOf(shown) as { holds: Record<string, unknown>[] }
   const { placedAt, placedBy, ...rest } = document.holds[0]!
   assert.match(String(placedAt), /^\d{4}-.*Z$/)
   assert.match(String(placedBy), /^Jane Doe \(/)
@@ -244,6 +257,7 @@ test('a damaged hold is shown as one that cannot be understood, stops the purge,
   )
   const listed = await hold(outside, ['list'])
   assert.equal(listed.code, 0, listed.stderr)
+  assert.equal((documentOf(await hold(outside, ['list', '--json'])) as { holds: unknown[] }).holds.length, 1)
   assert.match(listed.stdout, /by\\u001b\[2J hand +cannot be understood: "colour" is no column/)
   const run = await command(['--run-now', '--job', 'purge-audit-logs'], { env: { DATABASE_URL: outside.url } })
   assert.equal(run.code, 1)
@@ -271,7 +285,7 @@ test('on a terminal of 80 columns every line of an answer fits', { skip: WITHOUT
     const { screen } = await onTerminal(['hold', ...words], { columns: 80, env })
     assert.ok(screen.length > 2, words.join(' '))
     assert.deepEqual(
-      screen.filter((line) => [...line].length > 80),
+      screen.filter((line) => widthOf(line) > 80),
       [],
     )
     assert.ok(screen.join(' ').includes('case-17/2026'), screen.join('\n'))

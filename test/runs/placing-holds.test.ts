@@ -4,8 +4,11 @@ import { ArchiveRecord } from '../../src/archive/state.ts'
 import { DatabaseError } from '../../src/database/database-error.ts'
 import type { Database } from '../../src/database/database.ts'
 import { MaintenanceError } from '../../src/errors.ts'
+import { holdsInForce } from '../../src/runs/holds-in-force.ts'
+import { claimLease, renewLease } from '../../src/runs/lease.ts'
 import { placeHold, type Placed, type Placing } from '../../src/runs/placing-holds.ts'
 import { releaseHold, type Released } from '../../src/runs/releasing-holds.ts'
+import { LEASES } from '../../src/runs/run-records.ts'
 import { storedHolds } from '../../src/runs/stored-holds.ts'
 import { hostClock } from '../../src/time/clock.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
@@ -93,7 +96,7 @@ for (const engine of ENGINES) {
       { holder: '', fence: 0, expires_at: 0 },
     ])
     // The line that placing has made is free.
-    assert.notEqual((await run(database, { job: AUDIT_LOGS, dryRun: false })).outcome, 'skipped')
+    assert.equal((await run(database, { job: AUDIT_LOGS })).outcome, 'succeeded')
     const leases = await outside.sql('SELECT holder, fence, expires_at FROM maintenance_leases')
     await place(database, 'case-18')
     assert.deepEqual(await outside.sql('SELECT holder, fence, expires_at FROM maintenance_leases'), leases)
@@ -133,6 +136,37 @@ for (const engine of ENGINES) {
       isUsage(/is in force already since .* UTC, placed by "j(im|ane)@host"\. Nothing was changed/)(lost.reason)
     }
     assert.equal((await rowsOf(outside)).length, 5)
+  })
+
+  test(`${engine.name}: placing and releasing wait for a batch that holds the lease, longer than for a lock, and the next batch sees what was done`, async () => {
+    await using fixture = await migrated(engine)
+    const { database, outside } = fixture
+    await using worker = await opened(outside.url)
+    const leases = worker.named(LEASES)
+    const claim = { job: AUDIT_LOGS.name, holder: 'host-b:2', knowsHolds: true, again: false }
+    const lease = (await worker.transaction((tx) => claimLease(tx, leases, claim)))!
+    const inForce = (): Promise<number> =>
+      worker.transaction(async (tx) => {
+        await renewLease(tx, leases, lease)
+        return (await holdsInForce(tx, worker.named('maintenance_holds'), AUDIT_LOGS)).length
+      })
+    for (const [change, expected, batchMs] of [
+      [place, 1, 3_000],
+      [release, 0, 300],
+    ] as const) {
+      const done: string[] = []
+      const begun = Promise.withResolvers<void>()
+      const batch = worker.transaction(async (tx) => {
+        await renewLease(tx, leases, lease)
+        begun.resolve()
+        await hostClock().sleep(batchMs)
+        done.push('batch')
+      })
+      await begun.promise
+      await Promise.all([batch, change(database, 'case-17').then(() => done.push('hold'))])
+      assert.deepEqual(done, ['batch', 'hold'])
+      assert.equal(await inForce(), expected)
+    }
   })
 
   test(`${engine.name}: whichever answer to COMMIT is lost, a hold is placed and released once`, async () => {

@@ -315,7 +315,7 @@ for (const major of POSTGRES_MAJORS) {
       const [, statement] = /Nothing was deleted\. Run as the owner of the tables: (.*)$/.exec(message)!
       assert.equal(statement, `GRANT SELECT ON "public"."maintenance_holds" TO ${quoted(roles.purge)}`)
       assert.equal((await admin.query('SELECT FROM audit_logs')).rowCount, 20)
-      await roles.as(roles.gateway, async (client) => void (await client.query(statement!)))
+      await roles.as(roles.gateway, async (client) => void (await client.query(statement)))
       assert.equal((await command(['--run-now', '--job', 'purge-audit-logs'], { env })).code, 0)
       assert.equal((await admin.query('SELECT FROM audit_logs')).rowCount, 10)
     })
