@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
 import type { Database } from '../../../src/database/database.ts'
 import type { ExportedSlice } from '../../../src/database/exporting.ts'
-import { NO_TERMS, type Terms } from '../../../src/database/purging.ts'
+import { NO_TERMS, type Slice, type Terms } from '../../../src/database/purging.ts'
 import type { Transaction } from '../../../src/database/query.ts'
 import type { Spared, SparedRows } from '../../../src/policy/spared.ts'
 import { HOUR, MINUTE } from '../../../src/time/clock.ts'
@@ -13,12 +13,28 @@ import { beside, NOON, opened, slicesOf } from './opening.ts'
 
 const COLUMN = { table: 'audit_logs', column: 'timestamp' }
 
-const WAYS: Readonly<Record<string, (slice: ExportedSlice, tx: Transaction, spared: SparedRows) => Promise<number>>> = {
-  'without an archive': async (slice, tx, spared) => (await slice.remove(tx, spared)).affected,
-  'with an archive': async (slice, tx, spared) => {
-    const { affected, unknown } = await slice.removeRead(tx, spared, () => () => true)
-    assert.equal(unknown, 0)
-    return affected
+interface Way {
+  chosen(database: Database, spared?: SparedRows): Promise<readonly Slice[]>
+  remove(slice: Slice, tx: Transaction, spared: SparedRows): Promise<number>
+}
+
+const WAYS: Readonly<Record<string, Way>> = {
+  'without an archive': {
+    chosen: (database, spared = []) => slicesOf(database.expired(COLUMN, NOON, spared), 100),
+    remove: async (slice, tx, spared) => (await slice.remove(tx, spared)).affected,
+  },
+  'with an archive': {
+    chosen: async (database, spared = []) => {
+      const slices = await slicesOf(database.exported(COLUMN, NOON, Infinity, spared), 100)
+      for (const slice of slices) await slice.read(() => Promise.resolve())
+      return slices
+    },
+    remove: async (slice, tx, spared) => {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- chosen above
+      const { affected, unknown } = await (slice as ExportedSlice).removeRead(tx, spared, () => () => true)
+      assert.equal(unknown, 0)
+      return affected
+    },
   },
 }
 
@@ -69,33 +85,34 @@ async function logs({
 const FIVE = `INSERT INTO audit_logs VALUES (1, '2026-01-01 00:00:00', 'alice', 'a'), (2, '2026-01-02 00:00:00', 'Bob', 'b'), (3, '2026-01-03 00:00:00', 'ALICE', 'c'),
   (4, '2026-01-04 00:00:00', 'bob', 'd'), (5, '2026-01-05 00:00:00', NULL, NULL)`
 
-/** As the archive has them: read before they go. */
-async function read(database: Database, spared: SparedRows = [], size = 100): Promise<ExportedSlice[]> {
-  const slices = await slicesOf(database.exported(COLUMN, NOON, Infinity, spared), size)
-  for (const slice of slices) await slice.read(() => Promise.resolve())
-  return slices
-}
-
 async function purged(database: Database, spared: SparedRows): Promise<void> {
   for (const slice of await slicesOf(database.expired(COLUMN, NOON, spared), 3))
     await database.transaction((tx) => slice.remove(tx, spared))
 }
 
-for (const [way, removeIn] of Object.entries(WAYS)) {
-  const remove = (database: Database, slice: ExportedSlice, spared: SparedRows): Promise<number> =>
+for (const [way, { chosen, remove: removeIn }] of Object.entries(WAYS)) {
+  const remove = (database: Database, slice: Slice, spared: SparedRows): Promise<number> =>
     database.transaction((tx) => removeIn(slice, tx, spared))
 
   describe(`a hold that comes after a row was chosen, ${way}:`, () => {
     it('keeps the row, although nothing in the table has changed', async () => {
       await using found = await logs({ sql: FIVE })
-      const [slice] = await read(found.database)
+      const [slice] = await chosen(found.database)
       assert.equal(await remove(found.database, slice!, [ALICE]), 3)
       assert.deepEqual(found.ids(), [1, 3])
     })
 
+    it('keeps the row at the edge of its time, where the DELETE itself cannot tell', async () => {
+      await using found = await logs({ sql: FIVE })
+      const [slice] = await chosen(found.database)
+      const late = held({ user: ['alice'] }, '2026-01-01T00:00:00.000Z', '2026-01-03T00:00:00.000Z')
+      assert.equal(await remove(found.database, slice!, [late]), 4)
+      assert.deepEqual(found.ids(), [1])
+    })
+
     it('keeps the row when a batch that was rolled back is tried again', async () => {
       await using found = await logs({ sql: FIVE })
-      const [slice] = await read(found.database)
+      const [slice] = await chosen(found.database)
       await assert.rejects(
         found.database.transaction(async (tx) => {
           await removeIn(slice!, tx, [])
@@ -109,14 +126,14 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
 
     it('adds to what was held before', async () => {
       await using found = await logs({ sql: FIVE })
-      const [slice] = await read(found.database, [ALICE])
+      const [slice] = await chosen(found.database, [ALICE])
       assert.equal(await remove(found.database, slice!, [ALICE, held({ tool_name: ['b*'] })]), 2)
       assert.deepEqual(found.ids(), [1, 2, 3])
     })
 
     it('leaves what was held before, even if that is not handed in again', async () => {
       await using found = await logs({ sql: FIVE })
-      const [slice] = await read(found.database, [ALICE])
+      const [slice] = await chosen(found.database, [ALICE])
       found.gateway.exec("UPDATE audit_logs SET user = 'alice' WHERE id = 4")
       assert.equal(await remove(found.database, slice!, [held({ tool_name: ['b'] })]), 1)
       assert.deepEqual(found.ids(), [1, 2, 3, 4])
@@ -124,7 +141,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
 
     it('keeps a row that another program meanwhile gave to the user who is held', async () => {
       await using found = await logs({ sql: FIVE })
-      const [slice] = await read(found.database, [ALICE])
+      const [slice] = await chosen(found.database, [ALICE])
       found.gateway.exec("UPDATE audit_logs SET user = 'Alice' WHERE id = 4")
       assert.equal(await remove(found.database, slice!, [ALICE]), 2)
       assert.deepEqual(found.ids(), [1, 3, 4])
@@ -133,7 +150,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
     it('is asked for each row that goes where a trigger changes others', async () => {
       const trigger = `CREATE TRIGGER t AFTER DELETE ON audit_logs WHEN OLD.id = 2 BEGIN UPDATE audit_logs SET user = 'alice' WHERE id = 4; END`
       await using found = await logs({ sql: `${FIVE}; ${trigger}` })
-      const [slice] = await read(found.database, [ALICE])
+      const [slice] = await chosen(found.database, [ALICE])
       assert.equal(await remove(found.database, slice!, [ALICE]), 2)
       assert.deepEqual(found.ids(), [1, 3, 4])
     })
@@ -141,7 +158,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
     it('does not hide that a trigger keeps a row from going', async () => {
       const trigger = `CREATE TRIGGER t BEFORE DELETE ON audit_logs WHEN OLD.id = 4 BEGIN SELECT RAISE(IGNORE); END`
       await using found = await logs({ sql: `${FIVE}; ${trigger}` })
-      const [slice] = await read(found.database)
+      const [slice] = await chosen(found.database)
       await assert.rejects(remove(found.database, slice!, [ALICE]), {
         kind: 'row-refused',
         message: /1 expired row of audit_logs remained/,
