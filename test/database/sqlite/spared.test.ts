@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
 import type { Database } from '../../../src/database/database.ts'
 import type { ExportedSlice } from '../../../src/database/exporting.ts'
-import { NO_TERMS, type Terms } from '../../../src/database/purging.ts'
+import { NO_TERMS, type Slice, type Terms } from '../../../src/database/purging.ts'
 import type { Transaction } from '../../../src/database/query.ts'
 import type { Spared, SparedRows } from '../../../src/policy/spared.ts'
 import { HOUR, MINUTE } from '../../../src/time/clock.ts'
@@ -13,12 +13,28 @@ import { beside, NOON, opened, slicesOf } from './opening.ts'
 
 const COLUMN = { table: 'audit_logs', column: 'timestamp' }
 
-const WAYS: Readonly<Record<string, (slice: ExportedSlice, tx: Transaction, spared: SparedRows) => Promise<number>>> = {
-  'without an archive': async (slice, tx, spared) => (await slice.remove(tx, spared)).affected,
-  'with an archive': async (slice, tx, spared) => {
-    const { affected, unknown } = await slice.removeRead(tx, spared, () => () => true)
-    assert.equal(unknown, 0)
-    return affected
+interface Way {
+  chosen(database: Database, spared?: SparedRows): Promise<readonly Slice[]>
+  remove(slice: Slice, tx: Transaction, spared: SparedRows): Promise<number>
+}
+
+const WAYS: Readonly<Record<string, Way>> = {
+  'without an archive': {
+    chosen: (database, spared = []) => slicesOf(database.expired(COLUMN, NOON, spared), 100),
+    remove: async (slice, tx, spared) => (await slice.remove(tx, spared)).affected,
+  },
+  'with an archive': {
+    chosen: async (database, spared = []) => {
+      const slices = await slicesOf(database.exported(COLUMN, NOON, Infinity, spared), 100)
+      for (const slice of slices) await slice.read(() => Promise.resolve())
+      return slices
+    },
+    remove: async (slice, tx, spared) => {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- chosen above
+      const { affected, unknown } = await (slice as ExportedSlice).removeRead(tx, spared, () => () => true)
+      assert.equal(unknown, 0)
+      return affected
+    },
   },
 }
 
@@ -69,33 +85,34 @@ async function logs({
 const FIVE = `INSERT INTO audit_logs VALUES (1, '2026-01-01 00:00:00', 'alice', 'a'), (2, '2026-01-02 00:00:00', 'Bob', 'b'), (3, '2026-01-03 00:00:00', 'ALICE', 'c'),
   (4, '2026-01-04 00:00:00', 'bob', 'd'), (5, '2026-01-05 00:00:00', NULL, NULL)`
 
-/** As the archive has them: read before they go. */
-async function read(database: Database, spared: SparedRows = [], size = 100): Promise<ExportedSlice[]> {
-  const slices = await slicesOf(database.exported(COLUMN, NOON, Infinity, spared), size)
-  for (const slice of slices) await slice.read(() => Promise.resolve())
-  return slices
-}
-
 async function purged(database: Database, spared: SparedRows): Promise<void> {
   for (const slice of await slicesOf(database.expired(COLUMN, NOON, spared), 3))
     await database.transaction((tx) => slice.remove(tx, spared))
 }
 
-for (const [way, removeIn] of Object.entries(WAYS)) {
-  const remove = (database: Database, slice: ExportedSlice, spared: SparedRows): Promise<number> =>
+for (const [way, { chosen, remove: removeIn }] of Object.entries(WAYS)) {
+  const remove = (database: Database, slice: Slice, spared: SparedRows): Promise<number> =>
     database.transaction((tx) => removeIn(slice, tx, spared))
 
   describe(`a hold that comes after a row was chosen, ${way}:`, () => {
     it('keeps the row, although nothing in the table has changed', async () => {
       await using found = await logs({ sql: FIVE })
-      const [slice] = await read(found.database)
+      const [slice] = await chosen(found.database)
       assert.equal(await remove(found.database, slice!, [ALICE]), 3)
       assert.deepEqual(found.ids(), [1, 3])
     })
 
+    it('keeps the row at the edge of its time, where the DELETE itself cannot tell', async () => {
+      await using found = await logs({ sql: FIVE })
+      const [slice] = await chosen(found.database)
+      const late = held({ user: ['alice'] }, '2026-01-01T00:00:00.000Z', '2026-01-03T00:00:00.000Z')
+      assert.equal(await remove(found.database, slice!, [late]), 4)
+      assert.deepEqual(found.ids(), [1])
+    })
+
     it('keeps the row when a batch that was rolled back is tried again', async () => {
       await using found = await logs({ sql: FIVE })
-      const [slice] = await read(found.database)
+      const [slice] = await chosen(found.database)
       await assert.rejects(
         found.database.transaction(async (tx) => {
           await removeIn(slice!, tx, [])
@@ -109,14 +126,14 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
 
     it('adds to what was held before', async () => {
       await using found = await logs({ sql: FIVE })
-      const [slice] = await read(found.database, [ALICE])
+      const [slice] = await chosen(found.database, [ALICE])
       assert.equal(await remove(found.database, slice!, [ALICE, held({ tool_name: ['b*'] })]), 2)
       assert.deepEqual(found.ids(), [1, 2, 3])
     })
 
     it('leaves what was held before, even if that is not handed in again', async () => {
       await using found = await logs({ sql: FIVE })
-      const [slice] = await read(found.database, [ALICE])
+      const [slice] = await chosen(found.database, [ALICE])
       found.gateway.exec("UPDATE audit_logs SET user = 'alice' WHERE id = 4")
       assert.equal(await remove(found.database, slice!, [held({ tool_name: ['b'] })]), 1)
       assert.deepEqual(found.ids(), [1, 2, 3, 4])
@@ -124,7 +141,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
 
     it('keeps a row that another program meanwhile gave to the user who is held', async () => {
       await using found = await logs({ sql: FIVE })
-      const [slice] = await read(found.database, [ALICE])
+      const [slice] = await chosen(found.database, [ALICE])
       found.gateway.exec("UPDATE audit_logs SET user = 'Alice' WHERE id = 4")
       assert.equal(await remove(found.database, slice!, [ALICE]), 2)
       assert.deepEqual(found.ids(), [1, 3, 4])
@@ -133,7 +150,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
     it('is asked for each row that goes where a trigger changes others', async () => {
       const trigger = `CREATE TRIGGER t AFTER DELETE ON audit_logs WHEN OLD.id = 2 BEGIN UPDATE audit_logs SET user = 'alice' WHERE id = 4; END`
       await using found = await logs({ sql: `${FIVE}; ${trigger}` })
-      const [slice] = await read(found.database, [ALICE])
+      const [slice] = await chosen(found.database, [ALICE])
       assert.equal(await remove(found.database, slice!, [ALICE]), 2)
       assert.deepEqual(found.ids(), [1, 3, 4])
     })
@@ -141,7 +158,7 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
     it('does not hide that a trigger keeps a row from going', async () => {
       const trigger = `CREATE TRIGGER t BEFORE DELETE ON audit_logs WHEN OLD.id = 4 BEGIN SELECT RAISE(IGNORE); END`
       await using found = await logs({ sql: `${FIVE}; ${trigger}` })
-      const [slice] = await read(found.database)
+      const [slice] = await chosen(found.database)
       await assert.rejects(remove(found.database, slice!, [ALICE]), {
         kind: 'row-refused',
         message: /1 expired row of audit_logs remained/,
@@ -154,11 +171,14 @@ for (const [way, removeIn] of Object.entries(WAYS)) {
   })
 }
 
+function spaced(at: number): string {
+  return new Date(at).toISOString().slice(0, -1).replace('T', ' ')
+}
+
 describe('the edges of a hold', () => {
   const FROM = '2026-03-01T10:00:00.000Z'
   const UNTIL = '2026-03-01T11:00:00.000Z'
   const [from, until] = [Date.parse(FROM), Date.parse(UNTIL)]
-  const spaced = (at: number): string => new Date(at).toISOString().slice(0, -1).replace('T', ' ')
   const FORMATS: Readonly<Record<string, (at: number) => string | bigint>> = {
     milliseconds: (at) => BigInt(at),
     microseconds: (at) => BigInt(at) * 1_000n + 999n,
@@ -195,8 +215,8 @@ describe('the edges of a hold', () => {
     const rows = ['2026-10-25 01:59:59', '2026-10-25 02:30:00', '2026-10-25 03:00:00', '2026-03-29 01:59:59', '2026-03-29 03:00:00']
     const insert = found.gateway.prepare("INSERT INTO audit_logs VALUES (?, ?, 'alice', NULL)")
     for (const [index, at] of rows.entries()) insert.run(index + 1, at)
-    const kept = async (from: string, until: string): Promise<number> =>
-      (await found.database.sparedBy(COLUMN, held({ user: ['Alice'] }, from, until), NOON, 10)).rows
+    const kept = async (first: string, end: string): Promise<number> =>
+      (await found.database.sparedBy(COLUMN, held({ user: ['Alice'] }, first, end), NOON, 10)).rows
     assert.equal(await kept('2026-10-25T00:00:00Z', '2026-10-25T00:45:00Z'), 1)
     assert.equal(await kept('2026-10-25T01:15:00Z', '2026-10-25T01:45:00Z'), 1)
     assert.equal(await kept('2026-10-24T23:59:59Z', '2026-10-25T00:00:00Z'), 1)
@@ -207,12 +227,13 @@ describe('the edges of a hold', () => {
   })
 })
 
+async function isMatched(value: string, pattern: string): Promise<boolean> {
+  await using found = await logs({ sql: `INSERT INTO audit_logs VALUES (1, '2026-01-01', ${value}, NULL)` })
+  await purged(found.database, [held({ user: [pattern] })])
+  return found.ids().length === 1
+}
+
 describe('what a hold matches', () => {
-  const matched = async (value: string, pattern: string): Promise<boolean> => {
-    await using found = await logs({ sql: `INSERT INTO audit_logs VALUES (1, '2026-01-01', ${value}, NULL)` })
-    await purged(found.database, [held({ user: [pattern] })])
-    return found.ids().length === 1
-  }
   const cases: readonly (readonly [value: string, pattern: string, matches: boolean])[] = [
     ['42', '42', true],
     ['42', '4*', true],
@@ -240,7 +261,7 @@ describe('what a hold matches', () => {
   ]
   for (const [value, pattern, matches] of cases)
     it(`${value} is ${matches ? '' : 'not '}${JSON.stringify(pattern)}`, async () => {
-      assert.equal(await matched(value, pattern), matches)
+      assert.equal(await isMatched(value, pattern), matches)
     })
 
   it('a database in UTF-16 is no other', async () => {
@@ -276,9 +297,10 @@ describe('what a hold matches', () => {
 
   it('thousands of holds make one statement', async () => {
     await using found = await logs({ sql: FIVE })
-    const spared = Array.from({ length: 3_000 }, (_, hold) => held({ user: [`user-${hold}`], tool_name: ['a'] }))
-    await purged(found.database, [...spared, ALICE])
-    assert.deepEqual(found.ids(), [1, 3])
+    const spared = Array.from({ length: 1_100 }, (_, hold) => held({ user: [`user-${hold}`], tool_name: [`tool-${hold}`] }))
+    const alike = Array.from({ length: 2_000 }, (_, hold) => held({ user: [`other-${hold}`, 'bob'], tool_name: ['d'] }))
+    await purged(found.database, [...spared, ...alike, ALICE])
+    assert.deepEqual(found.ids(), [1, 3, 4])
   })
 })
 
@@ -291,13 +313,13 @@ describe('a long stretch in which everything is held', () => {
       INSERT INTO audit_logs VALUES (1000000, '2026-06-01 00:00:00', 'bob', NULL)`)
     for (const spared of [ALICE, held({ user: ['a*'] }, '2025-06-01T00:00:00Z', '2026-05-01T00:00:00Z')]) {
       let turns = 0
-      let walking = true
+      const walking = new AbortController()
       const others = (async () => {
-        for (; walking; turns += 1) await turn()
+        for (; !walking.signal.aborted; turns += 1) await turn()
       })()
       const rowsLeft = found.database.expired(COLUMN, NOON, [spared])
       const slice = await rowsLeft.next(100, undefined)
-      walking = false
+      walking.abort()
       await others
       assert.equal(slice?.name(), 'rowid 1000000')
       assert.ok(turns >= rows / 10_000, `${turns} turns`)

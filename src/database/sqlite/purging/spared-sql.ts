@@ -136,11 +136,18 @@ function binding(first: number): { readonly bind: Bind; readonly values: readonl
   return { values, bind: (value) => `$${first + values.push(value) - 1}` }
 }
 
-/** Many holds name one user each: all of these are a single look-up. */
+/** Many holds differ in one user only: all of these are a single look-up. */
 function together(matches: readonly Match[]): readonly Match[] {
-  const byColumn = Map.groupBy(matches, (match) => (Object.keys(match).length === 1 ? Object.keys(match)[0]! : undefined))
-  return [...byColumn].flatMap(([column, some]) =>
-    column === undefined ? some : [{ [column]: [...new Set(some.flatMap((match) => match[column]!))] }],
+  const columns = new Set(matches.flatMap((match) => Object.keys(match)))
+  return [...columns].reduce(joinedBy, matches)
+}
+
+function joinedBy(matches: readonly Match[], column: string): readonly Match[] {
+  const byRest = Map.groupBy(matches, ({ [column]: own, ...rest }) =>
+    own === undefined ? undefined : JSON.stringify(Object.entries(rest)),
+  )
+  return [...byRest].flatMap(([rest, some]) =>
+    rest === undefined ? some : [{ ...some[0], [column]: [...new Set(some.flatMap((match) => match[column] ?? []))] }],
   )
 }
 
