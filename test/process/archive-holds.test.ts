@@ -55,9 +55,10 @@ for (const engine of BOTH_ENGINES) {
     ] as const) {
       const refused = await command(['archive', ...words], options)
       assert.notEqual(refused.code, 0)
+      const { msg } = JSON.parse(refused.stderr) as { msg: string }
       assert.match(
-        refused.stderr,
-        new RegExp(`Hold "wrong" cannot be understood: .* is no JSON object\\. ${consequence}, because it may mean any row\\.`),
+        msg,
+        new RegExp(`^Hold "wrong" cannot be understood: .* is no JSON object\\. ${consequence}, because it may mean any row\\.`),
       )
     }
   })
