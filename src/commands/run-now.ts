@@ -10,7 +10,7 @@ import { cutoffOf } from '../purge/cutoff.ts'
 import type { Accepted } from '../purge/safety.ts'
 import { NOTHING_DONE, type RunResult } from '../runs/result.ts'
 import { runJob } from '../runs/run-job.ts'
-import { estimateWaiting, readWaitingOf } from '../runs/waiting-rows.ts'
+import { estimateWaiting, readWaiting } from '../runs/waiting-rows.ts'
 import { SECOND } from '../time/clock.ts'
 import { applyMigrations, notePending } from './migrate.ts'
 import { openRunner } from './runner.ts'
@@ -79,7 +79,7 @@ async function showPending({ database, migrationFiles }: Program, view: View): P
 async function estimated({ database }: Program, chosen: JobSettings): Promise<Estimate | undefined> {
   try {
     const now = await database.now()
-    const waiting = await readWaitingOf(database, chosen, now)
+    const waiting = await readWaiting(database, chosen, now)
     return await estimateWaiting((until) => database.expired(chosen.job, until, waiting.spared), cutoffOf(chosen, now), waiting)
   } catch {
     return undefined

@@ -103,7 +103,7 @@ export interface ExpiredRows extends Slices {
 export interface SparedExpired {
   /** In the order of `spared`. */
   readonly each: readonly number[]
-  readonly any: number
+  readonly together: number
 }
 
 /** Counted in some tens of milliseconds, by the index alone. A dry run gives the exact number. */

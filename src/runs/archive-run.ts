@@ -18,7 +18,7 @@ import type { ArchiveTarget, RunContext, RunRequest } from './run-context.ts'
 import { RUNS } from './run-records.ts'
 import type { Run } from './run.ts'
 import type { Unarchived } from './safety-check.ts'
-import { estimateWaiting, readWaitingOf } from './waiting-rows.ts'
+import { estimateWaiting, readWaiting } from './waiting-rows.ts'
 import { withRetry } from './with-retry.ts'
 
 /** Dispose of it however the run ends: a draft of the next rows may be in progress. */
@@ -147,7 +147,7 @@ export async function openArchiving(
     async archived() {
       const { verification } = await readSummary(database, database.named(ARCHIVES), job.table)
       // No rows are counted while shutting down.
-      const waiting = stopping.aborted ? undefined : await readWaitingOf(database, { job, retentionMs, rules }, run.now)
+      const waiting = stopping.aborted ? undefined : await readWaiting(database, { job, retentionMs, rules }, run.now)
       const lagMs = waiting === undefined ? undefined : lagOf(await estimateWaiting(expiredUntil, cutoff, waiting), cutoff)
       const removed = (await retention?.removedBy(database, id)) ?? NO_GROWTH
       return { ...(await archive.record.ofRun(database, id)), removed, lagMs, verification }

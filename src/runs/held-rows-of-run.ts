@@ -20,8 +20,8 @@ export const NOTHING_HELD: HeldRows = { rows: 0, byHold: [] }
 /** Rows of a hold that a rule would keep anyway count too. */
 export async function countHeld(database: Database, job: Job, cutoff: EpochMs, holds: readonly Hold[]): Promise<HeldRows> {
   if (holds.length === 0) return NOTHING_HELD
-  const { each, any } = await database.expired(job, cutoff).sparedBy(holds.map(({ spared }) => spared))
-  return { rows: any, byHold: holds.map((hold, index) => ({ hold, rows: each[index] ?? 0 })) }
+  const { each, together } = await database.expired(job, cutoff).sparedBy(holds.map(({ spared }) => spared))
+  return { rows: together, byHold: holds.map((hold, index) => ({ hold, rows: each[index] ?? 0 })) }
 }
 
 /** In a transaction under the lease. May be called again for the same run. */

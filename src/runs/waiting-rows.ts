@@ -6,23 +6,30 @@ import type { Query } from '../database/query.ts'
 import { boundedText, orNothing, storedTime } from '../database/stored-values.ts'
 import type { Hold } from '../policy/holds.ts'
 import { sparedByRule, type Policy, type Rule } from '../policy/rules.ts'
-import { NOTHING_SPARED, type SparedRows } from '../policy/spared.ts'
+import type { SparedRows } from '../policy/spared.ts'
 import { HOUR, type EpochMs } from '../time/clock.ts'
 import { HOLDS } from './hold-tables.ts'
 import { holdsInForce, mayHaveHolds } from './holds-in-force.ts'
 import { lastCounted, lastEnded, runTables, RUN_TABLES, type PastRun, type RunTables } from './past-runs.ts'
 import { recordedPolicy } from './policy-records.ts'
 
-/** Which expired rows wait for a run, and are not kept: the measure of every gauge of what waits. */
-export interface Waiting {
+/** What stays, although its time is before the cutoff. */
+export interface Kept {
   readonly holds: readonly Hold[]
   /** What the holds and the rules keep at this moment. */
   readonly spared: SparedRows
+}
+
+/** What the record of runs says of it. */
+export interface Basis {
   /** The times of the rows that can wait; `undefined`: any may. */
   readonly windows: readonly Window[] | undefined
   /** The last run that counted what holds keep; `undefined`: there is none. */
   readonly counted: Pick<PastRun, 'id' | 'held'> | undefined
 }
+
+/** Which expired rows wait for a run, and are not kept: the measure of every gauge of what waits. */
+export interface Waiting extends Kept, Basis {}
 
 /** A job as it is configured, in a part. */
 export interface WaitingPlan {
@@ -32,31 +39,39 @@ export interface WaitingPlan {
   readonly rules?: readonly Rule[]
 }
 
-const NOTHING_KEPT: Waiting = { holds: [], spared: NOTHING_SPARED, windows: undefined, counted: undefined }
+/** Rejects, as a run does, if a hold cannot be read or understood. */
+export async function readKept(database: Database, { job, rules = [] }: WaitingPlan, now: EpochMs): Promise<Kept> {
+  const holds = (await mayHaveHolds(database, job)) ? await holdsInForce(database, database.named(HOLDS), job) : []
+  return { holds, spared: [...rules.map((rule) => sparedByRule(rule, now)), ...holds.map((hold) => hold.spared)] }
+}
 
-/** Where neither a hold nor a rule keeps anything, rows are counted from the first one. Rejects, as a run does, if a hold cannot be read or understood. */
-export async function readWaiting(
+/** Nothing is on record: rows are counted from the first one on. */
+export const NO_BASIS: Basis = { windows: undefined, counted: undefined }
+
+/** Where neither a hold nor a rule keeps anything, rows are counted from the first one on. */
+export async function readBasis(
   database: Database,
   { job, retentionMs, rules = [] }: WaitingPlan,
+  { spared }: Kept,
   tables: RunTables | undefined,
   now: EpochMs,
-): Promise<Waiting> {
-  if (job.holdable.by.length === 0) return NOTHING_KEPT
-  const holdsTable = (await mayHaveHolds(database, job)) ? database.named(HOLDS) : undefined
-  const holds = holdsTable === undefined ? [] : await holdsInForce(database, holdsTable, job)
-  const spared = [...rules.map((rule) => sparedByRule(rule, now)), ...holds.map((hold) => hold.spared)]
-  const counted = tables?.held === undefined ? undefined : await lastCounted(database, tables, job.name, now)
-  if (spared.length === 0 || tables === undefined || retentionMs === undefined) return { holds, spared, windows: undefined, counted }
+): Promise<Basis> {
+  if (job.holdable.by.length === 0 || tables === undefined) return NO_BASIS
+  const counted = tables.held === undefined ? undefined : await lastCounted(database, tables, job.name, now)
+  if (spared.length === 0 || retentionMs === undefined) return { windows: undefined, counted }
   const policy: Policy = { retentionMs, rules }
   const last = await lastEnded(database, tables, job.name, now)
   const isPolicyTheSame = last !== undefined && (await wentBy(database, tables, last.id, policy, job))
-  const releasedAt = holdsTable === undefined ? undefined : await lastReleaseAt(database, holdsTable, job.name)
-  return { holds, spared, windows: waitingWindows({ last, isPolicyTheSame, releasedAt }, policy, now), counted }
+  // The table of the holds is made together with that of what they kept.
+  const releasedAt = tables.held === undefined ? undefined : await lastReleaseAt(database, database.named(HOLDS), job.name)
+  return { windows: waitingWindows({ last, isPolicyTheSame, releasedAt }, policy, now), counted }
 }
 
-/** The same for what is at hand, where the tables were not looked for yet. */
-export async function readWaitingOf(database: Database, plan: WaitingPlan, now: EpochMs): Promise<Waiting> {
-  return readWaiting(database, plan, runTables(database, await database.tablesAmong(RUN_TABLES)), now)
+/** Both, where the tables were not looked for yet. */
+export async function readWaiting(database: Database, plan: WaitingPlan, now: EpochMs): Promise<Waiting> {
+  const kept = await readKept(database, plan, now)
+  const tables = runTables(database, await database.tablesAmong(RUN_TABLES))
+  return { ...kept, ...(await readBasis(database, plan, kept, tables, now)) }
 }
 
 /** From the first of these times, up to but not including the second. */

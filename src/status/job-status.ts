@@ -10,7 +10,7 @@ import { termsOf } from '../purge/terms.ts'
 import { doneUntil } from '../runs/last-run.ts'
 import { holderOf } from '../runs/lease.ts'
 import { SLOT_TOLERANCE_MS } from '../runs/recorded-run.ts'
-import { estimateWaiting, readWaiting, type Waiting, type WaitingEstimate } from '../runs/waiting-rows.ts'
+import { estimateWaiting, NO_BASIS, readBasis, readKept, type Waiting, type WaitingEstimate } from '../runs/waiting-rows.ts'
 import { lastEndAt, lastEnded, lastRuns, openSince, type PastRun, type RunTables } from '../runs/past-runs.ts'
 import type { Outcome } from '../runs/result.ts'
 import { LEASES } from '../runs/run-records.ts'
@@ -138,21 +138,25 @@ export async function readJob(database: Database, plan: JobPlan, options: ReadJo
         : { ...estimate.answer, cutoff, inPart: waiting.windows !== undefined, spared: waiting.spared },
     // What is wrong with a table mostly hinders more than one of them.
     problems: [
-      ...new Set([record?.problem, keeping.problem, inspection.problem, estimate?.problem].filter((problem) => problem !== undefined)),
+      ...new Set(
+        [record?.problem, keeping.problem, waiting?.unread, inspection.problem, estimate?.problem].filter(
+          (problem) => problem !== undefined,
+        ),
+      ),
     ],
     warnings: warningsOf(inspection.answer, job, migrations),
   }
 }
 
-async function readKeeping(
-  database: Database,
-  plan: JobPlan,
-  tables: RunTables | undefined,
-  at: EpochMs,
-): Promise<Waiting & { readonly inForce: readonly HoldStatus[] }> {
-  const waiting = await readWaiting(database, plan, tables, at)
-  const inForce = waiting.holds.length === 0 ? [] : await readHolds(database, tables, plan.job.name, waiting.counted?.id)
-  return { ...waiting, inForce }
+type Keeping = Waiting & { readonly inForce: readonly HoldStatus[]; readonly unread: string | undefined }
+
+/** Without the record of runs it is known what is kept, but not since when nothing else can be there. */
+async function readKeeping(database: Database, plan: JobPlan, tables: RunTables | undefined, at: EpochMs): Promise<Keeping> {
+  const kept = await readKept(database, plan, at)
+  const { answer: basis = NO_BASIS, problem: unread } = await tryQuery(() => readBasis(database, plan, kept, tables, at))
+  const counts = unread === undefined ? tables : undefined
+  const inForce = kept.holds.length === 0 ? [] : await readHolds(database, counts, plan.job.name, basis.counted?.id)
+  return { ...kept, ...basis, inForce, unread }
 }
 
 /** A table that a pending migration makes is missing only until then. */

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
 import { JOBS } from '../../src/catalogue.ts'
 import { DAY, HOUR } from '../../src/time/clock.ts'
+import { placedHold } from '../runs/keeping.ts'
 import { pastRuns } from '../status/past-runs.ts'
 import { CHROMIUM, CHROMIUM_ARGUMENTS, NO_CHROMIUM } from '../support/chromium.ts'
 import { start, type Running } from '../support/command.ts'
@@ -20,6 +21,8 @@ const LOOKS: Readonly<Record<string, BrowserContextOptions>> = {
   tablet: { viewport: { width: 768, height: 1024 } },
   dark: { viewport: { width: 1280, height: 900 }, colorScheme: 'dark' },
 }
+
+const LONG_NAME = 'Smith v. Example Corporation, preservation of 2026-11'
 
 const HOSTILE = `<script>document.title = 'run'</script><img src="/x" onerror="document.title = 'run'">'"></td>`
 
@@ -37,6 +40,8 @@ describe('the page in a browser', { skip: CHROMIUM === undefined && NO_CHROMIUM 
     url = `${String((await worker.line((line) => line['event'] === 'http.listening'))['url'])}/`
     await worker.line((line) => line['event'] === 'migrations.current')
     await database.sql("INSERT INTO tools (name, description, path, permissions) VALUES ('t', 'd', 'p', '[]')")
+    await placedHold(database, LONG_NAME, {}, { reviewAt: Date.now() + DAY })
+    await placedHold(database, 'x'.repeat(64), { user: ['alice'] })
     const now = Date.now()
     await pastRuns(
       database,
@@ -67,6 +72,18 @@ describe('the page in a browser', { skip: CHROMIUM === undefined && NO_CHROMIUM 
       await page.locator('summary').click()
       assert.deepEqual(await barriers(page), [])
       assert.deepEqual([requested, said], [[url], []])
+    })
+  }
+
+  for (const name of ['desktop', 'phone', 'small phone', 'tablet'] as const) {
+    it(`has room for the names of holds, however long: ${name}`, async () => {
+      const { viewport } = LOOKS[name]!
+      await using opened = await open(LOOKS[name])
+      const { page } = opened
+      await shot(page, `holds ${name}`)
+      assert.deepEqual(await page.locator('.holds dt').allInnerTexts(), [LONG_NAME, 'x'.repeat(64)])
+      assert.equal(await page.evaluate('document.documentElement.scrollWidth'), viewport!.width)
+      assert.deepEqual(await barriers(page), [])
     })
   }
 

@@ -194,7 +194,7 @@ for (const engine of ENGINES) {
       else assert.ok(Math.abs(oldest! - Math.min(...free.map(({ at }) => at!))) < DAY)
       assert.deepEqual(await walked.sparedBy(placed), {
         each: placed.map((each) => free.filter((row) => isSpared([each], row)).length),
-        any: free.filter((row) => isSpared(placed, row)).length,
+        together: free.filter((row) => isSpared(placed, row)).length,
       })
       for (const each of placed) {
         const all = rows.filter((row) => isSpared([each], row))

@@ -242,18 +242,18 @@ describe('the shipped alerts, with 100,000 rows that a legal hold keeps', { skip
   const options = { timeout: 900_000 }
 
   it('do not fire on good days', options, async () => {
-    const day = await simulatedDay(1, at(3, '04:00'), {}, heldRows)
+    const day = await simulatedDay(1, at(2, '04:00'), {}, heldRows)
     const last = day.workers[0]!.scrapes.at(-1)!
     assert.deepEqual([last.get(METRICS.holds.name), last.get(`${METRICS.heldRows.name}{job="${LOGS}"}`)], [1, HELD])
     // One an hour, until the next night.
     assert.ok(last.get(`${METRICS.expiredRows.name}{job="${LOGS}"}`)! < 24)
-    await assertAlerts('alerts.yml', targetsOf(day, { job }, honorLabels), hourly(START, at(3, '04:00'), []))
+    await assertAlerts('alerts.yml', targetsOf(day, { job }, honorLabels), hourly(START, at(2, '04:00'), []))
   })
 
   it('fire as ever when the purge does not run, and when what waits grows from day to day', options, async () => {
     const day = await simulatedDay(
       1,
-      at(3, '14:00'),
+      at(2, '14:00'),
       {
         '2026-03-02T10:05': (each) => void (each.runs = false),
         '2026-03-02T10:10': ({ outside }) => logsAt(outside, 'u', 12_000, at(0, '05:00') - 90 * DAY),
@@ -266,7 +266,7 @@ describe('the shipped alerts, with 100,000 rows that a legal hold keeps', { skip
       { at: at(0, '10:00'), firing: [] },
       { at: at(0, '14:00'), firing: late.filter((each) => !each.endsWith(LOGS)) },
       { at: at(1, '09:00'), firing: late },
-      { at: at(3, '14:00'), firing: [`MaintenanceBacklogGrowing ${LOGS}`, ...late] },
+      { at: at(2, '14:00'), firing: [`MaintenanceBacklogGrowing ${LOGS}`, ...late] },
     ])
   })
 })

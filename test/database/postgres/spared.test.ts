@@ -167,7 +167,7 @@ for (const major of POSTGRES_MAJORS) {
         await using database = await opened(fresh.url)
         const at = Date.UTC(2026, 4, 1, 10)
         const spared = [by({}, at + 1, at + 2)]
-        assert.deepEqual(await database.expired(COLUMN, CUTOFF).sparedBy([...spared, by({})]), { each: [3, 5], any: 5 })
+        assert.deepEqual(await database.expired(COLUMN, CUTOFF).sparedBy([...spared, by({})]), { each: [3, 5], together: 5 })
         assert.deepEqual(await purged(database, spared, 1), [1, 1])
         assert.deepEqual(await ids(fresh), [0, 2, 3, 4])
       }
@@ -275,10 +275,10 @@ for (const major of POSTGRES_MAJORS) {
         reading.every((text) => / LIMIT \$\d/.test(text) || text.includes('count(*) AS rows')),
         reading.join('\n'),
       )
-      assert.deepEqual(await database.expired(COLUMN, CUTOFF, HELD).sparedBy(HELD), { each: [0], any: 0 })
+      assert.deepEqual(await database.expired(COLUMN, CUTOFF, HELD).sparedBy(HELD), { each: [0], together: 0 })
       assert.deepEqual(await database.expired(COLUMN, CUTOFF).sparedBy([...HELD, by({ user: ['free'] })]), {
         each: [300_000, 1],
-        any: 300_001,
+        together: 300_001,
       })
       const { rows: known, more } = await database.expired(COLUMN, CUTOFF, HELD).estimate()
       assert.deepEqual([known, more], [0, true])
@@ -379,7 +379,7 @@ for (const major of POSTGRES_MAJORS) {
       await using database = await opened(fresh.url)
       const { rows } = watched(database, [], async () => void (await fresh.admin.query('COMMIT')))
       // Known before the table is locked.
-      assert.deepEqual(await rows.sparedBy([]), { each: [], any: 0 })
+      assert.deepEqual(await rows.sparedBy([]), { each: [], together: 0 })
       await fresh.admin.query('BEGIN; LOCK TABLE events')
       assert.deepEqual(await rows.sparedInTable(HELD[0]!, 1_000_000), { rows: 2_000, expired: 2_000, more: true })
       await fresh.admin.query('BEGIN; LOCK TABLE events')

@@ -205,7 +205,7 @@ for (const [name, time, index] of TABLES) {
           rows.filter((row) => fateOf(row, cutoff, spared) === 'goes' && fateOf(row, cutoff, [...spared, ...each]) === 'stays').length
         for (const [at, each] of placed.entries())
           assert.ok(kept.each[at]! >= sure([each]) && kept.each[at]! <= sure([each]) + rows.filter((row) => row.slack > 0).length)
-        assert.ok(kept.any >= sure(placed) && kept.any >= Math.max(0, ...kept.each))
+        assert.ok(kept.together >= sure(placed) && kept.together >= Math.max(0, ...kept.each))
 
         await removed(database, cutoff, spared, [...spared, ...placed], seed % 3 === 0)
         const left = new Set(gateway.prepare('SELECT id FROM events').pluck().all())

@@ -286,8 +286,8 @@ describe('what a hold matches', () => {
       insert.run(3 * hold + 2, BigInt(from + MINUTE), `user-${hold}`)
       insert.run(3 * hold + 3, BigInt(from), `user-${hold + 1}`)
     }
-    const { each, any } = await found.database.expired(COLUMN, NOON).sparedBy(spared)
-    assert.deepEqual([new Set(each), any], [new Set([1]), 100])
+    const { each, together } = await found.database.expired(COLUMN, NOON).sparedBy(spared)
+    assert.deepEqual([new Set(each), together], [new Set([1]), 100])
     await purged(found.database, spared)
     assert.deepEqual(
       found.ids(),
@@ -324,7 +324,7 @@ describe('a long stretch in which everything is held', () => {
       assert.equal(slice?.name(), 'rowid 1000000')
       assert.ok(turns >= rows / 10_000, `${turns} turns`)
       assert.equal(await rowsLeft.next(100, slice), undefined)
-      assert.deepEqual(await rowsLeft.sparedBy([ALICE]), { each: [0], any: 0 })
+      assert.deepEqual(await rowsLeft.sparedBy([ALICE]), { each: [0], together: 0 })
       // Of all of those in front only so many are looked at.
       assert.equal((await rowsLeft.estimate(Date.parse('2026-05-30T00:00:00Z'))).rows, 1)
     }

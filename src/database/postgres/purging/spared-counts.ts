@@ -16,7 +16,7 @@ const WHOLE_MS = 3_000
 
 /** How many expired rows each of `asked` keeps, and how many at least one of them. */
 export async function sparedAmong(expired: Expired, asked: readonly SparedTest[]): Promise<SparedExpired> {
-  if (asked.length === 0) return { any: 0, each: [] }
+  if (asked.length === 0) return { together: 0, each: [] }
   return (await counted(expired, asked, { expiredOnly: true, mostRows: Infinity })).spared
 }
 
@@ -36,7 +36,7 @@ export async function sparedInTable(expired: Expired, asked: SparedTest, most: n
     if (!(error instanceof DatabaseError) || error.kind !== 'busy') throw error
   }
   const known = await counted(expired, [asked], { expiredOnly: false, mostRows: MOST_READ })
-  return { rows: Math.min(known.spared.any, most), expired: Math.min(known.expired, most), more: true }
+  return { rows: Math.min(known.spared.together, most), expired: Math.min(known.expired, most), more: true }
 }
 
 interface Counting {
@@ -56,7 +56,7 @@ async function counted(walked: Expired, asked: readonly SparedTest[], { expiredO
   const { scan, type } = walked
   const cutoff = expiredOnly ? walked.cutoff : 'infinity'
   const each = asked.map(() => 0)
-  let [any, expired] = [0, 0]
+  let [together, expired] = [0, 0]
   let from: Part = { from: '-infinity', inclusive: false }
   for (let looked = 0; looked < mostRows; looked += ROWS_AT_ONCE) {
     const here: Part = from
@@ -73,9 +73,9 @@ async function counted(walked: Expired, asked: readonly SparedTest[], { expiredO
             : ` AND t.${walked.column} ${LT} $4::pg_catalog.${type}`
       const values: Value[] = [cutoff, here.from, walked.cutoff, ...(end === undefined || isEqual ? [] : [end.at])]
       const statement = countsSql(walked, `${after(walked, here.inclusive)}${to}`, asked, expiredOnly ? walked.spared : [], values)
-      const row = (await tx.query<{ counts: string; any: number; expired: number }>(statement, values)).rows[0]!
+      const row = (await tx.query<{ counts: string; together: number; expired: number }>(statement, values)).rows[0]!
       for (const [index, count] of row.counts.slice(1, -1).split(',').entries()) each[index]! += Number(count)
-      any += row.any
+      together += row.together
       expired += row.expired
       if (end === undefined) return undefined
       return isEqual ? { from: here.from, inclusive: false } : { from: end.at, inclusive: true }
@@ -83,7 +83,7 @@ async function counted(walked: Expired, asked: readonly SparedTest[], { expiredO
     if (next === undefined) break
     from = next
   }
-  return { spared: { any, each }, expired }
+  return { spared: { together, each }, expired }
 }
 
 interface Part {
@@ -106,7 +106,7 @@ function countsSql(timed: TimedTable, where: string, asked: readonly SparedTest[
   const left = spared.length === 0 ? '' : ` AND ${isFree(spared, bind)}`
   const any = asked.map((_, index) => `r.s${index}`).join(' OR ')
   const counts = asked.map((_, index) => `pg_catalog.count(*) FILTER (WHERE r.s${index})`)
-  return `SELECT ${textOf(`ARRAY[${counts.join(', ')}]`)} AS counts, pg_catalog.count(*) FILTER (WHERE ${any}) AS "any",
+  return `SELECT ${textOf(`ARRAY[${counts.join(', ')}]`)} AS counts, pg_catalog.count(*) FILTER (WHERE ${any}) AS together,
   pg_catalog.count(*) FILTER (WHERE r.expired AND (${any})) AS expired
 FROM (SELECT t.${column} ${LT} $3::pg_catalog.${type} AS expired, ${named.join(', ')} FROM ${table} AS t WHERE ${where}${left} OFFSET 0) AS r`
 }

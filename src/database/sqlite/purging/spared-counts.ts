@@ -21,18 +21,18 @@ export async function sparedAmongExpired(session: SqliteSession, walks: JudgedWa
   const { walk, own } = await session.read(() => walks.telling(spared))
   const { cutoff, sparing } = walk.judge
   const each = spared.map(() => 0)
-  let any = 0
+  let together = 0
   for await (const rows of stepsOf(session, walk.spared)) {
     for (const row of rows) {
       if (cutoff.judge(row[0]) !== 'expired') continue
       const keepers = [...sparing.sparing(row[0], row, 2)]
       // In ascending order: one of the walk's own comes first.
       if (keepers.length === 0 || keepers[0]! < own) continue
-      any += 1
+      together += 1
       for (const keeper of keepers) each[keeper - own]! += 1
     }
   }
-  return { any, each }
+  return { together, each }
 }
 
 export interface SparedOptions {
