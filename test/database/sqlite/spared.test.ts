@@ -14,8 +14,8 @@ import { beside, NOON, opened, slicesOf } from './opening.ts'
 const COLUMN = { table: 'audit_logs', column: 'timestamp' }
 
 interface Way {
-  chosen(database: Database, spared?: SparedRows): Promise<readonly Slice[]>
-  remove(slice: Slice, tx: Transaction, spared: SparedRows): Promise<number>
+  readonly chosen: (database: Database, spared?: SparedRows) => Promise<readonly Slice[]>
+  readonly remove: (slice: Slice, tx: Transaction, spared: SparedRows) => Promise<number>
 }
 
 const WAYS: Readonly<Record<string, Way>> = {
