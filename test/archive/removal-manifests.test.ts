@@ -44,7 +44,7 @@ test('a removal with more, longer or other things in its list of kept files than
     [{ ...file, holds: 'case 7' }],
     [{ ...file, holds: Array<string>(MOST_NAMED + 1).fill('case 7') }],
     [{ ...file, holds: ['x'.repeat(LONGEST.hold + 1)] }],
-    Array(MOST_LINKS + 1).fill(file),
+    Array.from({ length: MOST_LINKS + 1 }, () => file),
   ])
     assert.equal(keptOf(kept), null, JSON.stringify(kept).slice(0, 80))
 })

@@ -110,6 +110,19 @@ for (const [way, { chosen, remove: removeIn }] of Object.entries(WAYS)) {
       assert.deepEqual(found.ids(), [1])
     })
 
+    it('keeps rows of later slices too, which are chosen without it, as long as the run lasts', async () => {
+      await using found = await logs({ sql: FIVE })
+      const late = [held({ user: ['alice'] }, '2026-01-03T00:00:00.000Z', '2026-01-04T00:00:00.000Z')]
+      const rows = way === 'with an archive' ? found.database.exported(COLUMN, NOON, Infinity) : found.database.expired(COLUMN, NOON)
+      for (let after: Slice | undefined; ;) {
+        const slice = await rows.next(2, after)
+        if (slice === undefined) break
+        await remove(found.database, slice, late)
+        after = slice
+      }
+      assert.deepEqual(found.ids(), [3])
+    })
+
     it('keeps the row when a batch that was rolled back is tried again', async () => {
       await using found = await logs({ sql: FIVE })
       const [slice] = await chosen(found.database)
