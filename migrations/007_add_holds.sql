@@ -2,6 +2,9 @@
 --
 -- Touches nothing of the gateway's. Safe to run again, by the worker or by hand:
 --   psql -v ON_ERROR_STOP=1 -f 007_add_holds.sql
+-- The runner says before it applies this file to whom it gives these rights: to each role that may update maintenance_leases, and so runs jobs.
+-- @grants SELECT ON maintenance_holds
+-- @grants SELECT, INSERT, UPDATE, DELETE ON maintenance_run_holds, maintenance_held_files
 -- No table is qualified by a schema: everything goes where search_path points. Whatever else lies there changes nothing: operators, functions and
 -- types are named as those of pg_catalog.
 
@@ -153,10 +156,15 @@ BEGIN
     FOR worker IN
         SELECT DISTINCT CASE WHEN a.grantee OPERATOR(pg_catalog.=) '0'::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.format('%I'::pg_catalog.text, r.rolname) END
         FROM pg_catalog.pg_class AS c
-        CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS a
+        CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault('r'::pg_catalog."char", c.relowner))) AS a
         LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) a.grantee
         WHERE c.oid OPERATOR(pg_catalog.=) 'maintenance_leases'::pg_catalog.regclass::pg_catalog.oid
-            AND a.privilege_type OPERATOR(pg_catalog.=) 'UPDATE' AND a.grantee OPERATOR(pg_catalog.<>) c.relowner
+            AND a.privilege_type OPERATOR(pg_catalog.=) 'UPDATE'
+            -- Whoever owns the new tables needs no right on them; the owner of the old one may be another role.
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.pg_class AS n
+                WHERE n.oid OPERATOR(pg_catalog.=) 'maintenance_holds'::pg_catalog.regclass::pg_catalog.oid AND n.relowner OPERATOR(pg_catalog.=) a.grantee
+            )
     LOOP
         EXECUTE pg_catalog.format('GRANT SELECT ON maintenance_holds TO %s'::pg_catalog.text, worker);
         EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON maintenance_run_holds, maintenance_held_files TO %s'::pg_catalog.text, worker);

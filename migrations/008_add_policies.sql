@@ -2,6 +2,9 @@
 --
 -- Touches nothing of the gateway's. Safe to run again, by the worker or by hand:
 --   psql -v ON_ERROR_STOP=1 -f 008_add_policies.sql
+-- The runner says before it applies this file to whom it gives these rights: to each role that may update maintenance_leases, and so runs jobs.
+-- @grants SELECT, INSERT, UPDATE ON maintenance_policies
+-- @grants SELECT, INSERT, UPDATE, DELETE ON maintenance_run_policies
 -- No table is qualified by a schema: everything goes where search_path points. Whatever else lies there changes nothing: operators, functions and
 -- types are named as those of pg_catalog.
 
@@ -11,10 +14,13 @@ CREATE TABLE IF NOT EXISTS maintenance_policies (
     first_seen BIGINT NOT NULL -- milliseconds since 1970-01-01 UTC
 );
 
--- Beside maintenance_runs: a run that was allowed to delete. The next one is compared with it.
+-- Beside maintenance_runs: the policy of a run that was allowed to delete, and the one that the job's next run is compared with. They differ while a rule is gone
+-- and no row has gone by that: the other one still has it.
 CREATE TABLE IF NOT EXISTS maintenance_run_policies (
     run BIGINT PRIMARY KEY, -- maintenance_runs.id
-    sha256 pg_catalog.text NOT NULL
+    job pg_catalog.text NOT NULL,
+    sha256 pg_catalog.text NOT NULL,
+    compared_sha256 pg_catalog.text NOT NULL
 );
 
 -- Every role that may run jobs records by which policy.
@@ -25,12 +31,17 @@ BEGIN
     FOR worker IN
         SELECT DISTINCT CASE WHEN a.grantee OPERATOR(pg_catalog.=) '0'::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.format('%I'::pg_catalog.text, r.rolname) END
         FROM pg_catalog.pg_class AS c
-        CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS a
+        CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault('r'::pg_catalog."char", c.relowner))) AS a
         LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) a.grantee
         WHERE c.oid OPERATOR(pg_catalog.=) 'maintenance_leases'::pg_catalog.regclass::pg_catalog.oid
-            AND a.privilege_type OPERATOR(pg_catalog.=) 'UPDATE' AND a.grantee OPERATOR(pg_catalog.<>) c.relowner
+            AND a.privilege_type OPERATOR(pg_catalog.=) 'UPDATE'
+            -- Whoever owns the new tables needs no right on them; the owner of the old one may be another role.
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.pg_class AS n
+                WHERE n.oid OPERATOR(pg_catalog.=) 'maintenance_policies'::pg_catalog.regclass::pg_catalog.oid AND n.relowner OPERATOR(pg_catalog.=) a.grantee
+            )
     LOOP
-        EXECUTE pg_catalog.format('GRANT SELECT, INSERT ON maintenance_policies TO %s'::pg_catalog.text, worker);
+        EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE ON maintenance_policies TO %s'::pg_catalog.text, worker);
         EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON maintenance_run_policies TO %s'::pg_catalog.text, worker);
     END LOOP;
 END

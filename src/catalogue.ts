@@ -67,6 +67,10 @@ export function cascadeVariable({ environment }: Job): string {
   return `${environment}_CASCADE`
 }
 
+/** The columns of audit_logs by which rows are held. */
+export const HELD_COLUMNS = ['user', 'tool_name', 'action', 'status'] as const
+export type HeldColumn = (typeof HELD_COLUMNS)[number]
+
 /** In the order in which a run of all jobs starts and reports them. */
 export const JOBS: readonly Job[] = [
   {
@@ -75,7 +79,7 @@ export const JOBS: readonly Job[] = [
     table: 'audit_logs',
     column: 'timestamp',
     keep: { from: 'written', defaultMs: 90 * DAY, leastMs: DAY, environment: 'AUDIT_LOGS_RETENTION' },
-    holdable: { by: ['user', 'tool_name', 'action', 'status'] },
+    holdable: { by: HELD_COLUMNS },
     archived: true,
     settings: 'purgeAuditLogs',
     environment: 'PURGE_AUDIT_LOGS',

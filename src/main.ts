@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { hostname } from 'node:os'
+import { hostname, userInfo } from 'node:os'
 import { isatty } from 'node:tty'
 import { fileURLToPath } from 'node:url'
 import { run } from './cli/cli.ts'
@@ -23,6 +23,7 @@ const host: Host = {
   terminal: { output: isatty(1), error: isatty(2), columns: () => process.stdout.columns ?? process.stderr.columns },
   clock: hostClock(),
   worker: `${hostname()}:${process.pid}`,
+  operator: `${userName()}@${hostname()}`,
   random: Math.random,
   print: (text) => void process.stdout.write(fitted(text, columnsOf(host.terminal, 'output'))),
   printError: (text) => void process.stderr.write(fitted(text, columnsOf(host.terminal, 'error'))),
@@ -41,4 +42,13 @@ try {
       : withoutCredentials(error instanceof Error ? (error.stack ?? error.message) : String(error))
   for (const line of text.split('\n')) host.printError(`mcp-gateway-maintenance: ${visible(line)}\n`)
   process.exitCode = exitCodeOf(error)
+}
+
+/** In a container the user may have a number only. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.geteuid?.() ?? 'unknown'}`
+  }
 }

@@ -32,6 +32,8 @@ export interface Host {
   readonly clock: Clock
   /** `host:process`, by which other workers and people know this one. */
   readonly worker: string
+  /** Who runs this program, on which machine: `alice@host`. */
+  readonly operator: string
   /** From 0 to below 1. */
   readonly random: () => number
   /** For people: on a terminal, no line is wider than the terminal. */

@@ -42,6 +42,15 @@ const SAMPLES: readonly Sample[] = [
   { meaning: 'a table is locked; the file was rolled back and is tried again', log: (events) => events.blocked('', '', 0) },
   { meaning: 'an index that an attempt that died left half built was dropped, to be made again', log: (events) => events.healed('', '') },
   { meaning: 'a large table gets an index: how long writing to it may have to wait', log: (events) => events.slowIndex('', 0, '') },
+  {
+    meaning: 'a migration is about to give rights on its tables to the roles that run jobs',
+    log: (events) => events.granting('', [''], ['']),
+  },
+  {
+    meaning: 'a legal hold was placed: `rows` of the table match, or more; what it matches is not logged, since that may name a person',
+    log: (events) => events.holdPlaced(HOLD),
+  },
+  { meaning: 'it was released: `rows` go in the next run, because nothing else keeps them', log: (events) => events.holdReleased(HOLD) },
   { meaning: 'a run has its lease', log: (events) => events.jobStarted('', { trigger: 'schedule', dryRun: false }) },
   {
     meaning: 'one batch is committed; `total` is of the run',
@@ -56,6 +65,8 @@ const SAMPLES: readonly Sample[] = [
   { meaning: 'something to know', log: (events) => events.note('') },
   { meaning: 'why the program ends, a line for each problem; `err` for an unforeseen one', log: failures },
 ]
+
+const HOLD = { id: 1, name: '', by: '', reason: '', rows: 0, more: false }
 
 function runs(events: Events): void {
   const growth = { rows: 0, bytes: 0, files: 0 }

@@ -36,13 +36,20 @@ FROM (VALUES
     ('maintenance_runs', 'SELECT, INSERT, UPDATE, DELETE'),
     ('maintenance_history', 'SELECT'),
     ('maintenance_leases', 'SELECT, INSERT, UPDATE, DELETE'),
+    -- by which retention and rules runs went, and which run by which
+    ('maintenance_policies', 'SELECT, INSERT, UPDATE'),
+    ('maintenance_run_policies', 'SELECT, INSERT, UPDATE, DELETE'),
     -- where the archive ends, and what a run added to it, which goes with the run's record
     ('maintenance_archives', 'SELECT, INSERT, UPDATE'),
     ('maintenance_archived', 'SELECT, INSERT, UPDATE, DELETE'),
     ('maintenance_archive_history', 'SELECT'),
     -- how long its files are kept, and what a run removed from it, which goes with the run's record
     ('maintenance_archive_retention', 'SELECT, INSERT, UPDATE'),
-    ('maintenance_archive_removed', 'SELECT, INSERT, UPDATE, DELETE')
+    ('maintenance_archive_removed', 'SELECT, INSERT, UPDATE, DELETE'),
+    -- which rows must stay: it may not place or release a hold, only record what each of them kept
+    ('maintenance_holds', 'SELECT'),
+    ('maintenance_run_holds', 'SELECT, INSERT, UPDATE, DELETE'),
+    ('maintenance_held_files', 'SELECT, INSERT, UPDATE, DELETE')
 ) AS needed (relation, rights)
 WHERE to_regclass(format('%I.%I', :'schema', needed.relation)) IS NOT NULL \gexec
 

@@ -3,15 +3,12 @@ import type { OpenedArchive } from '../commands/archive/open-archive.ts'
 import type { Access } from '../database/database.ts'
 import type { ExitCode } from '../errors.ts'
 import type { View } from '../observe/view.ts'
-import type { DatabaseOptions, FoundationOptions, Program, Start } from '../program.ts'
+import type { Program, Start } from '../program.ts'
 import { ACCEPTABLE, type Acceptance } from '../purge/safety.ts'
 import { command, type Command } from './command.ts'
+import { HOLD_COMMANDS } from './hold-commands.ts'
+import { ANSWER, inProgram, JSON_ANSWER } from './in-program.ts'
 import { dailyWindow, day, flag, jobNames, operands, sinceAgo, sinceDay, text, version, type Option } from './options.ts'
-
-/** For a command whose answer somebody is waiting for: the log goes to standard error. */
-const ANSWER = { log: 'error', metrics: 'none', patience: 'answer' } as const satisfies Partial<FoundationOptions & DatabaseOptions>
-
-const JSON_ANSWER = { json: flag('json') }
 
 export const WORKER = command({
   name: '',
@@ -157,6 +154,7 @@ export const COMMANDS: readonly Command[] = [
         (await import('../commands/archive/archive-reconcile.ts')).reconcileArchive(program, archive, request),
       ),
   }),
+  ...HOLD_COMMANDS,
 ]
 
 export const CONFIG_FILE = text('config', 'FILE', 'file', 'YAML or JSON, over the defaults and under the environment')
@@ -169,14 +167,6 @@ function acceptOptions(): Readonly<Record<Acceptance, Option<boolean>>> {
     Acceptance,
     Option<boolean>
   >
-}
-
-async function inProgram(
-  start: Start,
-  options: FoundationOptions & DatabaseOptions,
-  work: (program: Program) => Promise<ExitCode>,
-): Promise<ExitCode> {
-  return (await import('../program.ts')).withProgram(start, options, work)
 }
 
 /** The commands for the archive work even if archiving is disabled. */

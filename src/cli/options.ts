@@ -1,7 +1,9 @@
 import { JOBS } from '../catalogue.ts'
 import type { Since } from '../commands/archive/archive-verify.ts'
+import { timeOf } from '../policy/holds.ts'
+import { patternProblems } from '../policy/match.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
-import { parseDuration } from '../time/clock.ts'
+import { parseDuration, type EpochMs } from '../time/clock.ts'
 import { parseWindow, type DailyWindow } from '../time/daily-window.ts'
 
 /** One option of a command: how it is written, and what it stands for. */
@@ -40,6 +42,34 @@ export function day(name: string): Option<string | undefined> {
   const problemOf = (given: string): string | undefined =>
     isDay(given) ? undefined : `--${name} is ${quoted(given)}, but needs a day such as 2026-08-25`
   return { name, form: 'value', placeholder: 'DAY', summary: '', problemOf, valueOf: lastOf }
+}
+
+/** A day, or a time; UTC where it says no zone. */
+export function moment(name: string, summary: string): Option<EpochMs | undefined> {
+  const problemOf = (given: string): string | undefined =>
+    timeOf(given) === undefined
+      ? `--${name} is ${quoted(given)}, but needs a day such as 2026-08-25 or a time such as 2026-08-25T14:30Z`
+      : undefined
+  return { name, form: 'value', placeholder: 'DAY|TIME', summary, problemOf, valueOf: (texts) => texts.map(timeOf).at(-1) }
+}
+
+/** Values of a column; a row has one of them. */
+export function patterns(name: string, placeholder: string, summary: string): Option<readonly string[]> {
+  const problemOf = (given: string): string | undefined => {
+    const [problem] = patternProblems(given)
+    return problem === undefined ? undefined : `--${name} ${problem}`
+  }
+  return { name, form: 'repeatable', placeholder, summary, problemOf, valueOf: (texts) => texts }
+}
+
+/** Words for people, on one line. */
+export function words(name: string, placeholder: string, most: number, summary: string): Option<string | undefined> {
+  const problemOf = (given: string): string | undefined => {
+    if (given.trim() === '') return `--${name} is empty`
+    if (given.length > most) return `--${name} has ${given.length} characters, and ${most} are the most`
+    return !given.isWellFormed() || /\p{Cc}/u.test(given) ? `--${name} has a control character or half a character` : undefined
+  }
+  return { name, form: 'value', placeholder, summary, problemOf, valueOf: lastOf }
 }
 
 const DEFAULT_SINCE = '30d'

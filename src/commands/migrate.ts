@@ -1,5 +1,6 @@
 import { MaintenanceError, type ExitCode } from '../errors.ts'
 import { migrate, pendingMigrations } from '../migrations/apply-migrations.ts'
+import { grantedRoles, grantingSentence } from '../migrations/granted-roles.ts'
 import { padded } from '../migrations/file-names.ts'
 import type { MigrationFile } from '../migrations/migration-files.ts'
 import { counted, plural } from '../number-text.ts'
@@ -36,7 +37,11 @@ async function refuseWhilePending({ database, migrationFiles }: Program, to?: nu
 export async function notePending({ settings, database, migrationFiles, events }: Program, to?: number): Promise<readonly MigrationFile[]> {
   const pending = await pendingMigrations({ database, files: migrationFiles, to })
   const fate = settings.migrations.enabled ? 'and would be applied' : 'but would not be applied, because MIGRATIONS_ENABLED is false'
-  for (const file of pending) events.note(`migration ${file.fileName} is pending ${fate}`)
+  for (const file of pending) {
+    events.note(`migration ${file.fileName} is pending ${fate}`)
+    const roles = await grantedRoles(database, file)
+    if (roles.length > 0) events.note(grantingSentence(file.path, file.script.grants, roles))
+  }
   if (pending.length === 0) events.note(to === undefined ? 'no migration is pending' : `no migration up to ${padded(to)} is pending`)
   return pending
 }

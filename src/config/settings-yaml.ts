@@ -75,7 +75,8 @@ function readNode(reading: Reading, key: string, node: unknown, offset = 0): voi
   }
 }
 
-const ALIASES = 'it repeats another value by an alias (*name); write the value out'
+const ALIASES =
+  '*name stands there, which in YAML repeats another value; write that value out, and a text that begins with * in quotation marks'
 
 /** A chain of aliases can stand for more than any memory holds, and one that stands for itself has no end. */
 function hasAliases(node: unknown): boolean {

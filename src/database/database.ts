@@ -13,6 +13,13 @@ export interface Database extends Session, Purgeable, Archivable, Migratable, Sp
   readonly label: Label
   /** Whether the server replays the changes of another one, and so may be behind it. */
   isStandby(): Promise<boolean>
+  /** The name of the login, as the server's administrators know it; `undefined`: this engine has no logins. */
+  login(): Promise<string | undefined>
+  /**
+   * The statements that would give this login what it lacks of these rights on tables of ours; none: it lacks nothing. `rights`, by table: `SELECT`, or
+   * `UPDATE (fence)` of some columns.
+   */
+  missingGrants(rights: Rights): Promise<readonly string[]>
 }
 
 export interface Label {
@@ -22,6 +29,9 @@ export interface Label {
   /** The database's name, or the file's. */
   readonly name: string
 }
+
+/** What is needed of tables of ours, by their names. */
+export type Rights = Readonly<Record<string, readonly string[]>>
 
 /** Receives what happens to a connection. */
 export interface DatabaseListener {

@@ -11,6 +11,8 @@ export interface Migratable {
   approximateRows(table: string): Promise<number>
   /** `invalid`: a build outside a transaction was interrupted. An index that is still being built counts as valid: a statement that needs it waits for it. */
   indexState(name: string): Promise<'missing' | 'valid' | 'invalid'>
+  /** The roles that may update this table, but for the connected one: those that run jobs. An engine without roles has none. */
+  updatersOf(table: string): Promise<readonly string[]>
   /** When the server that answers was started: after a failover or a restart another time. `undefined`: there is no server. */
   serverStartedAt(): Promise<number | undefined>
   /** Whether the connection goes through a pooler: then nothing that outlasts a transaction may be relied on. */

@@ -2,6 +2,7 @@ import { DatabaseError } from '../database/database-error.ts'
 import type { Relation } from '../database/migrating.ts'
 import { MaintenanceError } from '../errors.ts'
 import { applyFile } from './apply-file.ts'
+import { grantedRoles } from './granted-roles.ts'
 import { slowTables } from './indexes/slow-tables.ts'
 import { readLedger, refuseForeignLedger, type Ledger } from './ledger.ts'
 import type { AppliedMigration, MigrateOptions } from './migrate-options.ts'
@@ -113,6 +114,8 @@ async function applyPending(options: MigrateOptions, note: Applied): Promise<boo
         if (signal.aborted) return false
         const slow = await slowTables(database, existing, file.script.statements)
         for (const { table, rows, message } of slow) listener.slowIndex(table, rows, message)
+        const roles = await grantedRoles(database, file)
+        if (roles.length > 0) listener.granting(file.path, file.script.grants, roles)
         const outcome = await applyFile(run, file)
         if (outcome === 'stopped') return false
         if (outcome !== 'recorded') note(outcome)

@@ -27,6 +27,8 @@ export interface MigrationListener {
   blocked(path: string, reason: string, waitedMs: number): void
   /** An invalid index left by an interrupted build was dropped; it is built again. */
   healed(path: string, index: string): void
+  /** The file is about to grant these rights to these roles: there is at least one. */
+  granting(path: string, rights: readonly string[], roles: readonly string[]): void
   slowIndex(table: string, rows: number, message: string): void
 }
 

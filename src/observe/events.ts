@@ -1,6 +1,7 @@
 import type { DatabaseError } from '../database/database-error.ts'
 import type { DatabaseListener, Label } from '../database/database.ts'
 import { linesOf, MaintenanceError, messageOf } from '../errors.ts'
+import { grantingSentence } from '../migrations/granted-roles.ts'
 import type { MigrationListener } from '../migrations/migrate-options.ts'
 import { counted, countText } from '../number-text.ts'
 import type { PauseReason } from '../purge/pacer.ts'
@@ -19,8 +20,23 @@ export interface Events extends DatabaseListener, MigrationListener, RunListener
   migrationsEnded(): void
   listening(url: string): void
   note(message: string): void
+  /** Says whose hold it is and why, and how many rows it keeps, not which: what is named in its conditions may be a person. */
+  holdPlaced(hold: ChangedHold): void
+  /** `rows`: those that go in the next run because of it. */
+  holdReleased(hold: ChangedHold): void
   /** The error that ends the program: one line for each problem. */
   failed(error: unknown): void
+}
+
+export interface ChangedHold {
+  readonly id: number
+  readonly name: string
+  readonly by: string
+  readonly reason: string
+  /** `undefined`: not counted. */
+  readonly rows: number | undefined
+  /** Whether there may be more. */
+  readonly more: boolean
 }
 
 export function openEvents(log: Log): Events {
@@ -28,6 +44,9 @@ export function openEvents(log: Log): Events {
     workerStarted: (fields) => log.info({ event: 'worker.started', ...fields }, 'worker started'),
     workerStopped: (reason, durationMs) => log.info({ event: 'worker.stopped', reason, durationMs }, 'worker stopped'),
     note: (message) => log.info({ event: 'note' }, message),
+
+    holdPlaced: (hold) => log.info({ event: 'hold.placed', ...hold }, `hold ${hold.name} was placed`),
+    holdReleased: (hold) => log.info({ event: 'hold.released', ...hold }, `hold ${hold.name} was released`),
 
     created: (file) => log.info({ event: 'database.created', file }, 'database file created'),
     warning: (message) => log.warn({ event: 'warning' }, message),
@@ -49,6 +68,7 @@ export function openEvents(log: Log): Events {
         { event: 'migrations.healed', path, index },
         `${path}: dropped the invalid index ${index}, left by an interrupted build; it will be built again`,
       ),
+    granting: (path, rights, roles) => log.info({ event: 'migrations.grants', path, rights, roles }, grantingSentence(path, rights, roles)),
     slowIndex: (table, rows, message) => log.warn({ event: 'migrations.slow-index', table, rows }, message),
 
     listening: (url) => log.info({ event: 'http.listening', url }, `listening at ${url}`),

@@ -51,6 +51,8 @@ export function timeOf(given: unknown): EpochMs | undefined {
   if (day === undefined) return undefined
   // `Date` would read the 31st of February as a day of March.
   if (!new Date(`${day}T00:00:00Z`).toJSON()?.startsWith(day)) return undefined
+  // An hour of 24 would be the next day, and a zone of 23 hours a slip of the pen.
+  if (time?.startsWith('24') === true || !/^(?:Z|[+-](?:0\d|1[0-5]):)/.test(zone)) return undefined
   const at = Date.parse(`${day}T${time ?? '00:00'}${zone}`)
   return Number.isNaN(at) ? undefined : at
 }

@@ -16,6 +16,10 @@ export const FOREVER = 'forever'
 /** The longest text of a policy, in bytes: it is kept in the database, and read again before each run. */
 export const MOST_POLICY_BYTES = 64 * 2 ** 10
 
+/** Those of a run, and as many that earlier runs had and that nobody has given up. */
+export const MOST_KEPT_RULES = 2 * MOST_RULES
+export const MOST_KEPT_BYTES = 2 * MOST_POLICY_BYTES
+
 /** The rows that a rule keeps at this moment. */
 export function sparedByRule({ match, retentionMs }: Rule, now: EpochMs): Spared {
   return { match, from: retentionMs === undefined ? undefined : now - retentionMs, until: undefined }
@@ -65,7 +69,7 @@ function policyIn(text: string, columns: readonly string[]): Policy | undefined 
   if (!isObject(given)) return undefined
   const { retention, rules } = given
   const retentionMs = durationIn(retention)
-  if (retentionMs === undefined || !Array.isArray(rules) || rules.length > MOST_RULES) return undefined
+  if (retentionMs === undefined || !Array.isArray(rules) || rules.length > MOST_KEPT_RULES) return undefined
   const read = rules.map((rule) => ruleIn(rule, columns))
   return read.some((rule) => rule === undefined) ? undefined : { retentionMs, rules: read.filter((rule) => rule !== undefined) }
 }

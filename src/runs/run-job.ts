@@ -1,12 +1,14 @@
 import type { Job } from '../catalogue.ts'
 import type { DatabaseError } from '../database/database-error.ts'
 import { exitCodeOf, MaintenanceError, messageOf } from '../errors.ts'
+import { counted } from '../number-text.ts'
 import { NO_PROGRESS } from '../purge/purge.ts'
 import { JUMP_MS } from '../purge/safety.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { NOTHING_HELD } from './held-rows-of-run.ts'
 import { mayHaveHolds } from './holds-in-force.ts'
 import { HOLDS } from './hold-tables.ts'
+import { namingGrants, RUN_RIGHTS } from './hold-rights.ts'
 import { isSafetyStop, purgeWork, type Account, type Ending } from './purge-work.ts'
 import { claimRun, type Claim } from './recorded-run.ts'
 import { cameBackSentence, type ArchivedByRun, type RunResult } from './result.ts'
@@ -69,7 +71,12 @@ async function runOnce(context: RunContext, request: RunRequest, startedMs: numb
     return once(endingOf(error, request))
   }
 
-  const ending = await purgeWork(context, request, run, account).catch((error: unknown) => endingOf(error, request))
+  const ending = await namingGrants(
+    context.database,
+    RUN_RIGHTS,
+    () => undoneSentence(account),
+    () => purgeWork(context, request, run, account),
+  ).catch((error: unknown) => endingOf(error, request))
   let archived: ArchivedByRun | undefined
   try {
     archived = await account.archived?.().catch(() => undefined)
@@ -82,6 +89,10 @@ async function runOnce(context: RunContext, request: RunRequest, startedMs: numb
     // The row stays open: the next worker that takes the lease marks it as interrupted.
     return once(ending.outcome === 'succeeded' ? endingOf(error, request) : ending, { archived })
   }
+}
+
+function undoneSentence({ progress: { affected } }: Account): string {
+  return affected === 0 ? 'Nothing was deleted.' : `${counted(affected, 'row')} went before.`
 }
 
 /** Dry runs, and runs on a database without the maintenance tables, take no lease and write no record. */

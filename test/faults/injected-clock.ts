@@ -19,6 +19,7 @@ export async function runWithClock(arena: Arena, packageRoot: string, shiftMs: n
     terminal: { output: false, error: false, columns: () => undefined },
     clock: { ...clock, now: () => clock.now() + shiftMs },
     worker: 'moved-clock:1',
+    operator: 'tester@host-a',
     random: () => 0,
     print: () => {},
     printError: () => {},

@@ -64,6 +64,7 @@ export function listening(): Told {
       waiting: (holder) => (events.push('waiting'), messages.push(holder)),
       blocked: (path, reason) => (events.push(`blocked ${path}`), messages.push(reason)),
       healed: (path, index) => events.push(`healed ${path} ${index}`),
+      granting: (path, rights, roles) => (events.push(`granting ${path}`), messages.push(...rights, ...roles)),
       slowIndex: (table, _rows, message) => (events.push(`slow ${table}`), messages.push(message)),
     },
   }

@@ -192,7 +192,15 @@ async function migrateAt(site: Site, upTo: number): Promise<void> {
     lockTimeoutMs: 20 * SECOND,
     signal: new AbortController().signal,
     clock: hostClock(),
-    listener: { applied: () => {}, current: () => {}, waiting: () => {}, blocked: () => {}, healed: () => {}, slowIndex: () => {} },
+    listener: {
+      applied: () => {},
+      current: () => {},
+      waiting: () => {},
+      blocked: () => {},
+      healed: () => {},
+      slowIndex: () => {},
+      granting: () => {},
+    },
   })
 }
 

@@ -38,6 +38,7 @@ function workerAt(t: TestContext, now: EpochMs, database: TestDatabase, env: Rec
     terminal: { output: false, error: false, columns: () => undefined },
     clock: { ...real, now: () => real.now() + shift },
     worker: 'host-a:1',
+    operator: 'tester@host-a',
     random: () => 0,
     print: () => {},
     printError: () => {},

@@ -86,9 +86,18 @@ async function understoodByKubectl(command: string): Promise<void> {
   assert.doesNotMatch(stderr, /unknown|unrecognized|invalid|must specify/i, command)
 }
 
+/** Adds the row that the documents' example keeps. */
+const WITH_ALICE = `sqlite3 "\${DATABASE_URL#sqlite:///}" "INSERT INTO audit_logs (tool_name, \\"user\\", action, status) VALUES ('t', 'Alice@example.com', 'invoke', 'success')"`
+
 const RULES: readonly Rule[] = [
   // npm's banner would precede the JSON.
-  { like: /^npm start --(?! status --check| compact )(?!.* --json\b)(?: (.+))?$/, check: (command) => onSqlite(command) },
+  { like: /^npm start --(?! status --check| compact | hold )(?!.* --json\b)(?: (.+))?$/, check: (command) => onSqlite(command) },
+  { like: /^npm start -- hold (place .+|list)$/, check: (command) => onSqlite(`npm start -- migrate && ${WITH_ALICE} && ${command}`) },
+  {
+    like: /^npm start -- hold (?:show|release) (\S+).*$/,
+    check: (command, [, name = '']) =>
+      onSqlite(`npm start -- migrate && npm start -- hold place ${name} --everything --even-if-none --reason r && ${command}`),
+  },
   {
     like: /^(npm --silent start -- .+ --json)(?: \| jq .+)?$/,
     async check(command, [, json = '']) {
@@ -426,7 +435,7 @@ const ARCHIVE = /^(?:ARCHIVE_ENABLED=true )?npm (?:--silent )?start -- (?:--run-
 /** Run in this order, in one shell for each page: its variables and functions are used further down. */
 const SCRIPT = /^sql "|^[A-Z]+=\S+ [A-Z]+=|^restore\b/
 
-/** Run in this order, on one database: create the migrating role, migrate, create the purging role, purge. */
+/** Run in this order, on one database: create the migrating role, migrate, create the purging role, purge, create the holding role, list holds. */
 const LEAST_PRIVILEGE = /^(?:psql (?:.*-f deploy\/postgres\/|-c '\\password )|DATABASE_URL='postgresql:)/
 /** The password is asked for twice. Without a terminal, psql reads it from its standard input. */
 const PASSWORD = 'PASSWORD\\nPASSWORD\\n'
@@ -460,8 +469,8 @@ for (const { file, commands } of documents) {
 it('the commands for least privilege are run, one after the other', { skip: missing('psql') ?? false }, async () => {
   // What is shown twice is run once.
   const commands = [...new Set(documents.flatMap((document) => document.commands).filter((command) => LEAST_PRIVILEGE.test(command)))]
-  assert.equal(commands.length, 6)
-  const roles = ['mcp_maintenance', 'mcp_maintenance_migrate', 'mcp_user']
+  assert.equal(commands.length, 9)
+  const roles = ['mcp_maintenance', 'mcp_maintenance_hold', 'mcp_maintenance_migrate', 'mcp_user']
   await using database = await freshPostgres(POSTGRES_MAJORS.at(-1)!)
   await database.admin.query('CREATE ROLE mcp_user LOGIN')
   try {
@@ -472,7 +481,7 @@ it('the commands for least privilege are run, one after the other', { skip: miss
     const { rows: withPassword } = await database.admin.query(
       "SELECT rolname FROM pg_authid WHERE rolname LIKE 'mcp\\_maintenance%' AND rolpassword IS NOT NULL",
     )
-    assert.equal(withPassword.length, 2)
+    assert.equal(withPassword.length, 3)
     const { rows } = await database.admin.query('SELECT DISTINCT worker FROM maintenance_runs')
     assert.equal(rows.length, 1)
   } finally {

@@ -5,13 +5,14 @@ import { readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { Client } from 'pg'
 import { JOBS } from '../../src/catalogue.ts'
-import { command, events } from '../support/command.ts'
+import { command, events, type Ended } from '../support/command.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
 import { freshFolder } from '../archive/support.ts'
 import { CHECKOUT } from './checkout.ts'
 
 const PURGE = 'deploy/postgres/purge-role.sql'
 const MIGRATE = 'deploy/postgres/migrate-role.sql'
+const HOLD = 'deploy/postgres/hold-role.sql'
 const skip = spawnSync('psql', ['--version']).error !== undefined && 'psql is not on this machine'
 
 /** Roles belong to the server, not to the database, so each test has its own. */
@@ -20,6 +21,7 @@ interface Roles extends AsyncDisposable {
   readonly gateway: string
   readonly migrate: string
   readonly purge: string
+  readonly hold: string
   /** As the program accepts it. */
   url(role: string, query?: string): string
   as(role: string, work: (client: Client) => Promise<void>): Promise<void>
@@ -29,7 +31,7 @@ interface Roles extends AsyncDisposable {
 async function rolesOn(major: (typeof POSTGRES_MAJORS)[number]): Promise<Roles> {
   const database = await freshPostgres(major)
   const mark = randomBytes(4).toString('hex')
-  const [gateway, migrate, purge] = [`Gateway ${mark}`, `migrate_${mark}`, `purge-${mark}`] as const
+  const [gateway, migrate, purge, hold] = [`Gateway ${mark}`, `migrate_${mark}`, `purge-${mark}`, `Hold "${mark}`] as const
   await database.admin.query(`CREATE ROLE "${gateway}" LOGIN`)
   const url = (role: string, query = ''): string => {
     const made = new URL(database.url)
@@ -41,6 +43,7 @@ async function rolesOn(major: (typeof POSTGRES_MAJORS)[number]): Promise<Roles> 
     gateway,
     migrate,
     purge,
+    hold,
     url,
     async as(role, work) {
       const client = new Client({ connectionString: url(role) })
@@ -59,21 +62,28 @@ async function rolesOn(major: (typeof POSTGRES_MAJORS)[number]): Promise<Roles> 
       assert.equal(ran.status, 0, ran.stderr)
     },
     async [Symbol.asyncDispose]() {
-      for (const role of [gateway, migrate, purge]) {
+      for (const role of [gateway, migrate, purge, hold]) {
         const { rows } = await database.admin.query('SELECT FROM pg_roles WHERE rolname = $1', [role])
-        if (rows.length > 0) await database.admin.query(`DROP OWNED BY "${role}" CASCADE; DROP ROLE "${role}"`)
+        if (rows.length > 0) await database.admin.query(`DROP OWNED BY ${quoted(role)} CASCADE; DROP ROLE ${quoted(role)}`)
       }
       await database.drop()
     },
   }
 }
 
-/** Makes the schema with the program, as the migrating role. */
-async function migrateAs(roles: Roles): Promise<void> {
+function quoted(role: string): string {
+  return `"${role.replaceAll('"', '""')}"`
+}
+
+/** Makes the schema with the program, as the migrating role; up to migration `to`. */
+async function migrateAs(roles: Roles, to?: number): Promise<Ended> {
   for (const _ of ['once', 'again']) roles.script(MIGRATE, { role: roles.migrate, gateway: roles.gateway })
   const options = encodeURIComponent(`-c role=${roles.gateway.replace(' ', '\\ ')}`)
-  const done = await command(['migrate'], { env: { DATABASE_URL: roles.url(roles.migrate, `?options=${options}`) } })
+  const done = await command(['migrate', ...(to === undefined ? [] : ['--to', String(to)])], {
+    env: { DATABASE_URL: roles.url(roles.migrate, `?options=${options}`) },
+  })
   assert.equal(done.code, 0, done.stdout)
+  return done
 }
 
 const AUDIT = `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp)
@@ -225,6 +235,123 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual([archive.verification.sound, archive.problems], [true, []])
     })
 
+    it('a purging role that was made before the migrations of holds purges after them, and migrate says first what it gives to whom', async () => {
+      await using roles = await rolesOn(major)
+      await migrateAs(roles, 6)
+      roles.script(PURGE, { role: roles.purge })
+      const options = encodeURIComponent(`-c role=${roles.gateway.replace(' ', '\\ ')}`)
+      const env = { DATABASE_URL: roles.url(roles.migrate, `?options=${options}`) }
+      const dry = await command(['migrate', '--dry-run'], { env })
+      const done = await migrateAs(roles)
+      for (const file of ['007_add_holds', '008_add_policies']) {
+        const [told, ...more] = events(done, 'migrations.grants').filter(({ path }) => path === `migrations/${file}.sql`)
+        assert.deepEqual([told!['roles'], more], [[roles.purge], []])
+        assert.ok(
+          events(dry, 'note').some(({ msg }) => msg === told!['msg']),
+          dry.stdout,
+        )
+        const at = (event: string): number =>
+          done.lines.findIndex(
+            (line) => line['event'] === event && [`migrations/${file}.sql`, file.slice(4)].includes(String(line['path'] ?? line['name'])),
+          )
+        assert.ok(at('migrations.grants') < at('migration.applied'))
+        // What it says is what it gave.
+        for (const right of told!['rights'] as string[]) {
+          const [, rights, tables] = /^(.*) ON (.*)$/.exec(right)!
+          for (const table of tables!.split(', ')) {
+            const { rows } = await roles.database.admin.query<{ given: string }>(GIVEN, [table, roles.purge])
+            assert.deepEqual(rows[0]!.given, rights!.split(', ').toSorted().join(', '), table)
+          }
+        }
+      }
+      assert.match(
+        String(events(done, 'migrations.grants')[0]!['msg']),
+        /^migrations\/007_add_holds\.sql gives role purge-\w+, which runs jobs, SELECT ON maintenance_holds; SELECT, INSERT, UPDATE, DELETE ON maintenance_run_holds, maintenance_held_files$/,
+      )
+      await roles.as(roles.gateway, async (client) => void (await client.query(AUDIT)))
+      const run = await command(['--run-now'], { env: { DATABASE_URL: roles.url(roles.purge), MIGRATIONS_ENABLED: 'false' } })
+      assert.equal(run.code, 0, run.stdout)
+      assert.equal(events(run, 'job.finished')[0]!['deleted'], 10)
+    })
+
+    it('every role that may run jobs can go on after the migrations of holds: PUBLIC, by a grant option, and the owner of the older tables', async () => {
+      await using roles = await rolesOn(major)
+      await migrateAs(roles, 6)
+      const { admin } = roles.database
+      await admin.query('GRANT UPDATE ON maintenance_leases TO PUBLIC')
+      await admin.query(`GRANT UPDATE ON maintenance_leases TO ${quoted(roles.migrate)} WITH GRANT OPTION`)
+      // By a superuser and by hand, so that the new tables have another owner than the old ones; twice.
+      for (const file of ['007_add_holds', '008_add_policies'])
+        for (const _ of ['once', 'again']) roles.script(`migrations/${file}.sql`, {})
+      for (const role of ['public', roles.migrate, roles.gateway])
+        for (const [table, rights] of NEW_RIGHTS) {
+          const { rows } = await admin.query<{ given: string }>(GIVEN, [table, role === 'public' ? 'PUBLIC' : role])
+          assert.equal(rows[0]!.given, rights, `${role} on ${table}`)
+        }
+      // Nobody may place or release.
+      await roles.as(roles.gateway, async (client) => {
+        await assert.rejects(client.query(FORBIDDEN.find((sql) => sql.startsWith('INSERT INTO maintenance_holds'))!), { code: '42501' })
+      })
+    })
+
+    it('without the right to read the holds nothing is deleted, and the message has the statement that gives it', async () => {
+      await using roles = await rolesOn(major)
+      await migrateAs(roles)
+      await roles.as(roles.gateway, async (client) => void (await client.query(AUDIT)))
+      roles.script(PURGE, { role: roles.purge })
+      const { admin } = roles.database
+      await admin.query(`REVOKE ALL ON maintenance_holds FROM ${quoted(roles.purge)}`)
+      const env = { DATABASE_URL: roles.url(roles.purge), MIGRATIONS_ENABLED: 'false' }
+      const refused = await command(['--run-now', '--job', 'purge-audit-logs'], { env })
+      assert.equal(refused.code, 3, refused.stdout)
+      const { message } = events(refused, 'job.finished')[0]!['err'] as { message: string }
+      const [, statement] = /Nothing was deleted\. Run as the owner of the tables: (.*)$/.exec(message)!
+      assert.equal(statement, `GRANT SELECT ON "public"."maintenance_holds" TO ${quoted(roles.purge)}`)
+      assert.equal((await admin.query('SELECT FROM audit_logs')).rowCount, 20)
+      await roles.as(roles.gateway, async (client) => void (await client.query(statement)))
+      assert.equal((await command(['--run-now', '--job', 'purge-audit-logs'], { env })).code, 0)
+      assert.equal((await admin.query('SELECT FROM audit_logs')).rowCount, 10)
+    })
+
+    it('the holding role places, shows and releases holds and can do nothing else; who it was is on record', async () => {
+      await using roles = await rolesOn(major)
+      await migrateAs(roles)
+      await roles.as(roles.gateway, async (client) => void (await client.query(AUDIT)))
+      for (const _ of ['once', 'again']) roles.script(HOLD, { role: roles.hold })
+      const env = { DATABASE_URL: roles.url(roles.hold) }
+      const said = ['--reason', 'a letter', '--by', 'Jane Doe']
+      const placed = await command(['hold', 'place', 'case-17', '--user', 'U', ...said], { env })
+      assert.equal(placed.code, 0, placed.stderr)
+      const shown = await command(['hold', 'show', 'case-17', '--json'], { env })
+      const [hold] = (JSON.parse(shown.stdout) as { holds: { placedBy: string; rows: object }[] }).holds
+      assert.match(hold!.placedBy, /^Jane Doe \(.+@.+, role Hold "\w+\)$/)
+      assert.deepEqual(hold!.rows, { matching: 20, expired: 10, keptByItAlone: 10, more: false })
+      assert.equal((await command(['hold', 'list'], { env })).code, 0)
+      const purge = { DATABASE_URL: roles.url(roles.purge), MIGRATIONS_ENABLED: 'false' }
+      roles.script(PURGE, { role: roles.purge })
+      assert.equal(events(await command(['--run-now', '--job', 'purge-audit-logs'], { env: purge }), 'job.finished')[0]!['deleted'], 0)
+      for (const verb of ['place', 'release']) {
+        const refused = await command(
+          ['hold', verb, verb === 'place' ? 'mine' : 'case-17', ...(verb === 'place' ? ['--user', 'u'] : []), ...said],
+          { env: purge },
+        )
+        assert.equal(refused.code, 3, refused.stderr)
+        const right = verb === 'place' ? 'INSERT' : 'UPDATE \\(released_at, released_by, release_reason\\)'
+        assert.match(
+          refused.stderr,
+          new RegExp(
+            `Nothing was changed\\. Run as the owner of the tables: GRANT ${right} ON .*public.*maintenance_holds.* TO .*${roles.purge}`,
+          ),
+        )
+      }
+      const released = await command(['hold', 'release', 'case-17', ...said], { env })
+      assert.equal(released.code, 0, released.stderr)
+      assert.equal(events(await command(['--run-now', '--job', 'purge-audit-logs'], { env: purge }), 'job.finished')[0]!['deleted'], 10)
+      await roles.as(roles.hold, async (client) => {
+        for (const sql of FORBIDDEN_TO_HOLD) await assert.rejects(client.query(sql), { code: '42501' }, sql)
+      })
+    })
+
     it('the purging role may delete and nothing more', async () => {
       await using roles = await rolesOn(major)
       await migrateAs(roles)
@@ -247,6 +374,11 @@ for (const major of POSTGRES_MAJORS) {
           ['maintenance_archive_history', 'SELECT'],
           ['maintenance_archive_retention', 'INSERT SELECT UPDATE'],
           ['maintenance_archive_removed', 'DELETE INSERT SELECT UPDATE'],
+          ['maintenance_holds', 'SELECT'],
+          ['maintenance_run_holds', 'DELETE INSERT SELECT UPDATE'],
+          ['maintenance_held_files', 'DELETE INSERT SELECT UPDATE'],
+          ['maintenance_policies', 'INSERT SELECT UPDATE'],
+          ['maintenance_run_policies', 'DELETE INSERT SELECT UPDATE'],
         ]),
       )
       await roles.as(roles.purge, async (client) => {
@@ -255,6 +387,39 @@ for (const major of POSTGRES_MAJORS) {
     })
   })
 }
+
+/** What a table's own list says that a role has. */
+const GIVEN = `SELECT coalesce(string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type), '') AS given
+  FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+  WHERE c.oid = $1::text::regclass AND coalesce(r.rolname, 'PUBLIC') = $2`
+
+const NEW_RIGHTS: readonly (readonly [table: string, rights: string])[] = [
+  ['maintenance_holds', 'SELECT'],
+  ['maintenance_run_holds', 'DELETE, INSERT, SELECT, UPDATE'],
+  ['maintenance_held_files', 'DELETE, INSERT, SELECT, UPDATE'],
+  ['maintenance_policies', 'INSERT, SELECT, UPDATE'],
+  ['maintenance_run_policies', 'DELETE, INSERT, SELECT, UPDATE'],
+]
+
+const FORBIDDEN_TO_HOLD: readonly string[] = [
+  `DELETE FROM audit_logs`,
+  `UPDATE audit_logs SET status = 'success'`,
+  `SELECT FROM api_keys`,
+  `DELETE FROM maintenance_holds`,
+  `TRUNCATE maintenance_holds`,
+  `UPDATE maintenance_holds SET matches = '{}'`,
+  `UPDATE maintenance_holds SET review_at = NULL`,
+  `ALTER TABLE maintenance_holds DISABLE TRIGGER ALL`,
+  `UPDATE maintenance_leases SET holder = 'mine (knows holds)'`,
+  `UPDATE maintenance_leases SET expires_at = 9999999999999`,
+  `DELETE FROM maintenance_leases`,
+  `UPDATE maintenance_archives SET step = NULL`,
+  `DELETE FROM maintenance_held_files`,
+  `DELETE FROM maintenance_run_holds`,
+  `DELETE FROM maintenance_runs`,
+  `CREATE TABLE mine (id INT)`,
+  `CREATE ROLE other`,
+]
 
 const FORBIDDEN: readonly string[] = [
   `SELECT FROM api_keys`,
@@ -266,12 +431,19 @@ const FORBIDDEN: readonly string[] = [
   `DROP INDEX idx_audit_logs_action`,
   `DELETE FROM maintenance_migrations`,
   `DELETE FROM maintenance_archives`,
+  `INSERT INTO maintenance_holds (name, job, matches, reason, placed_at, placed_by) VALUES ('n', 'purge-audit-logs', '{}', 'r', 1, 'm')`,
+  `UPDATE maintenance_holds SET released_at = 1, released_by = 'm', release_reason = 'r'`,
+  `DELETE FROM maintenance_holds`,
+  `TRUNCATE maintenance_holds`,
+  `ALTER TABLE maintenance_holds DISABLE TRIGGER ALL`,
+  `DROP TRIGGER maintenance_holds_stay ON maintenance_holds`,
+  `DELETE FROM maintenance_policies`,
   `CREATE TABLE mine (id INT)`,
   `CREATE SCHEMA mine`,
   `CREATE ROLE other`,
   `SELECT pg_read_file('postgresql.conf')`,
 ]
 
-it('both files say how to run them, under their own names', async () => {
-  for (const file of [PURGE, MIGRATE]) assert.match(await readFile(`${CHECKOUT}${file}`, 'utf8'), new RegExp(`-f ${file} `))
+it('each file says how to run them, under their own names', async () => {
+  for (const file of [PURGE, MIGRATE, HOLD]) assert.match(await readFile(`${CHECKOUT}${file}`, 'utf8'), new RegExp(`-f ${file} `))
 })

@@ -26,6 +26,7 @@ import { millisecondsOf } from './exact.ts'
 import { qualified } from './identifiers.ts'
 import { isPooled, withMigrationLock } from './migrating/migration-lock.ts'
 import { approximateRows, indexState, relations, tablesAmong } from './migrating/relations.ts'
+import { missingGrants, updatersOf } from './grants.ts'
 import { raiseNumbers } from './numbers.ts'
 import { mustBeTrusted, OWN_TABLES } from './owners.ts'
 import type { Taken } from './purging/cascaded.ts'
@@ -103,6 +104,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     label,
     isStandby: async () =>
       (await query<{ standby: boolean }>('SELECT pg_catalog.pg_is_in_recovery() AS standby')).rows[0]?.standby === true,
+    login: async () => (await query<{ login: string }>('SELECT session_user::pg_catalog.text AS login')).rows[0]?.login,
+    missingGrants: (rights) => missingGrants({ query }, schema, rights),
     query,
     transaction,
     now,
@@ -155,6 +158,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     relations: () => relations(queries, schema),
     approximateRows: (table) => approximateRows(queries, schema, table),
     indexState: (name) => indexState(queries, schema, name),
+    updatersOf: (table) => updatersOf(queries, schema, table),
     serverStartedAt: async () => (await queries.query<{ at: number }>(SERVER_STARTED_AT)).rows[0]?.at,
     pooled: () => isPooled(connection),
     withMigrationLock: (lock, work) => withMigrationLock({ ...lock, connection, target, clock, schema }, work),

@@ -113,6 +113,8 @@ function databaseOf(
   return {
     label: sqliteLabel(file),
     isStandby: () => Promise.resolve(false),
+    login: () => Promise.resolve(undefined),
+    missingGrants: () => Promise.resolve([]),
     now: () => session.now(),
     query: (sql, values) => session.query(sql, values),
     transaction: (work) => session.transaction(work),
@@ -149,6 +151,7 @@ function databaseOf(
     relations: () => session.read(() => relations(connection)),
     approximateRows: (table) => session.read(() => approximateRows(connection, table)),
     indexState: (name) => session.read(() => indexState(connection, name)),
+    updatersOf: () => Promise.resolve([]),
     serverStartedAt: () => Promise.resolve(undefined),
     pooled: () => Promise.resolve(false),
     withMigrationLock: (lock, work) => withMigrationLock(session, lock, work),

@@ -41,4 +41,14 @@ export const SHAPES: Readonly<Record<string, Shape | undefined>> = {
     maintenance_archive_retention: table(`source text, retention whole, complete_from whole, accepted_at whole, run whole`),
     maintenance_archive_removed: table(`run whole, rows whole, bytes whole, files whole`),
   },
+  '007_add_holds': {
+    maintenance_holds: table(`id whole, name text, job text, matches text, reason text, placed_at whole, placed_by text, review_at whole,
+      released_at whole, released_by text, release_reason text`),
+    maintenance_run_holds: table(`run whole, hold whole, rows whole`),
+    maintenance_held_files: table(`hold whole, path text, rows whole`),
+  },
+  '008_add_policies': {
+    maintenance_policies: table(`sha256 text, policy text, first_seen whole`),
+    maintenance_run_policies: table(`run whole, job text, sha256 text, compared_sha256 text`),
+  },
 }

@@ -8,6 +8,9 @@ export interface Directive {
 /** The file's statements run one by one, each outside a transaction. */
 export const NO_TRANSACTION = 'no-transaction'
 
+/** What follows it is a right that the file grants to every role that runs jobs: the runner says so before it applies the file. */
+export const GRANTS = 'grants '
+
 /** Instructions to the runner: comments of the form `-- @name` at the top of a file, preceded only by comments and blank lines. */
 export function directives(text: string): readonly Directive[] {
   const found: Directive[] = []

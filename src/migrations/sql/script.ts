@@ -1,5 +1,5 @@
 import { indexStep, type IndexStep } from '../indexes/concurrent-indexes.ts'
-import { directives, NO_TRANSACTION } from './directives.ts'
+import { directives, GRANTS, NO_TRANSACTION } from './directives.ts'
 import { problemsIn, type Problem } from './statement-rules.ts'
 import { splitStatements, type Statement } from './statements.ts'
 
@@ -8,6 +8,8 @@ export interface Script {
   readonly statements: readonly Statement[]
   /** The steps, if each statement runs outside a transaction; `undefined`: one transaction holds them all. */
   readonly outside: readonly IndexStep[] | undefined
+  /** What it grants to every role that runs jobs: `SELECT ON maintenance_holds`. */
+  readonly grants: readonly string[]
   /** Why it may not run, one line per problem, each beginning with `line:column`. */
   readonly problems: readonly string[]
 }
@@ -24,7 +26,9 @@ export function parseScript(text: string): Script {
   const outside = found.some(({ name }) => name === NO_TRANSACTION)
   const problems: Problem[] = [
     ...found.flatMap(({ name, at }) =>
-      name === NO_TRANSACTION ? [] : [{ at, problem: `@${name} is not a directive: the only one is @${NO_TRANSACTION}` }],
+      name === NO_TRANSACTION || name.startsWith(GRANTS)
+        ? []
+        : [{ at, problem: `@${name} is not a directive: the only ones are @${NO_TRANSACTION} and @${GRANTS.trim()}` }],
     ),
     ...statements.flatMap((statement) => problemsIn(statement, outside)),
     ...(open === undefined ? [] : [{ at: open.start, problem: `this ${open.what} never ends` }]),
@@ -32,6 +36,7 @@ export function parseScript(text: string): Script {
   return {
     statements,
     outside: outside ? statements.map(indexStep).filter((step): step is IndexStep => !('refusal' in step)) : undefined,
+    grants: found.flatMap(({ name }) => (name.startsWith(GRANTS) ? [name.slice(GRANTS.length)] : [])),
     problems: problems.map(({ at, problem }) => {
       const { line, column } = placeOf(text, at)
       return `${line}:${column} ${problem}`

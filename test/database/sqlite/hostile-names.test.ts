@@ -135,7 +135,15 @@ function migrateAll(database: Database): Promise<unknown> {
     lockTimeoutMs: 20 * SECOND,
     signal: new AbortController().signal,
     clock: hostClock(),
-    listener: { applied: nothing, current: nothing, waiting: nothing, blocked: nothing, healed: nothing, slowIndex: nothing },
+    listener: {
+      applied: nothing,
+      current: nothing,
+      waiting: nothing,
+      blocked: nothing,
+      healed: nothing,
+      slowIndex: nothing,
+      granting: nothing,
+    },
   })
 }
 
