@@ -1,6 +1,7 @@
 import type { Spared } from '../policy/spared.ts'
 import { DAY, type EpochMs } from '../time/clock.ts'
 import { fileIn } from './format.ts'
+import { removalIn } from './pending-removal.ts'
 import { pendingPaths } from './read/look.ts'
 import { readChain, removedBy } from './read/chain.ts'
 import type { ArchiveState } from './state.ts'
@@ -42,11 +43,7 @@ export async function filesBetween(store: Store, state: ArchiveState, range: Ran
 
 /** The files that a removal which has begun takes away, and that may hold such rows. */
 export function removalsBegun(step: Step | undefined, range: Range): readonly ArchivePath[] {
-  // Any other step replaces what is obsolete, and nothing is lost by it.
-  const isRemoval =
-    step !== undefined && step.reconciled === undefined && step.files.length > 0 && step.files.every(({ path }) => path === undefined)
-  if (!isRemoval) return []
-  return step.obsolete.filter((path) => holdsRows(path) && meetsDay(range, path))
+  return removalIn(step).filter((path) => holdsRows(path) && meetsDay(range, path))
 }
 
 function meetsDay(range: Range, path: ArchivePath): boolean {

@@ -42,7 +42,7 @@ test('a removal with more, longer or other things in its list of kept files than
     [{ ...file, manifest: 'audit_logs/2025/08/25/3-1.ndjson.zst' }],
     [{ ...file, manifest: '../3-1.json' }],
     [{ ...file, holds: 'case 7' }],
-    [{ ...file, holds: Array<string>(MOST_NAMED + 1).fill('case 7') }],
+    [{ ...file, holds: Array.from({ length: MOST_NAMED + 1 }, () => 'case 7') }],
     [{ ...file, holds: ['x'.repeat(LONGEST.hold + 1)] }],
     Array.from({ length: MOST_LINKS + 1 }, () => file),
   ])
