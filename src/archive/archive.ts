@@ -1,6 +1,6 @@
 import { DatabaseError } from '../database/database-error.ts'
 import type { Database } from '../database/database.ts'
-import type { ExportedRows, StoredColumn } from '../database/exporting.ts'
+import type { ExportedSlices, StoredColumn } from '../database/exporting.ts'
 import type { Transaction } from '../database/query.ts'
 import type { EpochMs } from '../time/clock.ts'
 import type { Source } from './format.ts'
@@ -139,7 +139,7 @@ export class Archive {
   }
 
   /** In a turn of the run. Writes the first rows of a stretch; resolves once their files are complete and published. `undefined`: there are none. */
-  async writePart(rows: ExportedRows, stretch: Stretch): Promise<Part | undefined> {
+  async writePart(rows: ExportedSlices, stretch: Stretch): Promise<Part | undefined> {
     const { database, pass, stopping } = this.options
     const state = await this.record.load(database)
     if (this.isAhead(state)) await mustKnow(this.store, state)
@@ -176,7 +176,7 @@ export class Archive {
   }
 
   /** Copies the rows after this part while the engine deletes it; an error surfaces when the draft is used. */
-  async #draftNext(rows: ExportedRows, stretch: Stretch, position: number): Promise<void> {
+  async #draftNext(rows: ExportedSlices, stretch: Stretch, position: number): Promise<void> {
     const draft = await this.#draft(position)
     const copied = draft.copy(rows, stretch).then(
       () => true,

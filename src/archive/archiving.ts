@@ -1,5 +1,5 @@
 import { DatabaseError } from '../database/database-error.ts'
-import { DIGEST_BYTES, type ExportedRows, type ExportedSlice } from '../database/exporting.ts'
+import { DIGEST_BYTES, type ExportedSlices, type ExportedSlice } from '../database/exporting.ts'
 import type { Slice, Slices, Tally } from '../database/purging.ts'
 import type { Transaction } from '../database/query.ts'
 import type { SparedRows } from '../policy/spared.ts'
@@ -19,13 +19,13 @@ import type { Part } from './write/part.ts'
  */
 export class Archiving implements Slices {
   readonly #archive: Archive
-  readonly #rows: ExportedRows
+  readonly #rows: ExportedSlices
   #part: Part | undefined
   /** What the next part is of. */
   #stretch: Stretch = { after: undefined, until: undefined }
   readonly #late = new LateRows()
 
-  constructor(archive: Archive, rows: ExportedRows) {
+  constructor(archive: Archive, rows: ExportedSlices) {
     this.#archive = archive
     this.#rows = rows
   }

@@ -1,6 +1,6 @@
 import type { SparedRows } from '../policy/spared.ts'
 import type { EpochMs } from '../time/clock.ts'
-import type { ExpiredRows, Slice, Tally, TimeColumn } from './purging.ts'
+import type { ExpiredRows, Slice, Slices, Tally, TimeColumn } from './purging.ts'
 import type { Transaction } from './query.ts'
 
 /** Bytes of a SHA-256. */
@@ -45,13 +45,17 @@ export const TAGS = {
   real: '$real',
 } as const
 
-/** Expired rows that can be read as they are stored, and whose deletion returns the digests of what was deleted. */
-export interface ExportedRows extends ExpiredRows {
+export interface ExportedSlices extends Slices {
   /**
    * No slice goes beyond the end of the slice `until`, even if its rows have been deleted since; `undefined`: that end is reached, or no row
    * is left.
    */
   next(size: number, after: Slice | undefined, until?: Slice): Promise<ExportedSlice | undefined>
+}
+
+/** Expired rows that can be read as they are stored, and whose deletion returns the digests of what was deleted. */
+export interface ExportedRows extends ExpiredRows, ExportedSlices {
+  next: ExportedSlices['next']
   /** Expired rows that are in no slice because their line is too long; `among`: looks only at so many of the earliest expired rows. */
   tooLarge(among?: number): Promise<TooLarge>
 }

@@ -6,15 +6,17 @@ import { NO_GROWTH } from '../archive/step.ts'
 import { ARCHIVED, ARCHIVES, REMOVED, RETENTIONS } from '../archive/tables.ts'
 import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
-import type { ExportedRows } from '../database/exporting.ts'
+import type { ExportedRows, ExportedSlice } from '../database/exporting.ts'
 import type { Slices } from '../database/purging.ts'
 import { MaintenanceError } from '../errors.ts'
 import type { SparedRows } from '../policy/spared.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { HOLDS } from './hold-tables.ts'
 import { holdsInForce, mayHaveHolds } from './holds-in-force.ts'
+import { currentRows } from './current-rows.ts'
 import type { ArchivedByRun } from './result.ts'
 import type { ArchiveTarget, RunContext, RunRequest } from './run-context.ts'
+import type { RunPolicy } from './run-policy.ts'
 import { RUNS } from './run-records.ts'
 import type { Run } from './run.ts'
 import type { Unarchived } from './safety-check.ts'
@@ -48,7 +50,7 @@ export async function openArchiving(
   run: Run,
   cutoff: EpochMs,
   expired: ExportedRows,
-  spared: SparedRows,
+  policy: RunPolicy,
 ): Promise<ArchivedRun> {
   const { archive: target, database, clock, version } = context
   // Loaded only by runs that archive.
@@ -124,9 +126,14 @@ export async function openArchiving(
     if (keptMs !== undefined) await expireFiles(archive, { retention, keptMs, readHolds, lateKeptMs })
     return undefined
   }
-  const rows = new Archiving(archive, expired)
+  const walk = currentRows<ExportedSlice>(
+    expired,
+    () => policy.sparedNow(),
+    (now) => database.exported(job, cutoff, LONGEST_ROW_BYTES, now),
+  )
+  const rows = new Archiving(archive, walk)
   const expiredUntil = (until: EpochMs): ExportedRows =>
-    until === cutoff ? expired : database.exported(job, until, LONGEST_ROW_BYTES, spared)
+    until === cutoff ? expired : database.exported(job, until, LONGEST_ROW_BYTES, policy.spared)
   return {
     rows,
     async finish() {

@@ -11,6 +11,7 @@ import { termsOf } from '../purge/terms.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { durationText } from '../time/time-text.ts'
 import { exportedRowsOf, forecastArchive, openArchiving, unarchivedBy } from './archive-run.ts'
+import { currentRows } from './current-rows.ts'
 import { countHeld, forgetHeld, noteHeld, type HeldRows } from './held-rows-of-run.ts'
 import { RUN_HOLDS } from './hold-tables.ts'
 import type { ArchivedByRun, Outcome } from './result.ts'
@@ -78,7 +79,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   await using archiving =
     dryRun || exported === undefined || archive === undefined
       ? undefined
-      : await openArchiving({ ...context, archive }, request, run, cutoff, exported, spared)
+      : await openArchiving({ ...context, archive }, request, run, cutoff, exported, policy)
   account.archived = archiving?.archived
   const dispose = timed(disposeOf(context, request, run, policy, account), clock, ({ affected, cascaded = 0 }, durationMs) => {
     account.cascaded += cascaded
@@ -86,9 +87,14 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   })
   const paused = (ms: number, reason: PauseReason): void => listener.jobPaused(job.name, ms, reason)
   const dear = (rowMs: number): void => warn(dearWarning(job, rowMs))
+  const walk = currentRows(
+    expired,
+    () => policy.sparedNow(),
+    (now) => database.expired(job, cutoff, now),
+  )
   const pacer = await retried(() => (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused, dear))
   const report = (progress: Progress): void => void (account.progress = progress)
-  await purge({ rows: archiving?.rows ?? expired, dispose, pacer, turns, report, stopping })
+  await purge({ rows: archiving?.rows ?? walk, dispose, pacer, turns, report, stopping })
   const archiveStop = await archiving?.finish()
   if (account.progress.affected > 0) await database.afterBatch(true)
   if (stopping.aborted) return { outcome: 'interrupted' }

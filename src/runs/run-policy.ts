@@ -14,6 +14,8 @@ export interface RunPolicy {
   holds(): readonly Hold[]
   /** What they and the rules spare: what is walked, copied and counted leaves these rows out. */
   readonly spared: SparedRows
+  /** The same and what the run has met since: the same value until it meets more. */
+  sparedNow(): SparedRows
   /** Tables of other jobs of which rows are kept, too. */
   readonly alsoKeeping: readonly string[]
   /** The same and what was placed since then. Call it first in the transaction that deletes, under the lease. */
@@ -33,6 +35,7 @@ export async function openPolicy(context: RunContext, request: RunRequest, run: 
   return {
     holds: () => holds,
     spared,
+    sparedNow: () => now,
     alsoKeeping: elsewhere.tables,
     async sparedIn(tx) {
       await elsewhere.mustBeFree(tx)

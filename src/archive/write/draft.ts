@@ -1,4 +1,4 @@
-import type { ExportedRows } from '../../database/exporting.ts'
+import type { ExportedSlices } from '../../database/exporting.ts'
 import type { Slice } from '../../database/purging.ts'
 import type { Link } from '../format.ts'
 import type { Stretch } from '../late-rows.ts'
@@ -73,7 +73,7 @@ export class Draft {
    * Copies the rows of a stretch, until the draft is full, no row is left, or it is given up. The rows are durable then, without their
    * manifests. `between` is called between two reads.
    */
-  async copy(rows: ExportedRows, { after, until }: Stretch, between?: () => Promise<void>): Promise<void> {
+  async copy(rows: ExportedSlices, { after, until }: Stretch, between?: () => Promise<void>): Promise<void> {
     this.#after = after
     this.#last = after
     while (!this.full && !this.#givenUp && !this.#stopping.aborted) {
