@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Database } from '../../src/database/database.ts'
+import type { ExportedSlice } from '../../src/database/exporting.ts'
 import type { ExpiredRows, Slice } from '../../src/database/purging.ts'
 import { isMatch, type Match } from '../../src/policy/match.ts'
 import type { Spared, SparedRows } from '../../src/policy/spared.ts'
@@ -12,6 +13,8 @@ const COLUMN = { table: 'events', column: 'at' }
 const CUTOFF = Date.UTC(2026, 5, 1, 12, 0, 0)
 /** `MODEL_ROWS=100000` for a thorough run. */
 const MODEL_ROWS = Number(process.env['MODEL_ROWS'] ?? 3_000)
+const MODEL_SLICE = Math.max(50, MODEL_ROWS / 100)
+const PATIENCE = { timeout: Math.max(2 * MINUTE, MODEL_ROWS * 10) }
 
 interface Row {
   readonly id: number
@@ -106,6 +109,14 @@ function isExpired({ at }: Row): boolean {
   return at !== null && at < CUTOFF
 }
 
+function text(value: string | null): string {
+  return value === null ? 'NULL' : `'${value.replaceAll("'", "''")}'`
+}
+
+function time(at: number | null): string {
+  return text(at === null ? null : new Date(at).toISOString().slice(0, 23).replace('T', ' '))
+}
+
 interface Fixture extends AsyncDisposable {
   readonly outside: TestDatabase
   readonly database: Database
@@ -122,8 +133,6 @@ async function made(engine: TestEngine): Promise<Fixture> {
     outside,
     database,
     async insert(rows) {
-      const text = (value: string | null): string => (value === null ? 'NULL' : `'${value.replaceAll("'", "''")}'`)
-      const time = (at: number | null): string => (at === null ? 'NULL' : `'${new Date(at).toISOString().slice(0, 23).replace('T', ' ')}'`)
       for (let from = 0; from < rows.length; from += 500) {
         const values = rows.slice(from, from + 500).map(({ id, at, user, tool }) => `(${id}, ${time(at)}, ${text(user)}, ${text(tool)})`)
         await outside.sql(`INSERT INTO events VALUES ${values.join(', ')}`)
@@ -154,9 +163,21 @@ async function purged(database: Database, rows: ExpiredRows, size: number, spare
   return { affected, slices }
 }
 
+async function idsOf(slice: ExportedSlice): Promise<number[]> {
+  const ids: number[] = []
+  await slice.read(async ({ count, idOf }) => {
+    for (let index = 0; index < count; index += 1) ids.push(Number(idOf(index)))
+  })
+  return ids
+}
+
+function ascending(ids: readonly number[]): number[] {
+  return ids.toSorted((a, b) => a - b)
+}
+
 for (const engine of ENGINES) {
   for (const seed of [1, 2, 3, 4]) {
-    test(`${engine.name}: of random rows, random holds and rules keep what a naive model keeps (seed ${seed})`, async () => {
+    test(`${engine.name}: of random rows, random holds and rules keep what a naive model keeps (seed ${seed})`, PATIENCE, async () => {
       const random = randomFrom(seed)
       const rows = randomRows(random, MODEL_ROWS)
       await using fixture = await made(engine)
@@ -185,9 +206,9 @@ for (const engine of ENGINES) {
 
       let counted = 0
       const days = new Map<number, number>()
-      for (let slice: Slice | undefined; (slice = await walked.next(50, slice)) !== undefined;) {
+      for (let slice: Slice | undefined; (slice = await walked.next(MODEL_SLICE, slice)) !== undefined;) {
         const count = await slice.count()
-        assert.ok(count > 0 && count <= 50, `${count} rows of a slice of 50`)
+        assert.ok(count > 0 && count <= MODEL_SLICE, `${count} rows of a slice of ${MODEL_SLICE}`)
         counted += count
         for (const [day, number] of await slice.countByDay()) days.set(day, (days.get(day) ?? 0) + number)
       }
@@ -196,11 +217,11 @@ for (const engine of ENGINES) {
 
       const now = [...spared, ...placed]
       const stays = rows.filter((row) => !isExpired(row) || isSpared(now, row)).map(({ id }) => id)
-      await purged(database, walked, 64, now)
+      await purged(database, walked, MODEL_SLICE + 14, now)
       assert.deepEqual(await fixture.ids(), stays)
     })
 
-    test(`${engine.name}: what is read for the archive is what is not spared, and only that goes (seed ${seed})`, async () => {
+    test(`${engine.name}: what is read for the archive is what is not spared, and only that goes (seed ${seed})`, PATIENCE, async () => {
       const random = randomFrom(100 + seed)
       const rows = randomRows(random, MODEL_ROWS)
       await using fixture = await made(engine)
@@ -210,10 +231,12 @@ for (const engine of ENGINES) {
       const placed = [randomSpared(random)]
       const exported = database.exported(COLUMN, CUTOFF, Number.MAX_SAFE_INTEGER, spared)
       const read: number[] = []
-      for (let slice = await exported.next(200, undefined); slice !== undefined; slice = await exported.next(200, slice)) {
-        await slice.read(async ({ count, idOf }) => {
-          for (let index = 0; index < count; index += 1) read.push(Number(idOf(index)))
-        })
+      for (
+        let slice = await exported.next(4 * MODEL_SLICE, undefined);
+        slice !== undefined;
+        slice = await exported.next(4 * MODEL_SLICE, slice)
+      ) {
+        read.push(...(await idsOf(slice)))
         const current = slice
         // Every third row is unknown, as one that was changed since.
         let asked = 0
@@ -225,7 +248,7 @@ for (const engine of ENGINES) {
       }
       const free = rows.filter((row) => isExpired(row) && !isSpared(spared, row))
       assert.deepEqual(
-        read.toSorted((a, b) => a - b),
+        ascending(read),
         free.map(({ id }) => id),
       )
       const left = new Set(await fixture.ids())
@@ -235,6 +258,41 @@ for (const engine of ENGINES) {
       if (mayGo.length > 0) assert.ok(mayGo.some(({ id }) => !left.has(id)))
     })
   }
+
+  test(`${engine.name}: a walk up to a slice ends there in slices of any other size, and the next one begins behind it`, async () => {
+    for (const seed of [5, 6, 7]) {
+      const random = randomFrom(seed)
+      const rows = randomRows(random, 400)
+      await using fixture = await made(engine)
+      await fixture.insert(rows)
+      const spared = Array.from({ length: 1 + random(2) }, () => randomSpared(random))
+      const exported = fixture.database.exported(COLUMN, CUTOFF, Number.MAX_SAFE_INTEGER, spared)
+      const all: number[] = []
+      let after: ExportedSlice | undefined
+      for (;;) {
+        const copied: number[] = []
+        let until = after
+        for (let slices = 1 + random(4); slices > 0; slices -= 1) {
+          const slice = await exported.next(1 + random(40), until)
+          if (slice === undefined) break
+          copied.push(...(await idsOf(slice)))
+          until = slice
+        }
+        if (until === undefined || copied.length === 0) break
+        const part: number[] = []
+        const size = 1 + random(90)
+        for (let slice = after; (slice = await exported.next(size, slice, until)) !== undefined;) part.push(...(await idsOf(slice)))
+        assert.deepEqual(ascending(part), ascending(copied))
+        all.push(...part)
+        after = until
+      }
+      const free = rows.filter((row) => isExpired(row) && !isSpared(spared, row))
+      assert.deepEqual(
+        ascending(all),
+        free.map(({ id }) => id),
+      )
+    }
+  })
 
   test(`${engine.name}: a row whose column is NULL is not held, and is deleted`, async () => {
     await using fixture = await made(engine)

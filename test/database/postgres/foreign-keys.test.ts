@@ -18,6 +18,36 @@ function filled(table: string): string {
 
 for (const major of POSTGRES_MAJORS) {
   describe(`foreign keys to a purged table on PostgreSQL ${major}`, () => {
+    it('a table of which a hold or a rule keeps rows is never taken along, whatever the settings allow and whether its rows go or change', async () => {
+      for (const action of ['CASCADE', 'SET NULL']) {
+        await using fresh = await freshPostgres(major)
+        await fresh.admin.query(`${SESSIONS}; CREATE TABLE audit_logs (id int, session_id bigint REFERENCES sessions ON DELETE ${action})`)
+        const terms = { ...TERMS, cascade: ['audit_logs'] }
+        assert.equal(await sessions(fresh.url, terms), '')
+        for (const archived of [[], ['audit_logs']]) {
+          const refusal = await sessions(fresh.url, { ...terms, archived, keeping: ['audit_logs'] })
+          assert.match(
+            refusal,
+            /^Deleting from public\.sessions also \w+ rows of public\.audit_logs, .* a legal hold or a retention rule keeps rows of audit_logs, .*Nothing was deleted\. .* Run: /,
+          )
+          assert.equal(refusal.split('\n').length, 1)
+        }
+        await runs(fresh, await sessions(fresh.url, { ...terms, keeping: ['audit_logs'] }))
+        assert.equal(await sessions(fresh.url, { ...terms, keeping: ['audit_logs'] }), '')
+      }
+    })
+
+    it('a table of which rows are kept may not refer to itself so that they go', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(`${SESSIONS}; ALTER TABLE sessions ADD COLUMN parent bigint REFERENCES sessions ON DELETE CASCADE`)
+      const terms = { ...TERMS, cascade: ['sessions'] }
+      assert.equal(await sessions(fresh.url, terms), '')
+      assert.match(
+        await sessions(fresh.url, { ...terms, keeping: ['sessions'] }),
+        /a legal hold or a retention rule keeps rows of sessions/,
+      )
+    })
+
     for (const [what, sql] of [
       [
         'of a table',

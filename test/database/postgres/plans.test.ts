@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as sql from '../../../src/database/postgres/purging/slice-sql.ts'
+import { boundedFreeSql, edgesNearSql, firstFreeSql } from '../../../src/database/postgres/purging/spared-scan-sql.ts'
+import { unspared, type SparedTest } from '../../../src/database/postgres/purging/spared-sql.ts'
+import type { Value } from '../../../src/database/query.ts'
 import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
 
 interface Plan {
   readonly 'Node Type': string
   readonly 'Relation Name'?: string
   readonly Plans?: readonly Plan[]
+}
+
+/** A statement that adds to its values, with these. */
+function bound(make: (values: Value[]) => string, values: Value[]): readonly [string, readonly Value[]] {
+  return [make(values), values]
 }
 
 /** How the statement reaches the table. */
@@ -57,7 +65,32 @@ for (const major of POSTGRES_MAJORS) {
             [sql.countSql, sql.deleteSql, sql.deleteFreeSql].map((text) => [text(timed, condition), condition.values] as const),
           ),
         ]
-        for (const [text, values] of statements) {
+        const spared: readonly SparedTest[] = [
+          (bind) => `pg_catalog.lower(t.note COLLATE pg_catalog."C") OPERATOR(pg_catalog.=) ANY (${bind('{x,y}')}::pg_catalog.text[])`,
+        ]
+        const [cutoff, from] = ['2026-01-20T00:00:00', '2026-01-03T00:00:00']
+        const inOrder = [
+          bound((values) => edgesNearSql(timed, false, undefined, spared, values), [cutoff, '-infinity', 1001, 4004]),
+          bound((values) => edgesNearSql(timed, true, 'with', spared, values), [cutoff, from, 1001, 4004, '2026-01-10T00:00:00']),
+          bound((values) => firstFreeSql(timed, undefined, spared, values), [cutoff, from, 100_000]),
+          bound((values) => firstFreeSql(timed, 'before', spared, values), [cutoff, from, 20_000, '2026-01-10T00:00:00']),
+        ]
+        for (const [text, values] of inOrder) {
+          await fresh.admin.query(`BEGIN; ${sql.STEERED}`)
+          const { rows } = await fresh.admin.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(`EXPLAIN (FORMAT JSON) ${text}`, [...values])
+          await fresh.admin.query('COMMIT')
+          const plan = rows[0]!['QUERY PLAN'][0].Plan
+          assert(
+            accesses(plan).every((access) => access.startsWith('Index')) && !JSON.stringify(plan).includes('"Sort"'),
+            `${JSON.stringify(plan)} of ${text}`,
+          )
+        }
+        const kept = [range, tie].map((condition) => unspared(condition, spared))
+        const bounded = bound((values) => boundedFreeSql(timed, '', spared, values), [cutoff, 100_001])
+        const withSpared = kept.flatMap((condition) =>
+          [sql.countSql, sql.deleteSql, sql.deleteFreeSql].map((text) => [text(timed, condition), condition.values] as const),
+        )
+        for (const [text, values] of [...statements, bounded, ...withSpared]) {
           const { rows } = await fresh.admin.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(`EXPLAIN (FORMAT JSON) ${text}`, [...values])
           const plan = rows[0]?.['QUERY PLAN'][0].Plan
           assert(plan !== undefined)

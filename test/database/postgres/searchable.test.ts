@@ -6,8 +6,8 @@ import { freshPostgres, POSTGRES_MAJORS } from '../../support/databases.ts'
 import { opened, purged } from './fixture.ts'
 import { inspected, runs } from './inspected.ts'
 
-function judged(url: string, archived: readonly string[] = []): Promise<string> {
-  return inspected(url, { table: 'rows', column: 'at' }, { ...NO_TERMS, archived })
+function judged(url: string, archived: readonly string[] = [], keeping: readonly string[] = []): Promise<string> {
+  return inspected(url, { table: 'rows', column: 'at' }, { ...NO_TERMS, archived, keeping })
 }
 
 const filled = (table: string, from = 1, to = 60_000): string =>
@@ -142,6 +142,10 @@ for (const major of POSTGRES_MAJORS) {
           )
           assert.match(refusal, end)
           assert.match(await judged(fresh.url), /drops partitions of public\.rows .* as well, and no count/)
+          assert.match(
+            await judged(fresh.url, ['rows'], ['rows']),
+            /whether or not a legal hold or a retention rule keeps rows of them\. Nothing was deleted\. /,
+          )
           await fresh.admin.query(program === 'pg_partman' ? (/Run: (.*)/.exec(refusal)?.[1] ?? 'none') : 'DELETE FROM of_jobs')
           assert.equal(await judged(fresh.url, ['rows']), '')
         })

@@ -5,7 +5,7 @@ import { quoted } from '../identifiers.ts'
 import type { Look } from './estimate.ts'
 import { withDescendants, type Neighbourhood, type Relation } from './foreign-keys.ts'
 import { heapsOf, indexesOf, indexStatements, sizesOf, type Index } from './indexes.ts'
-import { deleteSql, edgesSql, rangeCondition, type TimedTable } from './slice-sql.ts'
+import { deleteSql, edgesSql, rangeCondition, STEERED, type TimedTable } from './slice-sql.ts'
 
 /** A table with fewer rows may be scanned: that takes milliseconds. */
 const SCANNABLE_ROWS = 50_000
@@ -23,9 +23,6 @@ export interface SearchOptions {
   readonly column: string
   readonly timed: TimedTable
 }
-
-/** Makes the planner search an index that it does not choose by itself. */
-export const STEERED = 'SET LOCAL enable_indexscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_sort = off'
 
 export interface Searchable {
   /** Whether every part of the table has an index that serves. */

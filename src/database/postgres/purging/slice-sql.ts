@@ -16,6 +16,9 @@ export interface TimedTable {
   readonly type: TimeType
 }
 
+/** Makes the planner search an index that it does not choose by itself. */
+export const STEERED = 'SET LOCAL enable_indexscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_sort = off'
+
 /** Its type, and whether this role may lock its rows. */
 export const TIME_COLUMN = `SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
   pg_catalog.has_table_privilege(a.attrelid, 'UPDATE'::pg_catalog.text) AS may_lock

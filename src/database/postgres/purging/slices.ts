@@ -11,7 +11,6 @@ import { NOTHING_TAKEN, withCascaded, type Taken } from './cascaded.ts'
 import { estimate, type Look } from './estimate.ts'
 import { daysSince, keptUntil } from './look-ups.ts'
 import { removeRows, type LockBackoff, type Unflushed } from './removal.ts'
-import { STEERED } from './searchable.ts'
 import * as sql from './slice-sql.ts'
 import { sparedAmong, sparedInTable } from './spared-counts.ts'
 import { Sparing, unspared } from './spared-sql.ts'
@@ -198,7 +197,7 @@ export class PostgresSlice implements Slice {
   }
 
   protected async steer(tx: Transaction): Promise<void> {
-    if (this.expired.isSteered) await tx.query(STEERED)
+    if (this.expired.isSteered) await tx.query(sql.STEERED)
   }
 }
 
@@ -206,7 +205,7 @@ function steeredBy(look: Look): Query {
   return {
     query: (statement, values) =>
       look(async (tx) => {
-        await tx.query(STEERED)
+        await tx.query(sql.STEERED)
         return tx.query(statement, values)
       }),
   }

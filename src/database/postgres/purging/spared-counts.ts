@@ -3,8 +3,7 @@ import type { SparedCount, SparedExpired } from '../../purging.ts'
 import type { Value } from '../../query.ts'
 import { EQ, LT, textOf } from '../exact.ts'
 import { asText } from '../times.ts'
-import { STEERED } from './searchable.ts'
-import { after, isExpired, type TimedTable } from './slice-sql.ts'
+import { after, isExpired, STEERED, type TimedTable } from './slice-sql.ts'
 import { bindingTo, isFree, type SparedTest } from './spared-sql.ts'
 import type { Expired } from './edges.ts'
 
@@ -17,7 +16,7 @@ const WHOLE_MS = 3_000
 
 /** How many expired rows each of `asked` keeps, and how many at least one of them. */
 export async function sparedAmong(expired: Expired, asked: readonly SparedTest[]): Promise<SparedExpired> {
-  if (asked.length === 0) return { each: [], any: 0 }
+  if (asked.length === 0) return { any: 0, each: [] }
   return (await counted(expired, asked, { expiredOnly: true, mostRows: Infinity })).spared
 }
 
@@ -84,7 +83,7 @@ async function counted(walked: Expired, asked: readonly SparedTest[], { expiredO
     if (next === undefined) break
     from = next
   }
-  return { spared: { each, any }, expired }
+  return { spared: { any, each }, expired }
 }
 
 interface Part {
