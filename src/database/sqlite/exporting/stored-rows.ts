@@ -7,7 +7,7 @@ import { RowBlock } from '../../exporting/row-block.ts'
 import type { TimeColumn } from '../../purging.ts'
 import type { Connection } from '../connection/connection.ts'
 import { listed } from '../listed.ts'
-import { BUILT_IN, folded, quoted } from '../names.ts'
+import { folded, quoted } from '../names.ts'
 import type { Lengths } from '../purging/row-slice.ts'
 import type { Judge } from '../purging/judge.ts'
 import type { Table } from '../purging/slices.ts'
@@ -15,6 +15,7 @@ import type { StoredValue } from '../stored-value.ts'
 import { instantIn } from '../times.ts'
 import { LongValue } from './long-value.ts'
 import { ReadDigests, type NotedDigests } from './read-digests.ts'
+import { rowStatements, type RowStatements } from './row-statements.ts'
 import { isLong, json, plainRow, TextBytes, WalkedRow, type PlainRow, type JsonValue } from './row-json.ts'
 import { storedColumns } from './stored-columns.ts'
 
@@ -38,11 +39,7 @@ export class RowReader implements Lengths {
   readonly #connection: Connection
   readonly #table: string
   readonly #rowid: string
-  readonly #select: string
-  /** For rows that are long as a whole: values that are long by themselves are left out. */
-  readonly #selectLong: string
-  /** Rows of more than `$2` bytes, and how many they have. */
-  readonly #sizes: string
+  readonly #statements: RowStatements
   readonly #longestBytes: number
   /** The line of a row of no more bytes cannot be too long. */
   readonly #surelyFits: number
@@ -55,8 +52,6 @@ export class RowReader implements Lengths {
   readonly #id: number
   readonly #instant: (value: unknown) => EpochMs
   readonly #judge: Judge
-  /** What the masks of the judge need, from `$2` on. */
-  readonly #masked: readonly string[]
 
   constructor({ connection, column: { table, column }, layout, entanglement, judge, longestBytes, timeZone }: ReaderOptions) {
     const { rowid, table: named } = layout
@@ -64,16 +59,8 @@ export class RowReader implements Lengths {
     this.#connection = connection
     this.#table = named
     this.#rowid = rowid
-    const names = this.columns.map(({ name }) => `row.${quoted(name)}`)
-    const size = names.map((name) => `ifnull(octet_length(${name}), 0)`).join(' + ')
-    const chosen = `FROM ${BUILT_IN.each}($1) AS chosen CROSS JOIN ${named} AS row WHERE row.${rowid} = chosen.value`
-    const short = names.map((name) => `iif(octet_length(${name}) > ${LONG_BYTES}, NULL, ${name})`)
-    const masks = judge.sparing.masks(2, 'row.')
+    this.#statements = rowStatements(layout, this.columns, judge.sparing)
     this.#judge = judge
-    this.#masked = masks.values
-    this.#select = `SELECT ${[...names, ...masks.columns].join(', ')}, row.${rowid} ${chosen} AND ${size} <= ${LONG_BYTES}`
-    this.#selectLong = `SELECT ${[...short, ...masks.columns].join(', ')}, row.${rowid} ${chosen} AND ${size} > ${LONG_BYTES}`
-    this.#sizes = `SELECT ${size}, row.${rowid} ${chosen} AND ${size} > $2`
     this.#openings = this.columns.map(({ name }, index) => `${index === 0 ? '{' : ','}${JSON.stringify(name)}:`)
     this.#longestBytes = longestBytes
     const around = this.#openings.reduce((sum, opening) => sum + Buffer.byteLength(opening) + AROUND_BYTES, 1)
@@ -125,7 +112,7 @@ export class RowReader implements Lengths {
   /** The rows whose lines are too long. A row that is too long by its size alone is not read. */
   tooLong(rowids: readonly (number | bigint)[]): ReadonlySet<number | bigint> {
     if (rowids.length === 0) return NONE
-    const sizes = this.#connection.timeRows(this.#sizes, [listed(rowids), Math.max(0, Math.floor(this.#surelyFits))])
+    const sizes = this.#connection.timeRows(this.#statements.sizes, [listed(rowids), Math.max(0, Math.floor(this.#surelyFits))])
     const most = this.#longestBytes
     const found = sizes.filter(([bytes, rowid]) => Number(bytes) > most || this.#lineBytes(BigInt(rowid)) > most)
     // The statements return row numbers as number or as bigint, so both are in the set.
@@ -148,7 +135,7 @@ export class RowReader implements Lengths {
     const tooLong = this.#surelyFits < LONG_BYTES ? this.tooLong(rowids) : NONE
     let next = rowids.length
     let met = 0
-    this.#connection.rows(this.#select, [listed(rowids), ...this.#masked], (rowid, values) => {
+    this.#connection.rows(this.#statements.rows, [listed(rowids), ...this.#statements.masked], (rowid, values) => {
       met += 1
       if (!this.#mayGo(values) || tooLong.has(rowid)) return true
       if (values.some(isDoubtful)) doubtful.push([rowid, values])
@@ -159,7 +146,7 @@ export class RowReader implements Lengths {
       return true
     })
     if (met < next)
-      this.#connection.rows(this.#selectLong, [listed(rowids.slice(0, next)), ...this.#masked], (...row) => {
+      this.#connection.rows(this.#statements.longRows, [listed(rowids.slice(0, next)), ...this.#statements.masked], (...row) => {
         if (this.#mayGo(row[1])) doubtful.push(row)
         return true
       })
@@ -170,10 +157,7 @@ export class RowReader implements Lengths {
 
   /** Takes the masks off the row. */
   #mayGo(values: StoredValue[]): boolean {
-    const time = values[this.#time] ?? null
-    const { judge, columns } = { judge: this.#judge, columns: this.columns.length }
-    if (values.length === columns) return judge.mayGoBy(time, values, columns)
-    return judge.mayGoBy(time, values.splice(columns), 0)
+    return this.#judge.mayGoBy(values[this.#time] ?? null, values.splice(this.columns.length), 0)
   }
 
   #exactValues(rowid: bigint, values: readonly StoredValue[]): readonly JsonValue[] {
@@ -184,13 +168,10 @@ export class RowReader implements Lengths {
 
   /** By writing the line; nearly always the row's size is enough to decide. */
   #lineBytes(rowid: bigint): number {
+    const { rows, longRows, masked } = this.#statements
     let found: readonly StoredValue[] = []
-    for (const sql of [this.#select, this.#selectLong])
-      this.#connection.rows(
-        sql,
-        [listed([rowid]), ...this.#masked],
-        (_, values) => (found = values.slice(0, this.columns.length)).length === 0,
-      )
+    for (const sql of [rows, longRows])
+      this.#connection.rows(sql, [listed([rowid]), ...masked], (_, values) => (found = values.slice(0, this.columns.length)).length === 0)
     let bytes = -1
     for (const piece of new WalkedRow(this.#openings, this.#exactValues(rowid, found)).pieces()) bytes += piece.length
     return bytes

@@ -37,9 +37,9 @@ export async function estimate({ session, walk, timeZone, since }: EstimateOptio
     if (chunk === undefined) return seen.estimate(seen.rows, false)
     for (const row of chunk.rows) if (begin === undefined || begin.judge(row[0]) === 'kept') seen.add(row)
     if (seen.rows > MOST_COUNTED) return seen.estimate(MOST_COUNTED, true)
-    read += chunk.rows.length
+    read += chunk.looked ?? chunk.rows.length
     if (read > MOST_READ) return seen.estimate(seen.rows, true)
-    if (chunk.rows.length > 0 && clock.monotonicMs() > untilMs) return seen.estimate(undefined, true)
+    if ((chunk.looked ?? chunk.rows.length) > 0 && clock.monotonicMs() > untilMs) return seen.estimate(undefined, true)
     from = chunk.end
     await turn()
   }

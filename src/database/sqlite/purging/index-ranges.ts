@@ -1,4 +1,4 @@
-import type { EpochMs } from '../../../time/clock.ts'
+import { DAY, type EpochMs } from '../../../time/clock.ts'
 import { EPOCH_UNITS, MOST_OFFSET_MS } from '../times.ts'
 
 /**
@@ -53,6 +53,34 @@ export function rangesFor(cutoff: EpochMs, numbers: boolean, since = -Infinity):
   }
 }
 
+/** Where the time of every row that has one is certain to be from `from` up to, but not including, `until`, in any format and zone. Texts that are no times lie here, too. */
+export function certainRanges(from: EpochMs | undefined, until: EpochMs | undefined, numbers: boolean): readonly Range[] {
+  const first = from === undefined ? '' : dayIn(from + MOST_OFFSET_MS + DAY)
+  const below = until === undefined ? LAST_DAY : dayIn(until - MOST_OFFSET_MS)
+  const text: readonly Range[] = first === undefined || below === undefined || first >= below ? [] : [{ kind: 'text', from: first, below }]
+  return [...(numbers ? expiredNumbers(Math.floor(until ?? LAST_YEAR_END), from ?? -Infinity) : []), ...text]
+}
+
+/** The rows of these ranges, as a condition on a value. */
+export function within(value: string, ranges: readonly Range[], bind: (bound: string | number | bigint) => string): string {
+  const conditions = ranges.flatMap((range) =>
+    range.kind === 'blob'
+      ? []
+      : [`(${value} >= ${bind(range.from)} AND ${value} < ${range.below === undefined ? FOLLOWING[range.kind] : bind(range.below)})`],
+  )
+  return conditions.length === 0 ? 'FALSE' : `(${conditions.join(' OR ')})`
+}
+
+/** The lowest value of the next kind in SQLite's sort order. */
+const FOLLOWING = { number: "''", text: "x''" } as const
+
+/** `undefined`: it is none of the years 1 to 9999. */
+function dayIn(time: EpochMs): string | undefined {
+  return time >= FIRST_YEAR && time < LAST_YEAR_END ? new Date(time).toISOString().slice(0, 10) : undefined
+}
+
+const LAST_DAY = '9999-12-31'
+
 interface TextRanges extends Ranges {
   readonly expired: readonly TextRange[]
 }
@@ -96,9 +124,8 @@ function textRanges(end: string): TextRanges {
 
 /** By the day alone, which a time may name with any separator behind it. */
 function textSince(ranges: readonly TextRange[], since: EpochMs): readonly TextRange[] {
-  const begin = since - MOST_OFFSET_MS
-  if (!(begin >= FIRST_YEAR && begin < LAST_YEAR_END)) return ranges
-  const day = new Date(begin).toISOString().slice(0, 10)
+  const day = dayIn(since - MOST_OFFSET_MS)
+  if (day === undefined) return ranges
   return ranges
     .map((range) => ({ ...range, from: range.from > day ? range.from : day }))
     .filter(({ from, below }) => below === undefined || from < below)
@@ -106,7 +133,7 @@ function textSince(ranges: readonly TextRange[], since: EpochMs): readonly TextR
 
 function expiredNumbers(cutoff: EpochMs, since: EpochMs): NumberRange[] {
   return EPOCH_UNITS.map(({ from, below, at }): NumberRange => {
-    const [first, until] = [Number.isFinite(since) ? at(Math.floor(since)) : from, at(cutoff)]
+    const [first, until] = [Number.isFinite(since) ? at(Math.ceil(since)) : from, at(cutoff)]
     return { kind: 'number', from: first > from ? first : from, below: until < below ? until : below }
   }).filter(({ from, below }) => below === undefined || from < below)
 }

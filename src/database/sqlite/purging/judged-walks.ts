@@ -55,7 +55,7 @@ export class JudgedWalks {
 
   #walkOf(groups: ConstructorParameters<typeof Sparing>[0]): Walk {
     const { connection, column, layout, cutoff } = this.#options
-    const sparing = new Sparing(groups, columnNamed(connection.file, column.table, layout.columns))
+    const sparing = new Sparing(groups, layout, columnNamed(connection.file, column.table, layout.columns))
     return walkOf(connection, layout, new Judge(cutoff, sparing))
   }
 }

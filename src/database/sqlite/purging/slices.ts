@@ -108,7 +108,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
       // If only few of the rows have expired, read more at once.
       const passedOver = chunk.rows.length - (rowids.length - taken)
       most = passedOver > 0 ? Math.min(2 * Math.max(most, 500), MOST_READ) : size - rowids.length
-      if (passedOver > 0) await turn()
+      if (passedOver > 0 || chunk.looked !== undefined) await turn()
     }
     if (rowids.length === 0) return undefined
     return kind.slice({

@@ -22,7 +22,7 @@ export async function sparedAmongExpired(session: SqliteSession, walks: JudgedWa
   const { cutoff, sparing } = walk.judge
   const each = spared.map(() => 0)
   let any = 0
-  for await (const rows of stepsOf(session, walk.expired)) {
+  for await (const rows of stepsOf(session, walk.spared)) {
     for (const row of rows) {
       if (cutoff.judge(row[0]) !== 'expired') continue
       const keepers = [...sparing.sparing(row[0], row, 2)]

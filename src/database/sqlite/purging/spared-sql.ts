@@ -3,6 +3,8 @@ import type { Spared, SparedRows } from '../../../policy/spared.ts'
 import { DatabaseError } from '../../database-error.ts'
 import { BUILT_IN, folded, quoted } from '../names.ts'
 import type { StoredTime } from '../times.ts'
+import { certainRanges, within } from './index-ranges.ts'
+import type { Layout } from './layout.ts'
 import type { TimeRange } from './time-ranges.ts'
 
 /** Spared rows of one time range. */
@@ -16,7 +18,7 @@ const GROUPS_A_MASK = 30
 
 export interface Condition {
   readonly sql: string
-  readonly values: readonly string[]
+  readonly values: readonly Bound[]
 }
 
 /**
@@ -25,21 +27,24 @@ export interface Condition {
  */
 export class Sparing {
   readonly #groups: readonly Group[]
+  readonly #time: Pick<Layout, 'column' | 'numbers'>
   readonly #columnOf: ColumnOf
 
-  constructor(groups: readonly Group[], columnOf: ColumnOf) {
+  constructor(groups: readonly Group[], time: Pick<Layout, 'column' | 'numbers'>, columnOf: ColumnOf) {
     this.#groups = groups
+    this.#time = time
     this.#columnOf = columnOf
     // Also says whether the columns exist.
     this.masks(1)
   }
 
-  get isNothing(): boolean {
-    return this.#groups.length === 0
+  /** How many groups there are: what a row costs grows with them. */
+  get size(): number {
+    return this.#groups.length
   }
 
   /** The expressions to select behind a row's other values, one for each mask, and what is bound to `$first` and the following. `row`: the alias of the table, with its point. */
-  masks(first: number, row = ''): { readonly columns: readonly string[]; readonly values: readonly string[] } {
+  masks(first: number, row = ''): { readonly columns: readonly string[]; readonly values: readonly Bound[] } {
     const { bind, values } = binding(first)
     const columns: string[] = []
     for (let at = 0; at < this.#groups.length; at += GROUPS_A_MASK) {
@@ -51,11 +56,19 @@ export class Sparing {
     return { columns, values }
   }
 
-  /** Of a row: it stays whatever its time is. `undefined`: no row does. */
-  always(first: number): Condition | undefined {
+  /**
+   * Of a row: it is spared whatever its time exactly means, or has none. `undefined`: there are no groups. Rows of which this is true need not be read to be passed
+   * over; of the others, only the masks and the time can tell.
+   */
+  certainly(first: number): Condition | undefined {
+    if (this.#groups.length === 0) return undefined
     const { bind, values } = binding(first)
-    const group = this.#groups.filter(({ range }) => range === undefined).flatMap(({ matches }) => matches)
-    return group.length === 0 ? undefined : { sql: this.#matching(group, '', bind), values }
+    const groups = this.#groups.map(({ matches, range }) => {
+      if (range === undefined) return this.#matching(matches, '', bind)
+      const times = within(asStored(this.#time.column), certainRanges(range.from, range.until, this.#time.numbers), bind)
+      return times === 'FALSE' ? times : `(${times} AND ${this.#matching(matches, '', bind)})`
+    })
+    return { sql: anyOf(groups), values }
   }
 
   /** `cells`: a row that has its masks from the place `at` on. */
@@ -84,12 +97,20 @@ export class Sparing {
 
 /** The name of a column as SQL has it. Throws if the table has none of that name. */
 type ColumnOf = (name: string) => string
-type Bind = (value: string) => string
+type Bind = (value: Bound) => string
+type Bound = string | number | bigint
+
+/** The plus sign makes SQLite compare the stored value and use no index. */
+export function asStored(column: string): string {
+  return `+${column} COLLATE BINARY`
+}
 
 /** As few groups as there are time ranges. */
 export function groupsOf(spared: SparedRows, rangeOf: (spared: Spared) => TimeRange | undefined): readonly Group[] {
   const byRange = Map.groupBy(spared, ({ from, until }) => `${from} ${until}`)
-  return [...byRange.values()].map((some) => ({ matches: some.map(({ match }) => match), range: rangeOf(some[0]!) }))
+  const groups = [...byRange.values()].map((some) => ({ matches: some.map(({ match }) => match), range: rangeOf(some[0]!) }))
+  // Those without a range are the quickest to tell.
+  return groups.toSorted((a, b) => Number(a.range !== undefined) - Number(b.range !== undefined))
 }
 
 /** A group for each, in their order. */
@@ -110,16 +131,23 @@ export function columnNamed(file: string, table: string, columns: readonly strin
   }
 }
 
-function binding(first: number): { readonly bind: Bind; readonly values: readonly string[] } {
-  const values: string[] = []
+function binding(first: number): { readonly bind: Bind; readonly values: readonly Bound[] } {
+  const values: Bound[] = []
   return { values, bind: (value) => `$${first + values.push(value) - 1}` }
 }
 
-/** Many holds name one user each: all of these are a single look-up. */
+/** Many holds differ in one user only: all of these are a single look-up. */
 function together(matches: readonly Match[]): readonly Match[] {
-  const byColumn = Map.groupBy(matches, (match) => (Object.keys(match).length === 1 ? Object.keys(match)[0]! : undefined))
-  return [...byColumn].flatMap(([column, some]) =>
-    column === undefined ? some : [{ [column]: [...new Set(some.flatMap((match) => match[column]!))] }],
+  const columns = new Set(matches.flatMap((match) => Object.keys(match)))
+  return [...columns].reduce(joinedBy, matches)
+}
+
+function joinedBy(matches: readonly Match[], column: string): readonly Match[] {
+  const byRest = Map.groupBy(matches, ({ [column]: own, ...rest }) =>
+    own === undefined ? undefined : JSON.stringify(Object.entries(rest)),
+  )
+  return [...byRest].flatMap(([rest, some]) =>
+    rest === undefined ? some : [{ ...some[0], [column]: [...new Set(some.flatMap((match) => match[column] ?? []))] }],
   )
 }
 

@@ -3,7 +3,7 @@ import type { EpochMs } from '../../../time/clock.ts'
 import { Cutoff, type StoredTime } from '../times.ts'
 
 /** Times from one up to, but not including, another. A time that can be read as two instants is in the range if either reading allows it. */
-export interface TimeRange {
+export interface TimeRange extends Pick<Spared, 'from' | 'until'> {
   has(time: StoredTime): boolean
 }
 
@@ -21,6 +21,8 @@ export class TimeRanges {
   of({ from, until }: Pick<Spared, 'from' | 'until'>): TimeRange | undefined {
     if (from === undefined && until === undefined) return undefined
     return {
+      from,
+      until,
       has: (time) =>
         (from === undefined || this.#beginning(from).judge(time) === 'kept') &&
         (until === undefined || this.#end(until).judge(time) === 'expired'),

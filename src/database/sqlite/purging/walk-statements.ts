@@ -54,30 +54,38 @@ export interface Statements {
  *
  * With `sparing`, the statements that return rows for the judge also select its masks, from the same row.
  */
-export function statementsFor({ table, column, rowid, nullable, index }: Layout, sparing?: Sparing): Statements {
+export function statementsFor({ table, column, rowid, nullable, index }: Layout, sparing?: Sparing, reading = ALL_ROWS): Statements {
   const indexed = index === undefined ? table : `${table} INDEXED BY ${index.name}`
   const masks = (alias = ''): string => (sparing?.masks(MOST_OWN + 1, alias).columns ?? []).map((mask) => `, ${mask}`).join('')
   const masked = sparing?.masks(MOST_OWN + 1).values ?? []
+  const certain = reading.skips ? sparing?.certainly(MOST_OWN + 1 + masked.length) : undefined
+  const values = [...masked, ...(certain?.values ?? [])]
+  // What is no time, or hardly looks like one, is read nevertheless, so that it is counted.
+  const skipped = ({ kind }: Range): string =>
+    certain === undefined ? '' : ` AND (${kind === 'text' ? `${column} GLOB ${LIKE_A_TIME} AND ` : ''}${certain.sql}) IS NOT TRUE`
+  const { limit: rows } = reading
   const row = `SELECT ${column}, ${rowid}${masks()} FROM ${indexed}`
   const [onwards, upTo, order] = index?.descending === true ? ['<', '>=', 'DESC'] : ['>', '<=', 'ASC']
   const forwards = `ORDER BY ${column}, ${rowid} ${order}`
   const below = (range: Range): string => (range.kind === 'blob' ? 'TRUE' : `${column} < ${limit(range)}`)
   // One bound, not two: SQLite might search by the further of two, and read everything between them.
   const belowBoth = (range: Range): string => `${column} < min(${limit(range)}, ${bound(range, '$4')})`
-  const first = (range: Range, upper: string): string => `${row} WHERE ${column} >= ${start(range)} AND ${upper} ${forwards} LIMIT $3`
-  const after = (range: Range, upper: string): string => `${row} WHERE ${column} > ${bound(range, '$1')} AND ${upper} ${forwards} LIMIT $3`
+  const first = (range: Range, upper: string): string =>
+    `${row} WHERE ${column} >= ${start(range)} AND ${upper}${skipped(range)} ${forwards} ${rows}`
+  const after = (range: Range, upper: string): string =>
+    `${row} WHERE ${column} > ${bound(range, '$1')} AND ${upper}${skipped(range)} ${forwards} ${rows}`
   const sameTime = (range: Range, upper: string): string =>
-    `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2${upper} ORDER BY ${rowid} ${order} LIMIT $3`
+    `${row} WHERE ${column} = ${bound(range, '$1')} AND ${rowid} ${onwards} $2${upper}${skipped(range)} ORDER BY ${rowid} ${order} ${rows}`
   const walk = (upper: string): string =>
     `SELECT ${column}, ${rowid}${masks()} FROM ${table} WHERE ${rowid} > $1${upper} ORDER BY ${rowid} LIMIT $2`
   return {
-    bound: (own) => (masked.length === 0 ? own : [...own, ...UNUSED.slice(own.length), ...masked]),
-    first: (range) => first(range, below(range)),
-    after: (range) => after(range, below(range)),
-    sameTime: (range) => sameTime(range, ''),
-    firstUntil: (range) => first(range, belowBoth(range)),
-    afterUntil: (range) => after(range, belowBoth(range)),
-    sameTimeUntil: (range) => sameTime(range, ` AND ${rowid} ${upTo} $4`),
+    bound: (own) => (values.length === 0 ? own : [...own, ...UNUSED.slice(own.length), ...values]),
+    first: onceEach((range) => first(range, below(range))),
+    after: onceEach((range) => after(range, below(range))),
+    sameTime: onceEach((range) => sameTime(range, '')),
+    firstUntil: onceEach((range) => first(range, belowBoth(range))),
+    afterUntil: onceEach((range) => after(range, belowBoth(range))),
+    sameTimeUntil: onceEach((range) => sameTime(range, ` AND ${rowid} ${upTo} $4`)),
     beforeAll: onwards === '>' ? -Infinity : Infinity,
     order: (range) => {
       const [one, other] = [bound(range, '$1'), bound(range, '$2')]
@@ -95,6 +103,31 @@ export function statementsFor({ table, column, rowid, nullable, index }: Layout,
     bytes: `SELECT CAST(${column} AS BLOB) AS bytes FROM ${table} WHERE ${rowid} = $1`,
   }
 }
+
+/** With many holds the texts are long. */
+function onceEach(make: (range: Range) => string): (range: Range) => string {
+  const made = new WeakMap<Range, string>()
+  return (range) => {
+    const sql = made.get(range) ?? make(range)
+    made.set(range, sql)
+    return sql
+  }
+}
+
+/** Which rows of a range a statement returns. */
+interface Reading {
+  /** Whether rows that are certain to be spared are passed over. */
+  readonly skips: boolean
+  readonly limit: string
+}
+
+const ALL_ROWS: Reading = { skips: false, limit: 'LIMIT $3' }
+/** How many of them there are cannot be told before: read them up to a position that `EDGE` finds. */
+export const NOT_SPARED: Reading = { skips: true, limit: 'LIMIT $3' }
+/** The one behind the first `$3`. */
+export const EDGE: Reading = { skips: false, limit: 'LIMIT 1 OFFSET $3' }
+
+const LIKE_A_TIME = `'[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-5][0-9]*'`
 
 /** No statement has more values of its own. */
 const MOST_OWN = 4

@@ -6,7 +6,7 @@ import { rangesFor, type Range, type Ranges } from './index-ranges.ts'
 import type { Judge } from './judge.ts'
 import type { Layout } from './layout.ts'
 import { removalOf, type Removal } from './removal.ts'
-import { statementsFor, type Statements } from './walk-statements.ts'
+import { EDGE, NOT_SPARED, statementsFor, type Statements } from './walk-statements.ts'
 
 /** After a row of one of the walk's ranges or, if `row` is undefined, at the beginning of the range. */
 export interface Position {
@@ -20,6 +20,8 @@ export interface Chunk {
   readonly rows: readonly TimeRow[]
   /** After the last of them. */
   readonly end: Position
+  /** How many rows were looked at, if some were passed over. */
+  readonly looked?: number
 }
 
 /** The paths through a table by its time column, all of them forwards. */
@@ -35,6 +37,8 @@ export interface Walk {
   readonly numbers: boolean
   /** Covers every expired row. */
   readonly expired: Path
+  /** The same without passing over any row: spared ones come with what spares them. */
+  readonly spared: Path
   /** Covers the expired rows with this time or a later one; rows before it may be among them. */
   expiredSince(time: EpochMs): Path
   /** These rows as they are now, as far as they exist. */
@@ -59,7 +63,12 @@ export function walkOf(connection: Connection, layout: Layout, judge: Judge): Wa
   const rangesSince = (since?: EpochMs): Ranges => rangesFor(cutoff.instant, layout.numbers, since)
   const { expired, strange, kept } = rangesSince()
   const statements = statementsFor(layout)
-  const judged = sparing.isNothing ? statements : statementsFor(layout, sparing)
+  const judged = sparing.size === 0 ? statements : statementsFor(layout, sparing)
+  const notSpared = sparing.size === 0 ? undefined : statementsFor(layout, sparing, NOT_SPARED)
+  const through = (ranges: readonly Range[]): Path =>
+    notSpared === undefined
+      ? pathThrough(statements, ranges)
+      : pathPastSpared(pathThrough(notSpared, ranges), statementsFor(layout, undefined, EDGE), ranges, sparing.size)
   const walk = {
     judge,
     statements,
@@ -70,12 +79,13 @@ export function walkOf(connection: Connection, layout: Layout, judge: Judge): Wa
   } satisfies Partial<Walk>
   if (layout.index === undefined) {
     const [everywhere, nowhere] = [pathByNumber(judged), pathThrough(statements, [])]
-    return { ...walk, expired: everywhere, expiredSince: () => everywhere, strange: nowhere, kept: nowhere }
+    return { ...walk, expired: everywhere, spared: everywhere, expiredSince: () => everywhere, strange: nowhere, kept: nowhere }
   }
   return {
     ...walk,
-    expired: pathThrough(judged, expired),
-    expiredSince: (time) => pathThrough(judged, rangesSince(time).expired),
+    expired: through(expired),
+    spared: pathThrough(judged, expired),
+    expiredSince: (time) => through(rangesSince(time).expired),
     strange: pathThrough(statements, strange),
     kept: pathThrough(statements, kept),
   }
@@ -114,6 +124,29 @@ export function pathByNumber(statements: Statements): Path {
     },
     atMost: (connection, most) => connection.figure(statements.size, [most]),
     last: () => undefined,
+  }
+}
+
+/** Rows that one statement may pass over: some milliseconds, in which nothing else is done here. */
+const MOST_PASSED = 10_000
+
+/**
+ * The rows of a path that leaves out the spared ones of a long stretch. Where the stretch ends is looked up in the index first: otherwise a single statement would
+ * go through all that is held.
+ */
+function pathPastSpared(path: Path, edges: Statements, ranges: readonly Range[], groups: number): Path {
+  const most = Math.max(1_000, Math.floor(MOST_PASSED / groups))
+  return {
+    ...path,
+    read: (connection, from, size, until) => {
+      const range = ranges[from.range]
+      if (range === undefined || (until !== undefined && isReached(from, until))) return undefined
+      const last = until?.range === from.range ? until : undefined
+      const row = edgeOf(connection, edges, range, from.row, last?.row, most)
+      if (row === undefined) return path.read(connection, from, size, last)
+      const chunk = path.read(connection, from, size, { range: from.range, row })
+      return chunk === undefined ? undefined : { ...chunk, looked: most }
+    },
   }
 }
 
@@ -175,6 +208,33 @@ function inRangeUntil(
   }
   if (rows.length === size) return rows
   return [...rows, ...read(statements.sameTimeUntil(range), [time, statements.beforeAll, size - rows.length, rowid])]
+}
+
+/** The row so many rows behind another one, or up to three times as many; `undefined`: the range, or what is read up to the row `until`, ends before. */
+function edgeOf(
+  connection: Connection,
+  edges: Statements,
+  range: Range,
+  last: TimeRow | undefined,
+  until: TimeRow | undefined,
+  rows: number,
+): TimeRow | undefined {
+  const [from, below] = boundsOf(range)
+  const at = (sql: string, ...own: readonly StoredTime[]): TimeRow | undefined => connection.timeRows(sql, own)[0]
+  const time = last === undefined ? undefined : bindable(connection, edges, last)
+  const offset = rows - 1
+  const same = last === undefined ? undefined : at(edges.sameTime(range), time!, last[1], offset)
+  if (until === undefined)
+    return same ?? (time === undefined ? at(edges.first(range), from, below, offset) : at(edges.after(range), time, below, offset))
+  const [end, rowid] = until
+  const order = time === undefined ? -1 : connection.figure(edges.order(range), [time, end])
+  if (order > 0) return undefined
+  if (order === 0) return at(edges.sameTimeUntil(range), end, last![1], offset, rowid)
+  return (
+    same ??
+    (time === undefined ? at(edges.firstUntil(range), from, below, offset, end) : at(edges.afterUntil(range), time, below, offset, end)) ??
+    at(edges.sameTimeUntil(range), end, edges.beforeAll, offset, rowid)
+  )
 }
 
 /** The driver returns invalid UTF-8 as U+FFFD, which sorts differently: such a text is bound as its original bytes. */
