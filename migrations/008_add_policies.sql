@@ -11,10 +11,13 @@ CREATE TABLE IF NOT EXISTS maintenance_policies (
     first_seen BIGINT NOT NULL -- milliseconds since 1970-01-01 UTC
 );
 
--- Beside maintenance_runs: a run that was allowed to delete. The next one is compared with it.
+-- Beside maintenance_runs: the policy of a run that was allowed to delete, and the one that the job's next run is compared with. They differ while a rule is gone
+-- and no row has gone by that: the other one still has it.
 CREATE TABLE IF NOT EXISTS maintenance_run_policies (
     run BIGINT PRIMARY KEY, -- maintenance_runs.id
-    sha256 pg_catalog.text NOT NULL
+    job pg_catalog.text NOT NULL,
+    sha256 pg_catalog.text NOT NULL,
+    compared_sha256 pg_catalog.text NOT NULL
 );
 
 -- Every role that may run jobs records by which policy.
@@ -30,7 +33,7 @@ BEGIN
         WHERE c.oid OPERATOR(pg_catalog.=) 'maintenance_leases'::pg_catalog.regclass::pg_catalog.oid
             AND a.privilege_type OPERATOR(pg_catalog.=) 'UPDATE' AND a.grantee OPERATOR(pg_catalog.<>) c.relowner
     LOOP
-        EXECUTE pg_catalog.format('GRANT SELECT, INSERT ON maintenance_policies TO %s'::pg_catalog.text, worker);
+        EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE ON maintenance_policies TO %s'::pg_catalog.text, worker);
         EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON maintenance_run_policies TO %s'::pg_catalog.text, worker);
     END LOOP;
 END

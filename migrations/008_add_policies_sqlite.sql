@@ -9,8 +9,11 @@ CREATE TABLE IF NOT EXISTS maintenance_policies (
     first_seen BIGINT NOT NULL -- milliseconds since 1970-01-01 UTC
 );
 
--- Beside maintenance_runs: a run that was allowed to delete. The next one is compared with it.
+-- Beside maintenance_runs: the policy of a run that was allowed to delete, and the one that the job's next run is compared with. They differ while a rule is gone
+-- and no row has gone by that: the other one still has it.
 CREATE TABLE IF NOT EXISTS maintenance_run_policies (
     run BIGINT PRIMARY KEY NOT NULL, -- maintenance_runs.id
-    sha256 TEXT NOT NULL
+    job TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    compared_sha256 TEXT NOT NULL
 );

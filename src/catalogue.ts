@@ -56,6 +56,12 @@ export function graceOf({ keep }: Job): Grace | undefined {
   return keep.from === 'expiry' ? keep : undefined
 }
 
+/** The environment variable of its retention rules; `undefined`: it has no retention, or nothing by which its rows are named. */
+export function rulesVariable(job: Job): string | undefined {
+  const retention = retentionOf(job)
+  return retention === undefined || job.holdable.by.length === 0 ? undefined : `${retention.environment}_RULES`
+}
+
 /** The environment variable that names the tables whose rows may be deleted along with the job's own. */
 export function cascadeVariable({ environment }: Job): string {
   return `${environment}_CASCADE`

@@ -1,5 +1,7 @@
 import type { FormatName } from '../src/config/formats.ts'
 import { SETTINGS, type Setting } from '../src/config/schema.ts'
+import { LONGEST_PATTERN, MOST_PATTERNS } from '../src/policy/match.ts'
+import { MOST_RULES } from '../src/policy/rules.ts'
 
 /** The file that editors read, in the package beside the settings as they are shipped. */
 export const CONFIG_SCHEMA_FILE = 'config/settings.schema.json'
@@ -58,6 +60,7 @@ const SCHEMAS: Readonly<Record<FormatName, (setting: Setting) => Schema>> = {
   'time zone': () => ({ type: 'string', pattern: '^(?:[Uu][Tt][Cc]|[A-Za-z][\\w+-]*(?:/[\\w+-]+)+)$' }),
   port: () => ({ type: 'integer', minimum: 0, maximum: 65_535 }),
   hosts: () => ({ type: 'array', minItems: 1, maxItems: 100, items: { type: 'string', minLength: 1 } }),
+  rules: rulesSchema,
   tables: ({ choices = [] }) => ({ type: 'array', minItems: 1, items: { enum: choices } }),
   choice: choiceSchema,
 }
@@ -70,4 +73,29 @@ function choiceSchema({ choices = [], aliases = {} }: Setting): Schema {
 
 function inAnyCase(word: string): string {
   return word.replaceAll(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`)
+}
+
+function rulesSchema({ choices = [] }: Setting): Schema {
+  const value = { type: 'string', minLength: 1, maxLength: LONGEST_PATTERN }
+  const values = { anyOf: [value, { type: 'array', minItems: 1, maxItems: MOST_PATTERNS, items: value }] }
+  const match = {
+    type: 'object',
+    additionalProperties: false,
+    minProperties: 1,
+    properties: Object.fromEntries(choices.map((column) => [column, values])),
+  }
+  return {
+    type: 'array',
+    maxItems: MOST_RULES,
+    items: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['name', 'match', 'retention'],
+      properties: {
+        name: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,63}$' },
+        match,
+        retention: { anyOf: [{ const: 'forever' }, DURATION] },
+      },
+    },
+  }
 }

@@ -1,4 +1,4 @@
-import { cascadeVariable, graceOf, retentionOf, JOBS, type Job } from '../src/catalogue.ts'
+import { cascadeVariable, graceOf, retentionOf, rulesVariable, JOBS, type Job } from '../src/catalogue.ts'
 import { LIBPQ_PARAMETERS } from '../src/database/url/libpq-parameters.ts'
 import { describeSettings } from '../src/config/schema.ts'
 import { DAY, formatDuration } from '../src/time/clock.ts'
@@ -135,6 +135,13 @@ function jobSettings(): string {
         `  # Rows are kept this long, ${formatDuration(retention.leastMs)} at least; 90d is 90 times 24 hours. ${retention.environment}`,
       )
       lines.push(`  retention: ${formatDuration(retention.defaultMs)}`)
+    }
+    const rules = rulesVariable(job)
+    if (rules !== undefined) {
+      lines.push(
+        `  # Rows that are kept longer, as [{ name: security, match: { status: [denied] }, retention: 365d }]; null is none. ${rules}`,
+      )
+      lines.push('  rules: null')
     }
     const grace = graceOf(job)
     if (grace !== undefined) lines.push(`  # Rows are kept this long after they have expired. ${grace.environment}`, '  grace: 0s')

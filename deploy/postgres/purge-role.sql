@@ -36,6 +36,9 @@ FROM (VALUES
     ('maintenance_runs', 'SELECT, INSERT, UPDATE, DELETE'),
     ('maintenance_history', 'SELECT'),
     ('maintenance_leases', 'SELECT, INSERT, UPDATE, DELETE'),
+    -- by which retention and rules runs went, and which run by which
+    ('maintenance_policies', 'SELECT, INSERT, UPDATE'),
+    ('maintenance_run_policies', 'SELECT, INSERT, UPDATE, DELETE'),
     -- where the archive ends, and what a run added to it, which goes with the run's record
     ('maintenance_archives', 'SELECT, INSERT, UPDATE'),
     ('maintenance_archived', 'SELECT, INSERT, UPDATE, DELETE'),

@@ -39,13 +39,14 @@ export async function runNow(program: Program, view: View | undefined, request: 
   const results: RunResult[] = []
   for (const chosen of settings.jobs) {
     if (jobs.length > 0 && !jobs.includes(chosen.job.name)) continue
-    const { job, retentionMs, graceMs, cascade, enabled } = chosen
+    const { job, retentionMs, rules, graceMs, cascade, enabled } = chosen
     if (enabled && view !== undefined) view.expect(job.name, await estimated(program, chosen))
     const byDay = view !== undefined && retentionMs !== undefined
     const run = {
       byDay,
       job,
       retentionMs,
+      rules,
       graceMs,
       cascade,
       trigger: 'run-now',

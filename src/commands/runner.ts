@@ -3,6 +3,7 @@ import type { Settings } from '../config/load.ts'
 import { archivePlanOf, type Program } from '../program.ts'
 import { Turns } from '../purge/turns.ts'
 import { RUN_HOLDS } from '../runs/hold-tables.ts'
+import { RUN_POLICIES } from '../runs/policy-tables.ts'
 import type { RunContext } from '../runs/run-context.ts'
 import { LEASES, RUNS } from '../runs/run-records.ts'
 import { withRetry } from '../runs/with-retry.ts'
@@ -12,7 +13,7 @@ import { DAY, formatDuration } from '../time/clock.ts'
 export async function openRunner(program: Program, dryRun = false): Promise<RunContext> {
   const { host, settings, events, database, shutdown } = program
   const tables = await withRetry({ database, clock: host.clock, stopping: shutdown.stopping }, () =>
-    database.tablesAmong([RUNS, LEASES, ...COUNTED_RUNS, RUN_HOLDS]),
+    database.tablesAmong([RUNS, LEASES, ...COUNTED_RUNS, RUN_HOLDS, RUN_POLICIES]),
   )
   const recorded = tables.has(RUNS) && tables.has(LEASES)
   // A dry run leaves no record, and says beforehand which migrations it would apply.
@@ -29,7 +30,7 @@ export async function openRunner(program: Program, dryRun = false): Promise<RunC
     worker: host.worker,
     version: host.version,
     recorded,
-    countedRuns: [...COUNTED_RUNS, RUN_HOLDS].filter((table) => tables.has(table)),
+    countedRuns: [...COUNTED_RUNS, RUN_HOLDS, RUN_POLICIES].filter((table) => tables.has(table)),
     archive: archiveTarget(program),
     turns: new Turns(),
     toldOnce: new Set(),

@@ -45,7 +45,7 @@ async function scheduledJobs(program: Program, enabled: readonly JobSettings[]):
   const runner = await openRunner(program)
   const { clock, recorded } = runner
   const { stopping } = shutdown
-  return enabled.map(({ job, schedule, retentionMs, graceMs, cascade }) => {
+  return enabled.map(({ job, schedule, retentionMs, rules, graceMs, cascade }) => {
     // Used if no run is recorded: only slots since the last run of this process, or since its start, count as missed.
     let lastKnown = clock.now()
     return {
@@ -53,7 +53,7 @@ async function scheduledJobs(program: Program, enabled: readonly JobSettings[]):
       schedule,
       async run(slot, trigger) {
         lastKnown = clock.now()
-        const request = { job, retentionMs, graceMs, cascade, trigger, slot, dryRun: false, accepted: NOTHING_ACCEPTED, stopping }
+        const request = { job, retentionMs, rules, graceMs, cascade, trigger, slot, dryRun: false, accepted: NOTHING_ACCEPTED, stopping }
         events.jobFinished(await runJob(runner, request))
       },
       async overdue() {

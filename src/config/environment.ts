@@ -2,19 +2,26 @@ import { resolve } from 'node:path'
 import { messageOf } from '../errors.ts'
 import { readGiven } from '../files.ts'
 import { FORMATS } from './formats.ts'
-import { NOTHING, type Environment, type Given, type Layer } from './layer.ts'
+import { NOTHING, type Environment, type Layer } from './layer.ts'
 import { isPlatformAddress, nearMisses } from './near-misses.ts'
 import { DATABASE_URL_FILE, SETTINGS, type Setting } from './schema.ts'
 
 /** What the environment says. An empty variable counts as not set. */
-export function readEnvironment(env: Environment, workingDirectory: string): Layer {
-  const given = SETTINGS.flatMap((setting) => {
-    const text = env[setting.env] ?? ''
-    return text === '' || isOfPlatform(setting, text) ? [] : [givenText(setting, text)]
-  })
+export async function readEnvironment(env: Environment, workingDirectory: string): Promise<Layer> {
+  const layers = await Promise.all(
+    SETTINGS.map(async (setting) => {
+      const text = env[setting.env] ?? ''
+      return text === '' || isOfPlatform(setting, text) ? NOTHING : givenText(setting, text)
+    }),
+  )
   const file = env[DATABASE_URL_FILE] ?? ''
   const fromFile = file === '' ? NOTHING : readUrlFile(resolve(workingDirectory, file), (env['DATABASE_URL'] ?? '') !== '')
-  return { given: [...given, ...fromFile.given], problems: fromFile.problems, notes: platformNotes(env), warnings: nearMisses(env, NAMES) }
+  return {
+    given: [...layers, fromFile].flatMap(({ given }) => given),
+    problems: [...layers, fromFile].flatMap(({ problems }) => problems),
+    notes: platformNotes(env),
+    warnings: nearMisses(env, NAMES),
+  }
 }
 
 /** Kubernetes sets HTTP_PORT=tcp://10.0.0.1:80 in every pod beside a service named http, and Docker beside a container linked as http. */
@@ -30,8 +37,11 @@ function platformNotes(env: Environment): readonly string[] {
 }
 
 /** A value from text: the environment holds nothing else. */
-function givenText({ key, env, format }: Setting, text: string): Given {
-  return { key, value: FORMATS[format].fromText?.(text) ?? text, source: env, where: env }
+async function givenText({ key, env, format }: Setting, text: string): Promise<Layer> {
+  const { fromText, isStructured } = FORMATS[format]
+  // Loaded only where it is needed.
+  if (isStructured === true) return (await import('./settings-yaml.ts')).readVariable(text, key, env)
+  return { ...NOTHING, given: [{ key, value: fromText?.(text) ?? text, source: env, where: env }] }
 }
 
 function readUrlFile(path: string, alsoDirect: boolean): Layer {

@@ -3,8 +3,13 @@ import { schemaNameProblem } from '../database/url/schema-name.ts'
 import { messageOf } from '../errors.ts'
 import { isHostPattern } from '../http/hosts.ts'
 import { scheduleProblem } from '../schedule/expression.ts'
+import { FOREVER } from '../policy/rules.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
-import { DAY, formatDuration, parseDuration } from '../time/clock.ts'
+import { DAY } from '../time/clock.ts'
+import { durationProblem, LONGEST_RETENTION_MS } from './duration-problem.ts'
+import type { PartProblem } from './layer.ts'
+import { rulesMeant, rulesProblems } from './retention-rules.ts'
+import { shown } from './shown.ts'
 
 /** What a format needs to know about the setting. */
 export interface Limits {
@@ -15,12 +20,14 @@ export interface Limits {
 }
 
 interface Format {
-  /** What is wrong with a value, as a file holds it, or `undefined`. */
-  check(value: unknown, limits: Limits): string | undefined
+  /** What is wrong with a value, as a file holds it, or `undefined`; of a value with parts, each problem. */
+  check(value: unknown, limits: Limits): string | undefined | readonly PartProblem[]
   /** The value of an environment variable's text. Text that cannot be parsed is returned as it is, for `check` to refuse. */
-  fromText?(text: string): unknown
+  readonly fromText?: (text: string) => unknown
   /** What a value means that may be spelled in several ways, wherever it is written; what cannot be read stays as it is, for `check` to refuse. */
   readonly meant?: (value: unknown, limits: Limits) => unknown
+  /** In the environment, it is written as in a file. */
+  readonly isStructured?: true
 }
 
 const BY_NAME = {
@@ -40,6 +47,11 @@ const BY_NAME = {
   'time zone': { check: timeZoneProblem },
   port: { check: portProblem, fromText: (text) => (/^\d{1,5}$/.test(text) ? Number(text) : text) },
   hosts: { check: hostsProblem, fromText: listed },
+  rules: {
+    check: (value, { choices = [], leastMs = 0 }) => rulesProblems(value, choices, leastMs),
+    meant: rulesMeant,
+    isStructured: true,
+  },
   tables: {
     check: (value, { choices = [] }) => tablesProblem(value, choices),
     fromText: listed,
@@ -51,13 +63,11 @@ const BY_NAME = {
 export type FormatName = keyof typeof BY_NAME
 
 export const FORMATS: Readonly<Record<FormatName, Format>> = BY_NAME
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its own keys
+export const FORMAT_NAMES = Object.keys(BY_NAME) as readonly FormatName[]
 
-/** Instead of a retention. */
-export const FOREVER = 'forever'
 /** A timer cannot wait longer. */
 const LONGEST_WAIT_MS = 24 * DAY
-/** A cutoff stays well within what either engine can hold as a time. */
-const LONGEST_RETENTION_MS = 36_500 * DAY
 
 /** The only check that shows nothing of the value. */
 function databaseUrlProblem(value: unknown): string | undefined {
@@ -93,16 +103,6 @@ function booleanProblem(value: unknown): string | undefined {
 function readBoolean(text: string): unknown {
   const word = text.toLowerCase()
   return word === 'true' ? true : word === 'false' ? false : text
-}
-
-function durationProblem(value: unknown, leastMs: number, mostMs: number, example: string): string | undefined {
-  const forms = `write a whole number with its unit (ms, s, m, h, d, w), such as ${example}`
-  if (typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value))) return `${shown(value)} has no unit; ${forms}`
-  const ms = typeof value === 'string' ? parseDuration(value) : undefined
-  if (ms === undefined) return `${shown(value)} is not a duration; ${forms}`
-  if (ms < leastMs) return `${shown(value)} is shorter than ${formatDuration(leastMs)}, the least that is allowed`
-  if (ms > mostMs) return `${shown(value)} is longer than ${formatDuration(mostMs)}, the most that is allowed`
-  return undefined
 }
 
 function checkSchedule(value: unknown): string | undefined {
@@ -171,14 +171,4 @@ function choiceMeant(value: unknown, { choices = [], aliases = {} }: Limits): un
 
 function choiceProblem(value: unknown, choices: readonly string[]): string | undefined {
   return choices.some((choice) => choice === value) ? undefined : `${shown(value)} is not one of ${choices.join(', ')}`
-}
-
-const MOST_SHOWN = 60
-
-function shown(value: unknown): string {
-  if (value === null) return 'an empty value'
-  if (typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a section'
-  // The value may have been meant for another setting, such as the database URL.
-  const text = JSON.stringify(typeof value === 'string' ? withoutCredentials(value) : value) ?? 'nothing'
-  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text
 }

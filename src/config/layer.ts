@@ -8,6 +8,13 @@ export interface Given {
   readonly where: string
 }
 
+/** What is wrong with a value, or with a part of it. */
+export interface PartProblem {
+  /** Follows the key of the setting: `[1].match`; empty: it is the whole value. */
+  readonly part: string
+  readonly problem: string
+}
+
 /** What one source of settings says. */
 export interface Layer {
   readonly given: readonly Given[]

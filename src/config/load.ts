@@ -7,7 +7,8 @@ import { withoutCredentials } from '../secrets/foreign-text.ts'
 import { parseDuration } from '../time/clock.ts'
 import { CONFIG_FILE, readEnvironment, urlInFile } from './environment.ts'
 import type { Environment, Layer } from './layer.ts'
-import { createConfig, meantValue, settingProblem, SETTINGS, type Values } from './schema.ts'
+import { ruleContradictions } from './rule-contradictions.ts'
+import { createConfig, meantValue, settingProblems, SETTINGS, type Values } from './schema.ts'
 import { readFile } from './settings-file.ts'
 import { toSettings, type Settings } from './settings.ts'
 
@@ -32,23 +33,27 @@ export async function loadSettings({ packageRoot, workingDirectory, env, configF
   const layers = [
     await readFile(join(packageRoot, SHIPPED), SHIPPED),
     ...(named === '' ? [] : [await readFile(resolve(workingDirectory, named), withoutCredentials(named))]),
-    readEnvironment(env, workingDirectory),
+    await readEnvironment(env, workingDirectory),
   ]
 
   const config = createConfig()
   const problems = layers.flatMap((layer) => layer.problems)
   const origins = new Map<string, string>()
+  /** The strongest of each setting, valid or not. */
+  const strongest = new Map<string, Layer['given'][number]>()
   const take = ({ key, value: given, source, where }: Layer['given'][number]): void => {
     const setting = SETTINGS.find((each) => each.key === key)!
     const value = meantValue(setting, given)
-    const problem = settingProblem(setting, value)
-    if (problem !== undefined) problems.push(`${key} (${where}): ${problem}`)
-    else {
-      config.set(key, value)
-      origins.set(key, source)
-    }
+    const wrong = settingProblems(setting, value)
+    strongest.set(key, { key, value, source, where })
+    problems.push(...wrong.map(({ part, problem }) => `${key}${part} (${where}): ${problem}`))
+    if (wrong.length > 0) return
+    config.set(key, value)
+    origins.set(key, source)
   }
   for (const given of layers.flatMap((layer) => layer.given)) take(given)
+  const rules = ruleContradictions(strongest)
+  problems.push(...rules.problems)
   const chosen = new Set([...origins].flatMap(([key, source]) => (source === SHIPPED ? [] : [key])))
   if (problems.length === 0) {
     const url = parseDatabaseUrl(config.getProperties().database.url, env)
@@ -65,8 +70,8 @@ export async function loadSettings({ packageRoot, workingDirectory, env, configF
   return toSettings({
     values: config.getProperties(),
     sources: origins,
-    notes: layers.flatMap((layer) => layer.notes),
-    warnings: layers.flatMap((layer) => layer.warnings),
+    notes: [...layers.flatMap((layer) => layer.notes), ...rules.notes],
+    warnings: [...layers.flatMap((layer) => layer.warnings), ...rules.warnings],
     chosen,
     env,
   })

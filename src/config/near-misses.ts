@@ -1,4 +1,4 @@
-import { JOBS } from '../catalogue.ts'
+import { JOBS, rulesVariable } from '../catalogue.ts'
 import type { Environment } from './layer.ts'
 import { nearest } from './nearest.ts'
 import { SETTINGS } from './schema.ts'
@@ -40,9 +40,9 @@ function adviceFor(name: string, names: readonly string[]): string | undefined {
     return meant !== undefined && IN_TIME.has(meant) ? `${meant} takes a number with its unit, such as 90d or 30s` : undefined
   // A numbered variable is probably meant for a second database.
   if (meant !== undefined) return withoutDigits(spelt) === withoutDigits(meant) ? undefined : `did you mean ${meant}?`
-  const job = JOBS.find(({ environment }) => spelt.startsWith(`${environment}_`))
+  const job = JOBS.find(({ environment, keep }) => [environment, keep.environment].some((begin) => spelt.startsWith(`${begin}_`)))
   if (job === undefined) return undefined
-  const own = names.filter((each) => each.startsWith(`${job.environment}_`) || each === job.keep.environment)
+  const own = names.filter((each) => each.startsWith(`${job.environment}_`) || each === job.keep.environment || each === rulesVariable(job))
   return `those of ${job.name} are ${own.join(', ')}`
 }
 

@@ -1,8 +1,10 @@
 import convict from 'convict'
-import { cascadeVariable, graceOf, retentionOf, JOBS, type Job } from '../catalogue.ts'
+import { cascadeVariable, graceOf, retentionOf, rulesVariable, JOBS, type Job } from '../catalogue.ts'
 import { GATEWAY_TABLES } from '../database/gateway-tables.ts'
 import { DAY, formatDuration } from '../time/clock.ts'
-import { FORMATS, type FormatName, type Limits } from './formats.ts'
+import { FORMATS, FORMAT_NAMES, type FormatName, type Limits } from './formats.ts'
+import type { PartProblem } from './layer.ts'
+import type { RuleValue } from './retention-rules.ts'
 
 /** One setting, as convict takes it. */
 interface Leaf extends Limits {
@@ -43,6 +45,8 @@ export interface JobValues {
   readonly schedule: string
   /** Where the job has one. */
   readonly retention?: string
+  /** Where the job can have some. */
+  readonly rules?: readonly RuleValue[] | null
   /** Where the job has one. */
   readonly grace?: string
   readonly cascade: readonly string[] | null
@@ -175,6 +179,7 @@ const SCHEMA = {
 function jobSection(job: Job) {
   const retention = retentionOf(job)
   const grace = graceOf(job)
+  const rules = rulesVariable(job)
   return {
     enabled: { doc: `whether ${job.name} runs`, format: 'truth', default: true, env: `${job.environment}_ENABLED` },
     schedule: { doc: `when ${job.name} runs`, format: 'schedule', default: job.schedule, env: `${job.environment}_SCHEDULE` },
@@ -187,6 +192,19 @@ function jobSection(job: Job) {
             default: formatDuration(retention.defaultMs),
             leastMs: retention.leastMs,
             env: retention.environment,
+          },
+        }),
+    ...(retention === undefined || rules === undefined
+      ? {}
+      : {
+          rules: {
+            doc: `rows of ${job.table} that are kept longer, by ${job.holdable.by.join(', ')}`,
+            format: 'rules' as const,
+            choices: job.holdable.by,
+            leastMs: retention.leastMs,
+            default: null,
+            nullable: true,
+            env: rules,
           },
         }),
     ...(grace === undefined
@@ -247,20 +265,25 @@ export function meantValue(setting: Leaf, value: unknown): unknown {
   return meant === undefined ? value : meant(value, setting)
 }
 
-/** What is wrong with a value of this setting, or `undefined`. */
-export function settingProblem(setting: Leaf, value: unknown): string | undefined {
-  return setting.nullable === true && value === null ? undefined : FORMATS[setting.format].check(value, setting)
+/** What is wrong with a value of this setting; empty: nothing. */
+export function settingProblems(setting: Leaf, value: unknown): readonly PartProblem[] {
+  return setting.nullable === true && value === null ? [] : problemsIn(setting.format, value, setting)
+}
+
+function problemsIn(format: FormatName, value: unknown, limits: Limits): readonly PartProblem[] {
+  const found = FORMATS[format].check(value, limits)
+  return typeof found === 'string' ? [{ part: '', problem: found }] : (found ?? [])
 }
 
 /** A configuration with the defaults, which reads neither the environment nor the arguments of the process. */
 export function createConfig(): convict.Config<Values> {
   // Formats are registered under names, and not names that convict coerces itself (such as 'boolean'), so that values stay unchanged.
-  for (const [name, format] of Object.entries(FORMATS))
+  for (const name of FORMAT_NAMES)
     convict.addFormat({
       name,
       validate(value: unknown, { choices, leastMs }: convict.SchemaObj) {
-        const problem = format.check(value, { choices, leastMs })
-        if (problem !== undefined) throw new Error(problem)
+        const problems = problemsIn(name, value, { choices, leastMs })
+        if (problems.length > 0) throw new Error(problems.map(({ part, problem }) => `${part} ${problem}`.trim()).join('; '))
       },
     })
   return convict<Values>(SCHEMA, { env: {}, args: [] })

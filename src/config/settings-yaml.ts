@@ -5,14 +5,38 @@ import { SETTINGS } from './schema.ts'
 
 /** JSON is YAML, so one reader serves both and knows the line of every value. `label` is what people call the file. */
 export function readSettings(text: string, label: string): Layer {
-  const lines = new LineCounter()
-  // Its prettier messages would quote the source, which may hold a password.
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
-  const [broken] = [...document.errors, ...document.warnings]
-  if (broken !== undefined) return { ...NOTHING, problems: [brokenProblem(broken, lines, text, label)] }
+  const { document, lines, broken } = parsed(text)
+  if (broken !== undefined) {
+    const { line, col } = lines.linePos(broken.pos[0])
+    return { ...NOTHING, problems: [`${label}:${line}:${col}: the file is not valid YAML: ${brokenText(broken, lines, text)}`] }
+  }
   const reading = { document, lines, label, given: [], problems: [] }
   readNode(reading, '', document.contents)
   return { ...NOTHING, given: reading.given, problems: reading.problems }
+}
+
+/** The value of one setting, written in an environment variable as in a file. */
+export function readVariable(text: string, key: string, variable: string): Layer {
+  const { document, lines, broken } = parsed(text)
+  const refused = (problem: string): Layer => ({ ...NOTHING, problems: [`${key} (${variable}): ${problem}`] })
+  if (broken !== undefined)
+    return refused(`the value is not valid YAML at character ${broken.pos[0] + 1}: ${brokenText(broken, lines, text)}`)
+  if (document.contents === null) return refused('it holds no value; write [] for none, or leave the variable out')
+  if (hasAliases(document.contents)) return refused(ALIASES)
+  return { ...NOTHING, given: [{ key, value: plain(document.contents), source: variable, where: variable }] }
+}
+
+interface Parsed {
+  readonly document: Document
+  readonly lines: LineCounter
+  readonly broken: YAMLError | undefined
+}
+
+function parsed(text: string): Parsed {
+  const lines = new LineCounter()
+  // Its prettier messages would quote the source, which may hold a password.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  return { document, lines, broken: [...document.errors, ...document.warnings][0] }
 }
 
 interface Reading {
@@ -30,7 +54,10 @@ function readNode(reading: Reading, key: string, node: unknown, offset = 0): voi
   const { document, lines, label, given, problems } = reading
   const where = `${label}:${lines.linePos(offset).line}`
   const value = isAlias(node) ? node.resolve(document) : node
-  if (KEYS.includes(key)) return void given.push({ key, value: plain(value), source: label, where })
+  if (KEYS.includes(key)) {
+    if (hasAliases(value)) return void problems.push(`${key} (${where}): ${ALIASES}`)
+    return void given.push({ key, value: plain(value), source: label, where })
+  }
 
   const names = namesIn(key)
   if (names.length === 0) return void problems.push(`${key} (${where}): there is no such setting${suggestion(key)}`)
@@ -48,11 +75,24 @@ function readNode(reading: Reading, key: string, node: unknown, offset = 0): voi
   }
 }
 
-/** A section becomes an empty object, which every format refuses. */
+const ALIASES =
+  '*name stands there, which in YAML repeats another value; write that value out, and a text that begins with * in quotation marks'
+
+/** A chain of aliases can stand for more than any memory holds, and one that stands for itself has no end. */
+function hasAliases(node: unknown): boolean {
+  if (isSeq(node)) return node.items.some(hasAliases)
+  return isMap(node) ? node.items.some(({ key, value }) => hasAliases(key) || hasAliases(value)) : isAlias(node)
+}
+
+/** Keys are texts, whatever they look like. */
 function plain(node: unknown): unknown {
   if (isScalar(node)) return node.value
   if (isSeq(node)) return node.items.map(plain)
-  return node === null || node === undefined ? null : isMap(node) ? {} : []
+  if (isMap(node))
+    return Object.fromEntries(
+      node.items.map(({ key, value }) => [isScalar(key) ? String(key.value) : '(a list or a section)', plain(value)]),
+    )
+  return null
 }
 
 /** The keys allowed in a section; empty if there is no such section. */
@@ -69,10 +109,10 @@ function suggestion(key: string): string {
   return meant === undefined ? '' : `; did you mean ${meant}?`
 }
 
-function brokenProblem(error: YAMLError, lines: LineCounter, text: string, label: string): string {
-  const { line, col } = lines.linePos(error.pos[0])
+function brokenText(error: YAMLError, lines: LineCounter, text: string): string {
+  const { line } = lines.linePos(error.pos[0])
   // After a colon or a backslash, the parser's message quotes the source.
   const what = error.message.split(/: |\\/)[0]!
-  const star = /:\s+\*/.test(text.split('\n')[line - 1] ?? '') ? '; a value that begins with * needs quotation marks' : ''
-  return `${label}:${line}:${col}: the file is not valid YAML: ${what}${star}`
+  const star = /(?::\s+|[-[,]\s*)\*/.test(text.split('\n')[line - 1] ?? '') ? '; a value that begins with * needs quotation marks' : ''
+  return `${what}${star}`
 }

@@ -1,9 +1,10 @@
 import { JOBS, type Job } from '../catalogue.ts'
 import { displayUrl, parseDatabaseUrl } from '../database/url/database-url.ts'
 import type { DatabaseUrl } from '../database/url/url-types.ts'
+import { FOREVER, type Rule } from '../policy/rules.ts'
 import { parseDuration } from '../time/clock.ts'
-import { FOREVER } from './formats.ts'
 import type { Environment } from './layer.ts'
+import { rulesOf, type RuleValue } from './retention-rules.ts'
 import { SETTINGS, type LogFormat, type LogLevel, type Values } from './schema.ts'
 
 /** The configuration as the program takes it: plain, frozen data. */
@@ -50,13 +51,15 @@ export interface JobSettings {
   readonly schedule: string
   /** `undefined`: the job has none. */
   readonly retentionMs: number | undefined
+  /** Rows that are kept longer. */
+  readonly rules: readonly Rule[]
   /** 0: the job has none. */
   readonly graceMs: number
   /** The gateway's tables whose rows may go along. */
   readonly cascade: readonly string[]
 }
 
-export type SettingValue = string | number | boolean | readonly string[] | null
+export type SettingValue = string | number | boolean | readonly string[] | readonly RuleValue[] | null
 
 export interface SettingEntry {
   readonly key: string
@@ -89,12 +92,13 @@ export function toSettings({ values, sources, notes, warnings, chosen, env }: Re
     },
     migrations: { enabled: migrations.enabled, lockTimeoutMs: milliseconds(migrations.lockTimeout) },
     jobs: JOBS.map((job) => {
-      const { enabled, schedule: when, retention, grace = '0s', cascade } = jobs[job.settings]!
+      const { enabled, schedule: when, retention, rules, grace = '0s', cascade } = jobs[job.settings]!
       return {
         job,
         enabled,
         schedule: when,
         retentionMs: retention === undefined ? undefined : milliseconds(retention),
+        rules: rulesOf(rules),
         graceMs: milliseconds(grace),
         cascade: cascade ?? [],
       }
@@ -129,8 +133,13 @@ function valueAt(values: Values, key: string): SettingValue {
   const value = key
     .split('.')
     .reduce<unknown>((node, name) => (typeof node === 'object' && node !== null ? Reflect.get(node, name) : node), values)
-  if (Array.isArray(value)) return value.map(String)
+  if (Array.isArray(value)) return value.every(isRuleValue) ? value : value.map(String)
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null
+}
+
+/** Of checked values only rules are sections in a list. */
+function isRuleValue(value: unknown): value is RuleValue {
+  return typeof value === 'object' && value !== null
 }
 
 function frozen<T>(value: T): T {

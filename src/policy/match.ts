@@ -67,9 +67,11 @@ export function matchProblems(given: unknown, columns: readonly string[]): reado
   return Object.entries(given).flatMap(([column, patterns]) =>
     columns.includes(column)
       ? patternProblems(patterns).map((problem) => `${column} ${problem}`)
-      : [`${JSON.stringify(column)} is no column to match by: ${columns.join(', ')} are`],
+      : [`${JSON.stringify(column.slice(0, MOST_SHOWN))} is no column to match by: ${columns.join(', ')} are`],
   )
 }
+
+const MOST_SHOWN = 60
 
 /** Of a match without problems. */
 export function matchOf(given: object): Match {
@@ -82,7 +84,9 @@ export function patternProblems(given: unknown): readonly string[] {
   if (patterns.length === 0) return ['has no value']
   if (patterns.length > MOST_PATTERNS) return [`has ${patterns.length} values, and ${MOST_PATTERNS} are the most`]
   return patterns.flatMap((each) => {
-    if (typeof each !== 'string') return [`has a value that is no text: ${JSON.stringify(each)}`]
+    if (each === null || each === undefined) return ['has no value']
+    if (typeof each === 'object') return [`has a value that is no text: ${Array.isArray(each) ? 'a list' : 'a section'}`]
+    if (typeof each !== 'string') return [`has a value that is no text: ${JSON.stringify(each)}; put it in quotation marks`]
     if (each === '') return ['has an empty value']
     if (each.length > LONGEST_PATTERN) return [`has a value of ${each.length} characters, and ${LONGEST_PATTERN} are the most`]
     if (!each.isWellFormed() || /\p{Cc}/u.test(each)) return ['has a value with a control character or half a character']

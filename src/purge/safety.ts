@@ -44,24 +44,17 @@ export function judgeClocks(clockSkewMs: number): ClockVerdict {
   }
 }
 
-/** A table as the safety stops measure it. */
-export interface TableSize {
-  /** Without those that legal holds keep. */
-  readonly rows: number
-  /** Those. */
-  readonly held: number
-}
-
-export interface Shrinking extends TableSize {
+export interface Shrinking {
   readonly job: string
   readonly table: string
   readonly retentionMs: number
   readonly lastAcceptedMs: number
+  readonly stake: AtStake
 }
 
-export function shrinkingMessage({ job, table, retentionMs, lastAcceptedMs, ...size }: Shrinking): string {
+export function shrinkingMessage({ job, table, retentionMs, lastAcceptedMs, stake }: Shrinking): string {
   return (
-    `The retention of ${job} is ${formatDuration(retentionMs)}, but the last run used ${formatDuration(lastAcceptedMs)}: ${rowsLost(size, table)} ` +
+    `The retention of ${job} is ${formatDuration(retentionMs)}, but the last run used ${formatDuration(lastAcceptedMs)}: ${rowsLost(stake, table)} ` +
     `would be deleted. Nothing was deleted. If this is intended, run --run-now --job ${job} --accept-shorter-retention once with the same settings; ` +
     `scheduled runs then use the new retention. If not, restore the old one.`
   )
@@ -149,9 +142,14 @@ export function filesLost(files: number, table: string): string {
   return `more than a tenth of the ${countText(files)} files of the archive of ${table}`
 }
 
-export function rowsLost({ rows, held }: TableSize, table: string): string {
-  const whole = held === 0 ? '' : ` that no legal hold keeps (holds keep ${countText(held)})`
-  return `more than a tenth of the ${countText(rows)} rows of ${table}${whole}`
+/** The rows of a table but those that holds keep: they could not go, and many of them would make a large part of the others seem small. */
+export interface AtStake {
+  readonly rows: number
+  readonly held: number
+}
+
+export function rowsLost({ rows, held }: AtStake, table: string): string {
+  return `more than a tenth of the ${countText(rows)} rows of ${table}${held === 0 ? '' : ' that no hold keeps'}`
 }
 
 /** How many of these rows may be deleted without being accepted. */

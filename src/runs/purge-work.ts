@@ -18,7 +18,8 @@ import type { RunContext, RunRequest } from './run-context.ts'
 import { openPolicy, type RunPolicy } from './run-policy.ts'
 import { deleteOldRuns, HISTORY_MS, RUNS } from './run-records.ts'
 import type { Run } from './run.ts'
-import { checkSafety } from './safety-check.ts'
+import { compareRules } from './rules-check.ts'
+import { checkSafety, type SafetyOptions } from './safety-check.ts'
 import { withRetry } from './with-retry.ts'
 
 /** How the work of a run ended. */
@@ -63,10 +64,13 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
 
   const exported = exportedRowsOf(context, request, cutoff, spared)
   const expired = exported ?? database.expired(job, cutoff, spared)
-  await retried(() => checkSafetyOrWarn(context, request, run, expired))
+  const rules = await retried(() => compareRules(context, request, run, expired))
+  const heldRows = async (): Promise<number> => (await countHeld(database, job, cutoff, policy.holds())).rows
+  await retried(() => checkSafetyOrWarn(context, request, run, { expired, rulesStop: rules.stop, heldRows }))
+  if (rules.warning !== undefined) warn(rules.warning)
   if (!dryRun) await retried(() => turns.take(() => database.rehearse(job, cutoff, spared, stopping)))
   if (stopping.aborted) return { outcome: 'interrupted' }
-  run.accept(cutoff, retentionMs)
+  run.accept(cutoff, retentionMs, rules.record?.note)
 
   const { archive } = context
   await using archiving =
@@ -104,6 +108,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
       run.underLease(async (tx) => {
         const runs = database.named(RUNS)
         await deleteOldRuns(tx, runs, run.now - HISTORY_MS)
+        await rules.record?.forget(tx, runs)
         if (!run.knowsHolds || run.id === undefined) return
         const held = database.named(RUN_HOLDS)
         if (policy.holds().length > 0) await noteHeld(tx, held, run.id, account.held)
@@ -141,14 +146,14 @@ async function checkSafetyOrWarn(
   context: RunContext,
   request: RunRequest,
   run: Run,
-  expired: Parameters<typeof checkSafety>[0]['expired'],
+  given: Pick<SafetyOptions, 'expired' | 'rulesStop' | 'heldRows'>,
 ): Promise<void> {
   const { job, retentionMs, accepted, dryRun, stopping } = request
   const { database, clock, listener, turns } = context
   const warn = (message: string): void => listener.jobWarning(job.name, message)
   const forecast = (): ReturnType<typeof forecastArchive> => forecastArchive(context, request, run.now)
   const wouldNotArchive = (): Promise<boolean> => wouldStopArchiving(context, request)
-  const options = { database, clock, turns, run, job, expired, retentionMs, accepted, warn, stopping }
+  const options = { database, clock, turns, run, job, retentionMs, accepted, warn, stopping, ...given }
   const safety = checkSafety({ ...options, forecast, wouldNotArchive })
   if (!dryRun) return safety
   await safety.catch((error: unknown) => {

@@ -20,7 +20,7 @@ import {
   type Precedent,
   type RunKey,
 } from './run-records.ts'
-import type { Bracket, Run } from './run.ts'
+import type { Bracket, NoteAccepted, Run } from './run.ts'
 import { withRetry, type RetryOptions } from './with-retry.ts'
 
 export interface ClaimOptions {
@@ -119,8 +119,8 @@ class RecordedRun implements Run {
   readonly #recorded: Recorded
   readonly #lease: HeldLease
   readonly #key: RunKey
-  /** The accepted cutoff and retention, until they are written to the run's row. */
-  #acceptance: { readonly cutoff: EpochMs; readonly retentionMs: number | undefined } | undefined
+  /** The accepted cutoff and retention, and what is noted with them, until they are written to the run's row. */
+  #acceptance: { readonly cutoff: EpochMs; readonly retentionMs: number | undefined; readonly note: NoteAccepted | undefined } | undefined
   /** How many deleted rows the record was last seen to hold, committed. Only compared with what it holds later, never written. */
   #seen = 0
   /** Rows of batches that were committed, and that the database then lost together with their counts. */
@@ -160,8 +160,8 @@ class RecordedRun implements Run {
   }
 
   /** Written with the first batch, or at the end, so that a run that is killed before it deletes anything sets no precedent. */
-  accept: Run['accept'] = (cutoff, retentionMs) => {
-    this.#acceptance = { cutoff, retentionMs }
+  accept: Run['accept'] = (cutoff, retentionMs, note) => {
+    this.#acceptance = { cutoff, retentionMs, note }
   }
 
   finish: Run['finish'] = async (finished) => {
@@ -190,6 +190,9 @@ class RecordedRun implements Run {
 
   async #noteAcceptance(tx: Transaction): Promise<void> {
     const { runs, id } = this.#recorded
-    if (this.#acceptance !== undefined) await acceptRun(tx, runs, id, this.#acceptance.cutoff, this.#acceptance.retentionMs)
+    if (this.#acceptance === undefined) return
+    const { cutoff, retentionMs, note } = this.#acceptance
+    await acceptRun(tx, runs, id, cutoff, retentionMs)
+    await note?.(tx, id)
   }
 }

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto'
 import type { Transaction } from '../database/query.ts'
 import type { Hold } from '../policy/holds.ts'
-import { policyText, sparedByRule, type Policy } from '../policy/rules.ts'
+import { sparedByRule } from '../policy/rules.ts'
 import type { SparedRows } from '../policy/spared.ts'
 import { holdsInForce } from './holds-in-force.ts'
 import { HOLDS } from './hold-tables.ts'
@@ -39,10 +38,4 @@ export async function openPolicy({ database }: RunContext, { job, rules = [] }: 
       return now
     },
   }
-}
-
-/** What a run goes by, for its record. */
-export function recordedPolicy(policy: Policy, columns: readonly string[]): { readonly text: string; readonly sha256: string } {
-  const text = policyText(policy, columns)
-  return { text, sha256: createHash('sha256').update(text).digest('hex') }
 }

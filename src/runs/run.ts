@@ -6,6 +6,9 @@ import type { FinishedRun, Precedent, RunCounts } from './run-records.ts'
 /** Opens a transaction, does the work in it, and commits. */
 export type Bracket = (work: (tx: Transaction) => Promise<Tally>) => Promise<Tally>
 
+/** Written in one transaction with the acceptance of a run, by its number. */
+export type NoteAccepted = (tx: Transaction, id: number) => Promise<void>
+
 /** One run of a job as its work sees it: an instant, and a transaction bracket for everything that deletes. */
 export interface Run {
   /** The number of its row in the history; `undefined`: it has none. */
@@ -23,7 +26,7 @@ export interface Run {
   /** The earlier runs to compare with; `undefined`: no run that was allowed to delete is recorded. */
   precedent(): Promise<Precedent | undefined>
   /** Call before anything is deleted. */
-  accept(cutoff: EpochMs, retentionMs: number | undefined): void
+  accept(cutoff: EpochMs, retentionMs: number | undefined, note?: NoteAccepted): void
   finish(finished: FinishedRun): Promise<Finish>
 }
 

@@ -19,12 +19,11 @@ import {
   suspectGap,
   unarchivedMessage,
   type Accepted,
-  type TableSize,
+  type AtStake,
   type SuspectGap,
 } from '../purge/safety.ts'
 import type { Turns } from '../purge/turns.ts'
 import type { Clock } from '../time/clock.ts'
-import { lastCounted, runTables, RUN_TABLES } from './past-runs.ts'
 import type { Precedent } from './run-records.ts'
 import type { Run } from './run.ts'
 
@@ -43,6 +42,10 @@ export interface SafetyOptions {
   readonly forecast: () => Promise<{ readonly files: number; readonly expired: number } | undefined>
   /** Whether rows that were deleted so far are in an archive, and those of this run would not be. */
   readonly wouldNotArchive: () => Promise<boolean>
+  /** Why the rules of the run stop it; `undefined`: they do not. */
+  readonly rulesStop: string | undefined
+  /** How many expired rows holds keep. */
+  readonly heldRows: () => Promise<number>
   readonly warn: (message: string) => void
   readonly stopping: AbortSignal
 }
@@ -58,6 +61,7 @@ export async function checkSafety(options: SafetyOptions): Promise<void> {
   const precedent = await run.precedent()
   const reasons = [
     ...(accepted.has('shorter-retention') || precedent === undefined ? [] : await shrinking(options, retentionMs, precedent)),
+    ...(options.rulesStop === undefined ? [] : [options.rulesStop]),
     ...(accepted.has('clock') || precedent === undefined ? [] : await jumping(options, precedent)),
     ...(accepted.has('empty-table') ? [] : await emptying(options)),
     ...(accepted.has('no-archive') ? [] : await notArchiving(options)),
@@ -69,9 +73,9 @@ async function shrinking(options: SafetyOptions, retentionMs: number, precedent:
   const { job } = options
   const lastAcceptedMs = precedent.retentionMs
   if (retentionMs >= lastAcceptedMs) return []
-  const size = await sizeOf(options)
-  if (!(await expireMoreThan(options, smallPartOf(size.rows)))) return []
-  return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, ...size })]
+  const stake = await atStake(options)
+  if (!(await expireMoreThan(options, smallPartOf(stake.rows)))) return []
+  return [shrinkingMessage({ job: job.name, table: job.table, retentionMs, lastAcceptedMs, stake })]
 }
 
 /** More than a week without a run, hardly any rows from that time, and much to delete: probably the clock was set. */
@@ -79,10 +83,10 @@ async function jumping(options: SafetyOptions, { gaps }: Precedent): Promise<str
   const { job } = options
   const jump = await firstJump(options, gaps.map(suspectGap))
   if (jump === undefined) return []
-  const size = await sizeOf(options)
+  const stake = await atStake(options)
   const archive = await options.forecast()
   const losses = [
-    ...((await expireMoreThan(options, smallPartOf(size.rows))) ? [rowsLost(size, job.table)] : []),
+    ...((await expireMoreThan(options, smallPartOf(stake.rows))) ? [rowsLost(stake, job.table)] : []),
     ...(archive !== undefined && archive.expired > smallPartOf(archive.files) ? [filesLost(archive.files, job.table)] : []),
   ]
   return losses.length === 0 ? [] : [jumpMessage({ ...jump, job: job.name, table: job.table, losses })]
@@ -111,16 +115,13 @@ async function notArchiving(options: SafetyOptions): Promise<string[]> {
   return [unarchivedMessage(job.name, job.table)]
 }
 
-/** The table without the rows of holds, which no run deletes: with them, the tenth of a table could be all rows that can go. */
-async function sizeOf({ database, job, run }: SafetyOptions): Promise<TableSize> {
-  const rows = await rowsOf(database, job.table)
-  const tables = job.holdable.by.length === 0 ? undefined : runTables(database, await database.tablesAmong(RUN_TABLES))
-  const held = tables === undefined ? 0 : ((await lastCounted(database, tables, job.name, run.now))?.held ?? 0)
-  return { rows: Math.max(0, rows - held), held: Math.min(rows, held) }
-}
-
 /** For more rows an exact count would take long, and the estimate is good, because a table of this size is analyzed regularly. */
 const EXACT_ROWS = 5_000_000
+
+async function atStake({ database, job, heldRows }: SafetyOptions): Promise<AtStake> {
+  const held = await heldRows()
+  return { rows: Math.max(0, (await rowsOf(database, job.table)) - held), held }
+}
 
 async function rowsOf(database: Database, table: string): Promise<number> {
   const about = await database.approximateRows(table)

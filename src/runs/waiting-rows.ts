@@ -11,7 +11,7 @@ import { HOUR, type EpochMs } from '../time/clock.ts'
 import { HOLDS } from './hold-tables.ts'
 import { holdsInForce, mayHaveHolds } from './holds-in-force.ts'
 import { lastCounted, lastEnded, runTables, RUN_TABLES, type PastRun, type RunTables } from './past-runs.ts'
-import { recordedPolicy } from './run-policy.ts'
+import { policyDigest } from './policy-records.ts'
 
 /** What stays, although its time is before the cutoff. */
 export interface Kept {
@@ -130,7 +130,7 @@ async function wentBy(query: Query, { policies }: RunTables, run: number, policy
   const { rows } = await query.query<{ sha256: unknown }>(`SELECT ${boundedText('sha256')} AS sha256 FROM ${policies} WHERE run = $1`, [
     run,
   ])
-  return rows[0]?.sha256 === recordedPolicy(policy, columns).sha256
+  return rows[0]?.sha256 === policyDigest(policy, columns)
 }
 
 async function lastReleaseAt(query: Query, holds: string, job: string): Promise<EpochMs | undefined> {

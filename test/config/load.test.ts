@@ -57,10 +57,10 @@ test('with nothing given the settings are the documented defaults', async () => 
     },
     migrations: { enabled: true, lockTimeoutMs: 10 * MINUTE },
     jobs: [
-      { job: JOBS[0], enabled: true, schedule: '0 3 * * *', retentionMs: 90 * DAY, graceMs: 0, cascade: [] },
-      { job: JOBS[1], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined, graceMs: 0, cascade: [] },
-      { job: JOBS[2], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined, graceMs: 0, cascade: [] },
-      { job: JOBS[3], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined, graceMs: 0, cascade: [] },
+      { job: JOBS[0], enabled: true, schedule: '0 3 * * *', retentionMs: 90 * DAY, rules: [], graceMs: 0, cascade: [] },
+      { job: JOBS[1], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined, rules: [], graceMs: 0, cascade: [] },
+      { job: JOBS[2], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined, rules: [], graceMs: 0, cascade: [] },
+      { job: JOBS[3], enabled: true, schedule: '*/15 * * * *', retentionMs: undefined, rules: [], graceMs: 0, cascade: [] },
     ],
     archive: { enabled: false, directory: 'archive', retentionMs: 365 * DAY },
     schedule: { timeZone: 'UTC', catchUp: true },
@@ -175,7 +175,14 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
   test('a URL given for another setting, as a file name or in its own file shows no password', async () => {
     const url = 'postgresql://u:cr3t@h/db'
     const variables = ['DATABASE_SCHEMA', 'LOG_LEVEL', 'HTTP_PORT', 'SCHEDULE_TIME_ZONE', 'ARCHIVE_DIRECTORY', 'HEALTH_FILE', 'HTTP_HOST']
-    for (const name of [...variables, 'AUDIT_LOGS_RETENTION', 'PURGE_SESSIONS_SCHEDULE', 'PURGE_SESSIONS_ENABLED', 'DATABASE_URL_FILE']) {
+    for (const name of [
+      ...variables,
+      'AUDIT_LOGS_RETENTION',
+      'AUDIT_LOGS_RETENTION_RULES',
+      'PURGE_SESSIONS_SCHEDULE',
+      'PURGE_SESSIONS_ENABLED',
+      'DATABASE_URL_FILE',
+    ]) {
       const problem = await only({ env: { [name]: name === 'LOG_LEVEL' ? `${url}${'x'.repeat(80)}` : url } })
       assert.match(problem, /\/u:\*\*\*@h\/db/, name)
       assert.doesNotMatch(problem, /cr3t/, name)
@@ -221,6 +228,8 @@ describe('DATABASE_URL and DATABASE_URL_FILE', () => {
   })
 })
 
+const PAYMENTS = { name: 'payments', match: { tool_name: ['stripe:*'] }, retentionMs: undefined }
+
 test('every setting can be given by its documented environment variable', async () => {
   const env = {
     DATABASE_URL: 'sqlite:////x.db',
@@ -232,6 +241,7 @@ test('every setting can be given by its documented environment variable', async 
     PURGE_AUDIT_LOGS_ENABLED: 'false',
     PURGE_AUDIT_LOGS_SCHEDULE: '0 4 * * *',
     AUDIT_LOGS_RETENTION: '1d',
+    AUDIT_LOGS_RETENTION_RULES: '[{ name: payments, match: { tool_name: stripe:* }, retention: forever }]',
     PURGE_AUDIT_LOGS_CASCADE: 'tools',
     PURGE_POLICY_DECISIONS_ENABLED: 'false',
     PURGE_POLICY_DECISIONS_SCHEDULE: '0 5 * * *',
@@ -264,17 +274,26 @@ test('every setting can be given by its documented environment variable', async 
     database: { url: { engine: 'sqlite', file: '/x.db', notes: [] }, schema: 'gateway', timeZone: 'Europe/Berlin', connectTimeoutMs: 500 },
     migrations: { enabled: false, lockTimeoutMs: 60 * MINUTE },
     jobs: [
-      { job: JOBS[0], enabled: false, schedule: '0 4 * * *', retentionMs: DAY, graceMs: 0, cascade: ['tools'] },
-      { job: JOBS[1], enabled: false, schedule: '0 5 * * *', retentionMs: undefined, graceMs: 0, cascade: ['policy_decisions'] },
+      { job: JOBS[0], enabled: false, schedule: '0 4 * * *', retentionMs: DAY, rules: [PAYMENTS], graceMs: 0, cascade: ['tools'] },
+      { job: JOBS[1], enabled: false, schedule: '0 5 * * *', retentionMs: undefined, rules: [], graceMs: 0, cascade: ['policy_decisions'] },
       {
         job: JOBS[2],
         enabled: true,
         schedule: '* * * * * *',
         retentionMs: undefined,
+        rules: [],
         graceMs: 5 * MINUTE,
         cascade: ['api_keys', 'audit_logs'],
       },
-      { job: JOBS[3], enabled: false, schedule: '0 6 * * *', retentionMs: undefined, graceMs: 90 * SECOND, cascade: ['mcp_servers'] },
+      {
+        job: JOBS[3],
+        enabled: false,
+        schedule: '0 6 * * *',
+        retentionMs: undefined,
+        rules: [],
+        graceMs: 90 * SECOND,
+        cascade: ['mcp_servers'],
+      },
     ],
     archive: { enabled: true, directory: '/var/archive', retentionMs: undefined },
     schedule: { timeZone: 'Asia/Kolkata', catchUp: false },
@@ -306,8 +325,13 @@ test('a variable that looks like a setting is warned of, without its value', asy
     ['PURGE_AUDIT_LOG_ENABLED', 'did you mean PURGE_AUDIT_LOGS_ENABLED?'],
     [
       'PURGE_AUDIT_LOGS_RETENTION',
-      'those of purge-audit-logs are PURGE_AUDIT_LOGS_ENABLED, PURGE_AUDIT_LOGS_SCHEDULE, AUDIT_LOGS_RETENTION, PURGE_AUDIT_LOGS_CASCADE',
+      'those of purge-audit-logs are PURGE_AUDIT_LOGS_ENABLED, PURGE_AUDIT_LOGS_SCHEDULE, AUDIT_LOGS_RETENTION, AUDIT_LOGS_RETENTION_RULES, PURGE_AUDIT_LOGS_CASCADE',
     ],
+    [
+      'AUDIT_LOGS_RETENTION_SECURITY',
+      'those of purge-audit-logs are PURGE_AUDIT_LOGS_ENABLED, PURGE_AUDIT_LOGS_SCHEDULE, AUDIT_LOGS_RETENTION, AUDIT_LOGS_RETENTION_RULES, PURGE_AUDIT_LOGS_CASCADE',
+    ],
+    ['AUDIT_LOG_RETENTION_RULES', 'did you mean AUDIT_LOGS_RETENTION_RULES?'],
     ['SCHEDULE_TIMEZONE', 'did you mean SCHEDULE_TIME_ZONE?'],
     ['AUDIT_LOG_RETENTION', 'did you mean AUDIT_LOGS_RETENTION?'],
     ['ARCHIVE_RETENTIONS', 'did you mean ARCHIVE_RETENTION?'],

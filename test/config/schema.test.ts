@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import { createConfig, describeSettings, settingProblem, SETTINGS } from '../../src/config/schema.ts'
+import { createConfig, describeSettings, settingProblems, SETTINGS } from '../../src/config/schema.ts'
 import { holdsDefaults } from '../../src/config/settings-file.ts'
 import { readSettings } from '../../src/config/settings-yaml.ts'
 
 function problem(key: string, value: unknown): string {
   return (
-    settingProblem(
+    settingProblems(
       SETTINGS.find((setting) => setting.key === key)!,
       value,
-    ) ?? 'accepted'
+    )[0]?.problem ?? 'accepted'
   )
 }
 
@@ -48,7 +48,7 @@ test('the shipped file names the environment variable of every setting above it'
 })
 
 test('every default is a value that is allowed', () => {
-  for (const setting of SETTINGS) assert.equal(settingProblem(setting, setting.default), undefined, setting.key)
+  for (const setting of SETTINGS) assert.deepEqual(settingProblems(setting, setting.default), [], setting.key)
   createConfig().validate({ allowed: 'strict' })
 })
 
@@ -86,6 +86,7 @@ test('every setting is described with its variables, its default and one line', 
       ['jobs.purgeAuditLogs.enabled', 'PURGE_AUDIT_LOGS_ENABLED', true],
       ['jobs.purgeAuditLogs.schedule', 'PURGE_AUDIT_LOGS_SCHEDULE', '0 3 * * *'],
       ['jobs.purgeAuditLogs.retention', 'AUDIT_LOGS_RETENTION', '90d'],
+      ['jobs.purgeAuditLogs.rules', 'AUDIT_LOGS_RETENTION_RULES', null],
       ['jobs.purgeAuditLogs.cascade', 'PURGE_AUDIT_LOGS_CASCADE', null],
       ['jobs.purgePolicyDecisions.enabled', 'PURGE_POLICY_DECISIONS_ENABLED', true],
       ['jobs.purgePolicyDecisions.schedule', 'PURGE_POLICY_DECISIONS_SCHEDULE', '*/15 * * * *'],

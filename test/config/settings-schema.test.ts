@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { Ajv } from 'ajv'
 import * as fc from 'fast-check'
 import { parse, stringify } from 'yaml'
-import { meantValue, settingProblem, SETTINGS } from '../../src/config/schema.ts'
+import { meantValue, settingProblems, SETTINGS } from '../../src/config/schema.ts'
 import { readSettings } from '../../src/config/settings-yaml.ts'
 import { CONFIG_SCHEMA_FILE, configSchemaText } from '../../tools/config-schema.ts'
 
@@ -18,7 +18,7 @@ function isTaken(text: string): boolean {
   const { given, problems } = readSettings(text, 'x.yaml')
   const wrong = given.filter(({ key, value }) => {
     const setting = SETTINGS.find((each) => each.key === key)!
-    return settingProblem(setting, meantValue(setting, value)) !== undefined
+    return settingProblems(setting, meantValue(setting, value)).length > 0
   })
   return problems.length === 0 && wrong.length === 0
 }
@@ -71,6 +71,20 @@ const ALIKE: readonly [text: string, isGood: boolean][] = [
   ['jobs: {purgeAuditLogs: {schedule: "0 0 3 * * *"}}', true],
   ['jobs: {purgeAuditLogs: {enabled: "true"}}', false],
   ['jobs: {purgeSessions: {retention: 5d}}', false],
+  ['jobs: {purgeSessions: {rules: []}}', false],
+  ['jobs: {purgeAuditLogs: {rules: ~}}', true],
+  ['jobs: {purgeAuditLogs: {rules: []}}', true],
+  ['jobs: {purgeAuditLogs: {rules: [{name: a, match: {status: [denied]}, retention: 365d}]}}', true],
+  ['jobs: {purgeAuditLogs: {rules: [{name: a, match: {user: x, tool_name: "s:*"}, retention: forever}]}}', true],
+  ['jobs: {purgeAuditLogs: {rules: [{name: a, match: {}, retention: 365d}]}}', false],
+  ['jobs: {purgeAuditLogs: {rules: [{name: a, match: {status: []}, retention: 365d}]}}', false],
+  ['jobs: {purgeAuditLogs: {rules: [{name: a, match: {states: x}, retention: 365d}]}}', false],
+  ['jobs: {purgeAuditLogs: {rules: [{name: a, match: {status: 5}, retention: 365d}]}}', false],
+  ['jobs: {purgeAuditLogs: {rules: [{name: -a, match: {status: x}, retention: 365d}]}}', false],
+  ['jobs: {purgeAuditLogs: {rules: [{name: a, match: {status: x}, retention: 365}]}}', false],
+  ['jobs: {purgeAuditLogs: {rules: [{name: a, match: {status: x}}]}}', false],
+  ['jobs: {purgeAuditLogs: {rules: [{name: a, match: {status: x}, retention: 365d, also: 1}]}}', false],
+  ['jobs: {purgeAuditLogs: {rules: {name: a}}}', false],
   ['jobs: {purgeSessions: {cascade: [api_keys, sessions]}}', true],
   ['jobs: {purgeSessions: {cascade: ~}}', true],
   ['jobs: {purgeSessions: {cascade: [users]}}', false],

@@ -1,6 +1,4 @@
 import type { Match } from '../../src/policy/match.ts'
-import type { Rule } from '../../src/policy/rules.ts'
-import { recordedPolicy } from '../../src/runs/run-policy.ts'
 import { DAY } from '../../src/time/clock.ts'
 import type { TestDatabase, TestEngine } from '../support/engines.ts'
 import { AUDIT_LOGS, auditLogs } from './support.ts'
@@ -25,20 +23,6 @@ export async function released(database: TestDatabase, name: string, at = Date.n
   await database.sql(
     `UPDATE maintenance_holds SET released_at = $1, released_by = 'counsel', release_reason = 'done' WHERE name = $2 AND released_at IS NULL`,
     [at, name],
-  )
-}
-
-/** As if every run so far had gone by this policy, and had recorded it. */
-export async function policyOnRecord(database: TestDatabase, retentionMs: number, rules: readonly Rule[] = []): Promise<void> {
-  const { text, sha256 } = recordedPolicy({ retentionMs, rules }, AUDIT_LOGS.holdable.by)
-  await database.sql('INSERT INTO maintenance_policies (sha256, policy, first_seen) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING', [
-    sha256,
-    text,
-  ])
-  await database.sql(
-    `INSERT INTO maintenance_run_policies (run, sha256) SELECT id, CAST($1 AS text) FROM maintenance_runs WHERE job = $2
-     ON CONFLICT (run) DO NOTHING`,
-    [sha256, AUDIT_LOGS.name],
   )
 }
 

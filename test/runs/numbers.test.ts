@@ -46,6 +46,13 @@ for (const engine of BOTH_ENGINES) {
     })
   }
 
+  test(`${engine.name}: no run takes the number of an earlier one whose rules are on record`, async () => {
+    await using fixture = await migrated(engine)
+    await fixture.outside.sql(`INSERT INTO maintenance_run_policies (run, job, sha256, compared_sha256) VALUES (70, 'another', 'a', 'a')`)
+    for (const job of JOBS) assert.equal((await run(fixture.database, { job })).outcome, 'succeeded')
+    assert.deepEqual(await numbersOf(fixture.outside), [71, 72, 73, 74])
+  })
+
   test(`${engine.name}: jobs that begin together after a restore each get a number`, async () => {
     await using fixture = await migrated(engine)
     await pastRunsUpTo(fixture.outside, 30)

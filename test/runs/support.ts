@@ -9,6 +9,7 @@ import { migrate } from '../../src/migrations/apply-migrations.ts'
 import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
 import { NOTHING_ACCEPTED } from '../../src/purge/safety.ts'
 import { Turns } from '../../src/purge/turns.ts'
+import { RUN_POLICIES } from '../../src/runs/policy-tables.ts'
 import type { RunResult } from '../../src/runs/result.ts'
 import type { RunListener, RunContext, RunRequest } from '../../src/runs/run-context.ts'
 import { runJob } from '../../src/runs/run-job.ts'
@@ -107,7 +108,7 @@ export async function run(
       version: '1.2.3',
       recorded: true,
       turns: new Turns(),
-      countedRuns: [...(await database.tablesAmong(COUNTED_RUNS))],
+      countedRuns: [...(await database.tablesAmong([...COUNTED_RUNS, RUN_POLICIES]))],
       ...options,
     },
     {

@@ -99,6 +99,10 @@ const RULES: readonly Rule[] = [
       if (missing('jq') === undefined) await succeeds(`set -e; ${command}`, { env })
     },
   },
+  {
+    like: /^AUDIT_LOGS_RETENTION_RULES='[^']+' npm start -- config$/,
+    check: (command) => onSqlite(`${command} | grep 'rules\\[0\\].*AUDIT_LOGS_RETENTION_RULES$'`),
+  },
   // The database must be migrated for the check to succeed.
   { like: /^npm start -- status --check$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
   { like: /^npm start -- compact --(?:dry-run|offline)$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
