@@ -3,5 +3,3 @@ export const HOLDS = 'maintenance_holds'
 export const RUN_HOLDS = 'maintenance_run_holds'
 export { HELD_FILES } from '../archive/tables.ts'
 export const HOLDS_MIGRATION = 'add_holds'
-/** Made by migration 008: by which retention and rules a run went. */
-export const RUN_POLICIES = 'maintenance_run_policies'

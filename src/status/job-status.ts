@@ -29,12 +29,12 @@ export interface JobPlan {
   readonly schedule: string
   /** `undefined`: the job has none. */
   readonly retentionMs: number | undefined
+  /** Rows that are kept longer than the retention; absent: none. */
+  readonly rules?: readonly Rule[]
   /** 0: the job has none. */
   readonly graceMs: number
   /** The gateway's tables whose rows may go along by foreign keys; absent: none. */
   readonly cascade?: readonly string[]
-  /** Rows that are kept longer than the retention; absent: none. */
-  readonly rules?: readonly Rule[]
 }
 
 export interface JobSchedule extends JobPlan {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { DAY } from '../../src/time/clock.ts'
 import { freshFolder, purged } from '../archive/support.ts'
 import { BOTH_ENGINES } from '../support/engines.ts'
-import { auditLogsOf, placedHold, policyOnRecord } from './keeping.ts'
+import { auditLogsOf, placedHold } from './keeping.ts'
 import { AUDIT_LOGS, auditLogs, count, migrated, run } from './support.ts'
 
 function sum(days: ReadonlyMap<number, number> | undefined): number {
@@ -37,7 +37,6 @@ for (const engine of BOTH_ENGINES) {
       for (const night of [1, 2]) {
         const result = await purged(database, folder.path)
         assert.deepEqual([result.outcome, result.held, result.archived?.lagMs], ['succeeded', 30, 0], `night ${night}`)
-        await policyOnRecord(outside, 90 * DAY)
       }
       assert.equal(await count(outside, 'audit_logs'), 30)
     })

@@ -41,10 +41,7 @@ for (const engine of BOTH_ENGINES) {
       // Six of 1,056 are no tenth, and six of 56 are more than one.
       const stopped = await purged(database, 9)
       assert.deepEqual([stopped.outcome, stopped.deleted], ['stopped', 0])
-      assert.match(
-        String(stopped.error),
-        /more than a tenth of the 56 rows of audit_logs that no legal hold keeps \(holds keep 1,000\) would be deleted/,
-      )
+      assert.match(String(stopped.error), /more than a tenth of the 56 rows of audit_logs that no legal hold keeps .*would be deleted/)
       await auditLogs(outside, engine, 4, 1)
       const went = await purged(database, 9)
       assert.deepEqual([went.outcome, went.deleted], ['succeeded', 6])
@@ -65,7 +62,7 @@ for (const engine of BOTH_ENGINES) {
       await auditLogs(outside, engine, 10, 0)
       const stopped = await purged(database)
       assert.deepEqual([stopped.outcome, stopped.deleted], ['stopped', 0])
-      assert.match(String(stopped.error), /more than a tenth of the 67 rows of audit_logs that no legal hold keeps .*--accept-clock/)
+      assert.match(String(stopped.error), /more than a tenth of the 67 rows of audit_logs that no legal hold keeps .*.*--accept-clock/)
     })
   })
 }

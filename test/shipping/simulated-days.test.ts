@@ -11,7 +11,7 @@ import { overdueSlot } from '../../src/schedule/slots.ts'
 import { readStatus, type StatusContext } from '../../src/status/read-status.ts'
 import { DAY, HOUR, hostClock, MINUTE, type EpochMs } from '../../src/time/clock.ts'
 import { fakeTimeLibrary } from '../faults/fake-time.ts'
-import { placedHold, policyOnRecord } from '../runs/keeping.ts'
+import { placedHold } from '../runs/keeping.ts'
 import { migrated, run as runOne, type Fixture } from '../runs/support.ts'
 import { command, type Ended } from '../support/command.ts'
 import { sqliteDatabase, ENGINES, type TestDatabase } from '../support/engines.ts'
@@ -154,7 +154,6 @@ async function runJobs(day: Day, { database }: Fixture, isDue: (schedule: string
   for (const job of due) {
     const retentionMs = job.name === LOGS ? day.retentionMs : undefined
     worker.metrics.listener.jobFinished?.(await runOne(database, { job, trigger: 'schedule', retentionMs }))
-    if (retentionMs !== undefined) await policyOnRecord(day.outside, retentionMs)
   }
 }
 
