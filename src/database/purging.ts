@@ -87,6 +87,11 @@ export interface ExpiredRows extends Slices {
    * one, because a run has left no others but spared ones.
    */
   estimate(since?: EpochMs): Promise<Estimate>
+  /**
+   * Call before the walk. How many expired rows each of `spared` keeps, and how many at least one of them; they are some of those that the walk leaves out. Reads every
+   * expired row once, and lets the walk pass over stretches in which all are left out: what is added there later is left to the next run.
+   */
+  survey(spared: SparedRows): Promise<SparedExpired>
   /** How many of these rows each of `spared` would keep, and how many at least one of them. Reads every row. */
   sparedBy(spared: SparedRows): Promise<SparedExpired>
   /** Rows whose time is NULL or cannot be read, at the end of a run; `thorough` also scans the rows that have not expired. */

@@ -1,8 +1,10 @@
 import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
+import type { ExpiredRows, SparedExpired } from '../database/purging.ts'
 import type { Query, Transaction } from '../database/query.ts'
 import { readBack } from '../database/read-back.ts'
 import type { Hold } from '../policy/holds.ts'
+import type { SparedRows } from '../policy/spared.ts'
 import type { EpochMs } from '../time/clock.ts'
 
 /** As `hold` in the record: all of them together. */
@@ -19,8 +21,19 @@ export const NOTHING_HELD: HeldRows = { rows: 0, byHold: [] }
 
 /** Rows of a hold that a rule would keep anyway count too. */
 export async function countHeld(database: Database, job: Job, cutoff: EpochMs, holds: readonly Hold[]): Promise<HeldRows> {
-  if (holds.length === 0) return NOTHING_HELD
-  const { each, together } = await database.expired(job, cutoff).sparedBy(holds.map(({ spared }) => spared))
+  return holds.length === 0 ? NOTHING_HELD : heldOf(holds, await database.expired(job, cutoff).sparedBy(sparedBy(holds)))
+}
+
+/** The same before the walk of the run, which then passes over stretches in which every row is kept. The holds are those that it leaves out. */
+export async function surveyHeld(expired: ExpiredRows, holds: readonly Hold[]): Promise<HeldRows> {
+  return heldOf(holds, await expired.survey(sparedBy(holds)))
+}
+
+function sparedBy(holds: readonly Hold[]): SparedRows {
+  return holds.map(({ spared }) => spared)
+}
+
+function heldOf(holds: readonly Hold[], { each, together }: SparedExpired): HeldRows {
   return { rows: together, byHold: holds.map((hold, index) => ({ hold, rows: each[index] ?? 0 })) }
 }
 

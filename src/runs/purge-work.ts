@@ -12,7 +12,7 @@ import type { EpochMs } from '../time/clock.ts'
 import { durationText } from '../time/time-text.ts'
 import { exportedRowsOf, forecastArchive, openArchiving, unarchivedBy } from './archive-run.ts'
 import { currentRows } from './current-rows.ts'
-import { countHeld, forgetHeld, noteHeld, type HeldRows } from './held-rows-of-run.ts'
+import { countHeld, surveyHeld, forgetHeld, noteHeld, type HeldRows } from './held-rows-of-run.ts'
 import { RUN_HOLDS } from './hold-tables.ts'
 import type { ArchivedByRun, Outcome } from './result.ts'
 import type { RunContext, RunRequest } from './run-context.ts'
@@ -75,6 +75,10 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   if (stopping.aborted) return { outcome: 'interrupted' }
   run.accept(cutoff, retentionMs, rules.record?.note)
 
+  const surveyed = policy.holds()
+  if (spared.length > 0) account.held = await retried(() => turns.take(() => surveyHeld(expired, surveyed)))
+  if (stopping.aborted) return { outcome: 'interrupted' }
+
   const { archive } = context
   await using archiving =
     dryRun || exported === undefined || archive === undefined
@@ -104,7 +108,8 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   if (census.unreadable > 0) warn(unreadableWarning(job, census))
   const tooLarge = exported === undefined ? undefined : await retried(() => exported.tooLarge())
   account.tooLarge = tooLarge?.rows ?? 0
-  account.held = await retried(() => countHeld(database, job, cutoff, policy.holds()))
+  // Holds were placed in the course of the run.
+  if (policy.holds() !== surveyed) account.held = await retried(() => countHeld(database, job, cutoff, policy.holds()))
   if (account.days !== undefined && spared.length > 0) {
     await countSparedByDay(context, request, cutoff, account.days)
     if (stopping.aborted) return { outcome: 'interrupted' }

@@ -61,6 +61,11 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
     return nextSlice(await this.walk(), size, after === undefined ? BEGINNING : endOf(after), end)
   }
 
+  async survey(spared: SparedRows): Promise<SparedExpired> {
+    const { expired } = await this.walk()
+    return sparedAmong({ ...expired, spared: [] }, await expired.testsOf(expired.query, spared, false))
+  }
+
   async sparedBy(spared: SparedRows): Promise<SparedExpired> {
     const { expired } = await this.walk()
     return sparedAmong(expired, await expired.testsOf(expired.query, spared, false))

@@ -42,6 +42,11 @@ export class JudgedWalks {
     return walk
   }
 
+  /** Of the same rows, with none of them left out. */
+  unsparing(): JudgedWalks {
+    return new JudgedWalks({ ...this.#options, spared: [] })
+  }
+
   /** A walk that tells apart which of `spared` keep a row: those are its groups from `own` on. Earlier groups are those of the first walk. */
   telling(spared: SparedRows): { readonly walk: Walk; readonly own: number } {
     const rangeOf = this.#ranges.of.bind(this.#ranges)

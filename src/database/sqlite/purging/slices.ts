@@ -125,6 +125,10 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
     })
   }
 
+  async survey(spared: SparedRows): Promise<SparedExpired> {
+    return sparedAmongExpired(this.session, (await this.access()).walks.unsparing(), spared)
+  }
+
   async sparedBy(spared: SparedRows): Promise<SparedExpired> {
     return sparedAmongExpired(this.session, (await this.access()).walks, spared)
   }
