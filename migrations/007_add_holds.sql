@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS maintenance_held_files (
 DO $do$
 DECLARE
     stranger pg_catalog.name;
-    names CONSTANT pg_catalog.name[] := '{mcp_maintenance_holds_stay,mcp_maintenance_lease_knows_holds}';
+    names CONSTANT pg_catalog.name[] := '{mcp_maintenance_holds_stay,mcp_maintenance_lease_knows_holds}'::pg_catalog.name[];
 BEGIN
     SELECT o.rolname INTO stranger
     FROM pg_catalog.pg_proc AS p

@@ -105,7 +105,7 @@ export async function openArchiving(
   await withRetry(persistence, () => openArchive(archive))
   const { keptMs, lateKeptMs } = target
   const retention = await openRetention(database, job.table)
-  const readHolds = run.knowsHolds ? readingHolds(database, job, 'No file was removed from the archive') : undefined
+  const readHolds = run.holds === 'read' ? readingHolds(database, job, 'No file was removed from the archive') : undefined
   const accept = (wanted: AcceptedRetention): Promise<void> => run.underLease(async (tx) => retention?.accept(tx, wanted, id))
   await withRetry(persistence, async () => {
     if (retention === undefined || (await archive.record.load(database)).position > 0) return

@@ -122,7 +122,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
         const runs = database.named(RUNS)
         await deleteOldRuns(tx, runs, run.now - HISTORY_MS)
         await rules.record?.forget(tx, runs)
-        if (!run.knowsHolds || run.id === undefined) return
+        if (run.holds !== 'read' || run.id === undefined) return
         const held = database.named(RUN_HOLDS)
         if (policy.holds().length > 0) await noteHeld(tx, held, run.id, account.held)
         await forgetHeld(tx, held, runs)

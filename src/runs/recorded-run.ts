@@ -20,7 +20,7 @@ import {
   type Precedent,
   type RunKey,
 } from './run-records.ts'
-import type { Bracket, NoteAccepted, Run } from './run.ts'
+import type { Bracket, HoldsOfRun, NoteAccepted, Run } from './run.ts'
 import { withRetry, type RetryOptions } from './with-retry.ts'
 
 export interface ClaimOptions {
@@ -35,8 +35,7 @@ export interface ClaimOptions {
 
 export interface ClaimRequest {
   readonly job: string
-  /** Whether its batches read the holds; see `Run`. */
-  readonly knowsHolds: boolean
+  readonly holds: HoldsOfRun
   readonly trigger: Trigger
   /** The point in the schedule that the run is for, on the host's clock. */
   readonly slot: EpochMs | undefined
@@ -70,7 +69,12 @@ export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<
       const claimed = await database.transaction(async (tx): Promise<Claimed> => {
         const clockSkewMs = clock.now() - tx.now
         const before = await lastHolder(tx, tables.leases, request.job)
-        const lease = await claimLease(tx, tables.leases, { job: request.job, holder: worker, knowsHolds: request.knowsHolds, again })
+        const lease = await claimLease(tx, tables.leases, {
+          job: request.job,
+          holder: worker,
+          knowsHolds: request.holds !== 'unmade',
+          again,
+        })
         if (lease === undefined) return await heldByAnother(tx, tables.leases, request.job, tx.now)
         if (again) await forgetOwnRun(tx, tables.runs, request.job, worker)
         await closeDeadRuns(tx, tables.runs, request.job, worker, before)
@@ -83,7 +87,9 @@ export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<
         return { kind: 'opened', lease, id, now: tx.now, clockSkewMs }
       })
       // Only after COMMIT: constructing it starts the lease's heartbeat.
-      return claimed.kind === 'skipped' ? claimed : { kind: 'run', run: new RecordedRun({ ...persistence, ...tables, ...claimed }) }
+      return claimed.kind === 'skipped'
+        ? claimed
+        : { kind: 'run', run: new RecordedRun({ ...persistence, ...tables, ...claimed, holds: request.holds }) }
     } catch (error) {
       if (!(error instanceof DatabaseError) || error.kind !== 'busy') throw error
       // The holder locks its lease during a batch, and a batch may last longer than we wait for a lock.
@@ -109,6 +115,7 @@ function doneSlot(tx: Transaction, runs: string, job: string, slot: EpochMs): Pr
 interface Recorded extends RetryOptions, Opened {
   readonly runs: string
   readonly leases: string
+  readonly holds: HoldsOfRun
 }
 
 /** Holds the lease from construction until `finish`. */
@@ -116,7 +123,7 @@ class RecordedRun implements Run {
   readonly id: number
   readonly now: EpochMs
   readonly clockSkewMs: number
-  readonly knowsHolds: boolean
+  readonly holds: HoldsOfRun
   readonly #recorded: Recorded
   readonly #lease: HeldLease
   readonly #key: RunKey
@@ -132,7 +139,7 @@ class RecordedRun implements Run {
     this.#key = { id: recorded.id, job: recorded.lease.job, worker: recorded.lease.holder }
     this.now = recorded.now
     this.clockSkewMs = recorded.clockSkewMs
-    this.knowsHolds = recorded.lease.knowsHolds
+    this.holds = recorded.holds
     this.#recorded = recorded
     this.#lease = new HeldLease(recorded)
   }

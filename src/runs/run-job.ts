@@ -1,4 +1,5 @@
 import type { Job } from '../catalogue.ts'
+import type { Database } from '../database/database.ts'
 import type { DatabaseError } from '../database/database-error.ts'
 import { exitCodeOf, MaintenanceError, messageOf } from '../errors.ts'
 import { counted } from '../number-text.ts'
@@ -14,7 +15,7 @@ import { claimRun, type Claim } from './recorded-run.ts'
 import { cameBackSentence, type ArchivedByRun, type RunResult } from './result.ts'
 import type { RunContext, RunRequest } from './run-context.ts'
 import { LEASES, RUNS, precedentOf, type Precedent } from './run-records.ts'
-import { unrecordedRun, type Finish, type Run } from './run.ts'
+import { unrecordedRun, type Finish, type HoldsOfRun, type Run } from './run.ts'
 import { withRetry } from './with-retry.ts'
 
 /** A run that the database has forgotten is begun again so often. */
@@ -99,13 +100,18 @@ function undoneSentence({ progress: { affected } }: Account): string {
 async function beginRun(context: RunContext, request: RunRequest): Promise<Claim> {
   const { database, clock, recorded } = context
   const { job, trigger, slot, stopping, dryRun } = request
-  const knowsHolds = await withRetry({ database, clock, stopping }, () => mayHaveHolds(database, job))
-  if (recorded && !dryRun) return claimRun(context, { job: job.name, knowsHolds, trigger, slot, stopping })
-  if (knowsHolds && !dryRun) throw new MaintenanceError('JOB_FAILED', withoutLeases(job))
+  const holds = await withRetry({ database, clock, stopping }, () => holdsOf(database, job))
+  if (recorded && !dryRun) return claimRun(context, { job: job.name, holds, trigger, slot, stopping })
+  if (holds === 'read' && !dryRun) throw new MaintenanceError('JOB_FAILED', withoutLeases(job))
   const precedent = async (now: EpochMs): Promise<Precedent | undefined> =>
     recorded ? precedentOf(database, database.named(RUNS), job.name, now, JUMP_MS) : undefined
-  const run = await withRetry({ database, clock, stopping }, () => unrecordedRun(database, clock, knowsHolds, precedent))
+  const run = await withRetry({ database, clock, stopping }, () => unrecordedRun(database, clock, holds, precedent))
   return { kind: 'run', run }
+}
+
+async function holdsOf(database: Database, job: Job): Promise<HoldsOfRun> {
+  if (job.holdable.by.length === 0) return 'none'
+  return (await mayHaveHolds(database, job)) ? 'read' : 'unmade'
 }
 
 function withoutLeases({ name }: Job): string {

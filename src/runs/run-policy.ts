@@ -28,7 +28,7 @@ export async function openPolicy(context: RunContext, request: RunRequest, run: 
   const { job, rules = [], cascade = [] } = request
   const elsewhere = await keptElsewhere(context, request)
   const byRules = rules.map((rule) => sparedByRule(rule, run.now))
-  const table = run.knowsHolds ? database.named(HOLDS) : undefined
+  const table = run.holds === 'read' ? database.named(HOLDS) : undefined
   let holds = table === undefined ? [] : await holdsInForce(database, table, job)
   const spared: SparedRows = [...byRules, ...holds.map((hold) => hold.spared)]
   let now = spared

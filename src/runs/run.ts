@@ -9,6 +9,12 @@ export type Bracket = (work: (tx: Transaction) => Promise<Tally>) => Promise<Tal
 /** Written in one transaction with the acceptance of a run, by its number. */
 export type NoteAccepted = (tx: Transaction, id: number) => Promise<void>
 
+/**
+ * `none`: no row of the job can be held. `read`: each batch reads the holds. `unmade`: there was no table of holds when the run began; its lease does not say that
+ * it knows holds, so that it ends where one is placed meanwhile.
+ */
+export type HoldsOfRun = 'none' | 'read' | 'unmade'
+
 /** One run of a job as its work sees it: an instant, and a transaction bracket for everything that deletes. */
 export interface Run {
   /** The number of its row in the history; `undefined`: it has none. */
@@ -17,8 +23,7 @@ export interface Run {
   readonly now: EpochMs
   /** How far the host's clock is ahead of the database's. */
   readonly clockSkewMs: number
-  /** Whether it may delete although there are holds: its lease says that it reads them. */
-  readonly knowsHolds: boolean
+  readonly holds: HoldsOfRun
   /** Brackets a batch of the job's own rows. */
   readonly batch: Bracket
   /** Brackets any other work under the lease, without counting it. */
@@ -43,7 +48,7 @@ export type Finish =
 export async function unrecordedRun(
   database: Session,
   clock: Clock,
-  knowsHolds: boolean,
+  holds: HoldsOfRun,
   precedent: (now: EpochMs) => ReturnType<Run['precedent']>,
 ): Promise<Run> {
   const now = await database.now()
@@ -51,7 +56,7 @@ export async function unrecordedRun(
     id: undefined,
     now,
     clockSkewMs: clock.now() - now,
-    knowsHolds,
+    holds,
     batch: (work) => database.transaction(work),
     underLease: (work) => database.transaction(work),
     precedent: () => precedent(now),

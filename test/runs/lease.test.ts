@@ -49,7 +49,9 @@ for (const engine of ENGINES) {
     assert.ok(first.finished_at! <= second!.started_at)
     assert.equal(second?.outcome, 'succeeded')
     // The one that lost it must not give away what is not its own any more.
-    assert.deepEqual(await fixture.outside.sql('SELECT holder, fence FROM maintenance_leases'), [{ holder: 'host-b:2', fence: 2 }])
+    assert.deepEqual(await fixture.outside.sql('SELECT holder, fence FROM maintenance_leases'), [
+      { holder: 'host-b:2 (knows holds)', fence: 2 },
+    ])
   })
 
   test(`${engine.name}: a run paused beyond its lease goes on if nobody took it meanwhile, as after a long failover`, async () => {
@@ -103,7 +105,7 @@ for (const engine of ENGINES) {
     await using fixture = await migrated(engine)
     assert.equal((await run(fixture.database)).outcome, 'succeeded')
     assert.deepEqual(await fixture.outside.sql('SELECT holder, fence, expires_at FROM maintenance_leases'), [
-      { holder: 'host-a:1', fence: 1, expires_at: 0 },
+      { holder: 'host-a:1 (knows holds)', fence: 1, expires_at: 0 },
     ])
     await fixture.outside.sql("UPDATE maintenance_leases SET holder = 'gone:1', expires_at = $1", [Date.now() + HOUR])
     assert.equal((await run(fixture.database)).outcome, 'succeeded')
