@@ -1,7 +1,7 @@
 import { DatabaseError } from '../database/database-error.ts'
 import type { Session, Transaction } from '../database/query.ts'
-import { notKept } from '../database/read-back.ts'
 import { SECOND, type Clock } from '../time/clock.ts'
+import { lockLease } from './lease.ts'
 import { LEASES } from './run-records.ts'
 import { withRetry } from './with-retry.ts'
 
@@ -33,7 +33,7 @@ export async function betweenBatches<T>(
   try {
     return await withRetry({ database, clock, stopping, patienceMs: PATIENCE_MS }, () =>
       database.transaction(async (tx) => {
-        await changeLeaseLine(tx, database.named(LEASES), job)
+        await lockLease(tx, database.named(LEASES), job)
         // What an earlier attempt did can be seen now.
         isUnknown = false
         const result = await work(tx)
@@ -50,12 +50,3 @@ export async function betweenBatches<T>(
 }
 
 const UNANSWERED: ReadonlySet<string> = new Set(['lost', 'unreachable'])
-
-/** A line that is made here is free: nobody holds the lease. */
-async function changeLeaseLine(tx: Transaction, leases: string, job: string): Promise<void> {
-  const { changed } = await tx.query(
-    `INSERT INTO ${leases} AS lease (job, holder, fence, expires_at) VALUES ($1, '', 0, 0) ON CONFLICT (job) DO UPDATE SET fence = lease.fence`,
-    [job],
-  )
-  if (changed !== 1) throw notKept(leases, ['fence'])
-}

@@ -103,14 +103,15 @@ export async function renewLease(tx: Transaction, table: string, lease: Lease): 
 }
 
 /**
- * Locks the row of a job's lease until the transaction ends, whoever holds it, and leaves it as it is. An UPDATE: after a mere lock, a transaction that was waiting
+ * Locks the row of a job's lease until the transaction ends, whoever holds it, and leaves it as it is; a row that is made here is free. An UPDATE: after a mere lock, a transaction that was waiting
  * could still read what was there before (PostgreSQL under REPEATABLE READ).
  */
 export async function lockLease(tx: Transaction, table: string, job: string): Promise<void> {
-  await tx.query(
+  const { changed } = await tx.query(
     `INSERT INTO ${table} AS lease (job, holder, fence, expires_at) VALUES ($1, '', 0, ${GIVEN_BACK}) ON CONFLICT (job) DO UPDATE SET fence = lease.fence`,
     [job],
   )
+  if (changed !== 1) throw notKept(table, ['fence'])
 }
 
 /** Does nothing if the lease was lost. Returns whether it was held. */

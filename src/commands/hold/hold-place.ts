@@ -3,7 +3,7 @@ import { MaintenanceError } from '../../errors.ts'
 import { matchesText } from '../../policy/holds.ts'
 import type { Spared } from '../../policy/spared.ts'
 import type { Program } from '../../program.ts'
-import { countHeld, type HeldCount } from '../../runs/held-counts.ts'
+import { countOfHold, type HeldCount } from '../../runs/hold-counts.ts'
 import { PLACING_RIGHTS, READING_RIGHTS } from '../../runs/hold-rights.ts'
 import { placeHold, type Placed } from '../../runs/placing-holds.ts'
 import { momentText, placedText } from '../../terminal/hold-text.ts'
@@ -41,7 +41,7 @@ export async function placeOne(program: Program, request: PlaceRequest): Promise
         'Nothing was changed. Choose another name: several holds may keep the same rows.',
     )
   const [count, archived] = await unlessForbidden(program, rights, async () => [
-    await countHeld(countingOf(program), spared, sparedByOthers(holds)),
+    await countOfHold(countingOf(program), spared, sparedByOthers(holds)),
     await archivedRows(program, spared),
   ])
   if (!request.evenIfNone && isNone(count, archived)) throw noRow()

@@ -1,6 +1,6 @@
 import type { ExitCode } from '../../errors.ts'
 import type { Program } from '../../program.ts'
-import { countHeld, type HeldCount } from '../../runs/held-counts.ts'
+import { countOfHold, type HeldCount } from '../../runs/hold-counts.ts'
 import { RELEASING_RIGHTS } from '../../runs/hold-rights.ts'
 import { releaseHold } from '../../runs/releasing-holds.ts'
 import type { StoredHold } from '../../runs/stored-holds.ts'
@@ -36,5 +36,5 @@ export async function releaseOne(program: Program, request: ReleaseRequest): Pro
 /** One that cannot be understood, or that is on rows of another job, has nothing to count. */
 async function countOf(program: Program, { id, job, keeps }: StoredHold, holds: readonly StoredHold[]): Promise<HeldCount | undefined> {
   if (job !== HELD_JOB.name || 'problems' in keeps) return undefined
-  return countHeld(countingOf(program), keeps, sparedByOthers(holds, id))
+  return countOfHold(countingOf(program), keeps, sparedByOthers(holds, id))
 }

@@ -1,7 +1,7 @@
 import type { ExitCode } from '../../errors.ts'
 import { jsonDocument } from '../../observe/control-characters.ts'
 import type { Program } from '../../program.ts'
-import { countHeld } from '../../runs/held-counts.ts'
+import { countOfHold } from '../../runs/hold-counts.ts'
 import { READING_RIGHTS } from '../../runs/hold-rights.ts'
 import { HELD_FILES, RUN_HOLDS } from '../../runs/hold-tables.ts'
 import { RUNS } from '../../runs/run-records.ts'
@@ -44,7 +44,7 @@ async function shownHold(program: Program, hold: StoredHold, holds: readonly Sto
     hold,
     count:
       isCounted && !('problems' in hold.keeps)
-        ? await countHeld(countingOf(program), hold.keeps, sparedByOthers(holds, hold.id))
+        ? await countOfHold(countingOf(program), hold.keeps, sparedByOthers(holds, hold.id))
         : undefined,
     runs: await keptInRuns(database, { runs: database.named(RUNS), runHolds: database.named(RUN_HOLDS) }, hold.id, MOST_RUNS),
     files: await heldFiles(database, database.named(HELD_FILES), hold.id, mostFiles + 1),

@@ -6,7 +6,7 @@ import type { Program } from '../../program.ts'
 import type { Spared } from '../../policy/spared.ts'
 import { HOLDS } from '../../runs/hold-tables.ts'
 import { namingGrants } from '../../runs/hold-rights.ts'
-import type { HeldCounting } from '../../runs/held-counts.ts'
+import type { HeldCounting } from '../../runs/hold-counts.ts'
 import { mayHaveHolds } from '../../runs/holds-in-force.ts'
 import { storedHolds, type StoredHold } from '../../runs/stored-holds.ts'
 

@@ -23,7 +23,7 @@ export interface HeldCounting {
 }
 
 /** `undefined`: there is no such table. `others`: what other holds keep. Rejects if the table lacks a column of the match. */
-export async function countHeld(
+export async function countOfHold(
   { database, job, retentionMs, rules }: HeldCounting,
   spared: Spared,
   others: readonly Spared[],
