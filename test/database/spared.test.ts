@@ -345,19 +345,6 @@ for (const engine of ENGINES) {
     assert.equal((await fixture.ids()).length, 1_000)
   })
 
-  test(`${engine.name}: what is added among surveyed rows that are all held is left to the next run`, async () => {
-    await using fixture = await made(engine)
-    const row = (id: number, user: string): Row => ({ id, at: CUTOFF - DAY + id * SECOND, user, tool: null })
-    await fixture.insert([...Array.from({ length: 500 }, (_, index) => row(2 * index, 'held'))])
-    const spared: SparedRows = [{ match: { user: ['held'] }, from: undefined, until: undefined }]
-    const rows = fixture.database.expired(COLUMN, CUTOFF, spared)
-    assert.deepEqual(await rows.survey(spared), { each: [500], together: 500 })
-    await fixture.insert([row(501, 'free')])
-    assert.equal(await rows.next(100, undefined), undefined)
-    assert.equal((await purged(fixture.database, fixture.database.expired(COLUMN, CUTOFF, spared), 100, spared)).affected, 1)
-    assert.equal((await fixture.ids()).length, 500)
-  })
-
   test(`${engine.name}: since a time, only rows from then on are counted`, async () => {
     await using fixture = await made(engine)
     await fixture.insert(
