@@ -435,8 +435,20 @@ describe('a survey', () => {
     assert.equal(await (await rows.next(10, undefined))?.count(), 1)
     // Of a hold that the walk does not know, no row is passed over.
     const other = found.database.expired(COLUMN, NOON, [second])
-    assert.deepEqual(await other.survey([ALICE]), { each: [2], together: 2 })
+    assert.deepEqual(await other.survey([held({}, '2025-01-01T00:00:00Z')]), { each: [5], together: 5 })
     assert.equal(await (await other.next(10, undefined))?.count(), 4)
+  })
+
+  it('may find nothing to do right behind the row at which a walk is to end', async () => {
+    await using found = await logs({})
+    found.gateway.exec(`WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 25000)
+      INSERT INTO audit_logs SELECT n, '2026-01-01 00:00:00', iif(n = 10000, 'bob', 'alice'), NULL FROM s`)
+    const rows = found.database.exported(COLUMN, NOON, Infinity, [ALICE])
+    await rows.survey([ALICE])
+    const slice = await rows.next(1, undefined)
+    assert.equal(slice?.name(), 'rowid 10000')
+    assert.equal(await (await rows.next(10, undefined, slice))?.count(), 1)
+    assert.equal(await rows.next(10, slice, slice), undefined)
   })
 
   it('is no work where nothing is spared', async () => {

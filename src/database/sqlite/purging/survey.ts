@@ -72,7 +72,7 @@ class Survey {
     this.stretches = new Stretches(this.#ranges, walk.statements)
   }
 
-  /** Returns where the next one begins; `undefined`: the path has ended. */
+  /** Returns where the next one begins; `undefined`: the path has ended. May be repeated if it throws: nothing is counted before all is read. */
   step(connection: Connection, from: Position): Position | undefined {
     const found = this.#counted(connection, from) ?? this.#read(connection, from)
     const { kept, end } = found ?? { kept: [], end: END }
