@@ -192,6 +192,11 @@ for (const engine of ENGINES) {
       const oldest = (await walked.estimate()).oldest
       if (free.length === 0) assert.equal(oldest, null)
       else assert.ok(Math.abs(oldest! - Math.min(...free.map(({ at }) => at!))) < DAY)
+      const holds = spared.filter((_, index) => index % 2 === 0)
+      assert.deepEqual(await walked.survey(holds), {
+        each: holds.map((each) => expired.filter((row) => isSpared([each], row)).length),
+        together: expired.filter((row) => isSpared(holds, row)).length,
+      })
       assert.deepEqual(await walked.sparedBy(placed), {
         each: placed.map((each) => free.filter((row) => isSpared([each], row)).length),
         together: free.filter((row) => isSpared(placed, row)).length,
@@ -230,6 +235,7 @@ for (const engine of ENGINES) {
       const spared = Array.from({ length: 1 + random(3) }, () => randomSpared(random))
       const placed = [randomSpared(random)]
       const exported = database.exported(COLUMN, CUTOFF, Number.MAX_SAFE_INTEGER, spared)
+      await exported.survey(spared)
       const read: number[] = []
       for (
         let slice = await exported.next(4 * MODEL_SLICE, undefined);

@@ -343,31 +343,119 @@ describe('a long stretch in which everything is held', () => {
     }
   })
 
-  it('ends where an export was to end', async () => {
+  it('is not read again after a survey', async () => {
     await using found = await logs({})
-    found.gateway.exec(`WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 30000)
-      INSERT INTO audit_logs SELECT n, iif(n < 25000, '2026-01-01 00:00:00', '2026-01-02 00:00:00'), iif(n IN (5, 24000, 24999, 29000, 29001), 'bob', 'alice'), NULL FROM s`)
-    const rows = found.database.exported(COLUMN, NOON, Infinity, [ALICE])
-    const [first, second, third, fourth, fifth] = await slicesOf(rows, 1)
-    assert.deepEqual(
-      [first, second, third, fourth, fifth].map((slice) => slice?.name()),
-      ['rowid 5', 'rowid 24000', 'rowid 24999', 'rowid 29000', 'rowid 29001'],
-    )
-    const until = async (size: number, after: ExportedSlice | undefined, end: ExportedSlice): Promise<number | undefined> =>
-      (await rows.next(size, after, end))?.count()
-    assert.equal(await until(10, undefined, second!), 2)
-    assert.equal(await until(10, undefined, third!), 3)
-    assert.equal(await until(10, first, fourth!), 3)
-    assert.equal(await until(10, third, fourth!), 1)
-    assert.equal(await until(10, fourth, fourth!), undefined)
-    assert.equal(await until(10, fifth, fourth!), undefined)
+    const rows = 120_000
+    found.gateway.exec(`WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < ${rows})
+      INSERT INTO audit_logs SELECT n, iif(n % 2, '2026-01-01 00:00:00', strftime('%Y-%m-%d %H:%M:%S', 1767225600 + n, 'unixepoch')), 'alice', NULL FROM s;
+      INSERT INTO audit_logs VALUES (1000000, '2026-06-01 00:00:00', 'bob', NULL), (1000001, 'soon', 'alice', NULL)`)
+    const turnsOf = async <T>(work: Promise<T>): Promise<readonly [T, number]> => {
+      let [turns, done] = [0, false]
+      const result = work.finally(() => (done = true))
+      for (; !done; turns += 1) await turn()
+      return [await result, turns]
+    }
+    const expired = found.database.expired(COLUMN, NOON, [ALICE])
+    const [kept, whole] = await turnsOf(expired.survey([ALICE]))
+    assert.deepEqual(kept, { each: [rows], together: rows })
+    assert.ok(whole >= rows / 10_000, `${whole} turns`)
+    const [slice, few] = await turnsOf(expired.next(100, undefined))
+    assert.equal(slice?.name(), 'rowid 1000000')
+    assert.ok(few < 6, `${few} turns`)
+    const [census, none] = await turnsOf(expired.census(false))
+    assert.deepEqual(census, { undated: 0, unreadable: 1, shapes: ['aaaa'] })
+    assert.ok(none < 12, `${none} turns`)
+    // Without a survey a walk finds it at once.
+    found.gateway.exec("INSERT INTO audit_logs VALUES (500000, '2026-01-01 00:00:00', 'bob', NULL)")
+    assert.equal((await expired.next(100, undefined))?.name(), 'rowid 1000000')
+    const [first] = await slicesOf(found.database.expired(COLUMN, NOON, [ALICE]), 1)
+    assert.equal(first?.name(), 'rowid 500000')
   })
+
+  for (const surveyed of [false, true])
+    it(`ends where an export was to end${surveyed ? ', after a survey' : ''}`, async () => {
+      await using found = await logs({})
+      found.gateway.exec(`WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 30000)
+      INSERT INTO audit_logs SELECT n, iif(n < 25000, '2026-01-01 00:00:00', '2026-01-02 00:00:00'), iif(n IN (5, 24000, 24999, 29000, 29001), 'bob', 'alice'), NULL FROM s`)
+      const rows = found.database.exported(COLUMN, NOON, Infinity, [ALICE])
+      if (surveyed) assert.equal((await rows.survey([ALICE])).together, 29_995)
+      const [first, second, third, fourth, fifth] = await slicesOf(rows, 1)
+      assert.deepEqual(
+        [first, second, third, fourth, fifth].map((slice) => slice?.name()),
+        ['rowid 5', 'rowid 24000', 'rowid 24999', 'rowid 29000', 'rowid 29001'],
+      )
+      const until = async (size: number, after: ExportedSlice | undefined, end: ExportedSlice): Promise<number | undefined> =>
+        (await rows.next(size, after, end))?.count()
+      assert.equal(await until(10, undefined, second!), 2)
+      assert.equal(await until(10, undefined, third!), 3)
+      assert.equal(await until(10, first, fourth!), 3)
+      assert.equal(await until(10, third, fourth!), 1)
+      assert.equal(await until(10, fourth, fourth!), undefined)
+      assert.equal(await until(10, fifth, fourth!), undefined)
+      assert.deepEqual(await rows.tooLarge(), { rows: 0, ids: [] })
+    })
 
   it('does not hide times that cannot be read, nor count what is held as one of them', async () => {
     const rows = `INSERT INTO audit_logs VALUES (1, 'soon', 'alice', ''), (2, NULL, 'alice', ''), (3, '2026-02-30', 'alice', ''), (4, '2026-01-01 00:00:00', 'alice', ''), (5, 7, 'alice', '')`
     await using found = await logs({ sql: rows })
     const { undated, unreadable } = await found.database.expired(COLUMN, NOON, [ALICE]).census(true)
     assert.deepEqual({ undated, unreadable }, { undated: 1, unreadable: 3 })
+  })
+})
+
+describe('a survey', () => {
+  /** In SQL only what looks exactly like its neighbours is taken for a time. */
+  for (const odd of [
+    '2026-02-10 24:00:00',
+    '2026-02-10 10:60:00',
+    '2026-02-10 10:00:0x',
+    '2026-02-30 10:00:00',
+    '2026-02-1 10:00:000',
+    '2026-02-00 10:00:00',
+    '2026-02-10 10:00:00\0',
+    '2026-02-10 10:00:00+99:00',
+    '2026-02-10\u{e4}10:00:00',
+  ])
+    it(`does not count ${JSON.stringify(odd)} as an expired time`, async () => {
+      await using found = await logs({})
+      const insert = found.gateway.prepare("INSERT INTO audit_logs VALUES (?, ?, 'alice', NULL)")
+      for (const [index, at] of ['2026-02-01 00:00:00', odd, '2026-02-28 23:59:59', '2026-03-01 00:00:00'].entries())
+        insert.run(index + 1, at)
+      const rows = found.database.expired(COLUMN, NOON, [ALICE])
+      assert.deepEqual(await rows.survey([ALICE]), { each: [3], together: 3 })
+      assert.equal((await rows.census(false)).unreadable, 1)
+    })
+
+  it('counts a row for each hold that keeps it, and skips none that only a rule of the walk does not keep', async () => {
+    await using found = await logs({ sql: FIVE })
+    const second = held({ tool_name: ['a', 'd'] }, '2026-01-01T00:00:00Z', '2026-01-04T00:00:00Z')
+    const rows = found.database.expired(COLUMN, NOON, [held({ user: ['bob'] }), second, ALICE])
+    assert.deepEqual(await rows.survey([ALICE, second]), { each: [2, 1], together: 2 })
+    assert.deepEqual(await rows.survey([]), { each: [], together: 0 })
+    assert.equal(await (await rows.next(10, undefined))?.count(), 1)
+    // Of a hold that the walk does not know, no row is passed over.
+    const other = found.database.expired(COLUMN, NOON, [second])
+    assert.deepEqual(await other.survey([held({}, '2025-01-01T00:00:00Z')]), { each: [5], together: 5 })
+    assert.equal(await (await other.next(10, undefined))?.count(), 4)
+  })
+
+  it('may find nothing to do right behind the row at which a walk is to end', async () => {
+    await using found = await logs({})
+    found.gateway.exec(`WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 25000)
+      INSERT INTO audit_logs SELECT n, '2026-01-01 00:00:00', iif(n = 10000, 'bob', 'alice'), NULL FROM s`)
+    const rows = found.database.exported(COLUMN, NOON, Infinity, [ALICE])
+    await rows.survey([ALICE])
+    const slice = await rows.next(1, undefined)
+    assert.equal(slice?.name(), 'rowid 10000')
+    assert.equal(await (await rows.next(10, undefined, slice))?.count(), 1)
+    assert.equal(await rows.next(10, slice, slice), undefined)
+  })
+
+  it('is no work where nothing is spared', async () => {
+    await using found = await logs({ sql: FIVE })
+    const rows = found.database.expired(COLUMN, NOON)
+    assert.deepEqual(await rows.survey([]), { each: [], together: 0 })
+    assert.equal(await (await rows.next(10, undefined))?.count(), 5)
   })
 })
 

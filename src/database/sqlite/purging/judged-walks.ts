@@ -17,6 +17,13 @@ export interface WalksOptions {
   readonly timeZone: string
 }
 
+export interface Surveying {
+  readonly walk: Walk
+  readonly layout: Layout
+  /** Of each group, whether the first walk leaves its rows out. */
+  readonly leftOut: readonly boolean[]
+}
+
 /** The walks through a table for one cutoff: they differ in the rows that are spared. */
 export class JudgedWalks {
   /** Leaves out what was spared when the run began. */
@@ -42,9 +49,19 @@ export class JudgedWalks {
     return walk
   }
 
-  /** Of the same rows, with none of them left out. */
-  unsparing(): JudgedWalks {
-    return new JudgedWalks({ ...this.#options, spared: [] })
+  /** A walk over the same path that leaves nothing out and tells apart which of `spared` keep a row: those are its first groups. The others are those of the first walk. */
+  surveying(spared: SparedRows): Surveying {
+    const rangeOf = this.#ranges.of.bind(this.#ranges)
+    const asked = new Set(spared)
+    const groups = [
+      ...groupEach(spared, rangeOf),
+      ...groupsOf(
+        [...this.#spared].filter((each) => !asked.has(each)),
+        rangeOf,
+      ),
+    ]
+    const leftOut = groups.map((_, group) => group >= spared.length || this.#spared.has(spared[group]!))
+    return { walk: this.#walkOf(groups), layout: this.#options.layout, leftOut }
   }
 
   /** A walk that tells apart which of `spared` keep a row: those are its groups from `own` on. Earlier groups are those of the first walk. */

@@ -15,6 +15,8 @@ import { layoutOf, type Layout } from './layout.ts'
 import { daysBetween, keptUntil } from './look-ups.ts'
 import { RowSlice, type Lengths, type SliceOptions } from './row-slice.ts'
 import { sparedAmongExpired } from './spared-counts.ts'
+import { END, type Stretches } from './stretches.ts'
+import { survey } from './survey.ts'
 import { UnreadableRows } from './unreadable-rows.ts'
 import { START, type Path, type Position, type Chunk, type Walk } from './walk.ts'
 
@@ -76,9 +78,11 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
   readonly #cutoff: Cutoff
   readonly #spared: SparedRows
   readonly #kindOf: (table: Table) => SliceKind<S>
-  readonly #found = new UnreadableRows()
+  #found = new UnreadableRows()
   /** Everything before this position is counted in `#found`. */
   #counted: Position = START
+  /** Known from a survey: nothing is to be found there. */
+  #stretches: Stretches | undefined
   #known: TableAccess<S> | undefined
   readonly #timeZone: string
 
@@ -100,6 +104,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
     let from = after === undefined ? START : endOf(after)
     let most = size
     for (;;) {
+      if (from !== end) from = await this.#past(from)
       const chunk = await this.#read(walk.expired, from, most, end)
       if (chunk === undefined) break
       const taken = rowids.length
@@ -126,7 +131,13 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
   }
 
   async survey(spared: SparedRows): Promise<SparedExpired> {
-    return sparedAmongExpired(this.session, (await this.access()).walks.unsparing(), spared)
+    if (spared.length === 0 && this.#spared.length === 0) return { each: [], together: 0 }
+    const surveying = (await this.access()).walks.surveying(spared)
+    const { kept, stretches, unreadable } = await survey(this.session, surveying, spared.length)
+    this.#stretches = stretches
+    this.#found = unreadable
+    this.#counted = END
+    return kept
   }
 
   async sparedBy(spared: SparedRows): Promise<SparedExpired> {
@@ -166,6 +177,7 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
     const { walk } = await this.access()
     let looked = 0
     for (let from = START; looked < most;) {
+      from = await this.#past(from)
       const chunk = await this.#read(walk.expired, from, Math.min(size, most - looked))
       if (chunk === undefined) return
       yield chunk.rows.flatMap((row) => (walk.judge.mayGo(row) ? [row[1]] : []))
@@ -208,6 +220,11 @@ export class SqliteExpiredRows<S extends RowSlice = RowSlice> implements Expired
 
   #read(path: Path, from: Position, size: number, until?: Position): Promise<Chunk | undefined> {
     return this.session.read((connection) => path.read(connection, from, size, until))
+  }
+
+  async #past(from: Position): Promise<Position> {
+    const stretches = this.#stretches
+    return stretches === undefined ? from : this.session.read((connection) => stretches.past(connection, from))
   }
 
   #isSmall(walk: Walk): Promise<boolean> {

@@ -77,13 +77,32 @@ export class Sparing {
   }
 
   /** The groups that spare a row, by their numbers. */
-  *sparing(time: StoredTime, cells: readonly unknown[], at: number): Generator<number, undefined> {
+  sparing(time: StoredTime, cells: readonly unknown[], at: number): Generator<number, undefined> {
+    return this.#matched(cells, at, ({ range }) => range === undefined || range.has(time))
+  }
+
+  /**
+   * The groups that spare all rows with these masks whose times are from `first` to `last`, in the order of time. `undefined`: some of the times are in the range of a group, and others are not.
+   */
+  sparingAll(first: StoredTime, last: StoredTime, cells: readonly unknown[], at: number): readonly number[] | undefined {
+    let differs = false
+    const found = [
+      ...this.#matched(cells, at, ({ range }) => {
+        const side = range?.side(first) ?? 0
+        differs ||= range !== undefined && range.side(last) !== side
+        return side === 0
+      }),
+    ]
+    return differs ? undefined : found
+  }
+
+  /** Those that match a row and are `meant`. */
+  *#matched(cells: readonly unknown[], at: number, meant: (group: Group) => boolean): Generator<number, undefined> {
     for (let first = 0, place = at; first < this.#groups.length; first += GROUPS_A_MASK, place += 1) {
       const mask = maskIn(cells[place])
       for (let bit = 0; mask >> bit !== 0; bit += 1) {
         if ((mask & (1 << bit)) === 0) continue
-        const { range } = this.#groups[first + bit]!
-        if (range === undefined || range.has(time)) yield first + bit
+        if (meant(this.#groups[first + bit]!)) yield first + bit
       }
     }
     return undefined

@@ -5,6 +5,8 @@ import { Cutoff, type StoredTime } from '../times.ts'
 /** Times from one up to, but not including, another. A time that can be read as two instants is in the range if either reading allows it. */
 export interface TimeRange extends Pick<Spared, 'from' | 'until'> {
   has(time: StoredTime): boolean
+  /** Whether a time is before the range (-1), in it (0) or after it (1). */
+  side(time: StoredTime): -1 | 0 | 1
 }
 
 /** Ranges in one zone. Where a range begins and ends on the clocks of the zone is looked up when it is first needed, once, because that takes a millisecond. */
@@ -20,12 +22,13 @@ export class TimeRanges {
   /** `undefined`: without an end on either side, so that a time that cannot be read is in it, too. */
   of({ from, until }: Pick<Spared, 'from' | 'until'>): TimeRange | undefined {
     if (from === undefined && until === undefined) return undefined
+    const begun = (time: StoredTime): boolean => from === undefined || this.#beginning(from).judge(time) === 'kept'
+    const over = (time: StoredTime): boolean => until !== undefined && this.#end(until).judge(time) !== 'expired'
     return {
       from,
       until,
-      has: (time) =>
-        (from === undefined || this.#beginning(from).judge(time) === 'kept') &&
-        (until === undefined || this.#end(until).judge(time) === 'expired'),
+      has: (time) => begun(time) && !over(time),
+      side: (time) => (begun(time) ? (over(time) ? 1 : 0) : -1),
     }
   }
 

@@ -166,7 +166,7 @@ function isReached(from: Position, until: Position): boolean {
   return from === until || from.range > until.range || (from.range === until.range && until.row === undefined)
 }
 
-function boundsOf(range: Range): [from: string | number | bigint | null, below: string | number | bigint | null] {
+export function boundsOf(range: Range): [from: string | number | bigint | null, below: string | number | bigint | null] {
   return range.kind === 'blob' ? [null, null] : [range.from, range.below ?? null]
 }
 
@@ -211,7 +211,7 @@ function inRangeUntil(
 }
 
 /** The row so many rows behind another one, or up to three times as many; `undefined`: the range, or what is read up to the row `until`, ends before. */
-function edgeOf(
+export function edgeOf(
   connection: Connection,
   edges: Statements,
   range: Range,
