@@ -375,6 +375,7 @@ for (const major of POSTGRES_MAJORS) {
     })
 
     it('a survey tells apart the microseconds and zones of times, and a walk up to a slice ends there all the same', async () => {
+      const soonAfter = Date.UTC(2026, 2, 29, 9, 30)
       for (const [type, zone] of [
         ['timestamp', 'UTC'],
         ['timestamptz', 'Europe/Berlin'],
@@ -395,7 +396,7 @@ for (const major of POSTGRES_MAJORS) {
         )
         for (const oldest of ['BC', 'none']) {
           if (oldest === 'none') await fresh.admin.query('DELETE FROM events WHERE id = 0')
-          const rows = database.exported(COLUMN, CUTOFF, Number.MAX_SAFE_INTEGER, HELD)
+          const rows = database.exported(COLUMN, soonAfter, Number.MAX_SAFE_INTEGER, HELD)
           const held = 1_500 - free.length + (oldest === 'BC' ? 1 : 0)
           assert.deepEqual(await rows.survey(HELD), { each: [held], together: held })
           for (const [ahead, size] of [
