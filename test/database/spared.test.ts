@@ -209,20 +209,28 @@ for (const engine of ENGINES) {
         assert.ok(found >= all.length)
       }
 
-      let counted = 0
-      const days = new Map<number, number>()
-      for (let slice: Slice | undefined; (slice = await walked.next(MODEL_SLICE, slice)) !== undefined;) {
-        const count = await slice.count()
-        assert.ok(count > 0 && count <= MODEL_SLICE, `${count} rows of a slice of ${MODEL_SLICE}`)
-        counted += count
-        for (const [day, number] of await slice.countByDay()) days.set(day, (days.get(day) ?? 0) + number)
+      const asked = spared.filter(() => random(3) > 0)
+      const surveyed = database.expired(COLUMN, CUTOFF, spared)
+      assert.deepEqual(await surveyed.survey(asked), {
+        each: asked.map((each) => expired.filter((row) => isSpared([each], row)).length),
+        together: expired.filter((row) => isSpared(asked, row)).length,
+      })
+      for (const walk of [walked, surveyed]) {
+        let counted = 0
+        const days = new Map<number, number>()
+        for (let slice: Slice | undefined; (slice = await walk.next(MODEL_SLICE, slice)) !== undefined;) {
+          const count = await slice.count()
+          assert.ok(count > 0 && count <= MODEL_SLICE, `${count} rows of a slice of ${MODEL_SLICE}`)
+          counted += count
+          for (const [day, number] of await slice.countByDay()) days.set(day, (days.get(day) ?? 0) + number)
+        }
+        assert.equal(counted, free.length)
+        for (const [day, number] of days) assert.equal(number, free.filter(({ at }) => at! >= day && at! < day + DAY).length)
       }
-      assert.equal(counted, free.length)
-      for (const [day, number] of days) assert.equal(number, free.filter(({ at }) => at! >= day && at! < day + DAY).length)
 
       const now = [...spared, ...placed]
       const stays = rows.filter((row) => !isExpired(row) || isSpared(now, row)).map(({ id }) => id)
-      await purged(database, walked, MODEL_SLICE + 14, now)
+      await purged(database, surveyed, MODEL_SLICE + 14, now)
       assert.deepEqual(await fixture.ids(), stays)
     })
 

@@ -43,6 +43,7 @@ function watched(
   database: Database,
   spared: SparedRows,
   afterScan = (): Promise<void> => Promise.resolve(),
+  beforeScan = (): Promise<void> => Promise.resolve(),
 ): { readonly rows: ReturnType<typeof expiredRows>; readonly sent: string[] } {
   const sent: string[] = []
   const watching = (query: Query): Query => ({
@@ -55,6 +56,7 @@ function watched(
     query: watching(database),
     look: (work) => database.transaction((tx) => work({ ...watching(tx), now: tx.now })),
     scan: async (work) => {
+      await beforeScan()
       try {
         return await database.transaction((tx) => work({ ...watching(tx), now: tx.now }))
       } finally {
@@ -288,6 +290,136 @@ for (const major of POSTGRES_MAJORS) {
         more: false,
       })
       assert.deepEqual(await database.sparedBy(COLUMN, HELD[0]!, CUTOFF, 1_000), { rows: 1_000, expired: 1_000, more: true })
+    })
+
+    it('after a survey of a table in which everything is held, the walk asks nothing more', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(
+        `${ROWS}; INSERT INTO events SELECT i, timestamp '2026-05-01' + i * interval '1 second', 'held' FROM generate_series(1, 300000) AS i`,
+      )
+      await using database = await opened(fresh.url)
+      const rules = [by({ user: ['nobody'] })]
+      const { rows, sent } = watched(database, [...rules, ...HELD])
+      assert.deepEqual(await rows.survey(HELD), { each: [300_000], together: 300_000 })
+      assert.ok(sent.filter((text) => text.includes('"events" AS t')).length <= 3, sent.join('\n'))
+      sent.length = 0
+      assert.equal(await rows.next(500, undefined), undefined)
+      assert.deepEqual(sent, [])
+      // Where only rules keep rows, nothing is counted, and the walk still passes over them.
+      const { rows: ruled, sent: since } = watched(database, HELD)
+      assert.deepEqual(await ruled.survey([]), { each: [], together: 0 })
+      since.length = 0
+      assert.equal(await ruled.next(500, undefined), undefined)
+      assert.deepEqual(since, [])
+    })
+
+    it('stretches of held rows are passed over between free ones, and what is added to them is left to the next run', async () => {
+      await using fresh = await freshPostgres(major)
+      await fresh.admin.query(
+        `${ROWS}; INSERT INTO events SELECT i, timestamp '2026-05-01' + i * interval '13 seconds', CASE WHEN i IN (5, 100000, 199999) THEN 'free' ELSE 'held' END FROM generate_series(1, 200000) AS i`,
+      )
+      await using database = await opened(fresh.url)
+      const { rows, sent } = watched(database, HELD)
+      assert.deepEqual(await rows.survey(HELD), { each: [199_997], together: 199_997 })
+      await fresh.admin
+        .query(`INSERT INTO events SELECT -i, timestamp '2026-05-01' + i * 20000 * interval '13 seconds', 'free' FROM generate_series(1, 9) AS i WHERE i <> 5;
+        INSERT INTO events VALUES (-10, '2026-04-01', 'free'), (-11, '2026-05-20', 'free')`)
+      sent.length = 0
+      let removed = 0
+      for (let slice: Slice | undefined; (slice = await rows.next(500, slice)) !== undefined;) {
+        const current: Slice = slice
+        removed += (await database.transaction((tx) => current.remove(tx, HELD))).affected
+      }
+      // The last one lies in the same piece as a free row.
+      assert.deepEqual([removed, (await ids(fresh)).slice(0, 11)], [3, [-11, -10, -9, -8, -7, -6, -4, -3, -2, -1, 1]])
+      const reading = sent.filter((text) => text.includes('"events" AS t'))
+      assert.ok(reading.length <= 20, `${reading.length} statements`)
+      // A walk that is opened later has no such stretches.
+      assert.equal(
+        (await purged(database, HELD, 500)).reduce((sum, size) => sum + size, 0),
+        10,
+      )
+    })
+
+    it('where a large part of the survey takes too long, small ones tell the same, with rows of one time at their borders', async () => {
+      for (const partitioned of [false, true]) {
+        await using fresh = await freshPostgres(major)
+        await fresh.admin.query(
+          partitioned
+            ? `CREATE TABLE events (id bigint, at timestamp, "user" text) PARTITION BY HASH (id); CREATE INDEX ON events (at);
+               CREATE TABLE events_0 PARTITION OF events FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE events_1 PARTITION OF events FOR VALUES WITH (MODULUS 2, REMAINDER 1)`
+            : ROWS,
+        )
+        await fresh.admin.query(
+          `INSERT INTO events SELECT i, timestamp '2026-05-01' + (CASE WHEN i BETWEEN 50000 AND 199000 THEN 50000 ELSE i END) * interval '1 second',
+             CASE WHEN i IN (49999, 199001, 249000) THEN 'free' ELSE 'held' END FROM generate_series(1, 250000) AS i; INSERT INTO events VALUES (0, '-infinity', 'free')`,
+        )
+        await using database = await opened(fresh.url)
+        // The first scan waits for a lock, and gives up.
+        let scans = 0
+        const { rows } = watched(
+          database,
+          HELD,
+          async () => void ((scans += 1) === 1 && (await fresh.admin.query('COMMIT'))),
+          async () => void (scans === 0 && (await fresh.admin.query('BEGIN; LOCK TABLE events'))),
+        )
+        assert.deepEqual(await rows.survey(HELD), { each: [249_997], together: 249_997 })
+        assert.equal(scans, 4)
+        let removed = 0
+        for (let slice: Slice | undefined; (slice = await rows.next(100, slice)) !== undefined;) {
+          const current: Slice = slice
+          removed += (await database.transaction((tx) => current.remove(tx, HELD))).affected
+        }
+        assert.equal(removed, 3)
+      }
+    })
+
+    it('a survey tells apart the microseconds and zones of times, and a walk up to a slice ends there all the same', async () => {
+      const soonAfter = Date.UTC(2026, 2, 29, 9, 30)
+      for (const [type, zone] of [
+        ['timestamp', 'UTC'],
+        ['timestamptz', 'Europe/Berlin'],
+        ['timestamptz', 'America/St_Johns'],
+      ] as const) {
+        await using fresh = await freshPostgres(major)
+        await fresh.admin.query(`ALTER DATABASE ${fresh.name} SET TimeZone = '${zone}';
+          CREATE TABLE events (id bigint, at ${type}, "user" text); CREATE INDEX ON events (at DESC)`)
+        // Around changes of the clocks, in stretches of held rows with a free one here and there, some of them at the same time.
+        await fresh.admin.query(
+          `INSERT INTO events SELECT i, (timestamp '2026-03-29 00:30' + (i / 3) * interval '61.000001 seconds')${type === 'timestamptz' ? ` AT TIME ZONE 'UTC'` : ''},
+             CASE WHEN (i / 40) % 7 = 3 AND i % 5 = 0 THEN 'free' ELSE 'held' END FROM generate_series(1, 1500) AS i;
+           INSERT INTO events VALUES (0, '0044-03-15 BC', 'held')`,
+        )
+        await using database = await opened(fresh.url)
+        const free = (await fresh.admin.query<{ id: string }>(`SELECT id FROM events WHERE "user" = 'free' ORDER BY id`)).rows.map(
+          ({ id }) => Number(id),
+        )
+        for (const oldest of ['BC', 'none']) {
+          if (oldest === 'none') await fresh.admin.query('DELETE FROM events WHERE id = 0')
+          const rows = database.exported(COLUMN, soonAfter, Number.MAX_SAFE_INTEGER, HELD)
+          const held = 1_500 - free.length + (oldest === 'BC' ? 1 : 0)
+          assert.deepEqual(await rows.survey(HELD), { each: [held], together: held })
+          for (const [ahead, size] of [
+            [7, 1],
+            [3, 10],
+            [60, 7],
+          ] as const) {
+            const read: number[] = []
+            for (let from: Awaited<ReturnType<typeof rows.next>>, until = from; ; from = until) {
+              for (let slices = 0; slices < 3; slices += 1) until = (await rows.next(ahead, until)) ?? until
+              if (until === from) break
+              for (let slice = from; (slice = await rows.next(size, slice, until)) !== undefined;)
+                await slice.read(async ({ count, idOf }) => {
+                  for (let index = 0; index < count; index += 1) read.push(Number(idOf(index)))
+                })
+            }
+            assert.deepEqual(
+              read.toSorted((a, b) => a - b),
+              free,
+            )
+          }
+        }
+      }
     })
 
     it('one free row among a thousand is found at a good rate, in slices that pass over few held ones', async () => {

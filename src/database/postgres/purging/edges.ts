@@ -4,7 +4,9 @@ import type { Taken } from './cascaded.ts'
 import type { RemovalTable } from './removal.ts'
 import { edgesSql, STEERED } from './slice-sql.ts'
 import { edgesNearSql, firstFreeSql } from './spared-scan-sql.ts'
-import type { SparedTest } from './spared-sql.ts'
+import { arrayOf, type SparedTest } from './spared-sql.ts'
+import type { Stretch } from './stretches.ts'
+import { stretchAheadSql } from './survey-sql.ts'
 
 /** The table, column and cutoff that are walked. */
 export interface Expired extends RemovalTable {
@@ -18,6 +20,8 @@ export interface Expired extends RemovalTable {
   readonly scan: Session['transaction']
   /** What the walk leaves out. The slices' own conditions do not have it: to delete, more may have to be left out. */
   readonly spared: readonly SparedTest[]
+  /** What a survey lets the walk pass over. */
+  readonly stretches: readonly Stretch[]
   readonly testsOf: (query: Query, spared: SparedRows, inTransaction: boolean) => Promise<readonly SparedTest[]>
 }
 
@@ -56,11 +60,52 @@ const SPAN = 4
 const FEWEST_READ = 20_000
 const MOST_READ = 100_000
 
+/** Between the stretches that are passed over. None of the edges goes beyond the beginning of the next one. */
+async function freeEdges(expired: Expired, size: number, start: From, until: TimeBound | undefined): Promise<Edges> {
+  const { stretches } = expired
+  if (stretches.length === 0) return edgesAmongFree(expired, size, start, until)
+  const [whole] = stretches
+  if (whole?.from === '-infinity' && whole.to === null) return NONE
+  const ahead = await stretchAhead(expired, start, until)
+  let { isInside } = ahead
+  let from = start
+  for (let index = ahead.index; ; index += 1) {
+    const next = index < ahead.within ? stretches[index] : undefined
+    if (next === undefined) return edgesAmongFree(expired, size, from, until)
+    if (!isInside) {
+      const edges = await edgesAmongFree(expired, size, from, { time: next.from, end: 'before' })
+      if (edges.first !== null) return { first: edges.first, bound: edges.bound ?? next.from }
+    }
+    if (next.to === null) return NONE
+    from = { from: next.to, inclusive: true }
+    isInside = false
+  }
+}
+
+interface Ahead {
+  /** Of the first stretch that ends behind a place. */
+  readonly index: number
+  readonly isInside: boolean
+  /** How many of the stretches begin by the end of the walk. */
+  readonly within: number
+}
+
+/** The server compares the times: their texts may be in any zone. */
+async function stretchAhead({ query, cutoff, stretches, ...timed }: Expired, { from }: From, until: TimeBound | undefined): Promise<Ahead> {
+  const ends = stretches.map(({ to }) => to ?? cutoff)
+  const values = [from, arrayOf(stretches.map((each) => each.from)), arrayOf(ends), ...(until === undefined ? [] : [until.time])]
+  const statement = stretchAheadSql(timed, until !== undefined)
+  const { rows } = await query.query<{ number: number; inside: boolean; within: number | null }>(statement, values)
+  const row = rows[0]
+  if (row === undefined) return { index: stretches.length, isInside: false, within: stretches.length }
+  return { index: row.number - 1, isInside: row.inside, within: row.within ?? stretches.length }
+}
+
 /**
  * As `edgesSql` finds them, among the rows that are not spared. However many are spared in front, each statement reads a limited number of rows, in a
  * transaction of its own. Where all that one of them reads have the same time, that is `first` and `bound`, even if all of these rows are spared.
  */
-async function freeEdges(expired: Expired, size: number, start: From, until: TimeBound | undefined): Promise<Edges> {
+async function edgesAmongFree(expired: Expired, size: number, start: From, until: TimeBound | undefined): Promise<Edges> {
   let found: FirstFree | undefined
   for (;;) {
     const near = await edgesNear(expired, size, found === undefined ? start : { from: found.first, inclusive: true }, until)

@@ -15,6 +15,7 @@ import * as sql from './slice-sql.ts'
 import { sparedAmong, sparedInTable } from './spared-counts.ts'
 import { Sparing, unspared } from './spared-sql.ts'
 import type { Expired } from './edges.ts'
+import { surveyOf } from './survey.ts'
 import { BEGINNING, nextSlice, type Place, type SliceKind, type Walk } from './walk.ts'
 
 export interface SliceOptions {
@@ -62,8 +63,17 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
   }
 
   async survey(spared: SparedRows): Promise<SparedExpired> {
-    const { expired } = await this.walk()
-    return sparedAmong({ ...expired, spared: [] }, await expired.testsOf(expired.query, spared, false))
+    const { expired, kind } = await this.walk()
+    if (this.#spared.length === 0) return sparedAmong(expired, await expired.testsOf(expired.query, spared, false))
+    const asked = [...new Set(spared)]
+    const all = [...new Set([...this.#spared, ...asked])]
+    const tests = (await expired.testsOf(expired.query, all, false)).map((test, index) => {
+      const each = all[index]!
+      return { test, isWalked: this.#spared.includes(each), asked: asked.includes(each) ? asked.indexOf(each) : undefined }
+    })
+    const { spared: counts, stretches } = await surveyOf(expired, tests, asked.length)
+    this.#known = Promise.resolve({ expired: { ...expired, stretches }, kind })
+    return { each: spared.map((each) => counts.each[asked.indexOf(each)]!), together: counts.together }
   }
 
   async sparedBy(spared: SparedRows): Promise<SparedExpired> {
@@ -133,6 +143,7 @@ export class PostgresExpiredRows<S extends PostgresSlice = PostgresSlice> implem
       mayLock: rows[0].may_lock,
       scan,
       spared: await sparing.tests(query, this.#spared, false),
+      stretches: [],
       testsOf: (...asked) => sparing.tests(...asked),
     }
     return { expired, kind: await this.#kindOf(expired) }

@@ -179,6 +179,6 @@ async function isStorable(query: Query, text: string, inTransaction: boolean): P
 const UNTRANSLATABLE = '22P05'
 
 /** An array as the server reads it from text. */
-function arrayOf(texts: readonly string[]): string {
+export function arrayOf(texts: readonly string[]): string {
   return `{${texts.map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
 }
