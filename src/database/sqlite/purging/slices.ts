@@ -3,17 +3,16 @@ import type { SparedRows } from '../../../policy/spared.ts'
 import type { EpochMs } from '../../../time/clock.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Census, Estimate, ExpiredRows, Slice, SparedExpired, TimeColumn } from '../../purging.ts'
-import type { Connection } from '../connection/connection.ts'
 import { rowsVersion } from '../connection/data-version.ts'
 import type { SqliteSession } from '../connection/session.ts'
 import { Cutoff } from '../times.ts'
 import { Entanglement } from './entanglement.ts'
 import { estimate } from './estimate.ts'
-import type { Judge } from './judge.ts'
 import { JudgedWalks } from './judged-walks.ts'
-import { layoutOf, type Layout } from './layout.ts'
+import { layoutOf } from './layout.ts'
 import { daysBetween, keptUntil } from './look-ups.ts'
-import { RowSlice, type Lengths, type SliceOptions } from './row-slice.ts'
+import { RowSlice } from './row-slice.ts'
+import { PLAIN, type SliceKind, type Table, type TableAccess } from './slice-kind.ts'
 import { sparedAmongExpired } from './spared-counts.ts'
 import { END, type Stretches } from './stretches.ts'
 import { survey } from './survey.ts'
@@ -24,28 +23,6 @@ import { START, type Path, type Position, type Chunk, type Walk } from './walk.t
 const MOST_READ = 10_000
 /** If fewer rows than this have not expired, the census scans them too. */
 const SMALL_TABLE_ROWS = 100_000
-
-/** What is needed to read rows of the table. */
-export interface TableAccess<S extends RowSlice> {
-  readonly walk: Walk
-  readonly walks: JudgedWalks
-  readonly entanglement: Entanglement
-  readonly kind: SliceKind<S>
-}
-
-/** Makes the slices of a walk: those of a plain purge count and delete, those of an export also read. */
-export interface SliceKind<S extends RowSlice> {
-  readonly lengths: Lengths | undefined
-  slice(options: SliceOptions): S
-}
-
-/** For code that reads more columns of the rows than their time. */
-export interface Table {
-  readonly connection: Connection
-  readonly layout: Layout
-  readonly entanglement: Entanglement
-  readonly judge: Judge
-}
 
 export interface ExpiredOptions {
   readonly session: SqliteSession
@@ -60,8 +37,6 @@ export interface ExpiredOptions {
 export function expiredRows(options: ExpiredOptions): SqliteExpiredRows {
   return new SqliteExpiredRows(options, () => PLAIN)
 }
-
-const PLAIN: SliceKind<RowSlice> = { lengths: undefined, slice: (options) => new RowSlice(options) }
 
 /**
  * One column can hold several formats of time, so the exact decision is made here, row by row (`Judge`). SQLite's DELETE names the rows by
