@@ -2,8 +2,15 @@ import type { Value } from '../../query.ts'
 import { builtIn, EQ, GT, LE, LT, MINUS, PLUS, textOf, TIMES } from '../exact.ts'
 import { asText } from '../times.ts'
 import { after, type TimedTable } from './slice-sql.ts'
-import { bindingTo } from './spared-sql.ts'
-import type { SurveyedTest } from './survey.ts'
+import { bindingTo, type SparedTest } from './spared-sql.ts'
+
+/** Each is a test of the walk, or asked for, or both. */
+export interface SurveyedTest {
+  readonly test: SparedTest
+  readonly isWalked: boolean
+  /** Its index among those that are asked for. */
+  readonly asked: number | undefined
+}
 
 /** The time of the row that lies `$3` rows behind the first one from `$2` on, and whether it is `$2` itself. */
 export function furtherTimeSql(timed: TimedTable): string {

@@ -4,21 +4,13 @@ import type { Transaction, Value } from '../../query.ts'
 import { plannedRows } from './estimate.ts'
 import type { Expired } from './edges.ts'
 import { expiredSql, STEERED } from './slice-sql.ts'
-import { arrayOf, type SparedTest } from './spared-sql.ts'
+import { arrayOf } from './spared-sql.ts'
 import { Stretches, type Stretch } from './stretches.ts'
-import { furtherTimeSql, nextTimeSql, surveySql, thresholdsSql } from './survey-sql.ts'
+import { furtherTimeSql, nextTimeSql, surveySql, thresholdsSql, type SurveyedTest } from './survey-sql.ts'
 
 export interface Surveyed {
   readonly spared: SparedExpired
   readonly stretches: readonly Stretch[]
-}
-
-/** Each is a test of the walk, or asked for, or both. */
-export interface SurveyedTest {
-  readonly test: SparedTest
-  readonly isWalked: boolean
-  /** Its index among those that are asked for. */
-  readonly asked: number | undefined
 }
 
 interface Parts {
