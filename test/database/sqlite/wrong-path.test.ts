@@ -4,6 +4,7 @@ import { chown, mkdir, readdir, readFile, rename, stat, symlink, truncate, write
 import { basename, join } from 'node:path'
 import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
+import { neighboursOf } from '../../../src/database/sqlite/connection/neighbours.ts'
 import { freshSqliteFile } from '../../support/databases.ts'
 import { beside, opened } from './opening.ts'
 
@@ -36,6 +37,11 @@ describe('a file that is not there, where the gateway has one of nearly its name
       assert.deepEqual(await stateOf(fresh.folder), before)
     })
   }
+
+  it('the file itself, which another worker has made a moment ago, is no similar one', async () => {
+    await using fresh = await withGateway()
+    assert.equal((await neighboursOf(fresh.file, process.getuid?.())).likely, undefined)
+  })
 
   it('an empty file that somebody has created is used', async () => {
     await using fresh = await withGateway()

@@ -70,6 +70,8 @@ const MOST_SLIPS = 2
 
 /** How two names differ that one typing mistake could turn into each other; `undefined`: they differ more. */
 function differenceOf(wanted: string, found: string): string | undefined {
+  // Another worker has just made it.
+  if (found === wanted) return undefined
   const [a, b] = [wanted.normalize().toLowerCase(), found.normalize().toLowerCase()]
   if (a === b) return 'in capital and small letters'
   // A URL ends its path at a question mark.
