@@ -60,7 +60,7 @@ async function race(engine: TestEngine, newer: string, older: string): Promise<s
       await fill(arena)
       const until = Date.now() + 5_000
       while (!(await isPurging(arena)) && Date.now() < until) await sleep(5)
-      await sleep(next() * 250)
+      await sleep(next() * 100)
       if (next() < 0.2) counts.kills += await killed(workers, next)
       held.push(await placed(arena, counts, held))
       if (next() < 0.3) counts.kills += await killed(workers, next)
