@@ -3,7 +3,7 @@ import { command, start, type Running } from '../support/command.ts'
 import type { TestDatabase, TestEngine } from '../support/engines.ts'
 
 const USERS = 8
-const ROWS = 20_000
+const ROWS = 8_000
 
 /** A generator of random numbers from 0 up to 1, repeatable by its seed. */
 export function random(from: number): () => number {

@@ -29,6 +29,10 @@ const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000))
 const MOST_HELD = 4
 /** For the rows that no hold keeps to go; a killed worker's lease lasts 15 s. */
 const PATIENCE_MS = 60_000
+/** Each look keeps SQLite's writers waiting. */
+const LOOK_MS = 300
+/** Of the log of a worker, when something went wrong. */
+const MOST_SHOWN = 3_000
 
 interface Held {
   readonly name: string
@@ -72,7 +76,7 @@ async function race(engine: TestEngine, newer: string, older: string): Promise<s
         )) > 0
       ) {
         assert.ok(Date.now() - began < PATIENCE_MS, `${engine.name}: rows that no hold keeps are not deleted`)
-        await sleep(50)
+        await sleep(LOOK_MS)
       }
       for (const { name, user, ids } of held) {
         const there = new Set(await idsOf(arena, user))
@@ -86,6 +90,9 @@ async function race(engine: TestEngine, newer: string, older: string): Promise<s
       }
       if (counts.placed % 20 === 0) process.stderr.write(`${engine.name}: ${counts.placed} holds\n`)
     }
+  } catch (error) {
+    for (const worker of workers) process.stderr.write(`a worker ended with:\n${(await worker.stop()).slice(-MOST_SHOWN)}\n`)
+    throw error
   } finally {
     const told = await Promise.all(workers.map((worker) => worker.stop()))
     counts.refused = told.at(-1)!.split('does not know holds').length - 1
