@@ -1,6 +1,6 @@
 // `npm run test:hold-races`: places holds while three workers purge, one of them built before there were holds, and kills workers meanwhile, on each engine. Of
 // the rows that matched a hold when `hold place` returned, none may be deleted before it is released; rows that no hold keeps must go. 12 holds, or 200 with
-// `--full`; `--seed N` repeats the choices; `--older FOLDER`: the installed package of an older version in place of one made from this one; `--once-a-run`: workers
+// `--full`, or `--holds N`; `--seed N` repeats the choices; `--older FOLDER`: the installed package of an older version in place of one made from this one; `--once-a-run`: workers
 // that read the holds once a run, which must not pass.
 import assert from 'node:assert/strict'
 import { mkdir, rm } from 'node:fs/promises'
@@ -18,13 +18,14 @@ import { mutantOf } from './mutants.ts'
 const { values } = parseArgs({
   options: {
     full: { type: 'boolean' },
+    holds: { type: 'string' },
     seed: { type: 'string' },
     only: { type: 'string' },
     older: { type: 'string' },
     'once-a-run': { type: 'boolean' },
   },
 })
-const holds = values.full === true ? 200 : 12
+const holds = Number(values.holds ?? (values.full === true ? 200 : 12))
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000))
 const MOST_HELD = 4
 /** For the rows that no hold keeps to go; a killed worker's lease lasts 15 s. */
