@@ -21,6 +21,8 @@ export class Worker {
   readonly #packageRoot: string
   readonly #env: Readonly<Record<string, string>>
   #running: Running
+  /** What those that were killed have logged. */
+  #logged = ''
 
   constructor(packageRoot: string, env: Readonly<Record<string, string>>) {
     this.#packageRoot = packageRoot
@@ -30,15 +32,15 @@ export class Worker {
 
   /** As by a power cut: nothing is given back. */
   async kill(): Promise<void> {
-    this.#running.kill('SIGKILL')
-    await this.#running.ended
+    await this.stop()
     this.#running = this.#start()
   }
 
   async stop(): Promise<string> {
     this.#running.kill('SIGKILL')
     const { stdout, stderr } = await this.#running.ended
-    return stdout + stderr
+    this.#logged += stdout + stderr
+    return this.#logged
   }
 
   #start(): Running {
