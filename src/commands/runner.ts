@@ -33,6 +33,7 @@ export async function openRunner(program: Program, dryRun = false): Promise<RunC
     countedRuns: [...COUNTED_RUNS, RUN_HOLDS, RUN_POLICIES].filter((table) => tables.has(table)),
     archive: archiveTarget(program),
     turns: new Turns(),
+    ruledTables: settings.jobs.filter(({ rules }) => rules.length > 0).map(({ job }) => job.table),
     toldOnce: new Set(),
   }
 }

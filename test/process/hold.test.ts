@@ -311,3 +311,25 @@ test('on a standby holds are listed, shown and tried, and none is placed', async
   ])
     assert.equal((await hold(standby, words)).code, 3)
 })
+
+test('rows that a rule keeps do not go along with those of another job by a foreign key that the settings allow', async () => {
+  const engine = BOTH_ENGINES[0]!
+  await using database = await engine.fresh()
+  const env = { DATABASE_URL: database.url, PURGE_SESSIONS_CASCADE: 'audit_logs' }
+  assert.equal((await command(['migrate'], { env })).code, 0)
+  for (const sql of [
+    `INSERT INTO sessions (id, session_token, user_identifier, expires_at) VALUES (1, 's', 'u', ${engine.moment(-60)})`,
+    'ALTER TABLE audit_logs ADD COLUMN session_id bigint REFERENCES sessions (id) ON DELETE CASCADE',
+    'CREATE INDEX idx_by_session ON audit_logs (session_id)',
+    `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp, session_id) VALUES ('t', 'u', 'invoke', 'denied', ${engine.moment(-60)}, 1)`,
+  ])
+    await database.sql(sql)
+  const purge = ['--run-now', '--job', 'purge-sessions']
+  const rules = '[{ name: security, match: { status: denied }, retention: 365d }]'
+  const refused = await command(purge, { env: { ...env, AUDIT_LOGS_RETENTION_RULES: rules } })
+  assert.equal(refused.code, 1, refused.stdout)
+  assert.match(refused.stdout, /rule keeps rows/)
+  assert.deepEqual(await database.sql('SELECT count(*) AS n FROM audit_logs'), [{ n: 1 }])
+  assert.equal((await command(purge, { env })).code, 0)
+  assert.deepEqual(await database.sql('SELECT count(*) AS n FROM audit_logs'), [{ n: 0 }])
+})
