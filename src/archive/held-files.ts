@@ -15,7 +15,7 @@ export interface Counted {
   readonly rows: number
 }
 
-/** How many rows of files holds keep, as far as anybody has counted them: neither of the two ever changes, so each pair is counted once. */
+/** How many rows of each file each hold keeps, as far as that is known. Neither a file nor a hold changes, so each pair is counted once. */
 export class HeldFiles {
   readonly #table: string
   readonly #source: string

@@ -324,12 +324,12 @@ test('rows that a rule keeps do not go along with those of another job by a fore
     `INSERT INTO audit_logs (tool_name, "user", action, status, timestamp, session_id) VALUES ('t', 'u', 'invoke', 'denied', ${engine.moment(-60)}, 1)`,
   ])
     await database.sql(sql)
-  const purge = ['--run-now', '--job', 'purge-sessions']
+  const words = ['--run-now', '--job', 'purge-sessions']
   const rules = '[{ name: security, match: { status: denied }, retention: 365d }]'
-  const refused = await command(purge, { env: { ...env, AUDIT_LOGS_RETENTION_RULES: rules } })
+  const refused = await command(words, { env: { ...env, AUDIT_LOGS_RETENTION_RULES: rules } })
   assert.equal(refused.code, 1, refused.stdout)
   assert.match(refused.stdout, /rule keeps rows/)
   assert.deepEqual(await database.sql('SELECT count(*) AS n FROM audit_logs'), [{ n: 1 }])
-  assert.equal((await command(purge, { env })).code, 0)
+  assert.equal((await command(words, { env })).code, 0)
   assert.deepEqual(await database.sql('SELECT count(*) AS n FROM audit_logs'), [{ n: 0 }])
 })
