@@ -49,7 +49,10 @@ FROM (VALUES
     -- which rows must stay: it may not place or release a hold, only record what each of them kept
     ('maintenance_holds', 'SELECT'),
     ('maintenance_run_holds', 'SELECT, INSERT, UPDATE, DELETE'),
-    ('maintenance_held_files', 'SELECT, INSERT, UPDATE, DELETE')
+    ('maintenance_held_files', 'SELECT, INSERT, UPDATE, DELETE'),
+    -- whether audit_logs was turned into partitions, and which of them are about to be dropped
+    ('maintenance_partitioned', 'SELECT'),
+    ('maintenance_detached', 'SELECT, INSERT, DELETE')
 ) AS needed (relation, rights)
 WHERE to_regclass(format('%I.%I', :'schema', needed.relation)) IS NOT NULL \gexec
 

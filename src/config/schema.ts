@@ -28,6 +28,7 @@ export interface Values {
   readonly migrations: { readonly enabled: boolean; readonly lockTimeout: string }
   readonly jobs: Readonly<Record<string, JobValues>>
   readonly archive: { readonly enabled: boolean; readonly directory: string; readonly retention: string }
+  readonly partitions: { readonly enabled: boolean; readonly ahead: string }
   readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   readonly health: { readonly file: string | null }
@@ -117,6 +118,15 @@ const SCHEMA = {
       leastMs: DAY,
       env: 'ARCHIVE_RETENTION',
     },
+  },
+  partitions: {
+    enabled: {
+      doc: 'whether partitions of audit_logs are made and dropped, where `partition start` has made it a partitioned table',
+      format: 'truth',
+      default: true,
+      env: 'PARTITIONS_ENABLED',
+    },
+    ahead: { doc: 'how far ahead they are made', format: 'retention', default: '14d', leastMs: 4 * DAY, env: 'PARTITIONS_AHEAD' },
   },
   schedule: {
     timeZone: { doc: 'the zone of the schedules', format: 'time zone', default: 'UTC', env: 'SCHEDULE_TIME_ZONE' },

@@ -26,6 +26,7 @@ export interface Settings {
     /** `undefined`: for ever. */
     readonly retentionMs: number | undefined
   }
+  readonly partitions: { readonly enabled: boolean; readonly aheadMs: number }
   readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   readonly health: { readonly file: string | undefined }
@@ -81,7 +82,7 @@ export interface Resolved {
 
 /** From values that were checked. */
 export function toSettings({ values, sources, notes, warnings, chosen, env }: Resolved): Settings {
-  const { database, migrations, jobs, archive, schedule, log, health, http, metrics } = values
+  const { database, migrations, jobs, archive, partitions, schedule, log, health, http, metrics } = values
   const url = parseDatabaseUrl(database.url, env)
   return frozen({
     database: {
@@ -108,6 +109,7 @@ export function toSettings({ values, sources, notes, warnings, chosen, env }: Re
       directory: archive.directory,
       retentionMs: archive.retention === FOREVER ? undefined : milliseconds(archive.retention),
     },
+    partitions: { enabled: partitions.enabled, aheadMs: milliseconds(partitions.ahead) },
     schedule: { timeZone: schedule.timeZone, catchUp: schedule.catchUp },
     log: { level: log.level, format: log.format },
     health: { file: health.file ?? undefined },

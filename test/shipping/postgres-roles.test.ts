@@ -386,6 +386,8 @@ for (const major of POSTGRES_MAJORS) {
           ['maintenance_held_files', 'DELETE INSERT SELECT UPDATE'],
           ['maintenance_policies', 'INSERT SELECT UPDATE'],
           ['maintenance_run_policies', 'DELETE INSERT SELECT UPDATE'],
+          ['maintenance_partitioned', 'SELECT'],
+          ['maintenance_detached', 'DELETE INSERT SELECT'],
         ]),
       )
       await roles.as(roles.purge, async (client) => {
@@ -406,6 +408,8 @@ const NEW_RIGHTS: readonly (readonly [table: string, rights: string])[] = [
   ['maintenance_held_files', 'DELETE, INSERT, SELECT, UPDATE'],
   ['maintenance_policies', 'INSERT, SELECT, UPDATE'],
   ['maintenance_run_policies', 'DELETE, INSERT, SELECT, UPDATE'],
+  ['maintenance_partitioned', 'SELECT'],
+  ['maintenance_detached', 'DELETE, INSERT, SELECT'],
 ]
 
 const FORBIDDEN_TO_HOLD: readonly string[] = [

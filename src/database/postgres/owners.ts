@@ -23,6 +23,8 @@ export const OWN_TABLES: readonly string[] = [
   'maintenance_held_files',
   'maintenance_policies',
   'maintenance_run_policies',
+  'maintenance_partitioned',
+  'maintenance_detached',
 ]
 
 /** Relations that migrations extend, replace or write to. */

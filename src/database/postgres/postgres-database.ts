@@ -30,6 +30,7 @@ import { missingGrants, updatersOf } from './grants.ts'
 import { raiseNumbers } from './numbers.ts'
 import { mustBeTrusted, OWN_TABLES } from './owners.ts'
 import type { Taken } from './purging/cascaded.ts'
+import { partitionsOf } from './partitioning/partitions.ts'
 import { inspect } from './purging/inspect.ts'
 import { PACING, pressureGauge } from './purging/pressure.ts'
 import { expiredRows } from './purging/slices.ts'
@@ -98,6 +99,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const charset = charsetOf(queries)
   const steered = new Set<string>()
   const taken = new Map<string, Taken>()
+  const withLock: Database['withMigrationLock'] = (lock, work) => withMigrationLock({ ...lock, connection, target, clock, schema }, work)
+  const partitioning = { query: queries, look, scan, schema, timeZone, withMigrationLock: withLock, pooled: () => isPooled(connection) }
   const slicing = { query: queries, copy, look, scan, schema, timeZone, lockBackoff, unflushed, steered, taken }
 
   return {
@@ -161,7 +164,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     updatersOf: (table) => updatersOf(queries, schema, table),
     serverStartedAt: async () => (await queries.query<{ at: number }>(SERVER_STARTED_AT)).rows[0]?.at,
     pooled: () => isPooled(connection),
-    withMigrationLock: (lock, work) => withMigrationLock({ ...lock, connection, target, clock, schema }, work),
+    withMigrationLock: withLock,
+    partitions: (column) => partitionsOf({ ...partitioning, column }),
 
     [Symbol.asyncDispose]: () => connection.close(),
   }

@@ -144,6 +144,8 @@ function databaseOf(
     makeRestoreTable: (restoring, columns) => makeRestoreTable(session, restoring, columns),
     restore: (...asked) => session.transaction(async (tx) => restore(session, tx, timeZone, ...asked)),
 
+    partitions: () => undefined,
+
     migrationFiles: /^\d+_\w+_sqlite\.sql$/,
     tablesAmong: (names) => session.read(() => tablesAmong(connection, names)),
     relations: () => session.read(() => relations(connection)),

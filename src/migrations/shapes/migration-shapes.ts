@@ -51,4 +51,9 @@ export const SHAPES: Readonly<Record<string, Shape | undefined>> = {
     maintenance_policies: table(`sha256 text, policy text, first_seen whole`),
     maintenance_run_policies: table(`run whole, job text, sha256 text, compared_sha256 text`),
   },
+  '009_add_partitions': {
+    maintenance_partitioned: table(`table_name text, first_partition text, bound text, began_at whole, converted_at whole,
+      undoing_since whole`),
+    maintenance_detached: table(`relation text, table_name text, lower_bound text, upper_bound text, detached_at whole`),
+  },
 }

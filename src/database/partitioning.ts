@@ -1,0 +1,193 @@
+import type { SparedRows } from '../policy/spared.ts'
+import type { EpochMs } from '../time/clock.ts'
+import type { MigrationLockOptions } from './migrating.ts'
+import type { TimeColumn } from './purging.ts'
+import type { Transaction } from './query.ts'
+
+/** The record of tables that the worker has turned into partitions, from migration 009 on. */
+export const PARTITIONED = 'maintenance_partitioned'
+/** The record of partitions that were taken out of their table and not dropped yet. */
+export const DETACHED = 'maintenance_detached'
+
+export interface Partitionable {
+  /** The partitions of a table, one for each day of its time column. `undefined`: this engine has no partitions. */
+  partitions(column: TimeColumn): Partitions | undefined
+}
+
+export interface Partitions {
+  /** What is there now. Reads the catalogue and our record; locks and changes nothing. */
+  state(): Promise<PartitionState>
+  /** What `start` would do, or every reason why it would not. Reads only. */
+  plan(terms: PartitionTerms): Promise<ConversionPlan>
+  /** Turns the table into partitions, online; goes on where an earlier call was killed. Rejects before anything is changed if `plan` refuses. */
+  start(terms: PartitionTerms, options: ConversionOptions): Promise<void>
+  /** Turns it back into a plain table, online, from any state that `start` or an earlier `undo` has left. */
+  undo(options: ConversionOptions): Promise<void>
+  /** What has to be made so that every day up to `until` has its partition. Reads only. */
+  ahead(until: EpochMs, terms: PartitionTerms): Promise<Ahead>
+  /** Partitions that hold no row with a time from the cutoff on, the earliest first. None where the table was not converted by us, or this role may not drop. */
+  expired(cutoff: EpochMs): Promise<readonly ExpiredPartition[]>
+  /** Those that were taken out and not dropped, by this run or an earlier one. */
+  detached(): Promise<readonly DetachedPartition[]>
+  /** How many rows of tables that were taken out and not dropped this would keep; counts up to `most`. */
+  sparedInDetached(spared: SparedRows, most: number): Promise<number>
+}
+
+/** What the settings say of how long rows are kept, and how far ahead partitions are made. */
+export interface PartitionTerms {
+  /** The database's clock. */
+  readonly now: EpochMs
+  /** From now, in milliseconds. */
+  readonly aheadMs: number
+  /** The retention and each rule that matches rows of the table. */
+  readonly periods: readonly Period[]
+}
+
+export interface Period {
+  /** As people know it: `AUDIT_LOGS_RETENTION`, `rule "security"`. */
+  readonly name: string
+  /** `undefined`: for ever. */
+  readonly keptMs: number | undefined
+}
+
+export type PartitionState =
+  | { readonly kind: 'plain' }
+  /** Partitioned by somebody else: nothing is made or dropped. `reason`: a clause for people. */
+  | { readonly kind: 'foreign'; readonly reason: string }
+  | Converting
+  | Converted
+  /** `undo` has begun and not ended: some rows are in tables beside the plain one, visible in it. */
+  | { readonly kind: 'undoing'; readonly since: EpochMs; readonly tables: number }
+
+/** `start` has begun and not ended. The gateway works on its plain table. */
+export interface Converting {
+  readonly kind: 'converting'
+  readonly since: EpochMs
+  /** Rows with a time from then on, and rows without a time, are refused until `start` or `undo` has ended; `undefined`: nothing is refused. */
+  readonly refusesFrom: EpochMs | undefined
+}
+
+export interface Converted {
+  readonly kind: 'converted'
+  readonly since: EpochMs
+  /** From now on each day up to this instant has its partition. */
+  readonly coveredUntil: EpochMs
+  /** Attached ones, without DEFAULT. */
+  readonly partitions: number
+  /** Rows that found no partition, counted up to `MOST_COUNTED`. */
+  readonly unplaced: { readonly rows: number; readonly more: boolean }
+  /** Taken out of the table and not dropped yet. */
+  readonly detached: readonly { readonly name: string; readonly since: EpochMs }[]
+  /** The table as it was before, and until when its rows are; `undefined`: it has been dropped. */
+  readonly first: { readonly name: string; readonly until: EpochMs } | undefined
+  /** Why partitions cannot be made or dropped here, each a sentence with what to do. */
+  readonly problems: readonly string[]
+}
+
+export type ConversionPlan =
+  /** Every reason, each a sentence with what to do. */
+  { readonly kind: 'refused'; readonly reasons: readonly string[] } | { readonly kind: 'ready'; readonly facts: ConversionFacts }
+
+/** What a person wants to know before. */
+export interface ConversionFacts {
+  /** Whether an earlier `start` is gone on with. */
+  readonly resumes: boolean
+  /** By the planner. */
+  readonly rows: number
+  readonly bytes: number
+  /** Where the first partition ends. */
+  readonly bound: EpochMs
+  /** How many are made at once. */
+  readonly partitions: number
+  /** How many there will be when the longest period is over. */
+  readonly mostPartitions: number
+  /** Rows without a time, or with one from the bound on: they are moved to DEFAULT. */
+  readonly setAside: number
+  /** Of the work that blocks nobody, mostly an index. */
+  readonly expectedMs: number
+  readonly neededBytes: number
+  /** What the gateway's statements meet afterwards, and who could be in the way now; each a sentence. */
+  readonly notes: readonly string[]
+}
+
+export interface ConversionOptions {
+  readonly lock: MigrationLockOptions
+  readonly listener: ConversionListener
+  readonly signal: AbortSignal
+}
+
+export interface ConversionListener {
+  /** A step begins: `builds the index on (id, timestamp)`. */
+  step(sentence: string): void
+  /** A step is done. `lockedMs`: for how long others could not use the table; `undefined`: it locked nobody out. */
+  done(tookMs: number, lockedMs: number | undefined): void
+  /** Waits for a lock; called soon and then every ten seconds. */
+  blocked(by: string, waitedMs: number): void
+}
+
+export type Ahead =
+  /** Not converted by us, or nothing to do for this role. */
+  | { readonly kind: 'not-ours' }
+  /** Something forbids more partitions, as it would forbid `start`. Rows of days without one go to DEFAULT. */
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] }
+  | { readonly kind: 'missing'; readonly partitions: readonly MissingPartition[] }
+
+export interface MissingPartition {
+  readonly name: string
+  /** Each in a transaction of its own, in this order; may be repeated from the first. */
+  readonly steps: readonly MakingStep[]
+}
+
+export interface MakingStep {
+  /** How long its transaction may take. */
+  readonly takesMs: number
+  /** `there`: another worker has made it. Rejects with `busy` if a lock is in the way. */
+  run(tx: Transaction): Promise<'made' | 'there'>
+}
+
+/** A partition whose rows all have a time before the cutoff. */
+export interface ExpiredPartition {
+  readonly name: string
+  /**
+   * Takes it out of its table, if it may go as a whole: if none of its rows is spared and, where `onlyEmpty`, if it has none. Looks before it locks. The lock on
+   * the table is held until the transaction ends: a few milliseconds.
+   */
+  detach(tx: Transaction, asked: Detaching): Promise<Detachment>
+}
+
+export interface Detaching {
+  readonly spared: SparedRows
+  /** Rows are archived: a partition goes only once its rows have gone, one by one. */
+  readonly onlyEmpty: boolean
+}
+
+export type Detachment =
+  | { readonly kind: 'detached' }
+  /** It has rows that must stay, or that go one by one. */
+  | { readonly kind: 'stays' }
+  /** Who was in the way. */
+  | { readonly kind: 'busy'; readonly by: string }
+
+/** A table that was a partition. Nobody reads or writes it. */
+export interface DetachedPartition {
+  readonly name: string
+  /** How long the transaction that drops it may take: rows are looked at, and at its end files of this size go. */
+  readonly takesMs: number
+  /**
+   * Drops it if all of its rows may go; they are counted. Otherwise it becomes a partition again or, where that is impossible, rows that stay are moved back into
+   * the table, some thousand a call.
+   */
+  drop(tx: Transaction, asked: Dropping): Promise<Dropped>
+}
+
+export interface Dropping extends Detaching {
+  readonly cutoff: EpochMs
+}
+
+export type Dropped =
+  | { readonly kind: 'dropped'; readonly rows: number }
+  /** It is a partition again. */
+  | { readonly kind: 'attached' }
+  /** Rows were moved back; call it again. */
+  | { readonly kind: 'moved'; readonly rows: number }
+  | { readonly kind: 'busy'; readonly by: string }

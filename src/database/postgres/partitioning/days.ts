@@ -1,0 +1,26 @@
+import { DAY, type EpochMs } from '../../../time/clock.ts'
+import type { TimeType } from '../times.ts'
+import type { BoundTime } from './tree.ts'
+
+/** The days of partitions begin at midnight as the time column reads it; times are readings in milliseconds, without a zone as if they were UTC. */
+export function dayOf(reading: EpochMs): EpochMs {
+  return Math.floor(reading / DAY) * DAY
+}
+
+/** `audit_logs_p20261130`, the partition of the day that begins at this reading. */
+export function partitionName(table: string, day: EpochMs): string {
+  return `${table}_p${isoDay(day).replaceAll('-', '')}`
+}
+
+export function defaultName(table: string): string {
+  return `${table}_default`
+}
+
+/** A bound at a midnight, as it is written in statements: it means the same in every session. */
+export function midnight(day: EpochMs, type: TimeType): BoundTime {
+  return { text: `${isoDay(day)} 00:00:00${type === 'timestamptz' ? '+00' : ''}`, reading: day }
+}
+
+function isoDay(day: EpochMs): string {
+  return new Date(day).toISOString().slice(0, 10)
+}
