@@ -44,7 +44,11 @@ export function markOf(schema: string, table: string): string {
 }
 
 /** The bounds that a table had before it was taken out; `undefined`: `comment` is not our mark for this table. */
-export function markedBound(comment: string | null, schema: string, table: string): { readonly from: Edge; readonly to: BoundTime } | undefined {
+export function markedBound(
+  comment: string | null,
+  schema: string,
+  table: string,
+): { readonly from: Edge; readonly to: BoundTime } | undefined {
   const mark = markOf(schema, table)
   const bound: Bound = comment?.startsWith(mark) === true ? boundOf(comment.slice(mark.length)) : { kind: 'other' }
   return bound.kind === 'range' && bound.to !== undefined ? { from: bound.from, to: bound.to } : undefined

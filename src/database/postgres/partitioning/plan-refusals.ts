@@ -1,4 +1,4 @@
-import { someText } from '../../../number-text.ts'
+import { plural, someText } from '../../../number-text.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { limitsFrom } from './limits.ts'
 import { structureProblems } from './plan-structure.ts'
@@ -17,19 +17,21 @@ export interface Named {
 export const MOST_SET_ASIDE = 10_000
 
 /** Why a table of this kind can never be one of ours; its other facts then do not matter. */
-export function kindProblem(tree: Tree | undefined, { schema, table }: Named, extensions: readonly string[]): string | undefined {
+export function kindProblem(tree: Tree | undefined, { schema, table }: Named, managers: readonly string[]): string | undefined {
   const title = `${schema}.${table}`
   if (tree === undefined) return `There is no table ${title} yet: the migrations make it. Run: mcp-gateway-maintenance migrate`
-  const managers = extensions.map((name) => MANAGERS[name] ?? name).join(' and ')
-  const by = managers === '' ? '' : `, and ${managers} ${extensions.length === 1 ? 'is' : 'are'} installed in this database, which may have made and may drop its partitions`
+  const by =
+    managers.length === 0
+      ? ''
+      : `; ${managers.join(' and ')} ${plural(managers.length, 'is', 'are')} installed in this database, and may have made its partitions`
   if (tree.kind === 'p')
     return `${title} is partitioned already, and not by this program${by}. Nothing is made or dropped there, and its expired rows go by batches.`
-  if (tree.kind !== 'r') return `${title} is ${KINDS[tree.kind] ?? 'no table'}, and only a plain table can be turned into partitions. Its rows cannot be purged either.`
+  if (tree.kind !== 'r')
+    return `${title} is ${KINDS[tree.kind] ?? 'no table'}, and only a plain table can be turned into partitions. Its rows cannot be purged either.`
   return undefined
 }
 
 const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialized view', f: 'a foreign table' }
-const MANAGERS: Readonly<Record<string, string>> = { citus: 'Citus', pg_partman: 'pg_partman', timescaledb: 'TimescaleDB' }
 
 export interface Judged {
   readonly named: Named
@@ -62,14 +64,18 @@ export function refusals({ named, tree, facts, terms, most, pooled }: Judged): r
 }
 
 /** The same as far as its rows say it. */
-export function rowRefusals({ schema, table, column }: Named, { undated, ahead, undatedLately }: RowFacts, boundText: string): readonly string[] {
+export function rowRefusals(
+  { schema, table, column }: Named,
+  { undated, ahead, undatedLately }: RowFacts,
+  boundText: string,
+): readonly string[] {
   const relation = qualified(schema, table)
   const time = quoted(column)
   return [
     ...(undatedLately
       ? [
           `Rows without a time were written to ${schema}.${table} lately, and for some seconds such rows would be refused while the table is turned into partitions. ` +
-            `Find out what writes them, or give the column a default. Run: ALTER TABLE ${relation} ALTER COLUMN ${time} SET DEFAULT CURRENT_TIMESTAMP`,
+            `Find out what writes them, or give the column a default in the zone of its other times.`,
         ]
       : []),
     ...(undated > MOST_SET_ASIDE
@@ -138,27 +144,32 @@ function dependentProblem({ schema, table }: Named, { type, identity, why }: Dep
   }
 }
 
-function replicationProblems({ schema, table, column }: Named, { mayBeNull }: Tree, { limits, shape }: PlanFacts): readonly string[] {
+function replicationProblems({ schema, table, column }: Named, { mayBeNull }: Tree, { limits, shape, own }: PlanFacts): readonly string[] {
   const title = `${schema}.${table}`
   const relation = qualified(schema, table)
   const sending = limits.publications.filter(({ sendsChanges }) => sendsChanges).map(({ name }) => name)
   return [
     ...limits.publications
       .filter(({ carries, isOwner, viaRoot }) => viaRoot && carries === 'table' && !isOwner)
-      .map(({ name }) => `Publication ${name} names ${title} and would go on with the table from before; only its owner can change that, which role ${shape.role} is not. Take the table out of it. Run: ALTER PUBLICATION ${quoted(name)} DROP TABLE ${relation}`),
+      .map(
+        ({ name }) =>
+          `Publication ${name} names ${title} and would go on with the table from before; only its owner can change that, which role ${shape.role} is not. Take the table out of it. Run: ALTER PUBLICATION ${quoted(name)} DROP TABLE ${relation}`,
+      ),
     ...(sending.length > 0 && mayBeNull
       ? [
           `Column ${quoted(column)} of ${title} may be NULL, so the partitioned table has no primary key, and updates and deletes of its rows, which ${someText(sending)} sends to subscribers, would fail. ` +
             `Run: ALTER TABLE ${relation} ALTER COLUMN ${quoted(column)} SET NOT NULL`,
         ]
       : []),
-    ...(sending.length > 0 && shape.replicaIdentity !== 'd'
+    ...(sending.length > 0 && own.replicaIdentity !== 'd'
       ? [
           `${title} has a replica identity of its own, which its partitions would not have, and ${someText(sending)} sends its changes to subscribers. Run: ALTER TABLE ${relation} REPLICA IDENTITY DEFAULT`,
         ]
       : []),
     ...(shape.isSubscribed
-      ? [`A subscription of this database writes to ${title} and would go on with the table from before. Turn the table into partitions where the rows come from, or drop the subscription.`]
+      ? [
+          `A subscription of this database writes to ${title} and would go on with the table from before. Turn the table into partitions where the rows come from, or drop the subscription.`,
+        ]
       : []),
   ]
 }
