@@ -24,3 +24,11 @@ export function midnight(day: EpochMs, type: TimeType): BoundTime {
 function isoDay(day: EpochMs): string {
   return new Date(day).toISOString().slice(0, 10)
 }
+
+/**
+ * Where the partition of all earlier rows ends: midnight of the day after tomorrow. From the moment in which rows from then on are refused to the end of the
+ * conversion it is at least a day away, whatever the writers' clocks show.
+ */
+export function firstBound(reading: EpochMs): EpochMs {
+  return dayOf(reading) + 2 * DAY
+}
