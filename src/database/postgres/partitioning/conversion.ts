@@ -1,3 +1,4 @@
+import type { Clock } from '../../../time/clock.ts'
 import type { MigrationLockOptions, ApplyOutside, ApplyTransaction } from '../../migrating.ts'
 import type { ConversionOptions, PartitionTerms } from '../../partitioning.ts'
 import type { PartitioningOptions } from './tree.ts'
@@ -9,6 +10,9 @@ export interface ConvertingOptions extends PartitioningOptions {
     work: (apply: ApplyTransaction, outside: ApplyOutside) => Promise<T>,
   ) => Promise<T>
   readonly pooled: () => Promise<boolean>
+  readonly clock: Clock
+  /** From 0 to below 1. */
+  readonly random: () => number
 }
 
 export async function startConversion(_options: ConvertingOptions, _terms: PartitionTerms, _asked: ConversionOptions): Promise<void> {
