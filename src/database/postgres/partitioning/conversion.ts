@@ -8,7 +8,8 @@ import { briefly } from './brief-locks.ts'
 import { boundName, keyName } from './conversion-names.ts'
 import { newKeyOf, nextStep, readConversion, type ConversionState } from './conversion-state.ts'
 import { planConversion } from './plan.ts'
-import { firstDays, prepare } from './preparing.ts'
+import { prepare } from './preparing.ts'
+import { firstDays } from './days.ts'
 import { countBehind, discard, isBefore, MOST_SET_ASIDE, setAside, tooMany } from './setting-aside.ts'
 import { directViews, swap } from './swapping.ts'
 import type { BoundTime, PartitioningOptions } from './tree.ts'
@@ -81,7 +82,7 @@ type Steps = Readonly<Record<Exclude<ReturnType<typeof nextStep>, 'finish'>, (wo
 
 const STEPS: Steps = {
   prepare: (work, state, terms) =>
-    told(work, `prepares the partitioned table with ${firstDays({ text: '', reading: 0 }, terms).length} days`, () => prepare(work, state, terms)),
+    told(work, `prepares the partitioned table with ${firstDays(0, terms.aheadMs).length} days`, () => prepare(work, state, terms)),
   unindex: (work, { table }) =>
     told(work, `drops the index ${keyName(table.name)}, whose building was interrupted`, () =>
       work.outside(blocked(work), (session) => session.dropIndex(keyName(table.name))),
