@@ -8,8 +8,10 @@ import { briefly } from './brief-locks.ts'
 import { boundName, keyName } from './conversion-names.ts'
 import { newKeyOf, nextStep, readConversion, type ConversionState } from './conversion-state.ts'
 import { planConversion } from './plan.ts'
-import { firstDays, prepare } from './preparing.ts'
-import { countBehind, discard, isBefore, MOST_SET_ASIDE, setAside, tooMany } from './setting-aside.ts'
+import { prepare } from './preparing.ts'
+import { MOST_SET_ASIDE } from './plan-refusals.ts'
+import { firstDays } from './days.ts'
+import { countBehind, discard, isBefore, setAside, tooMany } from './setting-aside.ts'
 import { directViews, swap } from './swapping.ts'
 import type { BoundTime, PartitioningOptions } from './tree.ts'
 
@@ -46,11 +48,7 @@ const TAKING_BACK_WHEN_STOPPED_MS = 5 * SECOND
  * Goes on from wherever an earlier call was killed: after each step the catalogue is asked anew what the next one is. Nothing but the last step is seen by the
  * gateway, and until then its table is the plain one.
  */
-export async function startConversion(
-  options: ConvertingOptions,
-  terms: PartitionTerms,
-  { lock, listener, signal }: ConversionOptions,
-): Promise<void> {
+export async function startConversion(options: ConvertingOptions, terms: PartitionTerms, { lock, listener, signal }: ConversionOptions): Promise<void> {
   const startedMs = options.clock.monotonicMs()
   const now = (): EpochMs => terms.now + options.clock.monotonicMs() - startedMs
   await options.withMigrationLock(lock, async (apply, outside) => {
@@ -70,29 +68,22 @@ export async function startConversion(
 
 async function convert(work: Work, terms: PartitionTerms): Promise<void> {
   const { options, signal } = work
-  for (let beginnings = 0; ;) {
+  for (let beginnings = 0; ; ) {
     const state = await mustRead(options)
     const step = nextStep(state, options, work.now())
     if (step === 'finish') return await finish(work)
     if (signal.aborted) throw new DatabaseError('busy', `Interrupted. ${options.schema}.${options.column.table} is still a plain table.`)
     if (step === 'prepare' && (beginnings += 1) > MOST_BEGINNINGS)
-      throw new DatabaseError(
-        'failed',
-        `${options.schema}.${options.column.table} was not turned into partitions: its structure changes all the time.`,
-      )
+      throw new DatabaseError('failed', `${options.schema}.${options.column.table} was not turned into partitions: its structure changes all the time.`)
     await STEPS[step](work, state, terms)
   }
 }
 
-type Steps = Readonly<
-  Record<Exclude<ReturnType<typeof nextStep>, 'finish'>, (work: Work, state: ConversionState, terms: PartitionTerms) => Promise<void>>
->
+type Steps = Readonly<Record<Exclude<ReturnType<typeof nextStep>, 'finish'>, (work: Work, state: ConversionState, terms: PartitionTerms) => Promise<void>>>
 
 const STEPS: Steps = {
   prepare: (work, state, terms) =>
-    told(work, `prepares the partitioned table with ${firstDays({ text: '', reading: 0 }, terms).length} days`, () =>
-      prepare(work, state, terms),
-    ),
+    told(work, `prepares the partitioned table with ${firstDays(0, terms.aheadMs).length} days`, () => prepare(work, state, terms)),
   unindex: (work, { table }) =>
     told(work, `drops the index ${keyName(table.name)}, whose building was interrupted`, () =>
       work.outside(blocked(work), (session) => session.dropIndex(keyName(table.name))),
@@ -101,16 +92,12 @@ const STEPS: Steps = {
     const columns = newKeyOf(table, work.options.column.column) ?? []
     return told(work, `builds the index ${keyName(table.name)} on (${columns.join(', ')})`, () =>
       work.outside(blocked(work), (session) =>
-        session.run(
-          `CREATE UNIQUE INDEX CONCURRENTLY ${quoted(keyName(table.name))} ON ${table.quoted} (${columns.map(quoted).join(', ')})`,
-          table.name,
-        ),
+        session.run(`CREATE UNIQUE INDEX CONCURRENTLY ${quoted(keyName(table.name))} ON ${table.quoted} (${columns.map(quoted).join(', ')})`, table.name),
       ),
     )
   },
   bind: (work, state) => told(work, `refuses rows from ${boundOf(state).text} on, until the table is converted`, () => bind(work, state)),
-  validate: (work, state) =>
-    told(work, 'sets aside the rows behind the bound, and has the server see that all others lie before it', () => validate(work, state)),
+  validate: (work, state) => told(work, 'sets aside the rows behind the bound, and has the server see that all others lie before it', () => validate(work, state)),
   swap: (work, { table }) => told(work, 'puts the partitioned table in the place of the plain one', () => swap(work, directViews(table))),
   unbind: (work) => told(work, 'takes the bound back', () => unbind(work)),
 }
@@ -125,9 +112,7 @@ async function bind(work: Work, state: ConversionState): Promise<{ readonly lock
   return await briefly(work, {}, async (tx, lock) => {
     await lock()
     // The rows that are there are looked at later, without this lock.
-    await tx.query(
-      `ALTER TABLE ${table.quoted} ADD CONSTRAINT ${quoted(boundName(table.name))} CHECK ${isBefore(column, bound, type)} NOT VALID`,
-    )
+    await tx.query(`ALTER TABLE ${table.quoted} ADD CONSTRAINT ${quoted(boundName(table.name))} CHECK ${isBefore(column, bound, type)} NOT VALID`)
   })
 }
 
@@ -171,9 +156,7 @@ async function afterFailure(work: Work, error: unknown): Promise<unknown> {
     await told(again, 'takes the bound back', () => unbind(again, work.signal.aborted ? TAKING_BACK_WHEN_STOPPED_MS : TAKING_BACK_MS))
     const { table, prepared } = await mustRead(work.options)
     if (prepared !== undefined) await work.apply((tx) => discard(tx, table, prepared))
-    return new DatabaseError(kind, `${messageOf(error)} Nothing is refused any more, and all rows are back in their table.`, {
-      cause: error,
-    })
+    return new DatabaseError(kind, `${messageOf(error)} Nothing is refused any more, and all rows are back in their table.`, { cause: error })
   } catch (second) {
     return new DatabaseError(
       kind,
@@ -193,10 +176,7 @@ async function mustRead(options: ConvertingOptions): Promise<ConversionState> {
   const state = await readConversion(options)
   if (state !== undefined) return state
   const { schema, column } = options
-  throw new DatabaseError(
-    'refused',
-    `${schema}.${column.table} has no column ${column.column} of type timestamp or timestamptz. Nothing was changed.`,
-  )
+  throw new DatabaseError('refused', `${schema}.${column.table} has no column ${column.column} of type timestamp or timestamptz. Nothing was changed.`)
 }
 
 function blocked({ listener }: Work): (by: string, waitedMs: number) => void {

@@ -1,12 +1,12 @@
 import { countText, sizeText } from '../../../number-text.ts'
-import { DAY, MINUTE, SECOND, type EpochMs } from '../../../time/clock.ts'
+import { MINUTE, SECOND } from '../../../time/clock.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { ConversionFacts, ConversionPlan, PartitionTerms } from '../../partitioning.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { describeSession } from '../migrating/sessions.ts'
 import { plannedRows } from '../purging/estimate.ts'
 import type { ConvertingOptions } from './conversion.ts'
-import { dayOf, defaultName, firstBound, midnight, partitionName } from './days.ts'
+import { defaultName, firstBound, firstDays, midnight, partitionName } from './days.ts'
 import { mostPartitions } from './limits.ts'
 import { managersHere } from './managers.ts'
 import { planFacts, rowFacts, type PlanFacts, type RowFacts } from './plan-facts.ts'
@@ -26,7 +26,7 @@ export async function planConversion(options: ConvertingOptions, terms: Partitio
   const type = tree.type ?? 'timestamptz'
   const resumes = tree.record !== undefined && tree.record.undoingSince === undefined
   const bound = resumes ? tree.record.bound : midnight(firstBound(readingAt(now, type, timeZone)), type)
-  const days = daysBetween(bound.reading, readingAt(now + aheadMs, type, timeZone))
+  const days = firstDays(bound.reading, aheadMs)
   const names = resumes
     ? []
     : [`${column.table}_new`, `${column.table}_legacy`, defaultName(column.table), ...days.map((day) => partitionName(column.table, day))]
@@ -43,13 +43,6 @@ export async function planConversion(options: ConvertingOptions, terms: Partitio
 
 function refused(reasons: readonly string[]): ConversionPlan {
   return { kind: 'refused', reasons }
-}
-
-/** The beginnings of the days from the bound to the one of `until`. */
-function daysBetween(bound: EpochMs, until: EpochMs): readonly EpochMs[] {
-  const days: EpochMs[] = []
-  for (let day = bound; day <= dayOf(until); day += DAY) days.push(day)
-  return days
 }
 
 async function countedRows(

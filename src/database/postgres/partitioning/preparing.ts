@@ -2,29 +2,21 @@ import { DAY, type EpochMs } from '../../../time/clock.ts'
 import { DatabaseError } from '../../database-error.ts'
 import { PARTITIONED, type PartitionTerms } from '../../partitioning.ts'
 import type { Transaction } from '../../query.ts'
+import { updatersOf } from '../grants.ts'
 import { literal, qualified, quoted } from '../identifiers.ts'
 import type { TimeType } from '../times.ts'
 import type { Work } from './conversion.ts'
 import { boundName, firstName, keyName, preparedName, shifted } from './conversion-names.ts'
 import { differences, keyColumns, type ConversionState } from './conversion-state.ts'
-import { dayOf, defaultName, midnight, partitionName } from './days.ts'
+import { defaultName, firstBound, firstDays, midnight, partitionName } from './days.ts'
 import { primaryKeyOf, readDependents, readGrants, type Dependents } from './dependents.ts'
+import { functionStatements } from './functions.ts'
 import { columnsSql, grantsSql, identitySql, indexSql, liken, triggersSql } from './likeness.ts'
 import { discard } from './setting-aside.ts'
-import { readingAt, type BoundTime, type PartitioningOptions } from './tree.ts'
+import { readingAt } from './tree.ts'
 
-/** The day after tomorrow: what is written until the end lies before it, whatever the clocks of the gateway say. */
-const BOUND_DAYS = 2
-
-/** Where the first partition ends, for a conversion that begins now. */
-export function firstBound(now: EpochMs, type: TimeType, { timeZone }: Pick<PartitioningOptions, 'timeZone'>): BoundTime {
-  return midnight(dayOf(readingAt(now, type, timeZone)) + BOUND_DAYS * DAY, type)
-}
-
-/** The days that get a partition at once: so many from the bound on as are made ahead. */
-export function firstDays(bound: BoundTime, { aheadMs }: Pick<PartitionTerms, 'aheadMs'>): readonly EpochMs[] {
-  return Array.from({ length: Math.max(1, Math.ceil(aheadMs / DAY)) }, (_, day) => bound.reading + day * DAY)
-}
+/** Whoever may update it runs jobs. */
+const LEASES = 'maintenance_leases'
 
 /**
  * Makes the partitioned table with all that belongs to the name, its DEFAULT and its first days, under names that nobody uses; what an earlier start has
@@ -37,15 +29,18 @@ export async function prepare(work: Work, { table, prepared, type }: ConversionS
     // Sets the search path that the texts of the catalogue were read under.
     const now = await readDependents(tx, schema, column.table)
     if (now === undefined) throw new DatabaseError('failed', `${schema}.${column.table} has been dropped.`)
-    const bound = firstBound(work.now(), type, work.options)
+    const bound = midnight(firstBound(readingAt(work.now(), type, work.options.timeZone)), type)
     await makeLike(tx, now, column.column)
-    await makePartitions(tx, now, type, firstDays(bound, terms))
+    await makePartitions(tx, now, type, firstDays(bound.reading, terms.aheadMs))
     await tx.query(
       `INSERT INTO ${qualified(schema, PARTITIONED)} (table_name, first_partition, bound, began_at) VALUES ($1, $2, $3, $4)
        ON CONFLICT (table_name) DO UPDATE SET first_partition = excluded.first_partition, bound = excluded.bound`,
       [column.table, firstName(column.table), bound.text, tx.now],
     )
     await mustBeAlike(tx, now, column.column)
+    const roles = await updatersOf(tx, schema, LEASES)
+    const place = { schema, table: column.table, column: column.column }
+    await run(tx, functionStatements({ ...place, owner: now.owner, roles }).ensure)
   })
 }
 

@@ -4,10 +4,9 @@ import { GE, LT } from '../exact.ts'
 import { literal, quoted } from '../identifiers.ts'
 import type { TimeType } from '../times.ts'
 import type { Dependents, TriggerFacts } from './dependents.ts'
+import { MOST_SET_ASIDE } from './plan-refusals.ts'
 import type { BoundTime } from './tree.ts'
 
-/** Rows that nobody sees until the table is converted. */
-export const MOST_SET_ASIDE = 10_000
 
 /** Which rows cannot be in the first partition: those without a time, and those from the bound on. */
 function behind(column: string, bound: BoundTime, type: TimeType): string {

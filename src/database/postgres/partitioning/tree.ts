@@ -116,7 +116,7 @@ export function readingAt(instant: EpochMs, type: TimeType, timeZone: string): E
 }
 
 /** `pg_get_expr` writes bounds as the session's settings ask. */
-const CANONICAL_BOUNDS = "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC'"
+export const CANONICAL_BOUNDS = "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC'"
 
 /** Reads a bound as the server writes it under `CANONICAL_BOUNDS`. */
 export function boundOf(text: string | null): Bound {
