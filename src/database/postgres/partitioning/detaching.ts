@@ -76,7 +76,11 @@ async function look(
   if (before !== undefined && added.length === 0) return before
   if (added.length === 0 && part.bound.from !== undefined) return { spared, places: [] }
   const staying = await stayingIn(removing, tx, part.name, cutoff, added, isInTransaction)
-  const rules = await removing.sparing.tests(tx, spared.filter((each) => !lasting.includes(each)), isInTransaction)
+  const rules = await removing.sparing.tests(
+    tx,
+    spared.filter((each) => !lasting.includes(each)),
+    isInTransaction,
+  )
   const few = await fewStaying(tx, staying, rules)
   if (few === undefined || (few.length > 0 && !movable)) return undefined
   const places = [...new Set([...(before?.places ?? []), ...few])]
@@ -118,12 +122,9 @@ async function record(removing: Removing, tx: Transaction, { name, bound }: Expi
   const detached = tableNamed(removing, DETACHED)
   // Of a table of that name that somebody has dropped by hand.
   await tx.query(`DELETE FROM ${detached} WHERE relation ${EQ} $1::pg_catalog.text`, [name])
-  const { changed } = await tx.query(`INSERT INTO ${detached} (relation, table_name, lower_bound, upper_bound, detached_at) VALUES ($1, $2, $3, $4, $5)`, [
-    name,
-    removing.options.column.table,
-    bound.from?.text ?? null,
-    bound.to!.text,
-    tx.now,
-  ])
+  const { changed } = await tx.query(
+    `INSERT INTO ${detached} (relation, table_name, lower_bound, upper_bound, detached_at) VALUES ($1, $2, $3, $4, $5)`,
+    [name, removing.options.column.table, bound.from?.text ?? null, bound.to!.text, tx.now],
+  )
   if (changed !== 1) throw new DatabaseError('failed', `${DETACHED} did not keep a row that was written to it`)
 }

@@ -31,7 +31,12 @@ export async function expiredPartitions(options: PartitioningOptions, cutoff: Ep
 const NONE: Removable<ExpiredPartition> = { tables: [], notes: [] }
 
 /** The earliest first. `before`: the cutoff as the column reads it. */
-export function expiredParts(tree: Tree, { schema }: Pick<PartitioningOptions, 'schema'>, before: string, now: EpochMs): readonly ExpiredPart[] {
+export function expiredParts(
+  tree: Tree,
+  { schema }: Pick<PartitioningOptions, 'schema'>,
+  before: string,
+  now: EpochMs,
+): readonly ExpiredPart[] {
   // `undefined`: so early that nothing has expired.
   const end = boundTime(before)?.reading
   if (end === undefined) return []
@@ -40,7 +45,14 @@ export function expiredParts(tree: Tree, { schema }: Pick<PartitioningOptions, '
       const { bound } = part
       if (bound.kind !== 'range' || bound.to === undefined) return false
       // The reading of a bound is never earlier than the bound, and the cutoff is a whole number of milliseconds: a bound a microsecond behind it is later.
-      return bound.to.reading <= end && !isLive(bound.to, now) && part.kind === 'r' && part.schema === schema && part.owner === tree.owner && !part.isPending
+      return (
+        bound.to.reading <= end &&
+        !isLive(bound.to, now) &&
+        part.kind === 'r' &&
+        part.schema === schema &&
+        part.owner === tree.owner &&
+        !part.isPending
+      )
     })
     .toSorted((a, b) => a.bound.to!.reading - b.bound.to!.reading)
 }
@@ -59,8 +71,12 @@ async function obstacles({ look }: PartitioningOptions, tree: Tree, parts: reado
     const ids = arrayOf(parts.map(({ id }) => id))
     const { rows: keys } = await tx.query<{ name: string }>(REFERRING, [tree.id])
     const { rows: needing } = await tx.query<{ id: string }>(NEEDED, [ids])
-    const { rows: acting } = await tx.query<{ name: string; on_delete: boolean; on_insert: boolean }>(ACTING, [arrayOf([tree.id, ...parts.map(({ id }) => id)])])
-    const names = (which: 'on_delete' | 'on_insert'): readonly string[] => [...new Set(acting.filter((each) => each[which]).map(({ name }) => name))]
+    const { rows: acting } = await tx.query<{ name: string; on_delete: boolean; on_insert: boolean }>(ACTING, [
+      arrayOf([tree.id, ...parts.map(({ id }) => id)]),
+    ])
+    const names = (which: 'on_delete' | 'on_insert'): readonly string[] => [
+      ...new Set(acting.filter((each) => each[which]).map(({ name }) => name)),
+    ]
     return {
       table: keys.map(({ name }) => name),
       free: parts.filter(({ id }) => !needing.some((each) => each.id === id)),

@@ -82,7 +82,12 @@ export interface RowFacts {
   readonly undatedLately: boolean
 }
 
-export async function planFacts(query: Query, { schema, column }: PartitioningOptions, tree: Tree, names: readonly string[]): Promise<PlanFacts> {
+export async function planFacts(
+  query: Query,
+  { schema, column }: PartitioningOptions,
+  tree: Tree,
+  names: readonly string[],
+): Promise<PlanFacts> {
   const { id } = tree
   const one = async <Row>(sql: string): Promise<readonly Row[]> => (await query.query<Row>(sql, [id])).rows
   return {

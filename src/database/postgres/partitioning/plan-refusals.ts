@@ -21,10 +21,14 @@ export function kindProblem(tree: Tree | undefined, { schema, table }: Named, ex
   const title = `${schema}.${table}`
   if (tree === undefined) return `There is no table ${title} yet: the migrations make it. Run: mcp-gateway-maintenance migrate`
   const managers = extensions.map((name) => MANAGERS[name] ?? name).join(' and ')
-  const by = managers === '' ? '' : `, and ${managers} ${extensions.length === 1 ? 'is' : 'are'} installed in this database, which may have made and may drop its partitions`
+  const by =
+    managers === ''
+      ? ''
+      : `, and ${managers} ${extensions.length === 1 ? 'is' : 'are'} installed in this database, which may have made and may drop its partitions`
   if (tree.kind === 'p')
     return `${title} is partitioned already, and not by this program${by}. Nothing is made or dropped there, and its expired rows go by batches.`
-  if (tree.kind !== 'r') return `${title} is ${KINDS[tree.kind] ?? 'no table'}, and only a plain table can be turned into partitions. Its rows cannot be purged either.`
+  if (tree.kind !== 'r')
+    return `${title} is ${KINDS[tree.kind] ?? 'no table'}, and only a plain table can be turned into partitions. Its rows cannot be purged either.`
   return undefined
 }
 
@@ -62,7 +66,11 @@ export function refusals({ named, tree, facts, terms, most, pooled }: Judged): r
 }
 
 /** The same as far as its rows say it. */
-export function rowRefusals({ schema, table, column }: Named, { undated, ahead, undatedLately }: RowFacts, boundText: string): readonly string[] {
+export function rowRefusals(
+  { schema, table, column }: Named,
+  { undated, ahead, undatedLately }: RowFacts,
+  boundText: string,
+): readonly string[] {
   const relation = qualified(schema, table)
   const time = quoted(column)
   return [
@@ -145,7 +153,10 @@ function replicationProblems({ schema, table, column }: Named, { mayBeNull }: Tr
   return [
     ...limits.publications
       .filter(({ carries, isOwner, viaRoot }) => viaRoot && carries === 'table' && !isOwner)
-      .map(({ name }) => `Publication ${name} names ${title} and would go on with the table from before; only its owner can change that, which role ${shape.role} is not. Take the table out of it. Run: ALTER PUBLICATION ${quoted(name)} DROP TABLE ${relation}`),
+      .map(
+        ({ name }) =>
+          `Publication ${name} names ${title} and would go on with the table from before; only its owner can change that, which role ${shape.role} is not. Take the table out of it. Run: ALTER PUBLICATION ${quoted(name)} DROP TABLE ${relation}`,
+      ),
     ...(sending.length > 0 && mayBeNull
       ? [
           `Column ${quoted(column)} of ${title} may be NULL, so the partitioned table has no primary key, and updates and deletes of its rows, which ${someText(sending)} sends to subscribers, would fail. ` +
@@ -158,7 +169,9 @@ function replicationProblems({ schema, table, column }: Named, { mayBeNull }: Tr
         ]
       : []),
     ...(shape.isSubscribed
-      ? [`A subscription of this database writes to ${title} and would go on with the table from before. Turn the table into partitions where the rows come from, or drop the subscription.`]
+      ? [
+          `A subscription of this database writes to ${title} and would go on with the table from before. Turn the table into partitions where the rows come from, or drop the subscription.`,
+        ]
       : []),
   ]
 }

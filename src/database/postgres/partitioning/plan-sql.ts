@@ -73,7 +73,8 @@ export const PREPARED = `SELECT pg_catalog.count(*) AS prepared FROM pg_catalog.
 
 /** By the index on the time column: NULLs and the latest times are its ends. `$1`: the bound, `$2`: counts no further. */
 export function waywardSql(table: string, column: string, type: string): string {
-  const upTo = (where: string): string => `(SELECT pg_catalog.count(*) FROM (SELECT FROM ${table} AS t WHERE ${where} LIMIT $2::bigint) AS r)`
+  const upTo = (where: string): string =>
+    `(SELECT pg_catalog.count(*) FROM (SELECT FROM ${table} AS t WHERE ${where} LIMIT $2::bigint) AS r)`
   return `SELECT ${upTo(`t.${column} IS NULL`)} AS undated, ${upTo(`t.${column} ${GE} $1::pg_catalog.${type}`)} AS ahead`
 }
 

@@ -16,10 +16,18 @@ export function structureProblems(named: Named, tree: Tree, facts: PlanFacts): r
     ...(shape.extensions.includes('citus')
       ? ['Citus is installed in this database, and how its tables take what is done here was not tried. Leave the table to the batches.']
       : []),
-    ...(shape.isTyped ? [`${title} is a table of a composite type, which a partition cannot be. Run: ALTER TABLE ${qualified(schema, table)} NOT OF`] : []),
-    ...(shape.isLogged ? [] : [`${title} is unlogged or temporary, which a partitioned table cannot be. Run: ALTER TABLE ${qualified(schema, table)} SET LOGGED`]),
+    ...(shape.isTyped
+      ? [`${title} is a table of a composite type, which a partition cannot be. Run: ALTER TABLE ${qualified(schema, table)} NOT OF`]
+      : []),
+    ...(shape.isLogged
+      ? []
+      : [
+          `${title} is unlogged or temporary, which a partitioned table cannot be. Run: ALTER TABLE ${qualified(schema, table)} SET LOGGED`,
+        ]),
     ...(shape.rowSecurity
-      ? [`${title} has row-level security, whose policies do not hold for partitions that are read by their own names. Leave the table to the batches, or take the policies off.`]
+      ? [
+          `${title} has row-level security, whose policies do not hold for partitions that are read by their own names. Leave the table to the batches, or take the policies off.`,
+        ]
       : []),
     ...facts.indexes.flatMap((index) => indexProblem(named, index)),
     ...facts.checks.filter(({ name }) => name !== boundCheckOf(tree)).map((check) => checkProblem(named, check)),
@@ -36,7 +44,9 @@ function boundCheckOf({ record }: Tree): string | undefined {
 }
 
 function familyProblems(title: string, { parts }: Tree, { shape }: PlanFacts): readonly string[] {
-  const hypertable = shape.extensions.includes('timescaledb') ? ' TimescaleDB is installed in this database, and a hypertable of it looks like that: leave it to TimescaleDB.' : ''
+  const hypertable = shape.extensions.includes('timescaledb')
+    ? ' TimescaleDB is installed in this database, and a hypertable of it looks like that: leave it to TimescaleDB.'
+    : ''
   return [
     ...(parts.length === 0
       ? []
@@ -55,9 +65,19 @@ function familyProblems(title: string, { parts }: Tree, { shape }: PlanFacts): r
 function columnProblems({ schema, table, column }: Named, { type }: Tree, { shape }: PlanFacts): readonly string[] {
   const title = `${schema}.${table}`
   return [
-    ...(type === undefined ? [`Column ${quoted(column)} of ${title} is missing, or is neither timestamp nor timestamptz: days cannot be told by it. Change its type, or leave the table to the batches.`] : []),
-    ...(shape.isTimeGenerated ? [`Column ${quoted(column)} of ${title} is generated, and a table cannot be partitioned by such a column. Leave the table to the batches.`] : []),
-    ...(shape.hasId ? [] : [`${title} has no column "id", which the migrations give it. Find out what created the table, or leave it to the batches.`]),
+    ...(type === undefined
+      ? [
+          `Column ${quoted(column)} of ${title} is missing, or is neither timestamp nor timestamptz: days cannot be told by it. Change its type, or leave the table to the batches.`,
+        ]
+      : []),
+    ...(shape.isTimeGenerated
+      ? [
+          `Column ${quoted(column)} of ${title} is generated, and a table cannot be partitioned by such a column. Leave the table to the batches.`,
+        ]
+      : []),
+    ...(shape.hasId
+      ? []
+      : [`${title} has no column "id", which the migrations give it. Find out what created the table, or leave it to the batches.`]),
   ]
 }
 
@@ -74,7 +94,9 @@ function indexProblem({ schema, table, column }: Named, index: IndexFacts): read
     ]
   // Ours may be left of a start that was killed, and is built again.
   if (!index.isValid && !isOurs)
-    return [`Index ${name} of ${title} is invalid: a build of it was interrupted. Run: REINDEX INDEX CONCURRENTLY ${qualified(schema, name)}`]
+    return [
+      `Index ${name} of ${title} is invalid: a build of it was interrupted. Run: REINDEX INDEX CONCURRENTLY ${qualified(schema, name)}`,
+    ]
   return []
 }
 

@@ -27,7 +27,13 @@ export interface Removing {
 export function removingFrom(options: PartitioningOptions, tree: Tree, type: TimeType, hands: Hands): Removing {
   const { schema, timeZone, column } = options
   const title = `${schema}.${column.table}`
-  return { options, tree, type, hands, sparing: new Sparing({ schema, name: column.table, title, column: quoted(column.column), type, timeZone }) }
+  return {
+    options,
+    tree,
+    type,
+    hands,
+    sparing: new Sparing({ schema, name: column.table, title, column: quoted(column.column), type, timeZone }),
+  }
 }
 
 /** The table of a name, as statements have it. */
@@ -99,7 +105,10 @@ const MS_PER_GB = 30 * SECOND
 /** How long a transaction may take that reads a whole table and unlinks its files at its end. A limit for what has gone wrong, so it is generous. */
 export async function timeToRemove({ look }: PartitioningOptions, id: string): Promise<number> {
   const bytes = await look(async (tx) => {
-    const { rows } = await tx.query<{ bytes: number | null }>('SELECT pg_catalog.pg_total_relation_size($1::pg_catalog.oid::pg_catalog.regclass) AS bytes', [id])
+    const { rows } = await tx.query<{ bytes: number | null }>(
+      'SELECT pg_catalog.pg_total_relation_size($1::pg_catalog.oid::pg_catalog.regclass) AS bytes',
+      [id],
+    )
     return rows[0]?.bytes ?? 0
   }).catch((error: unknown) => {
     // Somebody has it locked.

@@ -19,7 +19,14 @@ export interface Staying {
   readonly values: readonly Value[]
 }
 
-export async function stayingIn(removing: Removing, tx: Query, name: string, cutoff: EpochMs, spared: SparedRows, inTransaction: boolean): Promise<Staying> {
+export async function stayingIn(
+  removing: Removing,
+  tx: Query,
+  name: string,
+  cutoff: EpochMs,
+  spared: SparedRows,
+  inTransaction: boolean,
+): Promise<Staying> {
   const { options, type, sparing } = removing
   const { schema, timeZone, column } = options
   const timed = { table: tableNamed(removing, name), title: `${schema}.${name}`, column: quoted(column.column), type }
@@ -77,7 +84,10 @@ export async function countStaying(tx: Query, { timed, sql, values }: Staying): 
 
 /** The places of some rows that stay. */
 export async function someStaying(tx: Query, { timed, sql, values }: Staying, most: number): Promise<readonly string[]> {
-  const { rows } = await tx.query<{ place: string }>(`SELECT ${textOf('t.ctid')} AS place FROM ${timed.table} AS t WHERE ${sql} LIMIT ${most}`, values)
+  const { rows } = await tx.query<{ place: string }>(
+    `SELECT ${textOf('t.ctid')} AS place FROM ${timed.table} AS t WHERE ${sql} LIMIT ${most}`,
+    values,
+  )
   return rows.map(({ place }) => place)
 }
 
