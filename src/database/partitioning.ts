@@ -197,8 +197,8 @@ export type Detachment =
 /** A table that was a partition. Nobody reads or writes it. */
 export interface DetachedPartition {
   readonly name: string
-  /** How long the transaction that drops it may take: rows are looked at, and at its end files of this size go. */
-  readonly takesMs: number
+  /** How long the transaction that drops it may take: rows are looked at, and at its end files of this size go. `undefined`: no longer than usual. */
+  readonly takesMs: number | undefined
   /**
    * Drops it if all of its rows may go by what they are now; they are counted. Otherwise it becomes a partition again or, where that is impossible, rows that stay
    * are moved back into the table, some thousand a call. The transaction can be used on whatever comes of it.

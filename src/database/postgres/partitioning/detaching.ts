@@ -4,9 +4,10 @@ import { DETACHED, type Detaching, type Detachment, type ExpiredPartition } from
 import { DatabaseError } from '../../database-error.ts'
 import type { Query, Transaction } from '../../query.ts'
 import { EQ } from '../exact.ts'
-import { attempted, heldForLong, heldUp, inTheWay, tableNamed, timeToRemove, type ExpiredPart, type Removing } from './removing.ts'
+import { attempted, heldForLong, heldUp, inTheWay, tableNamed, type ExpiredPart, type Removing } from './removing.ts'
 import { fewStaying, isEmpty, MOST_MOVED, moveBack, stayingIn } from './staying-rows.ts'
-import { boundOf, CANONICAL_BOUNDS, type Edge } from './tree.ts'
+import { isSame } from './taken-out.ts'
+import { boundOf, CANONICAL_BOUNDS } from './tree.ts'
 
 export interface Allowed {
   readonly cutoff: EpochMs
@@ -22,25 +23,25 @@ interface Looked {
   readonly places: readonly string[]
 }
 
-export async function partitionInTree(removing: Removing, part: ExpiredPart, allowed: Allowed): Promise<ExpiredPartition> {
+export function partitionInTree(removing: Removing, part: ExpiredPart, takesMs: number, allowed: Allowed): ExpiredPartition {
   const { options, tree } = removing
   let looked: Looked | undefined
   const ids = [tree.id, part.id, ...tree.parts.filter(({ bound }) => bound.kind === 'default').map(({ id }) => id)]
   return {
     name: part.name,
-    takesMs: await timeToRemove(options, part.id),
+    takesMs,
     async mayGo(asked) {
       looked = await options.scan(async (tx) => {
         // It is read to its end, and the planner knows best how.
         await tx.query('SET LOCAL enable_seqscan = on')
-        return look(removing, part, allowed, asked, tx, undefined)
+        return look(removing, part, allowed, asked, { tx, inTransaction: false }, undefined)
       })
       return looked !== undefined
     },
     async detach(tx, asked) {
       const by = await heldForLong(tx, ids)
       if (by !== undefined) return { kind: 'busy', by: heldUp(by) }
-      looked = await look(removing, part, allowed, asked, tx, looked)
+      looked = await look(removing, part, allowed, asked, { tx, inTransaction: true }, looked)
       if (looked === undefined) return { kind: 'stays' }
       const { spared, places } = looked
       const staying = await stayingIn(removing, tx, part.name, allowed.cutoff, spared, true)
@@ -64,22 +65,21 @@ async function look(
   part: ExpiredPart,
   { cutoff, movable, ...allowed }: Allowed,
   { spared, lasting, onlyEmpty }: Detaching,
-  tx: Query,
+  {
+    tx,
+    inTransaction,
+  }: { readonly tx: Query; /** Of somebody else, which a look-up that fails must not end. */ readonly inTransaction: boolean },
   before: Looked | undefined,
 ): Promise<Looked | undefined> {
-  const isInTransaction = before !== undefined
-  if (onlyEmpty || allowed.onlyEmpty) {
-    const empty = await isEmpty(tx, await stayingIn(removing, tx, part.name, cutoff, [], isInTransaction))
-    return empty ? { spared, places: [] } : undefined
-  }
+  if (onlyEmpty || allowed.onlyEmpty) return (await isEmpty(tx, tableNamed(removing, part.name))) ? { spared, places: [] } : undefined
   const added = before === undefined ? spared : spared.filter((each) => !before.spared.includes(each))
   if (before !== undefined && added.length === 0) return before
   if (added.length === 0 && part.bound.from !== undefined) return { spared, places: [] }
-  const staying = await stayingIn(removing, tx, part.name, cutoff, added, isInTransaction)
+  const staying = await stayingIn(removing, tx, part.name, cutoff, added, inTransaction)
   const rules = await removing.sparing.tests(
     tx,
     spared.filter((each) => !lasting.includes(each)),
-    isInTransaction,
+    inTransaction,
   )
   const few = await fewStaying(tx, staying, rules)
   if (few === undefined || (few.length > 0 && !movable)) return undefined
@@ -104,10 +104,6 @@ async function isStillThere({ options, tree }: Removing, tx: Query, part: Expire
   const [row] = rows
   const bound = boundOf(row?.bound ?? null)
   return row !== undefined && bound.kind === 'range' && isSame(bound.from, part.bound.from) && isSame(bound.to, part.bound.to)
-}
-
-function isSame(a: Edge, b: Edge): boolean {
-  return a?.text === b?.text
 }
 
 const ATTACHED = `SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound

@@ -6,7 +6,7 @@ import { arrayOf } from '../purging/spared-sql.ts'
 import { cutoffText } from '../times.ts'
 import { partitionInTree } from './detaching.ts'
 import { handsOn, isLive } from './hands.ts'
-import { removingFrom, type ExpiredPart } from './removing.ts'
+import { removingFrom, timesToRemove, type ExpiredPart } from './removing.ts'
 import { boundTime, isConverted, readTree, type PartitioningOptions, type Tree } from './tree.ts'
 
 /** See `Partitions.expired`. */
@@ -21,9 +21,13 @@ export async function expiredPartitions(options: PartitioningOptions, cutoff: Ep
   const { table, free, triggers } = await obstacles(options, tree, parts)
   if (table.length > 0) return { tables: [], notes: [needed(options, table)] }
   const removing = removingFrom(options, tree, tree.type, hands)
+  const takesMs = await timesToRemove(
+    options,
+    free.map(({ id }) => id),
+  )
   const allowed = { cutoff, onlyEmpty: triggers.onDelete.length > 0, movable: triggers.onInsert.length === 0 }
   return {
-    tables: await Promise.all(free.map((part) => partitionInTree(removing, part, allowed))),
+    tables: free.map((part) => partitionInTree(removing, part, takesMs(part.id), allowed)),
     notes: triggers.onDelete.length === 0 ? [] : [unfired(options, triggers.onDelete)],
   }
 }

@@ -1,7 +1,7 @@
 import { SECOND } from '../../../time/clock.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Query } from '../../query.ts'
-import { EQ, GT, MINUS, NE, secondsOf } from '../exact.ts'
+import { EQ, GT, MINUS, NE, secondsOf, textOf } from '../exact.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { describeSessions } from '../migrating/blockers.ts'
 import { SESSION_COLUMNS, type SessionRow } from '../migrating/sessions.ts'
@@ -25,19 +25,15 @@ export interface Removing {
 }
 
 export function removingFrom(options: PartitioningOptions, tree: Tree, type: TimeType, hands: Hands): Removing {
-  const { schema, timeZone, column } = options
-  const title = `${schema}.${column.table}`
-  return {
-    options,
-    tree,
-    type,
-    hands,
-    sparing: new Sparing({ schema, name: column.table, title, column: quoted(column.column), type, timeZone }),
-  }
+  return { options, tree, type, hands, sparing: sparingOf(options, type) }
+}
+
+export function sparingOf({ schema, timeZone, column }: PartitioningOptions, type: TimeType): Sparing {
+  return new Sparing({ schema, name: column.table, title: `${schema}.${column.table}`, column: quoted(column.column), type, timeZone })
 }
 
 /** The table of a name, as statements have it. */
-export function tableNamed({ options }: Removing, name: string): string {
+export function tableNamed({ options }: { readonly options: PartitioningOptions }, name: string): string {
   return qualified(options.schema, name)
 }
 
@@ -102,18 +98,21 @@ const LEAST_MS = 30 * SECOND
 /** Reading from a slow disk, and unlinking what was read, both at a quarter of what was measured on a small machine. */
 const MS_PER_GB = 30 * SECOND
 
-/** How long a transaction may take that reads a whole table and unlinks its files at its end. A limit for what has gone wrong, so it is generous. */
-export async function timeToRemove({ look }: PartitioningOptions, id: string): Promise<number> {
-  const bytes = await look(async (tx) => {
-    const { rows } = await tx.query<{ bytes: number | null }>(
-      'SELECT pg_catalog.pg_total_relation_size($1::pg_catalog.oid::pg_catalog.regclass) AS bytes',
-      [id],
-    )
-    return rows[0]?.bytes ?? 0
-  }).catch((error: unknown) => {
-    // Somebody has it locked.
-    if (error instanceof DatabaseError && error.kind === 'busy') return UNKNOWN_BYTES
-    throw error
-  })
-  return LEAST_MS + Math.ceil((bytes / 2 ** 30) * MS_PER_GB)
+/**
+ * How long a transaction may take that reads a whole table and unlinks its files at its end, for each of these tables. A limit for what has gone wrong, so it is
+ * generous.
+ */
+export async function timesToRemove({ look }: PartitioningOptions, ids: readonly string[]): Promise<(id: string) => number> {
+  const sizes = await look(async (tx) => (await tx.query<{ id: string; bytes: number | null }>(SIZES, [arrayOf(ids)])).rows).catch(
+    (error: unknown) => {
+      // Somebody has one of them locked.
+      if (error instanceof DatabaseError && error.kind === 'busy') return []
+      throw error
+    },
+  )
+  const bytes = new Map(sizes.map((size) => [size.id, size.bytes ?? UNKNOWN_BYTES]))
+  return (id) => LEAST_MS + Math.ceil(((bytes.get(id) ?? UNKNOWN_BYTES) / 2 ** 30) * MS_PER_GB)
 }
+
+const SIZES = `SELECT ${textOf('r.id')} AS id, pg_catalog.pg_total_relation_size(r.id::pg_catalog.regclass) AS bytes
+FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS r (id)`

@@ -60,8 +60,9 @@ export async function fewStaying(tx: Query, staying: Staying, rules: readonly Sp
   return rows.length > MOST_MOVED || rows.some((row) => row.ruled) ? undefined : rows.map(({ place }) => place)
 }
 
-export async function isEmpty(tx: Query, { timed }: Staying): Promise<boolean> {
-  const { rows } = await tx.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${timed.table}) AS empty`)
+/** `table`: as statements have it. */
+export async function isEmpty(tx: Query, table: string): Promise<boolean> {
+  const { rows } = await tx.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${table}) AS empty`)
   return rows[0]?.empty === true
 }
 
