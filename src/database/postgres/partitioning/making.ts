@@ -7,7 +7,7 @@ import { stateOf } from '../postgres-errors.ts'
 import type { TimeType } from '../times.ts'
 import { partitionName } from './days.ts'
 import { defaultOf, occupiedAmong, unplacedRows, type DefaultPartition } from './default-partition.ts'
-import { gapsBetween, nextMidnight, type Stretch } from './gaps.ts'
+import { daysText, gapsBetween, nextMidnight, type Stretch } from './gaps.ts'
 import { handsOn, isWellAhead, type Hands, type NewRange } from './hands.ts'
 import { limitsOf } from './limits.ts'
 import { isOurs, readingAt, readTree, type PartitioningOptions, type Tree } from './tree.ts'
@@ -156,12 +156,4 @@ function skipped(
         `without keeping others waiting: rows of ${plural(late.length, 'it', 'them')} go to DEFAULT and are deleted in batches`,
     )
   return clauses
-}
-
-const MOST_NAMED = 3
-
-export function daysText(stretches: readonly Stretch[]): string {
-  const days = [...new Set(stretches.map(({ from }) => from.text.slice(0, 'YYYY-MM-DD'.length)))]
-  const more = days.length - MOST_NAMED
-  return more > 0 ? `${days.slice(0, MOST_NAMED).join(', ')} and ${more} more days` : days.join(', ')
 }
