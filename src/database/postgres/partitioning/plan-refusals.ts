@@ -2,16 +2,9 @@ import { plural, someText } from '../../../number-text.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { limitsFrom } from './limits.ts'
 import { structureProblems } from './plan-structure.ts'
-import type { Dependent, PlanFacts, RowFacts } from './plan-facts.ts'
+import type { Dependent, Named, PlanFacts, RowFacts } from './plan-facts.ts'
 import type { PartitionTerms } from '../../partitioning.ts'
 import type { Tree } from './tree.ts'
-
-/** The table, for people and for statements. */
-export interface Named {
-  readonly schema: string
-  readonly table: string
-  readonly column: string
-}
 
 /** So many rows of each kind are set aside in a transaction that locks the table. */
 export const MOST_SET_ASIDE = 10_000
