@@ -79,7 +79,7 @@ async function countedRows(
 
 interface Ready {
   readonly named: Named
-  readonly facts: PlanFacts
+  readonly facts: Pick<PlanFacts, 'oldest' | 'limits' | 'shape'>
   readonly rows: RowFacts
   readonly bound: BoundTime
   readonly resumes: boolean

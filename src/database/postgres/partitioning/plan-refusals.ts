@@ -174,7 +174,7 @@ function namesProblem({ schema, table }: Named, { takenNames }: PlanFacts): read
   ]
 }
 
-function preparedProblem({ prepared }: PlanFacts): readonly string[] {
+export function preparedProblem({ prepared }: Pick<PlanFacts, 'prepared'>): readonly string[] {
   if (prepared === 0) return []
   return [
     'This database has prepared transactions, and an index that is built without blocking writes waits for each of them, for ever if nobody ends it. Commit or roll them back: SELECT gid, prepared, owner FROM pg_prepared_xacts',
