@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { AUDIT_LOGS, auditLogs, migrated, opened } from '../../runs/support.ts'
 import { converted, gatewayBeside, STEPS, terms } from '../../support/converting.ts'
 import { ENGINES } from '../../support/engines.ts'
+import { recordingLink } from '../../support/recording-link.ts'
 import { midnight } from '../../support/partitioned.ts'
 
 for (const engine of ENGINES.slice(1)) {
@@ -39,6 +40,23 @@ for (const engine of ENGINES.slice(1)) {
       await using again = await opened(outside.url)
       assert.equal((await again.partitions(AUDIT_LOGS)!.plan(terms())).kind, 'refused')
       assert.deepEqual(await converted(outside.url), [], 'nothing is left to be done')
+    })
+
+    test('the server reads no row under the lock: it sees that the constraint has said it all', async () => {
+      await using fixture = await migrated(engine)
+      const { outside } = fixture
+      await auditLogs(outside, engine, 2_000, 100)
+      await outside.sql(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET client_min_messages = debug1', current_database()); END $$`)
+      await using link = await recordingLink(outside.url)
+      let before = 0
+      await converted(link.through(outside.url), {
+        step: (sentence) => {
+          if (sentence.startsWith('puts')) before = link.notices.length
+        },
+      })
+      const said = link.notices.slice(before)
+      assert.ok(said.includes('partition constraint for table "audit_logs_legacy" is implied by existing constraints'), said.join('\n'))
+      assert.deepEqual(said.filter((line) => /verifying table|scanning|building index/.test(line) && !line.includes('audit_logs_default')), [])
     })
   })
 }
