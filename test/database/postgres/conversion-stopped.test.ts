@@ -18,8 +18,10 @@ function stopAt(step: string): (sentence: string) => void {
   }
 }
 
-async function first({ sql }: TestDatabase): Promise<string | undefined> {
-  return (await sql<{ bound: string }>(`SELECT pg_get_expr(relpartbound, oid) AS bound FROM pg_class WHERE relname = 'audit_logs_legacy'`))[0]?.bound
+async function first(outside: TestDatabase): Promise<string | undefined> {
+  return (
+    await outside.sql<{ bound: string }>(`SELECT pg_get_expr(relpartbound, oid) AS bound FROM pg_class WHERE relname = 'audit_logs_legacy'`)
+  )[0]?.bound
 }
 
 for (const engine of ENGINES.slice(1)) {
@@ -35,7 +37,10 @@ for (const engine of ENGINES.slice(1)) {
         assert.deepEqual(await outside.sql(KIND), [{ kind: step === 'analyzes' ? 'p' : 'r' }])
         const steps = await converted(outside.url)
         const expected = [...STEPS, 'analyzes']
-        assert.deepEqual(steps.map(({ sentence }) => expected.find((each) => sentence.startsWith(each))), expected.slice(expected.indexOf(step)))
+        assert.deepEqual(
+          steps.map(({ sentence }) => expected.find((each) => sentence.startsWith(each))),
+          expected.slice(expected.indexOf(step)),
+        )
         assert.deepEqual(await outside.sql(ROWS), before)
       })
     }
@@ -50,7 +55,9 @@ for (const engine of ENGINES.slice(1)) {
       await outside.sql(`ALTER TABLE audit_logs ADD extra text DEFAULT 'x'; CREATE INDEX idx_extra ON audit_logs (extra)`)
       const steps = await converted(outside.url)
       assert.ok(steps[0]!.sentence.startsWith('takes the bound back'), steps[0]!.sentence)
-      assert.deepEqual(await outside.sql(`SELECT count(*) AS n, count(DISTINCT id) AS ids FROM audit_logs WHERE extra = 'x'`), [{ n: 2_002, ids: 2_002 }])
+      assert.deepEqual(await outside.sql(`SELECT count(*) AS n, count(DISTINCT id) AS ids FROM audit_logs WHERE extra = 'x'`), [
+        { n: 2_002, ids: 2_002 },
+      ])
       // Made again while the constraint of the bound was on the table, it would have it too, and refuse every row from then on.
       assert.deepEqual(await outside.sql(`SELECT conname FROM pg_constraint WHERE conrelid = 'audit_logs'::regclass AND contype = 'c'`), [])
       await outside.sql(FUTURE)
@@ -62,7 +69,10 @@ for (const engine of ENGINES.slice(1)) {
       await outside.sql(FUTURE)
       await assert.rejects(converted(outside.url, { step: stopAt('puts') }), /stopped before/)
       await outside.sql('ALTER TABLE audit_logs RENAME output TO result')
-      await assert.rejects(converted(outside.url), /set aside in public\.audit_logs_new by an earlier start, and its output has been dropped or renamed/)
+      await assert.rejects(
+        converted(outside.url),
+        /set aside in public\.audit_logs_new by an earlier start, and its output has been dropped or renamed/,
+      )
       assert.deepEqual(await outside.sql('SELECT count(*) AS n FROM audit_logs_new'), [{ n: 2 }])
       await outside.sql('ALTER TABLE audit_logs RENAME result TO output')
       await converted(outside.url)
@@ -89,8 +99,14 @@ for (const engine of ENGINES.slice(1)) {
       await outside.sql('CREATE UNIQUE INDEX audit_logs_legacy_key ON audit_logs (id, "timestamp")')
       await outside.sql(`UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'audit_logs_legacy_key'::regclass`)
       const steps = await converted(outside.url)
-      assert.deepEqual(steps.slice(0, 2).map(({ sentence }) => sentence.split(' ', 1)[0]), ['drops', 'builds'])
-      assert.deepEqual(await outside.sql(`SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = 'audit_logs_pkey_legacy'::regclass`), [{ valid: true }])
+      assert.deepEqual(
+        steps.slice(0, 2).map(({ sentence }) => sentence.split(' ', 1)[0]),
+        ['drops', 'builds'],
+      )
+      assert.deepEqual(
+        await outside.sql(`SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = 'audit_logs_pkey_legacy'::regclass`),
+        [{ valid: true }],
+      )
     })
 
     test('by a signal: the bound is taken back, and the rows that were set aside', async () => {
@@ -103,7 +119,10 @@ for (const engine of ENGINES.slice(1)) {
       const step = (sentence: string): void => {
         if (sentence.startsWith('sets aside')) stop.abort()
       }
-      await assert.rejects(converted(outside.url, { step, signal: stop.signal }), /^DatabaseError: Interrupted\. .+ Nothing is refused any more/)
+      await assert.rejects(
+        converted(outside.url, { step, signal: stop.signal }),
+        /^DatabaseError: Interrupted\. .+ Nothing is refused any more/,
+      )
       assert.deepEqual(await outside.sql(ROWS), before)
       await outside.sql(FUTURE)
       await converted(outside.url)
@@ -136,7 +155,10 @@ for (const engine of ENGINES.slice(1)) {
       await auditLogs(outside, engine, 2_000, 100)
       const before = await outside.sql(ROWS)
       const steps = await Promise.all([converted(outside.url), converted(outside.url)])
-      assert.deepEqual(steps.map(({ length }) => length).toSorted((a, b) => a - b), [0, STEPS.length + 1])
+      assert.deepEqual(
+        steps.map(({ length }) => length).toSorted((a, b) => a - b),
+        [0, STEPS.length + 1],
+      )
       assert.deepEqual(await outside.sql(ROWS), before)
       assert.ok(database.partitions(AUDIT_LOGS) !== undefined)
     })

@@ -51,13 +51,15 @@ for (const engine of ENGINES.slice(1)) {
       await using fixture = await migrated(engine)
       const { outside } = fixture
       await auditLogs(outside, engine, 2_000, 100)
-      let going = true
+      const over = new AbortController()
       const errors: string[] = []
       const readers = Array.from({ length: 4 }, async (_, n) => {
         await using reader = await session(outside.url)
-        while (going) {
+        while (!over.signal.aborted) {
           await reader
-            .query(`BEGIN; SELECT count(*) FROM ${['recent_audit_activity', 'policy_violations', 'tool_usage_stats', 'audit_logs'][n]}; SELECT count(*) FROM policy_violations; COMMIT`)
+            .query(
+              `BEGIN; SELECT count(*) FROM ${['recent_audit_activity', 'policy_violations', 'tool_usage_stats', 'audit_logs'][n]}; SELECT count(*) FROM policy_violations; COMMIT`,
+            )
             .catch((error: Error) => void errors.push(error.message))
         }
       })
@@ -65,7 +67,7 @@ for (const engine of ENGINES.slice(1)) {
       try {
         steps = await converted(outside.url)
       } finally {
-        going = false
+        over.abort()
         await Promise.all(readers)
       }
       assert.deepEqual(errors, [])
@@ -80,7 +82,8 @@ for (const engine of ENGINES.slice(1)) {
       await using beside = await gatewayBeside(outside.url)
       await converted(outside.url, {
         step: (sentence) => {
-          if (sentence.startsWith('refuses')) void other.query('BEGIN; LOCK TABLE audit_logs IN SHARE UPDATE EXCLUSIVE MODE; SELECT pg_sleep(0.7); COMMIT')
+          if (sentence.startsWith('refuses'))
+            void other.query('BEGIN; LOCK TABLE audit_logs IN SHARE UPDATE EXCLUSIVE MODE; SELECT pg_sleep(0.7); COMMIT')
         },
       })
       const { errors } = await beside.ended()

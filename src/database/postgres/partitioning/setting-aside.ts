@@ -7,7 +7,6 @@ import type { Dependents, TriggerFacts } from './dependents.ts'
 import { MOST_SET_ASIDE } from './plan-refusals.ts'
 import type { BoundTime } from './tree.ts'
 
-
 /** Which rows cannot be in the first partition: those without a time, and those from the bound on. */
 function behind(column: string, bound: BoundTime, type: TimeType): string {
   return `(${quoted(column)} IS NULL OR ${quoted(column)} ${GE} ${literal(bound.text)}::pg_catalog.${type})`
@@ -77,7 +76,9 @@ export async function discard(tx: Query, table: Dependents, prepared: Dependents
   }
   const written = new Set(prepared.columns.map(({ name }) => name))
   const columns = columnsOf({ ...table, columns: table.columns.filter(({ name }) => written.has(name)) })
-  const { changed } = await tx.query(`INSERT INTO ${table.quoted} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${prepared.quoted}`)
+  const { changed } = await tx.query(
+    `INSERT INTO ${table.quoted} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${prepared.quoted}`,
+  )
   await tx.query(`DROP TABLE ${prepared.quoted}`)
   return changed
 }

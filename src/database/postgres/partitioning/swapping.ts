@@ -36,15 +36,19 @@ export function directViews({ views }: Dependents): readonly ViewFacts[] {
 }
 
 function isSame(views: readonly ViewFacts[], others: readonly ViewFacts[]): boolean {
-  const named = (all: readonly ViewFacts[]): string => JSON.stringify(all.map(({ schema, name, owner }) => [schema, name, owner]))
-  return named(views) === named(others)
+  const [one, other] = [views, others].map((all) => JSON.stringify(all.map((view) => [nameOf(view), view.owner])))
+  return one === other
+}
+
+function nameOf({ schema, name }: Pick<ViewFacts, 'schema' | 'name'>): string {
+  return qualified(schema, name)
 }
 
 async function isUnchanged(tx: Transaction, table: Dependents): Promise<boolean> {
-  const { rows } = await tx.query<{ schema: string; name: string }>(DIRECT_VIEWS, [table.id])
-  const views = (all: readonly { schema: string; name: string }[]): string => JSON.stringify(all.map((view) => [view.schema, view.name]).toSorted())
+  const { rows } = await tx.query<Pick<ViewFacts, 'schema' | 'name'>>(DIRECT_VIEWS, [table.id])
   const grants = await readGrants(tx, table.schema, table.name)
-  return views(rows) === views(directViews(table)) && JSON.stringify(grants) === JSON.stringify(table.grants)
+  const isViewed = JSON.stringify(rows.map(nameOf).toSorted()) === JSON.stringify(directViews(table).map(nameOf).toSorted())
+  return isViewed && JSON.stringify(grants) === JSON.stringify(table.grants)
 }
 
 /** In this order: what makes room for a name, what takes it, and then what needs both tables. Each takes a millisecond or so. */
@@ -55,11 +59,16 @@ function swapSql({ table, tree, prepared }: ConversionState, time: string, now: 
   const legacy = qualified(schema, first)
   const partitioned = qualified(schema, preparedName(table.name))
   const key = primaryKeyOf(table)
-  const named = [...(key === undefined ? [] : [key]), ...table.indexes.filter((index) => index !== key && index.name !== keyName(table.name))]
+  const named = [
+    ...(key === undefined ? [] : [key]),
+    ...table.indexes.filter((index) => index !== key && index.name !== keyName(table.name)),
+  ]
   return [
     `ALTER TABLE ${table.quoted} RENAME TO ${quoted(first)}`,
     ...table.triggers.map(({ name }) => `DROP TRIGGER ${quoted(name)} ON ${legacy}`),
-    ...named.flatMap((index) => (index === key ? keyOfFirst(table, time, legacy) : [renamed('INDEX', schema, index.name, shifted(index.name, 'legacy'))])),
+    ...named.flatMap((index) =>
+      index === key ? keyOfFirst(table, time, legacy) : [renamed('INDEX', schema, index.name, shifted(index.name, 'legacy'))],
+    ),
     ...table.sequences.flatMap((sequence) => sequenceSql(sequence, legacy, partitioned)),
     `ALTER TABLE ${partitioned} RENAME TO ${quoted(table.name)}`,
     ...named.map(({ name }) => renamed('INDEX', schema, shifted(name, 'new'), name)),
