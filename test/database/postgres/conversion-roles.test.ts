@@ -20,7 +20,9 @@ for (const major of POSTGRES_MAJORS) {
       )
       try {
         await applyMigrations(urlOf(outside.url, gateway))
-        await outside.sql(`GRANT SELECT, DELETE ON audit_logs TO ${quoted(purger)}; GRANT SELECT, UPDATE ON maintenance_leases TO ${quoted(purger)}`)
+        await outside.sql(
+          `GRANT SELECT, DELETE ON audit_logs TO ${quoted(purger)}; GRANT SELECT, UPDATE ON maintenance_leases TO ${quoted(purger)}`,
+        )
         await outside.sql(
           `INSERT INTO audit_logs (tool_name, "user", action, status, "timestamp") VALUES ('t', 'u', 'a', 's', '2026-01-01'), ('t', 'u', 'a', 's', 'infinity')`,
         )

@@ -149,6 +149,19 @@ for (const engine of ENGINES.slice(1)) {
       assert.equal(await first(outside), `FOR VALUES FROM (MINVALUE) TO ('${midnight(2)}')`)
     })
 
+    test('after undo has begun: it leaves the table to that', async () => {
+      await using fixture = await migrated(engine)
+      const { outside } = fixture
+      await outside.sql(
+        `INSERT INTO maintenance_partitioned (table_name, first_partition, bound, began_at, converted_at, undoing_since) VALUES ('audit_logs', 'audit_logs_legacy', $1, 1, 2, 3)`,
+        [midnight(2)],
+      )
+      await assert.rejects(
+        converted(outside.url),
+        /partition undo has begun on public\.audit_logs and has not ended\. .+ Run: mcp-gateway-maintenance partition undo$/,
+      )
+    })
+
     test('two at once: one converts, and the other finds that it is done', async () => {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture

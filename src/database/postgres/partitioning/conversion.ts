@@ -3,6 +3,7 @@ import { messageOf } from '../../../errors.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { ApplyOutside, ApplyTransaction, MigrationLockOptions } from '../../migrating.ts'
 import { PARTITIONED, type ConversionListener, type ConversionOptions, type PartitionTerms } from '../../partitioning.ts'
+import { EQ, GE } from '../exact.ts'
 import { literal, qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
 import { briefly, PATIENCE_MS } from './brief-locks.ts'
@@ -61,6 +62,7 @@ export async function startConversion(
     await mustHaveRecord(options)
     const found = await mustRead(options)
     if (nextStep(found, options, now()) !== 'finish') {
+      mustNotBeUndoing(found)
       const plan = await planConversion(options, terms)
       if (plan.kind === 'refused') throw new DatabaseError('refused', plan.reasons)
     }
@@ -77,7 +79,7 @@ async function convert(work: Work, terms: PartitionTerms): Promise<void> {
   for (let beginnings = 0; ;) {
     const state = await mustRead(options)
     const step = nextStep(state, options, work.now())
-    if (step === 'finish') return await finish(work)
+    if (step === 'finish') return await finish(work, isNew)
     if (signal.aborted) throw new DatabaseError('busy', `Interrupted. ${options.schema}.${options.column.table} is still a plain table.`)
     if (step === 'prepare' && (beginnings += 1) > MOST_BEGINNINGS)
       throw new DatabaseError(
@@ -85,6 +87,7 @@ async function convert(work: Work, terms: PartitionTerms): Promise<void> {
         `${options.schema}.${options.column.table} was not turned into partitions: its structure changes all the time.`,
       )
     await STEPS[step](work, state, terms)
+    isNew ||= step === 'swap'
   }
 }
 
@@ -111,8 +114,7 @@ const STEPS: Steps = {
     )
   },
   bind: (work, state) => told(work, `refuses rows from ${boundOf(state).text} on, until the table is converted`, () => bind(work, state)),
-  validate: (work, state) =>
-    told(work, 'sets aside the rows behind the bound, and has the server see that all others lie before it', () => validate(work, state)),
+  validate: (work, state) => told(work, 'sets aside the rows behind the bound, and validates it', () => validate(work, state)),
   swap: (work, { table }) => told(work, 'puts the partitioned table in the place of the plain one', () => swap(work, directViews(table))),
   unbind: (work) => told(work, 'takes the bound back', () => unbind(work)),
 }
@@ -150,15 +152,15 @@ async function unbind(work: Work, patienceMs = PATIENCE_MS): Promise<{ readonly 
   })
 }
 
-/** The server never does this by itself for a partitioned table. */
-async function finish(work: Work): Promise<void> {
+/** The server never does this by itself for a partitioned table. An earlier start may have been killed before it. */
+async function finish(work: Work, isNew: boolean): Promise<void> {
   const { schema, column, query } = work.options
   const table = qualified(schema, column.table)
   const { rows } = await query.query<{ analyzed: boolean }>(
-    `SELECT c.reltuples OPERATOR(pg_catalog.>=) '0'::pg_catalog.float4 AS analyzed
-     FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(${literal(table)}::pg_catalog.text)::pg_catalog.oid`,
+    `SELECT c.reltuples ${GE} '0'::pg_catalog.float4 AS analyzed FROM pg_catalog.pg_class AS c
+     WHERE c.oid ${EQ} pg_catalog.to_regclass(${literal(table)}::pg_catalog.text)::pg_catalog.oid`,
   )
-  if (rows[0]?.analyzed === true) return
+  if (rows[0]?.analyzed === true && !isNew) return
   await told(work, 'analyzes the table', () => work.outside(blocked(work), (session) => session.run(`ANALYZE ${table}`, column.table)))
 }
 
@@ -207,6 +209,13 @@ async function mustHaveRecord({ query, schema, column }: ConvertingOptions): Pro
     'refused',
     `${schema}.${PARTITIONED} does not exist yet, so it could not be recorded what is done. ${schema}.${column.table} was left as it is. Run: mcp-gateway-maintenance migrate`,
   )
+}
+
+function mustNotBeUndoing({ tree, table }: ConversionState): void {
+  if (tree.record?.undoingSince === undefined) return
+  throw new DatabaseError('refused', [
+    `partition undo has begun on ${table.schema}.${table.name} and has not ended. Nothing was changed. Run: mcp-gateway-maintenance partition undo`,
+  ])
 }
 
 function blocked({ listener }: Work): (by: string, waitedMs: number) => void {
