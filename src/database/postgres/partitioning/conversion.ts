@@ -76,7 +76,9 @@ export async function startConversion(
 
 async function convert(work: Work, terms: PartitionTerms): Promise<void> {
   const { options, signal } = work
-  for (let beginnings = 0; ;) {
+  let beginnings = 0
+  let isNew = false
+  for (;;) {
     const state = await mustRead(options)
     const step = nextStep(state, options, work.now())
     if (step === 'finish') return await finish(work, isNew)
