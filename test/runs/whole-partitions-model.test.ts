@@ -66,10 +66,13 @@ async function everyRow(outside: TestDatabase): Promise<Row[]> {
 }
 
 function keeps({ match, from }: Kept, row: Row): boolean {
-  const fits = (given: readonly string[] | undefined, value: string): boolean => given === undefined || given.includes(value)
   return (
     fits(match['user'], row.user) && fits(match['tool_name'], row.tool) && (from === undefined || (row.at !== undefined && row.at >= from))
   )
+}
+
+function fits(given: readonly string[] | undefined, value: string): boolean {
+  return given === undefined || given.includes(value)
 }
 
 /** Repeatable. */

@@ -16,9 +16,16 @@ function range(from: string, to: string): string {
   return `FOR VALUES FROM (${from === 'MINVALUE' ? from : `'${from}'`}) TO (${to === 'MAXVALUE' ? to : `'${to}'`})`
 }
 
+interface Asked {
+  readonly cutoff: number
+  readonly now: number
+  readonly type: TimeType
+  readonly zone: string
+}
+
 function expired(
   parts: readonly Part[],
-  { cutoff = CUTOFF, now = NOW, type = 'timestamp' as TimeType, zone = 'UTC' } = {},
+  { cutoff = CUTOFF, now = NOW, type = 'timestamp', zone = 'UTC' }: Partial<Asked> = {},
 ): readonly string[] {
   const tree: Tree = {
     id: '2',
