@@ -15,10 +15,10 @@ export function partitionUpkeep(program: Program): () => Promise<void> {
   return async () => {
     if (!settings.partitions.enabled) return
     const now = new Set<string>()
-    const once = (table: string, text: string, tell: (table: string, text: string) => void): void => {
+    const once = (text: string, tell: () => void): void => {
       // Ages, processes and days differ from pass to pass.
       const kind = text.replace(/\d+/g, '0')
-      if (!told.has(kind)) tell(table, text)
+      if (!told.has(kind)) tell()
       now.add(kind)
     }
     for (const kept of settings.jobs.filter(isPartitionable)) {
@@ -26,8 +26,8 @@ export function partitionUpkeep(program: Program): () => Promise<void> {
       const result = await makeAhead(context, kept, settings.partitions.aheadMs)
       if (result.kind !== 'done') continue
       if (result.made.length > 0) events.partitionsMade(table, result.made)
-      for (const clause of result.skipped) once(table, clause, events.partitionsSkipped)
-      for (const sentence of result.failed) once(table, sentence, events.partitionsNotMade)
+      for (const clause of result.skipped) once(clause, () => events.partitionsSkipped(table, clause))
+      for (const sentence of result.failed) once(sentence, () => events.partitionsNotMade(table, sentence))
     }
     told = now
   }
