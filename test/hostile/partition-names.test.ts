@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Client } from 'pg'
+import type { Database } from '../../src/database/database.ts'
 import { addingBlock, removingBlock } from '../../src/database/postgres/partitioning/function-text.ts'
 import { functionStatements } from '../../src/database/postgres/partitioning/functions.ts'
 import { handsOn } from '../../src/database/postgres/partitioning/hands.ts'
@@ -51,10 +52,10 @@ for (const major of POSTGRES_MAJORS) {
           await client.end()
         })
         // Its own two are.
-      assert.deepEqual(
-        called.map((each) => each.slice(0, each.indexOf('('))),
-        ['maintenance_add_partition', 'maintenance_remove_partition'],
-      )
+        assert.deepEqual(
+          called.map((each) => each.slice(0, each.indexOf('('))),
+          ['maintenance_add_partition', 'maintenance_remove_partition'],
+        )
       },
     )
   })
@@ -94,10 +95,11 @@ interface Everything {
 /** Days from 4 on are made in the owner's way, and one is taken out, put back, taken out and dropped in each. */
 async function everything(url: string): Promise<Everything> {
   await using database = await opened(url)
+  const look: Database['transaction'] = (work) => database.transaction(work)
   const options = {
     query: database,
-    look: database.transaction,
-    scan: database.transaction,
+    look,
+    scan: look,
     schema: 'public',
     timeZone: 'UTC',
     column: COLUMN,
