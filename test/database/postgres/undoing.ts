@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { ConversionListener } from '../../../src/database/partitioning.ts'
 import type { Fixture } from '../../runs/support.ts'
 import type { TestDatabase } from '../../support/engines.ts'
@@ -26,7 +27,11 @@ export interface Told {
 }
 
 /** Waits at the beginning of each step for `at`, which looks or interferes. */
-export async function undo({ database }: Fixture, at: (step: string) => Promise<void> = () => Promise.resolve()): Promise<Told> {
+export async function undo(
+  { database }: Pick<Fixture, 'database'>,
+  at: (step: string) => Promise<void> = () => Promise.resolve(),
+  { signal } = new AbortController(),
+): Promise<Told> {
   const [steps, locks]: [string[], number[]] = [[], []]
   const interfering: Promise<void>[] = []
   const listener: ConversionListener = {
@@ -37,9 +42,18 @@ export async function undo({ database }: Fixture, at: (step: string) => Promise<
     done: (_, lockedMs) => void (lockedMs !== undefined && locks.push(lockedMs)),
     blocked: () => {},
   }
-  const { signal } = new AbortController()
   const partitions = database.partitions({ table: 'audit_logs', column: 'timestamp' })!
   await partitions.undo({ lock: { timeoutMs: 20_000, signal, waiting: () => {} }, listener, signal })
   await Promise.all(interfering)
   return { steps, locks }
+}
+
+/** Begins an undo and stops it once the table is plain and its children still have their rows. */
+export async function halfUndone(fixture: Pick<Fixture, 'database'>): Promise<void> {
+  const stopping = new AbortController()
+  const at = (step: string): Promise<void> => Promise.resolve(step.startsWith('moves') ? stopping.abort() : undefined)
+  await assert.rejects(
+    undo(fixture, at, stopping),
+    /Interrupted while rows were moved back\. All of them are read through public\.audit_logs/,
+  )
 }
