@@ -129,22 +129,32 @@ export interface ConversionListener {
 }
 
 export type Ahead =
-  /** Not converted by us, or nothing to do for this role. */
+  /** Not converted by us, or being turned back. */
   | { readonly kind: 'not-ours' }
-  /** Something forbids more partitions, as it would forbid `start`. Rows of days without one go to DEFAULT. */
+  /** Something forbids more partitions, as it would forbid `start`, or this role may not make them; each a sentence. Rows of days without one go to DEFAULT. */
   | { readonly kind: 'refused'; readonly reasons: readonly string[] }
-  | { readonly kind: 'missing'; readonly partitions: readonly MissingPartition[] }
+  | Missing
+
+export interface Missing {
+  readonly kind: 'missing'
+  /** The earliest first. */
+  readonly partitions: readonly MissingPartition[]
+  /** Which days have none and get none, and where their rows go; each a clause. */
+  readonly skipped: readonly string[]
+  /** Takes back what a making that did not end has left: do it first. */
+  readonly leftover: MakingStep | undefined
+}
 
 export interface MissingPartition {
   readonly name: string
-  /** Each in a transaction of its own, in this order; may be repeated from the first. */
+  /** Each in a transaction of its own, in this order, until one says `there`. After one that failed ask again for what is missing, because of `leftover`. */
   readonly steps: readonly MakingStep[]
 }
 
 export interface MakingStep {
   /** How long its transaction may take. */
   readonly takesMs: number
-  /** `there`: another worker has made it. Rejects with `busy` if a lock is in the way. */
+  /** `there`: another worker has made it, or DEFAULT has got rows of that day since. Rejects with `busy` if a lock is in the way. */
   run(tx: Transaction): Promise<'made' | 'there'>
 }
 

@@ -61,19 +61,24 @@ describe('which days have no partition', () => {
     const reading = fc.integer({ min: 0, max: 20 * 24 }).map((hour) => START - DAY + hour * HOUR)
     const shape = fc.uniqueArray(reading, { minLength: 2, maxLength: 12 }).map((edges) => edges.toSorted((a, b) => a - b))
     fc.assert(
-      fc.property(shape, fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }), fc.integer({ min: 1, max: 19 }), (edges, there, days) => {
-        const text = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
-        const parts = edges.slice(1).flatMap((to, at) => (there[at] === true ? [part(text(edges[at]!), text(to))] : []))
-        const until = START + days * DAY
-        const found = gapsBetween(parts, START + HOUR, until, 'timestamp')
-        for (let at = START; at < until; at += HOUR) {
-          const covers = ({ from, to }: { from?: { reading: number } | undefined; to?: { reading: number } | undefined }): boolean =>
-            from!.reading <= at && at < to!.reading
-          const takenBy = parts.filter(({ bound }) => bound.kind === 'range' && covers(bound)).length + found.filter(covers).length
-          assert.equal(takenBy, 1, text(at))
-        }
-        assert.ok(found.every(({ from, to }) => to.reading <= nextMidnight(from.reading + 1)))
-      }),
+      fc.property(
+        shape,
+        fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }),
+        fc.integer({ min: 1, max: 19 }),
+        (edges, there, days) => {
+          const text = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
+          const parts = edges.slice(1).flatMap((to, at) => (there[at] === true ? [part(text(edges[at]!), text(to))] : []))
+          const until = START + days * DAY
+          const found = gapsBetween(parts, START + HOUR, until, 'timestamp')
+          for (let at = START; at < until; at += HOUR) {
+            const covers = ({ from, to }: { from?: { reading: number } | undefined; to?: { reading: number } | undefined }): boolean =>
+              from!.reading <= at && at < to!.reading
+            const takenBy = parts.filter(({ bound }) => bound.kind === 'range' && covers(bound)).length + found.filter(covers).length
+            assert.equal(takenBy, 1, text(at))
+          }
+          assert.ok(found.every(({ from, to }) => to.reading <= nextMidnight(from.reading + 1)))
+        },
+      ),
     )
   })
 })

@@ -66,7 +66,8 @@ export function nextStep(state: ConversionState, options: PartitioningOptions, n
 
 /** The definition is read under canonical settings: a time zone or date style of the session's would give the same bound another text. */
 export function isBoundBy(definition: string, bound: string): boolean {
-  const [, found] = /^CHECK \(\(\(.+ IS NOT NULL\) AND \(.+ < '([^']+)'::timestamp with(?:out)? time zone\)\)\)(?: NOT VALID)?$/.exec(definition) ?? []
+  const [, found] =
+    /^CHECK \(\(\(.+ IS NOT NULL\) AND \(.+ < '([^']+)'::timestamp with(?:out)? time zone\)\)\)(?: NOT VALID)?$/.exec(definition) ?? []
   return found === bound
 }
 
@@ -110,7 +111,9 @@ function profile(of: Dependents, indexes: readonly string[]): Readonly<Record<st
     columns: of.columns.map((column) => line(column)),
     indexes: indexes.toSorted(),
     constraints: of.checks.map(({ name, definition }) => line(name, definition)),
-    triggers: of.triggers.map(({ name, definition, enabled, comment }) => line(name, elsewhere(definition, of.quoted, 'it'), enabled, comment)),
+    triggers: of.triggers.map(({ name, definition, enabled, comment }) =>
+      line(name, elsewhere(definition, of.quoted, 'it'), enabled, comment),
+    ),
     privileges: of.grants.map((grant) => line(grant)).toSorted(),
     // A serial column's sequence belongs to the table until the end.
     sequences: of.sequences

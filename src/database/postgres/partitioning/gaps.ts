@@ -1,3 +1,4 @@
+import { counted } from '../../../number-text.ts'
 import { DAY, type EpochMs } from '../../../time/clock.ts'
 import type { TimeType } from '../times.ts'
 import { dayOf, midnight } from './days.ts'
@@ -15,7 +16,7 @@ interface Taken {
 }
 
 /**
- * What no partition takes between two readings, the earliest first, from bound to bound and cut at each midnight. The partitions may be of any width and begin
+ * What no partition takes between the beginning of a reading's day and a midnight, the earliest first, from bound to bound and cut at each midnight. The partitions may be of any width and begin
  * at any time: only their bounds count. A gap of less than a millisecond is none.
  */
 export function gapsBetween(parts: readonly Part[], from: EpochMs, to: EpochMs, type: TimeType): readonly Stretch[] {
@@ -58,4 +59,13 @@ function byDay({ from, to }: Stretch, type: TimeType): readonly Stretch[] {
     at = end
   }
   return stretches
+}
+
+const MOST_NAMED = 3
+
+/** `2026-12-01, 2026-12-02`: as the column reads them. */
+export function daysText(stretches: readonly Stretch[]): string {
+  const days = [...new Set(stretches.map(({ from }) => from.text.slice(0, 'YYYY-MM-DD'.length)))]
+  const more = days.length - MOST_NAMED
+  return more > 0 ? `${days.slice(0, MOST_NAMED).join(', ')} and ${counted(more, 'more day')}` : days.join(', ')
 }

@@ -3,6 +3,7 @@ import type { Query } from '../../query.ts'
 import { literal, qualified, quoted } from '../identifiers.ts'
 import { addingBlock, markOf, removingBlock, type Place } from './function-text.ts'
 import { ADD_FUNCTION, functionsFound, grantStatement, REMOVE_FUNCTION } from './functions.ts'
+import { managerOf } from './others.ts'
 import { boundOf, type Bound, type BoundTime, type Edge, type PartitioningOptions, type Tree } from './tree.ts'
 
 /**
@@ -39,6 +40,14 @@ export type Reach =
 /** The owner's role sends what is to be done; another one calls the functions that `partition start` has made. Reads the catalogue only. */
 export async function handsOn({ query, schema, column }: PartitioningOptions, tree: Tree): Promise<Reach> {
   const place = { schema, ...column }
+  const manager = await managerOf(query, schema, column.table, tree)
+  if (manager !== undefined)
+    return {
+      hands: undefined,
+      problem:
+        `Partitions of ${schema}.${column.table} are neither made nor dropped, because ${manager} has settings for the table too, and what one makes the other could drop with rows that must stay. ` +
+        `Remove the table from ${manager}, or turn it back into a plain one. Run: mcp-gateway-maintenance partition undo`,
+    }
   if (tree.isOwner) return { hands: handsBy(ownersWay(place)), problem: undefined }
   const title = `${schema}.${column.table}`
   const found = await functionsFound(query, place, tree.owner)

@@ -112,7 +112,8 @@ async function makePartitions(tx: Transaction, table: Dependents, type: TimeType
 async function mustBeAlike(tx: Transaction, table: Dependents, time: string): Promise<void> {
   const prepared = await readDependents(tx, table.schema, preparedName(table.name))
   const isBound = prepared?.checks.some(({ name }) => name === boundName(table.name)) === true
-  const different = prepared === undefined ? ['table'] : [...differences(table, prepared, time), ...(isBound ? ['constraint of the bound'] : [])]
+  const different =
+    prepared === undefined ? ['table'] : [...differences(table, prepared, time), ...(isBound ? ['constraint of the bound'] : [])]
   if (different.length === 0) return
   throw new DatabaseError(
     'failed',

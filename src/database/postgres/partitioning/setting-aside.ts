@@ -64,7 +64,9 @@ export function tooMany({ schema, name }: Dependents, bound: BoundTime): Databas
 /** Puts the rows of the prepared table back, and drops it. The constraint has to be gone. Returns how many they were. */
 export async function discard(tx: Query, table: Dependents, prepared: Dependents): Promise<number> {
   const columns = columnsOf(table)
-  const { changed } = await tx.query(`INSERT INTO ${table.quoted} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${prepared.quoted}`)
+  const { changed } = await tx.query(
+    `INSERT INTO ${table.quoted} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${prepared.quoted}`,
+  )
   await tx.query(`DROP TABLE ${prepared.quoted}`)
   return changed
 }

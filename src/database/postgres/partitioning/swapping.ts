@@ -42,7 +42,8 @@ function isSame(views: readonly ViewFacts[], others: readonly ViewFacts[]): bool
 
 async function isUnchanged(tx: Transaction, table: Dependents): Promise<boolean> {
   const { rows } = await tx.query<{ schema: string; name: string }>(DIRECT_VIEWS, [table.id])
-  const views = (all: readonly { schema: string; name: string }[]): string => JSON.stringify(all.map((view) => [view.schema, view.name]).toSorted())
+  const views = (all: readonly { schema: string; name: string }[]): string =>
+    JSON.stringify(all.map((view) => [view.schema, view.name]).toSorted())
   const grants = await readGrants(tx, table.schema, table.name)
   return views(rows) === views(directViews(table)) && JSON.stringify(grants) === JSON.stringify(table.grants)
 }
@@ -55,11 +56,16 @@ function swapSql({ table, tree, prepared }: ConversionState, time: string, now: 
   const legacy = qualified(schema, first)
   const partitioned = qualified(schema, preparedName(table.name))
   const key = primaryKeyOf(table)
-  const named = [...(key === undefined ? [] : [key]), ...table.indexes.filter((index) => index !== key && index.name !== keyName(table.name))]
+  const named = [
+    ...(key === undefined ? [] : [key]),
+    ...table.indexes.filter((index) => index !== key && index.name !== keyName(table.name)),
+  ]
   return [
     `ALTER TABLE ${table.quoted} RENAME TO ${quoted(first)}`,
     ...table.triggers.map(({ name }) => `DROP TRIGGER ${quoted(name)} ON ${legacy}`),
-    ...named.flatMap((index) => (index === key ? keyOfFirst(table, time, legacy) : [renamed('INDEX', schema, index.name, shifted(index.name, 'legacy'))])),
+    ...named.flatMap((index) =>
+      index === key ? keyOfFirst(table, time, legacy) : [renamed('INDEX', schema, index.name, shifted(index.name, 'legacy'))],
+    ),
     ...table.sequences.flatMap((sequence) => sequenceSql(sequence, legacy, partitioned)),
     `ALTER TABLE ${partitioned} RENAME TO ${quoted(table.name)}`,
     ...named.map(({ name }) => renamed('INDEX', schema, shifted(name, 'new'), name)),

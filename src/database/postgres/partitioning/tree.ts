@@ -110,6 +110,11 @@ export function isConverted({ kind, isByTime, record }: Tree): boolean {
   return kind === 'p' && isByTime && record?.convertedAt !== undefined
 }
 
+/** The same, and nobody is turning it back. */
+export function isOurs(tree: Tree): boolean {
+  return isConverted(tree) && tree.record?.undoingSince === undefined
+}
+
 /** The instant as the column reads it; what lies before it in the column lies before the instant. */
 export function readingAt(instant: EpochMs, type: TimeType, timeZone: string): EpochMs {
   return type === 'timestamptz' ? instant : wallClockThreshold(instant, timeZone)
