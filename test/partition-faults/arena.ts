@@ -14,12 +14,15 @@ export interface Arena extends AsyncDisposable {
   readonly server: PostgresServer
   /** Of the plain table with its rows. */
   readonly shape: readonly string[]
-  readonly standing: number
+  /** How many rows have to be read at any moment. */
+  standing(way: Way): number
   readonly expired: number
   round(way: Way, name: string): Promise<TestDatabase>
 }
 
 const STANDING_ROWS = 200
+/** Besides, in each of four tables that an undo empties. */
+const STANDING_EACH = 100
 const EXPIRED_ROWS = 3_000
 const TEMPLATES: Readonly<Record<Way, string>> = { start: 'plain', undo: 'converted', drop: 'expiring' }
 
@@ -50,7 +53,7 @@ export async function arenaOf(major: PostgresMajor, packageRoot: string, rows: n
     packageRoot,
     server,
     shape,
-    standing: STANDING_ROWS,
+    standing: (way) => STANDING_ROWS + (way === 'undo' ? 4 * STANDING_EACH : 0),
     expired: EXPIRED_ROWS,
     async round(way, name) {
       await admin(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATES[way]}`)
@@ -77,7 +80,7 @@ FROM generate_series(1, ${rows}) AS n`
 
 /** Rows of several partitions, and of DEFAULT: without a partition of their day, and at the end of time. */
 const BEHIND = `INSERT INTO audit_logs (tool_name, "user", action, status, "timestamp")
-SELECT 'behind', 'user', 'invoke', 'success', d FROM unnest(ARRAY[now() - interval '1 day', now(), now() + interval '2 days', now() + interval '40 days']) AS t (d), generate_series(1, 700)
+SELECT 'behind', 'user', 'invoke', CASE WHEN n <= ${STANDING_EACH} THEN '${STANDING}' ELSE 'success' END, d FROM unnest(ARRAY[now() - interval '1 day', now(), now() + interval '2 days', now() + interval '40 days']) AS t (d), generate_series(1, 700) AS n
 UNION ALL SELECT 'behind', 'user', 'invoke', 'success', d FROM unnest(ARRAY['infinity', '-infinity']::timestamp[]) AS t (d)`
 
 /** Of all rows that were there from the beginning, one text: equal if every one of them is there once and unchanged. */

@@ -26,8 +26,8 @@ const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000))
 const kills = Number(values.kills ?? (values.full === true ? 200 : 20))
 const WAYS: readonly Way[] = ['start', 'undo', 'drop']
 const ways = WAYS.filter((way) => values.only === undefined || way === values.only)
-/** So many that an index takes a good part of a second. */
-const ROWS = 30_000
+/** With more of them an index takes a good part of a second. */
+const ROWS = values.full === true ? 40_000 : 12_000
 
 async function fights(packageRoot: string, major: PostgresMajor, wanted: number): Promise<readonly Round[]> {
   await using arena = await arenaOf(major, packageRoot, ROWS)
@@ -57,7 +57,8 @@ const rounds: Round[] = []
 const packageRoot = join(tmpdir(), `partition-faults-${process.pid}`)
 try {
   await compileInto(packageRoot)
-  for (const major of POSTGRES_MAJORS) rounds.push(...(await fights(packageRoot, major, Math.ceil(kills / POSTGRES_MAJORS.length))))
+  const each = Math.ceil(kills / POSTGRES_MAJORS.length)
+  rounds.push(...(await Promise.all(POSTGRES_MAJORS.map((major) => fights(packageRoot, major, each)))).flat())
 } finally {
   await rm(packageRoot, { recursive: true, force: true })
 }

@@ -36,7 +36,7 @@ export async function fought(arena: Arena, kind: Way, name: string, random: Rand
   const { url } = outside
   const before = await fingerprint(outside)
   const writer = startWriter(url)
-  const reader = startReader(url, arena.standing)
+  const reader = startReader(url, arena.standing(kind))
   const kills: ('process' | 'server')[] = []
   const steps: string[] = []
   const violations: string[] = []

@@ -197,18 +197,25 @@ for (const engine of ENGINES.slice(1)) {
       await fill(outside, [-3, 0, 5, 'infinity'])
       const before = await shapeOf(outside)
       const rows = await rowsOf(outside)
-      await outside.sql(`CREATE TABLE audit_logs_new (LIKE audit_logs INCLUDING ALL EXCLUDING IDENTITY EXCLUDING INDEXES) PARTITION BY RANGE ("timestamp");
-        CREATE TABLE audit_logs_default PARTITION OF audit_logs_new DEFAULT;
-        CREATE TABLE audit_logs_p20991231 PARTITION OF audit_logs_new FOR VALUES FROM ('2099-12-31') TO ('2100-01-01');
-        CREATE UNIQUE INDEX audit_logs_legacy_key ON audit_logs (id, "timestamp");
-        WITH aside AS (DELETE FROM audit_logs WHERE "timestamp" >= ${QUOTED_BOUND} RETURNING *) INSERT INTO audit_logs_default SELECT * FROM aside;
-        ALTER TABLE audit_logs ADD CONSTRAINT audit_logs_legacy_bound CHECK ("timestamp" IS NOT NULL AND "timestamp" < ${QUOTED_BOUND})`)
-      await outside.sql(`INSERT INTO maintenance_partitioned VALUES ('audit_logs', 'audit_logs_legacy', $1, 1, NULL, NULL)`, [midnight(2)])
+      await setAside(outside)
       assert.equal((await rowsOf(outside)).length, 6)
       await undo(fixture)
       assert.deepEqual(await rowsOf(outside), rows)
       assert.deepEqual(await shapeOf(outside), before)
       assert.deepEqual(await outside.sql('SELECT * FROM maintenance_partitioned'), [])
+    })
+
+    it('brings back rows that were set aside when the table has been given a column since', async () => {
+      await using fixture = await migrated(engine)
+      const { outside } = fixture
+      await fill(outside, [0, 5])
+      await setAside(outside)
+      await outside.sql(`ALTER TABLE audit_logs ADD COLUMN note text`)
+      await undo(fixture)
+      assert.equal((await rowsOf(outside)).length, 6)
+      assert.deepEqual(await outside.sql(`SELECT to_regclass('audit_logs_new') AS new, to_regclass('audit_logs_default') AS other`), [
+        { new: null, other: null },
+      ])
     })
 
     it('does nothing to a plain table, and nothing to one that somebody else has partitioned', async () => {
@@ -245,6 +252,17 @@ for (const engine of ENGINES.slice(1)) {
       assert.deepEqual(await rowsOf(outside), rows)
     })
   })
+}
+
+/** As `partition start` leaves the table before the last of its steps. */
+async function setAside(outside: TestDatabase): Promise<void> {
+  await outside.sql(`CREATE TABLE audit_logs_new (LIKE audit_logs INCLUDING ALL EXCLUDING IDENTITY EXCLUDING INDEXES) PARTITION BY RANGE ("timestamp");
+        CREATE TABLE audit_logs_default PARTITION OF audit_logs_new DEFAULT;
+        CREATE TABLE audit_logs_p20991231 PARTITION OF audit_logs_new FOR VALUES FROM ('2099-12-31') TO ('2100-01-01');
+        CREATE UNIQUE INDEX audit_logs_legacy_key ON audit_logs (id, "timestamp");
+        WITH aside AS (DELETE FROM audit_logs WHERE "timestamp" >= ${QUOTED_BOUND} RETURNING *) INSERT INTO audit_logs_default SELECT * FROM aside;
+        ALTER TABLE audit_logs ADD CONSTRAINT audit_logs_legacy_bound CHECK ("timestamp" IS NOT NULL AND "timestamp" < ${QUOTED_BOUND})`)
+  await outside.sql(`INSERT INTO maintenance_partitioned VALUES ('audit_logs', 'audit_logs_legacy', $1, 1, NULL, NULL)`, [midnight(2)])
 }
 
 /** As the worker leaves a partition between the two transactions that take it out and drop it. */

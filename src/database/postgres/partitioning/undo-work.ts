@@ -1,3 +1,4 @@
+import { MaintenanceError } from '../../../errors.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Work } from './conversion.ts'
 import type { PartitioningOptions } from './tree.ts'
@@ -19,8 +20,8 @@ export function titleOf({ schema, column }: PartitioningOptions): string {
   return `${schema}.${column.table}`
 }
 
-export function refused(problems: readonly string[], options?: ErrorOptions): DatabaseError {
-  return new DatabaseError('refused', problems, options)
+export function refused(problems: readonly string[]): MaintenanceError {
+  return new MaintenanceError('PARTITION_REFUSED', problems)
 }
 
 /** Another session has changed what the statements were made for: nothing was done. */

@@ -7,8 +7,10 @@ import { indexState } from '../migrating/relations.ts'
 import { briefly } from './brief-locks.ts'
 import type { ConvertingOptions, Work } from './conversion.ts'
 import { boundName, keyName, preparedName } from './conversion-names.ts'
+import { readDependents, type Dependents } from './dependents.ts'
 import { functionStatements } from './functions.ts'
 import { bringHome } from './moving.ts'
+import { discard } from './setting-aside.ts'
 import { toPlain } from './to-plain.ts'
 import { readTree } from './tree.ts'
 import { undoNames } from './undo-sql.ts'
@@ -51,19 +53,30 @@ async function takeBack(work: Work): Promise<void> {
   await told(work, `has ${titleOf(work.options)} take all rows again, and show those that were set aside`, async () =>
     briefly(work, {}, async (tx, lock) => {
       const aside = await partsWithRows(tx, work, prepared)
-      await lock()
+      const [plain, made] = [await readDependents(tx, schema, column.table), await readDependents(tx, schema, prepared)]
+      const isAlike = plain !== undefined && made !== undefined && columnsOf(plain) === columnsOf(made)
       const statements = aside.flatMap((name) => [
         `ALTER TABLE ${qualified(schema, prepared)} DETACH PARTITION ${qualified(schema, name)}`,
         `ALTER TABLE ${qualified(schema, name)} INHERIT ${table}`,
       ])
+      await lock()
       // A child has to have all constraints of its table.
-      await tx.query([`ALTER TABLE ${table} DROP CONSTRAINT IF EXISTS ${quoted(bound)}`, ...statements].join('; '))
+      await tx.query([`ALTER TABLE ${table} DROP CONSTRAINT IF EXISTS ${quoted(bound)}`, ...(isAlike ? statements : [])].join('; '))
+      // Without a column that the table was given since, it can be no child: its rows move at once.
+      if (!isAlike && plain !== undefined && made !== undefined) await discard(tx, plain, made)
       await tx.query(`UPDATE ${qualified(schema, PARTITIONED)} SET undoing_since = $2 WHERE table_name ${EQ} $1::pg_catalog.text`, [
         column.table,
         tx.now,
       ])
     }),
   )
+}
+
+function columnsOf({ columns }: Dependents): string {
+  return columns
+    .map(({ name, type, collation }) => JSON.stringify([name, type, collation]))
+    .toSorted()
+    .join()
 }
 
 async function hasConstraint(tx: Transaction, table: string, name: string): Promise<boolean> {
