@@ -117,7 +117,8 @@ describe('what is shipped for Prometheus', () => {
     [
       'MaintenancePartitionsRunningOut',
       WORKER_RULES,
-      (text) => text.replace('max by (job) (mcp_maintenance_partitions_covered_until', 'min by (job) (mcp_maintenance_partitions_covered_until'),
+      (text) =>
+        text.replace('max by (job) (mcp_maintenance_partitions_covered_until', 'min by (job) (mcp_maintenance_partitions_covered_until'),
     ],
     ['MaintenancePartitionsLeft', WORKER_RULES, (text) => text.replace('for: 26h', 'for: 12h')],
     ['MaintenancePartitionsLeft', WORKER_RULES, (text) => text.replace('_partitions_detached) > 0', '_partitions_detached) > 2')],
