@@ -37,9 +37,7 @@ function convertedFacts(state: Converted, at: EpochMs): (readonly [string, strin
     ],
     ['default', unplaced.rows === 0 && !unplaced.more ? 'no rows' : unplacedText(unplaced)],
     ...(detached.length === 0 ? [] : [['detached', `${someText(detached.map(({ name }) => name))}: to be dropped`] as const]),
-    ...(first === undefined
-      ? []
-      : [['first', `${first.name}, the table as it was, with rows up to ${minuteText(first.until)} UTC`] as const]),
+    ...(first === undefined ? [] : [['first', `${first.name}, with rows up to ${minuteText(first.until)} UTC`] as const]),
   ]
 }
 

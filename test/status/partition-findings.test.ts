@@ -155,7 +155,7 @@ test('the terminal, the page and the JSON tell the same of partitions, and nothi
     ['audit_logs', '33 partitions, since 2026-11-11 09:00 UTC'],
     ['ahead', '2 d 6 h, until 2026-12-03 15:00 UTC'],
     ['default', 'more than 10,000 rows'],
-    ['first', 'audit_logs_legacy, the table as it was, with rows up to 2026-11-13 09:00 UTC'],
+    ['first', 'audit_logs_legacy, with rows up to 2026-11-13 09:00 UTC'],
   ] as const) {
     assert.match(terminal, new RegExp(`^  ${term} +${text}$`, 'm'))
     assert.ok(page.includes(`${term} ${text}`), `${term}: ${page.slice(page.indexOf('Partitions'))}`)
