@@ -31,7 +31,13 @@ function ofTable({ table, state, problem }: TablePartitions, enabled: boolean, a
     case 'plain':
       return []
     case 'foreign':
-      return [fault('partitions-hindered', `no partition of ${table} is made or dropped: ${state.reason}`)]
+      return [
+        fault(
+          'partitions-hindered',
+          `no partition of ${table} is made or dropped: ${state.reason}`,
+          'partition plan says what can be done',
+        ),
+      ]
     case 'converting':
       return [ofUnfinished(table, state)]
     case 'undoing':
@@ -67,7 +73,7 @@ function ofConverted(table: string, state: Converted, enabled: boolean, at: Epoc
   const [oldest] = detached.toSorted((a, b) => a.since - b.since)
   return [
     ...(coveredUntil - at < LEAST_AHEAD_MS ? [runningOut(table, coveredUntil, enabled, at)] : []),
-    ...problems.map((each) => fault('partitions-hindered', `partitions of ${table}: ${each}`)),
+    ...problems.map((each) => fault('partitions-hindered', each)),
     ...(enabled
       ? []
       : [

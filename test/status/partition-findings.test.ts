@@ -80,9 +80,9 @@ test('what is not as it should be is told with what to do', () => {
     /^advice partitions-detached 2 tables .* are still there, the oldest, audit_logs_p3, for 3 d: the next run drops them/,
   )
   assert.match(String(since(8)), /^fault partitions-detached 1 table .* is still there, the oldest, audit_logs_p8, for 8 d/)
-  assert.deepEqual(table({ problems: ['GRANT it'] }), ['fault partitions-hindered partitions of audit_logs: GRANT it'])
+  assert.deepEqual(table({ problems: ['GRANT it'] }), ['fault partitions-hindered GRANT it'])
   assert.deepEqual(told(of({ kind: 'foreign', reason: 'pg_partman has it' })), [
-    'fault partitions-hindered no partition of audit_logs is made or dropped: pg_partman has it',
+    'fault partitions-hindered no partition of audit_logs is made or dropped: pg_partman has it: partition plan says what can be done',
   ])
   assert.deepEqual(told(of(undefined, true, 'permission denied')), [
     'advice partitions-in-doubt the partitions of audit_logs are not known: permission denied',
