@@ -131,7 +131,7 @@ for (const engine of ENGINES) {
       await partitioned(outside, { boundDay: 2, days: [2, 2] })
       for (const day of [3, 4, 5, 6]) await partition(outside, day)
       const status = await statusOf(database)
-      assert.deepEqual(codes(status), ['fault partitions-running-out'])
+      assert.equal(codes(status)[0], 'fault partitions-running-out')
       assert.equal(statusDocument(status).partitions.tables[0]?.coveredUntil, `${midnight(2).replace(' ', 'T')}.000Z`)
       await partition(outside, 2)
       assert.deepEqual(codes(await statusOf(database)), [])
