@@ -3,7 +3,7 @@ import { counted } from '../number-text.ts'
 import { DAY, type EpochMs } from '../time/clock.ts'
 import { durationText, minuteText } from '../time/time-text.ts'
 import { advice, fault, type Finding } from './finding.ts'
-import { unplacedText } from './partition-sentences.ts'
+import { undoingText, unplacedText } from './partition-sentences.ts'
 import type { PartitionsStatus, TablePartitions } from './partitions-status.ts'
 
 /** Below this somebody should look: a weekend and a day for it. */
@@ -44,7 +44,7 @@ function ofTable({ table, state, problem }: TablePartitions, enabled: boolean, a
       return [
         advice(
           'partitions-unfinished',
-          `partition undo of ${table} began ${minuteText(state.since)} UTC and has not ended: rows are still in ${counted(state.tables, 'table')} beside it, and are seen in it`,
+          `partition undo of ${table} began ${minuteText(state.since)} UTC and has not ended: ${undoingText(state)}`,
           'run partition undo, which goes on',
         ),
       ]

@@ -13,6 +13,8 @@ export function partitionFacts(
   return [[table, stateText(state)], ...(state.kind === 'converted' ? convertedFacts(state, at) : [])]
 }
 
+type Undoing = Extract<PartitionState, { readonly kind: 'undoing' }>
+
 function stateText(state: PartitionState): string {
   switch (state.kind) {
     case 'plain':
@@ -22,7 +24,7 @@ function stateText(state: PartitionState): string {
     case 'converting':
       return `a plain table; partition start began ${minuteText(state.since)} UTC and has not ended`
     case 'undoing':
-      return `a plain table again, with ${counted(state.tables, 'table')} beside it; partition undo began ${minuteText(state.since)} UTC and has not ended`
+      return `${undoingText(state)}; partition undo began ${minuteText(state.since)} UTC and has not ended`
     case 'converted':
       return `${counted(state.partitions, 'partition')}, since ${minuteText(state.since)} UTC`
   }
@@ -39,6 +41,11 @@ function convertedFacts(state: Converted, at: EpochMs): (readonly [string, strin
     ...(detached.length === 0 ? [] : [['detached', `${someText(detached.map(({ name }) => name))}: to be dropped`] as const]),
     ...(first === undefined ? [] : [['first', `${first.name}, with rows up to ${minuteText(first.until)} UTC`] as const]),
   ]
+}
+
+/** Until its last steps the table is partitioned, or has its rows in tables that inherit from it. */
+export function undoingText({ tables }: Undoing): string {
+  return tables === 0 ? 'it still has its partitions' : `rows are still in ${counted(tables, 'table')} beside it, and are seen in it`
 }
 
 /** `1,234 rows`, `more than 10,000 rows` */

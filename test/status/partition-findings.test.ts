@@ -108,6 +108,13 @@ test('a start that has not ended is a fault while it makes the table refuse rows
   )
 })
 
+test('an undo that has just begun says so', () => {
+  assert.match(
+    String(told(of({ kind: 'undoing', since: NOW - DAY, tables: 0 }))),
+    /^advice partitions-unfinished .* has not ended: it still has its partitions: run partition undo, which goes on$/,
+  )
+})
+
 const STATES: Readonly<Record<string, PartitionState | undefined>> = {
   unknown: undefined,
   plain: { kind: 'plain' },
