@@ -16,6 +16,7 @@ import { memory } from './scenarios/memory.ts'
 import { nights } from './scenarios/nights.ts'
 import { nothing } from './scenarios/nothing.ts'
 import { page } from './scenarios/page.ts'
+import { partitions } from './scenarios/partitions.ts'
 import { processes } from './scenarios/process.ts'
 import { bench, type Scenario } from './scenarios/scenario.ts'
 import { tablesOf } from './table.ts'
@@ -36,6 +37,7 @@ const SCENARIOS: readonly Scenario[] = [
   held,
   health,
   page,
+  partitions,
   processes,
 ]
 

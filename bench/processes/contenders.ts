@@ -11,19 +11,19 @@ import { openArchivingJob, openJob, openSteadyLoop } from './product.ts'
  */
 export type Method = 'ours' | 'archive' | 'delete' | 'naive'
 
-export async function openContender(method: Method | Steady, url: string): Promise<Contender> {
+export async function openContender(method: Method | Steady, url: string, retentionMs = RETENTION_MS): Promise<Contender> {
   if (typeof method === 'object') return await openSteadyLoop(url, method)
-  if (method === 'ours') return await openJob(url)
+  if (method === 'ours') return await openJob(url, retentionMs)
   if (method === 'archive') return await openArchivingJob(url)
   const plain = await openPlain(url)
   return {
-    work: (stopping) => (method === 'delete' ? oneDelete(plain) : naiveBatches(plain, stopping)),
+    work: (stopping) => (method === 'delete' ? oneDelete(plain, retentionMs) : naiveBatches(plain, stopping)),
     close: () => plain.close(),
   }
 }
 
-async function oneDelete(plain: Plain): Promise<Work> {
-  const batch = await timed(() => plain.run('DELETE FROM audit_logs WHERE timestamp < ?', [stored(Date.now() - RETENTION_MS)]))
+async function oneDelete(plain: Plain, retentionMs: number): Promise<Work> {
+  const batch = await timed(() => plain.run('DELETE FROM audit_logs WHERE timestamp < ?', [stored(Date.now() - retentionMs)]))
   return { deleted: batch.rows, batches: [batch], finished: true }
 }
 
