@@ -8,6 +8,7 @@ import { machine, type Machine } from './machine.ts'
 import { optionsFrom, usage, UsageError, type Options } from './options.ts'
 import { alone } from './scenarios/alone.ts'
 import { archive } from './scenarios/archive.ts'
+import { conversion } from './scenarios/conversion.ts'
 import { gateway, gatewayBusy, gatewayLean, gatewaySlowDisk, rollback } from './scenarios/gateway.ts'
 import { growth } from './scenarios/growth.ts'
 import { held } from './scenarios/held.ts'
@@ -37,6 +38,7 @@ const SCENARIOS: readonly Scenario[] = [
   held,
   health,
   page,
+  conversion,
   partitions,
   processes,
 ]

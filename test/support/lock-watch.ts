@@ -31,11 +31,11 @@ export async function watchLocks(url: string): Promise<LockWatch> {
   client.on('error', () => {})
   await client.connect()
   const spans: LockedSpan[] = []
-  let ending = false
+  const ending = new AbortController()
   const work = (async () => {
     let freeMs = machineMs()
     let open: { fromMs: number; lastMs: number; on: Set<string> } | undefined
-    while (!ending) {
+    while (!ending.signal.aborted) {
       const beganMs = machineMs()
       const { rows } = await client.query<{ name: string }>({ name: 'locks', text: LOCKS })
       const nowMs = machineMs()
@@ -54,7 +54,7 @@ export async function watchLocks(url: string): Promise<LockWatch> {
   })()
   let ended: Promise<readonly LockedSpan[]> | undefined
   const end = async (): Promise<readonly LockedSpan[]> => {
-    ending = true
+    ending.abort()
     await work
     await client.end()
     return spans
