@@ -34,6 +34,7 @@ export async function openRunner(program: Program, dryRun = false): Promise<RunC
     archive: archiveTarget(program),
     turns: new Turns(),
     ruledTables: settings.jobs.filter(({ rules }) => rules.length > 0).map(({ job }) => job.table),
+    partitions: settings.partitions.enabled,
     toldOnce: new Set(),
   }
 }

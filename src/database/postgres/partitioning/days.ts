@@ -7,9 +7,12 @@ export function dayOf(reading: EpochMs): EpochMs {
   return Math.floor(reading / DAY) * DAY
 }
 
-/** `audit_logs_p20261130`, the partition of the day that begins at this reading. */
-export function partitionName(table: string, day: EpochMs): string {
-  return `${table}_p${isoDay(day).replaceAll('-', '')}`
+/** `audit_logs_p20261130`, the partition of the day that begins at this reading; with the time of day, to the microsecond, if it begins later. */
+export function partitionName(table: string, from: EpochMs | BoundTime): string {
+  if (typeof from === 'number') return `${table}_p${isoDay(from).replaceAll('-', '')}`
+  const [, day = '', clock = '', fraction = ''] = /^([\d-]+) ([\d:]+)(?:\.(\d+))?/.exec(from.text) ?? []
+  const time = fraction === '' ? clock.replaceAll(':', '') : `${clock.replaceAll(':', '')}${fraction.padEnd(6, '0')}`
+  return `${table}_p${day.replaceAll('-', '')}${/^0*$/.test(time) ? '' : `_${time}`}`
 }
 
 export function defaultName(table: string): string {
