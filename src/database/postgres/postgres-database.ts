@@ -101,7 +101,17 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const steered = new Set<string>()
   const taken = new Map<string, Taken>()
   const withLock: Database['withMigrationLock'] = (lock, work) => withMigrationLock({ ...lock, connection, target, clock, schema }, work)
-  const partitioning = { query: queries, look, scan, schema, timeZone, withMigrationLock: withLock, pooled: () => isPooled(connection) }
+  const partitioning = {
+    query: queries,
+    look,
+    scan,
+    schema,
+    timeZone,
+    withMigrationLock: withLock,
+    pooled: () => isPooled(connection),
+    clock,
+    random: options.random,
+  }
   const slicing = { query: queries, copy, look, scan, schema, timeZone, lockBackoff, unflushed, steered, taken }
 
   return {

@@ -27,3 +27,16 @@ export function midnight(day: EpochMs, type: TimeType): BoundTime {
 function isoDay(day: EpochMs): string {
   return new Date(day).toISOString().slice(0, 10)
 }
+
+/**
+ * Where the partition of all earlier rows ends: midnight of the day after tomorrow. From the moment in which rows from then on are refused to the end of the
+ * conversion it is at least a day away, whatever the writers' clocks show.
+ */
+export function firstBound(reading: EpochMs): EpochMs {
+  return dayOf(reading) + 2 * DAY
+}
+
+/** The days that get a partition at once, from the bound on: as many as are made ahead of today later. */
+export function firstDays(bound: EpochMs, aheadMs: number): readonly EpochMs[] {
+  return Array.from({ length: Math.max(1, Math.ceil(aheadMs / DAY)) }, (_, day) => bound + day * DAY)
+}

@@ -3,8 +3,9 @@ import type { Grant } from './dependents.ts'
 
 export type GrantRow = Grant
 
-/** Then the server writes every name in full, as it has to be where no path resolves it. */
-export const NO_PATH = `SELECT pg_catalog.set_config('search_path'::pg_catalog.text, ''::pg_catalog.text, true)`
+/** Then the server writes every name in full, as it has to be where no path resolves it, and every time in one way. */
+export const CANONICAL = `SELECT pg_catalog.set_config('search_path'::pg_catalog.text, ''::pg_catalog.text, true);
+SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'iso_8601'; SET LOCAL timezone = 'UTC'`
 
 const NAME = (column: string): string => `${column}::pg_catalog.text`
 const CONCAT = builtIn('||')
@@ -159,3 +160,12 @@ export const QUERIES = {
 
 /** `$1`: the table's name in full, quoted. */
 export const GRANTS_OF = grants.replaceAll(TABLE, 'pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid')
+
+/** Views that name the table, in no order. */
+export const DIRECT_VIEWS = `SELECT DISTINCT ${NAME('n.nspname')} AS schema, ${NAME('c.relname')} AS name
+FROM pg_catalog.pg_depend AS d
+JOIN pg_catalog.pg_rewrite AS r ON r.oid ${EQ} d.objid AND r.ev_class ${NE} d.refobjid
+JOIN pg_catalog.pg_class AS c ON c.oid ${EQ} r.ev_class AND ${nameIn('c.relkind', ['v', 'm'], '"char"')}
+JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
+WHERE d.classid ${EQ} 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid AND d.refclassid ${EQ} 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
+  AND d.refobjid ${EQ} ${TABLE}`

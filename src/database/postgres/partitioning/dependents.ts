@@ -1,6 +1,6 @@
 import type { Query } from '../../query.ts'
 import { qualified } from '../identifiers.ts'
-import { GRANTS_OF, NO_PATH, QUERIES, type GrantRow } from './dependents-sql.ts'
+import { GRANTS_OF, CANONICAL, QUERIES, type GrantRow } from './dependents-sql.ts'
 
 /**
  * What belongs to a table's name and does not follow a rename, as the catalogue has it. Every text of the server's names what it means in full: it is read
@@ -146,7 +146,7 @@ export interface PublicationFacts {
  * that is read, but what is returned is meant to be executed.
  */
 export async function readDependents(tx: Query, schema: string, table: string): Promise<Dependents | undefined> {
-  await tx.query(NO_PATH)
+  await tx.query(CANONICAL)
   const { rows } = await tx.query<Omit<Dependents, 'columns' | 'indexes' | 'checks' | 'triggers' | 'grants' | 'sequences' | 'views'>>(
     QUERIES.table,
     [schema, table],

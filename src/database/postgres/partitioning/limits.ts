@@ -29,6 +29,15 @@ export interface LockMemory {
 export const LONGEST_PERIOD_MS = 200 * DAY
 
 /**
+ * How many partitions there are when the longest period is over: those of its days, of which the first and the last are not over, those ahead, and one that
+ * waits to be dropped. For ever counts as the longest period that is allowed.
+ */
+export function mostPartitions({ aheadMs, periods }: PartitionTerms): number {
+  const longestMs = Math.max(0, ...periods.map(({ keptMs }) => keptMs ?? LONGEST_PERIOD_MS))
+  return Math.ceil(longestMs / DAY) + 1 + Math.ceil(aheadMs / DAY) + 1
+}
+
+/**
  * Why the table may not have `count` partitions, without DEFAULT; each a sentence with what to do. Empty: it may. Asked before a table is converted and, since
  * settings and publications change, before each partition is made. Reads the catalogue alone.
  */

@@ -2,18 +2,23 @@ import type { Query } from '../../query.ts'
 import { missingGrants } from '../grants.ts'
 import { PARTITIONED } from '../../partitioning.ts'
 import type { SessionRow } from '../migrating/sessions.ts'
+import { readDependents, type Dependents } from './dependents.ts'
+import { managersHere } from './managers.ts'
 import { limitFacts, type LimitFacts } from './limits.ts'
 import { DEPENDENTS } from './plan-dependents.ts'
-import { CHECKS, FOREIGN_KEYS, INDEXES, latelySql, OLDEST, PREPARED, SHAPE, TAKEN_NAMES, TRIGGERS, waywardSql } from './plan-sql.ts'
+import { CHECKS, FOREIGN_KEYS, latelySql, OLDEST, PREPARED, SHAPE, TAKEN_NAMES, TRIGGERS, waywardSql } from './plan-sql.ts'
 import type { PartitioningOptions, Tree } from './tree.ts'
 
 /** What the catalogue says of a table, of the role that is connected, and of who is in the way. */
 export interface PlanFacts {
+  /** Citus, pg_partman, TimescaleDB: those that are installed in the database. */
+  readonly managers: readonly string[]
+  /** What belongs to the table's name. */
+  readonly own: Dependents
   readonly shape: Shape
   /** Those that refer to the table, and its own. */
   readonly foreignKeys: readonly { readonly name: string; readonly of: string; readonly to: string; readonly refersToUs: boolean }[]
-  readonly indexes: readonly IndexFacts[]
-  /** Constraints that a partition cannot share with its table; `why`: a clause. */
+  /** Constraints that a partition cannot share with its table. */
   readonly checks: readonly { readonly name: string; readonly isValid: boolean; readonly isInherited: boolean }[]
   /** Row triggers with transition tables. */
   readonly triggers: readonly string[]
@@ -31,13 +36,11 @@ export interface PlanFacts {
 
 export interface Shape {
   readonly role: string
-  readonly isLogged: boolean
   readonly isTyped: boolean
   /** What it is a child or a partition of; empty: nothing. */
   readonly parents: readonly string[]
-  readonly rowSecurity: boolean
-  /** As `pg_class.relreplident`; `d` is the default. */
-  readonly replicaIdentity: string
+  /** Forced on its owner too. */
+  readonly forcesRowSecurity: boolean
   readonly extension: string | null
   readonly isSubscribed: boolean
   readonly hasId: boolean
@@ -46,20 +49,6 @@ export interface Shape {
   readonly mayCreate: boolean
   readonly ownerMayCreate: boolean
   readonly bytes: number
-  /** Of the extensions that have partitions of their own. */
-  readonly extensions: readonly string[]
-}
-
-export interface IndexFacts {
-  readonly name: string
-  readonly isUnique: boolean
-  readonly isExclusion: boolean
-  readonly isPrimary: boolean
-  readonly isValid: boolean
-  readonly isDeferrable: boolean
-  /** Whether it has expressions, a condition or columns that are merely included. */
-  readonly isPlain: boolean
-  readonly columns: readonly string[]
 }
 
 /** Something that holds the table by its number, and would go on with the rows from before. */
@@ -82,18 +71,22 @@ export interface RowFacts {
   readonly undatedLately: boolean
 }
 
+/** `undefined`: the table has just been dropped. In a transaction of its own. */
 export async function planFacts(
   query: Query,
   { schema, column }: PartitioningOptions,
   tree: Tree,
   names: readonly string[],
-): Promise<PlanFacts> {
+): Promise<PlanFacts | undefined> {
   const { id } = tree
   const one = async <Row>(sql: string): Promise<readonly Row[]> => (await query.query<Row>(sql, [id])).rows
+  const own = await readDependents(query, schema, column.table)
+  if (own === undefined) return undefined
   return {
+    own,
+    managers: await managersHere(query),
     shape: (await query.query<Shape>(SHAPE, [id, column.column])).rows[0]!,
     foreignKeys: await one(FOREIGN_KEYS),
-    indexes: await one(INDEXES),
     checks: await one(CHECKS),
     triggers: (await one<{ name: string }>(TRIGGERS)).map(({ name }) => name),
     dependents: await one(DEPENDENTS),

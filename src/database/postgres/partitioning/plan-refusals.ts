@@ -1,4 +1,4 @@
-import { someText } from '../../../number-text.ts'
+import { plural, someText } from '../../../number-text.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { limitsFrom } from './limits.ts'
 import { structureProblems } from './plan-structure.ts'
@@ -17,14 +17,13 @@ export interface Named {
 export const MOST_SET_ASIDE = 10_000
 
 /** Why a table of this kind can never be one of ours; its other facts then do not matter. */
-export function kindProblem(tree: Tree | undefined, { schema, table }: Named, extensions: readonly string[]): string | undefined {
+export function kindProblem(tree: Tree | undefined, { schema, table }: Named, managers: readonly string[]): string | undefined {
   const title = `${schema}.${table}`
   if (tree === undefined) return `There is no table ${title} yet: the migrations make it. Run: mcp-gateway-maintenance migrate`
-  const managers = extensions.map((name) => MANAGERS[name] ?? name).join(' and ')
   const by =
-    managers === ''
+    managers.length === 0
       ? ''
-      : `, and ${managers} ${extensions.length === 1 ? 'is' : 'are'} installed in this database, which may have made and may drop its partitions`
+      : `; ${managers.join(' and ')} ${plural(managers.length, 'is', 'are')} installed in this database, and may have made its partitions`
   if (tree.kind === 'p')
     return `${title} is partitioned already, and not by this program${by}. Nothing is made or dropped there, and its expired rows go by batches.`
   if (tree.kind !== 'r')
@@ -33,7 +32,6 @@ export function kindProblem(tree: Tree | undefined, { schema, table }: Named, ex
 }
 
 const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialized view', f: 'a foreign table' }
-const MANAGERS: Readonly<Record<string, string>> = { citus: 'Citus', pg_partman: 'pg_partman', timescaledb: 'TimescaleDB' }
 
 export interface Judged {
   readonly named: Named
@@ -77,7 +75,7 @@ export function rowRefusals(
     ...(undatedLately
       ? [
           `Rows without a time were written to ${schema}.${table} lately, and for some seconds such rows would be refused while the table is turned into partitions. ` +
-            `Find out what writes them, or give the column a default. Run: ALTER TABLE ${relation} ALTER COLUMN ${time} SET DEFAULT CURRENT_TIMESTAMP`,
+            `Find out what writes them, or give the column a default in the zone of its other times.`,
         ]
       : []),
     ...(undated > MOST_SET_ASIDE
@@ -146,7 +144,7 @@ function dependentProblem({ schema, table }: Named, { type, identity, why }: Dep
   }
 }
 
-function replicationProblems({ schema, table, column }: Named, { mayBeNull }: Tree, { limits, shape }: PlanFacts): readonly string[] {
+function replicationProblems({ schema, table, column }: Named, { mayBeNull }: Tree, { limits, shape, own }: PlanFacts): readonly string[] {
   const title = `${schema}.${table}`
   const relation = qualified(schema, table)
   const sending = limits.publications.filter(({ sendsChanges }) => sendsChanges).map(({ name }) => name)
@@ -163,7 +161,7 @@ function replicationProblems({ schema, table, column }: Named, { mayBeNull }: Tr
             `Run: ALTER TABLE ${relation} ALTER COLUMN ${quoted(column)} SET NOT NULL`,
         ]
       : []),
-    ...(sending.length > 0 && shape.replicaIdentity !== 'd'
+    ...(sending.length > 0 && own.replicaIdentity !== 'd'
       ? [
           `${title} has a replica identity of its own, which its partitions would not have, and ${someText(sending)} sends its changes to subscribers. Run: ALTER TABLE ${relation} REPLICA IDENTITY DEFAULT`,
         ]

@@ -19,10 +19,9 @@ function title(relation: string): string {
     FROM pg_catalog.pg_class AS r JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} r.relnamespace WHERE r.oid ${EQ} ${relation})`
 }
 
-export const SHAPE = `SELECT current_user::pg_catalog.text AS role, ${is('c.relpersistence', 'p')} AS "isLogged", c.reloftype ${NE} '0'::pg_catalog.oid AS "isTyped",
+export const SHAPE = `SELECT current_user::pg_catalog.text AS role, c.reloftype ${NE} '0'::pg_catalog.oid AS "isTyped",
   ARRAY(SELECT ${title('i.inhparent')} FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid ${EQ} c.oid ORDER BY i.inhseqno) AS parents,
-  c.relrowsecurity OR c.relforcerowsecurity OR EXISTS (SELECT FROM pg_catalog.pg_policy AS p WHERE p.polrelid ${EQ} c.oid) AS "rowSecurity",
-  c.relreplident::pg_catalog.text AS "replicaIdentity",
+  c.relforcerowsecurity AS "forcesRowSecurity",
   (SELECT e.extname::pg_catalog.text FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid ${EQ} d.refobjid
     WHERE d.classid ${EQ} ${catalogue('pg_class')} AND d.objid ${EQ} c.oid AND ${is('d.deptype', 'e')} LIMIT 1) AS extension,
   EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid ${EQ} c.oid) AS "isSubscribed",
@@ -31,8 +30,7 @@ export const SHAPE = `SELECT current_user::pg_catalog.text AS role, ${is('c.relp
     AND a.attgenerated ${NE} ''::pg_catalog."char") AS "isTimeGenerated",
   pg_catalog.has_schema_privilege(c.relnamespace, 'CREATE'::pg_catalog.text) AS "mayCreate",
   pg_catalog.has_schema_privilege(c.relowner, c.relnamespace, 'CREATE'::pg_catalog.text) AS "ownerMayCreate",
-  pg_catalog.pg_total_relation_size(c.oid::pg_catalog.regclass) AS bytes,
-  ARRAY(SELECT e.extname::pg_catalog.text FROM pg_catalog.pg_extension AS e WHERE ${nameIn('e.extname', ['citus', 'pg_partman', 'timescaledb'], 'name')} ORDER BY e.extname) AS extensions
+  pg_catalog.pg_total_relation_size(c.oid::pg_catalog.regclass) AS bytes
 FROM pg_catalog.pg_class AS c WHERE c.oid ${EQ} ${OF_TABLE}`
 
 /** The copies of one that a partitioned table passes on do not count. */
@@ -40,14 +38,6 @@ export const FOREIGN_KEYS = `SELECT k.conname::pg_catalog.text AS name, ${title(
 FROM pg_catalog.pg_constraint AS k
 WHERE ${is('k.contype', 'f')} AND k.conparentid ${EQ} '0'::pg_catalog.oid AND (k.confrelid ${EQ} ${OF_TABLE} OR k.conrelid ${EQ} ${OF_TABLE})
 ORDER BY k.conname, k.oid`
-
-export const INDEXES = `SELECT c.relname::pg_catalog.text AS name, i.indisunique AS "isUnique", i.indisexclusion AS "isExclusion", i.indisprimary AS "isPrimary",
-  i.indisvalid AND i.indisready AND i.indislive AS "isValid", NOT i.indimmediate AS "isDeferrable",
-  i.indexprs IS NULL AND i.indpred IS NULL AND i.indnatts ${EQ} i.indnkeyatts AS "isPlain",
-  ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS u (number, place)
-    JOIN pg_catalog.pg_attribute AS a ON a.attrelid ${EQ} i.indrelid AND a.attnum ${EQ} u.number ORDER BY u.place) AS columns
-FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid ${EQ} i.indexrelid
-WHERE i.indrelid ${EQ} ${OF_TABLE} ORDER BY c.relname`
 
 /** A constraint that says NOT NULL is in this table from PostgreSQL 18 on. */
 export const CHECKS = `SELECT k.conname::pg_catalog.text AS name, k.convalidated AS "isValid", NOT k.connoinherit AS "isInherited"

@@ -1,6 +1,7 @@
 import { someText } from '../../../number-text.ts'
 import { qualified, quoted } from '../identifiers.ts'
-import type { IndexFacts, PlanFacts } from './plan-facts.ts'
+import type { IndexFacts } from './dependents.ts'
+import type { PlanFacts } from './plan-facts.ts'
 import type { Named } from './plan-refusals.ts'
 import type { Tree } from './tree.ts'
 
@@ -8,28 +9,28 @@ import type { Tree } from './tree.ts'
 export function structureProblems(named: Named, tree: Tree, facts: PlanFacts): readonly string[] {
   const { schema, table } = named
   const title = `${schema}.${table}`
-  const { shape } = facts
+  const { shape, own, managers } = facts
   return [
     ...familyProblems(title, tree, facts),
     ...columnProblems(named, tree, facts),
     ...(shape.extension === null ? [] : [`${title} belongs to extension ${shape.extension}, which decides on it.`]),
-    ...(shape.extensions.includes('citus')
+    ...(managers.includes('Citus')
       ? ['Citus is installed in this database, and how its tables take what is done here was not tried. Leave the table to the batches.']
       : []),
     ...(shape.isTyped
       ? [`${title} is a table of a composite type, which a partition cannot be. Run: ALTER TABLE ${qualified(schema, table)} NOT OF`]
       : []),
-    ...(shape.isLogged
+    ...(own.persistence === 'p'
       ? []
       : [
           `${title} is unlogged or temporary, which a partitioned table cannot be. Run: ALTER TABLE ${qualified(schema, table)} SET LOGGED`,
         ]),
-    ...(shape.rowSecurity
+    ...(own.hasRowSecurity || own.hasPolicies || shape.forcesRowSecurity
       ? [
           `${title} has row-level security, whose policies do not hold for partitions that are read by their own names. Leave the table to the batches, or take the policies off.`,
         ]
       : []),
-    ...facts.indexes.flatMap((index) => indexProblem(named, index)),
+    ...own.indexes.flatMap((index) => indexProblem(named, index)),
     ...facts.checks.filter(({ name }) => name !== boundCheckOf(tree)).map((check) => checkProblem(named, check)),
     ...facts.triggers.map(
       (name) =>
@@ -43,8 +44,8 @@ function boundCheckOf({ record }: Tree): string | undefined {
   return record === undefined ? undefined : `${record.first}_bound`
 }
 
-function familyProblems(title: string, { parts }: Tree, { shape }: PlanFacts): readonly string[] {
-  const hypertable = shape.extensions.includes('timescaledb')
+function familyProblems(title: string, { parts }: Tree, { shape, managers }: PlanFacts): readonly string[] {
+  const hypertable = managers.includes('TimescaleDB')
     ? ' TimescaleDB is installed in this database, and a hypertable of it looks like that: leave it to TimescaleDB.'
     : ''
   return [
@@ -84,10 +85,11 @@ function columnProblems({ schema, table, column }: Named, { type }: Tree, { shap
 function indexProblem({ schema, table, column }: Named, index: IndexFacts): readonly string[] {
   const title = `${schema}.${table}`
   const { name, columns } = index
-  if (index.isExclusion)
+  const isPlain = !index.isPartial && !index.definition.includes(' INCLUDE ')
+  if (index.constraint === 'x')
     return [`Exclusion constraint ${name} of ${title} would hold within each partition alone. Drop it, or leave the table to the batches.`]
-  const isOurs = index.isPlain && columns.join() === ['id', column].join()
-  if (index.isUnique && !isOurs && !(index.isPlain && !index.isDeferrable && columns.join() === 'id'))
+  const isOurs = isPlain && columns.join() === ['id', column].join()
+  if (index.isUnique && !isOurs && !(isPlain && !index.isDeferrable && columns.join() === 'id'))
     return [
       `Unique index ${name} of ${title} is on something else than id alone, and on a partitioned table a value can be kept from coming twice only within a partition. ` +
         'Drop it if the gateway can do without, or leave the table to the batches.',
