@@ -106,7 +106,7 @@ function sequenceSql({ schema, name, column, isIdentity }: SequenceFacts, legacy
   ]
 }
 
-function viewSql({ schema, name, definition, options }: ViewFacts): string {
+export function viewSql({ schema, name, definition, options }: ViewFacts): string {
   return `CREATE OR REPLACE VIEW ${qualified(schema, name)}${options.length === 0 ? '' : ` WITH (${optionsSql(options)})`} AS ${definition}`
 }
 
