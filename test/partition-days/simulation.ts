@@ -55,7 +55,11 @@ const PATIENCE_MS = 5 * MINUTE
  * Days of a gateway whose audit_logs are made partitions on the first of them: each day's rows, and at night a worker, which is left to itself, killed, one of
  * two, or the one that stays. Rejects as soon as a row is gone too early or too late, an insert is refused, or a lock is held for too long.
  */
-export async function simulate(world: World, simulated: Simulated, convert: (environment: CommandOptions) => Promise<void>): Promise<Outcome> {
+export async function simulate(
+  world: World,
+  simulated: Simulated,
+  convert: (environment: CommandOptions) => Promise<void>,
+): Promise<Outcome> {
   const days = new Days(world, simulated)
   await days.before(convert)
   const { busyDays, away, ruleDays } = simulated
@@ -109,7 +113,9 @@ class Days {
   }
 
   async end(nights: number): Promise<Outcome> {
-    const first = await this.#sql<{ name: string }>(`SELECT first_partition AS name FROM maintenance_partitioned WHERE converted_at IS NOT NULL`)
+    const first = await this.#sql<{ name: string }>(
+      `SELECT first_partition AS name FROM maintenance_partitioned WHERE converted_at IS NOT NULL`,
+    )
     assert.equal(first.length, 1, 'the table counts as converted')
     const strays = await this.#sql<{ name: string }>(
       `SELECT relname AS name FROM pg_class AS c WHERE relkind = 'r' AND relname LIKE 'audit\\_logs\\_%' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid)`,
@@ -215,7 +221,9 @@ class Days {
   /** Partitions are there ahead; one that has expired has gone once it has no rows. */
   async #covered(day: number): Promise<void> {
     const { aheadDays, retentionDays } = this.#simulated
-    const names = await this.#sql<{ name: string }>(`SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass`)
+    const names = await this.#sql<{ name: string }>(
+      `SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass`,
+    )
     const there = new Set(names.map(({ name }) => name))
     this.#partitions = Math.max(this.#partitions, there.size)
     this.#unplaced = Math.max(this.#unplaced, await this.#default())

@@ -32,7 +32,17 @@ async function converted(options: CommandOptions): Promise<void> {
   assert.equal(code, 0, stdout + stderr)
 }
 
-export function outcomeText({ nights, written, kills, races, daemons, longestLock, worstCallMs, mostUnplaced, mostPartitions }: Outcome): string {
+export function outcomeText({
+  nights,
+  written,
+  kills,
+  races,
+  daemons,
+  longestLock,
+  worstCallMs,
+  mostUnplaced,
+  mostPartitions,
+}: Outcome): string {
   return (
     `${nights} days, ${written.toLocaleString('en')} rows, each gone at its time; ${kills} kills, ${races} races of two, ${daemons} workers that stay; ` +
     `at most ${mostPartitions} partitions, ${mostUnplaced.toLocaleString('en')} rows in DEFAULT and none at the end; longest lock ${longestLock.leastMs.toFixed(0)} to ` +
