@@ -21,7 +21,7 @@ export const partitions: Scenario = {
 type Contender = 'whole' | 'batches' | 'delete'
 
 const METHODS: Readonly<Record<Contender, { readonly method: Method; readonly daily: boolean }>> = {
-  whole: { method: 'ours', daily: true },
+  whole: { method: 'whole', daily: true },
   batches: { method: 'ours', daily: false },
   delete: { method: 'delete', daily: false },
 }
