@@ -249,7 +249,7 @@ for (const { name: server } of SERVERS) {
       const rows = await place.outside.sql<{ role: string }>(
         `SELECT DISTINCT x.grantee::regrole::text AS role FROM pg_proc AS p CROSS JOIN aclexplode(p.proacl) AS x WHERE p.proname LIKE 'maintenance_%_partition' ORDER BY 1`,
       )
-      assert.deepEqual(rows.map(({ role }) => role).sort(), [quoted(place.gateway), quoted(place.purger)].sort())
+      assert.deepEqual(rows.map(({ role }) => role).toSorted(), [quoted(place.gateway), quoted(place.purger)].toSorted())
     })
   })
 }
