@@ -2,8 +2,9 @@ import { MINUTE, SECOND, type Clock, type EpochMs } from '../../../time/clock.ts
 import { messageOf } from '../../../errors.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { ApplyOutside, ApplyTransaction, MigrationLockOptions } from '../../migrating.ts'
-import type { ConversionListener, ConversionOptions, PartitionTerms } from '../../partitioning.ts'
+import { PARTITIONED, type ConversionListener, type ConversionOptions, type PartitionTerms } from '../../partitioning.ts'
 import { literal, qualified, quoted } from '../identifiers.ts'
+import { mustBeTrusted } from '../owners.ts'
 import { briefly } from './brief-locks.ts'
 import { boundName, keyName } from './conversion-names.ts'
 import { newKeyOf, nextStep, readConversion, type ConversionState } from './conversion-state.ts'
@@ -53,6 +54,7 @@ export async function startConversion(options: ConvertingOptions, terms: Partiti
   const now = (): EpochMs => terms.now + options.clock.monotonicMs() - startedMs
   await options.withMigrationLock(lock, async (apply, outside) => {
     const work: Work = { options, apply, outside, listener, signal, now }
+    await mustHaveRecord(options)
     const found = await mustRead(options)
     if (nextStep(found, options, now()) !== 'finish') {
       const plan = await planConversion(options, terms)
@@ -177,6 +179,14 @@ async function mustRead(options: ConvertingOptions): Promise<ConversionState> {
   if (state !== undefined) return state
   const { schema, column } = options
   throw new DatabaseError('refused', `${schema}.${column.table} has no column ${column.column} of type timestamp or timestamptz. Nothing was changed.`)
+}
+
+async function mustHaveRecord({ query, schema, column }: ConvertingOptions): Promise<void> {
+  if ((await mustBeTrusted(query, schema, [PARTITIONED])).has(PARTITIONED)) return
+  throw new DatabaseError(
+    'refused',
+    `${schema}.${PARTITIONED} does not exist yet, so it could not be recorded what is done. ${schema}.${column.table} was left as it is. Run: mcp-gateway-maintenance migrate`,
+  )
 }
 
 function blocked({ listener }: Work): (by: string, waitedMs: number) => void {

@@ -75,10 +75,11 @@ const triggers = `SELECT ${NAME('t.tgname')} AS name, pg_catalog.pg_get_triggerd
 FROM pg_catalog.pg_trigger AS t
 WHERE t.tgrelid ${EQ} ${TABLE} AND NOT t.tgisinternal AND t.tgparentid ${EQ} '0'::pg_catalog.oid ORDER BY t.tgname`
 
-/** Without a list of its own, a table has the server's default one. */
+/** Without a list of its own, a table or sequence has the server's default one. */
+const KIND = `CASE WHEN c.relkind ${EQ} 'S' THEN 's'::pg_catalog."char" ELSE 'r'::pg_catalog."char" END`
 const grants = `SELECT NULL::pg_catalog.text AS "column", ${NAME('r.rolname')} AS grantee, a.privilege_type AS privilege, a.is_grantable AS "mayGrant"
 FROM pg_catalog.pg_class AS c
-CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault('r'::pg_catalog."char", c.relowner))) AS a
+CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault(${KIND}, c.relowner))) AS a
 LEFT JOIN pg_catalog.pg_roles AS r ON r.oid ${EQ} a.grantee
 WHERE c.oid ${EQ} ${TABLE}
 UNION
@@ -88,12 +89,6 @@ CROSS JOIN LATERAL pg_catalog.aclexplode(t.attacl) AS a
 LEFT JOIN pg_catalog.pg_roles AS r ON r.oid ${EQ} a.grantee
 WHERE t.attrelid ${EQ} ${TABLE} AND t.attnum ${GT} '0'::pg_catalog.int2 AND NOT t.attisdropped
 ORDER BY 1, 2, 3`
-
-const sequenceGrants = `SELECT NULL::pg_catalog.text AS "column", ${NAME('r.rolname')} AS grantee, a.privilege_type AS privilege, a.is_grantable AS "mayGrant"
-FROM pg_catalog.pg_class AS c
-CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault('s'::pg_catalog."char", c.relowner))) AS a
-LEFT JOIN pg_catalog.pg_roles AS r ON r.oid ${EQ} a.grantee
-WHERE c.oid ${EQ} ${TABLE} ORDER BY 2, 3`
 
 const statistics = `SELECT ${NAME('s.stxname')} AS name FROM pg_catalog.pg_statistic_ext AS s WHERE s.stxrelid ${EQ} ${TABLE} ORDER BY s.stxname`
 
@@ -151,7 +146,6 @@ export const QUERIES = {
   checks,
   triggers,
   grants,
-  sequenceGrants,
   statistics,
   sequences,
   views,

@@ -156,7 +156,7 @@ export async function readDependents(tx: Query, schema: string, table: string): 
   const all = async <Row>(sql: string): Promise<readonly Row[]> => (await tx.query<Row>(sql, [found.id])).rows
   const sequences: SequenceFacts[] = []
   for (const { id, ...sequence } of await all<Omit<SequenceFacts, 'grants'> & { readonly id: string }>(QUERIES.sequences)) {
-    const { rows: grants } = await tx.query<GrantRow>(QUERIES.sequenceGrants, [id])
+    const { rows: grants } = await tx.query<GrantRow>(QUERIES.grants, [id])
     sequences.push({ ...sequence, grants })
   }
   return {
