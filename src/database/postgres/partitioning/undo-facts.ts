@@ -122,6 +122,12 @@ const REWRITE = `'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid`
 /** What a server brings has smaller numbers. */
 const FIRST_OWN_ID = `'16384'::pg_catalog.oid`
 
+/** A trigger's or constraint's condition depends on the columns of its table, with which it goes and comes. */
+function own(catalogue: string, column: string): string {
+  const is = `'pg_catalog.${catalogue}'::pg_catalog.regclass::pg_catalog.oid`
+  return `(d.classid ${EQ} ${is} AND EXISTS (SELECT FROM pg_catalog.${catalogue} AS x WHERE x.oid ${EQ} d.objid AND x.${column} ${EQ} t.oid))`
+}
+
 /**
  * What depends on the table or on a partition and cannot be made again by us: views of the table can. What depends on the first partition follows it.
  */
@@ -133,7 +139,7 @@ const OBSTACLES = `WITH tables AS (
 SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) AS what
 FROM pg_catalog.pg_depend AS d JOIN tables AS t ON (d.refclassid ${EQ} ${CLASS} AND d.refobjid ${EQ} t.oid)
   OR (d.refclassid ${EQ} 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid AND d.refobjid ${EQ} t.reltype)
-WHERE d.deptype ${EQ} 'n'::pg_catalog."char" AND d.objid ${GE} ${FIRST_OWN_ID} AND NOT (t.parent AND d.classid ${EQ} ${REWRITE} AND EXISTS (
+WHERE d.deptype ${EQ} 'n'::pg_catalog."char" AND d.objid ${GE} ${FIRST_OWN_ID} AND NOT (${own('pg_trigger', 'tgrelid')} OR ${own('pg_constraint', 'conrelid')}) AND NOT (t.parent AND d.classid ${EQ} ${REWRITE} AND EXISTS (
   SELECT FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS v ON v.oid ${EQ} r.ev_class
   WHERE r.oid ${EQ} d.objid AND v.relkind ${EQ} 'v'::pg_catalog."char"
 ))
