@@ -172,9 +172,9 @@ class Days {
   async #fate(): Promise<void> {
     const { next } = this.#world
     const fate = next()
-    if (fate < 0.6) await this.#run()
-    else if (fate < 0.8) await this.#killed()
-    else if (fate < 0.9) await this.#raced()
+    if (fate < 0.4) await this.#run()
+    else if (fate < 0.7) await this.#killed()
+    else if (fate < 0.85) await this.#raced()
     else await this.#stayed()
   }
 
