@@ -59,7 +59,10 @@ const SHAPES: Readonly<Record<string, { readonly make: readonly string[]; readon
       'ALTER TABLE audit_logs ALTER "user" SET STATISTICS 500, ALTER output SET STORAGE EXTERNAL; CREATE STATISTICS together ON tool_name, status FROM audit_logs',
       'ALTER TABLE audit_logs SET (autovacuum_vacuum_scale_factor = 0.05)',
     ],
-    undo: ['DROP OWNED BY gateway_of_likeness CASCADE; DROP OWNED BY "Reads Logs"', 'DROP ROLE gateway_of_likeness; DROP ROLE "Reads Logs"'],
+    undo: [
+      'DROP OWNED BY gateway_of_likeness CASCADE; DROP OWNED BY "Reads Logs"',
+      'DROP ROLE gateway_of_likeness; DROP ROLE "Reads Logs"',
+    ],
   },
   'a dropped column, a generated one, checks, odd indexes and a column of a person’s own': {
     make: [
