@@ -9,6 +9,7 @@ import { fakeTimeLibrary } from '../faults/fake-time.ts'
 import { compileInto } from '../support/compiled.ts'
 import { POSTGRES_MAJORS } from '../support/postgres-server.ts'
 import { MONTHS, WEEKS } from './spans.ts'
+import { MOST_LOCKED_MS } from './simulation.ts'
 import { daysOn, outcomeText } from './world.ts'
 
 const { values } = parseArgs({
@@ -29,6 +30,8 @@ else {
       const tell = (text: string): void => void process.stderr.write(`postgres ${major}: ${text}\n`)
       const outcome = await daysOn({ major, library, seed, tell, packageRoot }, simulated)
       process.stdout.write(`postgres ${major}: ${outcomeText(outcome)}\n`)
+      for (const lock of outcome.longLocks) process.stdout.write(`postgres ${major}: a lock of more than ${MOST_LOCKED_MS} ms: ${lock}\n`)
+      if (outcome.longLocks.length > 0) process.exitCode = 1
     }
   } finally {
     await rm(packageRoot, { recursive: true, force: true })
