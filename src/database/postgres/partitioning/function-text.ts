@@ -15,6 +15,9 @@ export interface Place {
 /** Keeps rows of one day out of DEFAULT for the moments in which the partition of that day is attached: see `making.ts`. */
 export const GUARD = 'maintenance_partition_guard'
 
+/** Says that the rows of a table are within its bounds, while it is attached. */
+const PROOF = 'maintenance_partition_bounds'
+
 /** Begins the comment of a table that was taken out; its bounds follow, as `pg_get_expr` writes them in UTC. Only the table's owner can write it. */
 export function markOf({ schema, table }: Pick<Place, 'schema' | 'table'>): string {
   return `mcp-gateway-maintenance took this out of ${qualified(schema, table)}: `
@@ -28,6 +31,7 @@ const NAME_END = `'^[0-9]{8}(_[0-9]{6}([0-9]{6})?)?$'::pg_catalog.text`
 const AND_ZONE = `'^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?([+]00)?$'::pg_catalog.text`
 /** The bounds of a range that has an end, as `pg_get_expr` writes them under the settings of `PROLOGUE`. */
 const RANGE = `'^FOR VALUES FROM [(](MINVALUE|''[0-9+.: -]+( BC)?'')[)] TO [(]''[0-9+.: -]+''[)]$'::pg_catalog.text`
+const LOWER = `'FROM [(]''([0-9+.: -]+(?: BC)?)''[)]'::pg_catalog.text`
 const UPPER = `'TO [(]''([0-9+.: -]+)''[)]$'::pg_catalog.text`
 const TEXT = 'pg_catalog.text'
 
@@ -51,7 +55,9 @@ ${asItsTable(place)}
       ${of(place)}, ${text(place.table)}, ${of(place)}, relation, lower_bound, upper_bound);
   ELSIF wanted ${EQ} 'attach' THEN
 ${markedOnly(place)}
+${provenBounds(place)}
     EXECUTE pg_catalog.format('ALTER TABLE %I.%I ATTACH PARTITION %I.%I %s'::${TEXT}, ${of(place)}, ${text(place.table)}, ${of(place)}, relation, bounds);
+    EXECUTE pg_catalog.format('ALTER TABLE %I.%I DROP CONSTRAINT %I'::${TEXT}, ${of(place)}, relation, ${text(PROOF)});
     EXECUTE pg_catalog.format('COMMENT ON TABLE %I.%I IS NULL'::${TEXT}, ${of(place)}, relation);
   ELSIF wanted ${EQ} 'guard' OR wanted ${EQ} 'prove' OR wanted ${EQ} 'unguard' THEN
     SELECT c.relname AS name, n.nspname AS schema INTO found_one FROM pg_catalog.pg_partitioned_table AS p
@@ -166,6 +172,15 @@ function markedOnly(place: Place): string {
     IF (bounds ${builtIn('~')} ${RANGE}) IS NOT TRUE THEN
       ${refusal(`'%s has no bounds in its comment'`, 'relation')}
     END IF;`
+}
+
+/** ATTACH reads the table while it has DEFAULT locked, unless a constraint says that it need not. To make that one, the table is read while nobody waits. */
+function provenBounds(place: Place): string {
+  const column = text(place.column)
+  return `    EXECUTE pg_catalog.format('ALTER TABLE %I.%I ADD CONSTRAINT %I CHECK (%s)'::${TEXT}, ${of(place)}, relation, ${text(PROOF)}, pg_catalog.concat(
+      pg_catalog.format('%1$I IS NOT NULL AND %1$I OPERATOR(pg_catalog.<) %2$L'::${TEXT}, ${column}, pg_catalog.substring(bounds, ${UPPER})),
+      CASE WHEN pg_catalog.substring(bounds, ${LOWER}) IS NOT NULL THEN
+        pg_catalog.format(' AND %I OPERATOR(pg_catalog.>=) %L'::${TEXT}, ${column}, pg_catalog.substring(bounds, ${LOWER})) END));`
 }
 
 /** A table that bears the name already goes, if it is empty and can only have been meant for this. */
