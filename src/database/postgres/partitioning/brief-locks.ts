@@ -9,7 +9,7 @@ import { describeSessions } from '../migrating/blockers.ts'
 import { SESSION_COLUMNS, type SessionRow } from '../migrating/sessions.ts'
 import { stateOf } from '../postgres-errors.ts'
 import type { ViewFacts } from './dependents.ts'
-import type { Work } from './conversion.ts'
+import type { Work } from './conversion-work.ts'
 
 /** Everybody who wants the table waits behind us for as long as we wait for it. */
 const QUEUE_MS = 100

@@ -1,13 +1,13 @@
-import { MINUTE, SECOND, type Clock, type EpochMs } from '../../../time/clock.ts'
+import { MINUTE, SECOND, type EpochMs } from '../../../time/clock.ts'
 import { messageOf } from '../../../errors.ts'
 import { DatabaseError } from '../../database-error.ts'
-import type { ApplyOutside, ApplyTransaction, MigrationLockOptions } from '../../migrating.ts'
-import { PARTITIONED, type ConversionListener, type ConversionOptions, type PartitionTerms } from '../../partitioning.ts'
+import { PARTITIONED, type ConversionOptions, type PartitionTerms } from '../../partitioning.ts'
 import { EQ, GE } from '../exact.ts'
 import { literal, qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
 import { briefly, PATIENCE_MS } from './brief-locks.ts'
 import { boundName, keyName } from './conversion-names.ts'
+import type { ConvertingOptions, Work } from './conversion-work.ts'
 import { newKeyOf, nextStep, readConversion, type ConversionState } from './conversion-state.ts'
 import { planConversion } from './conversion-plan.ts'
 import { prepare } from './preparing.ts'
@@ -15,30 +15,7 @@ import { MOST_SET_ASIDE } from './plan-refusals.ts'
 import { firstDays } from './days.ts'
 import { countBehind, discard, isBefore, setAside, tooMany } from './setting-aside.ts'
 import { directViews, swap } from './swapping.ts'
-import type { BoundTime, PartitioningOptions } from './tree.ts'
-
-/** What changes a table's structure needs besides: the migration lock, under which nobody else does. */
-export interface ConvertingOptions extends PartitioningOptions {
-  readonly withMigrationLock: <T>(
-    options: MigrationLockOptions,
-    work: (apply: ApplyTransaction, outside: ApplyOutside) => Promise<T>,
-  ) => Promise<T>
-  readonly pooled: () => Promise<boolean>
-  readonly clock: Clock
-  /** From 0 to below 1. */
-  readonly random: () => number
-}
-
-/** What each step is handed. */
-export interface Work {
-  readonly options: ConvertingOptions
-  readonly apply: ApplyTransaction
-  readonly outside: ApplyOutside
-  readonly listener: ConversionListener
-  readonly signal: AbortSignal
-  /** The database's clock, as far as it can be told without asking. */
-  readonly now: () => EpochMs
-}
+import type { BoundTime } from './tree.ts'
 
 /** A conversion that is begun anew so often meets something that changes all the time, or a fault of ours. */
 const MOST_BEGINNINGS = 3

@@ -1,7 +1,4 @@
 import { builtIn, EQ, GT, nameIn, NE, PLUS, textOf } from '../exact.ts'
-import type { Grant } from './dependents.ts'
-
-export type GrantRow = Grant
 
 /** Then the server writes every name in full, as it has to be where no path resolves it, and every time in one way. */
 export const CANONICAL = `SELECT pg_catalog.set_config('search_path'::pg_catalog.text, ''::pg_catalog.text, true);

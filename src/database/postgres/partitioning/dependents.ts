@@ -1,6 +1,6 @@
 import type { Query } from '../../query.ts'
 import { qualified } from '../identifiers.ts'
-import { GRANTS_OF, CANONICAL, QUERIES, type GrantRow } from './dependents-sql.ts'
+import { GRANTS_OF, CANONICAL, QUERIES } from './dependents-sql.ts'
 
 /**
  * What belongs to a table's name and does not follow a rename, as the catalogue has it. Every text of the server's names what it means in full: it is read
@@ -156,7 +156,7 @@ export async function readDependents(tx: Query, schema: string, table: string): 
   const all = async <Row>(sql: string): Promise<readonly Row[]> => (await tx.query<Row>(sql, [found.id])).rows
   const sequences: SequenceFacts[] = []
   for (const { id, ...sequence } of await all<Omit<SequenceFacts, 'grants'> & { readonly id: string }>(QUERIES.sequences)) {
-    const { rows: grants } = await tx.query<GrantRow>(QUERIES.grants, [id])
+    const { rows: grants } = await tx.query<Grant>(QUERIES.grants, [id])
     sequences.push({ ...sequence, grants })
   }
   return {
@@ -165,7 +165,7 @@ export async function readDependents(tx: Query, schema: string, table: string): 
     indexes: await all<IndexFacts>(QUERIES.indexes),
     checks: await all<CheckFacts>(QUERIES.checks),
     triggers: await all<TriggerFacts>(QUERIES.triggers),
-    grants: await all<GrantRow>(QUERIES.grants),
+    grants: await all<Grant>(QUERIES.grants),
     statistics: (await all<{ name: string }>(QUERIES.statistics)).map(({ name }) => name),
     sequences,
     views: await all<ViewFacts>(QUERIES.views),
@@ -180,5 +180,5 @@ export function primaryKeyOf({ indexes }: Dependents): IndexFacts | undefined {
 
 /** Of a table and its columns. */
 export async function readGrants(tx: Query, schema: string, table: string): Promise<readonly Grant[]> {
-  return (await tx.query<GrantRow>(GRANTS_OF, [qualified(schema, table)])).rows
+  return (await tx.query<Grant>(GRANTS_OF, [qualified(schema, table)])).rows
 }

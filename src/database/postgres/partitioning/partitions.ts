@@ -1,5 +1,6 @@
 import type { Partitions } from '../../partitioning.ts'
-import { startConversion, type ConvertingOptions } from './conversion.ts'
+import { startConversion } from './conversion.ts'
+import type { ConvertingOptions } from './conversion-work.ts'
 import { missingAhead } from './making.ts'
 import { planConversion } from './conversion-plan.ts'
 import { detachedPartitions, sparedInDetached } from './dropping.ts'

@@ -1,6 +1,6 @@
 import { MaintenanceError } from '../../../errors.ts'
 import { DatabaseError } from '../../database-error.ts'
-import type { Work } from './conversion.ts'
+import type { Work } from './conversion-work.ts'
 import type { PartitioningOptions } from './tree.ts'
 
 /** One step, as the listener hears of it. */
