@@ -31,5 +31,6 @@ UNION ALL SELECT concat_ws(' | ', 'view', v.oid::regclass, v.relowner::regrole, 
   FROM pg_class AS v, t WHERE v.relkind = 'v' AND v.relnamespace = t.relnamespace
 UNION ALL SELECT concat_ws(' | ', 'published', p.pubname, p.tablename, to_jsonb(p) ->> 'rowfilter', to_jsonb(p) ->> 'attnames') FROM pg_publication_tables AS p
 UNION ALL SELECT concat_ws(' | ', 'there is', c.relkind, c.relname) FROM pg_class AS c, t WHERE c.relnamespace = t.relnamespace
+UNION ALL SELECT concat_ws(' | ', 'statistics', pg_get_statisticsobjdef(x.oid)) FROM pg_statistic_ext AS x, t WHERE x.stxrelid = t.oid
 UNION ALL SELECT concat_ws(' | ', 'function', p.oid::regprocedure) FROM pg_proc AS p, t WHERE p.pronamespace = t.relnamespace
 ORDER BY 1`

@@ -3,7 +3,9 @@ import { describe, test } from 'node:test'
 import { converted } from '../../support/converting.ts'
 import { POSTGRES_MAJORS } from '../../support/databases.ts'
 import { postgresDatabase, type TestDatabase } from '../../support/engines.ts'
-import { applyMigrations } from '../../runs/support.ts'
+import { shapeOf } from '../../support/schema-shape.ts'
+import { applyMigrations, opened } from '../../runs/support.ts'
+import { undo } from './undoing.ts'
 
 /** What people see of a table by its name, whatever it is made of. */
 async function picture(outside: TestDatabase, schema = 'public'): Promise<unknown> {
@@ -112,7 +114,7 @@ const SHAPES: Readonly<Record<string, { readonly make: readonly string[]; readon
 
 for (const major of POSTGRES_MAJORS) {
   describe(`what belongs to the name of the table, on PostgreSQL ${major}`, () => {
-    for (const [title, { make, undo = [] }] of Object.entries(SHAPES)) {
+    for (const [title, { make, undo: unmake = [] }] of Object.entries(SHAPES)) {
       test(title, async () => {
         await using outside = await postgresDatabase(major)
         await applyMigrations(outside.url)
@@ -122,7 +124,7 @@ for (const major of POSTGRES_MAJORS) {
             `INSERT INTO audit_logs (tool_name, "user", action, status, execution_time, "timestamp")
              SELECT 't', 'u', 'invoke', 'success', n, timestamp '2026-01-01' + n * interval '1 minute' FROM generate_series(1, 500) AS n`,
           )
-          const before = await picture(outside)
+          const [before, shape] = [await picture(outside), await shapeOf(outside)]
           const rows = await outside.sql('SELECT a::text FROM audit_logs AS a ORDER BY id')
           const fires = async (): Promise<unknown> => {
             if (!title.startsWith('triggers')) return undefined
@@ -148,8 +150,17 @@ for (const major of POSTGRES_MAJORS) {
                  <> (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(coalesce(p.relacl, acldefault('r', p.relowner))) AS a))`,
           )
           assert.deepEqual(differing, [])
+          await outside.sql(
+            `INSERT INTO audit_logs (tool_name, "user", action, status, "timestamp") VALUES ('t', 'u', 'a', 's', now() + interval '5 days'), ('t', 'u', 'a', 's', 'infinity')`,
+          )
+          const all = await outside.sql('SELECT a::text FROM audit_logs AS a ORDER BY id')
+          await using database = await opened(outside.url)
+          await undo({ database })
+          assert.deepEqual(await shapeOf(outside), shape)
+          assert.deepEqual(await outside.sql('SELECT a::text FROM audit_logs AS a ORDER BY id'), all)
+          assert.deepEqual(await fires(), fired)
         } finally {
-          for (const statement of undo) await outside.sql(statement)
+          for (const statement of unmake) await outside.sql(statement)
         }
       })
     }

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import { markOf } from '../../../src/database/postgres/partitioning/function-text.ts'
 import { migrated } from '../../runs/support.ts'
 import { ENGINES, type TestDatabase } from '../../support/engines.ts'
+import { converted } from '../../support/converting.ts'
 import { midnight, partitioned } from '../../support/partitioned.ts'
 import { shapeOf } from '../../support/schema-shape.ts'
 import { startReader, startWriter, STANDING } from '../../partition-faults/traffic.ts'
@@ -216,6 +217,24 @@ for (const engine of ENGINES.slice(1)) {
       assert.deepEqual(await outside.sql(`SELECT to_regclass('audit_logs_new') AS new, to_regclass('audit_logs_default') AS other`), [
         { new: null, other: null },
       ])
+    })
+
+    it('gives back a table whose numbers are serial and whose time may be missing, after partition start', async () => {
+      await using fixture = await migrated(engine)
+      const { outside } = fixture
+      await outside.sql(`ALTER TABLE audit_logs ALTER id DROP IDENTITY, ALTER "timestamp" DROP NOT NULL; CREATE SEQUENCE audit_logs_id_seq OWNED BY audit_logs.id;
+        ALTER TABLE audit_logs ALTER id SET DEFAULT nextval('audit_logs_id_seq')`)
+      await fill(outside, [-3, -1])
+      const before = await shapeOf(outside)
+      await converted(outside.url)
+      await fill(outside, [3, 50, null])
+      const rows = await rowsOf(outside)
+      assert.equal(rows.length, 15)
+      await undo(fixture)
+      assert.deepEqual(await rowsOf(outside), rows)
+      assert.deepEqual(await shapeOf(outside), before)
+      await fill(outside, [0], 1)
+      assert.deepEqual(await outside.sql('SELECT max(id) AS id FROM audit_logs'), [{ id: 16 }])
     })
 
     it('does nothing to a plain table, and nothing to one that somebody else has partitioned', async () => {

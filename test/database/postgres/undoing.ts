@@ -5,7 +5,7 @@ import type { TestDatabase } from '../../support/engines.ts'
 import { midnight } from '../../support/partitioned.ts'
 
 /** So many rows on each of these days from today, by number of the day `t1`, `t2`, … */
-export async function fill(outside: TestDatabase, days: readonly (number | 'infinity' | '-infinity')[], each = 3): Promise<void> {
+export async function fill(outside: TestDatabase, days: readonly (number | 'infinity' | '-infinity' | null)[], each = 3): Promise<void> {
   for (const day of days) {
     const time = typeof day === 'number' ? midnight(day).replace('00:00:00', '11:12:13.141516') : day
     await outside.sql(

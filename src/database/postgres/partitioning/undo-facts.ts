@@ -122,11 +122,18 @@ const REWRITE = `'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid`
 /** What a server brings has smaller numbers. */
 const FIRST_OWN_ID = `'16384'::pg_catalog.oid`
 
-/** A trigger's or constraint's condition depends on the columns of its table, with which it goes and comes. */
+/** The condition of a trigger or what a column is generated from depends on columns of its table, with which it goes and comes. */
 function own(catalogue: string, column: string): string {
   const is = `'pg_catalog.${catalogue}'::pg_catalog.regclass::pg_catalog.oid`
   return `(d.classid ${EQ} ${is} AND EXISTS (SELECT FROM pg_catalog.${catalogue} AS x WHERE x.oid ${EQ} d.objid AND x.${column} ${EQ} t.oid))`
 }
+
+const OWN = [
+  own('pg_trigger', 'tgrelid'),
+  own('pg_constraint', 'conrelid'),
+  own('pg_attrdef', 'adrelid'),
+  own('pg_statistic_ext', 'stxrelid'),
+].join(' OR ')
 
 /**
  * What depends on the table or on a partition and cannot be made again by us: views of the table can. What depends on the first partition follows it.
@@ -139,7 +146,7 @@ const OBSTACLES = `WITH tables AS (
 SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) AS what
 FROM pg_catalog.pg_depend AS d JOIN tables AS t ON (d.refclassid ${EQ} ${CLASS} AND d.refobjid ${EQ} t.oid)
   OR (d.refclassid ${EQ} 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid AND d.refobjid ${EQ} t.reltype)
-WHERE d.deptype ${EQ} 'n'::pg_catalog."char" AND d.objid ${GE} ${FIRST_OWN_ID} AND NOT (${own('pg_trigger', 'tgrelid')} OR ${own('pg_constraint', 'conrelid')}) AND NOT (t.parent AND d.classid ${EQ} ${REWRITE} AND EXISTS (
+WHERE d.deptype ${EQ} 'n'::pg_catalog."char" AND d.objid ${GE} ${FIRST_OWN_ID} AND NOT (${OWN}) AND NOT (t.parent AND d.classid ${EQ} ${REWRITE} AND EXISTS (
   SELECT FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS v ON v.oid ${EQ} r.ev_class
   WHERE r.oid ${EQ} d.objid AND v.relkind ${EQ} 'v'::pg_catalog."char"
 ))
@@ -150,5 +157,5 @@ UNION
 SELECT pg_catalog.pg_describe_object(${REWRITE}, r.oid, '0'::pg_catalog.int4) FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class ${EQ} $1::pg_catalog.oid
 UNION
 SELECT pg_catalog.format('row security of %s'::pg_catalog.text, ${textOf('c.relname')}) FROM pg_catalog.pg_class AS c
-WHERE c.oid ${EQ} $1::pg_catalog.oid AND c.relrowsecurity
+WHERE c.oid ${EQ} $1::pg_catalog.oid AND (c.relrowsecurity OR EXISTS (SELECT FROM pg_catalog.pg_policy AS p WHERE p.polrelid ${EQ} c.oid))
 ORDER BY what`
