@@ -1,45 +1,63 @@
 import { retentionOf } from '../catalogue.ts'
 import type { JobSettings } from '../config/load.ts'
+import type { Events } from '../observe/events.ts'
 import type { Program } from '../program.ts'
-import { makeAhead } from '../runs/make-ahead.ts'
+import { makeAhead, type MakingContext } from '../runs/make-ahead.ts'
 import { HOUR } from '../time/clock.ts'
 
+export interface Upkeep extends MakingContext {
+  readonly enabled: boolean
+  readonly aheadMs: number
+  readonly jobs: readonly JobSettings[]
+  readonly events: Pick<Events, 'partitionsMade' | 'partitionsSkipped' | 'partitionsNotMade'>
+}
+
+export function upkeepOf({ host, settings, database, events, shutdown }: Program): Upkeep {
+  return {
+    database,
+    clock: host.clock,
+    worker: host.worker,
+    stopping: shutdown.stopping,
+    jobs: settings.jobs,
+    events,
+    ...settings.partitions,
+  }
+}
+
 /**
- * Makes partitions ahead of each table that was turned into partitions, whether or not its job is enabled, since the gateway goes on writing. The same passes of a
- * worker say once what lasts, and again only after it had gone.
+ * One pass makes partitions ahead of each table that was turned into partitions, whether or not its job is enabled, since the gateway goes on writing. What lasts is
+ * said in the first of its passes alone, and again only after a pass without it.
  */
-export function partitionUpkeep(program: Program): () => Promise<void> {
-  const { host, settings, database, events, shutdown } = program
-  const context = { database, clock: host.clock, worker: host.worker, stopping: shutdown.stopping }
+export function partitionPasses(upkeep: Upkeep): () => Promise<void> {
+  const { enabled, aheadMs, jobs, events } = upkeep
   let told: ReadonlySet<string> = new Set()
   return async () => {
-    if (!settings.partitions.enabled) return
-    const now = new Set<string>()
-    const once = (text: string, tell: () => void): void => {
-      // Ages, processes and days differ from pass to pass.
-      const kind = text.replace(/\d+/g, '0')
+    if (!enabled) return
+    const lasting = new Set<string>()
+    const once = (kind: string, tell: () => void): void => {
       if (!told.has(kind)) tell()
-      now.add(kind)
+      lasting.add(kind)
     }
-    for (const kept of settings.jobs.filter(isPartitionable)) {
+    for (const kept of jobs.filter(isPartitionable)) {
       const { table } = kept.job
-      const result = await makeAhead(context, kept, settings.partitions.aheadMs)
+      const result = await makeAhead(upkeep, kept, aheadMs)
       if (result.kind !== 'done') continue
       if (result.made.length > 0) events.partitionsMade(table, result.made)
       for (const clause of result.skipped) once(clause, () => events.partitionsSkipped(table, clause))
-      for (const sentence of result.failed) once(sentence, () => events.partitionsNotMade(table, sentence))
+      for (const { kind, text } of result.failed) once(`${table} ${kind}`, () => events.partitionsNotMade(table, text))
     }
-    told = now
+    told = lasting
   }
 }
 
 /** At once and then every hour, until the worker stops. */
-export async function keepPartitionsAhead(program: Program): Promise<void> {
-  const { host, shutdown } = program
-  const pass = partitionUpkeep(program)
-  while (!shutdown.stopping.aborted) {
+export async function keepPartitionsAhead(upkeep: Upkeep): Promise<void> {
+  const { clock, stopping, enabled } = upkeep
+  if (!enabled) return
+  const pass = partitionPasses(upkeep)
+  while (!stopping.aborted) {
     await pass()
-    await host.clock.sleep(HOUR, shutdown.stopping)
+    await clock.sleep(HOUR, stopping)
   }
 }
 

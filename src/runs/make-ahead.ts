@@ -31,9 +31,16 @@ export type MadeAhead =
       readonly made: readonly string[]
       /** Days that get none, and where their rows go; each a clause. */
       readonly skipped: readonly string[]
-      /** What was to be made and was not, and why; each a clause or a sentence. */
-      readonly failed: readonly string[]
+      readonly failed: readonly NotMade[]
     }
+
+/** What was to be made and was not. */
+export interface NotMade {
+  /** The same for the same trouble, whatever ages or processes are named. */
+  readonly kind: string
+  /** Why, as a clause or a sentence. */
+  readonly text: string
+}
 
 /** Between tries behind a lock, after the quick ones of `withRetry`. Then it is left to the next hour: there are days left. */
 const BUSY_PAUSES_MS = [2 * SECOND, 4 * SECOND]
@@ -47,15 +54,16 @@ export async function makeAhead(context: MakingContext, kept: KeptRows, aheadMs:
   } catch (error) {
     if (error instanceof LeaseLost && report.made.length === 0) return { kind: 'elsewhere' }
     // Losing the connection while the worker stops is part of stopping.
-    if (!context.stopping.aborted) report.failed.push(`partitions of ${kept.job.table} cannot be made ahead: ${messageOf(error)}`)
+    if (!context.stopping.aborted)
+      report.failed.push({ kind: kindOf(error), text: `partitions of ${kept.job.table} cannot be made ahead: ${messageOf(error)}` })
   }
-  return Object.values(report).every(({ length }: readonly string[]) => length === 0) ? { kind: 'nothing' } : { kind: 'done', ...report }
+  return Object.values(report).every(({ length }: readonly unknown[]) => length === 0) ? { kind: 'nothing' } : { kind: 'done', ...report }
 }
 
 interface Report {
   readonly made: string[]
   readonly skipped: string[]
-  readonly failed: string[]
+  readonly failed: NotMade[]
 }
 
 /** Returns whether another worker is at it. */
@@ -80,7 +88,7 @@ async function makeInto(report: Report, context: MakingContext, kept: KeptRows, 
 }
 
 function note(report: Report, ahead: Ahead): void {
-  if (ahead.kind === 'refused') report.failed.push(...ahead.reasons)
+  if (ahead.kind === 'refused') report.failed.push(...ahead.reasons.map((text) => ({ kind: text, text })))
   if (ahead.kind === 'missing') report.skipped.push(...ahead.skipped)
 }
 
@@ -126,9 +134,13 @@ async function makeUnder(
     if (context.stopping.aborted) break
     const { outcome, error } = await makeOne(held, context, partition)
     if (outcome === 'made') report.made.push(partition.name)
-    if (outcome === 'failed') report.failed.push(`partition ${partition.name} was not made: ${messageOf(error)}`)
+    if (outcome === 'failed')
+      report.failed.push({
+        kind: `${partition.name} ${kindOf(error)}`,
+        text: `partition ${partition.name} was not made: ${messageOf(error)}`,
+      })
     if (outcome === 'busy') {
-      report.failed.push(busyClause(kept.job.table, ahead.partitions.length - at, error))
+      report.failed.push({ kind: 'busy', text: busyClause(kept.job.table, ahead.partitions.length - at, error) })
       break
     }
   }
@@ -167,6 +179,10 @@ async function makeOne(held: HeldLease, context: MakingContext, { steps }: Missi
 }
 
 const ENDING: ReadonlySet<string> = new Set(['lost', 'unreachable'])
+
+function kindOf(error: unknown): string {
+  return error instanceof DatabaseError ? error.kind : 'failed'
+}
 
 function busyClause(table: string, left: number, error: unknown): string {
   return `${left} ${plural(left, 'partition')} of ${table} ${plural(left, 'was', 'were')} not made ahead, and will be tried again within the hour: ${messageOf(error)}`

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Database } from '../../src/database/database.ts'
-import { makeAhead, MAKING, type MadeAhead } from '../../src/runs/make-ahead.ts'
+import { makeAhead, MAKING, type MadeAhead, type NotMade } from '../../src/runs/make-ahead.ts'
 import type { KeptRows } from '../../src/runs/partition-terms.ts'
 import { TERM_MS } from '../../src/runs/lease.ts'
 import { matchOf } from '../../src/policy/match.ts'
@@ -39,6 +39,10 @@ function impatient(): { readonly clock: Clock; readonly slept: number[] } {
     return clock.sleep(0, signal)
   }
   return { slept, clock: { ...clock, sleep } }
+}
+
+function texts(failed: readonly NotMade[]): string {
+  return failed.map(({ text }) => text).join('\n')
 }
 
 function nameOf(day: number): string {
@@ -119,7 +123,7 @@ for (const major of POSTGRES_MAJORS) {
       })
       const result = await making(losing)
       assert.deepEqual(result.kind === 'done' ? result.made : [], daysFrom(4, 3 + made))
-      assert.match(result.kind === 'done' ? result.failed.join() : '', /has lost the lease of make-partitions/)
+      assert.match(result.kind === 'done' ? texts(result.failed) : '', /has lost the lease of make-partitions/)
       assert.deepEqual(await attached(outside), daysFrom(2, 3 + made))
     })
 
@@ -134,7 +138,7 @@ for (const major of POSTGRES_MAJORS) {
       await outside.sql('ROLLBACK')
       assert.equal(result.kind, 'done')
       assert.deepEqual(result.kind === 'done' && result.made, [])
-      const [failed = ''] = result.kind === 'done' ? result.failed : []
+      const failed = result.kind === 'done' ? texts(result.failed) : ''
       assert.match(
         failed,
         /^11 partitions of audit_logs were not made ahead, and will be tried again within the hour: held up by server process \d+ \(/,
@@ -155,7 +159,7 @@ for (const major of POSTGRES_MAJORS) {
       const result = await making(database)
       assert.deepEqual(result.kind === 'done' && result.made, [...daysFrom(4, 5), ...daysFrom(7, WINDOW)])
       assert.match(
-        result.kind === 'done' ? result.failed.join('\n') : '',
+        result.kind === 'done' ? texts(result.failed) : '',
         new RegExp(`^partition ${nameOf(6)} was not made: .*has rows, and is no partition`),
       )
     })
@@ -236,7 +240,7 @@ for (const major of POSTGRES_MAJORS) {
       await partition(outside, 4)
       await outside.sql(`INSERT INTO audit_logs (tool_name, "user", action, status) VALUES ('t', 'u', 'a', 'denied')`)
       const refused = await making(database, { kept })
-      assert.match(refused.kind === 'done' ? refused.failed.join() : '', /Rule "security" keeps rows for 400d/)
+      assert.match(refused.kind === 'done' ? texts(refused.failed) : '', /Rule "security" keeps rows for 400d/)
       assert.deepEqual(await attached(outside), daysFrom(2, 4))
       await outside.sql(`DELETE FROM audit_logs`)
       assert.deepEqual((await making(database, { kept })).kind, 'done')

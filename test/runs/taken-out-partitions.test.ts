@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { DatabaseError } from '../../src/database/database-error.ts'
 import type { Database } from '../../src/database/database.ts'
+import { command } from '../support/command.ts'
 import { placedHold } from './keeping.ts'
 import { A_DAY, BOUND, dayAt, exists, names, OLDEST, partitionOf, POLICY, POSTGRES, prepared, rowsBefore } from './partitioned-rows.ts'
 import { count, intercepted, QUIET, run, stored, type Told } from './support.ts'
@@ -71,6 +72,25 @@ for (const engine of POSTGRES) {
       assert.deepEqual(await outside.sql(`SELECT id FROM audit_logs WHERE "user" = 'alice' ORDER BY id`), ids)
       assert.equal((await rowsBefore(outside, 'bob')) + (await rowsBefore(outside, 'late')), 0)
       assert.equal(await exists(outside, LEGACY), false)
+    })
+
+    it('hold place counts its rows, and the next run puts them back', async () => {
+      await using fixture = await prepared(engine)
+      const { database, outside } = fixture
+      const held = await rowsBefore(outside, 'alice', dayAt(1))
+      await takenOut(database)
+      const words = ['hold', 'place', 'case-1', '--user', 'Alice', '--reason', 'a letter']
+      const done = await command(words, { env: { DATABASE_URL: outside.url } })
+      assert.equal(done.code, 0, done.stderr)
+      assert.match(done.stdout, new RegExp(`rows +${held} match in audit_logs now`))
+      assert.match(
+        done.stdout,
+        new RegExp(
+          `taken out +${LEGACY_ROWS / 2} of these are in partitions that were taken out of audit_logs to be dropped; the next run puts them back`,
+        ),
+      )
+      await run(database, POLICY, { partitions: true })
+      assert.equal(await rowsBefore(outside, 'alice', dayAt(1)), held)
     })
 
     it('a longer retention brings it back, too', async () => {
