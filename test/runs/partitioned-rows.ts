@@ -18,9 +18,8 @@ export function dayAt(day: number): EpochMs {
   return (Math.floor(Date.now() / DAY) + day) * DAY
 }
 
-/** Partitions, with rows of each day from `OLDEST` on, half of them Alice's. */
-async function filled(outside: TestDatabase): Promise<void> {
-  await partitioned(outside, { boundDay: BOUND, days: [BOUND, 3] })
+/** Rows of each day from `OLDEST` on, half of them Alice's. */
+export async function filledWith(outside: TestDatabase): Promise<void> {
   await outside.sql(
     `INSERT INTO audit_logs (tool_name, "user", action, status, "timestamp")
      SELECT 't', CASE n % 2 WHEN 0 THEN 'alice' ELSE 'bob' END, 'invoke', 'success', date_trunc('day', now() AT TIME ZONE 'UTC') + make_interval(days => d, hours => n)
@@ -48,7 +47,8 @@ export async function exists(outside: TestDatabase, table: string): Promise<bool
 
 export async function prepared(engine: (typeof POSTGRES)[number]): Promise<Fixture> {
   const fixture = await migrated(engine)
-  await filled(fixture.outside)
+  await partitioned(fixture.outside, { boundDay: BOUND, days: [BOUND, 3] })
+  await filledWith(fixture.outside)
   return fixture
 }
 
