@@ -13,7 +13,7 @@ export const PARTITION_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'partition start',
-    summary: 'turn audit_logs into partitions, on PostgreSQL, while the gateway works',
+    summary: 'turn audit_logs into partitions, while the gateway works',
     options: {},
     run: (start) =>
       inProgram(start, { ...ANSWER, access: 'existing' }, async (program) =>

@@ -16,7 +16,7 @@ export function partitionsOf({ database }: Program): Partitions {
   if (partitions === undefined)
     throw new MaintenanceError(
       'PARTITION_REFUSED',
-      `${database.label.engine} has no partitions, and ${PARTITIONED_JOB.table} there is small enough for batches. Nothing was changed. Partitions are for PostgreSQL.`,
+      `A ${database.label.engine} database has no partitions: the expired rows of ${PARTITIONED_JOB.table} go by batches there. Nothing was changed.`,
     )
   return partitions
 }

@@ -1,7 +1,7 @@
 import type { Partitions } from '../../partitioning.ts'
 import { startConversion, type ConvertingOptions } from './conversion.ts'
 import { missingAhead } from './making.ts'
-import { planConversion } from './plan.ts'
+import { planConversion } from './conversion-plan.ts'
 import { detachedPartitions, sparedInDetached } from './dropping.ts'
 import { expiredPartitions } from './expired-partitions.ts'
 import { partitionState } from './partition-state.ts'

@@ -9,6 +9,13 @@ import { DEPENDENTS } from './plan-dependents.ts'
 import { CHECKS, FOREIGN_KEYS, latelySql, OLDEST, PREPARED, SHAPE, TAKEN_NAMES, TRIGGERS, waywardSql } from './plan-sql.ts'
 import type { PartitioningOptions, Tree } from './tree.ts'
 
+/** The table, for people and for statements. */
+export interface Named {
+  readonly schema: string
+  readonly table: string
+  readonly column: string
+}
+
 /** What the catalogue says of a table, of the role that is connected, and of who is in the way. */
 export interface PlanFacts {
   /** Citus, pg_partman, TimescaleDB: those that are installed in the database. */

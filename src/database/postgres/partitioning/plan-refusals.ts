@@ -2,16 +2,9 @@ import { plural, someText } from '../../../number-text.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { limitsFrom } from './limits.ts'
 import { structureProblems } from './plan-structure.ts'
-import type { Dependent, PlanFacts, RowFacts } from './plan-facts.ts'
+import type { Dependent, Named, PlanFacts, RowFacts } from './plan-facts.ts'
 import type { PartitionTerms } from '../../partitioning.ts'
 import type { Tree } from './tree.ts'
-
-/** The table, for people and for statements. */
-export interface Named {
-  readonly schema: string
-  readonly table: string
-  readonly column: string
-}
 
 /** So many rows of each kind are set aside in a transaction that locks the table. */
 export const MOST_SET_ASIDE = 10_000
@@ -181,7 +174,7 @@ function namesProblem({ schema, table }: Named, { takenNames }: PlanFacts): read
   ]
 }
 
-function preparedProblem({ prepared }: PlanFacts): readonly string[] {
+export function preparedProblem({ prepared }: Pick<PlanFacts, 'prepared'>): readonly string[] {
   if (prepared === 0) return []
   return [
     'This database has prepared transactions, and an index that is built without blocking writes waits for each of them, for ever if nobody ends it. Commit or roll them back: SELECT gid, prepared, owner FROM pg_prepared_xacts',

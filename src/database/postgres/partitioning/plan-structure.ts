@@ -1,8 +1,8 @@
 import { someText } from '../../../number-text.ts'
 import { qualified, quoted } from '../identifiers.ts'
+import { boundName } from './conversion-names.ts'
 import type { IndexFacts } from './dependents.ts'
-import type { PlanFacts } from './plan-facts.ts'
-import type { Named } from './plan-refusals.ts'
+import type { Named, PlanFacts } from './plan-facts.ts'
 import type { Tree } from './tree.ts'
 
 /** What of the table's own structure cannot be had with partitions; each a sentence with what to do. */
@@ -31,17 +31,13 @@ export function structureProblems(named: Named, tree: Tree, facts: PlanFacts): r
         ]
       : []),
     ...own.indexes.flatMap((index) => indexProblem(named, index)),
-    ...facts.checks.filter(({ name }) => name !== boundCheckOf(tree)).map((check) => checkProblem(named, check)),
+    // Ours, if an earlier start has got so far.
+    ...facts.checks.filter(({ name }) => tree.record === undefined || name !== boundName(table)).map((check) => checkProblem(named, check)),
     ...facts.triggers.map(
       (name) =>
         `Trigger ${name} of ${title} has transition tables and runs for each row, which PostgreSQL does not allow on a partition. Let it run for each statement, or drop it.`,
     ),
   ]
-}
-
-/** Made by us, if an earlier start has got so far. */
-function boundCheckOf({ record }: Tree): string | undefined {
-  return record === undefined ? undefined : `${record.first}_bound`
 }
 
 function familyProblems(title: string, { parts }: Tree, { shape, managers }: PlanFacts): readonly string[] {

@@ -5,16 +5,20 @@ import type { ConversionFacts, ConversionPlan, PartitionTerms } from '../../part
 import { qualified, quoted } from '../identifiers.ts'
 import { describeSession } from '../migrating/sessions.ts'
 import { plannedRows } from '../purging/estimate.ts'
-import type { ConvertingOptions } from './conversion.ts'
+import { firstName, keyName, preparedName } from './conversion-names.ts'
 import { defaultName, firstBound, firstDays, midnight, partitionName } from './days.ts'
 import { mostPartitions } from './limits.ts'
 import { managersHere } from './managers.ts'
-import { planFacts, rowFacts, type PlanFacts, type RowFacts } from './plan-facts.ts'
-import { kindProblem, MOST_SET_ASIDE, refusals, rowRefusals, type Named } from './plan-refusals.ts'
-import { isConverted, readingAt, readTree, type BoundTime, type Tree } from './tree.ts'
+import { planFacts, rowFacts, type Named, type PlanFacts, type RowFacts } from './plan-facts.ts'
+import { kindProblem, MOST_SET_ASIDE, refusals, rowRefusals } from './plan-refusals.ts'
+import { isConverted, readingAt, readTree, type BoundTime, type PartitioningOptions, type Tree } from './tree.ts'
+
+export interface PlanningOptions extends PartitioningOptions {
+  readonly pooled: () => Promise<boolean>
+}
 
 /** Reads the catalogue, and counts rows by the index on their time. Rejects if the table may not be read. */
-export async function planConversion(options: ConvertingOptions, terms: PartitionTerms): Promise<ConversionPlan> {
+export async function planConversion(options: PlanningOptions, terms: PartitionTerms): Promise<ConversionPlan> {
   const { look, schema, column, timeZone } = options
   const named: Named = { schema, table: column.table, column: column.column }
   const tree = await readTree(options)
@@ -29,7 +33,13 @@ export async function planConversion(options: ConvertingOptions, terms: Partitio
   const days = firstDays(bound.reading, aheadMs)
   const names = resumes
     ? []
-    : [`${column.table}_new`, `${column.table}_legacy`, defaultName(column.table), ...days.map((day) => partitionName(column.table, day))]
+    : [
+        preparedName(column.table),
+        firstName(column.table),
+        keyName(column.table),
+        defaultName(column.table),
+        ...days.map((day) => partitionName(column.table, day)),
+      ]
   const facts = await look((tx) => planFacts(tx, options, tree, names))
   if (facts === undefined) return refused([kindProblem(undefined, named, []) ?? ''])
   const most = mostPartitions(terms)
@@ -46,7 +56,7 @@ function refused(reasons: readonly string[]): ConversionPlan {
 }
 
 async function countedRows(
-  options: ConvertingOptions,
+  options: PlanningOptions,
   { type, mayBeNull }: Tree,
   bound: BoundTime,
 ): Promise<RowFacts | { readonly problem: string }> {
@@ -69,7 +79,7 @@ async function countedRows(
 
 interface Ready {
   readonly named: Named
-  readonly facts: PlanFacts
+  readonly facts: Pick<PlanFacts, 'oldest' | 'limits' | 'shape'>
   readonly rows: RowFacts
   readonly bound: BoundTime
   readonly resumes: boolean
