@@ -12,7 +12,7 @@ export interface Options {
   /** Everything small and short: shows that the benchmark works, and proves nothing. */
   readonly quick: boolean
   readonly postgres: PostgresMajor
-  /** Of the scenario `partitions`: over how many days rows are spread, a partition a day. `undefined`: as everywhere. */
+  /** Of the scenario `partitions`: over how many days rows are spread, a partition a day. `undefined`: four, then as everywhere. */
   readonly days: number | undefined
   /** Of the same: rows of some 150 bytes. */
   readonly smallRows: boolean
@@ -38,7 +38,7 @@ export function usage(scenarios: readonly string[]): string {
   --scenario NAME    only this one (may be repeated): ${scenarios.join(', ')}
   --repeats N        how often each pair is measured (5)
   --rows N           rows of the database that the targets are stated for (1000000)
-  --days N           of partitions: over how many days its rows are spread, a multiple of four (120)
+  --days N           of partitions: over how many days its rows are spread, a multiple of four (4, then 120)
   --small-rows       of partitions: rows of some 150 bytes, for very many of them
   --postgres MAJOR   ${POSTGRES_MAJORS.join(' or ')} (${POSTGRES_MAJORS.at(-1)})
   --directory DIR    where the databases are made (the system's temporary directory)

@@ -116,7 +116,8 @@ interface Span {
   readonly saidMs: number
 }
 
-async function converted({ workspace, engine, note }: Bench, rows: number): Promise<Trial> {
+async function converted(bench: Bench, rows: number): Promise<Trial> {
+  const { workspace, engine } = bench
   await using copy = await engine.copy(rows)
   await using gateway = startChild(workspace, CLIENTS)
   await using watch = startChild(workspace, LOCKS)
@@ -134,7 +135,7 @@ async function converted({ workspace, engine, note }: Bench, rows: number): Prom
   const { writer, reader } = await gateway.ask<Gateway>({ ask: 'end' } satisfies Question)
 
   const errors = [...writer.errors, ...reader.errors]
-  if (errors.length > 0) note(`conversion: a call of the gateway failed: ${errors[0]}`)
+  if (errors.length > 0) bench.note(`conversion: a call of the gateway failed: ${errors[0]}`)
   if (!rise(writer.ids)) throw new Error('the numbers that the writer got do not rise')
   await mustBeWhole(copy.url, rows + writer.ids.length + ROWS_AHEAD)
 

@@ -36,8 +36,8 @@ async function kindOf(database: TestDatabase): Promise<string> {
 /** What the database is when clients begin, and what is done to it beside them. */
 interface Course {
   readonly name: string
-  before(database: TestDatabase): Promise<void>
-  during(database: TestDatabase): Promise<void>
+  readonly before: (database: TestDatabase) => Promise<void>
+  readonly during: (database: TestDatabase) => Promise<void>
   /** Rows of before that are there at the end. */
   readonly left: number
 }

@@ -19,8 +19,8 @@ export async function daysOn({ major, library, seed, tell, packageRoot }: Asked,
   await using clock = await serverClock(library, (Math.floor(Date.now() / DAY) + 1) * DAY + 12 * HOUR)
   const server = await startPostgres(major, { env: clock.env })
   try {
-    const { fraction } = randomOf(seed, `days on ${major}`)
-    const world = { server, clock, next: fraction, tell, ...(packageRoot === undefined ? {} : { packageRoot }) }
+    const random = randomOf(seed, `days on ${major}`)
+    const world = { server, clock, next: () => random.fraction(), tell, ...(packageRoot === undefined ? {} : { packageRoot }) }
     return await simulate(world, simulated, converted)
   } finally {
     await server.stop()

@@ -17,8 +17,8 @@ interface Subscribed extends AsyncDisposable {
   readonly url: string
   readonly subscriber: string
   /** Resolves once the subscriber has received all that was committed before. Rejects when its subscription has stopped. */
-  received(): Promise<void>
-  run(...words: string[]): Promise<string>
+  readonly received: () => Promise<void>
+  readonly run: (...words: string[]) => Promise<string>
 }
 
 async function subscribed(major: PostgresMajor, prepared: (url: string) => Promise<void>): Promise<Subscribed> {
