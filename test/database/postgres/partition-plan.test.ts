@@ -23,6 +23,8 @@ async function reasonsOf(url: string, terms = TERMS): Promise<readonly string[]>
   return plan.kind === 'refused' ? plan.reasons : []
 }
 
+const NEVER = new AbortController().signal
+
 /** All that the catalogue has of the schema, and the rows. */
 async function everything({ sql }: TestDatabase): Promise<unknown> {
   return {
@@ -218,6 +220,16 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
         const reasons = await reasonsOf(outside.url)
         assert.equal(reasons.length, 1, `${name}: ${reasons.join('\n') || 'no reason'}`)
         assert.match(reasons[0]!, says, name)
+        const steps: string[] = []
+        await assert.rejects(
+          fixture.database.partitions(AUDIT_LOGS)!.start(TERMS, {
+            lock: { timeoutMs: 10_000, signal: NEVER, waiting: () => {} },
+            signal: NEVER,
+            listener: { step: (sentence) => void steps.push(sentence), done: () => {}, blocked: () => {} },
+          }),
+          name,
+        )
+        assert.deepEqual(steps, [], name)
         assert.deepEqual(await everything(outside), before, name)
         if (fix === undefined) continue
         await outside.sql(fix)
