@@ -63,7 +63,7 @@ const HINDRANCES: Readonly<Record<string, { readonly set: string; readonly says:
   },
   'a foreign key of its own': {
     set: 'CREATE TABLE people (id int PRIMARY KEY); ALTER TABLE audit_logs ADD COLUMN person int REFERENCES people',
-    says: /^Foreign key audit_logs_person_fkey of public\.audit_logs refers to public\.people, and writers of that table would have to wait/,
+    says: /^Foreign key audit_logs_person_fkey of public\.audit_logs refers to public\.people, and who writes to that table would have to wait/,
     fix: 'ALTER TABLE audit_logs DROP CONSTRAINT audit_logs_person_fkey',
   },
   'another unique index': {
