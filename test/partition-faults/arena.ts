@@ -1,27 +1,33 @@
 import { Client } from 'pg'
-import { applyMigrations, opened } from '../runs/support.ts'
+import { applyMigrations } from '../runs/support.ts'
 import type { TestDatabase } from '../support/engines.ts'
 import { startPostgres, type PostgresMajor, type PostgresServer } from '../support/postgres-server.ts'
-import { partitioned } from '../support/partitioned.ts'
+import { partition, partitioned } from '../support/partitioned.ts'
 import { shapeOf } from '../support/schema-shape.ts'
+import type { Way } from './process.ts'
 import { STANDING } from './traffic.ts'
 
-export type Kind = 'start' | 'undo'
-
-/** A server with a database for each kind of round to begin with. */
+/** A server with what each kind of round to begin with. */
 export interface Arena extends AsyncDisposable {
-  readonly major: PostgresMajor
+  /** Of the program that is killed. */
+  readonly packageRoot: string
   readonly server: PostgresServer
   /** Of the plain table with its rows. */
   readonly shape: readonly string[]
-  readonly standing: number
-  round(kind: Kind, name: string): Promise<TestDatabase>
+  /** How many rows have to be read at any moment. */
+  standing(way: Way): number
+  readonly expired: number
+  round(way: Way, name: string): Promise<TestDatabase>
 }
 
 const STANDING_ROWS = 200
+/** Besides, in each of four tables that an undo empties. */
+const STANDING_EACH = 100
+const EXPIRED_ROWS = 3_000
+const TEMPLATES: Readonly<Record<Way, string>> = { start: 'plain', undo: 'converted', drop: 'expiring' }
 
 /** `rows`: how many the table has; the more, the longer the steps in which a command can be killed. */
-export async function arenaOf(major: PostgresMajor, rows: number): Promise<Arena> {
+export async function arenaOf(major: PostgresMajor, packageRoot: string, rows: number): Promise<Arena> {
   const server = await startPostgres(major, { settings: { max_connections: '40' } })
   const at = (name: string): string => Object.assign(new URL(server.url), { pathname: `/${name}` }).href
   const admin = (sql: string): Promise<unknown> => onConnection(server.url, (client) => client.query(sql))
@@ -31,16 +37,26 @@ export async function arenaOf(major: PostgresMajor, rows: number): Promise<Arena
   const shape = await onConnection(at('plain'), (client) => shapeOf(outsideOf(at('plain'), client)))
   await admin('CREATE DATABASE converted TEMPLATE plain')
   await onConnection(at('converted'), async (client) => {
-    await partitioned(outsideOf(at('converted'), client), { boundDay: -2, days: [-2, 9] })
+    const outside = outsideOf(at('converted'), client)
+    await partitioned(outside, { boundDay: -2, days: [-2, 9] })
     await client.query(BEHIND)
   })
+  await admin('CREATE DATABASE expiring TEMPLATE plain')
+  await onConnection(at('expiring'), async (client) => {
+    const outside = outsideOf(at('expiring'), client)
+    await client.query('TRUNCATE audit_logs')
+    await partitioned(outside, { boundDay: -97, days: [-97, -90] })
+    for (let day = -6; day < 9; day += 1) await partition(outside, day)
+    await client.query(FILLED(rows))
+  })
   return {
-    major,
+    packageRoot,
     server,
     shape,
-    standing: STANDING_ROWS,
-    async round(kind, name) {
-      await admin(`CREATE DATABASE ${name} TEMPLATE ${kind === 'start' ? 'plain' : 'converted'}`)
+    standing: (way) => STANDING_ROWS + (way === 'undo' ? 4 * STANDING_EACH : 0),
+    expired: EXPIRED_ROWS,
+    async round(way, name) {
+      await admin(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATES[way]}`)
       const url = at(name)
       return {
         url,
@@ -54,27 +70,32 @@ export async function arenaOf(major: PostgresMajor, rows: number): Promise<Arena
   }
 }
 
-/** From three days ago on, so that a table that ends the day before yesterday has them. */
+/** Up to three days ago, so that a table that ends the day before yesterday has them; expired ones up to 93 days ago. */
 const FILLED = (rows: number): string => `INSERT INTO audit_logs (tool_name, "user", action, status, parameters, "timestamp")
-SELECT CASE WHEN n <= ${STANDING_ROWS} THEN 'standing' ELSE 'filling' END, 'user' || n % 50, 'invoke', CASE WHEN n <= ${STANDING_ROWS} THEN '${STANDING}' ELSE 'success' END,
-  repeat('x', 200), now() AT TIME ZONE 'UTC' - interval '5 days' + make_interval(secs => n % 86400)
+SELECT CASE WHEN n <= ${STANDING_ROWS} THEN 'standing' WHEN n <= ${STANDING_ROWS + EXPIRED_ROWS} THEN 'expired' ELSE 'filling' END, 'user' || n % 50, 'invoke',
+  CASE WHEN n <= ${STANDING_ROWS} THEN '${STANDING}' ELSE 'success' END, repeat('x', 200),
+  now() AT TIME ZONE 'UTC' - CASE WHEN n BETWEEN ${STANDING_ROWS + 1} AND ${STANDING_ROWS + EXPIRED_ROWS} THEN interval '98 days' ELSE interval '5 days' END
+    + make_interval(secs => n % 3000 * 50)
 FROM generate_series(1, ${rows}) AS n`
 
 /** Rows of several partitions, and of DEFAULT: without a partition of their day, and at the end of time. */
 const BEHIND = `INSERT INTO audit_logs (tool_name, "user", action, status, "timestamp")
-SELECT 'behind', 'user', 'invoke', 'success', d FROM unnest(ARRAY[now() - interval '1 day', now(), now() + interval '2 days', now() + interval '40 days']) AS t (d), generate_series(1, 700)
+SELECT 'behind', 'user', 'invoke', CASE WHEN n <= ${STANDING_EACH} THEN '${STANDING}' ELSE 'success' END, d FROM unnest(ARRAY[now() - interval '1 day', now(), now() + interval '2 days', now() + interval '40 days']) AS t (d), generate_series(1, 700) AS n
 UNION ALL SELECT 'behind', 'user', 'invoke', 'success', d FROM unnest(ARRAY['infinity', '-infinity']::timestamp[]) AS t (d)`
 
 /** Of all rows that were there from the beginning, one text: equal if every one of them is there once and unchanged. */
 export function fingerprint(outside: TestDatabase): Promise<{ rows: number; sum: string }[]> {
   return outside.sql(
-    `SELECT count(*)::int AS rows, md5(string_agg(a::text, '|' ORDER BY a.id, a::text)) AS sum FROM audit_logs AS a WHERE a."user" <> 'writer'`,
+    `SELECT count(*)::int AS rows, md5(string_agg(a::text, '|' ORDER BY a.id, a::text)) AS sum FROM audit_logs AS a WHERE a."user" <> 'writer' AND a.tool_name <> 'expired'`,
   )
 }
 
-export async function stateOf(url: string): Promise<string> {
-  await using database = await opened(url)
-  return (await database.partitions({ table: 'audit_logs', column: 'timestamp' })!.state()).kind
+/** Those that a purge may delete. */
+export async function expiredRows(outside: TestDatabase): Promise<{ readonly rows: number; readonly ids: number }> {
+  const [row] = await outside.sql<{ rows: number; ids: number }>(
+    `SELECT count(*)::int AS rows, count(DISTINCT id)::int AS ids FROM audit_logs WHERE tool_name = 'expired'`,
+  )
+  return row!
 }
 
 function outsideOf(url: string, client: Client): TestDatabase {

@@ -1,12 +1,17 @@
-// `npm run test:partition-faults`: kills `partition start` and `partition undo`, and apart from them the server behind them, after each of their steps and inside
-// the long ones, while rows are written and read; then goes on with them or undoes them. The table must be there whenever somebody looks, no row may be lost,
-// doubled or invisible, ids must rise, and after `undo` the schema must be the one of before. A tenth of 200 kills, or all of them with `--full`; `--seed N`
-// repeats the choices; `--only start|undo` takes one command; `--show` tells of each round.
+// `npm run test:partition-faults`: kills `partition start`, `partition undo` and a purge that takes partitions out, and apart from them the server behind them,
+// after each of their steps and inside them, while rows are written and read; then goes on with them or undoes them. The table must be there whenever somebody
+// looks, no row may be lost, doubled or out of sight, ids must rise, what has expired must go, and after `undo` the schema must be the one of before. A tenth of 200
+// kills, or all of them with `--full`; `--seed N` repeats the choices; `--only start|undo|drop` takes one command; `--show` tells of each round.
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { randomOf } from '../faults/random.ts'
 import { POSTGRES_MAJORS, type PostgresMajor } from '../support/postgres-server.ts'
-import { arenaOf, type Kind } from './arena.ts'
-import { fought, rehearsed, type Rehearsal, type Round } from './round.ts'
+import { compileInto } from '../support/compiled.ts'
+import { arenaOf } from './arena.ts'
+import type { Way } from './process.ts'
+import { fought, rehearsed, type Rehearsals, type Round } from './round.ts'
 
 const { values } = parseArgs({
   options: {
@@ -19,20 +24,23 @@ const { values } = parseArgs({
 })
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000))
 const kills = Number(values.kills ?? (values.full === true ? 200 : 20))
-const KINDS: readonly Kind[] = ['start', 'undo']
-const kinds = KINDS.filter((kind) => values.only === undefined || kind === values.only)
-/** So many that an index takes a good part of a second. */
-const ROWS = 30_000
+const WAYS: readonly Way[] = ['start', 'undo', 'drop']
+const ways = WAYS.filter((way) => values.only === undefined || way === values.only)
+/** With more of them an index takes a good part of a second. */
+const ROWS = values.full === true ? 40_000 : 12_000
 
-async function fights(major: PostgresMajor, wanted: number): Promise<readonly Round[]> {
-  await using arena = await arenaOf(major, ROWS)
+async function fights(packageRoot: string, major: PostgresMajor, wanted: number): Promise<readonly Round[]> {
+  await using arena = await arenaOf(major, packageRoot, ROWS)
   const random = randomOf(seed, `partitions on PostgreSQL ${major}`)
-  const rehearsals = new Map<Kind, Rehearsal>()
-  for (const kind of kinds) rehearsals.set(kind, await rehearsed(arena, kind))
+  const rehearsals: Rehearsals = {
+    start: await rehearsed(arena, 'start'),
+    undo: await rehearsed(arena, 'undo'),
+    drop: await rehearsed(arena, 'drop'),
+  }
   const rounds: Round[] = []
   for (let killed = 0; killed < wanted;) {
-    const kind = kinds[rounds.length % kinds.length]!
-    const round = await fought(arena, kind, `round_${rounds.length}`, random, rehearsals.get(kind)!)
+    const way = ways[rounds.length % ways.length]!
+    const round = await fought(arena, way, `round_${rounds.length}`, random, rehearsals)
     rounds.push(round)
     killed += round.kills.length
     if (values.show === true || round.violations.length > 0)
@@ -46,7 +54,14 @@ async function fights(major: PostgresMajor, wanted: number): Promise<readonly Ro
 
 process.stdout.write(`seed ${seed}, ${kills} kills\n`)
 const rounds: Round[] = []
-for (const major of POSTGRES_MAJORS) rounds.push(...(await fights(major, Math.ceil(kills / POSTGRES_MAJORS.length))))
+const packageRoot = join(tmpdir(), `partition-faults-${process.pid}`)
+try {
+  await compileInto(packageRoot)
+  const each = Math.ceil(kills / POSTGRES_MAJORS.length)
+  rounds.push(...(await Promise.all(POSTGRES_MAJORS.map((major) => fights(packageRoot, major, each)))).flat())
+} finally {
+  await rm(packageRoot, { recursive: true, force: true })
+}
 const all = rounds.flatMap((round) => round.kills)
 const sum = (of: (round: Round) => number): number => rounds.reduce((total, round) => total + of(round), 0)
 const violations = sum((round) => round.violations.length)

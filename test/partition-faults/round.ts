@@ -1,8 +1,8 @@
 import type { Random } from '../faults/random.ts'
 import type { TestDatabase } from '../support/engines.ts'
 import { shapeOf } from '../support/schema-shape.ts'
-import { fingerprint, type Arena, type Kind } from './arena.ts'
-import { commanded, type Ended, type Moment, type Way } from './process.ts'
+import { expiredRows, fingerprint, type Arena } from './arena.ts'
+import { commanded, type Moment, type Step, type Way } from './process.ts'
 import { startReader, startWriter } from './traffic.ts'
 
 export interface Round {
@@ -15,52 +15,70 @@ export interface Round {
   readonly violations: readonly string[]
 }
 
-/** How long each step took when nothing was in the way. */
-export type Rehearsal = readonly { readonly step: string; readonly tookMs: number | undefined }[]
+/** How long each step of a command took when nothing was in the way. */
+export type Rehearsals = Readonly<Record<Way, readonly Step[]>>
 
-/** A lost server and a worker that still holds the migration lock are both a reason to try again. */
+/** A lost server and a session of a killed command that still works are both a reason to try again. */
 const MOST_TRIES = 4
+/** After the first kill, of what is left to do. */
+const SECOND_KILL = 0.5
 
-export async function rehearsed(arena: Arena, kind: Kind): Promise<Rehearsal> {
-  await using outside = await arena.round(kind, `rehearsal_${kind}`)
-  const { failed, steps } = await commanded(outside.url, kind)
-  if (failed !== undefined) throw new Error(`partition ${kind} fails where nothing is in its way: ${failed}`)
+export async function rehearsed(arena: Arena, way: Way): Promise<readonly Step[]> {
+  await using outside = await arena.round(way, `rehearsal_${way}`)
+  const { code, steps, output } = await commanded(arena.packageRoot, outside.url, way)
+  if (code !== 0) throw new Error(`${way} fails where nothing is in its way:\n${output}`)
   return steps
 }
 
 /** A command is killed, perhaps twice, and then gone on with or undone, while rows are written and read. */
-export async function fought(arena: Arena, kind: Kind, name: string, random: Random, rehearsal: Rehearsal): Promise<Round> {
+export async function fought(arena: Arena, kind: Way, name: string, random: Random, rehearsals: Rehearsals): Promise<Round> {
   await using outside = await arena.round(kind, name)
   const { url } = outside
   const before = await fingerprint(outside)
   const writer = startWriter(url)
-  const reader = startReader(url, arena.standing)
+  const reader = startReader(url, arena.standing(kind))
   const kills: ('process' | 'server')[] = []
   const steps: string[] = []
   const violations: string[] = []
   let lockedMs = 0
-  const killed = async (way: Way, moment: Moment): Promise<void> => {
+  const killed = async (way: Way): Promise<void> => {
     const what = random.fraction() < 0.6 ? 'process' : 'server'
-    const ended = await commanded(url, way, moment, async (kill) => {
+    const moment = momentIn(rehearsals[way], random)
+    const ended = await commanded(arena.packageRoot, url, way, moment, async (kill) => {
       if (what === 'process') return kill()
       // Every other time the command goes with it.
       if (random.fraction() < 0.5) kill()
       await arena.server.crash(0, 'SIGKILL')
     })
     if (ended.isKilled) kills.push(what)
-    steps.push(`${way}: ${what} at ${ended.steps.at(-1)?.step ?? 'the beginning'} after ${Math.round(moment.afterMs)} ms`)
+    steps.push(
+      `${way}: ${ended.isKilled ? what : 'nobody'} killed ${Math.round(moment.afterMs)} ms after "${moment.step ?? 'the beginning'}"`,
+    )
     lockedMs = Math.max(lockedMs, ended.lockedMs)
   }
-  await killed(kind, momentIn(rehearsal, random))
-  const way: Way = kind === 'start' && random.fraction() < 0.5 ? 'start' : 'undo'
-  // What a second command has left to do is not known: any of its first steps.
-  if (random.fraction() < 0.4) await killed(way, { step: random.whole(0, 3), afterMs: random.fraction() * 60 })
-  lockedMs = Math.max(lockedMs, (await toTheEnd(url, way, violations)).lockedMs)
+  const toTheEnd = async (way: Way): Promise<void> => {
+    for (let tries = 1; ; tries += 1) {
+      const ended = await commanded(arena.packageRoot, url, way)
+      lockedMs = Math.max(lockedMs, ended.lockedMs)
+      if (ended.code === 0) return
+      if (tries === MOST_TRIES) return void violations.push(`${way} failed ${tries} times: ${ended.output}`)
+    }
+  }
+  // A purge goes on beside every third of them.
+  const purge = kind !== 'drop' && random.fraction() < 0.33 ? commanded(arena.packageRoot, url, 'drop') : undefined
+  await killed(kind)
+  const isGoneOnWith = kind === 'drop' || (kind === 'start' && random.fraction() < 0.5)
+  const way: Way = isGoneOnWith ? kind : 'undo'
+  if (random.fraction() < SECOND_KILL) await killed(way)
+  await purge
+  // As when the time of a killed worker's lease is up.
+  await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
+  await toTheEnd(way)
   let end: Round['end'] = way === 'undo' ? 'plain' : 'partitioned'
   if (end === 'partitioned') {
-    violations.push(...(await partitionedRight(outside)))
+    violations.push(...(await partitionedRight(outside, kind)))
     if (random.fraction() < 0.5) {
-      lockedMs = Math.max(lockedMs, (await toTheEnd(url, 'undo', violations)).lockedMs)
+      await toTheEnd('undo')
       end = 'plain'
     }
   }
@@ -70,24 +88,21 @@ export async function fought(arena: Arena, kind: Kind, name: string, random: Ran
   const after = await fingerprint(outside)
   if (JSON.stringify(after) !== JSON.stringify(before))
     violations.push(`rows were ${JSON.stringify(before)} and are ${JSON.stringify(after)}`)
+  const expired = await expiredRows(outside)
+  if (
+    expired.rows !== expired.ids ||
+    (kind === 'drop' && expired.rows > 0) ||
+    (purge === undefined && kind !== 'drop' && expired.rows !== arena.expired)
+  )
+    violations.push(`${expired.rows} expired rows with ${expired.ids} ids are left`)
   if (written !== undefined) violations.push(...(await writtenRight(outside, written.tokens, written.unknown, written.ids)))
   if (end === 'plain') violations.push(...difference(arena.shape, await shapeOf(outside)))
   return { kills, steps, end, looks: read?.looks ?? 0, lockedMs, violations }
 }
 
-function momentIn(rehearsal: Rehearsal, random: Random): Moment {
-  const step = random.whole(0, rehearsal.length - 1)
-  return { step, afterMs: random.fraction() * (rehearsal[step]!.tookMs ?? 0) }
-}
-
-async function toTheEnd(url: string, way: Way, violations: string[]): Promise<Ended> {
-  for (let tries = 1; ; tries += 1) {
-    const ended = await commanded(url, way)
-    if (ended.failed === undefined) return ended
-    if (tries < MOST_TRIES) continue
-    violations.push(`partition ${way} failed ${tries} times: ${ended.failed}`)
-    return ended
-  }
+function momentIn(rehearsal: readonly Step[], random: Random): Moment {
+  const { step, tookMs } = random.pick(rehearsal)
+  return { step: step === '' ? undefined : step, afterMs: random.fraction() * tookMs }
 }
 
 async function writtenRight(
@@ -117,16 +132,16 @@ async function writtenRight(
   ]
 }
 
-/** Every day up to the end of what was made has its partition, and DEFAULT holds nothing of them. */
-async function partitionedRight(outside: TestDatabase): Promise<readonly string[]> {
-  const [found] = await outside.sql<{ kind: string; parts: number; left: number }>(
+/** Nothing is left half done. */
+async function partitionedRight(outside: TestDatabase, kind: Way): Promise<readonly string[]> {
+  const [found] = await outside.sql<{ kind: string; parts: number; left: number; detached: number }>(
     `SELECT (SELECT relkind::text FROM pg_class WHERE oid = 'audit_logs'::regclass) AS kind,
        (SELECT count(*)::int FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass) AS parts,
-       (SELECT count(*)::int FROM pg_class WHERE relname IN ('audit_logs_new', 'audit_logs_undone')) AS left`,
+       (SELECT count(*)::int FROM pg_class WHERE relname IN ('audit_logs_new', 'audit_logs_undone')) AS left,
+       (SELECT count(*)::int FROM maintenance_detached) AS detached`,
   )
-  return found!.kind === 'p' && found!.parts >= 15 && found!.left === 0
-    ? []
-    : [`after partition start the table is ${JSON.stringify(found)}`]
+  const isRight = found!.kind === 'p' && found!.parts >= 10 && found!.left === 0 && found!.detached === 0
+  return isRight ? [] : [`after ${kind} the table is ${JSON.stringify(found)}`]
 }
 
 function difference(before: readonly string[], after: readonly string[]): readonly string[] {

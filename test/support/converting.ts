@@ -85,10 +85,10 @@ export async function gatewayBeside(url: string, perSecond = 200): Promise<Gatew
     { name: 'rows', text: 'SELECT * FROM audit_logs WHERE "user" = $1 ORDER BY "timestamp" DESC LIMIT 20', values: ['u'] },
     { name: 'view', text: 'SELECT * FROM recent_audit_activity LIMIT $1', values: ['5'] },
   ]
-  let going = true
+  const over = new AbortController()
   const beganMs = performance.now()
   const writes = (async () => {
-    for (let n = 0; going; n += 1) {
+    for (let n = 0; !over.signal.aborted; n += 1) {
       const dueMs = beganMs + (n * SECOND) / perSecond
       const waitMs = dueMs - performance.now()
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
@@ -103,7 +103,7 @@ export async function gatewayBeside(url: string, perSecond = 200): Promise<Gatew
     }
   })()
   const looks = (async () => {
-    while (going) {
+    while (!over.signal.aborted) {
       for (const read of reads) {
         const sentMs = performance.now()
         await reader.query(read).catch((error: unknown) => void observed.errors.push(String(error)))
@@ -113,8 +113,8 @@ export async function gatewayBeside(url: string, perSecond = 200): Promise<Gatew
     }
   })()
   const end = async (): Promise<void> => {
-    if (!going) return
-    going = false
+    if (over.signal.aborted) return
+    over.abort()
     await Promise.all([writes, looks])
     await Promise.all([writer.end(), reader.end()])
   }

@@ -84,8 +84,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const short = shortTransaction(schema, access)
   const glance = lookTransaction(schema)
   const look: Session['transaction'] = (work) => connection.transaction(glance, work)
-  const transaction: Session['transaction'] = (work, options) =>
-    connection.transaction(options?.takesMs === undefined ? short : shortTransaction(schema, access, options.takesMs), work)
+  const transaction: Session['transaction'] = (work, { takesMs } = {}) =>
+    connection.transaction(takesMs === undefined ? short : shortTransaction(schema, access, takesMs), work)
   const plain = access === 'read' ? short : plainTransaction(schema)
   const query: Query['query'] = (sql, values) => connection.transaction(plain, (tx) => tx.query(sql, values))
   // Statements under src/database qualify every name, so a single one needs a transaction only to be read-only.

@@ -6,39 +6,40 @@ import { postgresDatabase, type TestDatabase } from '../../support/engines.ts'
 import { applyMigrations } from '../../runs/support.ts'
 
 /** What people see of a table by its name, whatever it is made of. */
-async function picture({ sql }: TestDatabase, schema = 'public'): Promise<unknown> {
+async function picture(outside: TestDatabase, schema = 'public'): Promise<unknown> {
   const table = `(SELECT c.oid FROM pg_class AS c WHERE c.relname = 'audit_logs' AND c.relnamespace = '${schema}'::regnamespace)`
   return {
-    table: await sql(
+    table: await outside.sql(
       `SELECT relowner::regrole::text AS owner, obj_description(oid, 'pg_class') AS comment,
          (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(coalesce(relacl, acldefault('r', relowner))) AS a) AS acl FROM pg_class WHERE oid = ${table}`,
     ),
-    columns: await sql(
+    columns: await outside.sql(
       `SELECT attname, format_type(atttypid, atttypmod) AS type, attnotnull, attidentity, attgenerated, attacl::text, attstattarget, attstorage, attcollation::regcollation::text,
          pg_get_expr(adbin, adrelid) AS expression, col_description(attrelid, attnum) AS comment
        FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
        WHERE attrelid = ${table} AND attnum > 0 AND NOT attisdropped ORDER BY attnum`,
     ),
-    indexes: await sql(
+    indexes: await outside.sql(
       `SELECT c.relname AS name, CASE WHEN indisprimary THEN 'key' ELSE replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ') END AS body, obj_description(c.oid, 'pg_class') AS comment
        FROM pg_index JOIN pg_class AS c ON c.oid = indexrelid WHERE indrelid = ${table} AND NOT (indisunique AND NOT indisprimary) ORDER BY 1`,
     ),
-    checks: await sql(
+    checks: await outside.sql(
       `SELECT conname, pg_get_constraintdef(oid) AS body, obj_description(oid, 'pg_constraint') AS comment FROM pg_constraint WHERE conrelid = ${table} AND contype = 'c' ORDER BY 1`,
     ),
-    triggers: await sql(
+    triggers: await outside.sql(
       `SELECT tgname, pg_get_triggerdef(oid) AS body, tgenabled, obj_description(oid, 'pg_trigger') AS comment FROM pg_trigger WHERE tgrelid = ${table} AND NOT tgisinternal ORDER BY 1`,
     ),
-    sequences: await sql(
+    sequences: await outside.sql(
       `SELECT c.relname, s.seqtypid::regtype::text, s.seqincrement, s.seqmax, s.seqcache, obj_description(c.oid, 'pg_class') AS comment,
          (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(coalesce(c.relacl, acldefault('s', c.relowner))) AS a) AS acl
        FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.objid AND c.relkind = 'S' JOIN pg_sequence AS s ON s.seqrelid = c.oid
        WHERE d.refobjid = ${table} AND d.deptype IN ('a', 'i') ORDER BY 1`,
     ),
-    views: await sql(
+    views: await outside.sql(
       `SELECT relname, relowner::regrole::text AS owner, relacl::text, reloptions, pg_get_viewdef(oid) AS body FROM pg_class WHERE relkind = 'v' AND relnamespace = '${schema}'::regnamespace ORDER BY 1`,
     ),
-    statistics: await sql(`SELECT count(*) FROM pg_statistic_ext WHERE stxrelid = ${table}`),
+    publications: await outside.sql(`SELECT to_jsonb(t) - 'schemaname' AS published FROM pg_publication_tables AS t ORDER BY pubname`),
+    statistics: await outside.sql(`SELECT count(*) FROM pg_statistic_ext WHERE stxrelid = ${table}`),
   }
 }
 
@@ -59,7 +60,10 @@ const SHAPES: Readonly<Record<string, { readonly make: readonly string[]; readon
       'ALTER TABLE audit_logs ALTER "user" SET STATISTICS 500, ALTER output SET STORAGE EXTERNAL; CREATE STATISTICS together ON tool_name, status FROM audit_logs',
       'ALTER TABLE audit_logs SET (autovacuum_vacuum_scale_factor = 0.05)',
     ],
-    undo: ['DROP OWNED BY gateway_of_likeness CASCADE; DROP OWNED BY "Reads Logs"', 'DROP ROLE gateway_of_likeness; DROP ROLE "Reads Logs"'],
+    undo: [
+      'DROP OWNED BY gateway_of_likeness CASCADE; DROP OWNED BY "Reads Logs"',
+      'DROP ROLE gateway_of_likeness; DROP ROLE "Reads Logs"',
+    ],
   },
   'a dropped column, a generated one, checks, odd indexes and a column of a person’s own': {
     make: [
@@ -92,6 +96,12 @@ const SHAPES: Readonly<Record<string, { readonly make: readonly string[]; readon
       'GRANT SELECT ON own, "Own Failures" TO reads_views_of_likeness; ALTER VIEW own ALTER who SET DEFAULT CURRENT_USER',
     ],
     undo: ['DROP OWNED BY reads_views_of_likeness', 'DROP ROLE reads_views_of_likeness'],
+  },
+  'publications that name it, with a filter and some columns': {
+    make: [
+      `CREATE PUBLICATION "part of it" FOR TABLE audit_logs (id, "user", "timestamp") WHERE (id > 100) WITH (publish_via_partition_root)`,
+      'CREATE PUBLICATION whole FOR TABLE audit_logs WITH (publish_via_partition_root)',
+    ],
   },
   'an identity of its own kind': {
     make: [

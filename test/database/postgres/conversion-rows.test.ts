@@ -29,12 +29,17 @@ async function convertedWith(outside: TestDatabase, { schema = 'public', ...conv
   await converted(outside.url, { schema, ...conversion })
   assert.deepEqual(await outside.sql(all), before)
   // In their places: what nobody can date is in DEFAULT, what lies before everything in the table as it was.
-  const places = await outside.sql<{ place: string; time: string | null }>(`SELECT tableoid::regclass::text AS place, "timestamp"::text AS time FROM ${table}`)
+  const places = await outside.sql<{ place: string; time: string | null }>(
+    `SELECT tableoid::regclass::text AS place, "timestamp"::text AS time FROM ${table}`,
+  )
   for (const { place, time } of places)
     assert.equal(place.includes('_default'), time === null || time === 'infinity' || time.startsWith('2031'), `${time} in ${place}`)
   await outside.sql(`INSERT INTO ${table} (tool_name, "user", action, status, "timestamp") VALUES ${values.join(', ')}`)
   const after = await outside.sql<{ id: number }>(all)
-  assert.deepEqual(after.map(({ id }) => id), Array.from({ length: 2 * ODD_TIMES.length + 10_001 }, (_, at) => before[0]!.id + at))
+  assert.deepEqual(
+    after.map(({ id }) => id),
+    Array.from({ length: 2 * ODD_TIMES.length + 10_001 }, (_, at) => before[0]!.id + at),
+  )
 }
 
 for (const major of POSTGRES_MAJORS) {
@@ -92,7 +97,10 @@ for (const major of POSTGRES_MAJORS) {
     test('before the migrations, nothing', async () => {
       await using outside = await postgresDatabase(major)
       await outside.sql(orm('audit_logs', 'timestamp'))
-      await assert.rejects(converted(outside.url), /^DatabaseError: public\.maintenance_partitioned does not exist yet, .+ Run: mcp-gateway-maintenance migrate$/)
+      await assert.rejects(
+        converted(outside.url),
+        /^DatabaseError: public\.maintenance_partitioned does not exist yet, .+ Run: mcp-gateway-maintenance migrate$/,
+      )
     })
 
     for (const file of ['gateway-flyway.pg.sql', 'gateway-half-applied.pg.sql']) {

@@ -8,8 +8,15 @@ import { DAY, HOUR } from '../../../src/time/clock.ts'
 
 const START = Date.UTC(2026, 11, 1)
 
+function edge(text: string): string {
+  return text.startsWith('M') ? text : `'${text}'`
+}
+
+function textOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
+}
+
 function part(from: string, to: string): Part {
-  const edge = (text: string): string => (/^M/.test(text) ? text : `'${text}'`)
   return {
     id: '1',
     schema: 'public',
@@ -66,15 +73,14 @@ describe('which days have no partition', () => {
         fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }),
         fc.integer({ min: 1, max: 19 }),
         (edges, there, days) => {
-          const text = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
-          const parts = edges.slice(1).flatMap((to, at) => (there[at] === true ? [part(text(edges[at]!), text(to))] : []))
+          const parts = edges.slice(1).flatMap((to, at) => (there[at] === true ? [part(textOf(edges[at]!), textOf(to))] : []))
           const until = START + days * DAY
           const found = gapsBetween(parts, START + HOUR, until, 'timestamp')
           for (let at = START; at < until; at += HOUR) {
             const covers = ({ from, to }: { from?: { reading: number } | undefined; to?: { reading: number } | undefined }): boolean =>
               from!.reading <= at && at < to!.reading
             const takenBy = parts.filter(({ bound }) => bound.kind === 'range' && covers(bound)).length + found.filter(covers).length
-            assert.equal(takenBy, 1, text(at))
+            assert.equal(takenBy, 1, textOf(at))
           }
           assert.ok(found.every(({ from, to }) => to.reading <= nextMidnight(from.reading + 1)))
         },

@@ -7,12 +7,12 @@ import { functionStatements } from '../../../src/database/postgres/partitioning/
 import { handsOn, isLive, isWellAhead, markedBound, type Hands, type NewRange } from '../../../src/database/postgres/partitioning/hands.ts'
 import { boundTime, readTree, type PartitioningOptions, type Tree } from '../../../src/database/postgres/partitioning/tree.ts'
 import { stateOf } from '../../../src/database/postgres/postgres-errors.ts'
-import { DAY, HOUR } from '../../../src/time/clock.ts'
+import { DAY, HOUR, hostClock } from '../../../src/time/clock.ts'
 import { migrated, opened } from '../../runs/support.ts'
 import { POSTGRES_MAJORS } from '../../support/databases.ts'
 import { ENGINES, type TestDatabase } from '../../support/engines.ts'
 import { midnight, partitioned } from '../../support/partitioned.ts'
-import { ensured, purgedByAnother, quoted, urlOf } from './partition-roles.ts'
+import { ensured, purgedByAnother, quoted, urlOf, type PurgedByAnother } from './partition-roles.ts'
 
 const COLUMN = { table: 'audit_logs', column: 'timestamp' }
 const SERVERS = ENGINES.filter(({ name }) => name.startsWith('postgres'))
@@ -59,13 +59,13 @@ async function likeness(outside: TestDatabase, table: string): Promise<unknown> 
   return row
 }
 
-const OWNS = (how: 'owner' | 'functions') => (how === 'owner' ? 'the owner’s role' : 'the purging role by the functions')
+const WHO = { owner: 'the owner’s role', functions: 'the purging role by the functions', superuser: 'a superuser' } as const
 
 for (const { name: server } of SERVERS) {
   const major = Number(server.split(' ')[1]) as (typeof POSTGRES_MAJORS)[number]
   describe(`making, taking out and dropping partitions on ${server}`, () => {
-    for (const how of ['owner', 'functions'] as const) {
-      it(`${OWNS(how)} makes one that is as its table`, async () => {
+    for (const how of ['owner', 'functions', 'superuser'] as const) {
+      it(`${WHO[how]} makes one that is as its table`, async () => {
         await using place = await purgedByAnother(major, { functions: true, days: [2, 3] })
         const { outside, gateway, purger } = place
         await outside.sql(`CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`)
@@ -76,8 +76,8 @@ for (const { name: server } of SERVERS) {
         await outside.sql(`ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, TRUNCATE ON TABLES TO PUBLIC`)
         await outside.sql('ALTER TABLE audit_logs ENABLE ROW LEVEL SECURITY')
         await outside.sql(`ALTER TABLE audit_logs REPLICA IDENTITY FULL`)
-        await using owner = await ownersDatabase(place)
-        const database = how === 'owner' ? owner : place.database
+        await using owner = await ownersDatabase(place, how)
+        const database = how === 'functions' ? place.database : owner
         const hands = await handsOf(database)
         await database.transaction((tx) => hands.make(tx, range(3)))
         const made = range(3).name
@@ -101,11 +101,11 @@ for (const { name: server } of SERVERS) {
         )
       })
 
-      it(`${OWNS(how)} takes one out, makes it a partition again, takes it out and drops it`, async () => {
+      it(`${WHO[how]} takes one out, makes it a partition again, takes it out and drops it`, async () => {
         await using place = await purgedByAnother(major, { functions: true, boundDay: -5, days: [-5, 3] })
         const { outside } = place
-        await using owner = await ownersDatabase(place)
-        const database = how === 'owner' ? owner : place.database
+        await using owner = await ownersDatabase(place, how)
+        const database = how === 'functions' ? place.database : owner
         const hands = await handsOf(database)
         const { name } = range(-3)
         const before = await partsOf(outside)
@@ -133,7 +133,7 @@ for (const { name: server } of SERVERS) {
         assert.deepEqual(await outside.sql(`SELECT FROM pg_class WHERE relname = '${name}'`), [])
       })
 
-      it(`${OWNS(how)} refuses what is live, has no end, is not plain, belongs to others or is no partition`, async () => {
+      it(`${WHO[how]} refuses what is live, has no end, is not plain, belongs to others or is no partition`, async () => {
         await using place = await purgedByAnother(major, { functions: true, boundDay: -5, days: [-5, 3] })
         const { outside } = place
         await outside.sql('CREATE TABLE other (LIKE audit_logs)')
@@ -143,8 +143,8 @@ for (const { name: server } of SERVERS) {
         )
         await outside.sql('RESET ROLE')
         await outside.sql(`ALTER TABLE ${range(-4).name} OWNER TO CURRENT_USER`)
-        await using owner = await ownersDatabase(place)
-        const database = how === 'owner' ? owner : place.database
+        await using owner = await ownersDatabase(place, how)
+        const database = how === 'functions' ? place.database : owner
         const hands = await handsOf(database)
         const before = await partsOf(outside)
         const refused = async (work: (hands: Hands, tx: Parameters<Hands['drop']>[0]) => Promise<void>, pattern: RegExp): Promise<void> => {
@@ -166,10 +166,33 @@ for (const { name: server } of SERVERS) {
         for (const name of ['other', 'audit_logs_p2026', `audit_logs_p20991231"; DROP TABLE other; --`, 'sessions_p20991231'])
           await refused((h, tx) => h.make(tx, range(30, name)), /is no name of a partition of audit_logs/)
         await refused((h, tx) => h.make(tx, { ...range(30), to: { text: 'infinity', reading: Infinity } }), /is no range of times/)
+        await refused((h, tx) => h.make(tx, { ...range(30), to: range(31).to }), /is more than a day/)
         await refused((h, tx) => h.guard(tx, range(1)), /may be written already/)
         assert.equal((await outside.sql('SELECT FROM other')).length, 0)
       })
     }
+
+    it('in a schema whose name has every kind of character', async () => {
+      await using fixture = await migrated(SERVERS.find(({ name }) => name === server)!)
+      const { outside } = fixture
+      await partitioned(outside, { boundDay: -5, days: [-5, 3] })
+      const schema = `Odd "sch\\ema's 🙂 %I`
+      const views = ['recent_audit_activity', 'policy_violations', 'tool_usage_stats', 'maintenance_history', 'maintenance_archive_history']
+      await outside.sql(`DROP VIEW ${views.join(', ')}; ALTER SCHEMA public RENAME TO ${quoted(schema)}`)
+      const owner = (await outside.sql<{ me: string }>('SELECT current_user::text AS me'))[0]!.me
+      for (const statement of functionStatements({ schema, ...COLUMN, owner, roles: [owner] }).ensure) await outside.sql(statement)
+      await using database = await opened(outside.url, hostClock(), { schema })
+      const options = { ...optionsOf(database), schema }
+      const tree = (await readTree(options))!
+      for (const [at, isOwner] of [true, false].entries()) {
+        const { hands, problem } = await handsOn(options, { ...tree, isOwner })
+        assert.ok(hands, problem)
+        await database.transaction((tx) => hands.make(tx, range(3 + at)))
+        await database.transaction((tx) => hands.detach(tx, range(-3).name))
+        await database.transaction((tx) => hands.attach(tx, range(-3).name))
+      }
+      assert.equal((await readTree(options))!.parts.length, tree.parts.length + 2)
+    })
 
     it('a leftover of the name goes if it is empty, and else nothing is made', async () => {
       await using fixture = await migrated(SERVERS.find(({ name }) => name === server)!)
@@ -249,7 +272,7 @@ for (const { name: server } of SERVERS) {
       const rows = await place.outside.sql<{ role: string }>(
         `SELECT DISTINCT x.grantee::regrole::text AS role FROM pg_proc AS p CROSS JOIN aclexplode(p.proacl) AS x WHERE p.proname LIKE 'maintenance_%_partition' ORDER BY 1`,
       )
-      assert.deepEqual(rows.map(({ role }) => role).sort(), [quoted(place.gateway), quoted(place.purger)].sort())
+      assert.deepEqual(rows.map(({ role }) => role).toSorted(), [quoted(place.gateway), quoted(place.purger)].toSorted())
     })
   })
 }
@@ -274,6 +297,6 @@ describe('what is live, and what a mark says', () => {
   })
 })
 
-async function ownersDatabase({ outside, gateway }: { readonly outside: TestDatabase; readonly gateway: string }): Promise<Database> {
-  return opened(urlOf(outside.url, gateway))
+function ownersDatabase({ outside, gateway }: PurgedByAnother, how: keyof typeof WHO): Promise<Database> {
+  return opened(how === 'superuser' ? outside.url : urlOf(outside.url, gateway))
 }

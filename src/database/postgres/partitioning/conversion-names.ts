@@ -29,6 +29,6 @@ export function shifted(name: string, suffix: string): string {
   if (Buffer.byteLength(whole) <= MOST_BYTES) return whole
   const end = `_${createHash('sha256').update(name).digest('hex').slice(0, 8)}_${suffix}`
   let cut = name
-  while (Buffer.byteLength(cut + end) > MOST_BYTES) cut = [...cut].slice(0, -1).join('')
+  while (Buffer.byteLength(cut + end) > MOST_BYTES) cut = cut.replace(/.$/su, '')
   return cut + end
 }

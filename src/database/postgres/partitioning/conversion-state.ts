@@ -103,8 +103,11 @@ export function differences(table: Dependents, prepared: Dependents, time: strin
   return Object.keys(want).filter((what) => JSON.stringify(want[what]) !== JSON.stringify(have[what]))
 }
 
+function line(...values: readonly unknown[]): string {
+  return JSON.stringify(values)
+}
+
 function profile(of: Dependents, indexes: readonly string[]): Readonly<Record<string, readonly string[]>> {
-  const line = (...values: readonly unknown[]): string => JSON.stringify(values)
   return {
     owner: [of.owner],
     comment: [line(of.comment)],

@@ -3,9 +3,10 @@ import { messageOf } from '../../../errors.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { ApplyOutside, ApplyTransaction, MigrationLockOptions } from '../../migrating.ts'
 import { PARTITIONED, type ConversionListener, type ConversionOptions, type PartitionTerms } from '../../partitioning.ts'
+import { EQ, GE } from '../exact.ts'
 import { literal, qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
-import { briefly } from './brief-locks.ts'
+import { briefly, PATIENCE_MS } from './brief-locks.ts'
 import { boundName, keyName } from './conversion-names.ts'
 import { newKeyOf, nextStep, readConversion, type ConversionState } from './conversion-state.ts'
 import { planConversion } from './conversion-plan.ts'
@@ -49,7 +50,11 @@ const TAKING_BACK_WHEN_STOPPED_MS = 5 * SECOND
  * Goes on from wherever an earlier call was killed: after each step the catalogue is asked anew what the next one is. Nothing but the last step is seen by the
  * gateway, and until then its table is the plain one.
  */
-export async function startConversion(options: ConvertingOptions, terms: PartitionTerms, { lock, listener, signal }: ConversionOptions): Promise<void> {
+export async function startConversion(
+  options: ConvertingOptions,
+  terms: PartitionTerms,
+  { lock, listener, signal }: ConversionOptions,
+): Promise<void> {
   const startedMs = options.clock.monotonicMs()
   const now = (): EpochMs => terms.now + options.clock.monotonicMs() - startedMs
   await options.withMigrationLock(lock, async (apply, outside) => {
@@ -57,6 +62,7 @@ export async function startConversion(options: ConvertingOptions, terms: Partiti
     await mustHaveRecord(options)
     const found = await mustRead(options)
     if (nextStep(found, options, now()) !== 'finish') {
+      mustNotBeUndoing(found)
       const plan = await planConversion(options, terms)
       if (plan.kind === 'refused') throw new DatabaseError('refused', plan.reasons)
     }
@@ -70,18 +76,26 @@ export async function startConversion(options: ConvertingOptions, terms: Partiti
 
 async function convert(work: Work, terms: PartitionTerms): Promise<void> {
   const { options, signal } = work
-  for (let beginnings = 0; ; ) {
+  let beginnings = 0
+  let isNew = false
+  for (;;) {
     const state = await mustRead(options)
     const step = nextStep(state, options, work.now())
-    if (step === 'finish') return await finish(work)
+    if (step === 'finish') return await finish(work, isNew)
     if (signal.aborted) throw new DatabaseError('busy', `Interrupted. ${options.schema}.${options.column.table} is still a plain table.`)
     if (step === 'prepare' && (beginnings += 1) > MOST_BEGINNINGS)
-      throw new DatabaseError('failed', `${options.schema}.${options.column.table} was not turned into partitions: its structure changes all the time.`)
+      throw new DatabaseError(
+        'failed',
+        `${options.schema}.${options.column.table} was not turned into partitions: its structure changes all the time.`,
+      )
     await STEPS[step](work, state, terms)
+    isNew ||= step === 'swap'
   }
 }
 
-type Steps = Readonly<Record<Exclude<ReturnType<typeof nextStep>, 'finish'>, (work: Work, state: ConversionState, terms: PartitionTerms) => Promise<void>>>
+type Steps = Readonly<
+  Record<Exclude<ReturnType<typeof nextStep>, 'finish'>, (work: Work, state: ConversionState, terms: PartitionTerms) => Promise<void>>
+>
 
 const STEPS: Steps = {
   prepare: (work, state, terms) =>
@@ -94,12 +108,15 @@ const STEPS: Steps = {
     const columns = newKeyOf(table, work.options.column.column) ?? []
     return told(work, `builds the index ${keyName(table.name)} on (${columns.join(', ')})`, () =>
       work.outside(blocked(work), (session) =>
-        session.run(`CREATE UNIQUE INDEX CONCURRENTLY ${quoted(keyName(table.name))} ON ${table.quoted} (${columns.map(quoted).join(', ')})`, table.name),
+        session.run(
+          `CREATE UNIQUE INDEX CONCURRENTLY ${quoted(keyName(table.name))} ON ${table.quoted} (${columns.map(quoted).join(', ')})`,
+          table.name,
+        ),
       ),
     )
   },
   bind: (work, state) => told(work, `refuses rows from ${boundOf(state).text} on, until the table is converted`, () => bind(work, state)),
-  validate: (work, state) => told(work, 'sets aside the rows behind the bound, and has the server see that all others lie before it', () => validate(work, state)),
+  validate: (work, state) => told(work, 'sets aside the rows behind the bound, and validates it', () => validate(work, state)),
   swap: (work, { table }) => told(work, 'puts the partitioned table in the place of the plain one', () => swap(work, directViews(table))),
   unbind: (work) => told(work, 'takes the bound back', () => unbind(work)),
 }
@@ -114,7 +131,9 @@ async function bind(work: Work, state: ConversionState): Promise<{ readonly lock
   return await briefly(work, {}, async (tx, lock) => {
     await lock()
     // The rows that are there are looked at later, without this lock.
-    await tx.query(`ALTER TABLE ${table.quoted} ADD CONSTRAINT ${quoted(boundName(table.name))} CHECK ${isBefore(column, bound, type)} NOT VALID`)
+    await tx.query(
+      `ALTER TABLE ${table.quoted} ADD CONSTRAINT ${quoted(boundName(table.name))} CHECK ${isBefore(column, bound, type)} NOT VALID`,
+    )
   })
 }
 
@@ -127,23 +146,23 @@ async function validate(work: Work, state: ConversionState): Promise<void> {
   )
 }
 
-async function unbind(work: Work, patienceMs?: number): Promise<{ readonly lockedMs: number }> {
+async function unbind(work: Work, patienceMs = PATIENCE_MS): Promise<{ readonly lockedMs: number }> {
   const { schema, column } = work.options
-  return await briefly(work, { ...(patienceMs === undefined ? {} : { patienceMs }) }, async (tx, lock) => {
+  return await briefly(work, { patienceMs }, async (tx, lock) => {
     await lock()
     await tx.query(`ALTER TABLE ${qualified(schema, column.table)} DROP CONSTRAINT IF EXISTS ${quoted(boundName(column.table))}`)
   })
 }
 
-/** The server never does this by itself for a partitioned table. */
-async function finish(work: Work): Promise<void> {
+/** The server never does this by itself for a partitioned table. An earlier start may have been killed before it. */
+async function finish(work: Work, isNew: boolean): Promise<void> {
   const { schema, column, query } = work.options
   const table = qualified(schema, column.table)
   const { rows } = await query.query<{ analyzed: boolean }>(
-    `SELECT c.reltuples OPERATOR(pg_catalog.>=) '0'::pg_catalog.float4 AS analyzed
-     FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(${literal(table)}::pg_catalog.text)::pg_catalog.oid`,
+    `SELECT c.reltuples ${GE} '0'::pg_catalog.float4 AS analyzed FROM pg_catalog.pg_class AS c
+     WHERE c.oid ${EQ} pg_catalog.to_regclass(${literal(table)}::pg_catalog.text)::pg_catalog.oid`,
   )
-  if (rows[0]?.analyzed === true) return
+  if (rows[0]?.analyzed === true && !isNew) return
   await told(work, 'analyzes the table', () => work.outside(blocked(work), (session) => session.run(`ANALYZE ${table}`, column.table)))
 }
 
@@ -158,7 +177,9 @@ async function afterFailure(work: Work, error: unknown): Promise<unknown> {
     await told(again, 'takes the bound back', () => unbind(again, work.signal.aborted ? TAKING_BACK_WHEN_STOPPED_MS : TAKING_BACK_MS))
     const { table, prepared } = await mustRead(work.options)
     if (prepared !== undefined) await work.apply((tx) => discard(tx, table, prepared))
-    return new DatabaseError(kind, `${messageOf(error)} Nothing is refused any more, and all rows are back in their table.`, { cause: error })
+    return new DatabaseError(kind, `${messageOf(error)} Nothing is refused any more, and all rows are back in their table.`, {
+      cause: error,
+    })
   } catch (second) {
     return new DatabaseError(
       kind,
@@ -178,7 +199,10 @@ async function mustRead(options: ConvertingOptions): Promise<ConversionState> {
   const state = await readConversion(options)
   if (state !== undefined) return state
   const { schema, column } = options
-  throw new DatabaseError('refused', `${schema}.${column.table} has no column ${column.column} of type timestamp or timestamptz. Nothing was changed.`)
+  throw new DatabaseError(
+    'refused',
+    `${schema}.${column.table} has no column ${column.column} of type timestamp or timestamptz. Nothing was changed.`,
+  )
 }
 
 async function mustHaveRecord({ query, schema, column }: ConvertingOptions): Promise<void> {
@@ -187,6 +211,13 @@ async function mustHaveRecord({ query, schema, column }: ConvertingOptions): Pro
     'refused',
     `${schema}.${PARTITIONED} does not exist yet, so it could not be recorded what is done. ${schema}.${column.table} was left as it is. Run: mcp-gateway-maintenance migrate`,
   )
+}
+
+function mustNotBeUndoing({ tree, table }: ConversionState): void {
+  if (tree.record?.undoingSince === undefined) return
+  throw new DatabaseError('refused', [
+    `partition undo has begun on ${table.schema}.${table.name} and has not ended. Nothing was changed. Run: mcp-gateway-maintenance partition undo`,
+  ])
 }
 
 function blocked({ listener }: Work): (by: string, waitedMs: number) => void {

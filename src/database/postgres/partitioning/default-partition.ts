@@ -36,14 +36,16 @@ export interface Unplaced {
 }
 
 /** How many rows it has, counted up to `most`; `undefined`: this role may not read it. */
-export async function unplacedRows({ look }: PartitioningOptions, { schema, name }: Part, most: number): Promise<Unplaced | undefined> {
+export async function unplacedRows({ scan }: PartitioningOptions, { schema, name }: Part, most: number): Promise<Unplaced | undefined> {
   try {
-    // Without ONLY, because it may be partitioned itself.
-    const { rows } = await look((tx) =>
-      tx.query<{ rows: number }>(
+    const { rows } = await scan(async (tx) => {
+      // The quickest where the rows are no more than the limit, or any of them do.
+      await tx.query('SET LOCAL enable_seqscan = on')
+      // Without ONLY, because it may be partitioned itself.
+      return await tx.query<{ rows: number }>(
         `SELECT pg_catalog.count(*) AS rows FROM (SELECT FROM ${qualified(schema, name)} LIMIT ${most + 1}) AS counted`,
-      ),
-    )
+      )
+    })
     const found = rows[0]?.rows ?? 0
     return { rows: Math.min(found, most), more: found > most }
   } catch (error) {

@@ -87,12 +87,17 @@ async function look(
   return places.length > MOST_MOVED ? undefined : { spared, places }
 }
 
-/** The table first, as everybody does who comes through it: then whoever still has a partition has come past it, and is not waited for. */
+/**
+ * The table first, as everybody does who comes through it: then whoever still has a partition has come past it, and is not waited for. A role that may not lock
+ * partitions by itself leaves that to what is done next, which waits for a moment.
+ */
 async function lock(removing: Removing, tx: Query, part: ExpiredPart): Promise<void> {
   const { options, tree } = removing
   await tx.query(`LOCK TABLE ONLY ${tableNamed(removing, options.column.table)} IN ACCESS EXCLUSIVE MODE`)
   const below = tree.parts.filter(({ id, bound, schema }) => schema === options.schema && (bound.kind === 'default' || id === part.id))
-  await tx.query(`LOCK TABLE ONLY ${below.map(({ name }) => tableNamed(removing, name)).join(', ONLY ')} IN ACCESS EXCLUSIVE MODE NOWAIT`)
+  const names = below.map(({ name }) => tableNamed(removing, name)).join(', ONLY ')
+  const locked = await attempted(tx, () => tx.query(`LOCK TABLE ONLY ${names} IN ACCESS EXCLUSIVE MODE NOWAIT`))
+  if (locked instanceof DatabaseError && locked.kind !== 'forbidden') throw locked
 }
 
 /** Under the lock: the same table under the same name, with the same bounds. */

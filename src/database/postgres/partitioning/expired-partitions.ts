@@ -18,17 +18,17 @@ export async function expiredPartitions(options: PartitioningOptions, cutoff: Ep
   if (parts.length === 0) return NONE
   const { hands, problem } = await handsOn(options, tree)
   if (hands === undefined) return { tables: [], notes: [problem] }
-  const { table, free, triggers } = await obstacles(options, tree, parts)
+  const { table, free, onDelete, movable } = await obstacles(options, tree, parts)
   if (table.length > 0) return { tables: [], notes: [needed(options, table)] }
   const removing = removingFrom(options, tree, tree.type, hands)
   const takesMs = await timesToRemove(
     options,
     free.map(({ id }) => id),
   )
-  const allowed = { cutoff, onlyEmpty: triggers.onDelete.length > 0, movable: triggers.onInsert.length === 0 }
+  const allowed = { cutoff, onlyEmpty: onDelete.length > 0, movable }
   return {
     tables: free.map((part) => partitionInTree(removing, part, takesMs(part.id), allowed)),
-    notes: triggers.onDelete.length === 0 ? [] : [unfired(options, triggers.onDelete)],
+    notes: onDelete.length === 0 ? [] : [unfired(options, onDelete)],
   }
 }
 
@@ -66,7 +66,10 @@ interface Obstacles {
   readonly table: readonly string[]
   /** Partitions on which nothing else depends. */
   readonly free: readonly ExpiredPart[]
-  readonly triggers: { readonly onDelete: readonly string[]; readonly onInsert: readonly string[] }
+  /** What acts on each row that is deleted. */
+  readonly onDelete: readonly string[]
+  /** Whether a row can be put into the table again with nothing else coming of it. */
+  readonly movable: boolean
 }
 
 /** What deleting rows would do and dropping a table does not, and what would be in the way of a DROP. */
@@ -78,16 +81,18 @@ async function obstacles({ look }: PartitioningOptions, tree: Tree, parts: reado
     const { rows: acting } = await tx.query<{ name: string; on_delete: boolean; on_insert: boolean }>(ACTING, [
       arrayOf([tree.id, ...parts.map(({ id }) => id)]),
     ])
-    const names = (which: 'on_delete' | 'on_insert'): readonly string[] => [
-      ...new Set(acting.filter((each) => each[which]).map(({ name }) => name)),
-    ]
+    const { rows: rights } = await tx.query<{ may: boolean }>(MAY_INSERT, [tree.id])
     return {
       table: keys.map(({ name }) => name),
       free: parts.filter(({ id }) => !needing.some((each) => each.id === id)),
-      triggers: { onDelete: names('on_delete'), onInsert: names('on_insert') },
+      onDelete: [...new Set(acting.filter((each) => each.on_delete).map(({ name }) => name))],
+      movable: rights[0]?.may === true && !acting.some((each) => each.on_insert),
     }
   })
 }
+
+/** A role that purges may have no right to do so. */
+const MAY_INSERT = `SELECT pg_catalog.has_table_privilege($1::pg_catalog.oid, 'INSERT'::pg_catalog.text) AS may`
 
 /** Foreign keys to the table. \`conparentid\` is that of the clone of a key that each partition gets. */
 const REFERRING = `SELECT pg_catalog.concat(n.nspname, '.'::pg_catalog.text, c.relname, ' ('::pg_catalog.text, k.conname, ')'::pg_catalog.text) AS name

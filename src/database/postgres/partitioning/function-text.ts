@@ -35,14 +35,14 @@ const TEXT = 'pg_catalog.text'
 export function addingBlock(declared: string, place: Place): string {
   const prefix = `${place.table}_p`
   return `DECLARE
-${declared}  parent pg_catalog.record; found_one pg_catalog.record; acl pg_catalog.record; made pg_catalog.oid; moment pg_catalog.timestamptz; has_rows pg_catalog.bool; bounds ${TEXT};
+${declared}  parent pg_catalog.record; found_one pg_catalog.record; acl pg_catalog.record; made pg_catalog.oid; moment pg_catalog.timestamptz; ending pg_catalog.timestamptz; has_rows pg_catalog.bool; bounds ${TEXT};
 BEGIN
 ${prologue(place)}
   IF wanted ${EQ} 'make' THEN
-    IF (pg_catalog.left(relation, ${prefix.length}) ${EQ} ${text(prefix)} AND pg_catalog.substr(relation, ${prefix.length + 1}) ${builtIn('~')} ${NAME_END}) IS NOT TRUE THEN
+    IF (pg_catalog.starts_with(relation, ${text(prefix)}) AND pg_catalog.substr(relation, (pg_catalog.length(${text(prefix)}) ${builtIn('+')} '1'::pg_catalog.int4)) ${builtIn('~')} ${NAME_END}) IS NOT TRUE THEN
       ${refusal(`'%s is no name of a partition of %s'`, 'relation', text(place.table))}
     END IF;
-    ${boundsMustBeTimes()}
+    ${boundsMustBeADay()}
 ${clearTheName(place)}
     EXECUTE pg_catalog.format('CREATE TABLE %I.%I (LIKE %I.%I INCLUDING ALL EXCLUDING IDENTITY)'::${TEXT}, ${of(place)}, relation, ${of(place)}, ${text(place.table)});
     SELECT c.oid INTO STRICT made FROM pg_catalog.pg_class AS c WHERE c.relnamespace ${EQ} parent.namespace AND c.relname ${EQ} relation::pg_catalog.name;
@@ -66,8 +66,7 @@ ${markedOnly(place)}
     END IF;
     EXECUTE pg_catalog.format('ALTER TABLE %I.%I DROP CONSTRAINT IF EXISTS %I'::${TEXT}, found_one.schema, found_one.name, ${text(GUARD)});
     IF wanted ${EQ} 'guard' THEN
-      ${boundsMustBeTimes()}
-      EXECUTE pg_catalog.format('SELECT %L::pg_catalog.timestamptz'::${TEXT}, lower_bound) INTO STRICT moment;
+      ${boundsMustBeADay()}
       IF NOT (moment ${builtIn('>=')} (pg_catalog.clock_timestamp() ${builtIn('+')} ${WELL_AHEAD})) THEN
         ${refusal(`'rows of %s may be written already'`, 'lower_bound')}
       END IF;
@@ -131,9 +130,14 @@ function prologue({ schema, table }: Place): string {
   END IF;`
 }
 
-function boundsMustBeTimes(): string {
+/** No caller can make a partition that is never over, or keep more than a day out of DEFAULT. */
+function boundsMustBeADay(): string {
   return `IF (lower_bound ${builtIn('~')} ${AND_ZONE} AND upper_bound ${builtIn('~')} ${AND_ZONE}) IS NOT TRUE THEN
       ${refusal(`'%s is no range of times'`, `pg_catalog.concat(lower_bound, ' to '::${TEXT}, upper_bound)`)}
+    END IF;
+    EXECUTE pg_catalog.format('SELECT %L::pg_catalog.timestamptz, %L::pg_catalog.timestamptz'::${TEXT}, lower_bound, upper_bound) INTO STRICT moment, ending;
+    IF NOT (ending ${builtIn('<=')} (moment ${builtIn('+')} ${ONE_DAY})) THEN
+      ${refusal(`'%s is more than a day'`, `pg_catalog.concat(lower_bound, ' to '::${TEXT}, upper_bound)`)}
     END IF;`
 }
 
@@ -155,10 +159,10 @@ function markedOnly(place: Place): string {
     WHERE c.relnamespace ${EQ} parent.namespace AND c.relname ${EQ} relation::pg_catalog.name AND c.relkind ${EQ} 'r'::pg_catalog."char"
       AND c.relowner ${EQ} parent.relowner AND NOT c.relispartition
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid ${EQ} c.oid OR i.inhparent ${EQ} c.oid);
-    IF NOT FOUND OR pg_catalog.left(found_one.comment, ${mark.length}) ${EQ} ${text(mark)} IS NOT TRUE THEN
+    IF NOT FOUND OR pg_catalog.starts_with(found_one.comment, ${text(mark)}) IS NOT TRUE THEN
       ${refusal(`'%s was not taken out of %s'`, 'relation', text(place.table))}
     END IF;
-    bounds := pg_catalog.substr(found_one.comment, ${mark.length + 1});
+    bounds := pg_catalog.substr(found_one.comment, (pg_catalog.length(${text(mark)}) ${builtIn('+')} '1'::pg_catalog.int4));
     IF (bounds ${builtIn('~')} ${RANGE}) IS NOT TRUE THEN
       ${refusal(`'%s has no bounds in its comment'`, 'relation')}
     END IF;`

@@ -7,16 +7,27 @@ import { readGrants } from './dependents.ts'
 
 /** What is missing, and what somebody's default privileges have given too much. `relation`: `TABLE "public"."audit_logs"`. */
 export function grantsSql(relation: string, wanted: readonly Grant[], had: readonly Grant[]): readonly string[] {
-  const key = ({ column, grantee, privilege, mayGrant }: Grant): string => JSON.stringify([column, grantee, privilege, mayGrant])
-  const [want, have] = [new Set(wanted.map(key)), new Set(had.map(key))]
-  const right = ({ privilege, column }: Grant): string => (column === null ? privilege : `${privilege} (${quoted(column)})`)
-  const role = ({ grantee }: Grant): string => (grantee === null ? 'PUBLIC' : quoted(grantee))
+  const [want, have] = [new Set(wanted.map(keyOf)), new Set(had.map(keyOf))]
   return [
-    ...had.filter((grant) => !want.has(key(grant))).map((grant) => `REVOKE ${right(grant)} ON ${relation} FROM ${role(grant)} CASCADE`),
+    ...had
+      .filter((grant) => !want.has(keyOf(grant)))
+      .map((grant) => `REVOKE ${rightOf(grant)} ON ${relation} FROM ${roleOf(grant)} CASCADE`),
     ...wanted
-      .filter((grant) => !have.has(key(grant)))
-      .map((grant) => `GRANT ${right(grant)} ON ${relation} TO ${role(grant)}${grant.mayGrant ? ' WITH GRANT OPTION' : ''}`),
+      .filter((grant) => !have.has(keyOf(grant)))
+      .map((grant) => `GRANT ${rightOf(grant)} ON ${relation} TO ${roleOf(grant)}${grant.mayGrant ? ' WITH GRANT OPTION' : ''}`),
   ]
+}
+
+function keyOf({ column, grantee, privilege, mayGrant }: Grant): string {
+  return JSON.stringify([column, grantee, privilege, mayGrant])
+}
+
+function rightOf({ privilege, column }: Grant): string {
+  return column === null ? privilege : `${privilege} (${quoted(column)})`
+}
+
+function roleOf({ grantee }: Grant): string {
+  return grantee === null ? 'PUBLIC' : quoted(grantee)
 }
 
 /** Makes an index like this one, and of its name if no other is given. */

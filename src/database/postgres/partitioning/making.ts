@@ -2,6 +2,7 @@ import { plural } from '../../../number-text.ts'
 import { SECOND, type EpochMs } from '../../../time/clock.ts'
 import { wallClockCeiling } from '../../../time/zones.ts'
 import type { Ahead, MakingStep, MissingPartition, PartitionTerms } from '../../partitioning.ts'
+import { DatabaseError } from '../../database-error.ts'
 import type { Transaction } from '../../query.ts'
 import { stateOf } from '../postgres-errors.ts'
 import type { TimeType } from '../times.ts'
@@ -10,6 +11,7 @@ import { defaultOf, occupiedAmong, unplacedRows, type DefaultPartition } from '.
 import { daysText, gapsBetween, nextMidnight, type Stretch } from './gaps.ts'
 import { handsOn, isWellAhead, type Hands, type NewRange } from './hands.ts'
 import { limitsOf } from './limits.ts'
+import { heldForLong, heldUp, inTheWay } from './removing.ts'
 import { isOurs, readingAt, readTree, type PartitioningOptions, type Tree } from './tree.ts'
 
 /** See `Partitions.ahead`. */
@@ -22,7 +24,7 @@ export async function missingAhead(options: PartitioningOptions, until: EpochMs,
   const { hands, problem } = await handsOn(options, tree)
   if (hands === undefined) return { kind: 'refused', reasons: [problem] }
 
-  const leftover = rest?.isGuarded === true ? stepOf(SHORT_MS, (tx) => hands.unguard(tx)) : undefined
+  const leftover = rest?.isGuarded === true ? stepOf(SHORT_MS, [rest.part.id], (tx) => hands.unguard(tx)) : undefined
   const occupied = await occupiedAmong(options, gaps)
   const crowded = rest !== undefined && (await isCrowded(options, rest))
   const { ways, late } = plannedWays(
@@ -98,14 +100,15 @@ async function isCrowded(options: PartitioningOptions, { part }: DefaultPartitio
 
 function missing(range: NewRange, way: Way, hands: Hands, rest: DefaultPartition | undefined): MissingPartition {
   const { name } = range
-  if (way === 'at once') return { name, steps: [stepOf(SHORT_MS, (tx) => hands.make(tx, range))] }
+  const locked = rest === undefined ? [] : [rest.part.id]
+  if (way === 'at once') return { name, steps: [stepOf(SHORT_MS, locked, (tx) => hands.make(tx, range))] }
   const comparingMs = SHORT_MS + ((rest?.bytes ?? 0) / BYTES_PER_SECOND) * SECOND
   return {
     name,
     steps: [
-      stepOf(SHORT_MS, (tx) => hands.guard(tx, range)),
-      stepOf(comparingMs, (tx) => hands.prove(tx)),
-      stepOf(SHORT_MS, async (tx) => {
+      stepOf(SHORT_MS, locked, (tx) => hands.guard(tx, range)),
+      stepOf(comparingMs, [], (tx) => hands.prove(tx)),
+      stepOf(SHORT_MS, locked, async (tx) => {
         await hands.make(tx, range)
         await hands.unguard(tx)
       }),
@@ -113,17 +116,23 @@ function missing(range: NewRange, way: Way, hands: Hands, rest: DefaultPartition
   }
 }
 
-function stepOf(takesMs: number, work: (tx: Transaction) => Promise<void>): MakingStep {
+/** `locked`: the relations that nobody else can use while it works, so that it does not even queue for them behind an old transaction. */
+function stepOf(takesMs: number, locked: readonly string[], work: (tx: Transaction) => Promise<void>): MakingStep {
   return {
     takesMs,
     async run(tx) {
+      const by = locked.length === 0 ? undefined : await heldForLong(tx, locked)
+      if (by !== undefined) throw new DatabaseError('busy', heldUp(by))
       await tx.query('SAVEPOINT making')
       try {
         await work(tx)
       } catch (error) {
-        if (!MADE_ELSEWHERE.has(stateOf(error) ?? '')) throw error
+        if (!(error instanceof DatabaseError)) throw error
+        const isThere = MADE_ELSEWHERE.has(stateOf(error) ?? '')
+        if (!isThere && error.kind !== 'busy') throw error
         await tx.query('ROLLBACK TO SAVEPOINT making')
-        return 'there'
+        if (isThere) return 'there'
+        throw new DatabaseError('busy', await inTheWay(tx, error, locked), { cause: error })
       }
       return 'made'
     },

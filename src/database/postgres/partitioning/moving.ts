@@ -1,18 +1,15 @@
+import { SECOND } from '../../../time/clock.ts'
 import { DatabaseError } from '../../database-error.ts'
-import type { ApplyTransaction } from '../../migrating.ts'
 import type { Transaction } from '../../query.ts'
 import { builtIn, EQ, GT, NE, textOf } from '../exact.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { stateOf } from '../postgres-errors.ts'
-
-/** What moves rows out of tables that were partitions, into the plain table whose children they are. */
-export interface Moving {
-  readonly apply: ApplyTransaction
-  readonly signal: AbortSignal
-  readonly schema: string
-  /** The plain table. */
-  readonly table: string
-}
+import { briefly, PATIENCE_MS } from './brief-locks.ts'
+import type { Work } from './conversion.ts'
+import { primaryKeyOf, readDependents } from './dependents.ts'
+import { mustBeUnique } from './to-plain.ts'
+import { readTree, type Part } from './tree.ts'
+import { refused, titleOf, told } from './undo-work.ts'
 
 /** 1,110 rows of 700 bytes took 62 ms. Nobody waits for them, so only a client that changes the same rows notices. */
 const ROWS = 5_000
@@ -29,19 +26,50 @@ const FIRST_PLACE = '(0,0)'
  * Row triggers must not take a row that is moved for one that is new or deleted. Only a superuser can switch them off for a session. So where there are any,
  * they are switched off in the transaction that moves rows, and on again before it ends: nobody else ever sees them off. Inserts wait meanwhile, some 30 ms.
  */
-export async function moveHome(moving: Moving, child: string): Promise<number> {
-  let moved = 0
-  for (let place: string | undefined = FIRST_PLACE, inPass = 0; ;) {
-    if (moving.signal.aborted) throw interrupted()
-    const from: string = place
-    const batch: Batch = await moving.apply((tx) => moveBatch(tx, moving, child, from))
-    moved += batch.rows
+async function moveHome(work: Work, child: string): Promise<void> {
+  let [place, inPass]: [string, number] = [FIRST_PLACE, 0]
+  for (;;) {
+    if (work.signal.aborted) throw interrupted(work)
+    const from = place
+    const batch = await patiently(work, () => work.apply((tx) => moveBatch(tx, work, child, from)))
     inPass += batch.rows
-    place = batch.last
-    if (place !== undefined) continue
-    if (inPass === 0) return moved
-    ;[place, inPass] = [FIRST_PLACE, 0]
+    if (batch.last !== undefined) place = batch.last
+    else if (inPass === 0) return
+    else [place, inPass] = [FIRST_PLACE, 0]
   }
+}
+
+/** Others may have rows locked, or with triggers the table. */
+async function patiently(work: Work, batch: () => Promise<Batch>): Promise<Batch> {
+  const { clock, random } = work.options
+  const beganMs = clock.monotonicMs()
+  for (;;) {
+    try {
+      return await batch()
+    } catch (error) {
+      if (stateOf(error) === UNIQUE_VIOLATION) await explainDouble(work)
+      const waitedMs = clock.monotonicMs() - beganMs
+      if (!(error instanceof DatabaseError) || error.kind !== 'busy' || waitedMs > PATIENCE_MS || work.signal.aborted) throw error
+      work.listener.blocked(error.message, waitedMs)
+      await clock.sleep(SECOND * (1 + random()), work.signal)
+    }
+  }
+}
+
+const UNIQUE_VIOLATION = '23505'
+
+async function explainDouble(work: Work): Promise<void> {
+  const { schema, column } = work.options
+  await work.apply(async (tx) => {
+    const table = await readDependents(tx, schema, column.table)
+    if (table !== undefined)
+      await mustBeUnique(
+        tx,
+        work,
+        table,
+        (primaryKeyOf(table)?.columns ?? []).filter((name) => name !== null),
+      )
+  })
 }
 
 interface Batch {
@@ -50,7 +78,17 @@ interface Batch {
   readonly last: string | undefined
 }
 
-async function moveBatch(tx: Transaction, { schema, table }: Moving, child: string, from: string): Promise<Batch> {
+async function moveBatch(
+  tx: Transaction,
+  {
+    options: {
+      schema,
+      column: { table },
+    },
+  }: Work,
+  child: string,
+  from: string,
+): Promise<Batch> {
   const [home, away] = [qualified(schema, table), qualified(schema, child)]
   const off = [...(await firing(tx, home, FIRES_ON_INSERT)), ...(await firing(tx, away, FIRES_ON_DELETE))]
   const most = off.length > 0 ? ROWS_WITHOUT_TRIGGERS : ROWS
@@ -121,25 +159,64 @@ async function firing(tx: Transaction, relation: string, event: number): Promise
   return rows.map((row) => ({ relation, ...row }))
 }
 
-/** `false`: it has rows again. Rejects with `busy` if somebody reads it for longer. */
-export function dropChild({ apply, schema, table }: Moving, child: string): Promise<boolean> {
-  const name = qualified(schema, child)
-  return apply(async (tx) => {
-    await tx.query(`${LOCK}; LOCK TABLE ONLY ${name} IN ACCESS EXCLUSIVE MODE`)
-    const { rows } = await tx.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ONLY ${name}) AS empty`)
-    if (rows[0]?.empty !== true) return false
-    await tx.query(`ALTER TABLE ${name} NO INHERIT ${qualified(schema, table)}; DROP TABLE ${name}`)
-    return true
+/** Of the children of a plain table, one after the other, until there is none. */
+export async function bringHome(work: Work): Promise<void> {
+  const { options } = work
+  const { schema, column } = options
+  const title = titleOf(options)
+  for (;;) {
+    const children = (await readTree(options))?.parts ?? []
+    if (children.length === 0) return
+    for (const child of children) await mustBeOurs(work, child)
+    const full: string[] = []
+    for (const { name } of children) if (!(await work.apply((tx) => isEmpty(tx, schema, name)))) full.push(name)
+    for (const name of full) await told(work, `moves the rows of ${name} into ${title}`, () => moveHome(work, name))
+    await told(
+      work,
+      `drops ${children.length === 1 ? 'the table' : 'the tables'} that ${children.length === 1 ? 'was a partition' : 'were partitions'}`,
+      async () => {
+        for (const { name } of children)
+          await dropChild({ ...work, options: { ...options, column: { ...column, table: name } } }, column.table)
+      },
+    )
+  }
+}
+
+/** Whoever made it a child did so after ours were. */
+async function mustBeOurs({ options, apply }: Work, { schema, name, kind, id }: Part): Promise<void> {
+  const [child, table] = [qualified(schema, name), qualified(options.schema, options.column.table)]
+  const { rows } = await apply((tx) =>
+    tx.query<{ is: boolean }>(
+      `SELECT (c.relowner ${EQ} t.relowner AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent ${EQ} c.oid)) AS is
+       FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_class AS t ON t.oid ${EQ} pg_catalog.to_regclass($2::pg_catalog.text)::pg_catalog.oid WHERE c.oid ${EQ} $1::pg_catalog.oid`,
+      [id, table],
+    ),
+  )
+  if (schema === options.schema && kind === 'r' && rows[0]?.is === true) return
+  throw refused([
+    `${child} is a child of ${titleOf(options)}, but was no partition of it. Rows are moved once it is none any more. Run: ALTER TABLE ${child} NO INHERIT ${table}`,
+  ])
+}
+
+/** It stays where it has rows again. */
+async function dropChild(work: Work, table: string): Promise<void> {
+  const { schema, column } = work.options
+  const child = qualified(schema, column.table)
+  await briefly(work, {}, async (tx, lock) => {
+    await lock()
+    if (await isEmpty(tx, schema, column.table))
+      await tx.query(`ALTER TABLE ${child} NO INHERIT ${qualified(schema, table)}; DROP TABLE ${child}`)
   })
 }
 
-export function isDouble(error: unknown): boolean {
-  return stateOf(error) === '23505'
-}
-
-function interrupted(): DatabaseError {
+function interrupted({ options }: Work): DatabaseError {
   return new DatabaseError(
     'busy',
-    'Interrupted while rows were moved back. Nothing is lost: all of them are read through the table. Run: mcp-gateway-maintenance partition undo',
+    `Interrupted while rows were moved back. All of them are read through ${titleOf(options)}. Run: mcp-gateway-maintenance partition undo`,
   )
+}
+
+async function isEmpty(tx: Transaction, schema: string, name: string): Promise<boolean> {
+  const { rows } = await tx.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ONLY ${qualified(schema, name)}) AS empty`)
+  return rows[0]?.empty === true
 }

@@ -4,7 +4,7 @@ import { missingAhead } from './making.ts'
 import { planConversion } from './conversion-plan.ts'
 import { detachedPartitions, sparedInDetached } from './dropping.ts'
 import { expiredPartitions } from './expired-partitions.ts'
-import { partitionState } from './state.ts'
+import { partitionState } from './partition-state.ts'
 import { undoConversion } from './undo.ts'
 
 /** What the other files of this folder do, as the boundary has it. */

@@ -34,7 +34,7 @@ export async function prepare(work: Work, { table, prepared, type }: ConversionS
     await makePartitions(tx, now, type, firstDays(bound.reading, terms.aheadMs))
     await tx.query(
       `INSERT INTO ${qualified(schema, PARTITIONED)} (table_name, first_partition, bound, began_at) VALUES ($1, $2, $3, $4)
-       ON CONFLICT (table_name) DO UPDATE SET first_partition = excluded.first_partition, bound = excluded.bound`,
+       ON CONFLICT (table_name) DO UPDATE SET first_partition = excluded.first_partition, bound = excluded.bound, converted_at = NULL`,
       [column.table, firstName(column.table), bound.text, tx.now],
     )
     await mustBeAlike(tx, now, column.column)

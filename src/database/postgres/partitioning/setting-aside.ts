@@ -7,7 +7,6 @@ import type { Dependents, TriggerFacts } from './dependents.ts'
 import { MOST_SET_ASIDE } from './plan-refusals.ts'
 import type { BoundTime } from './tree.ts'
 
-
 /** Which rows cannot be in the first partition: those without a time, and those from the bound on. */
 function behind(column: string, bound: BoundTime, type: TimeType): string {
   return `(${quoted(column)} IS NULL OR ${quoted(column)} ${GE} ${literal(bound.text)}::pg_catalog.${type})`
@@ -61,9 +60,22 @@ export function tooMany({ schema, name }: Dependents, bound: BoundTime): Databas
   )
 }
 
-/** Puts the rows of the prepared table back, and drops it. The constraint has to be gone. Returns how many they were. */
+/**
+ * Puts the rows of the prepared table back, and drops it. The constraint has to be gone. Returns how many they were. The table may have other columns by now:
+ * rejects if a value would have none to go to.
+ */
 export async function discard(tx: Query, table: Dependents, prepared: Dependents): Promise<number> {
-  const columns = columnsOf(table)
+  const own = new Set(table.columns.map(({ name }) => name))
+  const homeless = prepared.columns.filter(({ name }) => !own.has(name)).map(({ name }) => name)
+  if (homeless.length > 0 && (await tx.query(`SELECT FROM ${prepared.quoted} LIMIT 1`)).rows.length > 0) {
+    throw new DatabaseError(
+      'refused',
+      `Some rows of ${table.schema}.${table.name} have been set aside in ${prepared.schema}.${prepared.name} by an earlier start, and its ${homeless.join(', ')} ` +
+        `has been dropped or renamed since. They were left there. Move them back by hand, then start again.`,
+    )
+  }
+  const written = new Set(prepared.columns.map(({ name }) => name))
+  const columns = columnsOf({ ...table, columns: table.columns.filter(({ name }) => written.has(name)) })
   const { changed } = await tx.query(
     `INSERT INTO ${table.quoted} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${prepared.quoted}`,
   )

@@ -36,16 +36,19 @@ export function directViews({ views }: Dependents): readonly ViewFacts[] {
 }
 
 function isSame(views: readonly ViewFacts[], others: readonly ViewFacts[]): boolean {
-  const named = (all: readonly ViewFacts[]): string => JSON.stringify(all.map(({ schema, name, owner }) => [schema, name, owner]))
-  return named(views) === named(others)
+  const [one, other] = [views, others].map((all) => JSON.stringify(all.map((view) => [nameOf(view), view.owner])))
+  return one === other
+}
+
+function nameOf({ schema, name }: Pick<ViewFacts, 'schema' | 'name'>): string {
+  return qualified(schema, name)
 }
 
 async function isUnchanged(tx: Transaction, table: Dependents): Promise<boolean> {
-  const { rows } = await tx.query<{ schema: string; name: string }>(DIRECT_VIEWS, [table.id])
-  const views = (all: readonly { schema: string; name: string }[]): string =>
-    JSON.stringify(all.map((view) => [view.schema, view.name]).toSorted())
+  const { rows } = await tx.query<Pick<ViewFacts, 'schema' | 'name'>>(DIRECT_VIEWS, [table.id])
   const grants = await readGrants(tx, table.schema, table.name)
-  return views(rows) === views(directViews(table)) && JSON.stringify(grants) === JSON.stringify(table.grants)
+  const isViewed = JSON.stringify(rows.map(nameOf).toSorted()) === JSON.stringify(directViews(table).map(nameOf).toSorted())
+  return isViewed && JSON.stringify(grants) === JSON.stringify(table.grants)
 }
 
 /** In this order: what makes room for a name, what takes it, and then what needs both tables. Each takes a millisecond or so. */
@@ -106,7 +109,7 @@ function sequenceSql({ schema, name, column, isIdentity }: SequenceFacts, legacy
   ]
 }
 
-function viewSql({ schema, name, definition, options }: ViewFacts): string {
+export function viewSql({ schema, name, definition, options }: ViewFacts): string {
   return `CREATE OR REPLACE VIEW ${qualified(schema, name)}${options.length === 0 ? '' : ` WITH (${optionsSql(options)})`} AS ${definition}`
 }
 

@@ -46,13 +46,16 @@ interface FoundRow {
 function judged({ from, to }: DetachedRecord, found: FoundRow | undefined, { schema, column }: PartitioningOptions, tree: Tree): TakenOut {
   if (found === undefined) return { kind: 'gone' }
   if (found.isPart) return { kind: 'attached' }
-  const other = (reason: string): TakenOut => ({ kind: 'other', reason })
   if (found.kind !== 'r' || found.isPartition || found.hasRelatives) return other('it is no plain table by itself')
   if (found.owner !== tree.owner) return other(`it belongs to the role ${found.owner}, and ${column.table} to ${tree.owner}`)
   const mark = markedBound(found.comment, schema, column.table)
   if (mark === undefined) return other('it has not the comment that the worker gives such a table')
   if (!isSame(mark.from, from) || !isSame(mark.to, to)) return other('its comment and the record of it do not agree')
   return found.hasSameColumns ? { kind: 'ours', id: found.id } : other(`its columns are not those of ${column.table}`)
+}
+
+function other(reason: string): TakenOut {
+  return { kind: 'other', reason }
 }
 
 export function isSame(a: Edge, b: Edge): boolean {

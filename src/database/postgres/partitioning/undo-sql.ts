@@ -1,8 +1,9 @@
 import { literal, qualified, quoted } from '../identifiers.ts'
 import { boundName, shifted } from './conversion-names.ts'
 import { primaryKeyOf, type Dependents, type IndexFacts, type PublicationFacts } from './dependents.ts'
-import { columnsSql, grantsSql, identitySql, indexSql, optionsSql, triggersSql } from './likeness.ts'
-import type { FirstFacts, UndoFacts } from './undo-facts.ts'
+import { columnsSql, grantsSql, identitySql, indexSql, triggersSql } from './likeness.ts'
+import { directViews, viewSql } from './swapping.ts'
+import { childrenOf, type FirstFacts, type LockedFacts, type UndoFacts } from './undo-facts.ts'
 
 /** The names that stand for a while only. */
 export interface UndoNames {
@@ -18,40 +19,32 @@ export function undoNames(table: string): UndoNames {
   return { emptied: shifted(table, 'undone'), idIndex: shifted(table, 'undo_key'), boundCheck: boundName(table) }
 }
 
-const KEY = 'id'
-
 /**
  * Makes the plain table of the partitioned one: the first partition takes its place or, where that is gone, a new table does, and every other partition
  * becomes a child by inheritance, so that its rows are read through the table as before. To be executed in one transaction, under the lock on the views and on
  * the table, and under an empty search path.
  */
-export function undoSql(facts: UndoFacts, names: UndoNames): readonly string[] {
-  const { parent, first, parts, detached } = facts
+export function undoSql(facts: LockedFacts, names: UndoNames, time: string): readonly string[] {
+  const { parent, first, parts } = facts
   const [table, emptied] = [parent.quoted, qualified(parent.schema, names.emptied)]
-  const children = [...parts.map(({ name }) => name).filter((name) => name !== first?.table.name), ...detached]
   return [
-    ...parts.map(({ name }) => `ALTER TABLE ${table} DETACH PARTITION ${qualified(parent.schema, name)}`),
+    ...parts.map((name) => `ALTER TABLE ${table} DETACH PARTITION ${qualified(parent.schema, name)}`),
     `ALTER TABLE ${table} RENAME TO ${quoted(names.emptied)}`,
     ...(first === undefined
       ? [`CREATE TABLE ${table} (LIKE ${emptied} INCLUDING ALL EXCLUDING IDENTITY EXCLUDING INDEXES)`]
-      : [...withoutBounds(parent, first, names), `ALTER TABLE ${first.table.quoted} RENAME TO ${quoted(parent.name)}`]),
-    ...parent.views
-      .filter(({ isDirect }) => isDirect)
-      .map(({ schema, name, options, definition }) => {
-        const settings = options.length === 0 ? '' : ` WITH (${optionsSql(options)})`
-        return `CREATE OR REPLACE VIEW ${qualified(schema, name)}${settings} AS ${definition}`
-      }),
+      : [...withoutBounds(facts, first, names, time), `ALTER TABLE ${first.table.quoted} RENAME TO ${quoted(parent.name)}`]),
+    ...directViews(parent).map(viewSql),
     // A serial's sequence would go with its table; an identity's does, and a new one takes its name.
     ...parent.sequences
       .filter(({ isIdentity }) => !isIdentity)
       .map(({ schema, name, column }) => `ALTER SEQUENCE ${qualified(schema, name)} OWNED BY ${table}.${quoted(column)}`),
     `DROP TABLE ${emptied}`,
     ...sequenceSql(facts),
-    ...(first === undefined ? ownIndexes(parent, table) : firstIndexes(parent, first, names)),
+    ...(first === undefined ? ownIndexes(facts, time) : firstIndexes(facts, first, names, time)),
     ...likeBefore(parent, first?.table),
     ...triggersSql(parent.triggers, table, table),
     ...parent.publications.filter(({ isNamed }) => isNamed).map((publication) => publishSql(publication, table)),
-    ...children.flatMap((child) => {
+    ...childrenOf(facts).flatMap((child) => {
       const name = qualified(parent.schema, child)
       return [
         ...triggersSql(
@@ -65,78 +58,95 @@ export function undoSql(facts: UndoFacts, names: UndoNames): readonly string[] {
   ]
 }
 
-function withoutBounds(parent: Dependents, { table, attached }: FirstFacts, { boundCheck }: UndoNames): readonly string[] {
-  const pair = pairOf(parent)
+function withoutBounds(facts: UndoFacts, { table, attached }: FirstFacts, { boundCheck }: UndoNames, time: string): readonly string[] {
+  const pair = pairOf(facts, time)
   const own = table.indexes.find(({ name }) => pair !== undefined && name === attached.get(pair.name))
+  const dropped =
+    own?.constraint === null
+      ? `DROP INDEX ${qualified(table.schema, own.name)}`
+      : `ALTER TABLE ${table.quoted} DROP CONSTRAINT ${quoted(own?.name ?? '')}`
   return [
     // A child has to have all CHECKs of its table.
     `ALTER TABLE ${table.quoted} DROP CONSTRAINT IF EXISTS ${quoted(boundCheck)}`,
-    ...(own === undefined
-      ? []
-      : [
-          own.constraint === null
-            ? `DROP INDEX ${qualified(table.schema, own.name)}`
-            : `ALTER TABLE ${table.quoted} DROP CONSTRAINT ${quoted(own.name)}`,
-        ]),
+    ...(own === undefined ? [] : [dropped]),
   ]
 }
 
-/** What stands for the unique id in a partitioned table: its primary key, or a unique index, on the id and the time. */
-export function pairOf({ indexes }: Dependents): IndexFacts | undefined {
-  return indexes.find(({ isUnique, isPartial, columns }) => isUnique && !isPartial && columns.length === 2 && columns[0] === KEY)
-}
-
-/** Whether the first partition needs an index on its ids, or has kept its own. */
-export function keyOf({ indexes }: Dependents): IndexFacts | undefined {
-  return indexes.find(
-    ({ isUnique, isValid, isPartial, columns, constraint }) =>
-      isUnique && isValid && !isPartial && constraint !== null && columns.length === 1 && columns[0] === KEY,
+/** What stands for the plain table's key: the primary key or, where the time may be NULL, a unique index, with the time besides the columns of the key. */
+function pairOf({ parent, first }: Pick<UndoFacts, 'parent' | 'first'>, time: string): IndexFacts | undefined {
+  const own = primaryKeyOf(parent)
+  if (own !== undefined) return own
+  const key = first === undefined ? undefined : primaryKeyOf(first.table)
+  return parent.indexes.find(
+    ({ isUnique, isPartial, constraint, columns }) =>
+      isUnique &&
+      !isPartial &&
+      constraint === null &&
+      columns.at(-1) === time &&
+      (key === undefined || key.columns.join() === columns.slice(0, -1).join()),
   )
 }
 
-function firstIndexes(parent: Dependents, { table, attached }: FirstFacts, { idIndex }: UndoNames): readonly string[] {
-  const pair = pairOf(parent)
-  const key = keyOf(table)
+/** Of the plain table; none: it had no primary key, and gets none. */
+export function keyColumnsOf(facts: Pick<UndoFacts, 'parent' | 'first'>, time: string): readonly string[] {
+  return (pairOf(facts, time)?.columns ?? []).filter((column) => column !== null).filter((column) => column !== time)
+}
+
+/** Whether the first partition has given up its key. */
+export function needsIndex(facts: UndoFacts, time: string): boolean {
+  return keyColumnsOf(facts, time).length > 0 && ownKeyOf(facts, time) === undefined
+}
+
+function ownKeyOf({ first }: UndoFacts, time: string): IndexFacts | undefined {
+  const key = first === undefined ? undefined : primaryKeyOf(first.table)
+  return key?.columns.includes(time) === false ? key : undefined
+}
+
+function firstIndexes(facts: UndoFacts, { table, attached }: FirstFacts, { idIndex }: UndoNames, time: string): readonly string[] {
+  const { parent } = facts
+  const [pair, key] = [pairOf(facts, time), ownKeyOf(facts, time)]
   const renamed = parent.indexes.flatMap((index) => {
     const own = attached.get(index.name)
-    if (index === pair || own === undefined) return []
-    return [...renamedSql(table.schema, own, index.name), ...commentSql(table.schema, index)]
+    return index === pair || own === undefined ? [] : renamedSql(table.schema, own, index.name)
   })
-  if (key === undefined) {
-    const name = primaryKeyOf(parent)?.name ?? pair?.name ?? `${parent.name}_pkey`
-    return [
-      ...renamed,
-      `ALTER TABLE ${parent.quoted} ADD CONSTRAINT ${quoted(name)} PRIMARY KEY USING INDEX ${quoted(idIndex)}`,
-      ...(pair === undefined ? [] : commentSql(table.schema, { ...pair, name })),
-    ]
-  }
-  // It gave its name to the index that stands for it.
-  return [...renamed, ...(pair !== undefined && key.name.startsWith(table.name) ? renamedSql(table.schema, key.name, pair.name) : [])]
+  if (pair === undefined) return renamed
+  if (key !== undefined) return [...renamed, ...renamedSql(table.schema, key.name, pair.name)]
+  return [
+    ...renamed,
+    `ALTER TABLE ${parent.quoted} ADD CONSTRAINT ${quoted(pair.name)} PRIMARY KEY USING INDEX ${quoted(idIndex)}`,
+    ...keyCommentSql(parent, pair),
+  ]
+}
+
+function keyCommentSql({ quoted: table }: Dependents, { name, comment }: IndexFacts): readonly string[] {
+  return comment === null ? [] : [`COMMENT ON CONSTRAINT ${quoted(name)} ON ${table} IS ${literal(comment)}`]
 }
 
 function renamedSql(schema: string, from: string, to: string): readonly string[] {
   return from === to ? [] : [`ALTER INDEX ${qualified(schema, from)} RENAME TO ${quoted(to)}`]
 }
 
-function commentSql(schema: string, { name, comment }: IndexFacts): readonly string[] {
-  return comment === null ? [] : [`COMMENT ON INDEX ${qualified(schema, name)} IS ${literal(comment)}`]
-}
-
-function ownIndexes(parent: Dependents, table: string): readonly string[] {
-  const pair = pairOf(parent)
+/** Of a new table, for which no index is there yet. */
+function ownIndexes(facts: UndoFacts, time: string): readonly string[] {
+  const { parent } = facts
+  const pair = pairOf(facts, time)
+  const columns = keyColumnsOf(facts, time).map(quoted).join(', ')
   return [
     ...parent.indexes
       .filter((index) => index !== pair)
-      .flatMap((index) => {
-        const made = indexSql(index, parent.schema, index.name, table)
-        if (index.constraint === null) return made
-        return [...made, `ALTER TABLE ${table} ADD CONSTRAINT ${quoted(index.name)} UNIQUE USING INDEX ${quoted(index.name)}`]
-      }),
-    `ALTER TABLE ${table} ADD CONSTRAINT ${quoted(pair?.name ?? `${parent.name}_pkey`)} PRIMARY KEY (${quoted(KEY)})`,
+      .flatMap((index) => [
+        ...indexSql(index, parent.schema, index.name, parent.quoted),
+        ...(index.constraint === null
+          ? []
+          : [`ALTER TABLE ${parent.quoted} ADD CONSTRAINT ${quoted(index.name)} UNIQUE USING INDEX ${quoted(index.name)}`]),
+      ]),
+    ...(pair === undefined
+      ? []
+      : [`ALTER TABLE ${parent.quoted} ADD CONSTRAINT ${quoted(pair.name)} PRIMARY KEY (${columns})`, ...keyCommentSql(parent, pair)]),
   ]
 }
 
-function sequenceSql({ parent, sequenceAt }: UndoFacts): readonly string[] {
+function sequenceSql({ parent, sequenceAt }: LockedFacts): readonly string[] {
   const sequence = parent.sequences.find(({ isIdentity }) => isIdentity)
   if (sequence === undefined) return []
   const name = qualified(sequence.schema, sequence.name)
