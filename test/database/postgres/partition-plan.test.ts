@@ -26,16 +26,18 @@ async function reasonsOf(url: string, terms = TERMS): Promise<readonly string[]>
 const NEVER = new AbortController().signal
 
 /** All that the catalogue has of the schema, and the rows. */
-async function everything({ sql }: TestDatabase): Promise<unknown> {
+async function everything(outside: TestDatabase): Promise<unknown> {
   return {
-    relations: await sql(
+    relations: await outside.sql(
       'SELECT oid, relname, relkind, relfilenode, relacl::text FROM pg_class WHERE relnamespace > 16383 OR relnamespace = 2200 ORDER BY 1',
     ),
-    constraints: await sql('SELECT oid, conname, pg_get_constraintdef(oid) AS body FROM pg_constraint WHERE oid > 16383 ORDER BY 1'),
-    triggers: await sql('SELECT oid, pg_get_triggerdef(oid) AS body FROM pg_trigger WHERE oid > 16383 ORDER BY 1'),
-    depends: await sql('SELECT count(*) FROM pg_depend'),
-    rows: await sql('SELECT count(*), max(id), min("timestamp") FROM audit_logs'),
-    record: await sql('SELECT * FROM maintenance_partitioned'),
+    constraints: await outside.sql(
+      'SELECT oid, conname, pg_get_constraintdef(oid) AS body FROM pg_constraint WHERE oid > 16383 ORDER BY 1',
+    ),
+    triggers: await outside.sql('SELECT oid, pg_get_triggerdef(oid) AS body FROM pg_trigger WHERE oid > 16383 ORDER BY 1'),
+    depends: await outside.sql('SELECT count(*) FROM pg_depend'),
+    rows: await outside.sql('SELECT count(*), max(id), min("timestamp") FROM audit_logs'),
+    record: await outside.sql('SELECT * FROM maintenance_partitioned'),
   }
 }
 
