@@ -82,6 +82,10 @@ async function applied(outside: TestDatabase, files: readonly MigrationFile[]): 
   return done.map(({ version }) => version)
 }
 
+function stem(version: number, name: string): string {
+  return `${String(version).padStart(3, '0')}_${name}`
+}
+
 const HAS_PSQL = spawnSync('psql', ['--version']).status === 0
 
 for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) {
@@ -91,7 +95,6 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
       const { outside } = fixture
       const files = await readMigrationFiles(PACKAGE_ROOT)
       const next = Math.max(...files.map(({ version }) => version)) + 1
-      const stem = (version: number, name: string): string => `${String(version).padStart(3, '0')}_${name}`
       const added = [
         ...made(stem(next, 'add_region'), 'ALTER TABLE audit_logs ADD COLUMN region TEXT;'),
         ...made(stem(next + 1, 'one_each'), '-- Once each.\nCREATE UNIQUE INDEX IF NOT EXISTS one_each ON audit_logs (id, status);\n'),
@@ -173,10 +176,10 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
   })
 }
 
-async function shapeOf({ sql }: TestDatabase): Promise<unknown> {
+async function shapeOf(outside: TestDatabase): Promise<unknown> {
   return [
-    await sql(`SELECT oid, relname, relkind, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1`),
-    await sql(
+    await outside.sql(`SELECT oid, relname, relkind, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1`),
+    await outside.sql(
       `SELECT conname, pg_get_constraintdef(oid) AS body FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2`,
     ),
   ]

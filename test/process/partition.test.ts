@@ -16,16 +16,21 @@ function partition(url: string, verb: 'plan' | 'start' | 'undo', env: Env = {}):
   return command(['partition', verb], { env: { DATABASE_URL: url, ...env } })
 }
 
+/** One that keeps rows for ever. */
+function rule(name: string, tool: string): object {
+  return { name, match: { tool_name: [tool] }, retention: 'forever' }
+}
+
 /** 20,000 rows of the last two weeks, and two from the far future. */
-async function rows({ sql }: TestDatabase): Promise<void> {
-  await sql(`INSERT INTO audit_logs ("timestamp", tool_name, "user", action, status)
+async function rows(outside: TestDatabase): Promise<void> {
+  await outside.sql(`INSERT INTO audit_logs ("timestamp", tool_name, "user", action, status)
     SELECT now() - n * interval '1 minute', 'a', 'b', 'invoke', 'success' FROM generate_series(1, 20000) AS n
     UNION ALL SELECT now() + n * interval '1 year', 'a', 'b', 'invoke', 'success' FROM generate_series(1, 2) AS n`)
 }
 
-async function facts({ sql }: TestDatabase): Promise<unknown> {
+async function facts(outside: TestDatabase): Promise<unknown> {
   return (
-    await sql(
+    await outside.sql(
       `SELECT (SELECT relkind FROM pg_class WHERE oid = 'audit_logs'::regclass) AS kind, count(*) AS rows, sum(id) AS ids, md5(string_agg("timestamp"::text, ',' ORDER BY id)) AS times FROM audit_logs`,
     )
   )[0]
@@ -102,7 +107,6 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
     void test('a rule counts if it matches a row', async () => {
       await using outside = await engine.copied(applyMigrations)
       await rows(outside)
-      const rule = (name: string, tool: string): object => ({ name, match: { tool_name: [tool] }, retention: 'forever' })
       const env = { AUDIT_LOGS_RETENTION_RULES: JSON.stringify([rule('nobody', 'zzz'), rule('somebody', 'A*')]) }
       const plan = await partition(outside.url, 'plan', env)
       assert.equal(plan.code, 4, plan.stderr)
@@ -157,11 +161,11 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
 }
 
 /** Until the index is being built. */
-async function building({ sql }: TestDatabase, running: Running): Promise<void> {
+async function building(outside: TestDatabase, running: Running): Promise<void> {
   let over = false
   void running.ended.then(() => (over = true))
   for (;;) {
-    const found = await sql('SELECT FROM pg_stat_progress_create_index WHERE datname = current_database()')
+    const found = await outside.sql('SELECT FROM pg_stat_progress_create_index WHERE datname = current_database()')
     if (found.length > 0) return
     assert.ok(!over, 'the process ended before it built an index')
     await sleep(5)

@@ -23,17 +23,21 @@ async function reasonsOf(url: string, terms = TERMS): Promise<readonly string[]>
   return plan.kind === 'refused' ? plan.reasons : []
 }
 
+const NEVER = new AbortController().signal
+
 /** All that the catalogue has of the schema, and the rows. */
-async function everything({ sql }: TestDatabase): Promise<unknown> {
+async function everything(outside: TestDatabase): Promise<unknown> {
   return {
-    relations: await sql(
+    relations: await outside.sql(
       'SELECT oid, relname, relkind, relfilenode, relacl::text FROM pg_class WHERE relnamespace > 16383 OR relnamespace = 2200 ORDER BY 1',
     ),
-    constraints: await sql('SELECT oid, conname, pg_get_constraintdef(oid) AS body FROM pg_constraint WHERE oid > 16383 ORDER BY 1'),
-    triggers: await sql('SELECT oid, pg_get_triggerdef(oid) AS body FROM pg_trigger WHERE oid > 16383 ORDER BY 1'),
-    depends: await sql('SELECT count(*) FROM pg_depend'),
-    rows: await sql('SELECT count(*), max(id), min("timestamp") FROM audit_logs'),
-    record: await sql('SELECT * FROM maintenance_partitioned'),
+    constraints: await outside.sql(
+      'SELECT oid, conname, pg_get_constraintdef(oid) AS body FROM pg_constraint WHERE oid > 16383 ORDER BY 1',
+    ),
+    triggers: await outside.sql('SELECT oid, pg_get_triggerdef(oid) AS body FROM pg_trigger WHERE oid > 16383 ORDER BY 1'),
+    depends: await outside.sql('SELECT count(*) FROM pg_depend'),
+    rows: await outside.sql('SELECT count(*), max(id), min("timestamp") FROM audit_logs'),
+    record: await outside.sql('SELECT * FROM maintenance_partitioned'),
   }
 }
 
@@ -61,7 +65,7 @@ const HINDRANCES: Readonly<Record<string, { readonly set: string; readonly says:
   },
   'a foreign key of its own': {
     set: 'CREATE TABLE people (id int PRIMARY KEY); ALTER TABLE audit_logs ADD COLUMN person int REFERENCES people',
-    says: /^Foreign key audit_logs_person_fkey of public\.audit_logs refers to public\.people, and writers of that table would have to wait/,
+    says: /^Foreign key audit_logs_person_fkey of public\.audit_logs refers to public\.people, and who writes to that table would have to wait/,
     fix: 'ALTER TABLE audit_logs DROP CONSTRAINT audit_logs_person_fkey',
   },
   'another unique index': {
@@ -218,6 +222,16 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
         const reasons = await reasonsOf(outside.url)
         assert.equal(reasons.length, 1, `${name}: ${reasons.join('\n') || 'no reason'}`)
         assert.match(reasons[0]!, says, name)
+        const steps: string[] = []
+        await assert.rejects(
+          fixture.database.partitions(AUDIT_LOGS)!.start(TERMS, {
+            lock: { timeoutMs: 10_000, signal: NEVER, waiting: () => {} },
+            signal: NEVER,
+            listener: { step: (sentence) => void steps.push(sentence), done: () => {}, blocked: () => {} },
+          }),
+          name,
+        )
+        assert.deepEqual(steps, [], name)
         assert.deepEqual(await everything(outside), before, name)
         if (fix === undefined) continue
         await outside.sql(fix)

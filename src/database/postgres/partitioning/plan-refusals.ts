@@ -110,11 +110,12 @@ function rightsProblems({ schema, table }: Named, { isOwner, owner }: Tree, { sh
   ]
 }
 
+/** Measured on 15 and 18: LIKE copies no foreign key; ATTACH and DETACH take SHARE ROW EXCLUSIVE on the table that is referred to, and DROP takes ACCESS EXCLUSIVE. */
 function foreignKeyProblems({ schema, table }: Named, { foreignKeys }: PlanFacts): readonly string[] {
   return foreignKeys.map(({ name, of, to, refersToUs }) =>
     refersToUs
       ? `Foreign key ${name} of ${of} refers to ${schema}.${table}, which has no key on id alone once it is partitioned. Drop the foreign key, or leave the table to the batches.`
-      : `Foreign key ${name} of ${schema}.${table} refers to ${to}, and writers of that table would have to wait each time a partition is made or taken out. Drop the foreign key, or leave the table to the batches.`,
+      : `Foreign key ${name} of ${schema}.${table} refers to ${to}, and who writes to that table would have to wait each time a partition is made or taken out, and who reads it each time one is dropped. Drop the foreign key, or leave the table to the batches.`,
   )
 }
 
