@@ -7,6 +7,7 @@ import type { Program, Start } from '../program.ts'
 import { ACCEPTABLE, type Acceptance } from '../purge/safety.ts'
 import { command, type Command } from './command.ts'
 import { HOLD_COMMANDS } from './hold-commands.ts'
+import { RECEIPT_COMMANDS } from './receipt-commands.ts'
 import { ANSWER, inProgram, JSON_ANSWER } from './in-program.ts'
 import { dailyWindow, day, flag, jobNames, operands, sinceAgo, sinceDay, text, version, type Option } from './options.ts'
 
@@ -155,6 +156,7 @@ export const COMMANDS: readonly Command[] = [
       ),
   }),
   ...HOLD_COMMANDS,
+  ...RECEIPT_COMMANDS,
 ]
 
 export const CONFIG_FILE = text('config', 'FILE', 'file', 'YAML or JSON, over the defaults and under the environment')
