@@ -31,28 +31,26 @@ export const RECEIPT_COMMANDS: readonly Command[] = [
 ]
 
 function keyFiles(): Option<readonly string[]> {
-  const problemOf = (given: string): string | undefined => (given === '' ? '--key needs the name of a file' : undefined)
   return {
     name: 'key',
     form: 'repeatable',
     placeholder: 'PUB',
     summary: 'a public key; may be repeated, for keys that were changed',
-    problemOf,
+    problemOf: (given) => (given === '' ? '--key needs the name of a file' : undefined),
     valueOf: (texts) => texts,
   }
 }
 
 function digests(): Option<readonly string[]> {
-  const problemOf = (given: string): string | undefined =>
-    isDigest(given)
-      ? undefined
-      : `--expect is ${quoted(given)}, but needs the sha256 of a receipt, as a log has it: 64 digits and letters from a to f`
   return {
     name: 'expect',
     form: 'repeatable',
     placeholder: 'SHA256',
     summary: 'that this one is among them, from a log; may be repeated',
-    problemOf,
+    problemOf: (given) =>
+      isDigest(given)
+        ? undefined
+        : `--expect is ${quoted(given)}, but needs the sha256 of a receipt, as a log has it: 64 digits and letters from a to f`,
     valueOf: (texts) => texts,
   }
 }

@@ -105,6 +105,12 @@ export interface ReceiptFrame {
   readonly version: string
 }
 
+/** By which a receipt is known outside the database: in a log that leaves the machine. */
+export interface ReceiptMark {
+  readonly n: number
+  readonly sha256: string
+}
+
 /** A receipt that was read. Beyond this, its content is for people. */
 export interface ReadReceipt {
   readonly n: number

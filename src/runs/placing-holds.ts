@@ -15,7 +15,8 @@ import type { Clock, EpochMs } from '../time/clock.ts'
 import { minuteText } from '../time/time-text.ts'
 import { betweenBatches } from './hold-lock.ts'
 import { HOLDS } from './hold-tables.ts'
-import type { ReceiptBook, ReceiptMark } from './receipt-book.ts'
+import type { ReceiptMark } from '../receipts/receipt.ts'
+import type { ReceiptBook } from './receipt-book.ts'
 
 export interface HoldChange {
   readonly database: Database

@@ -4,7 +4,7 @@ import type { Query, Transaction } from '../database/query.ts'
 import { readBack } from '../database/read-back.ts'
 import { boundedText, storedNumber, textUpTo } from '../database/stored-values.ts'
 import { LEDGER } from '../migrations/ledger.ts'
-import { digestOf, isDigest, MOST_RECEIPT_BYTES, receiptText, type ReceiptFacts } from '../receipts/receipt.ts'
+import { digestOf, isDigest, MOST_RECEIPT_BYTES, receiptText, type ReceiptFacts, type ReceiptMark } from '../receipts/receipt.ts'
 import type { Signer } from '../receipts/signing.ts'
 import { lockLease } from './lease.ts'
 import { LEASES } from './run-records.ts'
@@ -14,12 +14,6 @@ export const RECEIPTS = 'maintenance_receipts'
 const RECEIPTS_MIGRATION = 'add_receipts'
 /** What it takes to append one. */
 export const RECEIPT_RIGHTS = ['SELECT', 'INSERT']
-
-/** By which a receipt is known outside the database: in a log that leaves the machine. */
-export interface ReceiptMark {
-  readonly n: number
-  readonly sha256: string
-}
 
 export interface ReceiptWriter {
   readonly database: Database

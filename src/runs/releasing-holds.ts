@@ -8,7 +8,7 @@ import { minuteText } from '../time/time-text.ts'
 import { betweenBatches } from './hold-lock.ts'
 import { HOLDS } from './hold-tables.ts'
 import type { HoldChange } from './placing-holds.ts'
-import type { ReceiptMark } from './receipt-book.ts'
+import type { ReceiptMark } from '../receipts/receipt.ts'
 
 export interface Released {
   readonly id: number

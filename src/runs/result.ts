@@ -3,7 +3,7 @@ import type { Growth } from '../archive/step.ts'
 import type { ExitCode } from '../errors.ts'
 import { counted } from '../number-text.ts'
 import type { EpochMs } from '../time/clock.ts'
-import type { ReceiptMark } from './receipt-book.ts'
+import type { ReceiptMark } from '../receipts/receipt.ts'
 
 export type Trigger = 'run-now' | 'schedule' | 'catch-up'
 

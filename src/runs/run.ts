@@ -1,7 +1,7 @@
 import type { Tally } from '../database/purging.ts'
 import type { Session, Transaction } from '../database/query.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
-import type { ReceiptMark } from './receipt-book.ts'
+import type { ReceiptMark } from '../receipts/receipt.ts'
 import type { FinishedRun, Precedent, RunCounts } from './run-records.ts'
 
 /** Opens a transaction, does the work in it, and commits. */

@@ -1,5 +1,5 @@
 import { counted, countText } from '../number-text.ts'
-import type { ChainVerdict } from '../receipts/chain.ts'
+import type { ChainVerdict } from '../receipts/receipt-chain.ts'
 import { minuteText } from '../time/time-text.ts'
 
 const KINDS: Readonly<Record<string, readonly [one: string, many: string]>> = {
@@ -39,7 +39,8 @@ function kindText(kind: string, count: number): string {
 
 function signaturesText({ receipts, signed, unchecked }: ChainVerdict, keys: number): string {
   if (signed === 0) return 'None of them is signed: whoever may write to the database could write all of them anew.'
-  const unsigned = signed === receipts ? '' : `; the first ${countText(receipts - signed)} are not signed`
-  if (unchecked > 0) return `${countText(signed)} are signed, and no signature was checked: add --key with the public key${unsigned}.`
-  return `${countText(signed)} are signed, checked with ${counted(keys, 'key')}${unsigned}.`
+  const unsigned = signed === receipts ? '' : `; ${counted(receipts - signed, 'earlier one is', 'earlier ones are')} not signed`
+  if (unchecked > 0)
+    return `${counted(signed, 'receipt is', 'receipts are')} signed, and no signature was checked: add --key with the public key${unsigned}.`
+  return `${counted(signed, 'receipt is', 'receipts are')} signed, checked with ${counted(keys, 'key')}${unsigned}.`
 }

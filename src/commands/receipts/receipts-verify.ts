@@ -6,9 +6,9 @@ import { boundedText } from '../../database/stored-values.ts'
 import { MaintenanceError, messageOf, type ExitCode } from '../../errors.ts'
 import { readGiven } from '../../files.ts'
 import { counted, someText } from '../../number-text.ts'
-import { visible } from '../../observe/control-characters.ts'
+import { visibleLines } from '../../observe/control-characters.ts'
 import type { Host, Program, Start } from '../../program.ts'
-import { ChainCheck } from '../../receipts/chain.ts'
+import { ChainCheck } from '../../receipts/receipt-chain.ts'
 import { parseEnvelope } from '../../receipts/envelope.ts'
 import { isObject, type ReadReceipt } from '../../receipts/receipt.ts'
 import { verifierOf, type Verifier } from '../../receipts/signing.ts'
@@ -72,7 +72,7 @@ export async function verifyDatabase(program: Program, { keys, expect }: VerifyR
       check.addUnreadable(where, 'is longer than a receipt is')
       continue
     }
-    const receipt = check.add(where, signed, sha256)
+    const receipt = check.add('', signed, sha256)
     if (receipt === undefined) continue
     if (receipt.n !== n) problems.push(`${where}: its text says that it is receipt ${receipt.n}`)
     countKind(kinds, receipt)
@@ -121,7 +121,7 @@ function countKind(kinds: Map<string, number>, receipt: ReadReceipt | undefined)
 function told(host: Host, check: ChainCheck, kinds: ReadonlyMap<string, number>, keys: number, others: readonly string[]): ExitCode {
   const verdict = check.end()
   const problems = [...verdict.problems, ...others]
-  host.print(visible(receiptsText({ ...verdict, problems }, kinds, keys)))
+  host.print(visibleLines(receiptsText({ ...verdict, problems }, kinds, keys)))
   return problems.length === 0 ? 0 : 1
 }
 

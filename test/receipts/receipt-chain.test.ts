@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { ChainCheck, type ChainVerdict } from '../../src/receipts/chain.ts'
+import { ChainCheck, type ChainVerdict } from '../../src/receipts/receipt-chain.ts'
 import { envelopeLine, parseEnvelope, type SignedText } from '../../src/receipts/envelope.ts'
 import { digestOf, parseReceipt, receiptText, type HoldFacts } from '../../src/receipts/receipt.ts'
 import { signerOf, verifierOf, type Signer, type Verifier } from '../../src/receipts/signing.ts'
@@ -38,6 +38,10 @@ function checked(given: readonly SignedText[], keys: readonly Verifier[] = [], e
   const check = new ChainCheck({ keys, expect })
   for (const [index, each] of given.entries()) check.add(`line ${index + 1}`, each)
   return check.end()
+}
+
+function pem(key: { export(options: object): string | Buffer }, type: string): Buffer {
+  return Buffer.from(key.export({ type, format: 'pem' }))
 }
 
 function without<T>(given: readonly T[], index: number): T[] {
@@ -129,8 +133,6 @@ describe('signatures of receipts', () => {
   })
 
   it('take ed25519 keys alone, private ones for signing and public ones for checking', () => {
-    const pem = (key: { export(options: object): string | Buffer }, type: string): Buffer =>
-      Buffer.from(key.export({ type, format: 'pem' }))
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 })
     const ed = generateKeyPairSync('ed25519')
     const locked = ed.privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' })

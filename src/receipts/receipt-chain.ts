@@ -44,7 +44,7 @@ export class ChainCheck {
     this.#expected = new Set(expect)
   }
 
-  /** `where`: as people find it: `line 3`. `stored`: the digest that stands beside it, where one does. Returns what was read. */
+  /** `where`: as people find it: `line 3`; empty: by its number alone. `stored`: the digest that stands beside it, where one does. Returns what was read. */
   add(where: string, { text, signature }: SignedText, stored?: string): ReadReceipt | undefined {
     this.#receipts += 1
     const receipt = parseReceipt(text)
@@ -123,7 +123,7 @@ export class ChainCheck {
   }
 
   #problem(where: string, problem: string): void {
-    if (this.#problems.length < MOST_PROBLEMS) this.#problems.push(`${where}: ${problem}`)
+    if (this.#problems.length < MOST_PROBLEMS) this.#problems.push(where === '' ? problem : `${where}: ${problem}`)
     else if (this.#problems.length === MOST_PROBLEMS) this.#problems.push('more of them were found, and are not named')
   }
 }
