@@ -6,8 +6,6 @@ import { boundedText, storedNumber, textUpTo } from '../database/stored-values.t
 import { LEDGER } from '../migrations/ledger.ts'
 import { digestOf, isDigest, MOST_RECEIPT_BYTES, receiptText, type ReceiptFacts, type ReceiptMark } from '../receipts/receipt.ts'
 import type { Signer } from '../receipts/signing.ts'
-import { lockLease } from './lease.ts'
-import { LEASES } from './run-records.ts'
 
 /** Made by migration 010. */
 export const RECEIPTS = 'maintenance_receipts'
@@ -53,12 +51,11 @@ export class ReceiptBook {
   }
 
   /**
-   * In the transaction of what it is a receipt of. Locks the row of the job's lease first, as everybody who appends does: only then is it certain which receipt is
-   * the last one.
+   * In the transaction of what it is a receipt of, which has locked the row of the job's lease already: by claiming, renewing or releasing it, or by `lockLease`. Only
+   * then is it certain which receipt is the last one.
    */
   async append(tx: Transaction, facts: ReceiptFacts): Promise<ReceiptMark> {
     const { database, worker, version, signer } = this.#writer
-    await lockLease(tx, database.named(LEASES), facts.job)
     const last = await this.#last(tx)
     const n = (last?.n ?? 0) + 1
     const { engine, name } = database.label

@@ -3,7 +3,7 @@ import type { Session, Transaction } from '../database/query.ts'
 import { JUMP_MS } from '../purge/safety.ts'
 import { formatTime, type Clock, type EpochMs } from '../time/clock.ts'
 import { HeldLease } from './held-lease.ts'
-import { claimLease, holderOf, lastHolder, releaseLease, type Lease } from './lease.ts'
+import { claimLease, holderOf, lastHolder, lockLease, releaseLease, type Lease } from './lease.ts'
 import { cameBackSentence, type Trigger } from './result.ts'
 import {
   acceptRun,
@@ -178,13 +178,15 @@ class RecordedRun implements Run {
   }
 
   finish: Run['finish'] = async (finished) => {
-    const { database, runs, receipts } = this.#recorded
+    const { database, runs, leases, receipts } = this.#recorded
     await this.#lease.end()
     return withRetry(this.#recorded, async () => {
       const ended = finished.error === undefined ? [] : [await database.storable(finished.error)]
       return database.transaction(async (tx) => {
         const counts = await countsOf(tx, runs, this.#key)
         const held = await this.#lease.release(tx)
+        // Whoever has it now may be writing a receipt.
+        if (!held && receipts !== undefined) await lockLease(tx, leases, this.#key.job)
         if (counts === undefined) return held ? { kind: 'unrecorded' } : { kind: 'forgotten', cameBack: this.#cameBack + this.#seen }
         this.#see(counts.deleted)
         await this.#noteAcceptance(tx)

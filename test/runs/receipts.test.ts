@@ -40,6 +40,22 @@ function dying(database: Database, from: number, committed: boolean): Database {
   })
 }
 
+/** Tells the statements of each transaction. */
+function listenedTo(database: Database, sent: string[]): Database {
+  const transaction: Database['transaction'] = (work) =>
+    database.transaction((tx) => {
+      const { query } = tx
+      const listened = Object.assign(tx, {
+        query: (...asked: Parameters<typeof query>) => {
+          sent.push(asked[0])
+          return query(...asked)
+        },
+      })
+      return work(listened as typeof tx)
+    })
+  return new Proxy(database, { get: (target, name) => (name === 'transaction' ? transaction : Reflect.get(target, name)) as unknown })
+}
+
 async function leaseRunsOut(outside: TestDatabase): Promise<void> {
   await outside.sql('UPDATE maintenance_leases SET expires_at = 1 WHERE expires_at > 1')
 }
@@ -233,6 +249,24 @@ for (const engine of BOTH_ENGINES)
       ]
       for (const sql of tries) await assert.rejects(async () => outside.sql(sql), /receipt/, sql)
       assert.equal((await receipts(outside)).length, 1)
+    })
+
+    it('cost one INSERT a run', async () => {
+      const statements = async (withReceipts: boolean): Promise<string[]> => {
+        await using fixture = await migrated(engine)
+        const { database, outside } = fixture
+        await filled(outside, engine)
+        if (!withReceipts) await outside.sql('DROP TABLE maintenance_receipts')
+        if (!withReceipts) await outside.sql(`DELETE FROM maintenance_migrations WHERE name = 'add_receipts'`)
+        const sent: string[] = []
+        const result = await run(listenedTo(database, sent), { job: AUDIT_LOGS })
+        assert.equal(result.outcome, 'succeeded', String(result.error))
+        return sent
+      }
+      const changes = (sent: readonly string[]): number => sent.filter((sql) => /^(?:INSERT|UPDATE|DELETE)/.test(sql.trim())).length
+      const [before, after] = [await statements(false), await statements(true)]
+      assert.equal(changes(after) - changes(before), 1)
+      assert.equal(after.filter((sql) => /^INSERT INTO .*maintenance_receipts/.test(sql)).length, 1)
     })
 
     it('without their table: before the migration none is written, after it was dropped nothing is deleted', async () => {
