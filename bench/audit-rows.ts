@@ -24,8 +24,10 @@ export const COLUMNS = [
   '"timestamp"',
 ] as const
 
-export const RETENTION_MS = 90 * DAY
-const HISTORY_MS = 120 * DAY
+/** Over how many days rows are spread where nothing else is said; a quarter of them has expired. */
+export const HISTORY_DAYS = 120
+export const RETENTION_MS = retentionOf(HISTORY_DAYS)
+const HISTORY_MS = HISTORY_DAYS * DAY
 /** No row expires while the benchmark runs, so that every trial deletes exactly the same rows. */
 const GAP_MS = 3 * HOUR
 
@@ -52,6 +54,10 @@ export const PROSE = Array.from(
 ).join('')
 const LEAST_OUTPUT = 150
 const MOST_OUTPUT = 1_050
+
+export function retentionOf(days: number): number {
+  return (days * DAY * 3) / 4
+}
 
 export function expiredOf(rows: number): number {
   return Math.floor(rows / 4)
@@ -92,8 +98,18 @@ export function stored(time: EpochMs): string {
   return `${new Date(time).toISOString().slice(0, 23).replace('T', ' ')}000`
 }
 
+export interface Spread {
+  /** Over how many days. */
+  readonly days?: number
+  /** About a sixth of the usual size: for very many of them. */
+  readonly small?: boolean
+}
+
 /** Inserts rows `$1` up to, but not including, `$2` of `$3`, as `auditRow` and `writtenAt` describe them; `$4` is `PROSE`, `$5` the time made. */
-export const POSTGRES_INSERT = `
+export function postgresInsert({ days = HISTORY_DAYS, small = false }: Spread = {}): string {
+  const [historyMs, retentionMs] = [days * DAY, retentionOf(days)]
+  const [least, most] = small ? [10, 30] : [LEAST_OUTPUT, MOST_OUTPUT]
+  return `
 INSERT INTO audit_logs (${COLUMNS.join(', ')})
 SELECT
   'tool-' || a[1] % ${TOOLS},
@@ -101,15 +117,16 @@ SELECT
   (ARRAY[${texts(ACTIONS)}])[1 + a[3] % ${ACTIONS.length}],
   (ARRAY[${texts(STATUSES)}])[1 + a[4] % ${STATUSES.length}],
   '{"path": "/srv/data/report-' || n || '.csv", "limit": ' || a[5] % 1000 || ', "recursive": false}',
-  substr($4::text, 1 + a[6] % ${PROSE.length - MOST_OUTPUT}, ${LEAST_OUTPUT} + a[7] % ${MOST_OUTPUT - LEAST_OUTPUT}),
+  substr($4::text, 1 + a[6] % ${PROSE.length - MOST_OUTPUT}, ${least} + a[7] % ${most - least}),
   CASE WHEN a[4] % ${STATUSES.length} < ${STATUSES.filter((status) => status === 'success').length} THEN NULL ELSE 'refused by rule ' || a[5] % 60 END,
   a[1] % 4000,
   $5::timestamp + interval '1 ms' * CASE
-    WHEN n < $3::bigint / 4 THEN -${HISTORY_MS} + n * ${HISTORY_MS - RETENTION_MS}::float8 / ($3 / 4)
-    ELSE -${RETENTION_MS - GAP_MS} + (n - $3 / 4) * ${RETENTION_MS - GAP_MS}::float8 / ($3 - $3 / 4)
+    WHEN n < $3::bigint / 4 THEN -${historyMs} + n * ${historyMs - retentionMs}::float8 / ($3 / 4)
+    ELSE -${retentionMs - GAP_MS} + (n - $3 / 4) * ${retentionMs - GAP_MS}::float8 / ($3 - $3 / 4)
   END
 FROM generate_series($1::bigint, $2::bigint - 1) AS n,
   LATERAL (SELECT array_agg((hashint8extended(n, kind) & 1073741823)::integer ORDER BY kind) AS a FROM generate_series(1, 7) AS kind) AS scattered`
+}
 
 function texts(words: readonly string[]): string {
   return words.map((word) => `'${word}'`).join(', ')

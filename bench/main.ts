@@ -8,6 +8,7 @@ import { machine, type Machine } from './machine.ts'
 import { optionsFrom, usage, UsageError, type Options } from './options.ts'
 import { alone } from './scenarios/alone.ts'
 import { archive } from './scenarios/archive.ts'
+import { conversion } from './scenarios/conversion.ts'
 import { gateway, gatewayBusy, gatewayLean, gatewaySlowDisk, rollback } from './scenarios/gateway.ts'
 import { growth } from './scenarios/growth.ts'
 import { held } from './scenarios/held.ts'
@@ -16,6 +17,7 @@ import { memory } from './scenarios/memory.ts'
 import { nights } from './scenarios/nights.ts'
 import { nothing } from './scenarios/nothing.ts'
 import { page } from './scenarios/page.ts'
+import { partitions } from './scenarios/partitions.ts'
 import { processes } from './scenarios/process.ts'
 import { bench, type Scenario } from './scenarios/scenario.ts'
 import { tablesOf } from './table.ts'
@@ -36,6 +38,8 @@ const SCENARIOS: readonly Scenario[] = [
   held,
   health,
   page,
+  conversion,
+  partitions,
   processes,
 ]
 

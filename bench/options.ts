@@ -12,6 +12,10 @@ export interface Options {
   /** Everything small and short: shows that the benchmark works, and proves nothing. */
   readonly quick: boolean
   readonly postgres: PostgresMajor
+  /** Of the scenario `partitions`: over how many days rows are spread, a partition a day. `undefined`: as everywhere. */
+  readonly days: number | undefined
+  /** Of the same: rows of some 150 bytes. */
+  readonly smallRows: boolean
   /** Where the databases are made. */
   readonly directory: string
   readonly json: string
@@ -34,6 +38,8 @@ export function usage(scenarios: readonly string[]): string {
   --scenario NAME    only this one (may be repeated): ${scenarios.join(', ')}
   --repeats N        how often each pair is measured (5)
   --rows N           rows of the database that the targets are stated for (1000000)
+  --days N           of partitions: over how many days its rows are spread, a multiple of four (120)
+  --small-rows       of partitions: rows of some 150 bytes, for very many of them
   --postgres MAJOR   ${POSTGRES_MAJORS.join(' or ')} (${POSTGRES_MAJORS.at(-1)})
   --directory DIR    where the databases are made (the system's temporary directory)
   --json FILE        where the figures are written as JSON (bench/results/latest.json)
@@ -61,6 +67,8 @@ export function optionsFrom(words: readonly string[], scenarios: readonly string
     repeats: wholeNumber('--repeats', values.repeats) ?? (quick ? 2 : 5),
     quick,
     postgres: major(values.postgres),
+    days: wholeNumber('--days', values.days),
+    smallRows: values['small-rows'] === true,
     directory: values.directory ?? tmpdir(),
     json: values.json ?? 'bench/results/latest.json',
   }
@@ -78,6 +86,8 @@ function parsed(words: readonly string[]) {
         scenario: { type: 'string', multiple: true },
         repeats: { type: 'string' },
         rows: { type: 'string' },
+        days: { type: 'string' },
+        'small-rows': { type: 'boolean' },
         postgres: { type: 'string' },
         directory: { type: 'string' },
         json: { type: 'string' },

@@ -47,6 +47,15 @@ export const TARGETS = {
     'held.night': median(2),
     'health.p99': median(60),
     'page.p99': median(20),
+    'conversion.errors': always(0),
+    'conversion.start-lock': always(100),
+    'conversion.start-worst': always(150),
+    'conversion.undo-lock': always(100),
+    'conversion.undo-worst': always(150),
+    'partitions.time': median(0.35),
+    'partitions.lock': median(50),
+    'partitions.wal': median(0.01),
+    'partitions.p99': median(1),
   },
 } as const satisfies Record<EngineName, Readonly<Record<string, Target>>>
 

@@ -196,12 +196,19 @@ async function metricsOf({ version, clock }: Host, { jobs, archive }: Settings):
 }
 
 async function siteOf(host: Host, metrics: Metrics, settings: Settings): Promise<Site> {
-  const { database, jobs, schedule } = settings
+  const { database, jobs, schedule, partitions } = settings
   const { openSite } = await import('./http/routes.ts')
   const { statusWithout } = await import('./status/read-status.ts')
   const label = await labelOf(database.url)
   const { version, clock } = host
-  const context = { version, clock, jobs, scheduleTimeZone: schedule.timeZone, archive: archivePlanOf({ host, settings }) }
+  const context = {
+    version,
+    clock,
+    jobs,
+    scheduleTimeZone: schedule.timeZone,
+    archive: archivePlanOf({ host, settings }),
+    partitionsEnabled: partitions.enabled,
+  }
   return openSite({ metrics, clock, without: (problem) => statusWithout(label, problem, context) })
 }
 

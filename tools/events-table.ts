@@ -51,6 +51,18 @@ const SAMPLES: readonly Sample[] = [
     log: (events) => events.holdPlaced(HOLD),
   },
   { meaning: 'it was released: `rows` go in the next run, because nothing else keeps them', log: (events) => events.holdReleased(HOLD) },
+  {
+    meaning: 'partitions of a table that was turned into partitions were made for the next days',
+    log: (events) => events.partitionsMade('', ['']),
+  },
+  {
+    meaning: 'some days get no partition, because DEFAULT has rows of them already; said once, and again after it was over',
+    log: (events) => events.partitionsSkipped('', ''),
+  },
+  {
+    meaning: 'partitions were to be made, and were not; said once, and again after it was over',
+    log: (events) => events.partitionsNotMade('', ''),
+  },
   { meaning: 'a run has its lease', log: (events) => events.jobStarted('', { trigger: 'schedule', dryRun: false }) },
   {
     meaning: 'one batch is committed; `total` is of the run',

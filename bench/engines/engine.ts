@@ -1,3 +1,5 @@
+import type { Spread } from '../audit-rows.ts'
+
 export const ENGINE_NAMES = ['sqlite', 'postgres'] as const
 export type EngineName = (typeof ENGINE_NAMES)[number]
 
@@ -24,6 +26,8 @@ export interface CopyOptions {
   readonly indexes?: Indexes
   /** SQLite's journal mode; `wal` by default. */
   readonly journal?: 'wal' | 'delete'
+  /** PostgreSQL: rows as they are a while after midnight, and, where `daily`, in partitions of a day, as after a conversion long ago. */
+  readonly spread?: Spread & { readonly daily: boolean }
 }
 
 export interface Copy extends AsyncDisposable {

@@ -1,8 +1,10 @@
 import { Client } from 'pg'
 import { startPostgres, type PostgresMajor } from '../../test/support/postgres-server.ts'
-import { POSTGRES_INSERT, PROSE, RETENTION_MS, stored } from '../audit-rows.ts'
+import { HISTORY_DAYS, postgresInsert, PROSE, RETENTION_MS, stored, type Spread } from '../audit-rows.ts'
+import { partitioned } from '../../test/support/partitioned.ts'
+import { DAY } from '../../src/time/clock.ts'
 import { migrated } from './migrated.ts'
-import { REDUNDANT_INDEX, WITHOUT_REDUNDANT_INDEX, type Copy, type Engine, type Indexes } from './engine.ts'
+import { REDUNDANT_INDEX, WITHOUT_REDUNDANT_INDEX, type Copy, type CopyOptions, type Engine, type Indexes } from './engine.ts'
 
 /** As somebody would run it: durable, and otherwise with the defaults. */
 const SETTINGS = { fsync: 'on', full_page_writes: 'on', shared_buffers: '256MB', max_wal_size: '1GB', ssl: 'off' }
@@ -25,15 +27,38 @@ export async function postgresEngine(folder: string, major: PostgresMajor, progr
     return making
   }
   const filled = async (name: string, rows: number): Promise<string> => {
+    await using client = await empty(name, rows)
+    await client.query(REDUNDANT_INDEX)
+    await fill(client, rows, stored(Date.now()), {})
+    return name
+  }
+  const empty = async (name: string, rows: number): Promise<Client & AsyncDisposable> => {
     progress(`making a database of ${rows.toLocaleString('en')} rows`)
     await admin.query(`CREATE DATABASE ${name}`)
     await migrated(urlOf(name))
-    await using client = await connected(urlOf(name))
-    await client.query(REDUNDANT_INDEX)
-    const now = stored(Date.now())
-    for (let n = 0; n < rows; n += ROWS_A_TRANSACTION)
-      await client.query(POSTGRES_INSERT, [n, Math.min(n + ROWS_A_TRANSACTION, rows), rows, PROSE, now])
-    await client.query('VACUUM ANALYZE')
+    return await connected(urlOf(name))
+  }
+  const spreadOut = (rows: number, spread: NonNullable<CopyOptions['spread']>): Promise<string> => {
+    const { days = HISTORY_DAYS, small = false, daily } = spread
+    const name = `${daily ? 'daily' : 'plain'}_${rows}_${days}${small ? '_small' : ''}`
+    const making = made.get(name) ?? spreadIn(name, rows, { days, small, daily })
+    made.set(name, making)
+    return making
+  }
+  const spreadIn = async (name: string, rows: number, spread: Required<NonNullable<CopyOptions['spread']>>): Promise<string> => {
+    await using client = await empty(name, rows)
+    const { days, daily } = spread
+    if (daily)
+      await partitioned(
+        {
+          url: urlOf(name),
+          sql: async <Row>(text: string, values: readonly (string | number | null)[] = []) =>
+            (await client.query(text, [...values])).rows as Row[],
+          [Symbol.asyncDispose]: async () => {},
+        },
+        { boundDay: -days - 1, days: [-days - 1, DAYS_AHEAD] },
+      )
+    await fill(client, rows, stored(lastMidnight()), spread)
     return name
   }
   const without = async (name: string, rows: number): Promise<string> => {
@@ -46,8 +71,8 @@ export async function postgresEngine(folder: string, major: PostgresMajor, progr
   return {
     name: 'postgres',
     version: `PostgreSQL ${(await admin.query<{ server_version: string }>('SHOW server_version')).rows[0]!.server_version}`,
-    async copy(rows, { indexes = 'published' } = {}) {
-      const from = await template(rows, indexes)
+    async copy(rows, { indexes = 'published', spread } = {}) {
+      const from = await (spread === undefined ? template(rows, indexes) : spreadOut(rows, spread))
       const name = `copy_${(copies += 1)}`
       await cloned(name, from)
       // Every trial pays for full-page images, and for no checkpoint of earlier writes.
@@ -70,6 +95,21 @@ async function delayCommits(admin: Client, microseconds: number, siblings: numbe
   await admin.query(`ALTER SYSTEM SET commit_delay = ${microseconds}`)
   await admin.query(`ALTER SYSTEM SET commit_siblings = ${siblings}`)
   await admin.query('SELECT pg_reload_conf()')
+}
+
+async function fill(client: Client, rows: number, made: string, spread: Spread): Promise<void> {
+  for (let n = 0; n < rows; n += ROWS_A_TRANSACTION)
+    await client.query(postgresInsert(spread), [n, Math.min(n + ROWS_A_TRANSACTION, rows), rows, PROSE, made])
+  await client.query('VACUUM ANALYZE')
+}
+
+/** The same for all databases of a run, also when it goes on beyond midnight. */
+const MADE = Date.now()
+const DAYS_AHEAD = 15
+
+/** UTC. The rows of each day then fill one partition. */
+export function lastMidnight(): number {
+  return Math.floor(MADE / DAY) * DAY
 }
 
 const ROWS_A_TRANSACTION = 50_000

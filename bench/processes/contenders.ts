@@ -6,24 +6,25 @@ import { openPlain, type Plain } from './plain.ts'
 import { openArchivingJob, openJob, openSteadyLoop } from './product.ts'
 
 /**
- * `ours`: the job as the program runs it. `archive`: the same with archiving. `delete`: one statement. `naive`: the ids of a thousand rows, then a DELETE of
+ * `ours`: the job as the program runs it. `whole`: the same, where partitions may go as a whole. `archive`: the same with archiving. `delete`: one statement. `naive`: the ids of a thousand rows, then a DELETE of
  * those ids.
  */
-export type Method = 'ours' | 'archive' | 'delete' | 'naive'
+export type Method = 'ours' | 'whole' | 'archive' | 'delete' | 'naive'
 
-export async function openContender(method: Method | Steady, url: string): Promise<Contender> {
+export async function openContender(method: Method | Steady, url: string, retentionMs = RETENTION_MS): Promise<Contender> {
   if (typeof method === 'object') return await openSteadyLoop(url, method)
-  if (method === 'ours') return await openJob(url)
+  if (method === 'ours') return await openJob(url, retentionMs)
+  if (method === 'whole') return await openJob(url, retentionMs, { partitions: true })
   if (method === 'archive') return await openArchivingJob(url)
   const plain = await openPlain(url)
   return {
-    work: (stopping) => (method === 'delete' ? oneDelete(plain) : naiveBatches(plain, stopping)),
+    work: (stopping) => (method === 'delete' ? oneDelete(plain, retentionMs) : naiveBatches(plain, stopping)),
     close: () => plain.close(),
   }
 }
 
-async function oneDelete(plain: Plain): Promise<Work> {
-  const batch = await timed(() => plain.run('DELETE FROM audit_logs WHERE timestamp < ?', [stored(Date.now() - RETENTION_MS)]))
+async function oneDelete(plain: Plain, retentionMs: number): Promise<Work> {
+  const batch = await timed(() => plain.run('DELETE FROM audit_logs WHERE timestamp < ?', [stored(Date.now() - retentionMs)]))
   return { deleted: batch.rows, batches: [batch], finished: true }
 }
 

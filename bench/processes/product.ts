@@ -22,7 +22,11 @@ const EVERYTHING = new Set(['shorter-retention', 'empty-table', 'clock'] as cons
 const JOB = JOBS.find(({ table }) => table === 'audit_logs')!
 
 /** The program's own job, from its inspection to its result, through its own database interface. */
-export async function openJob(url: string, retentionMs = RETENTION_MS, archive?: RunContext['archive']): Promise<Contender> {
+export async function openJob(
+  url: string,
+  retentionMs = RETENTION_MS,
+  { archive, partitions = false }: Pick<RunContext, 'archive' | 'partitions'> = {},
+): Promise<Contender> {
   const clock = hostClock()
   const database = await opened(url)
   return {
@@ -39,6 +43,7 @@ export async function openJob(url: string, retentionMs = RETENTION_MS, archive?:
           countedRuns: COUNTED_RUNS,
           turns: new Turns(),
           archive,
+          partitions,
         },
         { job: JOB, retentionMs, graceMs: 0, trigger: 'run-now', slot: undefined, dryRun: false, accepted: EVERYTHING, stopping },
       )
@@ -53,7 +58,7 @@ export async function openJob(url: string, retentionMs = RETENTION_MS, archive?:
 /** The same job, with an archive that is removed afterwards. */
 export async function openArchivingJob(url: string): Promise<Contender> {
   const directory = await mkdtemp(join(tmpdir(), 'maintenance-bench-archive-'))
-  const job = await openJob(url, RETENTION_MS, { uid: process.getuid?.(), directory, keptMs: undefined })
+  const job = await openJob(url, RETENTION_MS, { archive: { uid: process.getuid?.(), directory, keptMs: undefined } })
   return {
     work: (stopping) => job.work(stopping),
     async close() {

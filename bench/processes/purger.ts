@@ -8,7 +8,7 @@ import { openJob } from './product.ts'
 
 /** The requests to this process, in this order. */
 export type Question =
-  | { readonly ask: 'connect'; readonly method: Method | Steady; readonly url: string }
+  | { readonly ask: 'connect'; readonly method: Method | Steady; readonly url: string; readonly retentionMs?: number }
   /** Answered with a `Trial`. */
   | { readonly ask: 'work'; readonly limitMs: number }
   /** Connects, purges with the given retention, and answers with a `Trial`. */
@@ -33,7 +33,7 @@ let contender: Contender | undefined
 serveParent(async (question: Question): Promise<unknown> => {
   switch (question.ask) {
     case 'connect':
-      contender = await openContender(question.method, question.url)
+      contender = await openContender(question.method, question.url, question.retentionMs)
       return undefined
     case 'work':
       return await trial(contender!, question.limitMs)

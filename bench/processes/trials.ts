@@ -13,9 +13,15 @@ export interface Purger extends AsyncDisposable {
   run(): Promise<Trial>
 }
 
-export async function startPurger(workspace: Workspace, method: Method | Steady, copy: Copy, limitMs: number): Promise<Purger> {
+export async function startPurger(
+  workspace: Workspace,
+  method: Method | Steady,
+  copy: Copy,
+  limitMs: number,
+  retentionMs?: number,
+): Promise<Purger> {
   const child = startChild(workspace, PURGER)
-  await requested(child, { ask: 'connect', method, url: copy.url })
+  await requested(child, { ask: 'connect', method, url: copy.url, ...(retentionMs === undefined ? {} : { retentionMs }) })
   return {
     async run() {
       const trial = await requested<Trial>(child, { ask: 'work', limitMs })
@@ -29,8 +35,14 @@ export async function startPurger(workspace: Workspace, method: Method | Steady,
 }
 
 /** Runs one purge to its end. */
-export async function purged(workspace: Workspace, method: Method | Steady, copy: Copy, limitMs: number): Promise<Trial> {
-  await using purger = await startPurger(workspace, method, copy, limitMs)
+export async function purged(
+  workspace: Workspace,
+  method: Method | Steady,
+  copy: Copy,
+  limitMs: number,
+  retentionMs?: number,
+): Promise<Trial> {
+  await using purger = await startPurger(workspace, method, copy, limitMs, retentionMs)
   return await purger.run()
 }
 

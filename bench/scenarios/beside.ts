@@ -1,13 +1,16 @@
 import { setTimeout } from 'node:timers/promises'
+import { longestLockMs, type LockedSpan } from '../../test/support/lock-watch.ts'
 import type { Copy, EngineName } from '../engines/engine.ts'
 import { sharedMs, startChild } from '../processes/child.ts'
 import type { Method } from '../processes/contenders.ts'
 import { startPurger, totalMs } from '../processes/trials.ts'
+import type { Question as LockQuestion } from '../processes/lock-looker.ts'
 import type { Question, Write } from '../processes/writer.ts'
 import { latencies, type Latencies } from './latencies.ts'
 import type { Bench } from './scenario.ts'
 
 const WRITER = new URL('../processes/writer.ts', import.meta.url)
+const LOCKS = new URL('../processes/lock-looker.ts', import.meta.url)
 
 /** One purge while a gateway writes. */
 export interface Beside {
@@ -17,6 +20,8 @@ export interface Beside {
   readonly undisturbed: Latencies
   readonly disturbed: Latencies
   readonly largestWalBytes: number
+  /** For how long everybody was kept out of the table or one of its partitions, at most; 0: it was not watched. */
+  readonly lockedMs: number
 }
 
 /** The writer's load: any higher, and the writer alone would saturate the engine. */
@@ -28,21 +33,33 @@ export interface Writing {
   readonly limitMs: number
   /** Writes a second; absent: the engine's usual load. */
   readonly perSecond?: number
+  /** Of the purge, where it is another than usual. */
+  readonly retentionMs?: number
+  /** Whether it is watched who locks everybody out. */
+  readonly locks?: boolean
 }
 
 /** The first writes on a fresh copy find nothing in any cache. */
 const WARM_UP_MS = 500
 const WAL_LOOK_MS = 20
 
-export async function beside(bench: Bench, copy: Copy, method: Method, { leadMs, limitMs, perSecond }: Writing): Promise<Beside> {
+export async function beside(
+  bench: Bench,
+  copy: Copy,
+  method: Method,
+  { leadMs, limitMs, perSecond, retentionMs, locks = false }: Writing,
+): Promise<Beside> {
   const { workspace, engine } = bench
-  await using purger = await startPurger(workspace, method, copy, limitMs)
+  await using purger = await startPurger(workspace, method, copy, limitMs, retentionMs)
   await using writer = startChild(workspace, WRITER)
   await writer.ask({ ask: 'begin', url: copy.url, perSecond: perSecond ?? WRITES_PER_SECOND[engine.name] } satisfies Question)
+  await using watch = locks ? startChild(workspace, LOCKS) : undefined
+  await watch?.ask({ ask: 'begin', url: copy.url } satisfies LockQuestion)
   const begunMs = sharedMs()
   await setTimeout(WARM_UP_MS + leadMs)
   using wal = engine.name === 'sqlite' ? watchedWal(copy) : NOT_WATCHED
   const trial = await purger.run()
+  const spans = (await watch?.ask<LockedSpan[]>({ ask: 'end' } satisfies LockQuestion)) ?? []
   const writes = await writer.ask<Write[]>({ ask: 'end' } satisfies Question)
   return {
     totalMs: totalMs(trial, copy),
@@ -50,6 +67,7 @@ export async function beside(bench: Bench, copy: Copy, method: Method, { leadMs,
     undisturbed: latencies(writes, begunMs + WARM_UP_MS, trial.startedMs),
     disturbed: latencies(writes, trial.startedMs, trial.endedMs),
     largestWalBytes: wal.largestBytes,
+    lockedMs: longestLockMs(spans),
   }
 }
 

@@ -58,4 +58,12 @@ FROM (VALUES
 ) AS needed (relation, rights)
 WHERE to_regclass(format('%I.%I', :'schema', needed.relation)) IS NOT NULL \gexec
 
+-- Where "partition start" has turned audit_logs into partitions: their rows are looked at before one is dropped, and the functions make and drop them.
+SELECT format('GRANT SELECT, DELETE ON %I.%I TO %I', n.nspname, c.relname, :'role')
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE i.inhparent = to_regclass(format('%I.audit_logs', :'schema')) \gexec
+SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', p.oid::regprocedure, :'role')
+FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_class AS c ON c.oid = to_regclass(format('%I.audit_logs', :'schema'))
+WHERE n.nspname = :'schema' AND p.proname IN ('maintenance_add_partition', 'maintenance_remove_partition') AND p.proowner = c.relowner \gexec
+
 COMMIT;

@@ -7,9 +7,10 @@ import type { Program, Start } from '../program.ts'
 import { ACCEPTABLE, type Acceptance } from '../purge/safety.ts'
 import { command, type Command } from './command.ts'
 import { HOLD_COMMANDS } from './hold-commands.ts'
-import { RECEIPT_COMMANDS } from './receipt-commands.ts'
 import { ANSWER, inProgram, JSON_ANSWER } from './in-program.ts'
 import { dailyWindow, day, flag, jobNames, operands, sinceAgo, sinceDay, text, version, type Option } from './options.ts'
+import { PARTITION_COMMANDS } from './partition-commands.ts'
+import { RECEIPT_COMMANDS } from './receipt-commands.ts'
 
 export const WORKER = command({
   name: '',
@@ -156,6 +157,7 @@ export const COMMANDS: readonly Command[] = [
       ),
   }),
   ...HOLD_COMMANDS,
+  ...PARTITION_COMMANDS,
   ...RECEIPT_COMMANDS,
 ]
 

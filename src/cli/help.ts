@@ -25,7 +25,7 @@ Jobs
 ${columns(jobs)}
 
 ${paragraph(`The database is DATABASE_URL, the gateway's own; without it ${url}.`)}
-${paragraph('Exit codes: 0 done, 1 a job failed, 2 usage or configuration, 3 database, 4 migrations, 5 safety stop.')}
+${paragraph('Exit codes: 0 done, 1 a job failed, 2 usage or configuration, 3 database, 4 migrations or partitions, 5 safety stop.')}
 `
 }
 

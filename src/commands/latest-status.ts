@@ -15,6 +15,7 @@ export function statusContextOf({ host, settings, migrationFiles }: Foundation):
     files: migrationFiles,
     jobs: settings.jobs,
     archive: archivePlanOf({ host, settings }),
+    partitionsEnabled: settings.partitions.enabled,
     scheduleTimeZone: settings.schedule.timeZone,
     clock: host.clock,
   }

@@ -13,6 +13,7 @@ import { runJob } from '../runs/run-job.ts'
 import { estimateWaiting, readWaiting } from '../runs/waiting-rows.ts'
 import { SECOND } from '../time/clock.ts'
 import { applyMigrations, notePending } from './migrate.ts'
+import { partitionPasses, upkeepOf } from './partitions-ahead.ts'
 import { openRunner } from './runner.ts'
 
 export interface RunNowRequest {
@@ -35,6 +36,7 @@ export async function runNow(program: Program, view: View | undefined, request: 
     await applyMigrations(program)
   } else if (settings.migrations.enabled) pending = await notePending(program)
   const runner = await openRunner(program, dryRun)
+  if (!dryRun) await partitionPasses(upkeepOf(program))()
 
   const results: RunResult[] = []
   for (const chosen of settings.jobs) {

@@ -37,6 +37,7 @@ export async function openRunner(program: Program, dryRun = false): Promise<RunC
     turns: new Turns(),
     signer: dryRun ? undefined : configuredSigner(program),
     ruledTables: settings.jobs.filter(({ rules }) => rules.length > 0).map(({ job }) => job.table),
+    partitions: settings.partitions.enabled,
     toldOnce: new Set(),
   }
 }

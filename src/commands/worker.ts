@@ -9,6 +9,7 @@ import { withRetry } from '../runs/with-retry.ts'
 import { startScheduler, type Scheduled } from '../schedule/scheduler.ts'
 import { overdueSlot } from '../schedule/slots.ts'
 import { applyMigrations } from './migrate.ts'
+import { keepPartitionsAhead, upkeepOf } from './partitions-ahead.ts'
 import { openRunner } from './runner.ts'
 
 /** No argument: migrations, then the jobs on their schedules until a signal stops the worker. */
@@ -31,10 +32,11 @@ export async function runWorker(program: Program): Promise<ExitCode> {
 
   if (program.site !== undefined) program.site.shows((await import('./latest-status.ts')).latestStatusOf(program))
   await applyMigrations(program)
+  const ahead = keepPartitionsAhead(upkeepOf(program))
   const scheduler = startScheduler(await scheduledJobs(program, enabled), { ...settings.schedule, clock, random: host.random })
 
   await aborted(shutdown.stopping)
-  await scheduler.stop()
+  await Promise.all([scheduler.stop(), ahead])
   await heartbeat?.ended
   events.workerStopped(String(shutdown.stopping.reason), Math.round(clock.monotonicMs() - startedMs))
   return 0

@@ -58,6 +58,15 @@ export type TypeFamily = 'whole' | 'text' | 'truth' | 'time' | 'other'
 export interface Relation {
   readonly kind: 'table' | 'view'
   readonly columns: ReadonlyMap<string, Column>
+  /** Absent: it is not partitioned. */
+  readonly partitioned?: PartitionedTable
+}
+
+export interface PartitionedTable {
+  /** By which rows are told which partition they go to; an expression among them is left out. */
+  readonly columns: readonly string[]
+  /** Those that all partitions have. */
+  readonly indexes: readonly string[]
 }
 
 export interface Column {

@@ -25,10 +25,13 @@ export interface Partitions {
   undo(options: ConversionOptions): Promise<void>
   /** What has to be made so that every day up to `until` has its partition. Reads only. */
   ahead(until: EpochMs, terms: PartitionTerms): Promise<Ahead>
-  /** Partitions that hold no row with a time from the cutoff on, the earliest first. None where the table was not converted by us, or this role may not drop. */
-  expired(cutoff: EpochMs): Promise<readonly ExpiredPartition[]>
+  /**
+   * Partitions that hold no row with a time from the cutoff on, the earliest first. None where the table was not converted by us, or this role may not drop, and none that
+   * something else depends on.
+   */
+  expired(cutoff: EpochMs): Promise<Removable<ExpiredPartition>>
   /** Those that were taken out and not dropped, by this run or an earlier one. */
-  detached(): Promise<readonly DetachedPartition[]>
+  detached(): Promise<Removable<DetachedPartition>>
   /** How many rows of tables that were taken out and not dropped this would keep; counts up to `most`. */
   sparedInDetached(spared: SparedRows, most: number): Promise<number>
 }
@@ -126,37 +129,60 @@ export interface ConversionListener {
 }
 
 export type Ahead =
-  /** Not converted by us, or nothing to do for this role. */
+  /** Not converted by us, or being turned back. */
   | { readonly kind: 'not-ours' }
-  /** Something forbids more partitions, as it would forbid `start`. Rows of days without one go to DEFAULT. */
+  /** Something forbids more partitions, as it would forbid `start`, or this role may not make them; each a sentence. Rows of days without one go to DEFAULT. */
   | { readonly kind: 'refused'; readonly reasons: readonly string[] }
-  | { readonly kind: 'missing'; readonly partitions: readonly MissingPartition[] }
+  | Missing
+
+export interface Missing {
+  readonly kind: 'missing'
+  /** The earliest first. */
+  readonly partitions: readonly MissingPartition[]
+  /** Which days have none and get none, and where their rows go; each a clause. */
+  readonly skipped: readonly string[]
+  /** Takes back what a making that did not end has left: do it first. */
+  readonly leftover: MakingStep | undefined
+}
 
 export interface MissingPartition {
   readonly name: string
-  /** Each in a transaction of its own, in this order; may be repeated from the first. */
+  /** Each in a transaction of its own, in this order, until one says `there`. After one that failed ask again for what is missing, because of `leftover`. */
   readonly steps: readonly MakingStep[]
 }
 
 export interface MakingStep {
   /** How long its transaction may take. */
   readonly takesMs: number
-  /** `there`: another worker has made it. Rejects with `busy` if a lock is in the way. */
+  /** `there`: another worker has made it, or DEFAULT has got rows of that day since. Rejects with `busy` if a lock is in the way. */
   run(tx: Transaction): Promise<'made' | 'there'>
+}
+
+export interface Removable<T> {
+  readonly tables: readonly T[]
+  /** Why others are left alone, or go only once they are empty: each a warning, with what to do. */
+  readonly notes: readonly string[]
 }
 
 /** A partition whose rows all have a time before the cutoff. */
 export interface ExpiredPartition {
   readonly name: string
+  /** How long the transaction that takes it out may take, most of it before it locks anything. */
+  readonly takesMs: number
+  /** Whether it may go as a whole, by what can be seen without a lock: it is read to its end for that, if anything is spared. Call it before `detach`. */
+  mayGo(asked: Detaching): Promise<boolean>
   /**
-   * Takes it out of its table, if it may go as a whole: if none of its rows is spared and, where `onlyEmpty`, if it has none. Looks before it locks. The lock on
-   * the table is held until the transaction ends: a few milliseconds.
+   * Takes it out of its table, if it may go as a whole: if none of its rows is spared and, where `onlyEmpty`, if it has none. A few rows that stay for good are
+   * moved to DEFAULT instead. Looks before it locks, at what `mayGo` has not looked at. The lock on the table is held until the transaction ends: some milliseconds.
+   * The transaction can be used on whatever comes of it.
    */
   detach(tx: Transaction, asked: Detaching): Promise<Detachment>
 }
 
 export interface Detaching {
   readonly spared: SparedRows
+  /** Those of `spared`, the same values, that keep rows for good as far as anybody knows: the holds. What a rule keeps goes later, and is not worth moving. */
+  readonly lasting: SparedRows
   /** Rows are archived: a partition goes only once its rows have gone, one by one. */
   readonly onlyEmpty: boolean
 }
@@ -165,17 +191,17 @@ export type Detachment =
   | { readonly kind: 'detached' }
   /** It has rows that must stay, or that go one by one. */
   | { readonly kind: 'stays' }
-  /** Who was in the way. */
+  /** Nothing was changed. `by`: who or what was in the way, as it stands behind a colon. */
   | { readonly kind: 'busy'; readonly by: string }
 
 /** A table that was a partition. Nobody reads or writes it. */
 export interface DetachedPartition {
   readonly name: string
-  /** How long the transaction that drops it may take: rows are looked at, and at its end files of this size go. */
-  readonly takesMs: number
+  /** How long the transaction that drops it may take: rows are looked at, and at its end files of this size go. `undefined`: no longer than usual. */
+  readonly takesMs: number | undefined
   /**
-   * Drops it if all of its rows may go; they are counted. Otherwise it becomes a partition again or, where that is impossible, rows that stay are moved back into
-   * the table, some thousand a call.
+   * Drops it if all of its rows may go by what they are now; they are counted. Otherwise it becomes a partition again or, where that is impossible, rows that stay
+   * are moved back into the table, some thousand a call. The transaction can be used on whatever comes of it.
    */
   drop(tx: Transaction, asked: Dropping): Promise<Dropped>
 }
@@ -185,9 +211,11 @@ export interface Dropping extends Detaching {
 }
 
 export type Dropped =
+  /** Without rows also if somebody else has dropped it. */
   | { readonly kind: 'dropped'; readonly rows: number }
-  /** It is a partition again. */
-  | { readonly kind: 'attached' }
-  /** Rows were moved back; call it again. */
+  /** It is a partition again, or was one. `because`: it was not its rows that kept it from being dropped. */
+  | { readonly kind: 'attached'; readonly because?: string }
+  /** Rows were moved back, one at least; call it again. */
   | { readonly kind: 'moved'; readonly rows: number }
+  /** See `Detachment`. */
   | { readonly kind: 'busy'; readonly by: string }

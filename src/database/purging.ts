@@ -135,6 +135,8 @@ export interface Census {
 }
 
 export interface Slice {
+  /** How long a statement that removes it, and COMMIT after that, may take in milliseconds; absent: no longer than usual. */
+  readonly takesMs?: number | undefined
   /** Names its first row, for people. */
   name(): string
   /** How many of its rows are still there and expired. */
@@ -155,6 +157,8 @@ export interface Tally {
   readonly locked: number
   /** Rows that foreign keys deleted or changed along; absent: no foreign key does. */
   readonly cascaded?: number
+  /** The rows went together with their table: how long that took is no measure of what a row costs. */
+  readonly whole?: true
   /** How long deleting took, of the time of its transaction; absent: nothing was deleted, or nobody measured it. */
   readonly deletingMs?: number
 }

@@ -19,6 +19,11 @@ export interface Transaction extends Query {
   readonly now: EpochMs
 }
 
+export interface TransactionOptions {
+  /** How long one of its statements, or COMMIT, may take in milliseconds, where that is longer than a short transaction's statements usually may. */
+  readonly takesMs?: number | undefined
+}
+
 export interface Session extends Query {
   /** The database's clock: PostgreSQL's own; for SQLite the injected one. */
   now(): Promise<EpochMs>
@@ -26,7 +31,7 @@ export interface Session extends Query {
    * A short transaction that may write; one at a time. Waits for the write lock or a row lock up to the engine's short limit, then rejects with `busy`.
    * After `lost` the work may still have been committed, if only the answer to COMMIT was lost.
    */
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+  transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** After `lost`: reconnects, with backoff. Rejects with `unreachable` when `signal` aborts or the time is up. */
   reconnected(signal: AbortSignal): Promise<void>
   /**

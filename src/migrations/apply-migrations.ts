@@ -8,6 +8,7 @@ import { readLedger, refuseForeignLedger, type Ledger } from './ledger.ts'
 import type { AppliedMigration, MigrateOptions } from './migrate-options.ts'
 import { stateAfter } from './migration-failure.ts'
 import { refuseBadFiles, type MigrationFile } from './migration-files.ts'
+import { refuseForPartitioned } from './partitioned-tables.ts'
 import { planMigrations } from './plan.ts'
 import { refuseOtherShapes } from './shapes/shapes.ts'
 
@@ -92,6 +93,7 @@ async function prospect(options: Planned): Promise<Prospect> {
   const existing = await database.relations()
   refuseForeignLedger(existing)
   refuseOtherShapes(existing, pending)
+  refuseForPartitioned(existing, pending)
   const outside = pending.filter(({ script }) => script.outside !== undefined)
   if (outside.length > 0 && (await database.pooled())) {
     throw new MaintenanceError('MIGRATION_REFUSED', [

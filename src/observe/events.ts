@@ -19,6 +19,12 @@ export interface Events extends DatabaseListener, MigrationListener, RunListener
   jobFinished(result: RunResult): void
   /** The first attempt to migrate is over, and with it everything that a start waits for. */
   migrationsEnded(): void
+  /** Partitions for the next days, by this worker. */
+  partitionsMade(table: string, partitions: readonly string[]): void
+  /** Days that get no partition, and where their rows go. */
+  partitionsSkipped(table: string, clause: string): void
+  /** What was to be made, or may not be made. */
+  partitionsNotMade(table: string, sentence: string): void
   listening(url: string): void
   note(message: string): void
   /** Says whose hold it is and why, and how many rows it keeps, not which: what is named in its conditions may be a person. */
@@ -73,6 +79,14 @@ export function openEvents(log: Log): Events {
       ),
     granting: (path, rights, roles) => log.info({ event: 'migrations.grants', path, rights, roles }, grantingSentence(path, rights, roles)),
     slowIndex: (table, rows, message) => log.warn({ event: 'migrations.slow-index', table, rows }, message),
+
+    partitionsMade: (table, partitions) =>
+      log.info(
+        { event: 'partitions.made', table, partitions },
+        `${counted(partitions.length, 'partition')} of ${table} made ahead, up to ${partitions.at(-1)}`,
+      ),
+    partitionsSkipped: (table, clause) => log.info({ event: 'partitions.skipped', table }, clause),
+    partitionsNotMade: (table, sentence) => log.warn({ event: 'partitions.not-made', table }, sentence),
 
     listening: (url) => log.info({ event: 'http.listening', url }, `listening at ${url}`),
 

@@ -184,6 +184,36 @@ export const METRICS = {
     help: '1 where that found nothing wrong, 0 otherwise; absent until it has.',
     labels: { job: ARCHIVED },
   },
+  partitionsUntil: {
+    name: 'mcp_maintenance_partitions_covered_until_timestamp_seconds',
+    kind: 'gauge',
+    help: 'Up to when each day has its partition, where `partition start` has made them; absent elsewhere, as are the other metrics of partitions.',
+    labels: { job: JOB },
+  },
+  partitionsEnabled: {
+    name: 'mcp_maintenance_partitions_enabled',
+    kind: 'gauge',
+    help: '1 where partitions are made and dropped, 0 where PARTITIONS_ENABLED is false.',
+    labels: { job: JOB },
+  },
+  partitionsDefaultRows: {
+    name: 'mcp_maintenance_partitions_default_rows',
+    kind: 'gauge',
+    help: 'Rows in the DEFAULT partition, since there was none for their day, or they have no time. Not counted to the end where they are very many.',
+    labels: { job: JOB },
+  },
+  partitionsDetached: {
+    name: 'mcp_maintenance_partitions_detached',
+    kind: 'gauge',
+    help: 'Partitions that were taken out of their table and wait to be dropped.',
+    labels: { job: JOB },
+  },
+  partitionsRefusing: {
+    name: 'mcp_maintenance_partitions_refusing_from_timestamp_seconds',
+    kind: 'gauge',
+    help: 'While `partition start` has not ended: from when on the table refuses rows. Absent otherwise.',
+    labels: { job: JOB },
+  },
   databaseConnected: {
     name: 'mcp_maintenance_database_connected',
     kind: 'gauge',

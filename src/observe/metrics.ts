@@ -3,6 +3,7 @@ import type { Status } from '../status/read-status.ts'
 import { SECOND, type Clock, type EpochMs } from '../time/clock.ts'
 import type { Listener } from './fan-out.ts'
 import { KEPT, METRICS, type MetricDefinition } from './metric-definitions.ts'
+import { partitionGauges } from './partition-gauges.ts'
 
 export interface Metrics {
   /** Counts events. It does not receive those of dry runs. */
@@ -47,6 +48,7 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
   const archived = { rows: made.archivedRows, bytes: made.archivedBytes, files: made.archivedFiles }
   const removed = { rows: made.archiveRemovedRows, bytes: made.archiveRemovedBytes, files: made.archiveRemovedFiles }
   const archiveSize = { rows: made.archiveRows, bytes: made.archiveBytes, files: made.archiveFiles }
+  const setPartitions = partitionGauges(made)
   made.buildInfo.set({ version }, 1)
 
   for (const job of jobs) {
@@ -78,7 +80,7 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
       for (const [job, time] of missing) archiveLag.set({ job }, ageOf(time))
       return registry.metrics()
     },
-    updateGauges({ at, database: { space }, migrations: state, jobs: all, archive }) {
+    updateGauges({ at, database: { space, reachable }, migrations: state, jobs: all, archive, partitions }) {
       if (space !== undefined) databaseBytes.set({ part: 'used' }, space.bytes - (space.freeBytes ?? 0))
       if (space?.freeBytes !== undefined) databaseBytes.set({ part: 'free' }, space.freeBytes)
       if (all.every((job) => job.holds !== undefined)) holds.set(all.reduce((sum, job) => sum + (job.holds?.length ?? 0), 0))
@@ -107,6 +109,7 @@ export function openMetrics({ version, jobs, archiving, clock }: MetricsOptions)
         archiveVerifiedAt.set({ job }, summary.verification.at / SECOND)
         archiveSound.set({ job }, summary.verification.sound ? 1 : 0)
       }
+      if (reachable) setPartitions(partitions)
       if (state === undefined) return
       migrations.set({ state: 'applied' }, state.applied.length)
       migrations.set({ state: 'pending' }, state.pending.length)

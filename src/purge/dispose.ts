@@ -1,5 +1,5 @@
 import type { Tally } from '../database/purging.ts'
-import type { Transaction } from '../database/query.ts'
+import type { Transaction, TransactionOptions } from '../database/query.ts'
 import type { SparedRows } from '../policy/spared.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
 import type { Dispose } from './purge.ts'
@@ -21,17 +21,20 @@ export function countSliceByDay(days: Map<EpochMs, number>): Dispose {
 
 /** Deletes each slice in one short transaction, which `bracket` begins and commits; `sparedIn` reads in it what stays. */
 export function deleteSlice(
-  bracket: (work: (tx: Transaction) => Promise<Tally>) => Promise<Tally>,
+  bracket: (work: (tx: Transaction) => Promise<Tally>, options?: TransactionOptions) => Promise<Tally>,
   sparedIn: (tx: Transaction) => Promise<SparedRows>,
   clock: Clock,
 ): Dispose {
   return (slice) =>
-    bracket(async (tx) => {
-      const spared = await sparedIn(tx)
-      const startedMs = clock.monotonicMs()
-      const tally = await slice.remove(tx, spared)
-      return { ...tally, deletingMs: clock.monotonicMs() - startedMs }
-    })
+    bracket(
+      async (tx) => {
+        const spared = await sparedIn(tx)
+        const startedMs = clock.monotonicMs()
+        const tally = await slice.remove(tx, spared)
+        return { ...tally, deletingMs: clock.monotonicMs() - startedMs }
+      },
+      { takesMs: slice.takesMs },
+    )
 }
 
 /** Calls `done` after each slice, with its tally and the time it took in milliseconds. */

@@ -8,7 +8,7 @@ import { firstPace, paceAfterBatch, paceAfterFailure, paceAfterTimeout, type Pac
 export interface Pacer {
   readonly rows: number
   /** Call after each batch. Resolves when the next one may begin, or at once if the run should stop. */
-  pause(done: Pick<Tally, 'affected' | 'deletingMs'>): Promise<void>
+  pause(done: Pick<Tally, 'affected' | 'deletingMs' | 'whole'>): Promise<void>
   /**
    * Call when a batch has failed; `rows`: how many it was to delete. Resolves when it may be retried, or rejects with the error if it should not be.
    */
@@ -70,7 +70,8 @@ export async function adaptivePacer(
     get rows() {
       return pace.rows
     },
-    async pause({ affected: rows, deletingMs }) {
+    async pause({ affected, deletingMs, whole }) {
+      const rows = whole === true ? 0 : affected
       const endedAtMs = clock.monotonicMs()
       const heldMs = database.heldMs()
       await database.afterBatch(false)

@@ -1,4 +1,4 @@
-import type { Session, Transaction } from '../database/query.ts'
+import type { Session, Transaction, TransactionOptions } from '../database/query.ts'
 import type { Clock } from '../time/clock.ts'
 import { LeaseLost, releaseLease, renewLease, TERM_MS, type Lease } from './lease.ts'
 
@@ -28,14 +28,21 @@ export class HeldLease {
   }
 
   /** Rejects with `LeaseLost` if the lease is lost; then nothing of the work is kept. */
-  async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  async transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T> {
     const { database, leases, lease, clock } = this.#options
     let atMs = 0
     const done = await database.transaction(async (tx) => {
       atMs = clock.monotonicMs()
       await renewLease(tx, leases, lease)
-      return work(tx)
-    })
+      const result = await work(tx)
+      // COMMIT may take long after it has let go of the row, and what the work took is off the term already.
+      if (options?.takesMs !== undefined) {
+        const tookMs = clock.monotonicMs() - atMs
+        atMs += tookMs
+        await renewLease({ ...tx, now: tx.now + Math.floor(tookMs) }, leases, lease)
+      }
+      return result
+    }, options)
     // Only now: what is rolled back has renewed nothing.
     this.#renewedMs = atMs
     return done

@@ -12,6 +12,8 @@ export const MOST_HELD_COUNTED = 100_000
 export interface HeldCount extends SparedCount {
   /** Expired rows that nothing else keeps, and so go where the hold is not in force; `undefined`: there are too many to say. */
   readonly alone: number | undefined
+  /** Of these rows, those in partitions that were taken out of the table and not dropped yet: while the hold is in force, the next run puts them back. */
+  readonly takenOut: number
 }
 
 export interface HeldCounting {
@@ -29,6 +31,26 @@ export async function countOfHold(
   others: readonly Spared[],
 ): Promise<HeldCount | undefined> {
   if (!(await database.tablesAmong([job.table])).has(job.table)) return undefined
+  const takenOut = (await database.partitions(job)?.sparedInDetached([spared], MOST_HELD_COUNTED)) ?? 0
+  const inTable = await countInTable({ database, job, retentionMs, rules }, spared, others)
+  if (takenOut === 0) return { ...inTable, takenOut }
+  const rows = inTable.rows + takenOut
+  return {
+    rows: Math.min(rows, MOST_HELD_COUNTED),
+    // Only what has expired is taken out.
+    expired: Math.min(inTable.expired + takenOut, MOST_HELD_COUNTED),
+    more: inTable.more || rows > MOST_HELD_COUNTED,
+    // What else keeps them is not asked.
+    alone: undefined,
+    takenOut,
+  }
+}
+
+async function countInTable(
+  { database, job, retentionMs, rules }: HeldCounting,
+  spared: Spared,
+  others: readonly Spared[],
+): Promise<Omit<HeldCount, 'takenOut'>> {
   const now = await database.now()
   const cutoff = cutoffOf({ retentionMs, graceMs: 0 }, now)
   const count = await database.sparedBy(job, spared, cutoff, MOST_HELD_COUNTED)

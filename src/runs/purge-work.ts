@@ -1,6 +1,6 @@
 import { tooLargeSentence } from '../archive/too-large.ts'
 import type { Job } from '../catalogue.ts'
-import type { Census } from '../database/purging.ts'
+import type { Census, Slices } from '../database/purging.ts'
 import { MaintenanceError, messageOf } from '../errors.ts'
 import { counted, plural } from '../number-text.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
@@ -10,7 +10,7 @@ import { MOST_SLOW, purge, type Dispose, type Progress } from '../purge/purge.ts
 import { termsOf } from '../purge/terms.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { durationText } from '../time/time-text.ts'
-import { exportedRowsOf, forecastArchive, openArchiving, unarchivedBy } from './archive-run.ts'
+import { exportedRowsOf, forecastArchive, openArchiving, unarchivedBy, type ArchivedRun } from './archive-run.ts'
 import { currentRows } from './current-rows.ts'
 import { countHeld, surveyHeld, forgetHeld, noteHeld, type HeldRows } from './held-rows-of-run.ts'
 import { RUN_HOLDS } from './hold-tables.ts'
@@ -21,6 +21,7 @@ import { deleteOldRuns, HISTORY_MS, RUNS } from './run-records.ts'
 import type { Run } from './run.ts'
 import { compareRules } from './rules-check.ts'
 import { checkSafety, type SafetyOptions } from './safety-check.ts'
+import { WholePartitions } from './whole-partitions.ts'
 import { withRetry } from './with-retry.ts'
 
 /** How the work of a run ended. */
@@ -98,7 +99,8 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   )
   const pacer = await retried(() => (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused, dear))
   const report = (progress: Progress): void => void (account.progress = progress)
-  await purge({ rows: archiving?.rows ?? walk, dispose, pacer, turns, report, stopping })
+  const rows = withPartitions(context, request, cutoff, archiving, policy, walk)
+  await purge({ rows, dispose, pacer, turns, report, stopping })
   const archiveStop = await archiving?.finish()
   if (account.progress.affected > 0) await database.afterBatch(true)
   if (stopping.aborted) return { outcome: 'interrupted' }
@@ -132,6 +134,35 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   const left = leftRows(job, account.progress)
   if (archiveStop !== undefined) return { outcome: 'stopped', error: together(archiveStop, left) }
   return left === undefined ? { outcome: 'succeeded' } : { outcome: 'failed', error: left }
+}
+
+/** Counting, the safety stops and a dry run never see partitions: what they count is what goes. */
+function withPartitions(
+  context: RunContext,
+  { job, dryRun, stopping }: RunRequest,
+  cutoff: EpochMs,
+  archiving: ArchivedRun | undefined,
+  policy: RunPolicy,
+  walk: Slices,
+): Slices {
+  const { database, clock, listener } = context
+  const rows = archiving?.rows ?? walk
+  const partitions = dryRun || context.partitions !== true ? undefined : database.partitions(job)
+  if (partitions === undefined) return rows
+  const warn = (message: string): void => listener.jobWarning(job.name, message)
+  return new WholePartitions({
+    partitions,
+    table: job.table,
+    cutoff,
+    rows,
+    archiving: archiving !== undefined,
+    spared: () => policy.sparedNow(),
+    lasting: () => policy.holds().map((hold) => hold.spared),
+    clock,
+    stopping,
+    warn,
+    note: (message) => untold(context, [message]).forEach(warn),
+  })
 }
 
 /** All expired rows by day, less those that would go. */

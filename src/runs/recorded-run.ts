@@ -149,7 +149,7 @@ class RecordedRun implements Run {
     this.#lease = new HeldLease(recorded)
   }
 
-  readonly batch: Bracket = async (work) => {
+  readonly batch: Bracket = async (work, options) => {
     let deleted = this.#seen
     const tally = await this.#lease.transaction(async (tx) => {
       await this.#noteAcceptance(tx)
@@ -159,7 +159,7 @@ class RecordedRun implements Run {
       this.#see(before.deleted)
       deleted = after.deleted
       return done
-    })
+    }, options)
     this.#see(deleted)
     this.#acceptance = undefined
     return tally

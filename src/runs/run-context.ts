@@ -71,6 +71,8 @@ export interface RunContext {
   readonly signer?: Signer | undefined
   /** The tables of jobs with rules; absent: none. */
   readonly ruledTables?: readonly string[]
+  /** Whether partitions that have expired may go as a whole, where the worker has made them; absent: they may not. */
+  readonly partitions?: boolean
   /** Warnings of what lasts that runs of this process have given; absent: each run gives them. */
   readonly toldOnce?: Set<string>
 }

@@ -1,11 +1,11 @@
 import type { Tally } from '../database/purging.ts'
-import type { Session, Transaction } from '../database/query.ts'
+import type { Session, Transaction, TransactionOptions } from '../database/query.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
 import type { ReceiptMark } from '../receipts/receipt.ts'
 import type { FinishedRun, Precedent, RunCounts } from './run-records.ts'
 
 /** Opens a transaction, does the work in it, and commits. */
-export type Bracket = (work: (tx: Transaction) => Promise<Tally>) => Promise<Tally>
+export type Bracket = (work: (tx: Transaction) => Promise<Tally>, options?: TransactionOptions) => Promise<Tally>
 
 /** Written in one transaction with the acceptance of a run, by its number. */
 export type NoteAccepted = (tx: Transaction, id: number) => Promise<void>
@@ -58,7 +58,7 @@ export async function unrecordedRun(
     now,
     clockSkewMs: clock.now() - now,
     holds,
-    batch: (work) => database.transaction(work),
+    batch: (work, options) => database.transaction(work, options),
     underLease: (work) => database.transaction(work),
     precedent: () => precedent(now),
     accept: () => {},

@@ -8,12 +8,14 @@ import type { DeletedByDay } from './deleted-by-day.ts'
 import { findingsOf } from './findings.ts'
 import type { HoldStatus } from './holds-status.ts'
 import type { JobStatus } from './job-status.ts'
+import { daysAhead } from './partition-sentences.ts'
+import type { PartitionsStatus, TablePartitions } from './partitions-status.ts'
 import type { Status } from './read-status.ts'
 import { periodText } from './sentences.ts'
 
 /** A status as `docs/status.schema.json` describes it: names and meanings stay, more may be added. Times are ISO 8601 in UTC; null: not known, or none. */
 export function statusDocument(status: Status) {
-  const { at, version, database, migrations, scheduleTimeZone, jobs, deletedByDay, archive } = status
+  const { at, version, database, migrations, scheduleTimeZone, jobs, deletedByDay, archive, partitions } = status
   const { engine, place, name, reachable, standby, space, problem } = database
   const findings = findingsOf(status)
   return {
@@ -45,6 +47,7 @@ export function statusDocument(status: Status) {
     jobs: jobs.map((job) => jobDocument(job, at)),
     deletedByDay: deletedByDay === undefined ? null : deletedByDayDocument(deletedByDay),
     archive: archiveDocument(archive),
+    partitions: partitionsDocument(partitions, at),
   }
 }
 
@@ -134,6 +137,33 @@ function archiveDocument({ enabled, directory, keptMs, summary, lagMs, expiredBe
     verification:
       summary?.verification === undefined ? null : { at: formatTime(summary.verification.at), sound: summary.verification.sound },
     problems: [...problems, ...warnings],
+  }
+}
+
+function partitionsDocument({ enabled, tables, problem }: PartitionsStatus, at: EpochMs) {
+  return { enabled, tables: tables.map((each) => tableDocument(each, at)), problem: orNull(problem) }
+}
+
+function tableDocument({ table, job, state, problem }: TablePartitions, at: EpochMs) {
+  const converted = state?.kind === 'converted' ? state : undefined
+  return {
+    table,
+    job,
+    state: state?.kind ?? null,
+    since: state !== undefined && 'since' in state ? formatTime(state.since) : null,
+    refusesFrom: state?.kind === 'converting' ? timeOrNull(state.refusesFrom) : null,
+    coveredUntil: timeOrNull(converted?.coveredUntil),
+    daysAhead: converted === undefined ? null : daysAhead(converted, at),
+    partitions: orNull(converted?.partitions),
+    defaultRows: orNull(converted?.unplaced.rows),
+    defaultRowsExact: converted === undefined ? null : !converted.unplaced.more,
+    detached: (converted?.detached ?? []).map(({ name, since }) => ({ name, since: formatTime(since) })),
+    first: converted?.first === undefined ? null : { name: converted.first.name, until: formatTime(converted.first.until) },
+    problems: [
+      ...(problem === undefined ? [] : [problem]),
+      ...(state?.kind === 'foreign' ? [state.reason] : []),
+      ...(converted?.problems ?? []),
+    ],
   }
 }
 

@@ -2,42 +2,18 @@ import { stemOf } from '../migrations/file-names.ts'
 import { formatDay, type EpochMs } from '../time/clock.ts'
 import { minuteText } from '../time/time-text.ts'
 import type { ArchiveStatus } from './archive-status.ts'
+import { advice, fault, type Finding } from './finding.ts'
 import { dueForReview } from './holds-status.ts'
 import type { JobStatus } from './job-status.ts'
 import type { MigrationsStatus } from './migrations-status.ts'
+import { ofPartitions } from './partition-findings.ts'
 import type { Status } from './read-status.ts'
 
-/** Something that a person should look at. */
-export interface Finding {
-  /** For programs. A published code never changes. */
-  readonly code: FindingCode
-  /** `fault`: something does not work, or will not. `advice`: everything works, but perhaps not as intended. */
-  readonly level: 'fault' | 'advice'
-  readonly sentence: string
-  /** What to do, if the sentence does not say it. */
-  readonly action: string | undefined
-}
-
-export type FindingCode =
-  | 'database-unreachable'
-  | 'database-in-doubt'
-  | 'space-not-reused'
-  | 'migrations-pending'
-  | 'migrations-refused'
-  | 'job-late'
-  | 'job-failed'
-  | 'job-stopped'
-  | 'job-hindered'
-  | 'job-in-doubt'
-  | 'hold-review-due'
-  | 'run-unrecorded'
-  | 'archive-damaged'
-  | 'archive-hindered'
-  | 'archive-in-doubt'
-
 /** All findings, in the order in which they are shown; none: all is well. Of what is disabled only migrations are reported, which somebody else has to apply. */
-export function findingsOf(status: Pick<Status, 'at' | 'database' | 'migrations' | 'jobs' | 'archive' | 'observed'>): readonly Finding[] {
-  const { at, database, migrations, jobs, archive } = status
+export function findingsOf(
+  status: Pick<Status, 'at' | 'database' | 'migrations' | 'jobs' | 'archive' | 'partitions' | 'observed'>,
+): readonly Finding[] {
+  const { at, database, migrations, jobs, archive, partitions } = status
   const { reachable, problem, space } = database
   // Anything else may be from a time when it answered.
   if (!reachable) return [fault('database-unreachable', problem ?? 'the database cannot be reached'), ...unrecorded(status)]
@@ -49,15 +25,8 @@ export function findingsOf(status: Pick<Status, 'at' | 'database' | 'migrations'
     ...jobs.flatMap((job) => ofHolds(job, at)),
     ...unrecorded(status),
     ...(archive.enabled ? ofArchive(archive) : []),
+    ...ofPartitions(partitions, at),
   ]
-}
-
-function fault(code: FindingCode, sentence: string, action?: string): Finding {
-  return { code, level: 'fault', sentence, action }
-}
-
-function advice(code: FindingCode, sentence: string, action?: string): Finding {
-  return { code, level: 'advice', sentence, action }
 }
 
 function ofMigrations({ enabled, pending, problem }: MigrationsStatus): Finding[] {

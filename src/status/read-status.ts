@@ -1,4 +1,5 @@
 import { ARCHIVES } from '../archive/tables.ts'
+import { PARTITIONED } from '../database/partitioning.ts'
 import { DatabaseError } from '../database/database-error.ts'
 import type { Database, Label } from '../database/database.ts'
 import type { Space } from '../database/space-keeping.ts'
@@ -13,6 +14,7 @@ import { readDeletedByDay, type ReadDeletions } from './deleted-by-day.ts'
 import { readJob, scheduleOf, type JobPlan, type JobStatus } from './job-status.ts'
 import { readMigrations, type MigrationsStatus } from './migrations-status.ts'
 import type { ObservedFailure } from './observed.ts'
+import { partitionsWithout, readPartitions, type PartitionsStatus } from './partitions-status.ts'
 import { tryQuery } from './try-query.ts'
 
 /** Everything that a person, a page or a gauge wants to know at a glance. */
@@ -31,6 +33,7 @@ export interface Status {
   /** `undefined`: no run is on record, or the record cannot be read. */
   readonly deletedByDay: ReadDeletions | undefined
   readonly archive: ArchiveStatus
+  readonly partitions: PartitionsStatus
   /** Failures that this process has seen itself; empty for a command. */
   readonly observed: readonly ObservedFailure[]
 }
@@ -52,6 +55,8 @@ export interface StatusContext {
   readonly files: readonly MigrationFile[]
   readonly jobs: readonly JobPlan[]
   readonly archive: ArchivePlan
+  /** Whether partitions are made and dropped. */
+  readonly partitionsEnabled: boolean
   readonly scheduleTimeZone: string
   readonly clock: Clock
 }
@@ -68,7 +73,7 @@ const DAYS_OF_DELETIONS = 90
 export async function readStatus(database: Database, context: StatusContext, before?: Status): Promise<Status> {
   try {
     const at = await database.now()
-    const found = await database.tablesAmong([LEDGER, LEASES, ARCHIVES, ...RUN_TABLES])
+    const found = await database.tablesAmong([LEDGER, LEASES, ARCHIVES, PARTITIONED, ...RUN_TABLES])
     const size = await tryQuery(() => database.space(context.jobs.map(({ job }) => job.table)))
     const written = found.has(LEDGER) ? await tryQuery(() => database.gatewayHasWritten()) : undefined
     const migrations = await readMigrations(database, context.files, context.migrationsEnabled)
@@ -96,6 +101,7 @@ export async function readStatus(database: Database, context: StatusContext, bef
         archived === undefined
           ? archiveWithout(context.archive)
           : await readArchive(database, context.archive, { at, recorded: found.has(ARCHIVES), job: archived }),
+      partitions: await readPartitions(database, context.jobs, { enabled: context.partitionsEnabled, recorded: found.has(PARTITIONED) }),
       observed: [],
     }
   } catch (error) {
@@ -112,9 +118,9 @@ function readDeletions(database: Database, { runs }: RunTables, now: EpochMs, be
 export function statusWithout(
   label: Label,
   error: unknown,
-  context: Pick<StatusContext, 'version' | 'scheduleTimeZone' | 'clock' | 'jobs' | 'archive'>,
+  context: Pick<StatusContext, 'version' | 'scheduleTimeZone' | 'clock' | 'jobs' | 'archive' | 'partitionsEnabled'>,
 ): Status {
-  const { version, scheduleTimeZone, clock, jobs, archive } = context
+  const { version, scheduleTimeZone, clock, jobs, archive, partitionsEnabled } = context
   return {
     at: clock.now(),
     version,
@@ -137,6 +143,7 @@ export function statusWithout(
     })),
     deletedByDay: undefined,
     archive: archiveWithout(archive),
+    partitions: partitionsWithout(partitionsEnabled),
     observed: [],
   }
 }

@@ -54,6 +54,7 @@ export function placedText({ name, table, spared, reason, by, reviewAt, count, a
   const rows: readonly Row[] = [
     ['keeps', keptText(spared)],
     ['rows', rowsText(count, table, 'would go without it')],
+    ...takenOutRows(count, table, placed !== undefined),
     ...archiveRows(archived),
     ...(placed?.tooLate ?? []).map((path): Row => [
       'too late',
@@ -72,6 +73,13 @@ export function placedText({ name, table, spared, reason, by, reviewAt, count, a
 
 function named(name: string): string {
   return visible(JSON.stringify(name))
+}
+
+function takenOutRows(count: HeldCount | undefined, table: string, isPlaced: boolean): readonly Row[] {
+  const rows = count?.takenOut ?? 0
+  if (rows === 0) return []
+  const fate = isPlaced ? 'the next run puts them back' : 'the next run drops them, unless the hold is placed before'
+  return [['taken out', `${countText(rows)} of these are in partitions that were taken out of ${table} to be dropped; ${fate}`]]
 }
 
 function archiveRows({ files, unknown }: PlacedHold['archived']): readonly Row[] {

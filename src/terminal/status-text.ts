@@ -1,9 +1,11 @@
 import { stemOf } from '../migrations/file-names.ts'
 import { countText, partCountText } from '../number-text.ts'
 import { isBad } from '../runs/result.ts'
-import { findingsOf, type Finding } from '../status/findings.ts'
+import type { Finding } from '../status/finding.ts'
+import { findingsOf } from '../status/findings.ts'
 import type { JobStatus } from '../status/job-status.ts'
 import type { MigrationsStatus } from '../status/migrations-status.ts'
+import { partitionFacts } from '../status/partition-sentences.ts'
 import type { Status } from '../status/read-status.ts'
 import {
   findingText,
@@ -30,7 +32,7 @@ import { listText, type Row } from './table.ts'
 
 /** A status for people: the verdict first. */
 export function statusText(status: Status, style: Style): string {
-  const { database, migrations, version, jobs, archive } = status
+  const { database, migrations, version, jobs, archive, partitions } = status
   const { engine, standby, space, problem } = database
   const findings = findingsOf(status)
   // A finding at the top says what is wrong and what to do. A problem is shown below only if it is not a finding, because it concerns something that is
@@ -55,6 +57,9 @@ export function statusText(status: Status, style: Style): string {
     ...(isShown(archive)
       ? [['archive', [...archiveRows(archive, status.at, style), ...problemRows([...archive.problems, ...archive.warnings])]] as const]
       : []),
+    ...(partitions.tables.length === 0
+      ? []
+      : [['partitions', partitions.tables.flatMap((each) => partitionFacts(each, status.at))] as const]),
   ].map(([title, rows]) => `${bold(title, style).text}\n${indented(listText(rows, narrower(style)))}`)
   const chart = backlogChart(jobs, style)
   return `${[verdict(status, findings, style), listText(head, style), ...blocks].join('\n\n')}\n${chart === '' ? '' : `\n${chart}`}`

@@ -1,7 +1,4 @@
 import assert from 'node:assert/strict'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
 import { JOBS } from '../../src/catalogue.ts'
@@ -11,8 +8,7 @@ import { pastRuns } from '../status/past-runs.ts'
 import { CHROMIUM, CHROMIUM_ARGUMENTS, NO_CHROMIUM } from '../support/chromium.ts'
 import { start, type Running } from '../support/command.ts'
 import { sqliteDatabase } from '../support/engines.ts'
-
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+import { barriers, shot } from './looks.ts'
 
 const LOOKS: Readonly<Record<string, BrowserContextOptions>> = {
   desktop: { viewport: { width: 1280, height: 900 } },
@@ -160,21 +156,4 @@ interface Opened extends AsyncDisposable {
   readonly page: Page
   readonly requested: readonly string[]
   readonly said: readonly string[]
-}
-
-async function barriers(page: Page): Promise<readonly string[]> {
-  await page.evaluate(axe)
-  const violations = await page.evaluate<{ id: string; help: string; nodes: { html: string }[] }[]>(
-    'axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations)',
-  )
-  return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(' ')}`)
-}
-
-/** Saved if `PAGE_SCREENSHOTS` names a folder. */
-async function shot(page: Page, name: string): Promise<void> {
-  const picture = await page.screenshot({ fullPage: true })
-  const folder = process.env['PAGE_SCREENSHOTS']
-  if (folder === undefined) return
-  await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, `${name}.png`), picture)
 }

@@ -54,6 +54,9 @@ const GOOD: readonly [line: string, command: string, values: object, configFile?
   ['archive restore -- --into', 'archive restore', { ...RESTORE, files: ['--into'] }],
   ['archive restore --from 2026-08-01 --to 2026-08-02', 'archive restore', { ...RESTORE, from: '2026-08-01', to: '2026-08-02' }],
   ['archive reconcile', 'archive reconcile', { dryRun: false, json: false }],
+  ['partition plan', 'partition plan', {}],
+  ['partition start --config c.yaml', 'partition start', {}, 'c.yaml'],
+  ['partition undo', 'partition undo', {}],
   ['archive reconcile --dry-run', 'archive reconcile', { dryRun: true, json: false }],
 ]
 
@@ -100,6 +103,10 @@ const BAD: readonly [string, ...RegExp[]][] = [
   ['frobnicate', /unknown command "frobnicate"/],
   ['help frobnicate', /unknown command "frobnicate"/],
   ['help archive frob', /archive has no "frob"/],
+  ['partition', /partition needs plan, start, undo/],
+  ['partition stop', /partition has no "stop"/],
+  ['partition plan audit_logs', /unexpected argument "audit_logs"/],
+  ['partition start --dry-run', /--dry-run goes with --run-now or migrate/],
   ['--run-now --job purge-everything', /unknown job "purge-everything"; the jobs are purge-audit-logs/],
   ['--job purge-sessions', /--job goes with --run-now/],
   ['--dry-run', /--dry-run goes with --run-now or migrate/],

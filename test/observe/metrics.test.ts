@@ -51,6 +51,7 @@ function status(
     jobs: [jobStatus(job, { backlog: found === undefined ? undefined : { ...found, more: false, planned: undefined, cutoff: NOW } })],
     deletedByDay: undefined,
     archive: archiveStatus({ enabled: true, ...archive }),
+    partitions: { enabled: true, tables: [], problem: undefined },
     observed: [],
   }
 }

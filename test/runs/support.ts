@@ -76,8 +76,8 @@ async function fixtureOf(outside: TestDatabase): Promise<Fixture> {
   }
 }
 
-export async function applyMigrations(url: string): Promise<void> {
-  await using database = await opened(url)
+export async function applyMigrations(url: string, schema = 'public'): Promise<void> {
+  await using database = await opened(url, undefined, { schema })
   await migrate({
     database,
     files: await readMigrationFiles(PACKAGE_ROOT),

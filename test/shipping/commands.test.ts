@@ -7,7 +7,11 @@ import BetterSqlite3 from 'better-sqlite3'
 import { parse } from 'yaml'
 import { parseCommand } from '../../src/cli/parse.ts'
 import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
+import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
+import { migrated } from '../migrations/support.ts'
 import { freshPostgres, freshSqliteFile, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
+import { postgresDatabase } from '../support/engines.ts'
+import { partitioned } from '../support/partitioned.ts'
 import { CHECKOUT, packagingEnvironment, run, type Place } from './checkout.ts'
 import { readDocuments } from './documents.ts'
 import { templateOf, workerOf } from './kubernetes.ts'
@@ -123,7 +127,10 @@ const RULES: readonly Rule[] = [
     },
   },
   // npm's banner would precede the JSON.
-  { like: /^npm start --(?! status --check| compact | hold )(?!.* --json\b)(?: (.+))?$/, check: (command) => onSqlite(command) },
+  {
+    like: /^npm start --(?! status --check| compact | hold | partition )(?!.* --json\b)(?: (.+))?$/,
+    check: (command) => onSqlite(command),
+  },
   { like: /^npm start -- hold (place .+|list)$/, check: (command) => onSqlite(`npm start -- migrate && ${WITH_ALICE} && ${command}`) },
   {
     like: /^npm start -- hold (?:show|release) (\S+).*$/,
@@ -143,6 +150,14 @@ const RULES: readonly Rule[] = [
   {
     like: /^AUDIT_LOGS_RETENTION_RULES='[^']+' npm start -- config$/,
     check: (command) => onSqlite(`${command} | grep 'rules\\[0\\].*AUDIT_LOGS_RETENTION_RULES$'`),
+  },
+  {
+    like: /^npm start -- partition (plan|start|undo)$/,
+    async check(command, [, word]) {
+      await using fresh = await freshPostgres(POSTGRES_MAJORS.at(-1)!)
+      const before = word === 'undo' ? 'npm start -- migrate && npm start -- partition start' : 'npm start -- migrate'
+      await succeeds(`${before} && ${command}`, { env: { ...packagingEnvironment(), DATABASE_URL: fresh.url } })
+    },
   },
   // The database must be migrated for the check to succeed.
   { like: /^npm start -- status --check$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
@@ -416,7 +431,23 @@ const RULES: readonly Rule[] = [
       await understoodByKubectl(command)
     },
   },
-  { like: /^kubectl (?:create -f -|delete job mcp-gateway-maintenance-by-hand)$/, instead: CLUSTER, check: async () => {} },
+  // The parts of a command that makes one more Job from the one that migrates.
+  {
+    like: /^kubectl create -k (deploy\/kubernetes\/\S+) --dry-run=client -o json$/,
+    instead: CLUSTER,
+    async check(_, [, folder = '']) {
+      // As a single object, whose arguments can be replaced.
+      assert.deepEqual(
+        (await kustomize(`${CHECKOUT}${folder}`)).map(({ kind }) => kind),
+        ['Job'],
+      )
+    },
+  },
+  {
+    like: /^kubectl (?:create -f -|replace --force -f -|delete job mcp-gateway-maintenance-by-hand)$/,
+    instead: CLUSTER,
+    check: async () => {},
+  },
   {
     like: /^kubectl exec deploy\/(\S+)(?: -c (\S+))? -- node \/app\/(\S+) (.+)$/,
     instead: CLUSTER,
@@ -594,12 +625,12 @@ it('the queries about foreign keys are run, on both engines, and those that chan
   )
 })
 
-it('the commands that restore a file of the archive are run, and so is the query about locks', async () => {
+it('the commands that restore a file of the archive are run, and so are the queries about locks and about rows in DEFAULT', async () => {
   const commands = scriptOf('docs/troubleshooting.md')
   const functions = commands.filter((each) => each.startsWith('restore()'))
   const queries = commands.filter((each) => each.startsWith('sql '))
   const [file] = commands.flatMap((each) => /^restore (\S+)$/.exec(each)?.[1] ?? [])
-  assert.deepEqual([functions.length, queries.length, file !== undefined], [2, 1, true])
+  assert.deepEqual([functions.length, queries.length, file !== undefined], [2, 2, true])
   for (const line of commands.filter((each) => each.startsWith('FROM=')))
     assert.match(line, /^FROM=\S+ (?:TO=\S+ OWNER=\S+|POD=deploy\/\S+)$/)
   for (const [index, restore] of functions.entries()) {
@@ -621,8 +652,10 @@ it('the commands that restore a file of the archive are run, and so is the query
     assert.equal((await stat(join(to, file!))).mode & 0o777, 0o600)
     assert.equal((await stat(dirname(join(to, file!)))).mode & 0o777, 0o700)
   }
-  await using database = await freshPostgres(POSTGRES_MAJORS.at(-1)!)
-  for (const statement of await statementsOf(queries)) await database.admin.query(statement)
+  await using database = await postgresDatabase(POSTGRES_MAJORS.at(-1)!)
+  await migrated(database.url, await readMigrationFiles(CHECKOUT))
+  await partitioned(database)
+  for (const statement of await statementsOf(queries)) await database.sql(statement)
 })
 
 it('the commands of the archive are run, one after the other', async (t) => {

@@ -6,7 +6,10 @@ import { describe, it } from 'node:test'
 import { Client } from 'pg'
 import { JOBS } from '../../src/catalogue.ts'
 import { command, events, type Ended } from '../support/command.ts'
+import { functionStatements } from '../../src/database/postgres/partitioning/functions.ts'
 import { freshPostgres, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
+import type { TestDatabase } from '../support/engines.ts'
+import { partitioned } from '../support/partitioned.ts'
 import { freshFolder } from '../archive/support.ts'
 import { CHECKOUT } from './checkout.ts'
 
@@ -159,6 +162,59 @@ for (const major of POSTGRES_MAJORS) {
       assert.deepEqual(rows, [{ n: 2 * JOBS.length, deleted: 10 }])
     })
 
+    it('the purging role makes partitions ahead by the functions, without which it says what to run, and drops no other table', async () => {
+      await using roles = await rolesOn(major)
+      await migrateAs(roles)
+      const { admin } = roles.database
+      const outside: TestDatabase = {
+        url: roles.database.url,
+        sql: async <Row>(sql: string, values: readonly (string | number | null)[] = []) =>
+          (await admin.query(sql, [...values])).rows as Row[],
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      }
+      await admin.query(`SET ROLE ${quoted(roles.gateway)}`)
+      await partitioned(outside, { days: [2, 4] })
+      const { ensure } = functionStatements({ schema: 'public', table: 'audit_logs', column: 'timestamp', owner: roles.gateway, roles: [] })
+      const env = { DATABASE_URL: roles.url(roles.purge), MIGRATIONS_ENABLED: 'false' }
+      await admin.query('RESET ROLE')
+      roles.script(PURGE, { role: roles.purge })
+      const without = await command(['--run-now'], { env })
+      assert.equal(without.code, 0, without.stdout)
+      assert.match(
+        String(events(without, 'partitions.not-made')[0]?.['msg']),
+        /are neither made nor dropped by the role purge-.* the owner, run: mcp-gateway-maintenance partition start$/,
+      )
+      await admin.query(`SET ROLE ${quoted(roles.gateway)}`)
+      for (const statement of ensure) await admin.query(statement)
+      await admin.query('RESET ROLE')
+      for (const _ of ['once', 'again']) roles.script(PURGE, { role: roles.purge })
+      const done = await command(['--run-now'], { env })
+      assert.equal(done.code, 0, done.stdout)
+      assert.deepEqual(
+        events(done, 'partitions.made').map(({ partitions }) => (partitions as unknown[]).length),
+        [11],
+      )
+      const { rows } = await admin.query(
+        `SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relname LIKE 'audit_logs_p2%'`,
+      )
+      assert.deepEqual(rows, [{ owner: `"${roles.gateway}"` }])
+      await roles.as(roles.purge, async (client) => {
+        await client.query('SELECT count(*) FROM audit_logs_default')
+        for (const sql of [
+          `DROP TABLE audit_logs_default`,
+          `CREATE TABLE mine ()`,
+          `ALTER TABLE audit_logs DETACH PARTITION audit_logs_legacy`,
+        ])
+          await assert.rejects(client.query(sql), { code: '42501' }, sql)
+        for (const name of ['tools', 'audit_logs', 'audit_logs_legacy', 'audit_logs_default'])
+          await assert.rejects(
+            client.query(`SELECT maintenance_remove_partition('drop', $1)`, [name]),
+            /was not taken out of audit_logs/,
+            name,
+          )
+      })
+    })
+
     it('the purging role learns which statement corrects a sequence that a restore left behind', async () => {
       await using roles = await rolesOn(major)
       await migrateAs(roles)
@@ -250,7 +306,7 @@ for (const major of POSTGRES_MAJORS) {
       const env = { DATABASE_URL: roles.url(roles.migrate, `?options=${options}`) }
       const dry = await command(['migrate', '--dry-run'], { env })
       const done = await migrateAs(roles)
-      for (const file of ['007_add_holds', '008_add_policies']) {
+      for (const file of ['007_add_holds', '008_add_policies', '009_add_partitions']) {
         const [told, ...more] = events(done, 'migrations.grants').filter(({ path }) => path === `migrations/${file}.sql`)
         assert.deepEqual([told!['roles'], more], [[roles.purge], []])
         assert.ok(
@@ -288,7 +344,7 @@ for (const major of POSTGRES_MAJORS) {
       await admin.query('GRANT UPDATE ON maintenance_leases TO PUBLIC')
       await admin.query(`GRANT UPDATE ON maintenance_leases TO ${quoted(roles.migrate)} WITH GRANT OPTION`)
       // By a superuser and by hand, so that the new tables have another owner than the old ones; twice.
-      for (const file of ['007_add_holds', '008_add_policies'])
+      for (const file of ['007_add_holds', '008_add_policies', '009_add_partitions'])
         for (const _ of ['once', 'again']) roles.script(`migrations/${file}.sql`, {})
       for (const role of ['public', roles.migrate, roles.gateway])
         for (const [table, rights] of NEW_RIGHTS) {

@@ -111,6 +111,19 @@ describe('what is shipped for Prometheus', () => {
     ['MaintenanceBacklogGrowing', WORKER_RULES, (text) => text.replace('offset 1d', 'offset 1m')],
     ['MaintenanceArchiveDamaged', WORKER_RULES, (text) => text.replace('_verification_successful) == 0', '_verification_successful) == 1')],
     ['MaintenanceArchiveUnverified', WORKER_RULES, (text) => text.replace('offset 8d > 0', 'offset 80d > 0')],
+    ['MaintenancePartitionsRefusing', WORKER_RULES, (text) => text.replace('for: 1h', 'for: 10h')],
+    ['MaintenancePartitionsRefusing', WORKER_RULES, (text) => text.replace('for: 1h', 'for: 0m')],
+    ['MaintenancePartitionsRunningOut', WORKER_RULES, (text) => text.replace('< 3 * 86400', '< 2 * 86400')],
+    [
+      'MaintenancePartitionsRunningOut',
+      WORKER_RULES,
+      (text) =>
+        text.replace('max by (job) (mcp_maintenance_partitions_covered_until', 'min by (job) (mcp_maintenance_partitions_covered_until'),
+    ],
+    ['MaintenancePartitionsLeft', WORKER_RULES, (text) => text.replace('for: 26h', 'for: 12h')],
+    ['MaintenancePartitionsLeft', WORKER_RULES, (text) => text.replace('_partitions_detached) > 0', '_partitions_detached) > 2')],
+    ['MaintenanceDefaultPartitionGrowing', WORKER_RULES, (text) => text.replace('default_rows offset 1d', 'default_rows offset 1m')],
+    ['MaintenanceDefaultPartitionGrowing', WORKER_RULES, (text) => text.replace('> 1000\n', '> 100\n')],
     ['MaintenanceMigrationsPending', WORKER_RULES, (text) => text.replace('state="pending"', 'state="applied"')],
     [
       'MaintenanceAbsent',

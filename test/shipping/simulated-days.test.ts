@@ -140,6 +140,7 @@ async function contextOf(): Promise<StatusContext> {
     files: await readMigrationFiles(CHECKOUT),
     jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs, graceMs: 0 })),
     archive: { enabled: false, directory: '/nowhere', uid: undefined, keptMs: undefined },
+    partitionsEnabled: true,
     scheduleTimeZone: 'UTC',
     clock: hostClock(),
   }

@@ -25,6 +25,7 @@ function statusOf(database: Database, archive: Partial<StatusContext['archive']>
       graceMs: 0,
     })),
     archive: { enabled: true, directory: '/nowhere', uid: process.getuid?.(), keptMs: 365 * DAY, ...archive },
+    partitionsEnabled: true,
     scheduleTimeZone: 'UTC',
     clock: hostClock(),
   })
@@ -150,7 +151,16 @@ for (const engine of BOTH_ENGINES) {
 
 it('the archive of a database that does not answer is shown as configured', () => {
   const plan = { enabled: true, directory: '/a', uid: 0, keptMs: undefined }
-  const context = { version: '1', migrationsEnabled: true, files: [], jobs: [], archive: plan, scheduleTimeZone: 'UTC', clock: hostClock() }
+  const context = {
+    version: '1',
+    migrationsEnabled: true,
+    files: [],
+    jobs: [],
+    archive: plan,
+    partitionsEnabled: true,
+    scheduleTimeZone: 'UTC',
+    clock: hostClock(),
+  }
   const { archive } = statusWithout({ engine: 'e', place: 'p', name: 'n' }, new Error('gone'), context)
   assert.deepEqual(archive, { ...plan, summary: undefined, lagMs: undefined, expiredBefore: undefined, problems: [], warnings: [] })
 })

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { JOBS } from '../../src/catalogue.ts'
 import type { PastRun } from '../../src/runs/past-runs.ts'
 import { NOTHING_DONE, type RunResult } from '../../src/runs/result.ts'
-import { findingsOf, type Finding } from '../../src/status/findings.ts'
+import type { Finding } from '../../src/status/finding.ts'
+import { findingsOf } from '../../src/status/findings.ts'
 import type { JobStatus } from '../../src/status/job-status.ts'
 import { openObserved } from '../../src/status/observed.ts'
 import type { Status } from '../../src/status/read-status.ts'
@@ -18,6 +19,7 @@ interface Changes {
   migrations?: Partial<Status['migrations']>
   job?: Partial<JobStatus>
   archive?: Partial<Status['archive']>
+  partitions?: Partial<Status['partitions']>
   observed?: Status['observed']
 }
 
@@ -37,6 +39,7 @@ function found(changes: Changes): readonly Finding[] {
     migrations: { enabled: true, applied: [], pending: [], problem: undefined, ...changes.migrations },
     jobs: [jobStatus(job, changes.job)],
     archive: archiveStatus(changes.archive ?? {}),
+    partitions: { enabled: true, tables: [], problem: undefined, ...changes.partitions },
     observed: changes.observed ?? [],
   })
 }

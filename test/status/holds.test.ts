@@ -32,6 +32,7 @@ function statusOf(database: Database, rules: readonly Rule[] = []): Promise<Stat
       ...(job === AUDIT_LOGS ? { rules } : {}),
     })),
     archive: { enabled: false, directory: '/nowhere', uid: process.getuid?.(), keptMs: undefined },
+    partitionsEnabled: true,
     scheduleTimeZone: 'UTC',
     clock: hostClock(),
   })

@@ -1,4 +1,5 @@
 import type { Job } from '../../src/catalogue.ts'
+import type { Converted } from '../../src/database/partitioning.ts'
 import type { PastRun } from '../../src/runs/past-runs.ts'
 import type { ArchiveStatus } from '../../src/status/archive-status.ts'
 import type { JobStatus } from '../../src/status/job-status.ts'
@@ -62,6 +63,21 @@ export function archiveStatus(changes: Partial<ArchiveStatus>): ArchiveStatus {
     expiredBefore: undefined,
     problems: [],
     warnings: [],
+    ...changes,
+  }
+}
+
+/** Partitions for 14 days from this time on, with nothing to look at. */
+export function convertedTable(now: number, changes: Partial<Converted> = {}): Converted {
+  return {
+    kind: 'converted',
+    since: now - 20 * 86_400_000,
+    coveredUntil: now + 14 * 86_400_000,
+    partitions: 33,
+    unplaced: { rows: 0, more: false },
+    detached: [],
+    first: undefined,
+    problems: [],
     ...changes,
   }
 }

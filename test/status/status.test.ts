@@ -23,6 +23,7 @@ function context(changes: Partial<StatusContext> = {}): StatusContext {
     files,
     jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs, graceMs: 0 })),
     archive: { enabled: false, directory: '/nowhere', uid: process.getuid?.(), keptMs: 365 * DAY },
+    partitionsEnabled: true,
     scheduleTimeZone: 'UTC',
     clock: hostClock(),
     ...changes,

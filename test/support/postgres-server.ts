@@ -62,6 +62,8 @@ export interface ServerOptions {
   readonly files?: Readonly<Record<string, string>>
   /** Makes its data directory, instead of a new cluster: that of a standby. */
   readonly prepare?: (data: string) => Promise<void>
+  /** For its processes, beside what they need. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /**
@@ -134,7 +136,12 @@ async function start(major: PostgresMajor, packaged: string, user: ServerUser, o
     // Its own session: Ctrl-C at the terminal reaches the tests, which end first.
     detached: true,
     cwd: '/',
-    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', LD_LIBRARY_PATH: `${libraries}:${join(native, 'lib')}` },
+    env: {
+      PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+      LC_ALL: 'C',
+      LD_LIBRARY_PATH: `${libraries}:${join(native, 'lib')}`,
+      ...options.env,
+    },
     stdio: ['pipe', 'ignore', 'pipe'],
     ...(user.uid === undefined ? {} : { uid: user.uid, gid: user.uid }),
   })

@@ -5,16 +5,20 @@ export interface RecordingLink extends AsyncDisposable {
   /** The same database by way of this link, without TLS. */
   through(url: string): string
   readonly statements: ReadonlySet<string>
+  /** What the server has said besides its answers, in order. */
+  readonly notices: readonly string[]
 }
 
 export async function recordingLink(url: string): Promise<RecordingLink> {
   const target = new URL(url)
   const statements = new Set<string>()
+  const notices: string[] = []
   const listener = createServer((client) => {
     const server = connect(Number(target.port), target.hostname)
     const read = messageReader((text) => statements.add(text))
     client.on('data', (chunk) => (read(chunk), server.write(chunk)))
-    server.on('data', (chunk) => client.write(chunk))
+    const heard = noticeReader((text) => notices.push(text))
+    server.on('data', (chunk) => (heard(chunk), client.write(chunk)))
     for (const [one, other] of [
       [client, server],
       [server, client],
@@ -29,6 +33,7 @@ export async function recordingLink(url: string): Promise<RecordingLink> {
       return through.href
     },
     statements,
+    notices,
     [Symbol.asyncDispose]: () => new Promise((resolve) => listener.close(() => resolve())),
   }
 }
@@ -50,6 +55,20 @@ function messageReader(statement: (text: string) => void): (chunk: Buffer) => vo
       if (type === 'Q' || type === 'P') statement(body.subarray(from, body.indexOf(0, from)).toString('utf8'))
       started = true
       rest = rest.subarray(length)
+    }
+  }
+}
+
+/** A message is its type, its length and its fields, each a letter and a text; `M` is the one for people. */
+function noticeReader(notice: (text: string) => void): (chunk: Buffer) => void {
+  let rest: Buffer = Buffer.alloc(0)
+  return (chunk) => {
+    rest = Buffer.concat([rest, chunk])
+    while (rest.length >= 5 && rest.length > rest.readUInt32BE(1)) {
+      const end = 1 + rest.readUInt32BE(1)
+      const fields = rest.toString('utf8', 5, end).split('\0')
+      if (rest[0] === 'N'.charCodeAt(0)) notice(fields.find((field) => field.startsWith('M'))?.slice(1) ?? '')
+      rest = rest.subarray(end)
     }
   }
 }

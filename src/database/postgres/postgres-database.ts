@@ -84,7 +84,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const short = shortTransaction(schema, access)
   const glance = lookTransaction(schema)
   const look: Session['transaction'] = (work) => connection.transaction(glance, work)
-  const transaction: Session['transaction'] = (work) => connection.transaction(short, work)
+  const transaction: Session['transaction'] = (work, { takesMs } = {}) =>
+    connection.transaction(takesMs === undefined ? short : shortTransaction(schema, access, takesMs), work)
   const plain = access === 'read' ? short : plainTransaction(schema)
   const query: Query['query'] = (sql, values) => connection.transaction(plain, (tx) => tx.query(sql, values))
   // Statements under src/database qualify every name, so a single one needs a transaction only to be read-only.
@@ -100,7 +101,17 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const steered = new Set<string>()
   const taken = new Map<string, Taken>()
   const withLock: Database['withMigrationLock'] = (lock, work) => withMigrationLock({ ...lock, connection, target, clock, schema }, work)
-  const partitioning = { query: queries, look, scan, schema, timeZone, withMigrationLock: withLock, pooled: () => isPooled(connection) }
+  const partitioning = {
+    query: queries,
+    look,
+    scan,
+    schema,
+    timeZone,
+    withMigrationLock: withLock,
+    pooled: () => isPooled(connection),
+    clock,
+    random: options.random,
+  }
   const slicing = { query: queries, copy, look, scan, schema, timeZone, lockBackoff, unflushed, steered, taken }
 
   return {

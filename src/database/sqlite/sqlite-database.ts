@@ -115,6 +115,7 @@ function databaseOf(
     missingGrants: () => Promise.resolve([]),
     now: () => session.now(),
     query: (sql, values) => session.query(sql, values),
+    // No statement and no COMMIT is cut off here, so how long they may take is of no account.
     transaction: (work) => session.transaction(work),
     reconnected: () => session.reconnected(),
     raiseNumbers: (...raised) => session.raiseNumbers(...raised),

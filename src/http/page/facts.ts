@@ -3,6 +3,7 @@ import { stemOf } from '../../migrations/file-names.ts'
 import { counted } from '../../number-text.ts'
 import type { HoldStatus } from '../../status/holds-status.ts'
 import type { Status } from '../../status/read-status.ts'
+import { partitionFacts } from '../../status/partition-sentences.ts'
 import { holdsText, keptText, lagText, migrationsText, NEVER_VERIFIED } from '../../status/sentences.ts'
 import type { EpochMs } from '../../time/clock.ts'
 import { html, type Html, type Part } from './html.ts'
@@ -34,6 +35,16 @@ export function archiveSection({ at: now, archive }: Status): Html | undefined {
       ['lag', lagMs === undefined ? 'not known' : lagText(lagMs)],
       ['verified', verified(summary?.verification, now)],
     ])}
+  </section>`
+}
+
+/** Only where a table has partitions of ours, or is about to. */
+export function partitionsSection({ at: now, partitions }: Status): Html | undefined {
+  if (partitions.tables.length === 0) return undefined
+  return html`<section aria-labelledby="partitions">
+    <h2 id="partitions">Partitions</h2>
+    <p>${partitions.enabled ? 'Made ahead, and dropped once all of their rows have expired' : 'disabled by partitions.enabled'}</p>
+    ${partitions.tables.map((each) => list(partitionFacts(each, now)))}
   </section>`
 }
 

@@ -3,7 +3,7 @@ import type { Status } from '../../status/read-status.ts'
 import { findingText, ON_STANDBY, placeText, spaceText, verdictText } from '../../status/sentences.ts'
 import { formatTime } from '../../time/clock.ts'
 import { deletedSection } from './deleted-chart.ts'
-import { archiveSection, holdsSection, migrationsSection } from './facts.ts'
+import { archiveSection, holdsSection, migrationsSection, partitionsSection } from './facts.ts'
 import { html, type Html } from './html.ts'
 import { jobsSection } from './jobs.ts'
 import { STYLE_ELEMENT, STYLE_HASH } from './page-style.ts'
@@ -57,7 +57,9 @@ export function pageOf(status: Status): string {
         </header>
         <main>
           ${jobsSection(status)} ${deletedSection(status)} ${runsSection(status)}
-          <div class="beside">${holdsSection(status)} ${migrationsSection(status)} ${archiveSection(status)}</div>
+          <div class="beside">
+            ${holdsSection(status)} ${migrationsSection(status)} ${archiveSection(status)} ${partitionsSection(status)}
+          </div>
         </main>
         <footer>
           <p>

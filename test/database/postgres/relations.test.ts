@@ -15,7 +15,7 @@ for (const major of POSTGRES_MAJORS) {
           is_on boolean, at timestamp, at_zone timestamptz(3), day date, data json, more jsonb, many int[], amount numeric(10, 2), sum int GENERATED ALWAYS AS (plain * 2) STORED NOT NULL
         );
         ALTER TABLE things DROP COLUMN letters;
-        CREATE TABLE parts (id int) PARTITION BY RANGE (id);
+        CREATE TABLE parts (id int, at timestamp) PARTITION BY RANGE (at, (id + 1)); CREATE INDEX parts_id ON parts (id); CREATE TABLE parts_rest PARTITION OF parts DEFAULT;
         CREATE VIEW seen AS SELECT id, upper(body) AS body FROM things;
         CREATE MATERIALIZED VIEW kept AS SELECT 1 AS one;
         CREATE TABLE nothing ();
@@ -24,7 +24,11 @@ for (const major of POSTGRES_MAJORS) {
       const found = await database.relations()
       assert.deepEqual(
         [...found].map(([name, { kind }]) => `${name} ${kind}`),
-        ['kept view', 'nothing table', 'parts table', 'seen view', 'things table'],
+        ['kept view', 'nothing table', 'parts table', 'parts_rest table', 'seen view', 'things table'],
+      )
+      assert.deepEqual(
+        [...found].flatMap(([name, { partitioned }]) => (partitioned === undefined ? [] : [[name, partitioned]])),
+        [['parts', { columns: ['at'], indexes: ['parts_id'] }]],
       )
       const columns = [...(found.get('things')?.columns ?? [])].map(
         ([name, { family, type, mandatory }]) => `${name}: ${family} (${type})${mandatory ? '!' : ''}`,
@@ -49,7 +53,7 @@ for (const major of POSTGRES_MAJORS) {
         'sum: whole (integer)',
       ])
       const names = [...found.keys(), 'elsewhere', 'things_at', 'missing', "odd 'name\\"]
-      assert.deepEqual([...(await database.tablesAmong(names))], ['nothing', 'parts', 'things'])
+      assert.deepEqual([...(await database.tablesAmong(names))], ['nothing', 'parts', 'parts_rest', 'things'])
       assert.equal(await database.indexState('things_at'), 'valid')
       assert.equal(await database.indexState('things'), 'missing')
       assert.equal(await database.indexState('things_by'), 'missing')

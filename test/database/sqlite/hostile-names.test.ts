@@ -90,6 +90,7 @@ async function life(given?: {
       files,
       jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs, graceMs: 0 })),
       archive: { enabled: true, directory: folder.path, uid: process.getuid?.(), keptMs: 365 * DAY },
+      partitionsEnabled: true,
       scheduleTimeZone: 'UTC',
       clock: hostClock(),
     })

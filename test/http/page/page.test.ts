@@ -14,6 +14,7 @@ const LABEL = { engine: 'e', place: 'db.example:5432', name: 'mcp_gateway' }
 
 const WITHOUT = statusWithout(LABEL, 'db.example:5432 does not answer', {
   version: '1.2.3',
+  partitionsEnabled: true,
   scheduleTimeZone: 'UTC',
   clock: { ...hostClock(), now: () => NOW },
   jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs, graceMs: 0 })),

@@ -20,9 +20,10 @@ const ANSWER_MARGIN_MS = 5 * SECOND
 const DDL_LOCK_MS = 3 * SECOND
 const DDL_IDLE_MS = MINUTE
 
-/** Short, for batches and small writes. */
-export function shortTransaction(schema: string, access: 'write' | 'read'): TransactionStyle {
-  return { ...limited(schema, access, STATEMENT_MS), statementMs: STATEMENT_MS, watched: true }
+/** Short, for batches and small writes. `takesMs`: see `TransactionOptions`. */
+export function shortTransaction(schema: string, access: 'write' | 'read', takesMs = STATEMENT_MS): TransactionStyle {
+  const statementMs = Math.max(STATEMENT_MS, Math.ceil(takesMs))
+  return { ...limited(schema, access, statementMs), statementMs, watched: true }
 }
 
 /** For optional information: gives up soon, and its locks do not count as held by the purge. */

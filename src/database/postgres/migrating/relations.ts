@@ -1,4 +1,4 @@
-import type { Column, Relation, TypeFamily } from '../../migrating.ts'
+import type { Column, PartitionedTable, Relation, TypeFamily } from '../../migrating.ts'
 import type { Query } from '../../query.ts'
 import { EQ, GT, nameIn } from '../exact.ts'
 import { qualified } from '../identifiers.ts'
@@ -10,12 +10,20 @@ export async function relations(query: Query, schema: string): Promise<ReadonlyM
   // Checked on every call: a relation may have appeared since the database was opened. One that appears later is not in this result.
   const trusted = await mustBeTrusted(query, schema, OWN_TABLES)
   const { rows } = await query.query<Row>(RELATIONS, [schema])
-  const found = new Map<string, { kind: 'table' | 'view'; columns: Map<string, Column> }>()
+  const partitioned = new Map(
+    (await query.query<PartitionedTable & { table: string }>(PARTITIONED, [schema])).rows.map((row) => [row.table, row]),
+  )
+  const found = new Map<string, { kind: 'table' | 'view'; columns: Map<string, Column>; partitioned?: PartitionedTable }>()
   for (const { relation, relkind, column, type, base_type: base, mandatory } of rows) {
     if (OWN_TABLES.includes(relation) && !trusted.has(relation)) continue
     let known = found.get(relation)
     if (known === undefined) {
-      known = { kind: relkind === 'v' || relkind === 'm' ? 'view' : 'table', columns: new Map() }
+      const parts = partitioned.get(relation)
+      known = {
+        kind: relkind === 'v' || relkind === 'm' ? 'view' : 'table',
+        columns: new Map(),
+        ...(relkind === 'p' && parts !== undefined ? { partitioned: { columns: parts.columns, indexes: parts.indexes } } : {}),
+      }
       found.set(relation, known)
     }
     if (column !== null && type !== null) known.columns.set(column, { family: FAMILIES[base ?? ''] ?? 'other', type, mandatory })
@@ -69,6 +77,16 @@ LEFT JOIN pg_catalog.pg_type AS b
   ON b.oid ${EQ} (CASE WHEN t.typtype ${EQ} 'd' THEN t.typbasetype ELSE t.oid END) AND b.typnamespace ${EQ} 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid
 WHERE n.nspname ${EQ} $1::pg_catalog.name AND ${nameIn('c.relkind', ['r', 'p', 'f', 'v', 'm'], '"char"')}
 ORDER BY c.relname, a.attnum`
+
+const PARTITIONED = `SELECT c.relname::pg_catalog.text AS "table",
+  ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid ${EQ} c.oid AND a.attnum ${GT} 0 AND a.attnum ${EQ} ANY (p.partattrs::pg_catalog.int2[]) ORDER BY a.attnum) AS columns,
+  ARRAY(SELECT x.relname::pg_catalog.text FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS x ON x.oid ${EQ} i.indexrelid
+    WHERE i.indrelid ${EQ} c.oid ORDER BY x.relname) AS indexes
+FROM pg_catalog.pg_partitioned_table AS p
+JOIN pg_catalog.pg_class AS c ON c.oid ${EQ} p.partrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
+WHERE n.nspname ${EQ} $1::pg_catalog.name`
 
 const FAMILIES: Readonly<Record<string, TypeFamily>> = {
   int2: 'whole',

@@ -7,9 +7,12 @@ export function dayOf(reading: EpochMs): EpochMs {
   return Math.floor(reading / DAY) * DAY
 }
 
-/** `audit_logs_p20261130`, the partition of the day that begins at this reading. */
-export function partitionName(table: string, day: EpochMs): string {
-  return `${table}_p${isoDay(day).replaceAll('-', '')}`
+/** `audit_logs_p20261130`, the partition of the day that begins at this reading; with the time of day, to the microsecond, if it begins later. */
+export function partitionName(table: string, from: EpochMs | BoundTime): string {
+  if (typeof from === 'number') return `${table}_p${isoDay(from).replaceAll('-', '')}`
+  const [, day = '', clock = '', fraction = ''] = /^([\d-]+) ([\d:]+)(?:\.(\d+))?/.exec(from.text) ?? []
+  const time = fraction === '' ? clock.replaceAll(':', '') : `${clock.replaceAll(':', '')}${fraction.padEnd(6, '0')}`
+  return `${table}_p${day.replaceAll('-', '')}${/^0*$/.test(time) ? '' : `_${time}`}`
 }
 
 export function defaultName(table: string): string {
@@ -23,4 +26,17 @@ export function midnight(day: EpochMs, type: TimeType): BoundTime {
 
 function isoDay(day: EpochMs): string {
   return new Date(day).toISOString().slice(0, 10)
+}
+
+/**
+ * Where the partition of all earlier rows ends: midnight of the day after tomorrow. From the moment in which rows from then on are refused to the end of the
+ * conversion it is at least a day away, whatever the writers' clocks show.
+ */
+export function firstBound(reading: EpochMs): EpochMs {
+  return dayOf(reading) + 2 * DAY
+}
+
+/** The days that get a partition at once, from the bound on: as many as are made ahead of today later. */
+export function firstDays(bound: EpochMs, aheadMs: number): readonly EpochMs[] {
+  return Array.from({ length: Math.max(1, Math.ceil(aheadMs / DAY)) }, (_, day) => bound + day * DAY)
 }

@@ -1,9 +1,10 @@
 import type { Partitions } from '../../partitioning.ts'
 import { startConversion, type ConvertingOptions } from './conversion.ts'
 import { missingAhead } from './making.ts'
-import { planConversion } from './plan.ts'
-import { detachedPartitions, expiredPartitions, sparedInDetached } from './removing.ts'
-import { partitionState } from './state.ts'
+import { planConversion } from './conversion-plan.ts'
+import { detachedPartitions, sparedInDetached } from './dropping.ts'
+import { expiredPartitions } from './expired-partitions.ts'
+import { partitionState } from './partition-state.ts'
 import { undoConversion } from './undo.ts'
 
 /** What the other files of this folder do, as the boundary has it. */

@@ -110,13 +110,18 @@ export function isConverted({ kind, isByTime, record }: Tree): boolean {
   return kind === 'p' && isByTime && record?.convertedAt !== undefined
 }
 
+/** The same, and nobody is turning it back. */
+export function isOurs(tree: Tree): boolean {
+  return isConverted(tree) && tree.record?.undoingSince === undefined
+}
+
 /** The instant as the column reads it; what lies before it in the column lies before the instant. */
 export function readingAt(instant: EpochMs, type: TimeType, timeZone: string): EpochMs {
   return type === 'timestamptz' ? instant : wallClockThreshold(instant, timeZone)
 }
 
 /** `pg_get_expr` writes bounds as the session's settings ask. */
-const CANONICAL_BOUNDS = "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC'"
+export const CANONICAL_BOUNDS = "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC'"
 
 /** Reads a bound as the server writes it under `CANONICAL_BOUNDS`. */
 export function boundOf(text: string | null): Bound {

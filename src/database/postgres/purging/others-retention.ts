@@ -15,7 +15,7 @@ interface Retainer {
   readonly schema?: string
   readonly relation: string
   readonly columns: readonly string[]
-  /** From the relation `r`: for the table `$2` in the schema `$1`, what says how old the parts are that go; no row, or NULL: none goes. */
+  /** From the relation `r`: for the table `$2` in the schema `$1`, what says how old the parts are that go; no row: it does not manage the table; NULL: none goes. */
   readonly where: string
   readonly age: string
   readonly ageIn: (text: string) => string
@@ -76,13 +76,7 @@ async function othersFor(query: Query, neighbourhood: Neighbourhood, { archived,
   const { rows: found } = await query.query<Found>(FOUND)
   const warnings: string[] = []
   for (const retainer of RETAINERS) {
-    const here = found.filter(
-      ({ schema, name, columns }) =>
-        name === retainer.relation &&
-        schema === (retainer.schema ?? schema) &&
-        retainer.columns.every((column) => columns.includes(column)),
-    )
-    for (const each of here.slice(0, MOST_FOUND))
+    for (const each of settingsOf(retainer, found))
       warnings.push(
         ...(await judged(query, neighbourhood, retainer, each, {
           archived: archived.includes(own.name),
@@ -91,6 +85,31 @@ async function othersFor(query: Query, neighbourhood: Neighbourhood, { archived,
       )
   }
   return warnings
+}
+
+function settingsOf(retainer: Retainer, found: readonly Found[]): readonly Found[] {
+  const here = found.filter(
+    ({ schema, name, columns }) =>
+      name === retainer.relation && schema === (retainer.schema ?? schema) && retainer.columns.every((column) => columns.includes(column)),
+  )
+  return here.slice(0, MOST_FOUND)
+}
+
+/** The programs that have settings for this table, whether or not they drop parts of it. Those whose settings may not be read, or are not trusted, count as none. */
+export async function retainersOf(query: Query, schema: string, table: string): Promise<readonly string[]> {
+  const { rows: found } = await query.query<Found>(FOUND)
+  const programs: string[] = []
+  for (const retainer of RETAINERS) {
+    for (const each of settingsOf(retainer, found)) {
+      if (!each.isTrusted || !each.mayRead) continue
+      const { rows } = await query.query(`SELECT FROM ${qualified(each.schema, each.name)} AS r WHERE ${retainer.where} LIMIT 1`, [
+        schema,
+        table,
+      ])
+      if (rows.length > 0) programs.push(retainer.program)
+    }
+  }
+  return programs
 }
 
 async function judged(

@@ -1,0 +1,44 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+const SCRIPT = fileURLToPath(new URL('orm-gateway.py', import.meta.url))
+/** Debian's, which has Debian's packages. */
+const PYTHON = '/usr/bin/python3'
+
+/** For a test's `skip` option. */
+export function withoutSqlAlchemy(): string | false {
+  try {
+    execFileSync(PYTHON, ['-c', 'import sqlalchemy, psycopg2'], { stdio: 'ignore' })
+    return false
+  } catch {
+    return 'SQLAlchemy is not installed here: apt-get install python3-sqlalchemy python3-psycopg2'
+  }
+}
+
+export interface OrmReport {
+  readonly ids: readonly number[]
+  readonly errors: readonly string[]
+  readonly reads: number
+  readonly columns: readonly string[]
+}
+
+/** Resolves once it is connected; `end` with what came of it. */
+export async function startOrmGateway(url: string): Promise<{ end(): Promise<OrmReport> }> {
+  const child = spawn(PYTHON, [SCRIPT, url.replace(/^postgres:/, 'postgresql+psycopg2:')], { stdio: ['pipe', 'pipe', 'pipe'] })
+  let output = ''
+  let errors = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk))
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (errors += chunk))
+  const ended = once(child, 'close')
+  await Promise.race([once(child.stdout, 'data'), ended])
+  return {
+    async end() {
+      child.stdin.end()
+      const [code] = await ended
+      const line = output.trim().split('\n').at(-1) ?? ''
+      if (code !== 0 || !line.startsWith('{')) throw new Error(`the gateway on SQLAlchemy ended with ${code}:\n${output}${errors}`)
+      return JSON.parse(line) as OrmReport
+    },
+  }
+}

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { Client } from 'pg'
+import { DAY, hostClock } from '../../src/time/clock.ts'
+import { A_DAY, BOUND, exists, names, OLDEST, partitionOf, POLICY, POSTGRES, prepared, rowsBefore } from './partitioned-rows.ts'
+import { ahead, count, run, type Told } from './support.ts'
+
+const QUICK = { ...hostClock(), sleep: (_: number, signal?: AbortSignal) => hostClock().sleep(1, signal) }
+
+for (const engine of POSTGRES) {
+  describe(`what is in the way of a drop, on ${engine.name}`, () => {
+    it('behind an old transaction nobody queues: the rows go in batches, one warning names it, and the next run drops what is empty', async () => {
+      await using fixture = await prepared(engine)
+      const { database, outside } = fixture
+      const before = await names(outside)
+      const reader = new Client({ connectionString: outside.url, application_name: 'nightly-dump' })
+      await reader.connect()
+      try {
+        await reader.query(`BEGIN; SELECT count(*) FROM audit_logs; SELECT pg_sleep(1.1)`)
+        const told: Told = { warnings: [] }
+        const result = await run(database, POLICY, { partitions: true, told, clock: QUICK })
+        assert.equal(result.outcome, 'succeeded', String(result.error))
+        assert.equal(told.warnings.length, 1, String(told.warnings))
+        assert.match(
+          told.warnings[0]!,
+          /partition audit_logs_legacy of audit_logs was not dropped: held up by server process \d+ \(nightly-dump /,
+        )
+        assert.deepEqual(await names(outside), before)
+        assert.equal(await rowsBefore(outside, 'bob'), 0)
+      } finally {
+        await reader.end()
+      }
+      const told: Told = { warnings: [] }
+      const result = await run(database, POLICY, { partitions: true, told })
+      assert.deepEqual([result.outcome, told.warnings], ['succeeded', []], String(result.error))
+      assert.equal(await exists(outside, 'audit_logs_legacy'), false)
+      assert.ok(!(await names(outside)).includes(partitionOf(-7)))
+    })
+
+    it('a young transaction costs a tenth of a second, and the transaction of the run survives it', async () => {
+      await using fixture = await prepared(engine)
+      const { database, outside } = fixture
+      const partitions = database.partitions(POLICY.job)!
+      const [part] = (await partitions.expired(Date.now() - POLICY.retentionMs)).tables
+      const reader = new Client({ connectionString: outside.url })
+      await reader.connect()
+      try {
+        await reader.query('BEGIN; SELECT count(*) FROM audit_logs')
+        const asked = { spared: [], lasting: [], onlyEmpty: false }
+        const outcome = await database.transaction(async (tx) => {
+          const done = await part!.detach(tx, asked)
+          await tx.query('SELECT 1')
+          return done
+        })
+        assert.equal(outcome.kind, 'busy')
+        assert.match(outcome.kind === 'busy' ? outcome.by : '', /held up by server process \d+/)
+        await reader.query('COMMIT')
+        assert.deepEqual(await database.transaction((tx) => part!.detach(tx, asked)), { kind: 'detached' })
+      } finally {
+        await reader.end()
+      }
+    })
+
+    it('a run that is stopped because it looks unsafe changes no partition', async () => {
+      await using fixture = await prepared(engine)
+      const { database, outside } = fixture
+      const before = [await names(outside), await count(outside, 'audit_logs')]
+      const result = await run(database, POLICY, { partitions: true, clock: ahead(365 * DAY) })
+      assert.equal(result.outcome, 'stopped')
+      assert.deepEqual([await names(outside), await count(outside, 'audit_logs')], before)
+      assert.equal(await count(outside, 'maintenance_detached'), 0)
+    })
+
+    it('where a trigger acts on each row that is deleted, it does, and partitions go once they are empty', async () => {
+      await using fixture = await prepared(engine)
+      const { database, outside } = fixture
+      await outside.sql(`CREATE TABLE seen (id bigint)`)
+      await outside.sql(
+        `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES (OLD.id); RETURN OLD; END $$`,
+      )
+      await outside.sql(`CREATE TRIGGER noting BEFORE DELETE ON audit_logs FOR EACH ROW EXECUTE FUNCTION note()`)
+      const told: Told = { warnings: [] }
+      const result = await run(database, POLICY, { partitions: true, told, toldOnce: new Set() })
+      assert.equal(result.outcome, 'succeeded', String(result.error))
+      assert.equal(await count(outside, 'seen'), result.deleted)
+      assert.ok(result.deleted > (BOUND - OLDEST) * A_DAY)
+      assert.equal(told.warnings.length, 1, String(told.warnings))
+      assert.match(told.warnings[0]!, /dropped once they are empty: a trigger or rule acts on each row that is deleted \("noting"\)/)
+      assert.equal(await exists(outside, 'audit_logs_legacy'), false)
+    })
+
+    it('a foreign key to the table keeps every partition, and a view that of which it is one', async () => {
+      await using fixture = await prepared(engine)
+      const { database, outside } = fixture
+      const partitions = database.partitions(POLICY.job)!
+      const cutoff = Date.now() - POLICY.retentionMs
+      const namesOf = async (): Promise<string[]> => (await partitions.expired(cutoff)).tables.map(({ name }) => name)
+      const all = await namesOf()
+      assert.deepEqual(all, ['audit_logs_legacy', partitionOf(-9), partitionOf(-8), partitionOf(-7), partitionOf(-6)])
+      await outside.sql(`CREATE VIEW eighth AS SELECT * FROM ${partitionOf(-8)}`)
+      assert.deepEqual(
+        await namesOf(),
+        all.filter((name) => name !== partitionOf(-8)),
+      )
+      await outside.sql(
+        `CREATE TABLE refs (id bigint, at timestamp, CONSTRAINT to_logs FOREIGN KEY (id, at) REFERENCES audit_logs (id, "timestamp"))`,
+      )
+      const { tables, notes } = await partitions.expired(cutoff)
+      assert.deepEqual(tables, [])
+      assert.match(notes.join('\n'), /a foreign key refers to it \(public\.refs \(to_logs\)\)/)
+    })
+
+    it('a partition goes if it ends at the cutoff, and stays if it ends a microsecond later', async () => {
+      await using fixture = await prepared(engine)
+      const { database, outside } = fixture
+      const partitions = database.partitions(POLICY.job)!
+      const end = new Date(Date.now() - 20 * DAY).toISOString().slice(0, 10)
+      await outside.sql('ALTER TABLE audit_logs DETACH PARTITION audit_logs_legacy')
+      const one = async (upper: string): Promise<string[]> => {
+        await outside.sql(`ALTER TABLE audit_logs ATTACH PARTITION audit_logs_legacy FOR VALUES FROM (MINVALUE) TO ('${upper}')`)
+        const found = (await partitions.expired(Date.parse(`${end}T00:00:00Z`))).tables.map(({ name }) => name)
+        await outside.sql('ALTER TABLE audit_logs DETACH PARTITION audit_logs_legacy')
+        return found
+      }
+      await outside.sql('TRUNCATE audit_logs_legacy')
+      assert.deepEqual(await one(`${end} 00:00:00`), ['audit_logs_legacy'])
+      assert.deepEqual(await one(`${end} 00:00:00.000001`), [])
+      assert.deepEqual(await one(`${end} 00:00:00.001`), [])
+    })
+
+    it('rows at -infinity, which never expire, move to DEFAULT', async () => {
+      await using fixture = await prepared(engine)
+      const { database, outside } = fixture
+      await outside.sql(
+        `INSERT INTO audit_logs (tool_name, "user", action, status, "timestamp") VALUES ('t', 'timeless', 'invoke', 'success', '-infinity')`,
+      )
+      const result = await run(database, POLICY, { partitions: true })
+      assert.equal(result.outcome, 'succeeded', String(result.error))
+      assert.equal(result.unreadable, 1)
+      assert.equal(await exists(outside, 'audit_logs_legacy'), false)
+      assert.deepEqual(await outside.sql(`SELECT "user" FROM audit_logs_default`), [{ user: 'timeless' }])
+    })
+  })
+}
