@@ -14,6 +14,8 @@ export interface Job {
   readonly holdable: Holdable
   /** Its rows are archived before they are deleted, if the archive is enabled. */
   readonly archived?: true
+  /** Each of its runs that is allowed to delete leaves a receipt. */
+  readonly receipts?: true
   /** Its key below `jobs` in the configuration. */
   readonly settings: string
   /** What its environment variables begin with. */
@@ -81,6 +83,7 @@ export const JOBS: readonly Job[] = [
     keep: { from: 'written', defaultMs: 90 * DAY, leastMs: DAY, environment: 'AUDIT_LOGS_RETENTION' },
     holdable: { by: HELD_COLUMNS },
     archived: true,
+    receipts: true,
     settings: 'purgeAuditLogs',
     environment: 'PURGE_AUDIT_LOGS',
     schedule: '0 3 * * *',

@@ -11,27 +11,27 @@ const CHUNK_BYTES = 2 ** 16
  * Reads a file that the operator names. A link is followed, because Kubernetes mounts settings and secrets as links, and has to end at a regular file, which
  * is read up to a bound. Never waits for the other end of a pipe, and opens no device. Throws the system's error, or one whose message is a sentence.
  */
-export function readGiven(path: string): Buffer {
+export function readGiven(path: string, mostBytes = MOST_GIVEN_BYTES): Buffer {
   // Checked before opening, because opening a device can have effects, and again afterwards, because the file may have been replaced.
   mustBeFile(statSync(path), path)
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     mustBeFile(fstatSync(descriptor), path)
-    return readBounded(descriptor, path)
+    return readBounded(descriptor, path, mostBytes)
   } finally {
     closeSync(descriptor)
   }
 }
 
 /** Does not rely on the reported size, which is 0 for a file in /proc. */
-function readBounded(descriptor: number, path: string): Buffer {
+function readBounded(descriptor: number, path: string, mostBytes: number): Buffer {
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
   const read: Buffer[] = []
   for (let length = 0; ;) {
     const bytes = readSync(descriptor, chunk)
     if (bytes === 0) return Buffer.concat(read)
     length += bytes
-    if (length > MOST_GIVEN_BYTES) throw new Error(`${path} has more than ${MOST_GIVEN_BYTES} bytes, the most that is read of it`)
+    if (length > mostBytes) throw new Error(`${path} has more than ${mostBytes} bytes, the most that is read of it`)
     read.push(Buffer.from(chunk.subarray(0, bytes)))
   }
 }

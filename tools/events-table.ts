@@ -23,7 +23,7 @@ const SAMPLES: readonly Sample[] = [
     meaning:
       'one for each run; `outcome` is `succeeded` `failed` `skipped` `interrupted` `stopped`, `trigger` is `run-now` `schedule` `catch-up`; kept rows are `undated` ' +
       '(NULL), `unreadable`, `locked`, `held` (by legal holds, of which `holds` are in force), `tooLarge` (for the archive); `cascaded` are rows that foreign keys deleted or changed along; `cameBack` are rows that the run had deleted and that are there again, because the database lost the commits in a failover or a crash: they are not in `deleted`; `expired` with a dry run; what begins with `archive` where its rows are archived: what the run added, what it removed because its time had come, how long the oldest row ' +
-      'has waited that is not in the archive by then, and what `archive verify` last found; `reason` when skipped; `err` when failed or stopped',
+      'has waited that is not in the archive by then, and what `archive verify` last found; `receipt` where it was allowed to delete audit logs, by which a receipt is known outside the database; `reason` when skipped; `err` when failed or stopped',
     log: runs,
   },
   { meaning: 'HTTP is enabled, and answers there', log: (events) => events.listening('') },
@@ -78,7 +78,7 @@ const SAMPLES: readonly Sample[] = [
   { meaning: 'why the program ends, a line for each problem; `err` for an unforeseen one', log: failures },
 ]
 
-const HOLD = { id: 1, name: '', by: '', reason: '', rows: 0, more: false }
+const HOLD = { id: 1, name: '', by: '', reason: '', rows: 0, more: false, receipt: { n: 1, sha256: '' } }
 
 function runs(events: Events): void {
   const growth = { rows: 0, bytes: 0, files: 0 }
@@ -112,6 +112,7 @@ function runs(events: Events): void {
       sparedByDay: undefined,
       exitCode: 0,
       cutoff: 0,
+      receipt: { n: 1, sha256: '' },
     })
 }
 

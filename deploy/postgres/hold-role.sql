@@ -36,6 +36,8 @@ FROM (VALUES
     -- which files of the archive may have such rows, and which a run has begun to remove
     ('maintenance_archives', 'SELECT'),
     ('maintenance_held_files', 'SELECT'),
+    -- the receipt of a hold that was placed or released
+    ('maintenance_receipts', 'SELECT, INSERT'),
     -- which migrations are applied
     ('maintenance_migrations', 'SELECT')
 ) AS needed (relation, rights)

@@ -52,7 +52,9 @@ FROM (VALUES
     ('maintenance_held_files', 'SELECT, INSERT, UPDATE, DELETE'),
     -- whether audit_logs was turned into partitions, and which of them are about to be dropped
     ('maintenance_partitioned', 'SELECT'),
-    ('maintenance_detached', 'SELECT, INSERT, DELETE')
+    ('maintenance_detached', 'SELECT, INSERT, DELETE'),
+    -- receipts: each is written once, and never changed
+    ('maintenance_receipts', 'SELECT, INSERT')
 ) AS needed (relation, rights)
 WHERE to_regclass(format('%I.%I', :'schema', needed.relation)) IS NOT NULL \gexec
 

@@ -28,15 +28,26 @@ export interface Expiring {
   readonly keptMs: number
   /** `undefined`: there can be none. */
   readonly readHolds: ReadHolds | undefined
+  /** Called in the transaction that begins a removal: from then on it is ended, whatever happens. Absent: nobody wants to know. */
+  readonly begun?: ((tx: Transaction, removal: BegunRemoval) => Promise<void>) | undefined
   /** See `lateFileStaysUntil`. */
   readonly lateKeptMs?: number | undefined
+}
+
+export interface BegunRemoval {
+  /** That names the removed files, and its digest. */
+  readonly manifest: string
+  readonly sha256: string
+  readonly files: number
+  readonly rows: number
+  readonly bytes: number
 }
 
 /**
  * Removes the files of whole days that are past the archive's retention, but those of which a hold keeps a row. The removal is a link of the chain and names the
  * manifests of the removed files, which stay, so that an intended removal can be told from a loss.
  */
-export async function expireFiles(archive: Archive, { retention, keptMs, readHolds, lateKeptMs }: Expiring): Promise<void> {
+export async function expireFiles(archive: Archive, { retention, keptMs, readHolds, begun, lateKeptMs }: Expiring): Promise<void> {
   const { store, record, source, options } = archive
   const { database, now, run } = options
   const before = firstKeptDay(now, keptMs)
@@ -59,6 +70,8 @@ export async function expireFiles(archive: Archive, { retention, keptMs, readHol
         also: async (tx) => {
           await mustBeAllHolds(tx, holds, readHolds)
           await retention.noteRemoved(tx, run, { rows, bytes, files: removed.length })
+          const { manifest, sha256: digest } = step.files[0]!
+          await begun?.(tx, { manifest, sha256: digest, files: removed.length, rows, bytes })
         },
       })
     } catch (error) {

@@ -10,6 +10,7 @@ import { HOLD_COMMANDS } from './hold-commands.ts'
 import { ANSWER, inProgram, JSON_ANSWER } from './in-program.ts'
 import { dailyWindow, day, flag, jobNames, operands, sinceAgo, sinceDay, text, version, type Option } from './options.ts'
 import { PARTITION_COMMANDS } from './partition-commands.ts'
+import { RECEIPT_COMMANDS } from './receipt-commands.ts'
 
 export const WORKER = command({
   name: '',
@@ -157,6 +158,7 @@ export const COMMANDS: readonly Command[] = [
   }),
   ...HOLD_COMMANDS,
   ...PARTITION_COMMANDS,
+  ...RECEIPT_COMMANDS,
 ]
 
 export const CONFIG_FILE = text('config', 'FILE', 'file', 'YAML or JSON, over the defaults and under the environment')

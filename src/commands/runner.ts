@@ -6,14 +6,16 @@ import { RUN_HOLDS } from '../runs/hold-tables.ts'
 import { RUN_POLICIES } from '../runs/policy-tables.ts'
 import type { RunContext } from '../runs/run-context.ts'
 import { LEASES, RUNS } from '../runs/run-records.ts'
+import { RECEIPTS } from '../runs/receipt-book.ts'
 import { withRetry } from '../runs/with-retry.ts'
 import { DAY, formatDuration } from '../time/clock.ts'
+import { configuredSigner } from './receipts/receipt-book-of.ts'
 
 /** What all runs have in common. Call it after the migrations, because it looks up, once, whether the tables that record runs exist. */
 export async function openRunner(program: Program, dryRun = false): Promise<RunContext> {
   const { host, settings, events, database, shutdown } = program
   const tables = await withRetry({ database, clock: host.clock, stopping: shutdown.stopping }, () =>
-    database.tablesAmong([RUNS, LEASES, ...COUNTED_RUNS, RUN_HOLDS, RUN_POLICIES]),
+    database.tablesAmong([RUNS, LEASES, ...COUNTED]),
   )
   const recorded = tables.has(RUNS) && tables.has(LEASES)
   // A dry run leaves no record, and says beforehand which migrations it would apply.
@@ -30,14 +32,18 @@ export async function openRunner(program: Program, dryRun = false): Promise<RunC
     worker: host.worker,
     version: host.version,
     recorded,
-    countedRuns: [...COUNTED_RUNS, RUN_HOLDS, RUN_POLICIES].filter((table) => tables.has(table)),
+    countedRuns: COUNTED.filter((table) => tables.has(table)),
     archive: archiveTarget(program),
     turns: new Turns(),
+    signer: dryRun ? undefined : configuredSigner(program),
     ruledTables: settings.jobs.filter(({ rules }) => rules.length > 0).map(({ job }) => job.table),
     partitions: settings.partitions.enabled,
     toldOnce: new Set(),
   }
 }
+
+/** The tables with a row for each run, named by the run's number. */
+const COUNTED = [...COUNTED_RUNS, RUN_HOLDS, RUN_POLICIES, RECEIPTS]
 
 function archiveTarget(program: Program): RunContext['archive'] {
   const plan = archivePlanOf(program)

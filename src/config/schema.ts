@@ -39,6 +39,7 @@ export interface Values {
     readonly allowedHosts: readonly string[] | null
   }
   readonly metrics: { readonly textfile: string | null }
+  readonly receipts: { readonly keyFile: string | null }
 }
 
 export interface JobValues {
@@ -182,6 +183,15 @@ const SCHEMA = {
       default: null,
       nullable: true,
       env: 'METRICS_TEXTFILE',
+    },
+  },
+  receipts: {
+    keyFile: {
+      doc: 'a file with the private ed25519 key by which receipts are signed',
+      format: 'text',
+      default: null,
+      nullable: true,
+      env: 'RECEIPTS_KEY_FILE',
     },
   },
 } satisfies Section

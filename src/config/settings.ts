@@ -38,6 +38,8 @@ export interface Settings {
     readonly allowedHosts: readonly string[] | undefined
   }
   readonly metrics: { readonly textfile: string | undefined }
+  /** Relative to the working directory; `undefined`: receipts are not signed. */
+  readonly receipts: { readonly keyFile: string | undefined }
   /** For the `config` command, in the order of the documents. */
   readonly entries: readonly SettingEntry[]
   /** Ignored input, for the log at start. */
@@ -82,7 +84,7 @@ export interface Resolved {
 
 /** From values that were checked. */
 export function toSettings({ values, sources, notes, warnings, chosen, env }: Resolved): Settings {
-  const { database, migrations, jobs, archive, partitions, schedule, log, health, http, metrics } = values
+  const { database, migrations, jobs, archive, partitions, schedule, log, health, http, metrics, receipts } = values
   const url = parseDatabaseUrl(database.url, env)
   return frozen({
     database: {
@@ -115,6 +117,7 @@ export function toSettings({ values, sources, notes, warnings, chosen, env }: Re
     health: { file: health.file ?? undefined },
     http: { enabled: http.enabled, host: http.host, port: http.port, allowedHosts: http.allowedHosts ?? undefined },
     metrics: { textfile: metrics.textfile ?? undefined },
+    receipts: { keyFile: receipts.keyFile ?? undefined },
     entries: SETTINGS.map(({ key, sensitive }) => ({
       key,
       value: sensitive === true ? displayUrl(url) : valueAt(values, key),

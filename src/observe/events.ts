@@ -5,6 +5,7 @@ import { grantingSentence } from '../migrations/granted-roles.ts'
 import type { MigrationListener } from '../migrations/migrate-options.ts'
 import { counted, countText } from '../number-text.ts'
 import type { PauseReason } from '../purge/pacer.ts'
+import type { ReceiptMark } from '../receipts/receipt.ts'
 import { isBad, type RunResult } from '../runs/result.ts'
 import type { RunListener } from '../runs/run-context.ts'
 import { withoutCredentials } from '../secrets/foreign-text.ts'
@@ -43,6 +44,8 @@ export interface ChangedHold {
   readonly rows: number | undefined
   /** Whether there may be more. */
   readonly more: boolean
+  /** `undefined`: none was written. */
+  readonly receipt: ReceiptMark | undefined
 }
 
 export function openEvents(log: Log): Events {
@@ -137,6 +140,7 @@ function fieldsOf(result: RunResult): Record<string, unknown> {
     holds: result.holds,
     tooLarge: result.tooLarge,
     cascaded: result.cascaded,
+    receipt: result.receipt,
     dryRun: result.dryRun,
     expired: result.expired,
     archivedRows: archived?.rows,

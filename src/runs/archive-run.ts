@@ -1,5 +1,6 @@
 import type { AcceptedRetention, RetentionRecord } from '../archive/archive-retention.ts'
 import { LONGEST_ROW_BYTES } from '../archive/format.ts'
+import type { Expiring } from '../archive/expiry.ts'
 import type { ReadHolds } from '../archive/held-files.ts'
 import type { Stays } from '../archive/holdings.ts'
 import { NO_GROWTH } from '../archive/step.ts'
@@ -14,6 +15,7 @@ import type { EpochMs } from '../time/clock.ts'
 import { HOLDS } from './hold-tables.ts'
 import { holdsInForce, mayHaveHolds } from './holds-in-force.ts'
 import { currentRows } from './current-rows.ts'
+import { ReceiptBook, receiptsIn } from './receipt-book.ts'
 import type { ArchivedByRun } from './result.ts'
 import type { ArchiveTarget, RunContext, RunRequest } from './run-context.ts'
 import type { RunPolicy } from './run-policy.ts'
@@ -123,7 +125,8 @@ export async function openArchiving(
     const verdict = await retentions.judgeExpiry({ ...expiry, accepted: await retention.load(database) })
     if (verdict.kind === 'stop') return new MaintenanceError('SAFETY_STOP', verdict.message)
     if (verdict.accept !== undefined) await accept(verdict.accept)
-    if (keptMs !== undefined) await expireFiles(archive, { retention, keptMs, readHolds, lateKeptMs })
+    if (keptMs !== undefined)
+      await expireFiles(archive, { retention, keptMs, readHolds, begun: await removalReceipts(context, job, id), lateKeptMs })
     return undefined
   }
   const walk = currentRows<ExportedSlice>(
@@ -160,6 +163,15 @@ export async function openArchiving(
       return { ...(await archive.record.ofRun(database, id)), removed, lagMs, verification }
     },
   }
+}
+
+/** The receipt of a removal is written with it. */
+async function removalReceipts(context: RunContext, job: Job, run: number): Promise<Expiring['begun']> {
+  const { database, worker, version, signer } = context
+  const table = job.receipts === true ? await receiptsIn(database) : undefined
+  if (table === undefined) return undefined
+  const book = new ReceiptBook({ database, worker, version, signer }, table)
+  return async (tx, removal) => void (await book.append(tx, { kind: 'removal', job: job.name, run, ...removal }))
 }
 
 const WITHOUT_RECORD =

@@ -8,7 +8,7 @@ import type { SparedRows } from '../policy/spared.ts'
 import type { EpochMs } from '../time/clock.ts'
 
 /** As `hold` in the record: all of them together. */
-const ALL = 0
+export const ALL_HOLDS = 0
 
 /** Expired rows that holds keep. */
 export interface HeldRows {
@@ -39,7 +39,7 @@ function heldOf(holds: readonly Hold[], { each, together }: SparedExpired): Held
 
 /** In a transaction under the lease. May be called again for the same run. */
 export async function noteHeld(tx: Transaction, table: string, run: number, { rows, byHold }: HeldRows): Promise<void> {
-  const counts = [{ hold: ALL, rows }, ...byHold.map((each) => ({ hold: each.hold.id, rows: each.rows }))]
+  const counts = [{ hold: ALL_HOLDS, rows }, ...byHold.map((each) => ({ hold: each.hold.id, rows: each.rows }))]
   for (const { hold, rows: held } of counts) {
     await tx.query(
       `INSERT INTO ${table} (run, hold, "rows") VALUES (CAST($1 AS bigint), CAST($2 AS bigint), CAST($3 AS bigint))
@@ -52,7 +52,7 @@ export async function noteHeld(tx: Transaction, table: string, run: number, { ro
 
 /** SQL: the rows that holds kept in runs, as `run` and `rows`. */
 export function heldByRunSql(table: string): string {
-  return `SELECT h.run, h."rows" FROM ${table} AS h WHERE h.hold = ${ALL}`
+  return `SELECT h.run, h."rows" FROM ${table} AS h WHERE h.hold = ${ALL_HOLDS}`
 }
 
 /** Goes with the record of the runs. */

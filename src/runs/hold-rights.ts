@@ -2,6 +2,7 @@ import type { Database, Rights } from '../database/database.ts'
 import { DatabaseError } from '../database/database-error.ts'
 import { HELD_FILES, HOLDS, RUN_HOLDS } from './hold-tables.ts'
 import { POLICIES, RUN_POLICIES } from './policy-tables.ts'
+import { RECEIPT_RIGHTS, RECEIPTS } from './receipt-book.ts'
 import { LEASES, RUNS } from './run-records.ts'
 
 /** What a run needs of the tables of holds and policies. */
@@ -11,10 +12,11 @@ export const RUN_RIGHTS: Rights = {
   [HELD_FILES]: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
   [POLICIES]: ['SELECT', 'INSERT', 'UPDATE'],
   [RUN_POLICIES]: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+  [RECEIPTS]: RECEIPT_RIGHTS,
 }
 
 const READING: Rights = { [HOLDS]: ['SELECT'], [RUN_HOLDS]: ['SELECT'], [HELD_FILES]: ['SELECT'], [RUNS]: ['SELECT'] }
-const CHANGING: Rights = { ...READING, [LEASES]: ['SELECT', 'INSERT', 'UPDATE (fence)'] }
+const CHANGING: Rights = { ...READING, [LEASES]: ['SELECT', 'INSERT', 'UPDATE (fence)'], [RECEIPTS]: RECEIPT_RIGHTS }
 
 export const READING_RIGHTS = READING
 export const PLACING_RIGHTS: Rights = { ...CHANGING, [HOLDS]: ['SELECT', 'INSERT'] }

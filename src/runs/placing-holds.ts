@@ -9,11 +9,14 @@ import { readBack } from '../database/read-back.ts'
 import { storedNumber } from '../database/stored-values.ts'
 import { MaintenanceError } from '../errors.ts'
 import { matchesText } from '../policy/holds.ts'
+import { digestOf } from '../receipts/receipt.ts'
 import type { Spared } from '../policy/spared.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
 import { minuteText } from '../time/time-text.ts'
 import { betweenBatches } from './hold-lock.ts'
 import { HOLDS } from './hold-tables.ts'
+import type { ReceiptMark } from '../receipts/receipt.ts'
+import type { ReceiptBook } from './receipt-book.ts'
 
 export interface HoldChange {
   readonly database: Database
@@ -24,6 +27,8 @@ export interface HoldChange {
   readonly reason: string
   /** Who asks for it. */
   readonly by: string
+  /** `undefined`: no migration has made the table of receipts yet. */
+  readonly receipts: ReceiptBook | undefined
 }
 
 export interface Placing extends HoldChange {
@@ -36,6 +41,8 @@ export interface Placing extends HoldChange {
 export interface Placed {
   readonly id: number
   readonly placedAt: EpochMs
+  /** `undefined`: none was written, or an earlier attempt wrote it whose answer was lost. */
+  readonly receipt: ReceiptMark | undefined
   /** Files of the archive that may hold such rows and that a run was removing already. */
   readonly tooLate: readonly ArchivePath[]
   /** Why it is not known which files those are. */
@@ -44,7 +51,7 @@ export interface Placed {
 
 /** When it resolves, no batch of any worker deletes a row any more that the hold keeps. Waits for the batch that is being deleted, at most. */
 export async function placeHold(placing: Placing): Promise<Placed> {
-  const { database, job, name, spared, reason, by, reviewAt, archive } = placing
+  const { database, job, name, spared, reason, by, reviewAt, archive, receipts } = placing
   const table = database.named(HOLDS)
   const matches = matchesText(spared, job.holdable.by)
   /** When earlier attempts were made whose answers were lost. */
@@ -64,7 +71,9 @@ export async function placeHold(placing: Placing): Promise<Placed> {
       const written = { name, job: job.name, matches, reason, placed_at: tx.now, placed_by: by, review_at: reviewAt ?? null }
       const id = known === undefined ? await insert(tx, table, written) : storedNumber(known.id, `${HOLDS}.id`)
       const placedAt = known === undefined ? tx.now : Number(known.placed_at)
-      return { id, placedAt, ...(await begunIn(tx, archive, spared)) }
+      const facts = { kind: 'hold-placed', job: job.name, hold: { id, name, sha256: digestOf(matches) }, by, reason } as const
+      const receipt = known === undefined ? await receipts?.append(tx, facts) : undefined
+      return { id, placedAt, receipt, ...(await begunIn(tx, archive, spared)) }
     },
   )
 }

@@ -3,7 +3,7 @@ import type { Session, Transaction } from '../database/query.ts'
 import { JUMP_MS } from '../purge/safety.ts'
 import { formatTime, type Clock, type EpochMs } from '../time/clock.ts'
 import { HeldLease } from './held-lease.ts'
-import { claimLease, holderOf, lastHolder, releaseLease, type Lease } from './lease.ts'
+import { claimLease, holderOf, lastHolder, lockLease, releaseLease, type Lease } from './lease.ts'
 import { cameBackSentence, type Trigger } from './result.ts'
 import {
   acceptRun,
@@ -20,6 +20,7 @@ import {
   type Precedent,
   type RunKey,
 } from './run-records.ts'
+import type { RunReceipts } from './run-receipts.ts'
 import type { Bracket, HoldsOfRun, NoteAccepted, Run } from './run.ts'
 import { withRetry, type RetryOptions } from './with-retry.ts'
 
@@ -39,6 +40,8 @@ export interface ClaimRequest {
   readonly trigger: Trigger
   /** The point in the schedule that the run is for, on the host's clock. */
   readonly slot: EpochMs | undefined
+  /** `undefined`: runs of the job leave none. */
+  readonly receipts: RunReceipts | undefined
   readonly stopping: AbortSignal
 }
 
@@ -77,7 +80,8 @@ export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<
         })
         if (lease === undefined) return await heldByAnother(tx, tables.leases, request.job, tx.now)
         if (again) await forgetOwnRun(tx, tables.runs, request.job, worker)
-        await closeDeadRuns(tx, tables.runs, request.job, worker, before)
+        const dead = await closeDeadRuns(tx, tables.runs, request.job, worker, before)
+        await request.receipts?.write(tx, dead)
         const done = request.slot === undefined ? undefined : await doneSlot(tx, tables.runs, request.job, request.slot - clockSkewMs)
         if (done !== undefined) {
           await releaseLease(tx, tables.leases, lease)
@@ -89,7 +93,7 @@ export function claimRun(options: ClaimOptions, request: ClaimRequest): Promise<
       // Only after COMMIT: constructing it starts the lease's heartbeat.
       return claimed.kind === 'skipped'
         ? claimed
-        : { kind: 'run', run: new RecordedRun({ ...persistence, ...tables, ...claimed, holds: request.holds }) }
+        : { kind: 'run', run: new RecordedRun({ ...persistence, ...tables, ...claimed, holds: request.holds, receipts: request.receipts }) }
     } catch (error) {
       if (!(error instanceof DatabaseError) || error.kind !== 'busy') throw error
       // The holder locks its lease during a batch, and a batch may last longer than we wait for a lock.
@@ -116,6 +120,7 @@ interface Recorded extends RetryOptions, Opened {
   readonly runs: string
   readonly leases: string
   readonly holds: HoldsOfRun
+  readonly receipts: RunReceipts | undefined
 }
 
 /** Holds the lease from construction until `finish`. */
@@ -173,19 +178,22 @@ class RecordedRun implements Run {
   }
 
   finish: Run['finish'] = async (finished) => {
-    const { database, runs } = this.#recorded
+    const { database, runs, leases, receipts } = this.#recorded
     await this.#lease.end()
     return withRetry(this.#recorded, async () => {
       const ended = finished.error === undefined ? [] : [await database.storable(finished.error)]
       return database.transaction(async (tx) => {
         const counts = await countsOf(tx, runs, this.#key)
         const held = await this.#lease.release(tx)
+        // Whoever has it now may be writing a receipt.
+        if (!held && receipts !== undefined) await lockLease(tx, leases, this.#key.job)
         if (counts === undefined) return held ? { kind: 'unrecorded' } : { kind: 'forgotten', cameBack: this.#cameBack + this.#seen }
         this.#see(counts.deleted)
         await this.#noteAcceptance(tx)
         const error = [...ended, ...(this.#cameBack === 0 ? [] : [cameBackSentence(this.#cameBack)])].join('\n')
         await finishRun(tx, runs, this.#key, counts, { ...finished, error: error === '' ? undefined : error })
-        return { kind: 'recorded', counts, cameBack: this.#cameBack }
+        const receipt = await receipts?.write(tx, [this.id])
+        return { kind: 'recorded', counts, cameBack: this.#cameBack, receipt }
       })
     })
   }

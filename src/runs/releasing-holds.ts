@@ -1,15 +1,20 @@
 import { readBack, notKept } from '../database/read-back.ts'
-import { storedNumber, storedText } from '../database/stored-values.ts'
+import { storedNumber, storedText, textUpTo } from '../database/stored-values.ts'
 import { MaintenanceError } from '../errors.ts'
+import { MOST_MATCHES_BYTES } from '../policy/holds.ts'
+import { digestOf } from '../receipts/receipt.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { minuteText } from '../time/time-text.ts'
 import { betweenBatches } from './hold-lock.ts'
 import { HOLDS } from './hold-tables.ts'
 import type { HoldChange } from './placing-holds.ts'
+import type { ReceiptMark } from '../receipts/receipt.ts'
 
 export interface Released {
   readonly id: number
   readonly releasedAt: EpochMs
+  /** `undefined`: none was written, or an earlier attempt wrote it whose answer was lost. */
+  readonly receipt: ReceiptMark | undefined
 }
 
 interface Latest {
@@ -17,11 +22,12 @@ interface Latest {
   readonly released_at: unknown
   readonly released_by: unknown
   readonly release_reason: unknown
+  readonly matches: unknown
 }
 
 /** Rows that the hold kept may go from the next run on; one that is running keeps them to its end. */
 export async function releaseHold(releasing: HoldChange): Promise<Released> {
-  const { database, job, name, reason, by } = releasing
+  const { database, job, name, reason, by, receipts } = releasing
   const table = database.named(HOLDS)
   /** When earlier attempts were made whose answers were lost. */
   const tried = new Set<EpochMs>()
@@ -29,7 +35,7 @@ export async function releaseHold(releasing: HoldChange): Promise<Released> {
     { ...releasing, job: job.name, done: `hold ${JSON.stringify(name)} was released`, find: `mcp-gateway-maintenance hold show ${name}` },
     async (tx) => {
       const { rows } = await tx.query<Latest>(
-        `SELECT id, released_at, released_by, release_reason FROM ${table} WHERE name = $1
+        `SELECT id, released_at, released_by, release_reason, ${textUpTo('matches', MOST_MATCHES_BYTES)} AS matches FROM ${table} WHERE name = $1
          ORDER BY CASE WHEN released_at IS NULL THEN 0 ELSE 1 END, released_at DESC, id DESC LIMIT 1`,
         [name],
       )
@@ -38,7 +44,7 @@ export async function releaseHold(releasing: HoldChange): Promise<Released> {
       const id = storedNumber(row.id, `${HOLDS}.id`)
       if (row.released_at !== null) {
         const releasedAt = storedNumber(row.released_at, `${HOLDS}.released_at`)
-        if (tried.has(releasedAt) && row.released_by === by && row.release_reason === reason) return { id, releasedAt }
+        if (tried.has(releasedAt) && row.released_by === by && row.release_reason === reason) return { id, releasedAt, receipt: undefined }
         const releaser = JSON.stringify(storedText(row.released_by, `${HOLDS}.released_by`))
         throw new MaintenanceError(
           'USAGE',
@@ -52,7 +58,9 @@ export async function releaseHold(releasing: HoldChange): Promise<Released> {
       )
       if (changed !== 1) throw notKept(table, ['released_at'])
       await readBack(tx, table, { id }, { released_at: tx.now, released_by: by, release_reason: reason })
-      return { id, releasedAt: tx.now }
+      const hold = { id, name, sha256: digestOf(typeof row.matches === 'string' ? row.matches : '') }
+      const receipt = await receipts?.append(tx, { kind: 'hold-released', job: job.name, hold, by, reason })
+      return { id, releasedAt: tx.now, receipt }
     },
   )
 }

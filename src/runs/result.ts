@@ -3,6 +3,7 @@ import type { Growth } from '../archive/step.ts'
 import type { ExitCode } from '../errors.ts'
 import { counted } from '../number-text.ts'
 import type { EpochMs } from '../time/clock.ts'
+import type { ReceiptMark } from '../receipts/receipt.ts'
 
 export type Trigger = 'run-now' | 'schedule' | 'catch-up'
 
@@ -49,6 +50,8 @@ export interface RunResult {
   readonly cutoff: EpochMs | undefined
   /** What the run wrote to the archive; `undefined`: its rows are not archived. */
   readonly archived: ArchivedByRun | undefined
+  /** `undefined`: it was not allowed to delete, or runs of the job leave none. */
+  readonly receipt: ReceiptMark | undefined
   readonly durationMs: number
 }
 
@@ -72,6 +75,7 @@ export const NOTHING_DONE = {
   cascaded: 0,
   cutoff: undefined,
   archived: undefined,
+  receipt: undefined,
   durationMs: 0,
 } as const satisfies Partial<RunResult>
 

@@ -4,6 +4,7 @@ import type { PauseReason } from '../purge/pacer.ts'
 import type { Accepted } from '../purge/safety.ts'
 import type { Rule } from '../policy/rules.ts'
 import type { Turns } from '../purge/turns.ts'
+import type { Signer } from '../receipts/signing.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
 import type { Trigger } from './result.ts'
 
@@ -66,6 +67,8 @@ export interface RunContext {
   /** Where rows are written before they are deleted; `undefined`: they are not archived. */
   readonly archive?: ArchiveTarget | undefined
   readonly turns: Turns
+  /** Signs receipts; absent: they are not signed. */
+  readonly signer?: Signer | undefined
   /** The tables of jobs with rules; absent: none. */
   readonly ruledTables?: readonly string[]
   /** Whether partitions that have expired may go as a whole, where the worker has made them; absent: they may not. */

@@ -14,6 +14,7 @@ import { isSafetyStop, purgeWork, type Account, type Ending } from './purge-work
 import { claimRun, type Claim } from './recorded-run.ts'
 import { cameBackSentence, type ArchivedByRun, type RunResult } from './result.ts'
 import type { RunContext, RunRequest } from './run-context.ts'
+import { runReceiptsOf } from './run-receipts.ts'
 import { LEASES, RUNS, precedentOf, type Precedent } from './run-records.ts'
 import { unrecordedRun, type Finish, type HoldsOfRun, type Run } from './run.ts'
 import { withRetry } from './with-retry.ts'
@@ -101,7 +102,11 @@ async function beginRun(context: RunContext, request: RunRequest): Promise<Claim
   const { database, clock, recorded } = context
   const { job, trigger, slot, stopping, dryRun } = request
   const holds = await withRetry({ database, clock, stopping }, () => holdsOf(database, job))
-  if (recorded && !dryRun) return claimRun(context, { job: job.name, holds, trigger, slot, stopping })
+  if (recorded && !dryRun) {
+    const { worker, version, signer } = context
+    const receipts = await withRetry({ database, clock, stopping }, () => runReceiptsOf({ database, worker, version, signer }, job))
+    return claimRun(context, { job: job.name, holds, trigger, slot, receipts, stopping })
+  }
   if (holds === 'read' && !dryRun) throw new MaintenanceError('JOB_FAILED', withoutLeases(job))
   const precedent = async (now: EpochMs): Promise<Precedent | undefined> =>
     recorded ? precedentOf(database, database.named(RUNS), job.name, now, JUMP_MS) : undefined
@@ -159,6 +164,7 @@ function resultOf(
     cascaded,
     cutoff,
     archived,
+    receipt: finish?.kind === 'recorded' ? finish.receipt : undefined,
     durationMs,
   }
 }

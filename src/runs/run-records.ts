@@ -83,7 +83,8 @@ async function highestOf(tx: Transaction, statements: readonly string[]): Promis
 
 /**
  * Called by the holder of the lease, so any run of the job that is still open has lost its worker. The end of the worker's own earlier run could not be
- * recorded, or was taken back by a failover of the database. A run ended when its worker last renewed the lease, as far as that is known; otherwise now.
+ * recorded, or was taken back by a failover of the database. A run ended when its worker last renewed the lease, as far as that is known; otherwise now. Returns their
+ * numbers, in order.
  */
 export async function closeDeadRuns(
   tx: Transaction,
@@ -91,17 +92,18 @@ export async function closeDeadRuns(
   job: string,
   worker: string,
   before: LastHolder | undefined,
-): Promise<void> {
+): Promise<readonly number[]> {
   const { holder = null, renewedAt = null } = before ?? {}
-  await tx.query(
+  const { rows: closed } = await tx.query<{ id: unknown }>(
     `UPDATE ${table} SET outcome = 'interrupted', error = CASE WHEN worker = $2 THEN '${END_LOST}'
        ELSE 'worker ' || ${boundedText('worker')} || ' went away during the run; closed by ' || $2 END,
        finished_at = CASE WHEN worker = $4 AND CAST($5 AS bigint) BETWEEN started_at AND $1 THEN CAST($5 AS bigint) ELSE $1 END
-     WHERE job = $3 AND outcome IS NULL`,
+     WHERE job = $3 AND outcome IS NULL RETURNING id`,
     [tx.now, worker, job, holder, renewedAt],
   )
   const { rows } = await tx.query(`SELECT id FROM ${table} WHERE job = $1 AND outcome IS NULL LIMIT 1`, [job])
   if (rows.length > 0) throw notKept(table, ['outcome'])
+  return closed.map(({ id }) => storedNumber(id, `${RUNS}.id`)).toSorted((a, b) => a - b)
 }
 
 const END_LOST = 'the end of this run was not recorded, or was lost when the database failed over; the next run goes on'

@@ -1,6 +1,7 @@
 import type { Tally } from '../database/purging.ts'
 import type { Session, Transaction, TransactionOptions } from '../database/query.ts'
 import type { Clock, EpochMs } from '../time/clock.ts'
+import type { ReceiptMark } from '../receipts/receipt.ts'
 import type { FinishedRun, Precedent, RunCounts } from './run-records.ts'
 
 /** Opens a transaction, does the work in it, and commits. */
@@ -41,7 +42,7 @@ export interface Run {
  */
 export type Finish =
   | { readonly kind: 'unrecorded' }
-  | { readonly kind: 'recorded'; readonly counts: RunCounts; readonly cameBack: number }
+  | { readonly kind: 'recorded'; readonly counts: RunCounts; readonly cameBack: number; readonly receipt: ReceiptMark | undefined }
   | { readonly kind: 'forgotten'; readonly cameBack: number }
 
 /** A run that is not recorded: a dry run, or one on a database without the tables for it. */

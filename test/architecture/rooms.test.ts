@@ -7,7 +7,7 @@ import { readSourceFiles, sourceFile, type SourceFile } from './source-files.ts'
 const ROOMS: readonly (readonly string[])[] = [
   ['errors.ts', 'files.ts', 'edit-distance.ts', 'number-text.ts', 'secrets', 'time'],
   ['catalogue.ts'],
-  ['policy'],
+  ['policy', 'receipts'],
   ['database'],
   ['migrations', 'schedule', 'purge'],
   ['archive'],

@@ -115,6 +115,7 @@ test('every setting is described with its variables, its default and one line', 
       ['http.port', 'HTTP_PORT', 9465],
       ['http.allowedHosts', 'HTTP_ALLOWED_HOSTS', null],
       ['metrics.textfile', 'METRICS_TEXTFILE', null],
+      ['receipts.keyFile', 'RECEIPTS_KEY_FILE', null],
     ],
   )
   for (const { doc } of described) assert.match(doc, /^[a-z].*[^.]$/)

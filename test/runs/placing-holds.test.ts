@@ -6,6 +6,7 @@ import type { Database } from '../../src/database/database.ts'
 import { MaintenanceError } from '../../src/errors.ts'
 import { holdsInForce } from '../../src/runs/holds-in-force.ts'
 import { claimLease, renewLease } from '../../src/runs/lease.ts'
+import { bookOf } from './receipts.ts'
 import { placeHold, type Placed, type Placing } from '../../src/runs/placing-holds.ts'
 import { releaseHold, type Released } from '../../src/runs/releasing-holds.ts'
 import { LEASES } from '../../src/runs/run-records.ts'
@@ -26,6 +27,7 @@ function place(database: Database, name: string, changes: Partial<Placing> = {})
     by: 'jane@host',
     reviewAt: undefined,
     archive: undefined,
+    receipts: bookOf(database),
     ...changes,
   })
 }
@@ -39,6 +41,7 @@ function release(database: Database, name: string, reason = 'settled'): Promise<
     name,
     reason,
     by: 'joe@host',
+    receipts: bookOf(database),
   })
 }
 

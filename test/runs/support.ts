@@ -10,6 +10,7 @@ import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
 import { NOTHING_ACCEPTED } from '../../src/purge/safety.ts'
 import { Turns } from '../../src/purge/turns.ts'
 import { RUN_POLICIES } from '../../src/runs/policy-tables.ts'
+import { RECEIPTS } from '../../src/runs/receipt-book.ts'
 import type { RunResult } from '../../src/runs/result.ts'
 import type { RunListener, RunContext, RunRequest } from '../../src/runs/run-context.ts'
 import { runJob } from '../../src/runs/run-job.ts'
@@ -116,7 +117,7 @@ export async function run(
       version: '1.2.3',
       recorded: true,
       turns: new Turns(),
-      countedRuns: [...(await database.tablesAmong([...COUNTED_RUNS, RUN_POLICIES]))],
+      countedRuns: [...(await database.tablesAmong([...COUNTED_RUNS, RUN_POLICIES, RECEIPTS]))],
       ...options,
     },
     {

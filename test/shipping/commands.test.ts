@@ -93,7 +93,39 @@ async function understoodByKubectl(command: string): Promise<void> {
 /** Adds the row that the documents' example keeps. */
 const WITH_ALICE = `sqlite3 "\${DATABASE_URL#sqlite:///}" "INSERT INTO audit_logs (tool_name, \\"user\\", action, status) VALUES ('t', 'Alice@example.com', 'invoke', 'success')"`
 
+/** In an empty folder, on a database with a signed receipt, an export of it and the keys of docs/receipts.md. */
+async function amongReceipts(command: string): Promise<void> {
+  await using fresh = await freshSqliteFile()
+  const shim = join(fresh.folder, 'mcp-gateway-maintenance')
+  await writeFile(shim, `#!/bin/sh\nexec sh '${CHECKOUT}tools/node24/run' '${CHECKOUT}bin/mcp-gateway-maintenance.js' "$@"\n`, {
+    mode: 0o755,
+  })
+  const made = [
+    'openssl genpkey -algorithm ed25519 -out receipts.pem',
+    'openssl pkey -in receipts.pem -pubout -out receipts.pub.pem',
+    'RECEIPTS_KEY_FILE=receipts.pem mcp-gateway-maintenance --run-now',
+    'mcp-gateway-maintenance receipts export > receipts.ndjson',
+    'head -n 1 receipts.ndjson | jq -r .payload | base64 -d > body',
+    `{ printf 'DSSEv1 52 application/vnd.mcp-gateway-maintenance.receipt+json %d ' "$(wc -c < body)"; cat body; } > signed`,
+    `head -n 1 receipts.ndjson | jq -r '.signatures[0].sig' | base64 -d > sig`,
+  ]
+  const digest = `$(mcp-gateway-maintenance receipts verify | sed -n 's/.*digest //p')`
+  const env = packagingEnvironment()
+  await succeeds(`set -e; ${made.join('; ')}; ${command.replace('SHA256', digest)}`, {
+    cwd: fresh.folder,
+    env: { ...env, PATH: `${fresh.folder}:${env['PATH']}`, DATABASE_URL: `sqlite:///${fresh.file}` },
+  })
+}
+
+const OF_RECEIPTS = /^mcp-gateway-maintenance receipts |^openssl (?:genpkey|pkey|pkeyutl) |receipts\.ndjson| > signed$/
+
 const RULES: readonly Rule[] = [
+  {
+    like: OF_RECEIPTS,
+    async check(command) {
+      if (['jq', 'openssl'].every((program) => missing(program) === undefined)) await amongReceipts(command)
+    },
+  },
   // npm's banner would precede the JSON.
   {
     like: /^npm start --(?! status --check| compact | hold | partition )(?!.* --json\b)(?: (.+))?$/,
@@ -337,7 +369,7 @@ const RULES: readonly Rule[] = [
     check: async (_, [, cronjob, name]) => assert.equal(name, cronjob),
   },
   {
-    like: /^jq /,
+    like: /^jq (?!-r \.payload)/,
     async check(command) {
       if (missing('jq') !== undefined) return
       const job = { spec: { backoffLimit: 2, template: { spec: { containers: [{ name: 'maintenance', args: ['--run-now'] }] } } } }

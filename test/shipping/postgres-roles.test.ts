@@ -444,6 +444,7 @@ for (const major of POSTGRES_MAJORS) {
           ['maintenance_run_policies', 'DELETE INSERT SELECT UPDATE'],
           ['maintenance_partitioned', 'SELECT'],
           ['maintenance_detached', 'DELETE INSERT SELECT'],
+          ['maintenance_receipts', 'INSERT SELECT'],
         ]),
       )
       await roles.as(roles.purge, async (client) => {
@@ -466,6 +467,7 @@ const NEW_RIGHTS: readonly (readonly [table: string, rights: string])[] = [
   ['maintenance_run_policies', 'DELETE, INSERT, SELECT, UPDATE'],
   ['maintenance_partitioned', 'SELECT'],
   ['maintenance_detached', 'DELETE, INSERT, SELECT'],
+  ['maintenance_receipts', 'INSERT, SELECT'],
 ]
 
 const FORBIDDEN_TO_HOLD: readonly string[] = [

@@ -13,7 +13,7 @@ import { pathsOf } from '../step.ts'
 import type { Store } from '../store/store.ts'
 import { positionOf, type ArchivePath } from '../store/path.ts'
 import { readAhead, type Ahead, type AheadLink } from './ahead.ts'
-import { beginStep, type Planned, type Reconciled } from './reconciled-step.ts'
+import { beginStep, type Planned, type Reconciled, type ReconciliationBegun } from './reconciled-step.ts'
 
 /*
  * A database that was restored from a backup, or a replica that was promoted late, is older than its archive: the folder holds files that it does
@@ -45,7 +45,10 @@ export interface Reconciliation {
 }
 
 /** Rejects with `ARCHIVE_DAMAGED`, having changed nothing, if something beyond the head is not believed. */
-export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun: boolean }): Promise<Reconciliation> {
+export async function reconcile(
+  archive: Archive,
+  { dryRun, begun }: { readonly dryRun: boolean; readonly begun?: ReconciliationBegun | undefined },
+): Promise<Reconciliation> {
   const { store, spool, record, source, options } = archive
   const { database, stopping } = options
   await database.durable()
@@ -71,7 +74,7 @@ export async function reconcile(archive: Archive, { dryRun }: { readonly dryRun:
   const plan = ahead.links.map((link) => planOf(link, elsewhere))
   if (!dryRun && !stopping.aborted) {
     await spool.publish(ahead.halfMoved)
-    await beginStep(archive, ahead, plan, pending.isForged)
+    await beginStep(archive, ahead, plan, pending.isForged, begun)
     await settle(archive)
   }
   return {

@@ -1,3 +1,4 @@
+import type { Transaction } from '../../database/query.ts'
 import { formatDay, formatTime, type EpochMs } from '../../time/clock.ts'
 import { readSummary } from '../archive-summary.ts'
 import type { Archive } from '../archive.ts'
@@ -28,11 +29,20 @@ export interface Planned {
   readonly reconciled: Reconciled | undefined
 }
 
+/** Called in the transaction that makes everything the pending step: from then on it is ended, whatever happens. */
+export type ReconciliationBegun = (tx: Transaction, last: Link & { readonly files: number; readonly rows: number }) => Promise<void>
+
 /**
  * Writes the new files and manifests, and makes everything the pending step. `dropsStep`: the step in the database was not written by a
  * run.
  */
-export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly Planned[], dropsStep: boolean): Promise<void> {
+export async function beginStep(
+  archive: Archive,
+  ahead: Ahead,
+  plan: readonly Planned[],
+  dropsStep: boolean,
+  begun?: ReconciliationBegun,
+): Promise<void> {
   const { spool, store, record, options } = archive
   // The spool may have been lost as a whole.
   await store.make()
@@ -87,6 +97,8 @@ export async function beginStep(archive: Archive, ahead: Ahead, plan: readonly P
   await archive.replace(dropsStep ? { ...state, step: undefined } : state, step, {
     position,
     removed: rangesText(new Uint8Array(rows).fill(1)),
+    also: async (tx) =>
+      begun?.(tx, { ...written.at(-1)!, files: plan.length, rows: plan.reduce((sum, { reconciled }) => sum + (reconciled?.rows ?? 0), 0) }),
   })
 }
 

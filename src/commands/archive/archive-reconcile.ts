@@ -10,6 +10,7 @@ import { archivePlanOf, type Program } from '../../program.ts'
 import { HeldLease } from '../../runs/held-lease.ts'
 import { claimLease, holderOf } from '../../runs/lease.ts'
 import { LEASES } from '../../runs/run-records.ts'
+import { receiptBookOf } from '../receipts/receipt-book-of.ts'
 import type { OpenedArchive } from './open-archive.ts'
 
 /** Adds files that the database does not know to the chain, or sets them aside. Returns 1 if files are still missing. */
@@ -71,7 +72,12 @@ async function reconciled(program: Program, { job }: OpenedArchive, held: HeldLe
     underLease: (work) => (held ?? database).transaction(work),
     stopping: shutdown.stopping,
   })
-  return reconcile(archive, { dryRun: held === undefined })
+  const book = held === undefined ? undefined : await receiptBookOf(program)
+  return reconcile(archive, {
+    dryRun: held === undefined,
+    begun: async (tx, { manifest, sha256, files, rows }) =>
+      void (await book?.append(tx, { kind: 'reconciliation', job: job.name, manifest, sha256, files, rows })),
+  })
 }
 
 function* linesOf({ files, otherLinks, missing, dropsStep }: Reconciliation, dryRun: boolean): Generator<string> {

@@ -11,6 +11,7 @@ import { styleOf } from '../../terminal/style.ts'
 import type { EpochMs } from '../../time/clock.ts'
 import { minuteText } from '../../time/time-text.ts'
 import { archivedRows, type ArchivedRows } from './archived-rows.ts'
+import { receiptBookOf } from '../receipts/receipt-book-of.ts'
 import { countingOf, HELD_JOB, recordedHolds, sparedByOthers, unlessForbidden, whoAsks, withoutTable } from './open-holds.ts'
 
 export interface PlaceRequest {
@@ -46,11 +47,21 @@ export async function placeOne(program: Program, request: PlaceRequest): Promise
   ])
   if (!request.evenIfNone && isNone(count, archived)) throw noRow()
   const { record } = archived
-  const change = { database, clock: host.clock, stopping: shutdown.stopping, job: HELD_JOB, name, reason, by }
+  const change = {
+    database,
+    clock: host.clock,
+    stopping: shutdown.stopping,
+    job: HELD_JOB,
+    name,
+    reason,
+    by,
+    receipts: dryRun ? undefined : await receiptBookOf(program),
+  }
   const placed: Placed | undefined = dryRun
     ? undefined
     : await unlessForbidden(program, rights, () => placeHold({ ...change, spared, reviewAt, archive: record }))
-  if (placed !== undefined) events.holdPlaced({ id: placed.id, name, by, reason, rows: count?.rows ?? 0, more: count?.more ?? false })
+  if (placed !== undefined)
+    events.holdPlaced({ id: placed.id, name, by, reason, rows: count?.rows ?? 0, more: count?.more ?? false, receipt: placed.receipt })
   const { table } = HELD_JOB
   host.print(placedText({ name, table, spared, reason, by, reviewAt, count, archived, placed }, styleOf(host)))
   return 0

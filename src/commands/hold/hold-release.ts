@@ -6,6 +6,7 @@ import { releaseHold } from '../../runs/releasing-holds.ts'
 import type { StoredHold } from '../../runs/stored-holds.ts'
 import { releasedText } from '../../terminal/hold-text.ts'
 import { styleOf } from '../../terminal/style.ts'
+import { receiptBookOf } from '../receipts/receipt-book-of.ts'
 import { countingOf, HELD_JOB, recordedHolds, sparedByOthers, unknownHold, unlessForbidden, whoAsks, withoutTable } from './open-holds.ts'
 
 export interface ReleaseRequest {
@@ -26,9 +27,18 @@ export async function releaseOne(program: Program, request: ReleaseRequest): Pro
   const reason = await database.storable(request.reason)
   const by = await whoAsks(program, request.by)
   const count = hold === undefined ? undefined : await unlessForbidden(program, RELEASING_RIGHTS, () => countOf(program, hold, holds))
-  const change = { database, clock: host.clock, stopping: shutdown.stopping, job: HELD_JOB, name, reason, by }
-  const { id, releasedAt } = await unlessForbidden(program, RELEASING_RIGHTS, () => releaseHold(change))
-  events.holdReleased({ id, name, by, reason, rows: count?.alone, more: count?.more ?? false })
+  const change = {
+    database,
+    clock: host.clock,
+    stopping: shutdown.stopping,
+    job: HELD_JOB,
+    name,
+    reason,
+    by,
+    receipts: await receiptBookOf(program),
+  }
+  const { id, releasedAt, receipt } = await unlessForbidden(program, RELEASING_RIGHTS, () => releaseHold(change))
+  events.holdReleased({ id, name, by, reason, rows: count?.alone, more: count?.more ?? false, receipt })
   host.print(releasedText({ name, table: HELD_JOB.table, releasedAt, reason, by, keeps: hold?.keeps, count }, styleOf(host)))
   return 0
 }

@@ -25,6 +25,7 @@ export const OWN_TABLES: readonly string[] = [
   'maintenance_run_policies',
   'maintenance_partitioned',
   'maintenance_detached',
+  'maintenance_receipts',
 ]
 
 /** Relations that migrations extend, replace or write to. */

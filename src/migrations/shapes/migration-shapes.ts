@@ -56,4 +56,7 @@ export const SHAPES: Readonly<Record<string, Shape | undefined>> = {
       undoing_since whole`),
     maintenance_detached: table(`relation text, table_name text, lower_bound text, upper_bound text, detached_at whole`),
   },
+  '010_add_receipts': {
+    maintenance_receipts: table(`n whole, kind text, run whole, body text, sha256 text, key_id text, signature text`),
+  },
 }

@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { freshFolder } from '../archive/support.ts'
+import { receipts } from '../runs/receipts.ts'
+import { applyMigrations, auditLogs } from '../runs/support.ts'
+import { command, events, type Ended } from '../support/command.ts'
+import { BOTH_ENGINES, sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
+
+const WITHOUT_OPENSSL = spawnSync('openssl', ['version']).status !== 0 && 'openssl is not installed'
+
+interface Keys {
+  readonly secret: string
+  readonly open: string
+}
+
+function keyPair(folder: string, name: string): Keys {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  const [secret, open] = [join(folder, `${name}.pem`), join(folder, `${name}.pub.pem`)]
+  writeFileSync(secret, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
+  writeFileSync(open, publicKey.export({ type: 'spki', format: 'pem' }))
+  return { secret, open }
+}
+
+function asked(database: { readonly url: string }, words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  return command(words, { env: { DATABASE_URL: database.url, ...env } })
+}
+
+interface Mark {
+  readonly n: number
+  readonly sha256: string
+}
+
+/** Returns what the log says of the receipt. */
+async function purged(database: { readonly url: string }, env: Readonly<Record<string, string>> = {}): Promise<Mark> {
+  const done = await asked(database, ['--run-now', '--job', 'purge-audit-logs'], env)
+  assert.equal(done.code, 0, done.stdout)
+  return events(done, 'job.finished')[0]!['receipt'] as Mark
+}
+
+async function filled(outside: TestDatabase, engine: TestEngine): Promise<void> {
+  await applyMigrations(outside.url)
+  await auditLogs(outside, engine, 100, 100)
+  await auditLogs(outside, engine, 200, 1)
+}
+
+/** On a machine that has the export and the keys, and no database. */
+function verified(words: readonly string[], cwd: string): Promise<Ended> {
+  return command(['receipts', 'verify', ...words], { cwd, env: { DATABASE_URL: 'postgresql://nobody@nowhere.invalid/none' } })
+}
+
+for (const engine of BOTH_ENGINES)
+  describe(`receipts, on ${engine.name}`, () => {
+    test('are written by each run, exported, and verified where there is no database', async () => {
+      await using outside = await engine.fresh()
+      await using folder = await freshFolder()
+      await filled(outside, engine)
+      const { secret, open } = keyPair(folder.path, 'a')
+      const marks = [await purged(outside), await purged(outside, { RECEIPTS_KEY_FILE: secret })]
+      const placed = await asked(outside, ['hold', 'place', 'case-17', '--user', 'u', '--reason', 'a letter', '--by', 'Jane'], {
+        RECEIPTS_KEY_FILE: secret,
+      })
+      assert.equal(placed.code, 0, placed.stderr)
+      const inDatabase = await asked(outside, ['receipts', 'verify', '--key', open])
+      assert.equal(inDatabase.code, 0, inDatabase.stdout)
+      assert.match(
+        inDatabase.stdout,
+        /^sound: receipts 1 to 3, \d{4}-\d\d-\d\d \d\d:\d\d to \d{4}-\d\d-\d\d \d\d:\d\d UTC: 2 purges, 1 hold placed\n2 receipts are signed, checked with 1 key; 1 earlier one is not signed\.\nThe last one has the digest [0-9a-f]{64}\n$/,
+      )
+      const exported = await asked(outside, ['receipts', 'export'])
+      assert.equal(exported.code, 0, exported.stderr)
+      writeFileSync(join(folder.path, 'receipts.ndjson'), exported.stdout)
+      const alone = await verified(
+        ['receipts.ndjson', '--key', 'a.pub.pem', ...marks.flatMap(({ sha256 }) => ['--expect', sha256])],
+        folder.path,
+      )
+      assert.deepEqual([alone.code, alone.stdout], [0, inDatabase.stdout], alone.stderr)
+      // What an auditor asks: which rows of this month, under which retention, and which holds were respected.
+      const bodies = exported.stdout
+        .trimEnd()
+        .split('\n')
+        .map(
+          (line) =>
+            JSON.parse(Buffer.from((JSON.parse(line) as { payload: string }).payload, 'base64').toString()) as Record<string, unknown>,
+        )
+      assert.deepEqual(
+        bodies.map(({ kind, retention, rows }) => [kind, retention, (rows as { deleted: number } | undefined)?.deleted]),
+        [
+          ['purge', '90d', 100],
+          ['purge', '90d', 0],
+          ['hold-placed', undefined, undefined],
+        ],
+      )
+    })
+
+    test('that were changed, removed or exchanged in the database are named', async () => {
+      await using outside = await engine.fresh()
+      await filled(outside, engine)
+      for (let at = 0; at < 4; at += 1) await purged(outside)
+      const off = engine.name === 'sqlite'
+      const forget = off
+        ? ['maintenance_receipts_not_deleted', 'maintenance_receipts_not_changed', 'maintenance_receipts_not_replaced'].map(
+            (name) => `DROP TRIGGER ${name}`,
+          )
+        : ['ALTER TABLE maintenance_receipts DISABLE TRIGGER ALL']
+      for (const sql of forget) await outside.sql(sql)
+      const said = async (): Promise<[number | null, string]> => {
+        const ended = await asked(outside, ['receipts', 'verify'])
+        return [ended.code, ended.stdout]
+      }
+      const before = await receipts(outside)
+      await outside.sql(`UPDATE maintenance_receipts SET body = replace(body, '"deleted":100', '"deleted":1') WHERE n = 1`)
+      const [code, text] = await said()
+      assert.equal(code, 1)
+      assert.match(text, /^receipt 1 was changed: its text does not have the digest that is recorded with it\n/)
+      assert.match(text, /receipt 2 does not follow from receipt 1 as it is/)
+      assert.match(text, /receipt 1: says that run \d+ deleted 1 row, and maintenance_runs says 100\n/)
+      await outside.sql('UPDATE maintenance_receipts SET body = $1 WHERE n = 1', [before[0]!.body])
+      assert.equal((await said())[0], 0)
+      await outside.sql('DELETE FROM maintenance_receipts WHERE n = 3')
+      assert.match((await said())[1], /^receipt 3 is missing before receipt 4\nruns without a receipt: \d+; /)
+      await outside.sql('DELETE FROM maintenance_receipts WHERE n = 4')
+      assert.match((await said())[1], /^runs without a receipt: \d+, \d+; /, 'a tail that was cut off shows by the history')
+      await outside.sql('DELETE FROM maintenance_runs')
+      assert.equal((await said())[0], 0, 'not without it')
+      assert.equal((await asked(outside, ['receipts', 'verify', '--expect', before[3]!.sha256])).code, 1)
+    })
+  })
+
+test('a line that was cut, doubled, exchanged or changed in an export is named with its number', async () => {
+  await using outside = await sqliteDatabase()
+  await using folder = await freshFolder()
+  await filled(outside, BOTH_ENGINES[0]!)
+  for (let at = 0; at < 3; at += 1) await purged(outside)
+  const lines = (await asked(outside, ['receipts', 'export'])).stdout.trimEnd().split('\n') as [string, string, string]
+  const [first, second, third] = lines
+  const cases: [readonly string[], RegExp][] = [
+    [[first, third], /^line 2: receipt 2 is missing before receipt 3\n1 problem: /],
+    [[first, second, second, third], /^line 3: receipt 2 stands there twice\n/],
+    [[second, first, third], /^line 2: receipt 1 comes after receipt 2: /],
+    [[first, second.slice(0, -20), third], /^line 2: is no receipt as receipts export writes them\n/],
+    [['', first], /^line 1: is no receipt/],
+  ]
+  for (const [given, expected] of cases) {
+    writeFileSync(join(folder.path, 'x.ndjson'), `${given.join('\n')}\n`)
+    const ended = await verified(['x.ndjson'], folder.path)
+    assert.equal(ended.code, 1)
+    assert.match(ended.stdout, expected)
+  }
+  writeFileSync(join(folder.path, 'empty'), '')
+  assert.deepEqual([(await verified(['empty'], folder.path)).stdout], ['There is no receipt yet.\n'])
+})
+
+test('an older copy of the database lacks the receipt that a log names', async () => {
+  await using outside = await sqliteDatabase()
+  await filled(outside, BOTH_ENGINES[0]!)
+  await purged(outside)
+  const copy = `${outside.file}.copy`
+  copyFileSync(outside.file, copy)
+  const mark = await purged(outside)
+  assert.equal((await asked(outside, ['receipts', 'verify', '--expect', mark.sha256])).code, 0)
+  const restored = await asked({ url: `sqlite:///${copy}` }, ['receipts', 'verify', '--expect', mark.sha256])
+  assert.equal(restored.code, 1)
+  assert.match(
+    restored.stdout,
+    new RegExp(`^no receipt has the digest ${mark.sha256}, which was expected: it was removed or changed, or the database is older`),
+  )
+})
+
+test('keys may be changed: receipts of both are checked with both public keys', async () => {
+  await using outside = await sqliteDatabase()
+  await using folder = await freshFolder()
+  await filled(outside, BOTH_ENGINES[0]!)
+  const [before, after] = [keyPair(folder.path, 'a'), keyPair(folder.path, 'b')]
+  await purged(outside, { RECEIPTS_KEY_FILE: before.secret })
+  await purged(outside, { RECEIPTS_KEY_FILE: after.secret })
+  assert.equal((await asked(outside, ['receipts', 'verify', '--key', before.open, '--key', after.open])).code, 0)
+  const one = await asked(outside, ['receipts', 'verify', '--key', after.open])
+  assert.match(one.stdout, /^receipt 1 is signed with the key "[0-9a-f]{16}", which was not given\n/)
+})
+
+test('openssl says yes to an exported line', { skip: WITHOUT_OPENSSL }, async () => {
+  await using outside = await sqliteDatabase()
+  await using folder = await freshFolder()
+  await filled(outside, BOTH_ENGINES[0]!)
+  const [secret, open] = [join(folder.path, 'key.pem'), join(folder.path, 'pub.pem')]
+  execFileSync('openssl', ['genpkey', '-algorithm', 'ed25519', '-out', secret], { stdio: 'ignore' })
+  execFileSync('openssl', ['pkey', '-in', secret, '-pubout', '-out', open])
+  await purged(outside, { RECEIPTS_KEY_FILE: secret })
+  const { stdout } = await asked(outside, ['receipts', 'export'])
+  const line = JSON.parse(stdout) as {
+    readonly payload: string
+    readonly payloadType: string
+    readonly signatures: readonly { sig: string }[]
+  }
+  const body = Buffer.from(line.payload, 'base64')
+  const signed = Buffer.concat([Buffer.from(`DSSEv1 ${line.payloadType.length} ${line.payloadType} ${body.length} `), body])
+  const verify = (bytes: Buffer): number | null => {
+    writeFileSync(join(folder.path, 'signed'), bytes)
+    writeFileSync(join(folder.path, 'sig'), Buffer.from(line.signatures[0]!.sig, 'base64'))
+    return spawnSync('openssl', ['pkeyutl', '-verify', '-pubin', '-inkey', open, '-rawin', '-in', 'signed', '-sigfile', 'sig'], {
+      cwd: folder.path,
+    }).status
+  }
+  assert.equal(verify(signed), 0)
+  assert.equal(verify(Buffer.from(signed.toString().replace('"deleted":100', '"deleted":101'))), 1)
+})
+
+test('a key that cannot be used ends the program with exit code 2 before anything is deleted', async () => {
+  await using outside = await sqliteDatabase()
+  await using folder = await freshFolder()
+  await filled(outside, BOTH_ENGINES[0]!)
+  const { open } = keyPair(folder.path, 'a')
+  for (const [file, why] of [
+    [open, /is no private ed25519 key in PEM without a passphrase/],
+    [join(folder.path, 'none.pem'), /cannot be read/],
+    [folder.path, /cannot be read: .*is a folder, and a regular file is needed/],
+  ] as const)
+    for (const words of [['--run-now'], ['hold', 'place', 'x', '--user', 'u', '--reason', 'y']]) {
+      const ended = await asked(outside, words, { RECEIPTS_KEY_FILE: file })
+      assert.equal(ended.code, 2, ended.stdout)
+      assert.match(ended.stdout + ended.stderr, why)
+      assert.match(ended.stdout + ended.stderr, /Nothing was done\. A new key is made with: openssl genpkey/)
+      assert.doesNotMatch(ended.stdout + ended.stderr, /PRIVATE/)
+    }
+  assert.equal((await receipts(outside)).length, 0)
+  assert.equal((await outside.sql<{ n: number }>('SELECT count(*) AS n FROM audit_logs'))[0]!.n, 300)
+})
+
+test('receipts verify says what it needs: a file that is there, a public key, a digest', async () => {
+  await using folder = await freshFolder()
+  const { secret } = keyPair(folder.path, 'a')
+  writeFileSync(join(folder.path, 'x.ndjson'), '')
+  for (const [words, why] of [
+    [['none.ndjson'], /none\.ndjson cannot be read: .*Nothing was verified\./],
+    [['x.ndjson', '--key', secret], /is no public ed25519 key in PEM\. Nothing was verified\./],
+    [['x.ndjson', '--expect', 'abc'], /--expect is "abc", but needs the sha256 of a receipt/],
+    [['x.ndjson', 'y.ndjson'], /takes one FILE, or none/],
+  ] as const) {
+    const ended = await verified(words, folder.path)
+    assert.equal(ended.code, 2)
+    assert.match(ended.stderr, why)
+    assert.doesNotMatch(ended.stderr, /at .*\.ts:/)
+  }
+  assert.ok(readFileSync(secret).length > 0)
+})
