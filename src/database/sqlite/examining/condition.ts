@@ -1,0 +1,76 @@
+import { lstat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Stats } from 'node:fs'
+import { codeOf } from '../../../errors.ts'
+import { sizeText } from '../../../number-text.ts'
+import type { Ailment, Condition, Limits } from '../../examining.ts'
+import type { SqliteSession } from '../connection/session.ts'
+
+/** Files that SQLite keeps beside a database. */
+const BESIDE = ['-wal', '-shm', '-journal'] as const
+
+export async function condition(session: SqliteSession, { largeLogBytes }: Limits): Promise<Condition> {
+  const { file } = session.connection
+  const mode = await session.read(
+    (connection) => connection.run<{ journal_mode: string }>('PRAGMA main.journal_mode').rows[0]?.journal_mode,
+  )
+  const stats = new Map<string, Stats>()
+  const unseen: string[] = []
+  for (const path of [file, ...BESIDE.map((end) => file + end)]) {
+    try {
+      stats.set(path, await lstat(path))
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') unseen.push(`${path} (${codeOf(error)})`)
+    }
+  }
+  return {
+    oldTransactions: [],
+    preparedTransactions: [],
+    replicationSlots: [],
+    settings: [],
+    journal: mode === 'wal' ? [] : [withoutLog(file, mode ?? 'unknown')],
+    log: largeLog(`${file}-wal`, stats.get(`${file}-wal`), largeLogBytes),
+    files: [...stats].flatMap(([path, each]) => accessOf(path, each, stats.get(file), file)),
+    folder: dirname(file),
+    unseen,
+  }
+}
+
+function withoutLog(file: string, mode: string): Ailment {
+  return {
+    grave: false,
+    sentence: `${file} has no write-ahead log (journal mode ${mode}): while one writes nobody else can read, and the gateway waits for each batch of a purge`,
+    action: `while nobody has it open, run: sqlite3 ${file} 'PRAGMA journal_mode = WAL'`,
+  }
+}
+
+function largeLog(path: string, stats: Stats | undefined, most: number): Ailment[] {
+  if (stats === undefined || stats.size < most) return []
+  return [
+    {
+      grave: true,
+      sentence: `${path} has ${sizeText(stats.size)}: somebody reads an old state of the database for so long that what was written since cannot be moved into it, and every reader becomes slower`,
+      action: 'find out who has the database open (lsof), and let that reader end; a purge then makes the log short again',
+    },
+  ]
+}
+
+const WRITABLE_BY_OTHERS = 0o002
+
+function accessOf(path: string, stats: Stats, database: Stats | undefined, file: string): Ailment[] {
+  const owner = database === undefined || stats.uid === database.uid || path === file
+  return [
+    ...(owner
+      ? []
+      : [
+          {
+            grave: true,
+            sentence: `${path} belongs to uid ${stats.uid}, and the database to uid ${database.uid}: whoever is not root and not that user cannot write to the database`,
+            action: `while nobody has the database open, run: chown ${database.uid} ${path}`,
+          },
+        ]),
+    ...((stats.mode & WRITABLE_BY_OTHERS) === 0
+      ? []
+      : [{ grave: true, sentence: `everybody on this machine may write to ${path}`, action: `run: chmod o-w ${path}` }]),
+  ]
+}
