@@ -13,8 +13,11 @@ export interface Examining {
   readonly accepted: readonly Pick<SchemaObject, 'kind' | 'of' | 'name' | 'is'>[]
   /** What the catalogue says of these tables and views. Names of none are passed over. */
   schema(relations: readonly string[]): Promise<SchemaFacts>
-  /** What this login may do beyond these rights, each a clause with the statement that ends it. None where the engine has no rights. */
-  rightsBeyond(needed: Rights): Promise<readonly Beyond[]>
+  /**
+   * What this login may do beyond these rights, each a clause with the statement that ends it; `undefined`: it may do with tables as it likes. None where the
+   * engine has no rights.
+   */
+  rightsBeyond(needed: Rights | undefined): Promise<readonly Beyond[]>
   condition(limits: Limits): Promise<Condition>
   /** Reads every page. What is damaged, in the engine's words. */
   thorough(signal: AbortSignal): Promise<Thorough>

@@ -34,6 +34,42 @@ export type FindingCode =
   | 'archive-damaged'
   | 'archive-hindered'
   | 'archive-in-doubt'
+  | DoctorCode
+
+/** Of what only `doctor` looks at, since it takes longer or concerns whoever installs it. */
+export type DoctorCode =
+  | 'schema-table'
+  | 'schema-column'
+  | 'schema-key'
+  | 'schema-view'
+  | 'schema-index'
+  | 'schema-index-invalid'
+  | 'schema-index-doubled'
+  | 'schema-trigger'
+  | 'schema-trigger-unknown'
+  | 'schema-rule'
+  | 'schema-row-security'
+  | 'schema-foreign-key'
+  | 'schema-owner'
+  | 'rights-missing'
+  | 'rights-beyond'
+  | 'settings-surprising'
+  | 'clocks-differ'
+  | 'clock-set-back'
+  | 'lease-abandoned'
+  | 'server-settings'
+  | 'vacuum-old-transaction'
+  | 'vacuum-prepared-transaction'
+  | 'vacuum-replication-slot'
+  | 'database-journal'
+  | 'database-log-large'
+  | 'database-files'
+  | 'database-damaged'
+  | 'archive-unreachable'
+  | 'archive-unwritable'
+  | 'archive-access'
+  | 'archive-unverified'
+  | 'disk-full'
 
 /** All findings, in the order in which they are shown; none: all is well. Of what is disabled only migrations are reported, which somebody else has to apply. */
 export function findingsOf(status: Pick<Status, 'at' | 'database' | 'migrations' | 'jobs' | 'archive' | 'observed'>): readonly Finding[] {

@@ -242,7 +242,6 @@ export const MADE: readonly SchemaObject[] = [
     'trigger maintenance_holds_stay BEFORE DELETE OR UPDATE FOR EACH ROW EXECUTE FUNCTION mcp_maintenance_holds_stay()',
     'trigger maintenance_holds_stay_whole BEFORE TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION mcp_maintenance_holds_stay()',
     'function mcp_maintenance_holds_stay plpgsql, search_path=pg_catalog, pg_temp, sha256 0e95b0f0f6cec795',
-    'function mcp_maintenance_holds_stay plpgsql, search_path=pg_catalog, pg_temp, sha256 0e95b0f0f6cec795',
   ]),
   madeBy(7, 'maintenance_run_holds', [
     'table maintenance_run_holds',

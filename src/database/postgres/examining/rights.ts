@@ -21,7 +21,7 @@ interface TableRow {
 const CHANGING = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] as const
 
 /** A superuser has every right on every table, which one clause says. */
-export async function rightsBeyond(query: Query, schema: string, needed: Rights): Promise<readonly Beyond[]> {
+export async function rightsBeyond(query: Query, schema: string, needed: Rights | undefined): Promise<readonly Beyond[]> {
   const [role] = (await query.query<RoleRow>(ROLE)).rows
   if (role === undefined) return []
   const name = quoted(role.role)
@@ -31,13 +31,15 @@ export async function rightsBeyond(query: Query, schema: string, needed: Rights)
     [role.creates_roles, 'may make roles', 'NOCREATEROLE'],
     [role.creates_databases, 'may make databases', 'NOCREATEDB'],
   ]
+  const ofRole = attributes.flatMap(([has, may, word]) => (has ? [{ may, statement: `ALTER ROLE ${name} ${word}` }] : []))
+  if (needed === undefined) return ofRole
   const { rows } = await query.query<TableRow>(TABLES, [schema, JSON.stringify(Object.keys(needed))])
   const beyond = Map.groupBy(
     rows.filter(({ table, right }) => !needed[table]!.includes(right)),
     ({ table }) => table,
   )
   return [
-    ...attributes.flatMap(([has, may, word]) => (has ? [{ may, statement: `ALTER ROLE ${name} ${word}` }] : [])),
+    ...ofRole,
     ...[...beyond].map(([table, found]) => {
       const rights = found.map(({ right }) => right).join(', ')
       return { may: `may ${rights} on ${schema}.${table}`, statement: `REVOKE ${rights} ON ${qualified(schema, table)} FROM ${name}` }

@@ -35,7 +35,7 @@ export async function schemaFacts(tx: Query, schema: string, relations: readonly
       ...indexes.map((index) => made(isKey(index) ? 'key' : 'index', index.of, index.name, indexText(index))),
       ...checks.map(({ of, name, definition }) => made('check', of, name, plainDefinition(definition, schema))),
       ...triggers.map((trigger) => made('trigger', trigger.of, trigger.name, plainDefinition(trigger.definition, schema))),
-      ...triggers.map((trigger) => made('function', trigger.of, functionName(trigger, schema), functionText(trigger))),
+      ...functionsOf(triggers).map((trigger) => made('function', trigger.of, functionName(trigger, schema), functionText(trigger))),
     ],
     partitioned: new Set(found.flatMap(({ name, kind }) => (kind === 'p' ? [name] : []))),
     invalidIndexes: indexes
@@ -130,6 +130,11 @@ interface TriggerRow extends CheckRow {
   readonly definer: boolean
   readonly settings: string
   readonly source: string
+}
+
+/** One trigger for each function that a table's triggers call. */
+function functionsOf(triggers: readonly TriggerRow[]): readonly TriggerRow[] {
+  return [...new Map(triggers.map((trigger) => [JSON.stringify([trigger.of, trigger.place, trigger.function]), trigger])).values()]
 }
 
 function functionName({ place, function: name }: TriggerRow, schema: string): string {

@@ -146,7 +146,7 @@ export const MADE: readonly SchemaObject[] = [
     'key "maintenance_runs primary key" PRIMARY KEY (id)',
     'index idx_maintenance_runs_job (job, started_at)',
     'index idx_maintenance_runs_started (started_at, id)',
-    'index idx_maintenance_runs_open (job) WHERE ',
+    'index idx_maintenance_runs_open (job) WHERE outcome is null',
   ]),
   madeBy(2, 'maintenance_leases', [
     'table maintenance_leases',
@@ -229,7 +229,7 @@ export const MADE: readonly SchemaObject[] = [
     'column release_reason TEXT',
     'key "maintenance_holds primary key" PRIMARY KEY (id)',
     'check "maintenance_holds check 1" check((released_at is null)=(released_by is null)and(released_at is null)=(release_reason is null))',
-    'index idx_maintenance_holds_name UNIQUE (name) WHERE ',
+    'index idx_maintenance_holds_name UNIQUE (name) WHERE released_at is null',
     "trigger maintenance_holds_not_deleted before delete on maintenance_holds begin select raise(abort,'a hold is never deleted,also not after its release: use mcp-gateway-maintenance hold release');end",
     "trigger maintenance_holds_not_replaced before insert on maintenance_holds when exists(select 1 from maintenance_holds as h where h.id = new.id or(h.name = new.name and h.released_at is null and new.released_at is null))begin select raise(abort,'there is a hold of that name or number already,and it is never replaced');end",
     "trigger maintenance_holds_only_released before update on maintenance_holds when old.released_at is not null or new.released_at is null or new.id is not old.id or new.name is not old.name or new.job is not old.job or new.matches is not old.matches or new.reason is not old.reason or new.placed_at is not old.placed_at or new.placed_by is not old.placed_by or new.review_at is not old.review_at begin select raise(abort,'a hold changes only once,when it is released: use mcp-gateway-maintenance hold release');end",

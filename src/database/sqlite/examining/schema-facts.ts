@@ -109,7 +109,7 @@ function indexOf(connection: Connection, table: string, name: string, sql: strin
   ]).rows
   const isPlain = columns.every((column) => column.name !== null)
   // What an expression or a condition is, only the statement says.
-  const [, condition = ''] = / where (.*)$/i.exec(plainSql(sql ?? '')) ?? []
+  const [, condition = ''] = /[ )]where (.*)$/.exec(plainSql(sql ?? '')) ?? []
   const texts = columns.map(
     ({ name: column, desc, coll }) => `${folded(column ?? '')}${coll === 'BINARY' ? '' : ` COLLATE ${coll}`}${desc === 1 ? ' DESC' : ''}`,
   )
