@@ -59,7 +59,7 @@ function access({ plan, archive: { folder } }: Facts): readonly Told[] {
       ? [
           advice(
             `the archive's folder ${folder.path} belongs to uid ${folder.uid}, and this runs as uid ${uid}: that user may remove or replace its files`,
-            `run: chown ${uid} ${folder.path}`,
+            `give it to uid ${uid}`,
           ),
         ]
       : []),

@@ -39,8 +39,8 @@ export async function condition(session: SqliteSession, { largeLogBytes }: Limit
 function withoutLog(file: string, mode: string): Ailment {
   return {
     grave: false,
-    sentence: `${file} has no write-ahead log (journal mode ${mode}): while one writes nobody else can read, and the gateway waits for each batch of a purge`,
-    action: `while nobody has it open, run: sqlite3 ${file} 'PRAGMA journal_mode = WAL'`,
+    sentence: `${file} has no write-ahead log (journal mode ${mode}): those who read and those who write wait for each other, and the gateway for each batch of a purge`,
+    action: 'Run while nobody has it open: PRAGMA journal_mode = WAL',
   }
 }
 
@@ -66,11 +66,13 @@ function accessOf(path: string, stats: Stats, database: Stats | undefined, file:
           {
             grave: true,
             sentence: `${path} belongs to uid ${stats.uid}, and the database to uid ${database.uid}: whoever is not root and not that user cannot write to the database`,
-            action: `while nobody has the database open, run: chown ${database.uid} ${path}`,
+            action: `while nobody has the database open, give it to uid ${database.uid}`,
           },
         ]),
     ...((stats.mode & WRITABLE_BY_OTHERS) === 0
       ? []
-      : [{ grave: true, sentence: `everybody on this machine may write to ${path}`, action: `run: chmod o-w ${path}` }]),
+      : [
+          { grave: true, sentence: `everybody on this machine may write to ${path}`, action: 'let only its owner write to it (chmod o-w)' },
+        ]),
   ]
 }
