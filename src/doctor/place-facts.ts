@@ -34,6 +34,8 @@ export async function diskFacts(places: readonly (readonly [holds: string, folde
       continue
     }
     const { bavail, blocks, bsize, files, ffree } = await statfs(folder)
+    // The system's own file systems have no room, and no need of it.
+    if (blocks === 0) continue
     disks.set(dev, {
       holds: [holds],
       folder,

@@ -1,5 +1,6 @@
 import { retentionOf } from '../catalogue.ts'
 import type { Ailment, Condition } from '../database/examining.ts'
+import { someClauses } from '../number-text.ts'
 import { durationText, minuteText } from '../time/time-text.ts'
 import { MINUTE, SECOND } from '../time/clock.ts'
 import type { Facts } from './facts.ts'
@@ -134,10 +135,11 @@ function abandoned({ at, abandoned: leases }: Facts): readonly Told[] {
 }
 
 function damaged({ damage }: Facts): readonly Told[] {
-  return damage.map((each) =>
+  if (damage.length === 0) return []
+  return [
     fault(
-      `the database's file is damaged: ${each}`,
+      `the database's file is damaged: ${someClauses(damage)}`,
       'stop the gateway and the worker, keep a copy of the file, and restore it from a backup',
     ),
-  )
+  ]
 }

@@ -1,13 +1,18 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { chmod, chown, mkdir, open, writeFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import BetterSqlite3 from 'better-sqlite3'
 import { Client } from 'pg'
+import { JOBS } from '../../src/catalogue.ts'
+import { neededRights } from '../../src/doctor/needed-rights.ts'
 import type { DoctorPlan } from '../../src/doctor/facts.ts'
 import type { DoctorCode } from '../../src/status/findings.ts'
 import { DAY, hostClock, HOUR } from '../../src/time/clock.ts'
 import { isSqlite } from '../migrations/support.ts'
 import { purged } from '../archive/support.ts'
-import { auditLogs, opened } from '../runs/support.ts'
+import { applyMigrations, auditLogs, opened } from '../runs/support.ts'
 import type { TestDatabase, TestEngine } from '../support/engines.ts'
+import { POSTGRES_MAJORS, startPostgres, type PostgresMajor } from '../support/postgres-server.ts'
 import type { Asked } from './support.ts'
 
 export interface Place {
@@ -25,7 +30,8 @@ export interface Plant {
   readonly level: 'fault' | 'advice'
   readonly name: string
   readonly on: 'both' | 'server' | 'file'
-  readonly plant: (place: Place) => Promise<Asked | void>
+  /** Returns how doctor is asked, or why it could not be planted here. */
+  readonly plant: (place: Place) => Promise<Asked | string | void>
   /** A word that the sentence has. */
   readonly says: RegExp
 }
@@ -66,8 +72,32 @@ async function archivedOnce({ outside, engine, folder }: Place): Promise<void> {
   await purged(database, folder)
 }
 
-/** Shows what a plant breaks only where it is not root that looks. */
-const OTHER_UID = 4_711
+/** A login with exactly the rights of the shipped purge role, but for what is changed. */
+async function purger({ outside, after }: Place, ...changes: readonly string[]): Promise<Asked> {
+  const role = `purger_${Math.random().toString(36).slice(2)}`
+  after.push(() => outside.sql(`DROP OWNED BY ${role} CASCADE`).then(() => outside.sql(`DROP ROLE ${role}`)))
+  await outside.sql(`CREATE ROLE ${role} LOGIN`)
+  const rights = { ...neededRights(true), ...Object.fromEntries(JOBS.map(({ table }) => [table, ['SELECT', 'DELETE']])) }
+  for (const [table, each] of Object.entries(rights)) await outside.sql(`GRANT ${each.join(', ')} ON ${table} TO ${role}`)
+  for (const change of changes) await outside.sql(change.replaceAll('THE_LOGIN', role))
+  return { url: Object.assign(new URL(outside.url), { username: role }).href, plan: { migrationsEnabled: false } }
+}
+
+/** A file system of its own; `undefined`: this user may not mount one. */
+async function mounted({ folder, after }: Place, options: string): Promise<string | undefined> {
+  const place = `${folder}/mounted`
+  await mkdir(place)
+  try {
+    await run('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', place])
+  } catch {
+    return undefined
+  }
+  after.push(() => run('umount', [place]))
+  return place
+}
+
+const run = promisify(execFile)
+const NO_MOUNT = 'this user may not mount a small disk'
 
 export const PLANTS: readonly Plant[] = [
   {
@@ -344,12 +374,36 @@ export const PLANTS: readonly Plant[] = [
     says: /maintenance_history is a view of role stranger_/,
   },
   {
+    code: 'schema-row-security',
+    level: 'fault',
+    name: 'row-level security that hides rows from this login',
+    on: 'server',
+    plant: (place) => purger(place, 'ALTER TABLE maintenance_detached ENABLE ROW LEVEL SECURITY'),
+    says: /hides rows of maintenance_detached from the worker/,
+  },
+  {
+    code: 'rights-missing',
+    level: 'fault',
+    name: 'a login that may not record its runs',
+    on: 'server',
+    plant: (place) => purger(place, 'REVOKE INSERT ON maintenance_runs FROM THE_LOGIN'),
+    says: /INSERT ON "public"\."maintenance_runs"/,
+  },
+  {
     code: 'rights-beyond',
     level: 'advice',
-    name: 'a login that may not migrate, and may do more than purge',
+    name: 'a login that purges, and may write audit logs',
     on: 'server',
-    plant: () => Promise.resolve({ plan: { migrationsEnabled: false } }),
-    says: /is a superuser/,
+    plant: (place) => purger(place, 'GRANT INSERT, TRUNCATE ON audit_logs TO THE_LOGIN'),
+    says: /may INSERT, TRUNCATE on public\.audit_logs/,
+  },
+  {
+    code: 'rights-beyond',
+    level: 'advice',
+    name: 'a login that may make roles',
+    on: 'server',
+    plant: (place) => purger(place, 'ALTER ROLE THE_LOGIN CREATEROLE'),
+    says: /may make roles/,
   },
   {
     code: 'settings-surprising',
@@ -395,7 +449,7 @@ export const PLANTS: readonly Plant[] = [
           [Date.now() + DAY],
         )
         .then(() => undefined),
-    says: /23 h 59 min from now|1 d from now/,
+    says: /24 h from now: a clock was ahead/,
   },
   {
     code: 'lease-abandoned',
@@ -463,6 +517,32 @@ export const PLANTS: readonly Plant[] = [
     says: /nobody reads from the replication slot "forgotten_/,
   },
   {
+    code: 'vacuum-prepared-transaction',
+    level: 'fault',
+    name: 'a prepared transaction that nobody commits',
+    on: 'server',
+    async plant({ engine, after }) {
+      const server = await startPostgres(majorOf(engine), { settings: { max_prepared_transactions: '2' } })
+      after.push(() => server.stop())
+      await applyMigrations(server.url)
+      const client = new Client({ connectionString: server.url })
+      await client.connect()
+      await client.query(`BEGIN; CREATE TABLE elsewhere (a int); PREPARE TRANSACTION 'it''s'`)
+      await client.query('SELECT pg_sleep(0.4)')
+      await client.end()
+      return { url: server.url, limits: { oldTransactionMs: 300 } }
+    },
+    says: /the prepared transaction "it's" of role postgres/,
+  },
+  {
+    code: 'database-journal',
+    level: 'advice',
+    name: 'a file without a write-ahead log',
+    on: 'file',
+    plant: (place) => sql('PRAGMA journal_mode = DELETE')(place),
+    says: /no write-ahead log \(journal mode delete\)/,
+  },
+  {
     code: 'database-log-large',
     level: 'fault',
     name: 'a reader keeps the log from becoming short',
@@ -471,13 +551,17 @@ export const PLANTS: readonly Plant[] = [
       const writer = new BetterSqlite3(fileOf(place))
       writer.pragma('journal_mode = WAL')
       const reader = new BetterSqlite3(fileOf(place), { readonly: true })
-      place.after.push(() => Promise.resolve(void reader.close(), void writer.close()))
+      place.after.push(() => {
+        reader.close()
+        writer.close()
+        return Promise.resolve()
+      })
       reader.exec('BEGIN; SELECT count(*) FROM sqlite_schema')
       reader.prepare('SELECT count(*) FROM tools').get()
       writer.exec('CREATE TABLE much (a); INSERT INTO much VALUES (zeroblob(5000000))')
       return { limits: { largeLogBytes: 2 ** 22 } }
     },
-    says: /-wal has 5 MB/,
+    says: /-wal has 5\.1 MB/,
   },
   {
     code: 'database-files',
@@ -501,7 +585,6 @@ export const PLANTS: readonly Plant[] = [
         .prepare(`SELECT pageno FROM dbstat WHERE name = 'idx_audit_logs_action' AND pagetype = 'leaf' LIMIT 1`)
         .all() as { pageno: number }[]
       database.close()
-      const { open } = await import('node:fs/promises')
       const handle = await open(fileOf(place), 'r+')
       await handle.write(Buffer.alloc(size, 0xff), 0, size, (page!.pageno - 1) * size)
       await handle.close()
@@ -534,10 +617,61 @@ export const PLANTS: readonly Plant[] = [
   {
     code: 'archive-unwritable',
     level: 'fault',
+    name: "the archive's folder is mounted for reading alone",
+    on: 'both',
+    async plant(place) {
+      const folder = await mounted(place, 'ro,mode=700')
+      return folder === undefined ? NO_MOUNT : archiveIn(folder)
+    },
+    says: /may not write to the archive's folder/,
+  },
+  {
+    code: 'archive-unwritable',
+    level: 'fault',
     name: "the archive's folder cannot be made",
     on: 'both',
-    plant: () => Promise.resolve(archiveIn('/proc/archive')),
-    says: /may not make it in \/proc/,
+    async plant(place) {
+      const folder = await mounted(place, 'ro,mode=700')
+      return folder === undefined ? NO_MOUNT : archiveIn(`${folder}/not/yet`)
+    },
+    says: /does not exist, and this user may not make it in .*mounted/,
+  },
+  {
+    code: 'disk-full',
+    level: 'fault',
+    name: "the archive's disk is nearly full",
+    on: 'both',
+    async plant(place) {
+      const folder = await mounted(place, 'size=16m,mode=700')
+      return folder === undefined ? NO_MOUNT : archiveIn(folder)
+    },
+    says: /the file system of the archive .* has 17 MB left of 17 MB/,
+  },
+  {
+    code: 'disk-full',
+    level: 'fault',
+    name: 'no more files can be made for the archive',
+    on: 'both',
+    async plant(place) {
+      const folder = await mounted(place, 'size=1g,nr_inodes=50,mode=700')
+      return folder === undefined ? NO_MOUNT : archiveIn(folder)
+    },
+    says: /has room for \d+ more files/,
+  },
+  {
+    code: 'archive-access',
+    level: 'advice',
+    name: "the archive's folder belongs to somebody else",
+    on: 'both',
+    async plant({ folder }) {
+      // As a worker of that uid sees it.
+      const uid = (process.getuid?.() ?? 0) + 4_711
+      await mkdir(`${folder}/a`)
+      if (process.getuid?.() !== 0) return archiveIn(`${folder}/a`, { uid })
+      await chown(`${folder}/a`, uid + 1, uid + 1)
+      return archiveIn(`${folder}/a`, { uid })
+    },
+    says: /belongs to uid \d+, and this runs as uid/,
   },
   {
     code: 'archive-access',
@@ -581,4 +715,6 @@ function behind(ms: number): Asked['clock'] & {} {
   return { ...clock, now: () => clock.now() - ms }
 }
 
-export { OTHER_UID }
+function majorOf({ name }: TestEngine): PostgresMajor {
+  return POSTGRES_MAJORS.find((major) => name === `postgres ${major}`)!
+}

@@ -12,6 +12,8 @@ import { opened } from '../runs/support.ts'
 const files = await readMigrationFiles(fileURLToPath(new URL('../..', import.meta.url)))
 
 export interface Asked {
+  /** Instead of the one that was asked about. */
+  readonly url?: string
   readonly plan?: Partial<DoctorPlan>
   readonly limits?: Partial<Limits>
   readonly clock?: Clock
@@ -21,7 +23,7 @@ export interface Asked {
 /** As the command does it: with a connection of its own that may only read. */
 export async function diagnosed(
   url: string,
-  { plan: changes, limits, clock = hostClock(), schema = 'public' }: Asked = {},
+  { url: other, plan: changes, limits, clock = hostClock(), schema = 'public' }: Asked = {},
 ): Promise<Diagnosis> {
   const plan: DoctorPlan = {
     jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs, graceMs: 0 })),
@@ -31,7 +33,7 @@ export async function diagnosed(
     thorough: false,
     ...changes,
   }
-  await using database = await opened(url, clock, { access: 'read', schema })
+  await using database = await opened(other ?? url, clock, { access: 'read', schema })
   const context = { version: '1.2.3', files, scheduleTimeZone: 'UTC', clock, ...plan }
   const status = await readStatus(database, context)
   return await diagnose(database, status, { plan, clock, limits: { ...LIMITS, ...limits }, signal: new AbortController().signal })
