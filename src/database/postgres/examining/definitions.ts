@@ -9,6 +9,11 @@ export function plainView(definition: string, [schema, view]: readonly [schema: 
   return withoutTable(zoned(uncast(withoutSchema(text, schema))), view)
 }
 
+/** What a column is where a row does not say. */
+export function plainDefault(expression: string): string {
+  return zoned(uncast(expression))
+}
+
 /** A trigger from its timing on, or a constraint. */
 export function plainDefinition(definition: string, schema: string): string {
   const text = withoutSchema(definition.replaceAll(/\s+/g, ' '), schema)

@@ -5,7 +5,7 @@ import type { Query } from '../../query.ts'
 import { EQ, GT, NE, nameIn, PLUS } from '../exact.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
-import { plainDefinition, plainView } from './definitions.ts'
+import { plainDefault, plainDefinition, plainView } from './definitions.ts'
 
 /**
  * The server writes definitions out by the session's path, so that names in them are qualified or not. With a path of its own schema alone every other name is
@@ -89,7 +89,7 @@ interface ColumnRow {
 }
 
 function columnText({ type, mandatory, numbered, otherwise }: ColumnRow): string {
-  return `${type}${mandatory ? ' NOT NULL' : ''}${numbered ? ' IDENTITY' : ''}${otherwise === null ? '' : ` DEFAULT ${otherwise}`}`
+  return `${type}${mandatory ? ' NOT NULL' : ''}${numbered ? ' IDENTITY' : ''}${otherwise === null ? '' : ` DEFAULT ${plainDefault(otherwise)}`}`
 }
 
 interface IndexRow {
