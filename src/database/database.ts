@@ -5,7 +5,7 @@ import type { Archivable } from './exporting.ts'
 import type { Migratable } from './migrating.ts'
 import type { Partitionable } from './partitioning.ts'
 import type { Purgeable } from './purging.ts'
-import type { Session } from './query.ts'
+import type { Rights, Session } from './query.ts'
 import type { SpaceKeeping } from './space-keeping.ts'
 import type { DatabaseUrl } from './url/url-types.ts'
 
@@ -32,8 +32,7 @@ export interface Label {
   readonly name: string
 }
 
-/** What is needed of tables of ours, by their names. */
-export type Rights = Readonly<Record<string, readonly string[]>>
+export type { Rights } from './query.ts'
 
 /** Receives what happens to a connection. */
 export interface DatabaseListener {

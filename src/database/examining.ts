@@ -1,4 +1,4 @@
-import type { Rights } from './database.ts'
+import type { Rights } from './query.ts'
 
 /** What `doctor` asks of a database. Reads catalogues, files and figures that are kept anyway, and changes nothing. */
 export interface Examinable {

@@ -1,5 +1,5 @@
 import { JOBS } from '../catalogue.ts'
-import type { SchemaInHand } from './facts.ts'
+import type { SchemaInHand } from './doctor-facts.ts'
 import { advice, fault, type Probe, type Told } from './probe.ts'
 import { againBy, due, isOurs, makerText, withSchema } from './schema-probes.ts'
 

@@ -1,7 +1,7 @@
 import type { Database } from '../database/database.ts'
 import { findingsOf, type Finding } from '../status/findings.ts'
 import type { Status } from '../status/read-status.ts'
-import type { DoctorPlan, Facts } from './facts.ts'
+import type { DoctorPlan, Facts } from './doctor-facts.ts'
 import { PROBES } from './probes.ts'
 import type { Probe } from './probe.ts'
 import { factsWithout, readFacts, type Read, type Reading } from './read-facts.ts'

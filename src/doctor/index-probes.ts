@@ -1,6 +1,6 @@
 import type { SchemaObject } from '../database/examining.ts'
 import { canonicalIndex } from './columns-in.ts'
-import type { SchemaInHand } from './facts.ts'
+import type { SchemaInHand } from './doctor-facts.ts'
 import { advice, fault, type Probe, type Told } from './probe.ts'
 import { due, makerText, withSchema } from './schema-probes.ts'
 

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { FolderStore } from '../archive/store/folder-store.ts'
 import { codeOf, messageOf } from '../errors.ts'
 import { kindOf } from '../files.ts'
-import type { DiskFacts, FolderFacts } from './facts.ts'
+import type { DiskFacts, FolderFacts } from './doctor-facts.ts'
 
 /** Looks at a folder, or at the one in which it would be made. A link to it is followed, as the archive does. */
 export async function folderFacts(path: string): Promise<FolderFacts> {

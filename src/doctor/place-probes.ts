@@ -1,7 +1,7 @@
 import { countText, sizeText } from '../number-text.ts'
 import { DAY } from '../time/clock.ts'
 import { durationText } from '../time/time-text.ts'
-import type { DiskFacts, Facts } from './facts.ts'
+import type { DiskFacts, Facts } from './doctor-facts.ts'
 import { advice, fault, type Probe, type Told } from './probe.ts'
 
 /** The archive's folder, and the disks. */

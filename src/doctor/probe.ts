@@ -1,5 +1,5 @@
 import type { DoctorCode } from '../status/findings.ts'
-import type { Facts } from './facts.ts'
+import type { Facts } from './doctor-facts.ts'
 
 /** Looks at one thing, and judges on facts that were read before. */
 export interface Probe {

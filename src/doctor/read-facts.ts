@@ -11,7 +11,7 @@ import { HOUR, type Clock } from '../time/clock.ts'
 import { LATE_MS } from '../status/job-status.ts'
 import type { Status } from '../status/read-status.ts'
 import { tryQuery } from '../status/try-query.ts'
-import type { DoctorPlan, Facts, SchemaInHand } from './facts.ts'
+import type { DoctorPlan, Facts, SchemaInHand } from './doctor-facts.ts'
 import { MOST_NEEDED, neededRights } from './needed-rights.ts'
 import { diskFacts, folderFacts } from './place-facts.ts'
 

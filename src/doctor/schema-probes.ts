@@ -2,7 +2,7 @@ import type { SchemaObject } from '../database/examining.ts'
 import { GATEWAY_TABLES } from '../database/gateway-tables.ts'
 import { SHAPES } from '../migrations/shapes/migration-shapes.ts'
 import { shapeDifferences } from '../migrations/shapes/adoption.ts'
-import type { Facts, SchemaInHand } from './facts.ts'
+import type { Facts, SchemaInHand } from './doctor-facts.ts'
 import { advice, fault, type Probe, type Told } from './probe.ts'
 import { columnsIn } from './columns-in.ts'
 

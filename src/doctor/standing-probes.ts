@@ -3,7 +3,7 @@ import type { Ailment, Condition } from '../database/examining.ts'
 import { someClauses } from '../number-text.ts'
 import { durationText, minuteText } from '../time/time-text.ts'
 import { MINUTE, SECOND } from '../time/clock.ts'
-import type { Facts } from './facts.ts'
+import type { Facts } from './doctor-facts.ts'
 import { advice, fault, type Probe, type Told } from './probe.ts'
 
 /** Rights, settings, clocks and leases. */

@@ -8,16 +8,15 @@ import { freshFolder } from '../archive/support.ts'
 import { diagnosed, faultsIn, told } from './support.ts'
 
 /** The servers of tests are set up for speed, and their login is a superuser. SQLite makes files without a write-ahead log, and no gateway has written to this one. */
-const OF_TESTS = [
+const OF_TESTS: ReadonlySet<string> = new Set([
   'advice database-in-doubt',
   'advice rights-beyond',
   'advice server-settings',
-  'advice server-settings',
   'advice database-journal',
-]
+])
 
 function beyondThoseOfTests(found: readonly string[]): readonly string[] {
-  return found.filter((each) => !OF_TESTS.includes(each))
+  return found.filter((each) => !OF_TESTS.has(each))
 }
 
 const SHARED: readonly { readonly name: string; readonly file: string; readonly open: () => Promise<TestDatabase> }[] = [

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
 import { freshFolder, purged } from '../archive/support.ts'
-import { pictureOf } from '../migrations/support.ts'
+import { isSqlite, pictureOf } from '../migrations/support.ts'
 import { auditLogs, applyMigrations, migrated, opened } from '../runs/support.ts'
 import { ENGINES, sqliteDatabase, type TestDatabase } from '../support/engines.ts'
 import { diagnosed, type Asked } from './support.ts'
@@ -25,6 +25,11 @@ async function filesIn(folder: string): Promise<readonly string[]> {
       return [name, stats.size, stats.mode, stats.uid, stats.isFile() ? stats.mtimeMs : '', content].join(' ')
     }),
   )
+}
+
+/** Who reads is noted in the shared memory, which is nobody's data. */
+async function withoutShared(folder: string): Promise<readonly string[]> {
+  return (await filesIn(folder)).filter((each) => !/^\S+-shm /.test(each))
 }
 
 const ALL: Asked = { plan: { thorough: true } }
@@ -53,8 +58,6 @@ describe('doctor leaves no trace of a file', () => {
     const gateway = new BetterSqlite3(outside.file)
     gateway.pragma('journal_mode = WAL')
     gateway.exec(`INSERT INTO tools (name, description, path, permissions) VALUES ('a', 'd', 'p', '')`)
-    const withoutShared = async (folder: string): Promise<readonly string[]> =>
-      (await filesIn(folder)).filter((each) => !/^\S+-shm /.test(each))
     const before = await withoutShared(outside.folder)
     assert.equal(before.length, 2)
     await diagnosed(outside.url, ALL)
@@ -87,9 +90,9 @@ for (const engine of ENGINES)
   })
 
 /** Where each row lies and which transactions have written or locked it: another version of a row has another place. */
-async function writtenTo({ url, sql }: TestDatabase): Promise<readonly string[]> {
-  if (url.startsWith('sqlite')) return []
-  const tables = await sql<{ name: string }>(`SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
-  const rows = await Promise.all(tables.map(({ name }) => sql(`SELECT ctid::text, xmin::text, xmax::text FROM ${name} ORDER BY 1`)))
+async function writtenTo(outside: TestDatabase): Promise<readonly string[]> {
+  if (isSqlite(outside)) return []
+  const tables = await outside.sql<{ name: string }>(`SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
+  const rows = await Promise.all(tables.map(({ name }) => outside.sql(`SELECT ctid::text, xmin::text, xmax::text FROM ${name} ORDER BY 1`)))
   return rows.map((each, at) => `${tables[at]!.name} ${JSON.stringify(each)}`)
 }

@@ -10,14 +10,13 @@ import { optionsFor, PACKAGE_ROOT } from './support.ts'
  */
 export async function objectsMade(database: Database): Promise<readonly SchemaObject[]> {
   const files = await readMigrationFiles(PACKAGE_ROOT)
-  const { schema } = await database.examining()
-  const keyOf = ({ kind, of, name, is }: SchemaObject): string => JSON.stringify([kind, of, name, is])
+  const examining = await database.examining()
   let versions = new Map<string, number>()
   let objects: readonly SchemaObject[] = []
   for (const { version } of files.filter(({ fileName }) => database.migrationFiles.test(fileName))) {
     const upTo = files.filter((file) => file.version <= version)
     await migrate(optionsFor(database, upTo))
-    const facts = await schema([...(await database.relations()).keys()])
+    const facts = await examining.schema([...(await database.relations()).keys()])
     versions = new Map(
       facts.objects.map((object) => {
         const key = keyOf(object)
@@ -27,4 +26,8 @@ export async function objectsMade(database: Database): Promise<readonly SchemaOb
     objects = facts.objects
   }
   return objects.map((object) => ({ ...object, version: versions.get(keyOf(object))! }))
+}
+
+function keyOf({ kind, of, name, is }: SchemaObject): string {
+  return JSON.stringify([kind, of, name, is])
 }

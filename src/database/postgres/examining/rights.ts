@@ -1,6 +1,5 @@
-import type { Rights } from '../../database.ts'
 import type { Beyond } from '../../examining.ts'
-import type { Query } from '../../query.ts'
+import type { Query, Rights } from '../../query.ts'
 import { EQ } from '../exact.ts'
 import { qualified, quoted } from '../identifiers.ts'
 

@@ -1,20 +1,13 @@
-/** A piece of SQL that means what it says: a comment, a text, a quoted name, or something else. */
+/** A piece of SQL: a comment, a text, a quoted name, a word, space, or something else. */
 const PIECES =
   /--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_\u0080-\uFFFF][\w$\u0080-\uFFFF]*|\s+|[\s\S]/g
 
+/** What of these stands beside them needs no space. */
+const PUNCTUATION: ReadonlySet<string> = new Set(['(', ')', ',', ';'])
+
 /** A statement of the schema without comments, with single spaces, names that need no quotes without them, and words in lower case. */
 export function plainSql(sql: string): string {
-  const pieces = (sql.match(PIECES) ?? []).map((piece) => {
-    if (/^(--|\/\*|\s)/.test(piece)) return ' '
-    if (piece.startsWith("'")) return piece
-    const [, quoted] = /^["`[]([A-Za-z_]\w*)["`\]]$/.exec(piece) ?? []
-    return (quoted ?? piece).replace(/[A-Z]/g, (letter) => letter.toLowerCase())
-  })
-  return pieces
-    .join('')
-    .replaceAll(/ +/g, ' ')
-    .replaceAll(/ ?([(),;]) ?/g, '$1')
-    .trim()
+  return joined(piecesOf(sql))
 }
 
 /** What a view, trigger or index is, from behind its name. */
@@ -27,18 +20,53 @@ export function afterName(sql: string): string {
 
 /** The conditions of a table, in order. */
 export function checksIn(sql: string): readonly string[] {
-  const text = plainSql(sql)
-  return [...text.matchAll(/\bcheck\(/g)].map(({ index }) => text.slice(index, endOf(text, index + 'check('.length)))
+  const pieces = piecesOf(sql)
+  return pieces.flatMap(({ text }, at) =>
+    text === 'check' && pieces[at + 1]?.text === '(' ? [joined(pieces.slice(at, endOf(pieces, at + 1)))] : [],
+  )
 }
 
-/** Behind the parenthesis that closes one that was opened before `from`; those in texts do not count. */
-function endOf(text: string, from: number): number {
-  let depth = 1
-  let at = from
-  for (; depth > 0 && at < text.length; at += 1) {
-    if (text[at] === "'") at = text.indexOf("'", at + 1)
-    if (at === -1) return text.length
-    depth += text[at] === '(' ? 1 : text[at] === ')' ? -1 : 0
+interface Piece {
+  readonly text: string
+  /** Whether space or a comment stands before it. */
+  readonly apart: boolean
+}
+
+function piecesOf(sql: string): readonly Piece[] {
+  let apart = false
+  return (sql.match(PIECES) ?? []).flatMap((piece) => {
+    if (/^(?:--|\/\*|\s)/.test(piece)) {
+      apart = true
+      return []
+    }
+    const made = { text: plain(piece), apart }
+    apart = false
+    return [made]
+  })
+}
+
+/** A text means itself. Names are told apart without their case. */
+function plain(piece: string): string {
+  if (piece.startsWith("'")) return piece
+  const [, quoted] = /^["`[]([A-Za-z_]\w*)["`\]]$/.exec(piece) ?? []
+  return (quoted ?? piece).replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+}
+
+function joined(pieces: readonly Piece[]): string {
+  return pieces
+    .map(({ text, apart }, at) => {
+      const before = pieces[at - 1]?.text
+      return apart && before !== undefined && !PUNCTUATION.has(before) && !PUNCTUATION.has(text) ? ` ${text}` : text
+    })
+    .join('')
+}
+
+/** Behind the parenthesis that closes the one that opens at `from`. */
+function endOf(pieces: readonly Piece[], from: number): number {
+  let depth = 0
+  for (let at = from; at < pieces.length; at += 1) {
+    depth += pieces[at]!.text === '(' ? 1 : pieces[at]!.text === ')' ? -1 : 0
+    if (depth === 0) return at + 1
   }
-  return at
+  return pieces.length
 }

@@ -230,9 +230,9 @@ export const MADE: readonly SchemaObject[] = [
     'key "maintenance_holds primary key" PRIMARY KEY (id)',
     'check "maintenance_holds check 1" check((released_at is null)=(released_by is null)and(released_at is null)=(release_reason is null))',
     'index idx_maintenance_holds_name UNIQUE (name) WHERE released_at is null',
-    "trigger maintenance_holds_not_deleted before delete on maintenance_holds begin select raise(abort,'a hold is never deleted,also not after its release: use mcp-gateway-maintenance hold release');end",
-    "trigger maintenance_holds_not_replaced before insert on maintenance_holds when exists(select 1 from maintenance_holds as h where h.id = new.id or(h.name = new.name and h.released_at is null and new.released_at is null))begin select raise(abort,'there is a hold of that name or number already,and it is never replaced');end",
-    "trigger maintenance_holds_only_released before update on maintenance_holds when old.released_at is not null or new.released_at is null or new.id is not old.id or new.name is not old.name or new.job is not old.job or new.matches is not old.matches or new.reason is not old.reason or new.placed_at is not old.placed_at or new.placed_by is not old.placed_by or new.review_at is not old.review_at begin select raise(abort,'a hold changes only once,when it is released: use mcp-gateway-maintenance hold release');end",
+    "trigger maintenance_holds_not_deleted before delete on maintenance_holds begin select raise(abort,'a hold is never deleted, also not after its release: use mcp-gateway-maintenance hold release');end",
+    "trigger maintenance_holds_not_replaced before insert on maintenance_holds when exists(select 1 from maintenance_holds as h where h.id = new.id or(h.name = new.name and h.released_at is null and new.released_at is null))begin select raise(abort,'there is a hold of that name or number already, and it is never replaced');end",
+    "trigger maintenance_holds_only_released before update on maintenance_holds when old.released_at is not null or new.released_at is null or new.id is not old.id or new.name is not old.name or new.job is not old.job or new.matches is not old.matches or new.reason is not old.reason or new.placed_at is not old.placed_at or new.placed_by is not old.placed_by or new.review_at is not old.review_at begin select raise(abort,'a hold changes only once, when it is released: use mcp-gateway-maintenance hold release');end",
   ]),
   madeBy(7, 'maintenance_run_holds', [
     'table maintenance_run_holds',
@@ -249,8 +249,8 @@ export const MADE: readonly SchemaObject[] = [
     'key "maintenance_held_files primary key" PRIMARY KEY (hold, path)',
   ]),
   madeBy(7, 'maintenance_leases', [
-    "trigger maintenance_leases_taken_know_holds before insert on maintenance_leases when new.expires_at > 0 and substr(new.holder,-14)<> '(knows holds)' and exists(select 1 from maintenance_holds as h where h.job = new.job and h.released_at is null)begin select raise(abort,'a legal hold keeps rows of this job,and this worker does not know holds: it deletes nothing until it is upgraded or the hold is released');end",
-    "trigger maintenance_leases_kept_know_holds before update on maintenance_leases when new.expires_at > 0 and substr(new.holder,-14)<> '(knows holds)' and(new.job is not old.job or new.holder is not old.holder or new.fence is not old.fence or new.expires_at is not old.expires_at)and exists(select 1 from maintenance_holds as h where h.job = new.job and h.released_at is null)begin select raise(abort,'a legal hold keeps rows of this job,and this worker does not know holds: it deletes nothing until it is upgraded or the hold is released');end",
+    "trigger maintenance_leases_taken_know_holds before insert on maintenance_leases when new.expires_at > 0 and substr(new.holder,-14)<> ' (knows holds)' and exists(select 1 from maintenance_holds as h where h.job = new.job and h.released_at is null)begin select raise(abort,'a legal hold keeps rows of this job, and this worker does not know holds: it deletes nothing until it is upgraded or the hold is released');end",
+    "trigger maintenance_leases_kept_know_holds before update on maintenance_leases when new.expires_at > 0 and substr(new.holder,-14)<> ' (knows holds)' and(new.job is not old.job or new.holder is not old.holder or new.fence is not old.fence or new.expires_at is not old.expires_at)and exists(select 1 from maintenance_holds as h where h.job = new.job and h.released_at is null)begin select raise(abort,'a legal hold keeps rows of this job, and this worker does not know holds: it deletes nothing until it is upgraded or the hold is released');end",
   ]),
   madeBy(8, 'maintenance_policies', [
     'table maintenance_policies',
