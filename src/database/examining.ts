@@ -17,10 +17,12 @@ export interface Examining {
    * What this login may do beyond these rights, each a clause with the statement that ends it; `undefined`: it may do with tables as it likes. None where the
    * engine has no rights.
    */
-  rightsBeyond(needed: Rights | undefined): Promise<readonly Beyond[]>
+  rightsBeyond(needed: Rights | undefined): Promise<readonly Ability[]>
+  /** Why this login cannot migrate, each a clause with the statement that would let it. None where it can, or where the engine has no rights. */
+  hindersMigrating(): Promise<readonly Ability[]>
   condition(limits: Limits): Promise<Condition>
   /** Reads every page. What is damaged, in the engine's words. */
-  thorough(signal: AbortSignal): Promise<Thorough>
+  thorough(limits: Limits, signal: AbortSignal): Promise<Thorough>
 }
 
 /** `key`: a primary key or what makes a column unique. Functions are those that triggers call. */
@@ -69,7 +71,8 @@ export interface Reference {
   readonly effect: 'blocks' | 'deletes' | 'changes'
 }
 
-export interface Beyond {
+/** What a login may do, or may not. */
+export interface Ability {
   /** A clause without a subject: `is a superuser`. */
   readonly may: string
   readonly statement: string
@@ -81,6 +84,8 @@ export interface Limits {
   readonly oldTransactionMs: number
   /** How large a log is that is not given back. */
   readonly largeLogBytes: number
+  /** How long reading may keep others from writing, where it does. */
+  readonly longestLockMs: number
 }
 
 export interface Ailment {

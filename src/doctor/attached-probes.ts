@@ -20,7 +20,7 @@ export const ATTACHED_PROBES: readonly Probe[] = [
   },
   {
     code: 'schema-owner',
-    finds: 'a table or view of somebody whom the worker does not trust',
+    finds: 'a table, a view or the function of a trigger of somebody whom the worker does not trust',
     judge: withSchema(({ facts }) => facts.strangers.map((sentence) => fault(sentence))),
   },
 ]

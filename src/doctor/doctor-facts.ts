@@ -1,5 +1,5 @@
 import type { ArchiveSummary } from '../archive/archive-summary.ts'
-import type { Beyond, Condition, Examining, SchemaFacts, SchemaObject } from '../database/examining.ts'
+import type { Ability, Condition, Examining, SchemaFacts, SchemaObject } from '../database/examining.ts'
 import type { Relation } from '../database/migrating.ts'
 import type { LastHolder } from '../runs/lease.ts'
 import type { ArchivePlan } from '../status/archive-status.ts'
@@ -27,7 +27,9 @@ export interface Facts {
   readonly schema: SchemaInHand | undefined
   /** Statements that give this login what it lacks on tables of ours. */
   readonly missingGrants: readonly string[]
-  readonly beyond: readonly Beyond[]
+  /** Why this login cannot apply what is pending, although it is to. */
+  readonly hindersMigrating: readonly Ability[]
+  readonly beyond: readonly Ability[]
   readonly condition: Condition | undefined
   readonly abandoned: readonly AbandonedLease[]
   /** When the latest run began that is later than now; `undefined`: there is none. */

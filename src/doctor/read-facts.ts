@@ -7,7 +7,7 @@ import { messageOf } from '../errors.ts'
 import { readLedger } from '../migrations/ledger.ts'
 import { abandonedLeases } from '../runs/lease.ts'
 import { latestFutureRun, LEASES, RUNS } from '../runs/run-records.ts'
-import { HOUR, type Clock } from '../time/clock.ts'
+import { HOUR, SECOND, type Clock } from '../time/clock.ts'
 import { LATE_MS } from '../status/job-status.ts'
 import type { Status } from '../status/read-status.ts'
 import { tryQuery } from '../status/try-query.ts'
@@ -15,7 +15,7 @@ import type { DoctorPlan, Facts, SchemaInHand } from './doctor-facts.ts'
 import { MOST_NEEDED, neededRights } from './needed-rights.ts'
 import { diskFacts, folderFacts } from './place-facts.ts'
 
-export const LIMITS: Limits = { oldTransactionMs: HOUR, largeLogBytes: 256 * 2 ** 20 }
+export const LIMITS: Limits = { oldTransactionMs: HOUR, largeLogBytes: 256 * 2 ** 20, longestLockMs: SECOND }
 
 export interface Reading {
   readonly plan: DoctorPlan
@@ -45,13 +45,15 @@ export async function readFacts(database: Database, status: Status, reading: Rea
     tables?.has(table) === true ? await seen(what, () => question(database.named(table))) : undefined
   const archived = JOBS.find((job) => job.archived === true)!
   const condition = await seen('the state of the database', () => examining.condition(limits))
-  const thorough = plan.thorough ? await seen('the pages of the database', () => examining.thorough(signal)) : undefined
+  const thorough = plan.thorough ? await seen('the pages of the database', () => examining.thorough(limits, signal)) : undefined
+  const migrates = plan.migrationsEnabled && (status.migrations?.pending.length ?? 0) > 0
   const facts: Facts = {
     plan,
     at: status.at,
     aheadMs: await seen("the database's clock", () => aheadOf(database, clock)),
     schema: await seen('the schema', () => readSchema(database, examining, status, unseen)),
     missingGrants: (await seen('the rights of this login', () => database.missingGrants(neededRights(plan.archive.enabled)))) ?? [],
+    hindersMigrating: migrates ? ((await seen('whether this login can migrate', () => examining.hindersMigrating())) ?? []) : [],
     beyond:
       (await seen('what this login may do beyond its jobs', () =>
         examining.rightsBeyond(plan.migrationsEnabled ? undefined : MOST_NEEDED),
@@ -79,6 +81,7 @@ export async function factsWithout(status: Status, plan: DoctorPlan): Promise<Re
       aheadMs: undefined,
       schema: undefined,
       missingGrants: [],
+      hindersMigrating: [],
       beyond: [],
       condition: undefined,
       abandoned: [],

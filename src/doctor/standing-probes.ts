@@ -55,13 +55,20 @@ function fromCondition(name: Ailing): Probe['judge'] {
   return ({ condition }) => (condition?.[name] ?? []).map(({ grave, sentence, action }) => (grave ? fault : advice)(sentence, action))
 }
 
-function missingRights({ missingGrants }: Facts): readonly Told[] {
-  return missingGrants.map((grant) =>
+function missingRights({ missingGrants, hindersMigrating }: Facts): readonly Told[] {
+  const migrating = hindersMigrating.map(({ may, statement }) =>
+    fault(
+      `migrations are pending, and this login, which is to apply them, ${may}`,
+      `migrate as the role that owns the tables (docs/roles.md), or run as it: ${statement}`,
+    ),
+  )
+  const lacked = missingGrants.map((grant) =>
     fault(
       `this login may not do what its jobs need: ${grant.replace(/^GRANT (.*) TO .*$/, '$1')}`,
       `Run as the owner of the tables: ${grant}`,
     ),
   )
+  return [...lacked, ...migrating]
 }
 
 function beyond({ beyond: rights }: Facts): readonly Told[] {

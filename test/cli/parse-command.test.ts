@@ -124,7 +124,10 @@ const BAD: readonly [string, ...RegExp[]][] = [
   ['--run-now=yes', /--run-now/],
   ['--config', /--config/],
   ['--job', /--job/],
-  ['-- --run-now', /unknown command "--run-now"; the commands are migrate, compact, status, doctor, history, config, archive, hold, or none/],
+  [
+    '-- --run-now',
+    /unknown command "--run-now"; the commands are migrate, compact, status, doctor, history, config, archive, hold, or none/,
+  ],
   ['archive', /archive needs verify, list, restore, reconcile/],
   ['archive purge', /archive has no "purge"; it has verify, list, restore, reconcile/],
   ['archive reconcile file', /unexpected argument "file"/],

@@ -63,6 +63,20 @@ for (const engine of ENGINES.filter(({ name }) => name !== 'sqlite'))
       assert.match(diagnosis.unseen.join('\n'), /^the free disk of the server/m)
     })
 
+    it('as a login that is to migrate and cannot: why not, for the schema and each table of another owner', async () => {
+      await using outside = await engine.fresh()
+      await outside.sql(`CREATE TABLE sessions (id BIGINT PRIMARY KEY, session_token TEXT UNIQUE, user_identifier TEXT, user_data TEXT, ip_address TEXT, user_agent TEXT,
+        expires_at TIMESTAMP, created_at TIMESTAMP, last_activity_at TIMESTAMP)`)
+      await outside.sql('REVOKE CREATE ON SCHEMA public FROM PUBLIC')
+      await using stranger = await login(outside, new Map([['sessions', ['SELECT', 'DELETE']]]))
+      const faults = faultsIn(await diagnosed(stranger.url))
+      assert.deepEqual(
+        faults.map((each) => each.replace(/^rights-missing: migrations are pending, and this login, which is to apply them, /, '')),
+        ['may not create in the schema public', 'does not own public.sessions'],
+      )
+      assert.deepEqual(faultsIn(await diagnosed(stranger.url, { plan: { migrationsEnabled: false } })), [])
+    })
+
     it('as a superuser the transactions of others are seen', async () => {
       await using fixture = await migrated(engine)
       const { unseen } = await diagnosed(fixture.outside.url)

@@ -374,6 +374,19 @@ export const PLANTS: readonly Plant[] = [
     says: /maintenance_history is a view of role stranger_/,
   },
   {
+    code: 'schema-owner',
+    level: 'fault',
+    name: 'a function of a stranger, which a trigger calls',
+    on: 'server',
+    async plant({ outside, after }) {
+      const role = `stranger_${Math.random().toString(36).slice(2)}`
+      after.push(() => outside.sql(`DROP OWNED BY ${role} CASCADE`).then(() => outside.sql(`DROP ROLE ${role}`)))
+      await outside.sql(`CREATE ROLE ${role}`)
+      await outside.sql(`ALTER FUNCTION mcp_maintenance_lease_knows_holds() OWNER TO ${role}`)
+    },
+    says: /mcp_maintenance_lease_knows_holds of a trigger of public\.maintenance_leases belongs to role stranger_/,
+  },
+  {
     code: 'schema-row-security',
     level: 'fault',
     name: 'row-level security that hides rows from this login',

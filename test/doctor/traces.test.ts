@@ -74,6 +74,20 @@ describe('doctor leaves no trace of a file', () => {
   })
 })
 
+it('without a write-ahead log pages are read only for as long as nobody notices, and what was not read is said', async () => {
+  await using outside = await sqliteDatabase()
+  await applyMigrations(outside.url)
+  const asked: Asked = { plan: { thorough: true }, limits: { longestLockMs: 0 } }
+  await outside.sql(
+    `INSERT INTO tools (name, description, path, permissions) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT i, 'd', 'p', 'x' FROM n`,
+  )
+  const { unseen, findings } = await diagnosed(outside.url, asked)
+  assert.match(unseen.join('\n'), /^the pages of .*gateway\.db: .*without a write-ahead log/m)
+  assert.ok(!findings.some(({ code }) => code === 'database-damaged'))
+  await outside.sql('PRAGMA journal_mode = WAL')
+  assert.deepEqual((await diagnosed(outside.url, asked)).unseen, [])
+})
+
 for (const engine of ENGINES)
   it(`${engine.name}: doctor changes neither an object nor a row, nor the archive, and leaves no transaction behind`, async () => {
     await using fixture = await migrated(engine)

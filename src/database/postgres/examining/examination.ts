@@ -2,7 +2,7 @@ import type { Examining } from '../../examining.ts'
 import type { Query, Session } from '../../query.ts'
 import { condition } from './condition.ts'
 import { MADE } from './made.ts'
-import { rightsBeyond } from './rights.ts'
+import { hindersMigrating, rightsBeyond } from './rights.ts'
 import { schemaFacts } from './schema-facts.ts'
 
 export interface Examined {
@@ -18,6 +18,7 @@ export function examination({ transaction, schema }: Examined): Examining {
     accepted: ACCEPTED,
     schema: (relations) => transaction((tx) => schemaFacts(tx, schema, relations)),
     rightsBeyond: (needed) => rightsBeyond({ query }, schema, needed),
+    hindersMigrating: () => hindersMigrating({ query }, schema),
     condition: (limits) => condition({ query }, limits),
     thorough: () => Promise.resolve({ damage: [], unseen: NOT_READ }),
   }

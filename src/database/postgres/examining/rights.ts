@@ -1,7 +1,9 @@
-import type { Beyond } from '../../examining.ts'
+import type { Ability } from '../../examining.ts'
 import type { Query, Rights } from '../../query.ts'
-import { EQ } from '../exact.ts'
+import { GATEWAY_TABLES } from '../../gateway-tables.ts'
+import { EQ, nameIn } from '../exact.ts'
 import { qualified, quoted } from '../identifiers.ts'
+import { OWN_TABLES } from '../owners.ts'
 
 interface RoleRow {
   readonly role: string
@@ -20,7 +22,7 @@ interface TableRow {
 const CHANGING = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] as const
 
 /** A superuser has every right on every table, which one clause says. */
-export async function rightsBeyond(query: Query, schema: string, needed: Rights | undefined): Promise<readonly Beyond[]> {
+export async function rightsBeyond(query: Query, schema: string, needed: Rights | undefined): Promise<readonly Ability[]> {
   const [role] = (await query.query<RoleRow>(ROLE)).rows
   if (role === undefined) return []
   const name = quoted(role.role)
@@ -55,3 +57,31 @@ CROSS JOIN (VALUES ${CHANGING.map((right) => `('${right}'::pg_catalog.text)`).jo
 WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relname::pg_catalog.text ${EQ} ANY (ARRAY(SELECT pg_catalog.json_array_elements_text($2::pg_catalog.json)))
   AND pg_catalog.has_table_privilege(c.oid, w.word)
 ORDER BY c.relname, w.word`
+
+/** A migration makes tables in the schema, and indexes, triggers and views on the gateway's, which only their owner may. */
+export async function hindersMigrating(query: Query, schema: string): Promise<readonly Ability[]> {
+  const [facts] = (await query.query<{ role: string; creates: boolean; strange: readonly string[] | null }>(MIGRATING, [schema])).rows
+  if (facts === undefined) return []
+  const { role, creates, strange } = facts
+  return [
+    ...(creates
+      ? []
+      : [
+          {
+            may: `may not create in the schema ${schema}`,
+            statement: `GRANT USAGE, CREATE ON SCHEMA ${quoted(schema)} TO ${quoted(role)}`,
+          },
+        ]),
+    ...(strange ?? []).map((table) => ({
+      may: `does not own ${schema}.${table}`,
+      statement: `ALTER TABLE ${qualified(schema, table)} OWNER TO ${quoted(role)}`,
+    })),
+  ]
+}
+
+const MIGRATING = `SELECT current_user::pg_catalog.text AS role,
+  pg_catalog.has_schema_privilege(n.oid, 'CREATE'::pg_catalog.text) AND pg_catalog.has_schema_privilege(n.oid, 'USAGE'::pg_catalog.text) AS creates,
+  (SELECT pg_catalog.json_agg(c.relname::pg_catalog.text ORDER BY c.relname) FROM pg_catalog.pg_class AS c
+    WHERE c.relnamespace ${EQ} n.oid AND ${nameIn('c.relname', [...GATEWAY_TABLES, ...OWN_TABLES], 'name')} AND ${nameIn('c.relkind', ['r', 'p'], '"char"')}
+      AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE'::pg_catalog.text)) AS strange
+FROM pg_catalog.pg_namespace AS n WHERE n.nspname ${EQ} $1::pg_catalog.name`

@@ -49,7 +49,16 @@ export async function schemaFacts(tx: Query, schema: string, relations: readonly
     rules: rules.map(({ table, name }) => ofTable(table, name, `DROP RULE ${quoted(name)} ON ${qualified(schema, table)}`)),
     rowSecurity: found.filter(({ secured }) => secured).map(({ name, hidden }) => ({ table: name, active: hidden })),
     references: references.map(referenceOf),
-    strangers,
+    strangers: [
+      ...strangers,
+      ...triggers
+        .filter(({ strange }) => strange)
+        .map(
+          ({ of, function: name, owner, table_owner: heir, place }) =>
+            `the function ${name} of a trigger of ${schema}.${of} belongs to role ${owner}, which may change at any time what it does with the rights of whoever writes to that table. ` +
+            `Check what it does, then run: ALTER FUNCTION ${qualified(place, name)}() OWNER TO ${quoted(heir)}`,
+        ),
+    ],
   }
 }
 
@@ -123,6 +132,10 @@ interface CheckRow {
 }
 
 interface TriggerRow extends CheckRow {
+  /** Whether another role owns the function than the table, and is no more powerful than that. */
+  readonly strange: boolean
+  readonly owner: string
+  readonly table_owner: string
   readonly fires: boolean
   readonly place: string
   readonly function: string
@@ -192,11 +205,16 @@ WHERE ${AMONG} ORDER BY c.relname, k.conname`
 
 const TRIGGERS = `SELECT c.relname::pg_catalog.text AS of, t.tgname::pg_catalog.text AS name, pg_catalog.pg_get_triggerdef(t.oid) AS definition,
   ${nameIn('t.tgenabled', ['O', 'A'], '"char"')} AS fires, f.proname::pg_catalog.text AS function, s.nspname::pg_catalog.text AS place, l.lanname::pg_catalog.text AS language,
-  f.prosecdef AS definer, coalesce(pg_catalog.array_to_string(f.proconfig, ', '::pg_catalog.text), '') AS settings, f.prosrc AS source
+  f.prosecdef AS definer, coalesce(pg_catalog.array_to_string(f.proconfig, ', '::pg_catalog.text), '') AS settings, f.prosrc AS source,
+  f.proowner ${NE} c.relowner AND NOT o.rolsuper AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_database AS d WHERE d.datname ${EQ} pg_catalog.current_database() AND d.datdba ${EQ} f.proowner) AS strange,
+  o.rolname::pg_catalog.text AS owner, w.rolname::pg_catalog.text AS table_owner
 ${FROM_CLASS}
 JOIN pg_catalog.pg_trigger AS t ON t.tgrelid ${EQ} c.oid AND NOT t.tgisinternal
 JOIN pg_catalog.pg_proc AS f ON f.oid ${EQ} t.tgfoid
 JOIN pg_catalog.pg_namespace AS s ON s.oid ${EQ} f.pronamespace
+JOIN pg_catalog.pg_roles AS o ON o.oid ${EQ} f.proowner
+JOIN pg_catalog.pg_roles AS w ON w.oid ${EQ} c.relowner
 JOIN pg_catalog.pg_language AS l ON l.oid ${EQ} f.prolang
 WHERE ${AMONG} ORDER BY c.relname, t.tgname`
 

@@ -4,6 +4,7 @@ import type { Stats } from 'node:fs'
 import { codeOf } from '../../../errors.ts'
 import { sizeText } from '../../../number-text.ts'
 import type { Ailment, Condition, Limits } from '../../examining.ts'
+import type { Connection } from '../connection/connection.ts'
 import type { SqliteSession } from '../connection/session.ts'
 
 /** Files that SQLite keeps beside a database. */
@@ -11,9 +12,7 @@ const BESIDE = ['-wal', '-shm', '-journal'] as const
 
 export async function condition(session: SqliteSession, { largeLogBytes }: Limits): Promise<Condition> {
   const { file } = session.connection
-  const mode = await session.read(
-    (connection) => connection.run<{ journal_mode: string }>('PRAGMA main.journal_mode').rows[0]?.journal_mode,
-  )
+  const mode = await session.read(journalMode)
   const stats = new Map<string, Stats>()
   const unseen: string[] = []
   for (const path of [file, ...BESIDE.map((end) => file + end)]) {
@@ -28,12 +27,16 @@ export async function condition(session: SqliteSession, { largeLogBytes }: Limit
     preparedTransactions: [],
     replicationSlots: [],
     settings: [],
-    journal: mode === 'wal' ? [] : [withoutLog(file, mode ?? 'unknown')],
+    journal: mode === 'wal' ? [] : [withoutLog(file, mode)],
     log: largeLog(`${file}-wal`, stats.get(`${file}-wal`), largeLogBytes),
     files: [...stats].flatMap(([path, each]) => accessOf(path, each, stats.get(file), file)),
     folder: dirname(file),
     unseen,
   }
+}
+
+export function journalMode(connection: Connection): string {
+  return connection.run<{ journal_mode: string }>('PRAGMA main.journal_mode').rows[0]?.journal_mode ?? 'unknown'
 }
 
 function withoutLog(file: string, mode: string): Ailment {
