@@ -585,6 +585,20 @@ export const PLANTS: readonly Plant[] = [
     says: /everybody on this machine may write/,
   },
   {
+    code: 'database-files',
+    level: 'fault',
+    name: 'a log that belongs to another user',
+    on: 'file',
+    async plant(place) {
+      if (process.getuid?.() !== 0) return 'only root may give files away'
+      const gateway = new BetterSqlite3(fileOf(place))
+      place.after.push(() => Promise.resolve(void gateway.close()))
+      gateway.prepare('SELECT count(*) FROM tools').get()
+      await chown(`${fileOf(place)}-wal`, 65_534, 65_534)
+    },
+    says: /-wal belongs to uid 65534, and the database to uid 0/,
+  },
+  {
     code: 'database-damaged',
     level: 'fault',
     name: 'damaged pages',

@@ -29,7 +29,7 @@ export async function condition(session: SqliteSession, { largeLogBytes }: Limit
     settings: [],
     journal: mode === 'wal' ? [] : [withoutLog(file, mode)],
     log: largeLog(`${file}-wal`, stats.get(`${file}-wal`), largeLogBytes),
-    files: [...stats].flatMap(([path, each]) => accessOf(path, each, stats.get(file), file)),
+    files: accessOf(file, stats),
     folder: dirname(file),
     unseen,
   }
@@ -60,22 +60,25 @@ function largeLog(path: string, stats: Stats | undefined, most: number): Ailment
 
 const WRITABLE_BY_OTHERS = 0o002
 
-function accessOf(path: string, stats: Stats, database: Stats | undefined, file: string): Ailment[] {
-  const owner = database === undefined || stats.uid === database.uid || path === file
+/** SQLite gives the files beside a database its mode, so that one that everybody may write to has others. */
+function accessOf(file: string, stats: ReadonlyMap<string, Stats>): Ailment[] {
+  const uid = stats.get(file)?.uid
+  const strange = [...stats].filter(([, each]) => uid !== undefined && each.uid !== uid)
+  const open = [...stats].filter(([, { mode }]) => (mode & WRITABLE_BY_OTHERS) !== 0).map(([path]) => path)
   return [
-    ...(owner
+    ...strange.map(([path, each]) => ({
+      grave: true,
+      sentence: `${path} belongs to uid ${each.uid}, and the database to uid ${uid}, which cannot write to the database then`,
+      action: `while nobody has the database open, give it to uid ${uid}`,
+    })),
+    ...(open.length === 0
       ? []
       : [
           {
             grave: true,
-            sentence: `${path} belongs to uid ${stats.uid}, and the database to uid ${database.uid}: whoever is not root and not that user cannot write to the database`,
-            action: `while nobody has the database open, give it to uid ${database.uid}`,
+            sentence: `everybody on this machine may write to ${open.join(', ')}`,
+            action: 'let only the owner write (chmod o-w)',
           },
-        ]),
-    ...((stats.mode & WRITABLE_BY_OTHERS) === 0
-      ? []
-      : [
-          { grave: true, sentence: `everybody on this machine may write to ${path}`, action: 'let only its owner write to it (chmod o-w)' },
         ]),
   ]
 }
