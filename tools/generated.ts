@@ -2,6 +2,7 @@ import { cascadeVariable, graceOf, retentionOf, rulesVariable, JOBS, type Job } 
 import { LIBPQ_PARAMETERS } from '../src/database/url/libpq-parameters.ts'
 import { describeSettings } from '../src/config/schema.ts'
 import { DAY, formatDuration } from '../src/time/clock.ts'
+import { PROBES } from '../src/doctor/probes.ts'
 import { eventRows } from './events-table.ts'
 import { metricRows } from './metrics-table.ts'
 import { highlights, resultsText } from './performance-figures.ts'
@@ -19,6 +20,7 @@ const PARTS: readonly Part[] = [
   { file: 'README.md', ...markdown('settings'), text: usualSettingsTable },
   { file: 'README.md', ...markdown('performance'), text: () => `\n${highlights().join('\n')}\n\n` },
   { file: 'docs/settings.md', ...markdown('settings'), text: settingsTable },
+  { file: 'docs/doctor.md', ...markdown('probes'), text: probesTable },
   { file: 'docs/log-events.md', ...markdown('events'), text: () => table(['event', 'level', 'fields', ''], eventRows()) },
   { file: 'docs/connection-parameters.md', ...markdown('parameters'), text: parametersTable },
   { file: 'docs/metrics.md', ...markdown('metrics'), text: () => table(['metric', 'kind', 'labels', ''], metricRows()) },
@@ -58,6 +60,13 @@ function parametersTable(): string {
     return [code(keyword), code(variable), code(jdbc), `${fate}${silently}`, note]
   })
   return table(['parameter', 'variable', 'JDBC', 'is', ''], rows)
+}
+
+function probesTable(): string {
+  return table(
+    ['code', 'finds'],
+    PROBES.map(({ code: name, finds }) => [`\`${name}\``, finds]),
+  )
 }
 
 function settingsTable(): string {

@@ -104,6 +104,15 @@ export const COMMANDS: readonly Command[] = [
     },
   }),
   command({
+    name: 'doctor',
+    summary: 'whether everything is as it should be: schema, rights, settings, clocks, archive, disk',
+    options: { ...JSON_ANSWER, thorough: flag('thorough', 'read every page of a database file, too; takes seconds for each gigabyte') },
+    async run(start, request) {
+      const { withFoundation } = await import('../program.ts')
+      return withFoundation(start, ANSWER, async (foundation) => (await import('../commands/doctor.ts')).examine(foundation, request))
+    },
+  }),
+  command({
     name: 'history',
     summary: 'past runs: when, what was deleted, how it ended',
     options: { ...JSON_ANSWER, jobs: jobNames('of this job (may be repeated)'), sinceMs: sinceAgo('of the last 30 days, the default') },

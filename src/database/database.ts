@@ -1,15 +1,16 @@
 import type { Clock } from '../time/clock.ts'
 import type { DatabaseError } from './database-error.ts'
+import type { Examinable } from './examining.ts'
 import type { Archivable } from './exporting.ts'
 import type { Migratable } from './migrating.ts'
 import type { Partitionable } from './partitioning.ts'
 import type { Purgeable } from './purging.ts'
-import type { Session } from './query.ts'
+import type { Rights, Session } from './query.ts'
 import type { SpaceKeeping } from './space-keeping.ts'
 import type { DatabaseUrl } from './url/url-types.ts'
 
 /** What both engines offer to the rest of the program. Each difference between them is a property or a method here, never an `if` elsewhere. */
-export interface Database extends Session, Purgeable, Archivable, Migratable, Partitionable, SpaceKeeping, AsyncDisposable {
+export interface Database extends Session, Purgeable, Archivable, Migratable, Partitionable, SpaceKeeping, Examinable, AsyncDisposable {
   /** For logs and messages; never holds a password. */
   readonly label: Label
   /** Whether the server replays the changes of another one, and so may be behind it. */
@@ -31,8 +32,7 @@ export interface Label {
   readonly name: string
 }
 
-/** What is needed of tables of ours, by their names. */
-export type Rights = Readonly<Record<string, readonly string[]>>
+export type { Rights } from './query.ts'
 
 /** Receives what happens to a connection. */
 export interface DatabaseListener {

@@ -44,3 +44,6 @@ export interface Session extends Query {
   /** The text as the database can keep it: in place of a character that its encoding lacks is another one. */
   storable(text: string): Promise<string>
 }
+
+/** What is needed of tables, by their names. */
+export type Rights = Readonly<Record<string, readonly string[]>>

@@ -134,6 +134,28 @@ export async function holderOf(query: Query, table: string, job: string, now: Ep
   return holder === undefined ? undefined : unmarked(holder)
 }
 
+/** Leases that were neither given back nor renewed for so long, and such as cannot have been taken yet, by a clock that has been set back since. */
+export async function abandonedLeases(
+  query: Query,
+  table: string,
+  now: EpochMs,
+  forMs: number,
+): Promise<readonly (LastHolder & { readonly job: string })[]> {
+  const { rows } = await query.query<{ job: unknown; holder: unknown; expires_at: number }>(
+    `SELECT ${boundedText('job')} AS job, ${boundedText('holder')} AS holder, expires_at FROM ${table}
+     WHERE expires_at > ${GIVEN_BACK} AND (expires_at <= $1 OR expires_at > $2) ORDER BY job LIMIT ${MOST_ABANDONED}`,
+    [now + TERM_MS - forMs, now + TERM_MS + STEP_MS],
+  )
+  return rows.flatMap(({ job, holder, expires_at: expiresAt }) =>
+    typeof job === 'string' && typeof holder === 'string' && Number.isSafeInteger(expiresAt)
+      ? [{ job, holder: unmarked(holder), renewedAt: expiresAt - TERM_MS }]
+      : [],
+  )
+}
+
+/** More than there are jobs. */
+const MOST_ABANDONED = 20
+
 function unmarked(holder: string): string {
   return holder.endsWith(KNOWS_HOLDS) ? holder.slice(0, -KNOWS_HOLDS.length) : holder
 }

@@ -123,6 +123,15 @@ export async function lastRunAt(query: Query, table: string, job: string, since:
   return rows[0]?.started_at
 }
 
+/** When the run began that began latest, if that is later than now: by a clock that was ahead, or has been set back since. `undefined`: there is none. */
+export async function latestFutureRun(query: Query, table: string, now: EpochMs): Promise<EpochMs | undefined> {
+  const { rows } = await query.query<{ started_at: number }>(
+    `SELECT started_at FROM ${table} WHERE started_at > $1 ORDER BY started_at DESC LIMIT 1`,
+    [now + FUTURE_MS],
+  )
+  return rows[0] === undefined ? undefined : storedNumber(rows[0].started_at, `${RUNS}.started_at`)
+}
+
 /** What a run is compared with: the last run of its job that was allowed to delete, and the gaps since then. */
 export interface Precedent {
   readonly retentionMs: number

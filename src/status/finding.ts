@@ -33,6 +33,42 @@ export type FindingCode =
   | 'partitions-default-filled'
   | 'partitions-detached'
   | 'partitions-in-doubt'
+  | DoctorCode
+
+/** Of what only `doctor` looks at, since it takes longer or concerns whoever installs it. */
+export type DoctorCode =
+  | 'schema-table'
+  | 'schema-column'
+  | 'schema-key'
+  | 'schema-view'
+  | 'schema-index'
+  | 'schema-index-invalid'
+  | 'schema-index-doubled'
+  | 'schema-trigger'
+  | 'schema-trigger-unknown'
+  | 'schema-rule'
+  | 'schema-row-security'
+  | 'schema-foreign-key'
+  | 'schema-owner'
+  | 'rights-missing'
+  | 'rights-beyond'
+  | 'settings-surprising'
+  | 'clocks-differ'
+  | 'clock-set-back'
+  | 'lease-abandoned'
+  | 'server-settings'
+  | 'vacuum-old-transaction'
+  | 'vacuum-prepared-transaction'
+  | 'vacuum-replication-slot'
+  | 'database-journal'
+  | 'database-log-large'
+  | 'database-files'
+  | 'database-damaged'
+  | 'archive-unreachable'
+  | 'archive-unwritable'
+  | 'archive-access'
+  | 'archive-unverified'
+  | 'disk-full'
 
 export function fault(code: FindingCode, sentence: string, action?: string): Finding {
   return { code, level: 'fault', sentence, action }

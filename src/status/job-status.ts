@@ -1,8 +1,6 @@
 import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
 import type { Inspection } from '../database/purging.ts'
-import { stemOf } from '../migrations/file-names.ts'
-import { makerOf } from '../migrations/shapes/shapes.ts'
 import type { Rule } from '../policy/rules.ts'
 import type { SparedRows } from '../policy/spared.ts'
 import { cutoffOf } from '../purge/cutoff.ts'
@@ -18,7 +16,7 @@ import { inWords } from '../schedule/in-words.ts'
 import { overdueSlot, slotsOf } from '../schedule/slots.ts'
 import { MINUTE, type Clock, type EpochMs } from '../time/clock.ts'
 import { readHolds, type HoldStatus } from './holds-status.ts'
-import type { MigrationsStatus } from './migrations-status.ts'
+import { isToCome, type MigrationsStatus } from './migrations-status.ts'
 import { tryQuery } from './try-query.ts'
 
 /** A job as it is configured. */
@@ -160,15 +158,9 @@ async function readKeeping(database: Database, plan: JobPlan, tables: RunTables 
 }
 
 /** A table that a pending migration makes is missing only until then. */
-function warningsOf(inspection: Inspection | undefined, { table }: Job, { enabled, pending }: MigrationsStatus): readonly string[] {
+function warningsOf(inspection: Inspection | undefined, { table }: Job, migrations: MigrationsStatus): readonly string[] {
   if (inspection?.kind !== 'absent') return inspection === undefined ? [] : [...inspection.warnings, ...inspection.lasting]
-  const isToCome =
-    enabled &&
-    makerOf(
-      table,
-      pending.map((each) => ({ stem: stemOf(each) })),
-    ) !== undefined
-  return isToCome ? [] : [`${inspection.reason}: its runs are skipped`]
+  return isToCome(table, migrations) ? [] : [`${inspection.reason}: its runs are skipped`]
 }
 
 async function readRecord(

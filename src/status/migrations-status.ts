@@ -1,7 +1,9 @@
 import type { Database } from '../database/database.ts'
 import { pendingMigrations } from '../migrations/apply-migrations.ts'
 import { readLedger } from '../migrations/ledger.ts'
+import { stemOf } from '../migrations/file-names.ts'
 import type { MigrationFile } from '../migrations/migration-files.ts'
+import { makerOf } from '../migrations/shapes/shapes.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { tryQuery } from './try-query.ts'
 
@@ -38,4 +40,15 @@ export async function readMigrations(database: Database, files: readonly Migrati
       ledger.problem === undefined ? ours.filter(({ version }) => !known.has(version)).map(({ version, name }) => ({ version, name })) : [],
     problem: plan.problem,
   }
+}
+
+/** Whether a worker that starts makes this table. */
+export function isToCome(table: string, { enabled, pending }: MigrationsStatus): boolean {
+  return (
+    enabled &&
+    makerOf(
+      table,
+      pending.map((each) => ({ stem: stemOf(each) })),
+    ) !== undefined
+  )
 }

@@ -12,7 +12,7 @@ import type { Clock, EpochMs } from '../time/clock.ts'
 import { archiveWithout, readArchive, type ArchivePlan, type ArchiveStatus } from './archive-status.ts'
 import { readDeletedByDay, type ReadDeletions } from './deleted-by-day.ts'
 import { readJob, scheduleOf, type JobPlan, type JobStatus } from './job-status.ts'
-import { readMigrations, type MigrationsStatus } from './migrations-status.ts'
+import { isToCome, readMigrations, type MigrationsStatus } from './migrations-status.ts'
 import type { ObservedFailure } from './observed.ts'
 import { partitionsWithout, readPartitions, type PartitionsStatus } from './partitions-status.ts'
 import { tryQuery } from './try-query.ts'
@@ -100,7 +100,12 @@ export async function readStatus(database: Database, context: StatusContext, bef
       archive:
         archived === undefined
           ? archiveWithout(context.archive)
-          : await readArchive(database, context.archive, { at, recorded: found.has(ARCHIVES), job: archived }),
+          : await readArchive(database, context.archive, {
+              at,
+              recorded: found.has(ARCHIVES),
+              toCome: isToCome(ARCHIVES, migrations),
+              job: archived,
+            }),
       partitions: await readPartitions(database, context.jobs, { enabled: context.partitionsEnabled, recorded: found.has(PARTITIONED) }),
       observed: [],
     }

@@ -24,7 +24,9 @@ export function verdictText({ database }: Pick<Status, 'database'>, findings: re
 }
 
 export function findingText({ sentence, action }: Finding): string {
-  return action === undefined ? sentence : `${sentence}: ${action}`
+  if (action === undefined) return sentence
+  // A command is a sentence of its own.
+  return action.startsWith('Run') ? `${sentence}. ${action}` : `${sentence}: ${action}`
 }
 
 /** Where the database is; of a file its path ends with the name. */

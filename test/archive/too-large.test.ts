@@ -92,7 +92,7 @@ async function attention({ database }: Fixture, directory: string): Promise<read
     archiving: true,
   })
   const archive = { enabled: true, directory, uid: process.getuid?.(), keptMs: undefined }
-  const { problems, warnings } = await readArchive(database, archive, { at: await database.now(), recorded: true, job })
+  const { problems, warnings } = await readArchive(database, archive, { at: await database.now(), recorded: true, toCome: false, job })
   return [...problems, ...warnings]
 }
 

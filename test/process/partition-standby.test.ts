@@ -24,8 +24,9 @@ async function longReader(url: string): Promise<{ readonly ended: Promise<string
       () => 'it was not cancelled',
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
     )
-    .finally(async () => {
+    .then(async (outcome) => {
       await client.end().catch(() => {})
+      return outcome
     })
   const isReading = async (): Promise<boolean> => {
     const [found] = await asked<{ n: number }>(

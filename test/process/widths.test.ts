@@ -12,6 +12,7 @@ const COMMANDS = [
   'help archive',
   'config',
   'status',
+  'doctor',
   'history',
   'migrate',
   'migrate --dry-run',

@@ -44,20 +44,38 @@ function dying(database: Database, from: number, committed: boolean): Database {
 function listenedTo(database: Database, sent: string[]): Database {
   const transaction: Database['transaction'] = (work) =>
     database.transaction((tx) => {
-      const { query } = tx
-      const listened = Object.assign(tx, {
-        query: (...asked: Parameters<typeof query>) => {
-          sent.push(asked[0])
-          return query(...asked)
-        },
-      })
-      return work(listened as typeof tx)
+      const query = tx.query.bind(tx)
+      return work(
+        Object.assign(tx, {
+          query: (...asked: Parameters<typeof query>) => {
+            sent.push(asked[0])
+            return query(...asked)
+          },
+        }),
+      )
     })
   return new Proxy(database, { get: (target, name) => (name === 'transaction' ? transaction : Reflect.get(target, name)) as unknown })
 }
 
 async function leaseRunsOut(outside: TestDatabase): Promise<void> {
   await outside.sql('UPDATE maintenance_leases SET expires_at = 1 WHERE expires_at > 1')
+}
+
+/** What a run that deletes sends. */
+async function statementsOf(engine: TestEngine, { receipts: recorded }: { readonly receipts: boolean }): Promise<readonly string[]> {
+  await using fixture = await migrated(engine)
+  const { database, outside } = fixture
+  await filled(outside, engine)
+  if (!recorded) await outside.sql('DROP TABLE maintenance_receipts')
+  if (!recorded) await outside.sql(`DELETE FROM maintenance_migrations WHERE name = 'add_receipts'`)
+  const sent: string[] = []
+  const result = await run(listenedTo(database, sent), { job: AUDIT_LOGS })
+  assert.equal(result.outcome, 'succeeded', String(result.error))
+  return sent
+}
+
+function changesIn(statements: readonly string[]): number {
+  return statements.filter((statement) => /^(?:INSERT|UPDATE|DELETE)/.test(statement.trim())).length
 }
 
 for (const engine of ENGINES) {
@@ -252,20 +270,8 @@ for (const engine of BOTH_ENGINES)
     })
 
     it('cost one INSERT a run', async () => {
-      const statements = async (withReceipts: boolean): Promise<string[]> => {
-        await using fixture = await migrated(engine)
-        const { database, outside } = fixture
-        await filled(outside, engine)
-        if (!withReceipts) await outside.sql('DROP TABLE maintenance_receipts')
-        if (!withReceipts) await outside.sql(`DELETE FROM maintenance_migrations WHERE name = 'add_receipts'`)
-        const sent: string[] = []
-        const result = await run(listenedTo(database, sent), { job: AUDIT_LOGS })
-        assert.equal(result.outcome, 'succeeded', String(result.error))
-        return sent
-      }
-      const changes = (sent: readonly string[]): number => sent.filter((sql) => /^(?:INSERT|UPDATE|DELETE)/.test(sql.trim())).length
-      const [before, after] = [await statements(false), await statements(true)]
-      assert.equal(changes(after) - changes(before), 1)
+      const [before, after] = [await statementsOf(engine, { receipts: false }), await statementsOf(engine, { receipts: true })]
+      assert.equal(changesIn(after) - changesIn(before), 1)
       assert.equal(after.filter((sql) => /^INSERT INTO .*maintenance_receipts/.test(sql)).length, 1)
     })
 

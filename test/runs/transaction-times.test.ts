@@ -32,7 +32,14 @@ for (const engine of ENGINES.slice(1))
     const { database } = fixture
     const claim = await claimRun(
       { database, clock, worker: 'host-a:1', version: '1', countedRuns: [] },
-      { job: 'purge-sessions', holds: 'none', trigger: 'run-now', slot: undefined, stopping: new AbortController().signal },
+      {
+        job: 'purge-sessions',
+        holds: 'none',
+        trigger: 'run-now',
+        slot: undefined,
+        receipts: undefined,
+        stopping: new AbortController().signal,
+      },
     )
     assert.ok(claim.kind === 'run')
     const seen: string[] = []

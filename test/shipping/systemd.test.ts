@@ -14,15 +14,23 @@ const ONCE = 'mcp-gateway-maintenance-once.service'
 const TIMER = 'mcp-gateway-maintenance-once.timer'
 const VERIFY = 'mcp-gateway-maintenance-archive-verify.service'
 const VERIFY_TIMER = 'mcp-gateway-maintenance-archive-verify.timer'
+const DOCTOR = 'mcp-gateway-maintenance-doctor.service'
+const DOCTOR_TIMER = 'mcp-gateway-maintenance-doctor.timer'
 const FAILED = 'mcp-gateway-maintenance-failed@.service'
 const units = new Map<string, string>()
-for (const name of [WORKER, ONCE, TIMER, VERIFY, VERIFY_TIMER, FAILED]) units.set(name, await readFile(`${FOLDER}${name}`, 'utf8'))
+for (const name of [WORKER, ONCE, TIMER, VERIFY, VERIFY_TIMER, DOCTOR, DOCTOR_TIMER, FAILED])
+  units.set(name, await readFile(`${FOLDER}${name}`, 'utf8'))
 /** The first version that analyses the security of a file. */
 const ANALYZER = 250
 const { stdout: analyzer } = await run('systemd-analyze', ['--version'], { cwd: '/' })
 const skip = Number(/^systemd (\d+)/.exec(analyzer)?.[1] ?? 0) < ANALYZER && `systemd-analyze ${ANALYZER} or newer is not on this machine`
 
-const WORDS: Readonly<Record<string, readonly string[]>> = { [WORKER]: [], [ONCE]: ['--run-now'], [VERIFY]: ['archive', 'verify'] }
+const WORDS: Readonly<Record<string, readonly string[]>> = {
+  [WORKER]: [],
+  [ONCE]: ['--run-now'],
+  [VERIFY]: ['archive', 'verify'],
+  [DOCTOR]: ['doctor'],
+}
 
 /** Every value of a key, in order. */
 function values(name: string, key: string): string[] {
@@ -39,7 +47,7 @@ describe('the systemd units', () => {
     assert.deepEqual(done, { code: 0, stdout: '', stderr: '' })
   })
 
-  for (const name of [WORKER, ONCE, VERIFY]) {
+  for (const name of [WORKER, ONCE, VERIFY, DOCTOR]) {
     it(`${name} is exposed to at most 2.0 of 10`, { skip }, async () => {
       // The threshold is in tenths.
       const done = await analyzed(['security', '--offline=yes', '--threshold=20'], [name])
@@ -97,28 +105,33 @@ describe('the systemd units', () => {
     const text = await readFile(`${FOLDER}on-failure.conf`, 'utf8')
     assert.match(text, /^OnFailure=mcp-gateway-maintenance-failed@%n\.service$/m)
     assert.match(text, new RegExp(`/etc/systemd/system/${ONCE.replaceAll('.', '\\.')}\\.d/on-failure\\.conf$`, 'm'))
-    for (const name of [WORKER, ONCE, VERIFY])
+    for (const name of [WORKER, ONCE, VERIFY, DOCTOR])
       assert.deepEqual(await analyzed(['verify'], [name], text), { code: 0, stdout: '', stderr: '' }, name)
     // An unknown name is reported.
     assert.notEqual((await analyzed(['verify'], [ONCE], text.replace('OnFailure=', 'OnFailures='))).stderr, '')
     assert.deepEqual([values(FAILED, 'Type'), values(WORKER, 'OnFailure'), values(ONCE, 'OnFailure')], [['oneshot'], [], []])
   })
 
-  for (const name of [ONCE, VERIFY]) {
-    it(`${name} ends by itself, is not restarted, and is stopped after six hours`, () => {
+  for (const [name, longest] of [
+    [ONCE, '6h'],
+    [VERIFY, '6h'],
+    [DOCTOR, '10min'],
+  ] as const) {
+    it(`${name} ends by itself, is not restarted, and is stopped after ${longest}`, () => {
       assert.deepEqual(values(name, 'Type'), ['oneshot'])
       assert.deepEqual(values(name, 'Restart'), [])
-      assert.deepEqual(values(name, 'TimeoutStartSec'), ['6h'])
+      assert.deepEqual(values(name, 'TimeoutStartSec'), [longest])
     })
   }
 
   it('the services are hardened alike', () => {
-    for (const name of [ONCE, VERIFY]) assert.equal(hardening(name).trim(), hardening(WORKER).trim())
+    for (const name of [ONCE, VERIFY, DOCTOR]) assert.equal(hardening(name).trim(), hardening(WORKER).trim())
   })
 
   for (const [timer, service, next] of [
     [TIMER, ONCE, '2026-03-02 03:00:00 UTC'],
     [VERIFY_TIMER, VERIFY, '2026-03-08 05:00:00 UTC'],
+    [DOCTOR_TIMER, DOCTOR, '2026-03-02 06:00:00 UTC'],
   ] as const) {
     it(`${timer} starts its service, even if a time was missed`, { skip }, async () => {
       assert.deepEqual([values(timer, 'Persistent'), values(timer, 'WantedBy'), values(timer, 'Unit')], [['true'], ['timers.target'], []])

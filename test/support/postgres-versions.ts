@@ -35,6 +35,7 @@ const CORE = [
   'test/migrations/*.test.ts',
   'test/runs/*.test.ts',
   'test/status/*.test.ts',
+  'test/doctor/*.test.ts',
   'test/archive/purge.test.ts',
   'test/archive/round-trip.test.ts',
   'test/archive/takeover.test.ts',

@@ -178,6 +178,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     withMigrationLock: withLock,
     partitions: (column) => partitionsOf({ ...partitioning, column }),
 
+    examining: async () => (await import('./examining/examination.ts')).examination({ transaction: scan, schema }),
+
     [Symbol.asyncDispose]: () => connection.close(),
   }
 }

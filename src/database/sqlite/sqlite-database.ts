@@ -10,6 +10,7 @@ import { someOf } from './connection/neighbours.ts'
 import { pacingOf } from './connection/pacing.ts'
 import { SqliteSession } from './connection/session.ts'
 import { Snapshot } from './connection/snapshot.ts'
+import { wouldLeaveLog } from './connection/traces.ts'
 import { isReplicated, syncLog, WriteAheadLog } from './connection/write-ahead-log.ts'
 import { foreignTables, gatewayHasWritten } from './connection/written.ts'
 import { compactionOf } from './compaction.ts'
@@ -31,7 +32,8 @@ import { allInstantsIn, instantIn } from './times.ts'
 export async function openSqlite(options: OpenOptions & { readonly url: SqliteUrl }): Promise<Database> {
   const { file } = options.url
   const { present, path } = await prepareFile(file, options)
-  const connection = new Connection(openFile(present ? path : ':memory:', path, options.access), path, options.clock, file)
+  const readonly = options.access === 'read' && present && !(await wouldLeaveLog(path))
+  const connection = new Connection(openFile(present ? path : ':memory:', path, readonly), path, options.clock, file)
   try {
     let reported = false
     const waiting = (): void => {
@@ -41,7 +43,10 @@ export async function openSqlite(options: OpenOptions & { readonly url: SqliteUr
     const patience = { limitMs: options.connectTimeoutMs, signal: options.signal, waiting }
     // Retried as a whole: any of these reads can run into another process's lock.
     const { database, foreign } = await connection.patiently(
-      () => ({ database: databaseOf(connection, prepare(connection), options), foreign: foreignTables(connection) }),
+      () => ({
+        database: databaseOf(connection, { writeAhead: prepare(connection, options.access), present }, options),
+        foreign: foreignTables(connection),
+      }),
       patience,
     )
     if (options.access === 'write' && foreign.length > 0) options.listener.warning(foreignWarning(file, foreign))
@@ -60,10 +65,10 @@ function foreignWarning(file: string, tables: readonly string[]): string {
   )
 }
 
-function openFile(path: string, file: string, access: OpenOptions['access']): BetterSqlite3.Database {
+function openFile(path: string, file: string, readonly: boolean): BetterSqlite3.Database {
   try {
     // The file exists by now, or must not be created.
-    return new BetterSqlite3(path, { timeout: BUSY_TIMEOUT_MS, readonly: access === 'read' && path === file, fileMustExist: path === file })
+    return new BetterSqlite3(path, { timeout: BUSY_TIMEOUT_MS, readonly, fileMustExist: path === file })
   } catch (error) {
     throw databaseError(error, file)
   }
@@ -73,9 +78,11 @@ function openFile(path: string, file: string, access: OpenOptions['access']): Be
 const MOST_LEFT_TO_COMMIT_BYTES = 256 * 2 ** 20
 
 /** Whether the database has a write-ahead log. */
-function prepare(connection: Connection): boolean {
+function prepare(connection: Connection, access: OpenOptions['access']): boolean {
   // The first read fails if the file is not a database.
   connection.run('SELECT count(*) FROM main.sqlite_schema')
+  // The file itself may have been opened for writing, see `wouldLeaveLog`.
+  if (access === 'read') connection.run('PRAGMA query_only = ON')
   // Triggers and indexes of the file may only call SQLite's harmless built-in functions; `inspect` reports a table that needs others. The driver opens
   // every file in SQLite's defensive mode, in which no statement can write to the schema table or to the shadow tables of a virtual one.
   connection.run('PRAGMA trusted_schema = OFF')
@@ -93,7 +100,7 @@ function prepare(connection: Connection): boolean {
 
 function databaseOf(
   connection: Connection,
-  writeAhead: boolean,
+  { writeAhead, present }: { readonly writeAhead: boolean; readonly present: boolean },
   { url: { file }, timeZone, access, longestBlockMs, node }: OpenOptions & { readonly url: SqliteUrl },
 ): Database {
   const log = new WriteAheadLog(connection, new Snapshot(connection.file))
@@ -146,6 +153,7 @@ function databaseOf(
     restore: (...asked) => session.transaction(async (tx) => restore(session, tx, timeZone, ...asked)),
 
     partitions: () => undefined,
+    examining: async () => (await import('./examining/examination.ts')).examination({ session, present, node }),
 
     migrationFiles: /^\d+_\w+_sqlite\.sql$/,
     tablesAmong: (names) => session.read(() => tablesAmong(connection, names)),

@@ -12,6 +12,11 @@ import { fill, halfUndone, rowsOf, undo } from './undoing.ts'
 const COMMENTED = `COMMENT ON TABLE audit_logs IS 'what was done'`
 const QUOTED_BOUND = `'${midnight(2)}'`
 
+/** The server chooses the names of NOT NULL constraints, which it has from 18 on. */
+function withoutNotNulls(lines: readonly string[]): readonly string[] {
+  return lines.filter((line) => !line.includes('| n | NOT NULL'))
+}
+
 for (const engine of ENGINES.slice(1)) {
   describe(`partition undo on ${engine.name}`, () => {
     it('gives back the plain table with every row, as it was before, and the ids go on', async () => {
@@ -61,9 +66,7 @@ for (const engine of ENGINES.slice(1)) {
       const rows = await rowsOf(outside)
       await undo(fixture)
       assert.deepEqual(await rowsOf(outside), rows)
-      // The server chooses the names of NOT NULL constraints, which it has from 18 on.
-      const names = (lines: readonly string[]): readonly string[] => lines.filter((line) => !line.includes('| n | NOT NULL'))
-      assert.deepEqual(names(await shapeOf(outside)), names(before))
+      assert.deepEqual(withoutNotNulls(await shapeOf(outside)), withoutNotNulls(before))
       await fill(outside, [0], 1)
       assert.deepEqual(await outside.sql('SELECT count(*) AS rows, max(id) AS id FROM audit_logs'), [{ rows: 13, id: 13 }])
     })

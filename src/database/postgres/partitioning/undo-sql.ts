@@ -132,14 +132,12 @@ function ownIndexes(facts: UndoFacts, time: string): readonly string[] {
   const pair = pairOf(facts, time)
   const columns = keyColumnsOf(facts, time).map(quoted).join(', ')
   return [
-    ...parent.indexes
-      .filter((index) => index !== pair)
-      .flatMap((index) => [
-        ...indexSql(index, parent.schema, index.name, parent.quoted),
-        ...(index.constraint === null
-          ? []
-          : [`ALTER TABLE ${parent.quoted} ADD CONSTRAINT ${quoted(index.name)} UNIQUE USING INDEX ${quoted(index.name)}`]),
-      ]),
+    ...parent.indexes.flatMap((index) => [
+      ...(index === pair ? [] : indexSql(index, parent.schema, index.name, parent.quoted)),
+      ...(index === pair || index.constraint === null
+        ? []
+        : [`ALTER TABLE ${parent.quoted} ADD CONSTRAINT ${quoted(index.name)} UNIQUE USING INDEX ${quoted(index.name)}`]),
+    ]),
     ...(pair === undefined
       ? []
       : [`ALTER TABLE ${parent.quoted} ADD CONSTRAINT ${quoted(pair.name)} PRIMARY KEY (${columns})`, ...keyCommentSql(parent, pair)]),

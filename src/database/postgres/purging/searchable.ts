@@ -89,7 +89,7 @@ interface Plan {
 
 /** The tables that the planner would read as a whole for this statement, or sort. */
 async function scansIn(query: Query, [statement, values]: Asked): Promise<ReadonlySet<string>> {
-  const { rows } = await query.query<{ 'QUERY PLAN': readonly [{ readonly Plan: Plan }] }>(
+  const { rows } = await query.query<{ 'QUERY PLAN': readonly { readonly Plan?: Plan }[] }>(
     `EXPLAIN (VERBOSE, FORMAT JSON) ${statement}`,
     values,
   )
@@ -101,7 +101,8 @@ async function scansIn(query: Query, [statement, values]: Asked): Promise<Readon
       found.add(`${schema}.${name}`)
     for (const each of plan.Plans ?? []) look(each, whole)
   }
-  look(rows[0]!['QUERY PLAN'][0].Plan, false)
+  // A rule may turn the statement into several, or into none.
+  for (const { Plan: plan } of rows[0]?.['QUERY PLAN'] ?? []) if (plan !== undefined) look(plan, false)
   return found
 }
 

@@ -1,0 +1,49 @@
+import { fileURLToPath } from 'node:url'
+import { retentionOf, JOBS } from '../../src/catalogue.ts'
+import type { Limits } from '../../src/database/examining.ts'
+import { diagnose, type Diagnosis } from '../../src/doctor/diagnosis.ts'
+import type { DoctorPlan } from '../../src/doctor/doctor-facts.ts'
+import { LIMITS } from '../../src/doctor/read-facts.ts'
+import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
+import { readStatus } from '../../src/status/read-status.ts'
+import { hostClock, type Clock } from '../../src/time/clock.ts'
+import { opened } from '../runs/support.ts'
+
+const files = await readMigrationFiles(fileURLToPath(new URL('../..', import.meta.url)))
+
+export interface Asked {
+  /** Instead of the one that was asked about. */
+  readonly url?: string
+  readonly plan?: Partial<DoctorPlan>
+  readonly limits?: Partial<Limits>
+  readonly clock?: Clock
+  readonly schema?: string
+}
+
+/** As the command does it: with a connection of its own that may only read. */
+export async function diagnosed(
+  url: string,
+  { url: other, plan: changes, limits, clock = hostClock(), schema = 'public' }: Asked = {},
+): Promise<Diagnosis> {
+  const plan: DoctorPlan = {
+    jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs, graceMs: 0 })),
+    archive: { enabled: false, directory: '/nowhere', uid: process.getuid?.(), keptMs: undefined },
+    migrationsEnabled: true,
+    warnings: [],
+    thorough: false,
+    ...changes,
+  }
+  await using database = await opened(other ?? url, clock, { access: 'read', schema })
+  const context = { version: '1.2.3', files, scheduleTimeZone: 'UTC', partitionsEnabled: true, clock, ...plan }
+  const status = await readStatus(database, context)
+  return await diagnose(database, status, { plan, clock, limits: { ...LIMITS, ...limits }, signal: new AbortController().signal })
+}
+
+/** `fault schema-table`, in the order in which they are shown. */
+export function told({ findings }: Diagnosis): readonly string[] {
+  return findings.map(({ level, code }) => `${level} ${code}`)
+}
+
+export function faultsIn(diagnosis: Diagnosis): readonly string[] {
+  return diagnosis.findings.filter(({ level }) => level === 'fault').map(({ code, sentence }) => `${code}: ${sentence}`)
+}
