@@ -1,3 +1,4 @@
+import { locationOf, locationProblem } from '../archive/archive-location.ts'
 import { parseDatabaseUrl } from '../database/url/database-url.ts'
 import { schemaNameProblem } from '../database/url/schema-name.ts'
 import { messageOf } from '../errors.ts'
@@ -33,6 +34,7 @@ interface Format {
 const BY_NAME = {
   'database URL': { check: databaseUrlProblem },
   text: { check: textProblem },
+  'place of an archive': { check: archiveProblem },
   schema: { check: schemaProblem },
   truth: { check: booleanProblem, fromText: readBoolean },
   duration: { check: (value) => durationProblem(value, 0, LONGEST_WAIT_MS, '30s') },
@@ -89,6 +91,14 @@ function textProblem(value: unknown): string | undefined {
   if (withoutCredentials(value) !== value)
     return `${shown(value)} holds a password, which only database.url may; is it meant for DATABASE_URL?`
   return value === value.trim() ? undefined : `${shown(value)} begins or ends with a space`
+}
+
+function archiveProblem(value: unknown): string | undefined {
+  const problem = textProblem(value) ?? (typeof value === 'string' ? locationProblem(value) : undefined)
+  if (problem !== undefined) return problem
+  return locationOf(String(value)).kind === 's3'
+    ? 'an archive in a bucket is not supported yet; name a folder, which may be a mounted volume'
+    : undefined
 }
 
 function schemaProblem(value: unknown): string | undefined {

@@ -111,7 +111,7 @@ const SCHEMA = {
       default: false,
       env: 'ARCHIVE_ENABLED',
     },
-    directory: { doc: 'the folder of these files', format: 'text', default: 'archive', env: 'ARCHIVE_DIRECTORY' },
+    directory: { doc: 'the folder of these files', format: 'place of an archive', default: 'archive', env: 'ARCHIVE_DIRECTORY' },
     retention: {
       doc: 'how long they are kept, from the time of their rows; or forever',
       format: 'retention or forever',

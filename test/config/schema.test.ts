@@ -123,7 +123,7 @@ test('every setting is described with its variables, its default and one line', 
 
 describe('values', () => {
   const RETENTION = 'jobs.purgeAuditLogs.retention'
-  const VALUES: readonly [key: string, value: unknown, answer: RegExp][] = [
+  const VALUES: readonly (readonly [key: string, value: unknown, answer: RegExp])[] = [
     [RETENTION, '1d', /accepted/],
     [RETENTION, '24h', /accepted/],
     [RETENTION, '36500d', /accepted/],
@@ -197,6 +197,22 @@ describe('values', () => {
     ['database.schema', 'PG_gateway', /accepted/],
     ['database.schema', 'pgateway', /accepted/],
     ['archive.directory', 'x'.repeat(200), /accepted/],
+    ['archive.directory', '/srv/archive:2', /accepted/],
+    ['archive.directory', './s3:', /accepted/],
+    ['archive.directory', 's3://bucket/path', /^an archive in a bucket is not supported yet; name a folder/],
+    ...['S3:/bucket', 'S3://bucket', 's3:bucket', 's3:/bucket', 'file:///srv', 'gs://bucket', 'https://host/bucket', 'archive:2'].map(
+      (place) => ['archive.directory', place, /^it begins like a URL, and the archive lies in a folder or in a bucket/] as const,
+    ),
+    ...['s3://', 's3:///path', 's3://ab', 's3://Bucket', 's3://a..b', 's3://bucket:9000/path', 's3://a_b/path'].map(
+      (place) => ['archive.directory', place, /^what follows s3:\/\/ is not the name of a bucket/] as const,
+    ),
+    ...['s3://bucket/a//b', 's3://bucket//a', 's3://bucket/../b', 's3://bucket/.'].map(
+      (place) => ['archive.directory', place, /^the path in the bucket has an empty name/] as const,
+    ),
+    ...['s3://bucket/a?region=b', 's3://bucket/a%20b', 's3://bucket/a#b', 's3://bucket/a\\b', 's3://bucket/\ud800'].map(
+      (place) => ['archive.directory', place, /^the path in the bucket holds a \?, #, %/] as const,
+    ),
+    ['archive.directory', `s3://bucket/${'ü'.repeat(257)}`, /^the path in the bucket has more than 512 bytes/],
     ['log.level', 'x'.repeat(200), /^"x{59}… is not one of/],
   ]
   for (const [key, value, answer] of VALUES) test(`${key}: ${JSON.stringify(value)}`, () => assert.match(problem(key, value), answer))
