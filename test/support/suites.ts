@@ -1,6 +1,7 @@
 /** Folders of tests that take longer than all others together. Each has a script of package.json, which `.ci/run` calls. */
 export const SUITES: Readonly<Record<string, readonly string[]>> = {
   'test:archive': ['test/archive'],
+  'test:object-storage': ['test/object-storage'],
   'test:process': ['test/process'],
   'test:hostile': ['test/hostile'],
   'test:connections': ['test/connections'],
