@@ -53,6 +53,8 @@ const SCHEMAS: Readonly<Record<FormatName, (setting: Setting) => Schema>> = {
   'database URL': () => ({ type: 'string', pattern: ':' }),
   text: () => TEXT,
   'place of an archive': () => ({ ...TEXT, allOf: [{ pattern: PLACE }] }),
+  endpoint: () => ({ type: 'string', pattern: '^https?://[^/?#@]+/?$' }),
+  region: () => ({ type: 'string', pattern: '^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38}[A-Za-z0-9])?$' }),
   schema: () => TEXT,
   truth: () => ({ type: 'boolean' }),
   duration: () => DURATION,

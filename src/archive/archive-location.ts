@@ -8,6 +8,32 @@ export interface BucketLocation {
   readonly prefix: string
 }
 
+/** A bucket, with what is needed to reach it. */
+export interface BucketPlace extends BucketLocation {
+  /** `undefined`: that of the region. */
+  readonly endpoint: string | undefined
+  /** `undefined`: as the environment or the shared configuration file of the AWS SDKs says. */
+  readonly region: string | undefined
+  /** Whether the bucket's name is part of the path; `undefined`: where an endpoint is given. */
+  readonly pathStyle: boolean | undefined
+  /** Whether rows and credentials may be sent over a network in clear text. */
+  readonly insecure: boolean
+  /** The folder in which files are written before they are sent: absolute. */
+  readonly spool: string
+  /** Whether somebody chose it. */
+  readonly spoolChosen: boolean
+}
+
+/** Where an archive lies, for whoever opens it. */
+export interface ArchivePlace {
+  /** Of a folder, its absolute path; of a bucket, `s3://bucket/path`, for people alone. */
+  readonly directory: string
+  /** `undefined`: it lies in the folder. */
+  readonly bucket?: BucketPlace | undefined
+  /** The uid of this process. */
+  readonly uid: number | undefined
+}
+
 const S3 = 's3://'
 /** A scheme and its colon, before the first slash. A folder of such a name can be written with `./` before it. */
 const SCHEME = /^[a-z][a-z0-9+.-]*:/i

@@ -1,4 +1,4 @@
-import { locationOf, locationProblem } from '../archive/archive-location.ts'
+import { locationProblem } from '../archive/archive-location.ts'
 import { parseDatabaseUrl } from '../database/url/database-url.ts'
 import { schemaNameProblem } from '../database/url/schema-name.ts'
 import { messageOf } from '../errors.ts'
@@ -35,6 +35,8 @@ const BY_NAME = {
   'database URL': { check: databaseUrlProblem },
   text: { check: textProblem },
   'place of an archive': { check: archiveProblem },
+  endpoint: { check: endpointProblem },
+  region: { check: regionProblem },
   schema: { check: schemaProblem },
   truth: { check: booleanProblem, fromText: readBoolean },
   duration: { check: (value) => durationProblem(value, 0, LONGEST_WAIT_MS, '30s') },
@@ -94,11 +96,22 @@ function textProblem(value: unknown): string | undefined {
 }
 
 function archiveProblem(value: unknown): string | undefined {
-  const problem = textProblem(value) ?? (typeof value === 'string' ? locationProblem(value) : undefined)
-  if (problem !== undefined) return problem
-  return locationOf(String(value)).kind === 's3'
-    ? 'an archive in a bucket is not supported yet; name a folder, which may be a mounted volume'
-    : undefined
+  return textProblem(value) ?? (typeof value === 'string' ? locationProblem(value) : undefined)
+}
+
+function endpointProblem(value: unknown): string | undefined {
+  const problem = textProblem(value)
+  if (problem !== undefined || typeof value !== 'string') return problem
+  const url = /^https?:\/\//.test(value) && URL.canParse(value) ? new URL(value) : undefined
+  const isBare = url?.username === '' && url.password === '' && url.pathname === '/' && url.search === '' && url.hash === ''
+  return isBare
+    ? undefined
+    : `${shown(value)} is not an endpoint; write http:// or https://, a host and perhaps a port, such as https://s3.example.com:9000`
+}
+
+function regionProblem(value: unknown): string | undefined {
+  const isRegion = typeof value === 'string' && /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38}[A-Za-z0-9])?$/.test(value)
+  return isRegion ? undefined : `${shown(value)} is not a region; write its name, such as eu-central-1`
 }
 
 function schemaProblem(value: unknown): string | undefined {
