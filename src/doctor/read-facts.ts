@@ -114,7 +114,7 @@ async function readSchema(database: Database, examining: Examining, status: Stat
   const isKnown = ledger.problem === undefined
   if (!isKnown)
     unseen.push(`which migrations were applied, so that what is missing was not told from what is still to come: ${ledger.problem}`)
-  const facts = await examining.schema([...new Set(described.map(({ of }) => of))])
+  const facts = await examining.schema([...new Set(described.map(({ of }) => of))], JOBS)
   const there = new Set(facts.objects.flatMap(({ kind, of }) => (kind === 'table' || kind === 'view' ? [of] : [])))
   return {
     described,
@@ -123,6 +123,9 @@ async function readSchema(database: Database, examining: Examining, status: Stat
     relations: await database.relations(),
     isDue: ({ version, of }) =>
       isKnown ? (version === 0 ? ledger.answer !== undefined : applied.has(version)) : of === '' || there.has(of),
+    unfinished: new Set(
+      status.partitions.tables.flatMap(({ table, state }) => (state?.kind === 'converting' || state?.kind === 'undoing' ? [table] : [])),
+    ),
     isCurrent: isKnown && status.migrations?.pending.length === 0 && applied.size > 0,
   }
 }

@@ -12,7 +12,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ['migrations', 'schedule', 'purge'],
   ['archive'],
   ['runs'],
-  ['status'],
+  ['status', 'subject'],
   ['observe'],
   ['http'],
   ['config'],

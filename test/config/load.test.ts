@@ -69,6 +69,8 @@ test('with nothing given the settings are the documented defaults', async () => 
       spool: undefined,
       retentionMs: 365 * DAY,
     },
+    partitions: { enabled: true, aheadMs: 14 * DAY },
+    receipts: { keyFile: undefined },
     schedule: { timeZone: 'UTC', catchUp: true },
     log: { level: 'info', format: 'auto' },
     health: { file: undefined },
@@ -269,6 +271,8 @@ test('every setting can be given by its documented environment variable', async 
     ARCHIVE_S3_INSECURE: 'true',
     ARCHIVE_SPOOL: '/var/spool/gateway',
     ARCHIVE_RETENTION: 'forever',
+    PARTITIONS_ENABLED: 'false',
+    PARTITIONS_AHEAD: '30d',
     SCHEDULE_TIME_ZONE: 'Asia/Kolkata',
     SCHEDULE_CATCH_UP: 'false',
     LOG_LEVEL: 'trace',
@@ -279,6 +283,7 @@ test('every setting can be given by its documented environment variable', async 
     HTTP_PORT: '80',
     HTTP_ALLOWED_HOSTS: 'maintenance.example.com, *.internal',
     METRICS_TEXTFILE: '/var/lib/x.prom',
+    RECEIPTS_KEY_FILE: '/run/secrets/receipts.pem',
   }
   const { entries, notes, warnings, ...settings } = await load({ env })
   assert.deepEqual(settings, {
@@ -313,6 +318,8 @@ test('every setting can be given by its documented environment variable', async 
       spool: '/var/spool/gateway',
       retentionMs: undefined,
     },
+    partitions: { enabled: false, aheadMs: 30 * DAY },
+    receipts: { keyFile: '/run/secrets/receipts.pem' },
     schedule: { timeZone: 'Asia/Kolkata', catchUp: false },
     log: { level: 'trace', format: 'pretty' },
     health: { file: '/tmp/alive' },

@@ -1,6 +1,6 @@
 import type { Query } from '../../database/query.ts'
-import { fileIn, type RowsFile } from '../format.ts'
 import type { DiscardedFiles } from '../discarded-files.ts'
+import { fileIn, type Link, type RowsFile } from '../format.ts'
 import { judgePending } from '../pending.ts'
 import type { ArchiveRecord, ArchiveState } from '../state.ts'
 import { pathsOf, type Step } from '../step.ts'
@@ -25,6 +25,7 @@ export interface Look {
 export interface WrittenFile extends RowsFile {
   /** When, as its manifest says. */
   readonly written: string
+  readonly link: Link
 }
 
 export interface LookOptions {
@@ -69,9 +70,10 @@ async function lookOnce({ database, record, store, discarded }: LookOptions): Pr
   const problems = [...misplaced, ...chain.problems, ...chain.strays]
   const expired = removedBy(chain.links)
   const filesOf = (links: readonly Found[], lawful: ReadonlySet<ArchivePath>): WrittenFile[] => {
-    const files = links.flatMap(({ manifest }) => {
+    const files = links.flatMap(({ manifest, sha256 }) => {
       const file = fileIn(manifest)
-      return file === undefined || pending.has(file.path) ? [] : [{ ...file, written: manifest.written }]
+      const link = { manifest: manifest.manifest, sha256 }
+      return file === undefined || pending.has(file.path) ? [] : [{ ...file, written: manifest.written, link }]
     })
     for (const { path } of files) if (!present.has(path) && !lawful.has(manifestOf(path))) problems.push(`${path}: is missing`)
     return files.filter(({ path }) => present.has(path))
