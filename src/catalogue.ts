@@ -129,3 +129,26 @@ export const JOBS: readonly Job[] = [
     summary: 'counters of rate limits that have expired',
   },
 ]
+
+/** A table of which rows can belong to a person. */
+export interface PersonalTable {
+  readonly table: string
+  /** Each of them may name the person; the gateway's variants have one or the other. None: no row of the table names a person. */
+  readonly named: readonly string[]
+  /** The column that dates its rows, where no job removes them. */
+  readonly dated?: string
+  /** What becomes of its rows, where no job removes them. */
+  readonly stays?: string
+}
+
+/** Where the name of a person stands: the gateway's tables, and the one into which archived rows are restored. */
+export const PERSONAL_TABLES: readonly PersonalTable[] = [
+  { table: 'audit_logs', named: ['user', 'username'] },
+  { table: 'policy_decisions', named: ['user_identifier'] },
+  { table: 'sessions', named: ['user_identifier'] },
+  { table: 'rate_limits', named: ['subject'] },
+  { table: 'api_keys', named: ['user_identifier', 'created_by'], dated: 'created_at', stays: 'until the gateway removes them' },
+  { table: 'audit_logs_restored', named: ['user', 'username'], dated: 'timestamp', stays: 'until somebody drops the table' },
+  { table: 'tools', named: [] },
+  { table: 'mcp_servers', named: [] },
+]

@@ -36,6 +36,9 @@ FROM (VALUES
     -- which files of the archive may have such rows, and which a run has begun to remove
     ('maintenance_archives', 'SELECT'),
     ('maintenance_held_files', 'SELECT'),
+    -- which partitions have been taken out of the table and wait to be dropped: their rows count too
+    ('maintenance_partitioned', 'SELECT'),
+    ('maintenance_detached', 'SELECT'),
     -- the receipt of a hold that was placed or released
     ('maintenance_receipts', 'SELECT, INSERT'),
     -- which migrations are applied

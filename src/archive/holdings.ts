@@ -1,6 +1,6 @@
 import type { Query } from '../database/query.ts'
 import type { Hold } from '../policy/holds.ts'
-import { formatDay, type EpochMs } from '../time/clock.ts'
+import { DAY, formatDay, type EpochMs } from '../time/clock.ts'
 import { fileIn, type Link } from './format.ts'
 import type { HeldFiles } from './held-files.ts'
 import { lateFileStaysUntil, type Aged } from './late-files.ts'
@@ -63,4 +63,9 @@ export async function oldestDay(store: Store): Promise<string | undefined> {
 /** Files of earlier days have expired. The day of the oldest row that is still kept is kept as a whole. */
 export function firstKeptDay(now: EpochMs, keptMs: number): string {
   return formatDay(now - keptMs)
+}
+
+/** From when on the file of a day has expired: the inverse of `firstKeptDay`. */
+export function fileExpiresAt(day: string, keptMs: number): EpochMs {
+  return Date.parse(`${day}T00:00:00.000Z`) + DAY + keptMs
 }

@@ -11,6 +11,7 @@ import { ANSWER, inProgram, JSON_ANSWER } from './in-program.ts'
 import { dailyWindow, day, flag, jobNames, operands, sinceAgo, sinceDay, text, version, type Option } from './options.ts'
 import { PARTITION_COMMANDS } from './partition-commands.ts'
 import { RECEIPT_COMMANDS } from './receipt-commands.ts'
+import { SUBJECT_COMMANDS } from './subject-commands.ts'
 
 export const WORKER = command({
   name: '',
@@ -168,6 +169,7 @@ export const COMMANDS: readonly Command[] = [
   ...HOLD_COMMANDS,
   ...PARTITION_COMMANDS,
   ...RECEIPT_COMMANDS,
+  ...SUBJECT_COMMANDS,
 ]
 
 export const CONFIG_FILE = text('config', 'FILE', 'file', 'YAML or JSON, over the defaults and under the environment')

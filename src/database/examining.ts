@@ -1,3 +1,4 @@
+import type { TimeColumn } from './purging.ts'
 import type { Rights } from './query.ts'
 
 /** What `doctor` asks of a database. Reads catalogues, files and figures that are kept anyway, and changes nothing. */
@@ -11,8 +12,8 @@ export interface Examining {
   readonly described: readonly SchemaObject[]
   /** Other forms of such an object that the gateway's own scripts make, and that migrations leave as they are. */
   readonly accepted: readonly Pick<SchemaObject, 'kind' | 'of' | 'name' | 'is'>[]
-  /** What the catalogue says of these tables and views. Names of none are passed over. */
-  schema(relations: readonly string[]): Promise<SchemaFacts>
+  /** What the catalogue says of these tables and views. Names of none are passed over. `columns`: those of which partitions can be made. */
+  schema(relations: readonly string[], columns: readonly TimeColumn[]): Promise<SchemaFacts>
   /**
    * What this login may do beyond these rights, each a clause with the statement that ends it; `undefined`: it may do with tables as it likes. None where the
    * engine has no rights.
@@ -52,6 +53,8 @@ export interface SchemaFacts {
   readonly rowSecurity: readonly { readonly table: string; readonly active: boolean }[]
   /** Foreign keys of whichever table that refer to one of these. */
   readonly references: readonly Reference[]
+  /** Functions that change a table with the rights of its owner, and are not as the worker makes them. */
+  readonly changedFunctions: readonly OfTable[]
   /** Why the owner of something is not trusted, each a sentence with what to do. */
   readonly strangers: readonly string[]
 }
@@ -59,7 +62,7 @@ export interface SchemaFacts {
 export interface OfTable {
   readonly table: string
   readonly name: string
-  /** The statement that puts it right, or the table's own name where there is none. */
+  /** The statement that puts it right. */
   readonly statement: string
 }
 

@@ -11,6 +11,11 @@ export const ATTACHED_PROBES: readonly Probe[] = [
     finds: 'a trigger that no migration made; a fault on tables of the worker',
     judge: withSchema(unknownTriggers),
   },
+  {
+    code: 'schema-function',
+    finds: 'a function by which the purge role makes and drops partitions is not the one that `partition start` makes',
+    judge: withSchema(functions),
+  },
   { code: 'schema-rule', finds: 'a rule, which turns statements into others', judge: withSchema(rules) },
   { code: 'schema-row-security', finds: 'row-level security; a fault where it hides rows from the worker', judge: withSchema(rowSecurity) },
   {
@@ -77,6 +82,16 @@ function unknownTriggers({ described, facts }: SchemaInHand): readonly Told[] {
             'see that it is the gateway’s own, and that it does not take long where it runs for each row that goes',
           ),
     )
+}
+
+/** They run with the rights of the table's owner, whoever calls them. Without partitions there are none. */
+function functions({ facts }: SchemaInHand): readonly Told[] {
+  return facts.changedFunctions.map(({ table, name, statement }) =>
+    fault(
+      `the function ${name}, which changes ${table} with the rights of its owner, is not the one that this version of the worker makes, or belongs to somebody else`,
+      `find out who changed it. Where ${table} has partitions, have its owner run partition start, which makes it anew; otherwise run: ${statement}`,
+    ),
+  )
 }
 
 function rules({ facts }: SchemaInHand): readonly Told[] {

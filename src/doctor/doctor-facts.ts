@@ -45,6 +45,8 @@ export interface SchemaInHand extends Pick<Examining, 'described' | 'accepted'> 
   readonly relations: ReadonlyMap<string, Relation>
   /** Whether this object's migration has been applied. */
   readonly isDue: (object: Pick<SchemaObject, 'version' | 'of'>) => boolean
+  /** Tables that partition start or undo is turning, or has left half-way. */
+  readonly unfinished: ReadonlySet<string>
   /** Whether every migration has been applied, so that nothing is about to change. */
   readonly isCurrent: boolean
 }

@@ -34,10 +34,17 @@ function missing(schema: SchemaInHand): readonly Told[] {
   })
 }
 
-function invalid({ facts }: SchemaInHand): readonly Told[] {
-  return facts.invalidIndexes.map(({ table, name, statement }) =>
-    fault(`the index ${name} of ${table} is invalid: no statement searches it, and every write pays for it`, `Run: ${statement}`),
-  )
+/** A build that partition start or undo has left is theirs to end; that they have not ended is said elsewhere. */
+function invalid({ facts, unfinished }: SchemaInHand): readonly Told[] {
+  return facts.invalidIndexes.map(({ table, name, statement }) => {
+    const sentence = `the index ${name} of ${table} is invalid: no statement searches it, and every write pays for it`
+    return unfinished.has(table)
+      ? advice(
+          `${sentence}; partition start or undo of ${table} has not ended, and may have left it`,
+          'let it end first, which removes what it left',
+        )
+      : fault(sentence, `Run: ${statement}`)
+  })
 }
 
 /** Not before every migration was applied: one drops what is redundant. */

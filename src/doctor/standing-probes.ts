@@ -29,7 +29,7 @@ export const STANDING_PROBES: readonly Probe[] = [
   },
   {
     code: 'vacuum-old-transaction',
-    finds: 'a transaction that has been open for an hour or longer',
+    finds: 'a transaction that has been open for an hour or longer; advice if it is one of another database that has written',
     judge: fromCondition('oldTransactions'),
   },
   {

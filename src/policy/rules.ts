@@ -25,6 +25,11 @@ export function sparedByRule({ match, retentionMs }: Rule, now: EpochMs): Spared
   return { match, from: retentionMs === undefined ? undefined : now - retentionMs, until: undefined }
 }
 
+/** The last moment at which a rule keeps a row that it matches: the inverse of `sparedByRule`. `lastCutoff` as `lastKept` has it; `undefined`: it keeps it for ever. */
+export function lastKeptByRule({ retentionMs }: Rule, lastCutoff: EpochMs): EpochMs | undefined {
+  return retentionMs === undefined ? undefined : lastCutoff + retentionMs
+}
+
 export function retentionText(retentionMs: number | undefined): string {
   return retentionMs === undefined ? FOREVER : formatDuration(retentionMs)
 }

@@ -15,3 +15,8 @@ export interface Kept {
 export function cutoffOf({ retentionMs, graceMs }: Kept, now: EpochMs): EpochMs {
   return now - (retentionMs ?? graceMs)
 }
+
+/** The last moment at which a run keeps a row, if nothing else does: the inverse of `cutoffOf`. `lastCutoff`: the latest cutoff before which the row has not expired. */
+export function lastKept({ retentionMs, graceMs }: Kept, lastCutoff: EpochMs): EpochMs {
+  return lastCutoff + (retentionMs ?? graceMs)
+}

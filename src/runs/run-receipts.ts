@@ -33,13 +33,14 @@ export async function runReceiptsOf(writer: ReceiptWriter, job: Job): Promise<Ru
       `This role may not write the receipt of a run to ${RECEIPTS}. Nothing was deleted by ${job.name}. Run as the owner of the table: ${grants.join('; ')}`,
     )
   const book = new ReceiptBook(writer, table)
+  const there = await database.tablesAmong([HOLDS, RUN_HOLDS, POLICIES, RUN_POLICIES, ARCHIVES, ARCHIVED])
   return {
     async write(tx, runs) {
       let mark: ReceiptMark | undefined
       for (const run of runs) {
         mark = await book.ofRun(tx, run)
         if (mark !== undefined) continue
-        const facts = await factsOf(tx, database, job, run)
+        const facts = await factsOf(tx, database, there, job, run)
         if (facts !== undefined) mark = await book.append(tx, facts)
       }
       return mark
@@ -47,8 +48,15 @@ export async function runReceiptsOf(writer: ReceiptWriter, job: Job): Promise<Ru
   }
 }
 
-/** `undefined`: it has not ended, or was not allowed to delete. */
-async function factsOf(tx: Transaction, database: Database, job: Job, run: number): Promise<PurgeFacts | undefined> {
+/** `there`: the tables of records that exist; a run goes without those that no migration has made. `undefined`: it has not ended, or was not allowed to delete. */
+async function factsOf(
+  tx: Transaction,
+  database: Database,
+  there: ReadonlySet<string>,
+  job: Job,
+  run: number,
+): Promise<PurgeFacts | undefined> {
+  const recorded = (...tables: readonly string[]): boolean => tables.every((name) => there.has(name))
   const { rows } = await tx.query<Readonly<Record<string, unknown>>>(
     `SELECT "trigger", outcome, ${boundedText('worker')} AS worker, started_at, finished_at, cutoff, retention, rows_deleted, undated, unreadable, locked
      FROM ${database.named(RUNS)} WHERE id = CAST($1 AS bigint) AND job = $2 AND outcome IS NOT NULL AND retention IS NOT NULL`,
@@ -63,7 +71,7 @@ async function factsOf(tx: Transaction, database: Database, job: Job, run: numbe
     return at === undefined ? null : formatTime(at)
   }
   const outcome = text('outcome')
-  const { holds, more, held } = await holdsOf(tx, database, job, run)
+  const { holds, more, held } = recorded(HOLDS, RUN_HOLDS) ? await holdsOf(tx, database, job, run) : NO_HOLDS
   return {
     kind: 'purge',
     job: job.name,
@@ -75,7 +83,7 @@ async function factsOf(tx: Transaction, database: Database, job: Job, run: numbe
     outcome,
     cutoff: time('cutoff'),
     retention: retentionText(storedNumber(row['retention'], `${RUNS}.retention`)),
-    policy: await policyOf(tx, database, job, run),
+    policy: recorded(POLICIES, RUN_POLICIES) ? await policyOf(tx, database, job, run) : null,
     rows: {
       deleted: count('rows_deleted'),
       held: held ?? (holds.length === 0 ? 0 : null),
@@ -85,17 +93,22 @@ async function factsOf(tx: Transaction, database: Database, job: Job, run: numbe
     },
     holds,
     moreHolds: more,
-    archive: await archiveOf(tx, database, job, run),
+    archive: recorded(ARCHIVES, ARCHIVED) ? await archiveOf(tx, database, job, run) : null,
   }
 }
 
+interface HoldsOfRun {
+  readonly holds: readonly ReceiptHold[]
+  /** How many there are beyond these. */
+  readonly more: number
+  /** Rows that any of them keeps. */
+  readonly held: number | undefined
+}
+
+const NO_HOLDS: HoldsOfRun = { holds: [], more: 0, held: undefined }
+
 /** Those that the run counted, and those in force, which a run that was killed had not counted yet. */
-async function holdsOf(
-  tx: Transaction,
-  database: Database,
-  job: Job,
-  run: number,
-): Promise<{ readonly holds: readonly ReceiptHold[]; readonly more: number; readonly held: number | undefined }> {
+async function holdsOf(tx: Transaction, database: Database, job: Job, run: number): Promise<HoldsOfRun> {
   const counted = database.named(RUN_HOLDS)
   const { rows } = await tx.query<Readonly<Record<string, unknown>>>(
     `SELECT h.id, ${boundedText('h.name')} AS name, ${textUpTo('h.matches', MOST_MATCHES_BYTES)} AS matches, r."rows" AS held

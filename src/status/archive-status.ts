@@ -1,7 +1,8 @@
 import { lagOf, readSummary, type ArchiveSummary } from '../archive/archive-summary.ts'
 import { LONGEST_ROW_BYTES, type Link } from '../archive/format.ts'
 import { ARCHIVES } from '../archive/tables.ts'
-import { FolderStore } from '../archive/store/folder-store.ts'
+import type { ArchivePlace } from '../archive/archive-location.ts'
+import { storeAt } from '../archive/store/store-at.ts'
 import { tooLargeSentence } from '../archive/too-large.ts'
 import type { Database } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
@@ -10,12 +11,8 @@ import type { JobStatus } from './job-status.ts'
 import { tryQuery } from './try-query.ts'
 
 /** The archive as it is configured. */
-export interface ArchivePlan {
+export interface ArchivePlan extends ArchivePlace {
   readonly enabled: boolean
-  /** Absolute. */
-  readonly directory: string
-  /** The uid of this process. */
-  readonly uid: number | undefined
   /** How long a file is kept, from the time of its rows; `undefined`: for ever. */
   readonly keptMs: number | undefined
 }
@@ -83,8 +80,8 @@ export function archiveWithout(plan: ArchivePlan): ArchiveStatus {
   return { ...plan, summary: undefined, lagMs: undefined, expiredBefore: undefined, problems: [], warnings: [] }
 }
 
-async function missingHead({ directory, uid }: ArchivePlan, table: string, head: Link): Promise<string[]> {
-  const store = new FolderStore(directory, table, uid)
+async function missingHead(plan: ArchivePlan, table: string, head: Link): Promise<string[]> {
+  const store = storeAt(plan, table)
   try {
     if (await store.exists(head.manifest)) return []
   } catch (error) {

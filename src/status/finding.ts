@@ -46,6 +46,7 @@ export type DoctorCode =
   | 'schema-index-doubled'
   | 'schema-trigger'
   | 'schema-trigger-unknown'
+  | 'schema-function'
   | 'schema-rule'
   | 'schema-row-security'
   | 'schema-foreign-key'

@@ -16,13 +16,53 @@ export function wallClockThreshold(cutoff: EpochMs, timeZone: string): EpochMs {
   const offsetAt = (instant: EpochMs): number => readingAt(Math.floor(instant)) - Math.floor(instant)
   if (Math.abs(cutoff) > CALENDAR_MS) return cutoff - REACH_MS
 
-  const offset = offsetAt(cutoff)
+  return thresholdAmong(transitions(offsetAt, cutoff - REACH_MS, cutoff + REACH_MS), cutoff, offsetAt(cutoff))
+}
+
+/** Transitions further away from the cutoff than `REACH_MS` change nothing. */
+function thresholdAmong(changes: readonly Transition[], cutoff: EpochMs, offset: number): EpochMs {
   let threshold = cutoff + offset
-  for (const { at, before, after } of transitions(offsetAt, cutoff - REACH_MS, cutoff + REACH_MS)) {
+  for (const { at, before, after } of changes) {
     if (at > cutoff) threshold = Math.min(threshold, at + after)
     else if (cutoff + before < at + after) threshold = Math.min(threshold, cutoff + before)
   }
   return threshold
+}
+
+/**
+ * The latest cutoff that keeps a time stored without a zone, given as if its reading were UTC: the inverse of `wallClockThreshold`. Where the clocks changed that is not
+ * always the instant of the reading.
+ */
+export function lastCutoffIn(timeZone: string): (reading: EpochMs) => EpochMs {
+  if (timeZone === 'UTC') return (reading) => reading
+  const readingAt = wallClock(timeZone)
+  const offsetAt = (instant: EpochMs): number => readingAt(instant) - instant
+  // Looking for changes takes a millisecond, and all readings of a day have the same ones.
+  const known = new Map<number, { readonly first: number; readonly changes: readonly Transition[] }>()
+  const around = (day: number): { readonly first: number; readonly changes: readonly Transition[] } => {
+    const [from, to] = [day * DAY - 2 * REACH_MS, (day + 1) * DAY + 2 * REACH_MS]
+    return { first: offsetAt(from), changes: transitions(offsetAt, from, to) }
+  }
+  return (reading) => {
+    if (!(Math.abs(reading) <= CALENDAR_MS - 2 * REACH_MS)) return reading + REACH_MS
+    const day = Math.floor(reading / DAY)
+    const found = known.get(day) ?? around(day)
+    if (known.size >= MOST_REMEMBERED) known.clear()
+    known.set(day, found)
+    const { first, changes } = found
+    if (changes.length === 0) return reading - first
+    const keeps = (cutoff: EpochMs): boolean => {
+      const offset = changes.findLast(({ at }) => at <= cutoff)?.after ?? first
+      return thresholdAmong(changes, cutoff, offset) <= reading
+    }
+    let [low, high] = [Math.floor(reading) - REACH_MS, Math.floor(reading) + REACH_MS]
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2)
+      if (keeps(middle)) low = middle
+      else high = middle
+    }
+    return low
+  }
 }
 
 /**

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { promisify } from 'node:util'
 import type { RowsManifest } from '../../src/archive/format.ts'
 import { auditLogs, count, migrated, type Fixture } from '../runs/support.ts'
 import { command } from '../support/command.ts'
+import { canMount, onSmallDisk } from '../support/small-disk.ts'
 import { BOTH_ENGINES, ENGINES, sqliteDatabase } from '../support/engines.ts'
 import { filesIn, freshFolder, purged, recordOf, restored, verified, type Folder } from './support.ts'
 
@@ -180,24 +179,9 @@ for (const engine of BOTH_ENGINES) {
   })
 }
 
-/** Runs one command on a file system of its own, where user namespaces allow it. */
-const SMALL_DISK = [
-  '--user',
-  '--map-root-user',
-  '--mount',
-  'sh',
-  '-c',
-  'mount -t tmpfs -o size=96k none "$1" && shift && exec "$@"',
-  'sh',
-] as const
-
 test('a full disk fails the job before anything is deleted, and the job continues once there is space', async (context) => {
   await using folder = await freshFolder()
-  const mountable = await promisify(execFile)('unshare', [...SMALL_DISK, folder.path, 'true']).then(
-    () => true,
-    () => false,
-  )
-  if (!mountable) return context.skip('a file system cannot be mounted here: unshare and user namespaces are needed')
+  if (!(await canMount(folder.path))) return context.skip('a file system cannot be mounted here: unshare and user namespaces are needed')
   await using outside = await sqliteDatabase()
   const env = { DATABASE_URL: outside.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: folder.path }
   assert.equal((await command(['migrate'], { env })).code, 0)
@@ -206,14 +190,8 @@ test('a full disk fails the job before anything is deleted, and the job continue
      WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 2000) SELECT 't', 'u', 'a', 's', hex(randomblob(100)), datetime('now', '-100 days') FROM s`,
   )
   const words = ['--run-now', '--job', 'purge-audit-logs', '--accept-empty-table']
-  const full = await promisify(execFile)(
-    'unshare',
-    [...SMALL_DISK, folder.path, process.execPath, 'bin/mcp-gateway-maintenance.js', ...words],
-    {
-      env: { PATH: process.env['PATH'], ...env },
-    },
-  ).catch((error: { stdout: string; code: number }) => error)
-  assert.match(full.stdout, /"outcome":"failed".*no space left on device.*were not deleted/)
+  const full = await onSmallDisk(folder.path, words, env)
+  assert.match(full, /"outcome":"failed".*no space left on device.*were not deleted/)
   assert.equal(await count(outside, 'audit_logs'), 2_000)
   const roomy = await command(words, { env })
   assert.equal(roomy.code, 0, roomy.stdout)

@@ -1,18 +1,20 @@
 import { execFile } from 'node:child_process'
-import { chmod, chown, mkdir, open, writeFile } from 'node:fs/promises'
+import { chmod, chown, copyFile, mkdir, open, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import BetterSqlite3 from 'better-sqlite3'
 import { Client } from 'pg'
-import { JOBS } from '../../src/catalogue.ts'
+import { JOBS, retentionOf } from '../../src/catalogue.ts'
 import { neededRights } from '../../src/doctor/needed-rights.ts'
 import type { DoctorPlan } from '../../src/doctor/doctor-facts.ts'
-import type { DoctorCode } from '../../src/status/finding.ts'
+import type { FindingCode } from '../../src/status/finding.ts'
 import { DAY, hostClock, HOUR } from '../../src/time/clock.ts'
 import { isSqlite } from '../migrations/support.ts'
 import { purged } from '../archive/support.ts'
-import { applyMigrations, auditLogs, opened } from '../runs/support.ts'
+import { auditLogs, opened } from '../runs/support.ts'
 import type { TestDatabase, TestEngine } from '../support/engines.ts'
-import { POSTGRES_MAJORS, startPostgres, type PostgresMajor } from '../support/postgres-server.ts'
+import { partitioned } from '../support/partitioned.ts'
+import { ensured } from '../database/postgres/partition-roles.ts'
 import type { Asked } from './support.ts'
 
 export interface Place {
@@ -20,13 +22,13 @@ export interface Place {
   readonly engine: TestEngine
   /** An empty folder for an archive. */
   readonly folder: string
-  /** What is done at the end. */
+  /** What is done at the end, the last first. */
   readonly after: (() => Promise<unknown>)[]
 }
 
-/** One fault of one kind. `undo` of what does not go with the database is left in `place.after`. */
+/** One fault of one kind. What undoes it where that does not go with the database is left in `place.after`. */
 export interface Plant {
-  readonly code: DoctorCode
+  readonly code: FindingCode
   readonly level: 'fault' | 'advice'
   readonly name: string
   readonly on: 'both' | 'server' | 'file'
@@ -83,6 +85,14 @@ async function purger({ outside, after }: Place, ...changes: readonly string[]):
   return { url: Object.assign(new URL(outside.url), { username: role }).href, plan: { migrationsEnabled: false } }
 }
 
+/** A role that owns nothing yet. */
+async function stranger({ outside, after }: Place): Promise<string> {
+  const role = `stranger_${Math.random().toString(36).slice(2)}`
+  after.push(() => outside.sql(`DROP OWNED BY ${role} CASCADE`).then(() => outside.sql(`DROP ROLE ${role}`)))
+  await outside.sql(`CREATE ROLE ${role}`)
+  return role
+}
+
 /** A file system of its own; `undefined`: this user may not mount one. */
 async function mounted({ folder, after }: Place, options: string): Promise<string | undefined> {
   const place = `${folder}/mounted`
@@ -118,6 +128,25 @@ export const PLANTS: readonly Plant[] = [
         ? anew('maintenance_archives', (text) => text.replace('files BIGINT NOT NULL DEFAULT 0', 'files BIGINT NOT NULL DEFAULT 1'))(place)
         : sql('ALTER TABLE maintenance_archives ALTER files SET DEFAULT 1')(place),
     says: /maintenance_archives\.files .*DEFAULT 1.*DEFAULT 0/i,
+  },
+  {
+    code: 'schema-column',
+    level: 'fault',
+    name: 'a column of the worker has another type',
+    on: 'both',
+    plant: async (place) =>
+      isSqlite(place.outside)
+        ? anew('maintenance_receipts', (text) => text.replace('sha256 TEXT', 'sha256 BLOB'))(place)
+        : sql('ALTER TABLE maintenance_receipts ALTER sha256 TYPE varchar(64)')(place),
+    says: /maintenance_receipts\.sha256 is (?:blob|character varying\(64\)) NOT NULL; migration 010 made it text NOT NULL/i,
+  },
+  {
+    code: 'schema-column',
+    level: 'fault',
+    name: 'a column of the record of partitions is gone',
+    on: 'both',
+    plant: sql('ALTER TABLE maintenance_partitioned DROP COLUMN undoing_since', 'DELETE FROM maintenance_partitioned'),
+    says: /maintenance_partitioned\.undoing_since is missing, which migration 009 made/,
   },
   {
     code: 'schema-column',
@@ -169,9 +198,20 @@ export const PLANTS: readonly Plant[] = [
     code: 'schema-key',
     level: 'fault',
     name: 'a primary key is gone',
-    on: 'server',
-    plant: sql('ALTER TABLE api_keys DROP CONSTRAINT api_keys_pkey'),
+    on: 'both',
+    plant: async (place) =>
+      isSqlite(place.outside)
+        ? anew('api_keys', (text) => text.replace('INTEGER PRIMARY KEY AUTOINCREMENT', 'INTEGER'))(place)
+        : sql('ALTER TABLE api_keys DROP CONSTRAINT api_keys_pkey')(place),
     says: /api_keys has no PRIMARY KEY \(id\)/,
+  },
+  {
+    code: 'schema-key',
+    level: 'fault',
+    name: 'a run may have two receipts',
+    on: 'both',
+    plant: sql('DROP INDEX idx_maintenance_receipts_run'),
+    says: /maintenance_receipts has no UNIQUE \(run\), which migration 010 made/,
   },
   {
     code: 'schema-key',
@@ -268,6 +308,70 @@ export const PLANTS: readonly Plant[] = [
   {
     code: 'schema-trigger',
     level: 'fault',
+    name: 'receipts may be changed: their trigger is gone',
+    on: 'both',
+    plant: either(['DROP TRIGGER maintenance_receipts_not_changed'], ['DROP TRIGGER maintenance_receipts_stay ON maintenance_receipts']),
+    says: /maintenance_receipts has no trigger maintenance_receipts_(?:not_changed|stay), which migration 010 made/,
+  },
+  {
+    code: 'schema-trigger',
+    level: 'fault',
+    name: 'receipts may be emptied: their trigger is switched off',
+    on: 'server',
+    plant: sql('ALTER TABLE maintenance_receipts DISABLE TRIGGER maintenance_receipts_stay_whole'),
+    says: /maintenance_receipts_stay_whole of maintenance_receipts is switched off/,
+  },
+  {
+    code: 'schema-trigger',
+    level: 'fault',
+    name: 'receipts may be changed: the function of their triggers does something else',
+    on: 'server',
+    plant: sql(
+      `CREATE OR REPLACE FUNCTION mcp_maintenance_receipts_stay() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NEW; END'`,
+    ),
+    says: /function mcp_maintenance_receipts_stay, which triggers of maintenance_receipts call/,
+  },
+  {
+    code: 'schema-function',
+    level: 'fault',
+    name: 'a function that makes partitions does something else',
+    on: 'server',
+    plant: async ({ outside }) => {
+      await partitioned(outside)
+      for (const statement of ensured('postgres', 'PUBLIC')) await outside.sql(statement)
+      await outside.sql(
+        `CREATE OR REPLACE FUNCTION maintenance_add_partition(wanted text, relation text, lower_bound text, upper_bound text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN DROP TABLE sessions; END'`,
+      )
+    },
+    says: /function maintenance_add_partition, which changes audit_logs with the rights of its owner/,
+  },
+  {
+    code: 'schema-function',
+    level: 'fault',
+    name: 'a function that drops partitions belongs to somebody else',
+    on: 'server',
+    async plant(place) {
+      const { outside } = place
+      await partitioned(outside)
+      for (const statement of ensured('postgres', 'PUBLIC')) await outside.sql(statement)
+      await outside.sql(`ALTER FUNCTION maintenance_remove_partition(text, text) OWNER TO ${await stranger(place)}`)
+    },
+    says: /function maintenance_remove_partition, which changes audit_logs .* belongs to somebody else/,
+  },
+  {
+    code: 'schema-function',
+    level: 'fault',
+    name: 'a function that makes partitions was left where there are none, and looks up names where its caller says',
+    on: 'server',
+    plant: async ({ outside }) => {
+      for (const statement of ensured('postgres', 'PUBLIC')) await outside.sql(statement)
+      await outside.sql('ALTER FUNCTION maintenance_add_partition(text, text, text, text) RESET search_path')
+    },
+    says: /function maintenance_add_partition/,
+  },
+  {
+    code: 'schema-trigger',
+    level: 'fault',
     name: 'a trigger does something else',
     on: 'both',
     plant: either(
@@ -353,6 +457,14 @@ export const PLANTS: readonly Plant[] = [
     says: /notes \(log\) keeps rows of audit_logs/,
   },
   {
+    code: 'job-in-doubt',
+    level: 'advice',
+    name: 'a foreign key takes rows of another table along',
+    on: 'both',
+    plant: sql('CREATE TABLE notes (log BIGINT REFERENCES audit_logs (id) ON DELETE CASCADE)', 'CREATE INDEX notes_log ON notes (log)'),
+    says: /deleting from (?:public\.)?audit_logs also deletes rows of (?:public\.)?notes/,
+  },
+  {
     code: 'schema-foreign-key',
     level: 'fault',
     name: 'a foreign key refers to a table of the worker',
@@ -365,12 +477,7 @@ export const PLANTS: readonly Plant[] = [
     level: 'fault',
     name: 'a view of a stranger',
     on: 'server',
-    async plant({ outside, after }) {
-      const role = `stranger_${Math.random().toString(36).slice(2)}`
-      after.push(() => outside.sql(`DROP OWNED BY ${role} CASCADE`).then(() => outside.sql(`DROP ROLE ${role}`)))
-      await outside.sql(`CREATE ROLE ${role}`)
-      await outside.sql(`ALTER VIEW maintenance_history OWNER TO ${role}`)
-    },
+    plant: async (place) => void (await place.outside.sql(`ALTER VIEW maintenance_history OWNER TO ${await stranger(place)}`)),
     says: /maintenance_history is a view of role stranger_/,
   },
   {
@@ -378,12 +485,8 @@ export const PLANTS: readonly Plant[] = [
     level: 'fault',
     name: 'a function of a stranger, which a trigger calls',
     on: 'server',
-    async plant({ outside, after }) {
-      const role = `stranger_${Math.random().toString(36).slice(2)}`
-      after.push(() => outside.sql(`DROP OWNED BY ${role} CASCADE`).then(() => outside.sql(`DROP ROLE ${role}`)))
-      await outside.sql(`CREATE ROLE ${role}`)
-      await outside.sql(`ALTER FUNCTION mcp_maintenance_lease_knows_holds() OWNER TO ${role}`)
-    },
+    plant: async (place) =>
+      void (await place.outside.sql(`ALTER FUNCTION mcp_maintenance_lease_knows_holds() OWNER TO ${await stranger(place)}`)),
     says: /mcp_maintenance_lease_knows_holds of a trigger of public\.maintenance_leases belongs to role stranger_/,
   },
   {
@@ -425,6 +528,22 @@ export const PLANTS: readonly Plant[] = [
     on: 'both',
     plant: () => Promise.resolve({ plan: { warnings: ['AUDIT_LOG_RETENTION is no setting'] } }),
     says: /AUDIT_LOG_RETENTION/,
+  },
+  {
+    code: 'settings-surprising',
+    level: 'advice',
+    name: 'no job is enabled',
+    on: 'both',
+    plant: () => Promise.resolve({ jobsEnabled: () => false }),
+    says: /no job is enabled/,
+  },
+  {
+    code: 'settings-surprising',
+    level: 'advice',
+    name: 'audit logs are kept for ever',
+    on: 'both',
+    plant: () => Promise.resolve({ jobsEnabled: (job) => retentionOf(job) === undefined }),
+    says: /audit logs are kept for ever/,
   },
   {
     code: 'settings-surprising',
@@ -504,18 +623,23 @@ export const PLANTS: readonly Plant[] = [
   {
     code: 'vacuum-old-transaction',
     level: 'fault',
-    name: 'a transaction that nobody ends',
+    name: 'a transaction that nobody ends, although it only reads',
     on: 'server',
-    async plant({ outside, after }) {
-      const client = new Client({ connectionString: outside.url, application_name: 'forgotten' })
-      await client.connect()
-      after.push(() => client.end())
-      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
-      await client.query('SELECT 1')
-      await outside.sql('SELECT pg_sleep(0.4)')
-      return { limits: { oldTransactionMs: 300 } }
+    plant: (place) => forgotten(place, place.outside.url, 'SELECT 1'),
+    says: /\(forgotten\) has had a transaction open for \S+ \S+ \(idle in transaction\): until it ends/,
+  },
+  {
+    code: 'vacuum-old-transaction',
+    level: 'advice',
+    name: 'a transaction of another database that has written',
+    on: 'server',
+    async plant(place) {
+      const elsewhere = Object.assign(new URL(place.outside.url), { pathname: '/postgres' }).href
+      // Nothing here waits for one that only reads there.
+      await forgotten(place, elsewhere, 'SELECT 1')
+      return await forgotten(place, elsewhere, 'CREATE TEMP TABLE written (a int)')
     },
-    says: /\(forgotten\) has had a transaction open for/,
+    says: /\(forgotten\) has had a writing transaction open in the database postgres for/,
   },
   {
     code: 'vacuum-replication-slot',
@@ -534,16 +658,14 @@ export const PLANTS: readonly Plant[] = [
     level: 'fault',
     name: 'a prepared transaction that nobody commits',
     on: 'server',
-    async plant({ engine, after }) {
-      const server = await startPostgres(majorOf(engine), { settings: { max_prepared_transactions: '2' } })
-      after.push(() => server.stop())
-      await applyMigrations(server.url)
-      const client = new Client({ connectionString: server.url })
+    async plant({ outside, after }) {
+      const client = new Client({ connectionString: outside.url })
       await client.connect()
       await client.query(`BEGIN; CREATE TABLE elsewhere (a int); PREPARE TRANSACTION 'it''s'`)
+      after.push(() => outside.sql(`ROLLBACK PREPARED 'it''s'`))
       await client.query('SELECT pg_sleep(0.4)')
       await client.end()
-      return { url: server.url, limits: { oldTransactionMs: 300 } }
+      return { limits: { oldTransactionMs: 300 } }
     },
     says: /the prepared transaction "it's" of role postgres/,
   },
@@ -594,10 +716,52 @@ export const PLANTS: readonly Plant[] = [
       const gateway = new BetterSqlite3(fileOf(place))
       place.after.push(() => Promise.resolve(void gateway.close()))
       gateway.prepare('SELECT count(*) FROM tools').get()
-      await chown(`${fileOf(place)}-wal`, 65_534, 65_534)
-      return undefined
+      // The log stays root's. As root SQLite would give it to the database's owner before doctor could look.
+      const uid = 65_534
+      await chown(dirname(fileOf(place)), uid, uid)
+      await chown(fileOf(place), uid, uid)
+      await chmod(`${fileOf(place)}-wal`, 0o644)
+      await chmod(`${fileOf(place)}-shm`, 0o644)
+      await chown(`${fileOf(place)}-shm`, uid, uid)
+      return { uid }
     },
-    says: /-wal belongs to uid 65534, and the database to uid 0/,
+    says: /-wal belongs to uid 0, and the database to uid 65534, which can write neither to it nor to the database/,
+  },
+  {
+    code: 'space-not-reused',
+    level: 'advice',
+    name: 'free pages that are not given back',
+    on: 'file',
+    plant: sql('CREATE TABLE much (a)', 'INSERT INTO much VALUES (zeroblob(70000000))', 'DROP TABLE much'),
+    says: /are free, and are not given back to the disk/,
+  },
+  {
+    code: 'space-not-reused',
+    level: 'advice',
+    name: 'autovacuum is off for a table',
+    on: 'server',
+    plant: sql('ALTER TABLE sessions SET (autovacuum_enabled = OFF)'),
+    says: /autovacuum is switched off for public\.sessions/,
+  },
+  {
+    code: 'space-not-reused',
+    level: 'advice',
+    name: 'deleted rows that nobody has vacuumed away',
+    on: 'server',
+    async plant({ outside }) {
+      await outside.sql(
+        `INSERT INTO sessions (session_token, user_identifier, expires_at) SELECT n, 'u', now() + interval '1 day' FROM generate_series(1, 120000) AS n`,
+      )
+      await outside.sql('DELETE FROM sessions')
+      // Another session reads the statistics than the one that has just written them.
+      const at = Date.now()
+      while (Date.now() - at < 20_000) {
+        const [row] = await outside.sql<{ dead: number }>(`SELECT n_dead_tup AS dead FROM pg_stat_all_tables WHERE relname = 'sessions'`)
+        if (row!.dead >= 120_000) return
+        await outside.sql('SELECT pg_sleep(0.1)')
+      }
+    },
+    says: /120,000 deleted rows of public\.sessions still take their space/,
   },
   {
     code: 'database-damaged',
@@ -687,6 +851,19 @@ export const PLANTS: readonly Plant[] = [
     says: /has room for \d+ more files/,
   },
   {
+    code: 'disk-full',
+    level: 'fault',
+    name: "the database's disk is nearly full",
+    on: 'file',
+    async plant(place) {
+      const folder = await mounted(place, 'size=16m,mode=700')
+      if (folder === undefined) return NO_MOUNT
+      await copyFile(fileOf(place), `${folder}/gateway.db`)
+      return { url: `sqlite:///${folder}/gateway.db` }
+    },
+    says: /the file system of the database .* has 1\d MB left of 17 MB/,
+  },
+  {
     code: 'archive-access',
     level: 'advice',
     name: "the archive's folder belongs to somebody else",
@@ -743,6 +920,13 @@ function behind(ms: number): Asked['clock'] & {} {
   return { ...clock, now: () => clock.now() - ms }
 }
 
-function majorOf({ name }: TestEngine): PostgresMajor {
-  return POSTGRES_MAJORS.find((major) => name === `postgres ${major}`)!
+/** A session that has begun a transaction, said this, and does nothing since. */
+async function forgotten({ outside, after }: Place, url: string, statement: string): Promise<Asked> {
+  const client = new Client({ connectionString: url, application_name: 'forgotten' })
+  await client.connect()
+  after.push(() => client.end())
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+  await client.query(statement)
+  await outside.sql('SELECT pg_sleep(0.4)')
+  return { limits: { oldTransactionMs: 300 } }
 }

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { retentionOf, JOBS } from '../../src/catalogue.ts'
+import { JOBS, retentionOf, type Job } from '../../src/catalogue.ts'
 import type { Limits } from '../../src/database/examining.ts'
 import { diagnose, type Diagnosis } from '../../src/doctor/diagnosis.ts'
 import type { DoctorPlan } from '../../src/doctor/doctor-facts.ts'
@@ -18,22 +18,39 @@ export interface Asked {
   readonly limits?: Partial<Limits>
   readonly clock?: Clock
   readonly schema?: string
+  readonly jobsEnabled?: (job: Job) => boolean
+  /** As whom it runs, where that is not the user of the tests: root may be anybody. */
+  readonly uid?: number
 }
 
 /** As the command does it: with a connection of its own that may only read. */
-export async function diagnosed(
+export async function diagnosed(url: string, asked: Asked = {}): Promise<Diagnosis> {
+  const { uid } = asked
+  if (uid === undefined) return await examined(url, asked)
+  process.seteuid!(uid)
+  return await examined(url, asked, uid).finally(() => process.seteuid!(0))
+}
+
+async function examined(
   url: string,
-  { url: other, plan: changes, limits, clock = hostClock(), schema = 'public' }: Asked = {},
+  { url: other, plan: changes, limits, clock = hostClock(), schema = 'public', jobsEnabled = () => true }: Asked,
+  uid = process.getuid?.(),
 ): Promise<Diagnosis> {
   const plan: DoctorPlan = {
-    jobs: JOBS.map((job) => ({ job, enabled: true, schedule: job.schedule, retentionMs: retentionOf(job)?.defaultMs, graceMs: 0 })),
-    archive: { enabled: false, directory: '/nowhere', uid: process.getuid?.(), keptMs: undefined },
+    jobs: JOBS.map((job) => ({
+      job,
+      enabled: jobsEnabled(job),
+      schedule: job.schedule,
+      retentionMs: retentionOf(job)?.defaultMs,
+      graceMs: 0,
+    })),
+    archive: { enabled: false, directory: '/nowhere', uid, keptMs: undefined },
     migrationsEnabled: true,
     warnings: [],
     thorough: false,
     ...changes,
   }
-  await using database = await opened(other ?? url, clock, { access: 'read', schema })
+  await using database = await opened(other ?? url, clock, { access: 'read', schema, user: { uid } })
   const context = { version: '1.2.3', files, scheduleTimeZone: 'UTC', partitionsEnabled: true, clock, ...plan }
   const status = await readStatus(database, context)
   return await diagnose(database, status, { plan, clock, limits: { ...LIMITS, ...limits }, signal: new AbortController().signal })

@@ -16,7 +16,7 @@ export async function objectsMade(database: Database): Promise<readonly SchemaOb
   for (const { version } of files.filter(({ fileName }) => database.migrationFiles.test(fileName))) {
     const upTo = files.filter((file) => file.version <= version)
     await migrate(optionsFor(database, upTo))
-    const facts = await examining.schema([...(await database.relations()).keys()])
+    const facts = await examining.schema([...(await database.relations()).keys()], [])
     versions = new Map(
       facts.objects.map((object) => {
         const key = keyOf(object)

@@ -58,6 +58,7 @@ export async function arenaOf(major: PostgresMajor, packageRoot: string, rows: n
     async round(way, name) {
       await admin(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATES[way]}`)
       const url = at(name)
+      await onConnection(url, (client) => client.query(NUMBERS_OF_ITS_OWN))
       return {
         url,
         // The server may have been killed since: a new connection each time.
@@ -69,6 +70,12 @@ export async function arenaOf(major: PostgresMajor, packageRoot: string, rows: n
     [Symbol.asyncDispose]: () => server.stop(),
   }
 }
+
+/**
+ * A server logs a sequence's numbers 32 at a time, ahead. A database that is copied from another has the sequence as it stands, but not that log: after a crash
+ * it would give the rest of the 32 a second time, which no gateway meets. Set anew, it logs its own.
+ */
+const NUMBERS_OF_ITS_OWN = `SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, last_value) FROM pg_sequences WHERE last_value IS NOT NULL`
 
 /** Up to three days ago, so that a table that ends the day before yesterday has them; expired ones up to 93 days ago. */
 const FILLED = (rows: number): string => `INSERT INTO audit_logs (tool_name, "user", action, status, parameters, "timestamp")

@@ -11,7 +11,7 @@ import { POSTGRES_MAJORS, type PostgresMajor } from '../support/postgres-server.
 import { compileInto } from '../support/compiled.ts'
 import { arenaOf } from './arena.ts'
 import type { Way } from './process.ts'
-import { fought, rehearsed, type Rehearsals, type Round } from './round.ts'
+import { fought, rehearsed, type Kill, type Rehearsals, type Round } from './round.ts'
 
 const { values } = parseArgs({
   options: {
@@ -29,7 +29,13 @@ const ways = WAYS.filter((way) => values.only === undefined || way === values.on
 /** With more of them an index takes a good part of a second. */
 const ROWS = values.full === true ? 40_000 : 12_000
 
-async function fights(packageRoot: string, major: PostgresMajor, wanted: number): Promise<readonly Round[]> {
+interface Fights {
+  readonly rounds: readonly Round[]
+  /** Of each command that ended undisturbed. */
+  readonly rehearsals: Rehearsals
+}
+
+async function fights(packageRoot: string, major: PostgresMajor, wanted: number): Promise<Fights> {
   await using arena = await arenaOf(major, packageRoot, ROWS)
   const random = randomOf(seed, `partitions on PostgreSQL ${major}`)
   const rehearsals: Rehearsals = {
@@ -38,35 +44,49 @@ async function fights(packageRoot: string, major: PostgresMajor, wanted: number)
     drop: await rehearsed(arena, 'drop'),
   }
   const rounds: Round[] = []
-  for (let killed = 0; killed < wanted;) {
+  const done: Kill[] = []
+  while (done.length < wanted) {
     const way = ways[rounds.length % ways.length]!
-    const round = await fought(arena, way, `round_${rounds.length}`, random, rehearsals)
+    const round = await fought(arena, way, `round_${rounds.length}`, random, rehearsals, done)
     rounds.push(round)
-    killed += round.kills.length
+    done.push(...round.kills)
     if (values.show === true || round.violations.length > 0)
       process.stdout.write(`PostgreSQL ${major}, round ${rounds.length}: ${round.steps.join('; ')}; then ${round.end}\n`)
     for (const violation of round.violations) process.stdout.write(`  ${violation}\n`)
     // Each further round would say the same.
-    if (rounds.length > 3 * wanted) throw new Error(`${rounds.length} rounds, and only ${killed} kills`)
+    if (rounds.length > 3 * wanted) throw new Error(`${rounds.length} rounds, and only ${done.length} kills`)
   }
-  return rounds
+  return { rounds, rehearsals }
+}
+
+/** In how many steps of the commands a kill of this kind has met one, of how many that there are. */
+function met(all: readonly Fights[], of: Kill['of']): string {
+  const steps = all.flatMap(({ rounds, rehearsals }) =>
+    ways.flatMap((way) =>
+      rehearsals[way].map(({ step }) =>
+        rounds.some((round) => round.kills.some((kill) => kill.of === of && kill.way === way && kill.step === step)),
+      ),
+    ),
+  )
+  return `${steps.filter(Boolean).length} of ${steps.length}`
 }
 
 process.stdout.write(`seed ${seed}, ${kills} kills\n`)
-const rounds: Round[] = []
+const all: Fights[] = []
 const packageRoot = join(tmpdir(), `partition-faults-${process.pid}`)
 try {
   await compileInto(packageRoot)
   const each = Math.ceil(kills / POSTGRES_MAJORS.length)
-  rounds.push(...(await Promise.all(POSTGRES_MAJORS.map((major) => fights(packageRoot, major, each)))).flat())
+  all.push(...(await Promise.all(POSTGRES_MAJORS.map((major) => fights(packageRoot, major, each)))))
 } finally {
   await rm(packageRoot, { recursive: true, force: true })
 }
-const all = rounds.flatMap((round) => round.kills)
+const rounds = all.flatMap((each) => each.rounds)
+const killed = rounds.flatMap((round) => round.kills)
 const sum = (of: (round: Round) => number): number => rounds.reduce((total, round) => total + of(round), 0)
 const violations = sum((round) => round.violations.length)
 process.stdout.write(
-  `${all.length} kills in ${rounds.length} rounds: ${all.filter((kill) => kill === 'server').length} of the server, ${all.filter((kill) => kill === 'process').length} of the command; ` +
+  `${killed.length} kills in ${rounds.length} rounds: ${killed.filter(({ of }) => of === 'server').length} of the server, in ${met(all, 'server')} steps, and ${killed.filter(({ of }) => of === 'process').length} of the command, in ${met(all, 'process')}; ` +
     `${sum((round) => (round.end === 'plain' ? 1 : 0))} ended plain, ${sum((round) => (round.end === 'partitioned' ? 1 : 0))} partitioned; ${sum((round) => round.looks)} looks, ` +
     `longest lock ${Math.round(Math.max(...rounds.map(({ lockedMs }) => lockedMs)))} ms, violations ${violations}\n`,
 )

@@ -7,12 +7,18 @@ import { startReader, startWriter } from './traffic.ts'
 
 export interface Round {
   /** Those that took place; a command may end before its moment. */
-  readonly kills: readonly ('process' | 'server')[]
+  readonly kills: readonly Kill[]
   readonly steps: readonly string[]
   readonly end: 'plain' | 'partitioned'
   readonly looks: number
   readonly lockedMs: number
   readonly violations: readonly string[]
+}
+
+export interface Kill {
+  readonly of: 'process' | 'server'
+  readonly way: Way
+  readonly step: string
 }
 
 /** How long each step of a command took when nothing was in the way. */
@@ -31,26 +37,33 @@ export async function rehearsed(arena: Arena, way: Way): Promise<readonly Step[]
 }
 
 /** A command is killed, perhaps twice, and then gone on with or undone, while rows are written and read. */
-export async function fought(arena: Arena, kind: Way, name: string, random: Random, rehearsals: Rehearsals): Promise<Round> {
+export async function fought(
+  arena: Arena,
+  kind: Way,
+  name: string,
+  random: Random,
+  rehearsals: Rehearsals,
+  earlier: readonly Kill[],
+): Promise<Round> {
   await using outside = await arena.round(kind, name)
   const { url } = outside
   const before = await fingerprint(outside)
   const writer = startWriter(url)
   const reader = startReader(url, arena.standing(kind))
-  const kills: ('process' | 'server')[] = []
+  const kills: Kill[] = []
   const steps: string[] = []
   const violations: string[] = []
   let lockedMs = 0
   const killed = async (way: Way): Promise<void> => {
     const what = random.fraction() < 0.6 ? 'process' : 'server'
-    const moment = momentIn(rehearsals[way], random)
+    const moment = momentIn(leastKilled(rehearsals[way], [...earlier, ...kills], way, what), random)
     const ended = await commanded(arena.packageRoot, url, way, moment, async (kill) => {
       if (what === 'process') return kill()
       // Every other time the command goes with it.
       if (random.fraction() < 0.5) kill()
       await arena.server.crash(0, 'SIGKILL')
     })
-    if (ended.isKilled) kills.push(what)
+    if (ended.isKilled) kills.push({ of: what, way, step: moment.step ?? '' })
     steps.push(
       `${way}: ${ended.isKilled ? what : 'nobody'} killed ${Math.round(moment.afterMs)} ms after "${moment.step ?? 'the beginning'}"`,
     )
@@ -98,6 +111,13 @@ export async function fought(arena: Arena, kind: Way, name: string, random: Rand
   if (written !== undefined) violations.push(...(await writtenRight(outside, written.tokens, written.unknown, written.ids)))
   if (end === 'plain') violations.push(...difference(arena.shape, await shapeOf(outside)))
   return { kills, steps, end, looks: read?.looks ?? 0, lockedMs, violations }
+}
+
+/** Every step is to be met, by a kill of each kind. */
+function leastKilled(steps: readonly Step[], kills: readonly Kill[], way: Way, of: Kill['of']): readonly Step[] {
+  const times = (step: Step): number => kills.filter((kill) => kill.way === way && kill.of === of && kill.step === step.step).length
+  const least = Math.min(...steps.map(times))
+  return steps.filter((step) => times(step) === least)
 }
 
 function momentIn(rehearsal: readonly Step[], random: Random): Moment {

@@ -21,7 +21,11 @@ interface Subscribed extends AsyncDisposable {
   readonly run: (...words: string[]) => Promise<string>
 }
 
-async function subscribed(major: PostgresMajor, prepared: (url: string) => Promise<void>): Promise<Subscribed> {
+async function subscribed(
+  major: PostgresMajor,
+  prepared: (url: string) => Promise<void>,
+  published = 'TABLE audit_logs',
+): Promise<Subscribed> {
   await using stack = new AsyncDisposableStack()
   const started = async (settings: Readonly<Record<string, string>>): Promise<PostgresServer> => {
     const server = await startPostgres(major, { settings })
@@ -38,7 +42,14 @@ async function subscribed(major: PostgresMajor, prepared: (url: string) => Promi
   await run('migrate')
   await command(['migrate'], { env: { DATABASE_URL: subscriber } })
   await prepared(url)
-  await asked(url, 'CREATE PUBLICATION audit FOR TABLE audit_logs WITH (publish_via_partition_root = true)')
+  await asked(url, `CREATE PUBLICATION audit FOR ${published} WITH (publish_via_partition_root = true)`)
+  // Where all tables are copied, ours come from there as well.
+  if (published === 'ALL TABLES')
+    await asked(
+      subscriber,
+      `DO $$ DECLARE t record; BEGIN SET LOCAL session_replication_role = replica;
+       FOR t IN SELECT relname FROM pg_class WHERE relname LIKE 'maintenance_%' AND relkind = 'r' LOOP EXECUTE format('TRUNCATE %I CASCADE', t.relname); END LOOP; END $$`,
+    )
   const { port } = new URL(url)
   await asked(
     subscriber,
@@ -77,6 +88,31 @@ async function ids(url: string): Promise<readonly number[]> {
 }
 
 for (const major of POSTGRES_MAJORS) {
+  for (const published of ['TABLE audit_logs', 'ALL TABLES']) {
+    test(`postgres ${major}: a subscriber to ${published} has each row once, also those that start sets aside and undo moves back`, async () => {
+      await using pair = await subscribed(major, (url) => write(url, -2, 500), published)
+      const { url, subscriber, received, run } = pair
+      const same = async (what: string): Promise<void> => {
+        await received()
+        assert.deepEqual(await ids(subscriber), await ids(url), what)
+      }
+      await write(url, 5, 50)
+      await write(url, 700, 50)
+      await same('before')
+      await run('partition', 'start')
+      await same('after partition start')
+      await write(url, 6, 100)
+      await write(url, 700, 10)
+      await run('partition', 'undo')
+      await write(url, 6, 20)
+      await asked(url, 'DELETE FROM audit_logs WHERE id IN (SELECT id FROM audit_logs WHERE "timestamp" >= $1 ORDER BY id LIMIT 5)', [
+        midnight(6),
+      ])
+      await same('after partition undo')
+      assert.equal((await ids(subscriber)).length, 725)
+    })
+  }
+
   test(`postgres ${major}: a logical subscriber goes on across a conversion, new partitions and the undoing`, async () => {
     await using pair = await subscribed(major, (url) => write(url, -2, 500))
     const { url, subscriber, received, run } = pair

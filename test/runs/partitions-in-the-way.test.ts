@@ -61,15 +61,33 @@ for (const engine of POSTGRES) {
       }
     })
 
-    it('a run that is stopped because it looks unsafe changes no partition', async () => {
-      await using fixture = await prepared(engine)
-      const { database, outside } = fixture
-      const before = [await names(outside), await count(outside, 'audit_logs')]
-      const result = await run(database, POLICY, { partitions: true, clock: ahead(365 * DAY) })
-      assert.equal(result.outcome, 'stopped')
-      assert.deepEqual([await names(outside), await count(outside, 'audit_logs')], before)
-      assert.equal(await count(outside, 'maintenance_detached'), 0)
-    })
+    for (const [what, says, options, earlier] of [
+      ['the clock is far ahead', /clock/, { clock: ahead(365 * DAY) }, undefined],
+      ['the retention is shorter than before', /--accept-shorter-retention/, {}, { retentionMs: 90 * DAY }],
+      ['the table would be empty', /--accept-empty-table/, {}, 'old rows alone'],
+    ] as const)
+      it(`a run that is stopped because ${what} gives no order that would change a table`, async () => {
+        await using fixture = await prepared(engine)
+        const { database, outside } = fixture
+        if (earlier === 'old rows alone')
+          await outside.sql(`DELETE FROM audit_logs WHERE "timestamp" >= now() - interval '6 days';
+            INSERT INTO audit_logs (tool_name, "user", action, status, "timestamp") SELECT 't', 'bob', 'invoke', 'success', now() - interval '8 days' FROM generate_series(1, 1000)`)
+        else if (earlier !== undefined)
+          assert.equal((await run(database, { ...POLICY, ...earlier }, { partitions: true })).outcome, 'succeeded')
+        await outside.sql(`CREATE TABLE ddl (tag text); CREATE FUNCTION note_ddl() RETURNS event_trigger LANGUAGE plpgsql AS
+          $$ BEGIN INSERT INTO public.ddl VALUES (tg_tag); END $$; CREATE EVENT TRIGGER ddl ON ddl_command_start EXECUTE FUNCTION note_ddl()`)
+        const before = [await names(outside), await count(outside, 'audit_logs')]
+        const result = await run(database, POLICY, { partitions: true, ...options })
+        assert.equal(result.outcome, 'stopped')
+        assert.match(String(result.error), says)
+        assert.deepEqual([await names(outside), await count(outside, 'audit_logs')], before)
+        assert.deepEqual(await outside.sql('SELECT tag FROM ddl'), [])
+        assert.equal(await count(outside, 'maintenance_detached'), 0)
+        // The trigger sees what a run that goes on does.
+        const [part] = (await database.partitions(POLICY.job)!.expired(Date.now() - POLICY.retentionMs)).tables
+        await database.transaction((tx) => part!.detach(tx, { spared: [], lasting: [], onlyEmpty: false }))
+        assert.ok((await count(outside, 'ddl')) > 0)
+      })
 
     it('where a trigger acts on each row that is deleted, it does, and partitions go once they are empty', async () => {
       await using fixture = await prepared(engine)
@@ -89,7 +107,7 @@ for (const engine of POSTGRES) {
       assert.equal(await exists(outside, 'audit_logs_legacy'), false)
     })
 
-    it('a foreign key to the table keeps every partition, and a view that of which it is one', async () => {
+    it('a foreign key to the table keeps every partition, and one to a partition, or a view of it, keeps that', async () => {
       await using fixture = await prepared(engine)
       const { database, outside } = fixture
       const partitions = database.partitions(POLICY.job)!
@@ -101,6 +119,13 @@ for (const engine of POSTGRES) {
       assert.deepEqual(
         await namesOf(),
         all.filter((name) => name !== partitionOf(-8)),
+      )
+      await outside.sql(
+        `CREATE TABLE ref (id bigint, at timestamp, CONSTRAINT to_ninth FOREIGN KEY (id, at) REFERENCES ${partitionOf(-9)} (id, "timestamp"))`,
+      )
+      assert.deepEqual(
+        await namesOf(),
+        all.filter((name) => name !== partitionOf(-8) && name !== partitionOf(-9)),
       )
       await outside.sql(
         `CREATE TABLE refs (id bigint, at timestamp, CONSTRAINT to_logs FOREIGN KEY (id, at) REFERENCES audit_logs (id, "timestamp"))`,

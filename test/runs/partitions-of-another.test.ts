@@ -13,6 +13,7 @@ async function prepared(major: (typeof POSTGRES_MAJORS)[number], functions: bool
   await made.outside.sql(
     `GRANT SELECT, INSERT, UPDATE, DELETE ON maintenance_run_holds, maintenance_held_files, maintenance_policies, maintenance_run_policies, maintenance_archives, maintenance_archived TO ${quoted(made.purger)}`,
   )
+  await made.outside.sql(`GRANT SELECT, INSERT ON maintenance_receipts TO ${quoted(made.purger)}`)
   for (const name of await names(made.outside)) await made.outside.sql(`GRANT SELECT, DELETE ON ${name} TO ${quoted(made.purger)}`)
   return made
 }

@@ -42,8 +42,12 @@ function dying(database: Database, from: number, committed: boolean): Database {
 
 /** Tells the statements of each transaction. */
 function listenedTo(database: Database, sent: string[]): Database {
+  // An engine may use one object for all its transactions.
+  const listened = new WeakSet<object>()
   const transaction: Database['transaction'] = (work) =>
     database.transaction((tx) => {
+      if (listened.has(tx)) return work(tx)
+      listened.add(tx)
       const query = tx.query.bind(tx)
       return work(
         Object.assign(tx, {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { freshFolder } from '../archive/support.ts'
+import { command } from '../support/command.ts'
+import { canMount, onSmallDisk } from '../support/small-disk.ts'
 import { BOUND, exists, names, OLDEST, A_DAY, partitionOf, POLICY, POSTGRES, prepared, rowsBefore } from './partitioned-rows.ts'
 import { count, intercepted, QUIET, run } from './support.ts'
 
@@ -46,6 +48,27 @@ for (const engine of POSTGRES) {
       assert.equal(result.archived?.rows, result.deleted)
       assert.ok(result.deleted >= old, `${result.deleted} of ${old}`)
       assert.equal(await exists(outside, 'audit_logs_legacy'), false)
+    })
+
+    it('where the disk of the archive is full, no row goes that is in no file, no partition either, and the next run goes on', async (t) => {
+      await using folder = await freshFolder()
+      if (!(await canMount(folder.path))) return t.skip('a file system cannot be mounted here: unshare and user namespaces are needed')
+      await using fixture = await prepared(engine)
+      const { outside } = fixture
+      await outside.sql(
+        `UPDATE audit_logs SET output = (SELECT string_agg(md5(n::text || audit_logs.id), '') FROM generate_series(1, 100) AS n)`,
+      )
+      const before = [await names(outside), await count(outside, 'audit_logs')] as const
+      const env = { DATABASE_URL: outside.url, AUDIT_LOGS_RETENTION: '5d', ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: folder.path }
+      const words = ['--run-now', '--job', POLICY.job.name]
+      const full = await onSmallDisk(folder.path, words, env)
+      assert.match(full, /"outcome":"failed".*no space left on device.*were not deleted/)
+      assert.deepEqual([(await names(outside)).filter((name) => before[0].includes(name)), await count(outside, 'audit_logs')], before)
+      assert.equal(await count(outside, 'maintenance_detached'), 0)
+      const roomy = await command(words, { env })
+      assert.equal(roomy.code, 0, roomy.stdout)
+      assert.equal(await exists(outside, 'audit_logs_legacy'), false)
+      assert.equal((await rowsBefore(outside, 'alice')) + (await rowsBefore(outside, 'bob')), 0)
     })
   })
 }

@@ -56,9 +56,9 @@ function quickTests(): string[] {
 }
 
 function leftOut(): [script: string, files: string[]][] {
-  return Object.entries(SUITES).map(([script, folders]) => [
+  return Object.entries(SUITES).map(([script, patterns]) => [
     script,
-    folders.flatMap((folder) => globSync(`${folder}/*.test.ts`)).filter((file) => !CORE.includes(file)),
+    patterns.flatMap((pattern) => globSync(pattern)).filter((file) => !CORE.includes(file)),
   ])
 }
 

@@ -1,5 +1,6 @@
 import type { Query } from '../../database/query.ts'
-import { fileIn, type RowsFile } from '../format.ts'
+import type { DiscardedFiles } from '../discarded-files.ts'
+import { fileIn, type Link, type RowsFile } from '../format.ts'
 import { judgePending } from '../pending.ts'
 import type { ArchiveRecord, ArchiveState } from '../state.ts'
 import { pathsOf, type Step } from '../step.ts'
@@ -24,12 +25,15 @@ export interface Look {
 export interface WrittenFile extends RowsFile {
   /** When, as its manifest says. */
   readonly written: string
+  readonly link: Link
 }
 
 export interface LookOptions {
   readonly database: Query
   readonly record: ArchiveRecord
   readonly store: Store
+  /** Files that do not count, wherever they are; absent: there are none. */
+  readonly discarded?: DiscardedFiles | undefined
 }
 
 /** After so many looks, real problems can be told from the work of a concurrent run. */
@@ -51,9 +55,11 @@ export async function look(options: LookOptions): Promise<Look> {
   return seen
 }
 
-async function lookOnce({ database, record, store }: LookOptions): Promise<Look> {
+async function lookOnce({ database, record, store, discarded }: LookOptions): Promise<Look> {
   const state = await record.load(database)
-  const { paths, problems: misplaced } = await store.inspect()
+  const noted = await discarded?.load(database, state.position)
+  const { paths: all, problems: misplaced } = await store.inspect()
+  const paths = all.filter((path) => noted?.has(path) !== true)
   const present = new Set(paths)
   const pending = pendingPaths(state)
   const chain = await readChain(
@@ -64,9 +70,10 @@ async function lookOnce({ database, record, store }: LookOptions): Promise<Look>
   const problems = [...misplaced, ...chain.problems, ...chain.strays]
   const expired = removedBy(chain.links)
   const filesOf = (links: readonly Found[], lawful: ReadonlySet<ArchivePath>): WrittenFile[] => {
-    const files = links.flatMap(({ manifest }) => {
+    const files = links.flatMap(({ manifest, sha256 }) => {
       const file = fileIn(manifest)
-      return file === undefined || pending.has(file.path) ? [] : [{ ...file, written: manifest.written }]
+      const link = { manifest: manifest.manifest, sha256 }
+      return file === undefined || pending.has(file.path) ? [] : [{ ...file, written: manifest.written, link }]
     })
     for (const { path } of files) if (!present.has(path) && !lawful.has(manifestOf(path))) problems.push(`${path}: is missing`)
     return files.filter(({ path }) => present.has(path))

@@ -98,6 +98,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
   const scan: Session['transaction'] = (work) => connection.transaction(reading, work)
   const copy: Copy = (...args) => connection.copy(reading, ...args)
   const charset = charsetOf(queries)
+  const storable = async (text: string): Promise<string> => (isAscii(Buffer.from(text)) ? text : storableIn(await charset(), text))
   const steered = new Set<string>()
   const taken = new Map<string, Taken>()
   const withLock: Database['withMigrationLock'] = (lock, work) => withMigrationLock({ ...lock, connection, target, clock, schema }, work)
@@ -126,7 +127,7 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     reconnected: (giveUp) => connection.reconnected(giveUp),
     raiseNumbers: (tx, ...raised) => raiseNumbers(tx, schema, ...raised),
     named: (table) => qualified(schema, table),
-    storable: async (text) => (isAscii(Buffer.from(text)) ? text : storableIn(await charset(), text)),
+    storable,
 
     pacing: PACING,
     // The server ends a statement that takes too long.
@@ -178,6 +179,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     withMigrationLock: withLock,
     partitions: (column) => partitionsOf({ ...partitioning, column }),
 
+    matching: async (sought) => (await import('./finding/matching-rows.ts')).matchingRows({ scan, schema, timeZone, storable }, sought),
+    otherTables: async (known) => (await import('./finding/other-tables.ts')).otherTables(queries, schema, known),
     examining: async () => (await import('./examining/examination.ts')).examination({ transaction: scan, schema }),
 
     [Symbol.asyncDispose]: () => connection.close(),

@@ -51,8 +51,14 @@ function adviceOn({ table, live, dead, disabled, stopped, since_s: sinceS }: Tab
   ]
 }
 
+/** As whoever set it may have written it: the server keeps the word. */
+const OFF = ['false', 'fals', 'fal', 'fa', 'f', 'off', 'of', 'no', 'n', '0']
+
 const TABLES = `SELECT c.relname::pg_catalog.text AS "table", coalesce(s.n_live_tup, 0) AS live, coalesce(s.n_dead_tup, 0) AS dead,
-  coalesce('autovacuum_enabled=false'::pg_catalog.text ${EQ} ANY (c.reloptions), false) AS disabled,
+  EXISTS (
+    SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) AS o
+    WHERE o.option_name ${EQ} 'autovacuum_enabled'::pg_catalog.text AND ${nameIn('pg_catalog.lower(o.option_value)', OFF)}
+  ) AS disabled,
   pg_catalog.current_setting('autovacuum'::pg_catalog.text) ${EQ} 'off' AS stopped,
   ${secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} GREATEST(s.last_autovacuum, s.last_vacuum))`)} AS since_s
 FROM pg_catalog.pg_class AS c

@@ -156,6 +156,7 @@ for (const major of POSTGRES_MAJORS) {
           const all = await outside.sql('SELECT a::text FROM audit_logs AS a ORDER BY id')
           await using database = await opened(outside.url)
           await undo({ database })
+          assert.deepEqual(await picture(outside), before)
           assert.deepEqual(await shapeOf(outside), shape)
           assert.deepEqual(await outside.sql('SELECT a::text FROM audit_logs AS a ORDER BY id'), all)
           assert.deepEqual(await fires(), fired)

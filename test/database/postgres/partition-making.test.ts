@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
+import { promisify } from 'node:util'
 import { Client } from 'pg'
 import type { Database } from '../../../src/database/database.ts'
 import type { Transaction } from '../../../src/database/query.ts'
@@ -9,9 +12,10 @@ import { midnight as midnightBound } from '../../../src/database/postgres/partit
 import { DAY, HOUR, hostClock } from '../../../src/time/clock.ts'
 import { migrated, opened } from '../../runs/support.ts'
 import { POSTGRES_MAJORS } from '../../support/databases.ts'
+import { converted } from '../../support/converting.ts'
 import { ENGINES, type TestDatabase } from '../../support/engines.ts'
 import { midnight, partition, partitioned } from '../../support/partitioned.ts'
-import { purgedByAnother, quoted } from './partition-roles.ts'
+import { purgedByAnother, quoted, urlOf } from './partition-roles.ts'
 
 const COLUMN = { table: 'audit_logs', column: 'timestamp' }
 const WINDOW = 14
@@ -263,6 +267,46 @@ for (const major of POSTGRES_MAJORS) {
         await outside.sql(`SELECT conname FROM pg_constraint WHERE conrelid = 'audit_logs_default'::regclass AND contype = 'c'`),
         [],
       )
+    })
+
+    it('a role that may read the table dumps all of its partitions, those too that were made later', async (t) => {
+      await using fixture = await migrated(engine)
+      const { outside, database } = fixture
+      const reader = `reader-${randomBytes(4).toString('hex')}`
+      await outside.sql(
+        `CREATE ROLE ${quoted(reader)} LOGIN; GRANT SELECT ON audit_logs TO ${quoted(reader)}; GRANT SELECT ON SEQUENCE audit_logs_id_seq TO ${quoted(reader)}`,
+      )
+      try {
+        await written(outside, [-1, 5])
+        await converted(outside.url)
+        assert.ok((await made(database, termsAt(Date.now(), 20 * DAY))).length > 0)
+        await written(outside, [19, 19])
+        const tables = await outside.sql<{ name: string }>(
+          `SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass`,
+        )
+        assert.ok(tables.length > 20)
+        const client = new Client({ connectionString: urlOf(outside.url, reader) })
+        await client.connect()
+        try {
+          // The statements that pg_dump sends.
+          let rows = 0
+          for (const { name } of tables) {
+            await client.query(`BEGIN; LOCK TABLE ${name} IN ACCESS SHARE MODE`)
+            rows += (await client.query(`SELECT * FROM ONLY ${name}`)).rows.length
+            await client.query('COMMIT')
+          }
+          assert.equal(rows, 8)
+        } finally {
+          await client.end()
+        }
+        const version = await promisify(execFile)('pg_dump', ['--version']).catch(() => undefined)
+        if (Number(/\) (\d+)/.exec(version?.stdout ?? '')?.[1] ?? 0) < major)
+          return t.diagnostic('no pg_dump of this version on this machine')
+        const { stdout } = await promisify(execFile)('pg_dump', ['--table=audit_logs*', `--dbname=${urlOf(outside.url, reader)}`])
+        assert.equal(stdout.split('\n').filter((line) => /^\d+\tt\tu\ta\t/.test(line)).length, 8)
+      } finally {
+        await outside.sql(`DROP OWNED BY ${quoted(reader)}; DROP ROLE ${quoted(reader)}`)
+      }
     })
 
     it('what an interrupted making has left is taken back by the next, whoever does it and though nothing is missing', async () => {

@@ -16,7 +16,7 @@ export function examination({ transaction, schema }: Examined): Examining {
   return {
     described: MADE,
     accepted: ACCEPTED,
-    schema: (relations) => transaction((tx) => schemaFacts(tx, schema, relations)),
+    schema: (relations, columns) => transaction((tx) => schemaFacts(tx, schema, relations, columns)),
     rightsBeyond: (needed) => rightsBeyond({ query }, schema, needed),
     hindersMigrating: () => hindersMigrating({ query }, schema),
     condition: (limits) => condition({ query }, limits),

@@ -2,7 +2,7 @@ import { sizeText } from '../../../number-text.ts'
 import { durationText } from '../../../time/time-text.ts'
 import type { Ailment } from '../../examining.ts'
 import type { Query } from '../../query.ts'
-import { GE, MINUS, NE, nameIn, secondsOf } from '../exact.ts'
+import { EQ, GE, MINUS, NE, nameIn, secondsOf } from '../exact.ts'
 import { literal } from '../identifiers.ts'
 
 /** A slot of which nobody reads keeps the log from being removed, until the disk is full. */
@@ -14,26 +14,35 @@ interface TransactionRow {
   readonly application: string
   readonly state: string | null
   readonly seconds: number
+  readonly database: string
+  /** Whether that is this database. */
+  readonly is_here: boolean
 }
 
-/** Transactions of this database, and such as hold back vacuum everywhere. Not our own. */
+/**
+ * What vacuum of this database's tables has to wait for: any transaction in this database, and one in another database as soon as it has written. A snapshot that is
+ * taken here while that one is open goes back to its beginning. One that only reads elsewhere holds back nothing here but the catalogues that all databases share.
+ */
 export async function oldTransactions(query: Query, olderThanMs: number): Promise<readonly Ailment[]> {
   const { rows } = await query.query<TransactionRow>(TRANSACTIONS, [olderThanMs / 1_000])
-  return rows.map(({ pid, role, application, state, seconds }) => ({
-    grave: true,
+  return rows.map(({ pid, role, application, state, seconds, database, is_here: isHere }) => ({
+    grave: isHere,
     sentence:
-      `process ${pid} of role ${role ?? 'unknown'}${application === '' ? '' : ` (${application})`} has had a transaction open for ${durationText(seconds * 1_000)}` +
-      `${state === null ? '' : `, ${state}`}: until it ends, the space of no row that was deleted since is used again`,
+      `process ${pid} of role ${role ?? 'unknown'}${application === '' ? '' : ` (${application})`} has had a ${isHere ? 'transaction open' : `writing transaction open in the database ${database}`} ` +
+      `for ${durationText(seconds * 1_000)}${state === null ? '' : ` (${state})`}: until it ends, the space of rows that were deleted since it began is not used again` +
+      (isHere ? '' : ', unless nobody reads in this database at the moment of a vacuum'),
     action: `find out what it does; to end it, run: SELECT pg_terminate_backend(${pid})`,
   }))
 }
 
 const AGE = secondsOf(`(pg_catalog.clock_timestamp() ${MINUS} a.xact_start)`)
-const TRANSACTIONS = `SELECT a.pid, a.usename::pg_catalog.text AS role, a.application_name AS application, a.state, ${AGE} AS seconds
+const TRANSACTIONS = `SELECT a.pid, a.usename::pg_catalog.text AS role, a.application_name AS application, a.state, ${AGE} AS seconds,
+  a.datname::pg_catalog.text AS database, a.datname ${EQ} pg_catalog.current_database() AS is_here
 FROM pg_catalog.pg_stat_activity AS a
-WHERE a.pid ${NE} pg_catalog.pg_backend_pid() AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL) AND ${nameIn('a.backend_type', ['"client backend"'])}
+WHERE a.pid ${NE} pg_catalog.pg_backend_pid() AND ${nameIn('a.backend_type', ['"client backend"'])}
+  AND (a.backend_xid IS NOT NULL OR (a.backend_xmin IS NOT NULL AND a.datname ${EQ} pg_catalog.current_database()))
   AND ${AGE} ${GE} $1::pg_catalog.float8
-ORDER BY a.xact_start LIMIT 10`
+ORDER BY is_here DESC, a.xact_start LIMIT 10`
 
 export async function preparedTransactions(query: Query, olderThanMs: number): Promise<readonly Ailment[]> {
   const { rows } = await query.query<{ gid: string; owner: string; database: string; seconds: number }>(PREPARED, [olderThanMs / 1_000])

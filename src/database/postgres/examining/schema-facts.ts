@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
 import { DatabaseError } from '../../database-error.ts'
 import type { OfTable, Reference, SchemaFacts, SchemaObject } from '../../examining.ts'
+import type { TimeColumn } from '../../purging.ts'
 import type { Query } from '../../query.ts'
 import { EQ, GT, NE, nameIn, PLUS } from '../exact.ts'
 import { qualified, quoted } from '../identifiers.ts'
 import { mustBeTrusted } from '../owners.ts'
+import { changedFunctions } from '../partitioning/functions.ts'
 import { plainDefault, plainDefinition, plainView } from './definitions.ts'
 
 /**
@@ -14,24 +16,31 @@ import { plainDefault, plainDefinition, plainView } from './definitions.ts'
 const PATH = `SELECT pg_catalog.set_config('search_path'::pg_catalog.text, 'pg_catalog'::pg_catalog.text, true)`
 
 /** Call in a transaction. Reads only the catalogue, which every role may. */
-export async function schemaFacts(tx: Query, schema: string, relations: readonly string[]): Promise<SchemaFacts> {
+export async function schemaFacts(
+  tx: Query,
+  schema: string,
+  relations: readonly string[],
+  columns: readonly TimeColumn[],
+): Promise<SchemaFacts> {
   const strangers = await strangersAmong(tx, schema, relations)
   await tx.query(PATH)
   const asked = [schema, JSON.stringify(relations)]
   const { rows: found } = await tx.query<RelationRow>(RELATIONS, asked)
-  const { rows: columns } = await tx.query<ColumnRow>(COLUMNS, asked)
+  const { rows: ofTables } = await tx.query<ColumnRow>(COLUMNS, asked)
   const { rows: indexes } = await tx.query<IndexRow>(INDEXES, asked)
   const { rows: checks } = await tx.query<CheckRow>(CHECKS, asked)
   const { rows: triggers } = await tx.query<TriggerRow>(TRIGGERS, asked)
   const { rows: rules } = await tx.query<{ table: string; name: string }>(RULES, asked)
   const { rows: references } = await tx.query<ReferenceRow>(REFERENCES, asked)
+  const owners = new Map(found.map(({ name, owner }) => [name, owner]))
+  const functions = await changedFunctions(tx, schema, columns, (table) => owners.get(table))
   const ours = `${quoted(schema)}.`
   return {
     objects: [
       ...found.map(({ name, kind, definition }) =>
         made(kind === 'v' || kind === 'm' ? 'view' : 'table', name, name, definition === null ? '' : plainView(definition, [schema, name])),
       ),
-      ...columns.map((column) => made('column', column.of, column.name, columnText(column))),
+      ...ofTables.map((column) => made('column', column.of, column.name, columnText(column))),
       ...indexes.map((index) => made(isKey(index) ? 'key' : 'index', index.of, index.name, indexText(index))),
       ...checks.map(({ of, name, definition }) => made('check', of, name, plainDefinition(definition, schema))),
       ...triggers.map((trigger) => made('trigger', trigger.of, trigger.name, plainDefinition(trigger.definition, schema))),
@@ -49,6 +58,7 @@ export async function schemaFacts(tx: Query, schema: string, relations: readonly
     rules: rules.map(({ table, name }) => ofTable(table, name, `DROP RULE ${quoted(name)} ON ${qualified(schema, table)}`)),
     rowSecurity: found.filter(({ secured }) => secured).map(({ name, hidden }) => ({ table: name, active: hidden })),
     references: references.map(referenceOf),
+    changedFunctions: functions,
     strangers: [
       ...strangers,
       ...triggers
@@ -82,6 +92,7 @@ function ofTable(table: string, name: string, statement: string): OfTable {
 
 interface RelationRow {
   readonly name: string
+  readonly owner: string
   readonly kind: string
   readonly definition: string | null
   readonly secured: boolean
@@ -174,10 +185,11 @@ const AMONG = `n.nspname ${EQ} $1::pg_catalog.name
   AND c.relname::pg_catalog.text ${EQ} ANY (ARRAY(SELECT pg_catalog.json_array_elements_text($2::pg_catalog.json)))`
 const FROM_CLASS = `FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace`
 
-const RELATIONS = `SELECT c.relname::pg_catalog.text AS name, c.relkind::pg_catalog.text AS kind,
+const RELATIONS = `SELECT c.relname::pg_catalog.text AS name, c.relkind::pg_catalog.text AS kind, o.rolname::pg_catalog.text AS owner,
   CASE WHEN ${nameIn('c.relkind', ['v', 'm'], '"char"')} THEN pg_catalog.pg_get_viewdef(c.oid) END AS definition,
   c.relrowsecurity AS secured, pg_catalog.row_security_active(c.oid) AS hidden
-${FROM_CLASS} WHERE ${AMONG} AND ${nameIn('c.relkind', ['r', 'p', 'v', 'm'], '"char"')} ORDER BY c.relname`
+${FROM_CLASS} JOIN pg_catalog.pg_roles AS o ON o.oid ${EQ} c.relowner
+WHERE ${AMONG} AND ${nameIn('c.relkind', ['r', 'p', 'v', 'm'], '"char"')} ORDER BY c.relname`
 
 const COLUMNS = `SELECT c.relname::pg_catalog.text AS of, a.attname::pg_catalog.text AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
   a.attnotnull AS mandatory, a.attidentity ${NE} '' AS numbered, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS otherwise

@@ -6,6 +6,7 @@ import { arrayOf } from '../purging/spared-sql.ts'
 import { cutoffText } from '../times.ts'
 import { partitionInTree } from './detaching.ts'
 import { handsOn, isLive } from './hands.ts'
+import { carryingPublications } from './publications.ts'
 import { removingFrom, timesToRemove, type ExpiredPart } from './removing.ts'
 import { boundTime, isConverted, readTree, type PartitioningOptions, type Tree } from './tree.ts'
 
@@ -73,7 +74,7 @@ interface Obstacles {
 }
 
 /** What deleting rows would do and dropping a table does not, and what would be in the way of a DROP. */
-async function obstacles({ look }: PartitioningOptions, tree: Tree, parts: readonly ExpiredPart[]): Promise<Obstacles> {
+async function obstacles({ look, schema, column }: PartitioningOptions, tree: Tree, parts: readonly ExpiredPart[]): Promise<Obstacles> {
   return look(async (tx) => {
     const ids = arrayOf(parts.map(({ id }) => id))
     const { rows: keys } = await tx.query<{ name: string }>(REFERRING, [tree.id])
@@ -82,11 +83,13 @@ async function obstacles({ look }: PartitioningOptions, tree: Tree, parts: reado
       arrayOf([tree.id, ...parts.map(({ id }) => id)]),
     ])
     const { rows: rights } = await tx.query<{ may: boolean }>(MAY_INSERT, [tree.id])
+    // A subscriber has the row, and would be sent it once more by a publication that cannot be kept from it.
+    const isSent = (await carryingPublications(tx, schema, column.table)).some(({ isOwner }) => !isOwner)
     return {
       table: keys.map(({ name }) => name),
       free: parts.filter(({ id }) => !needing.some((each) => each.id === id)),
       onDelete: [...new Set(acting.filter((each) => each.on_delete).map(({ name }) => name))],
-      movable: rights[0]?.may === true && !acting.some((each) => each.on_insert),
+      movable: rights[0]?.may === true && !isSent && !acting.some((each) => each.on_insert),
     }
   })
 }

@@ -1,3 +1,4 @@
+import type { TimeColumn } from '../../purging.ts'
 import type { Query } from '../../query.ts'
 import { EQ } from '../exact.ts'
 import { literal, qualified, quoted } from '../identifiers.ts'
@@ -78,16 +79,38 @@ export type FunctionsFound =
 export async function functionsFound(query: Query, place: Place, owner: string): Promise<FunctionsFound> {
   const { rows } = await query.query<FunctionRow>(FOUND, [place.schema])
   if (rows.length === 0) return 'absent'
-  const expected = new Map([
-    [ADD_FUNCTION, addingBody(place)],
-    [REMOVE_FUNCTION, removingBody(place)],
-  ])
-  const ours = rows.every(
-    (row) =>
-      row.owner === owner && row.definer && row.language === 'plpgsql' && row.source === expected.get(row.name) && areOurs(row.settings),
-  )
-  if (!ours || rows.length < expected.size) return 'other'
+  if (rows.length < 2 || !rows.every((row) => row.owner === owner && isOurs(row, place))) return 'other'
   return rows.every(({ mayCall }) => mayCall) ? 'usable' : 'forbidden'
+}
+
+export interface ChangedFunction {
+  readonly name: string
+  readonly table: string
+  /** Drops it. */
+  readonly statement: string
+}
+
+/** Those of the two that are there and are not as we made them for any of these tables, or belong to somebody else than it does. */
+export async function changedFunctions(
+  query: Query,
+  schema: string,
+  columns: readonly TimeColumn[],
+  ownerOf: (table: string) => string | undefined,
+): Promise<readonly ChangedFunction[]> {
+  const [first] = columns
+  if (first === undefined) return []
+  const { rows } = await query.query<FunctionRow>(FOUND, [schema])
+  return rows.flatMap((row) => {
+    const place = columns.find(({ table, column }) => isOurs(row, { schema, table, column }))
+    if (place !== undefined && ownerOf(place.table) === row.owner) return []
+    const signature = row.name === ADD_FUNCTION ? ADD : REMOVE
+    return [{ name: row.name, table: (place ?? first).table, statement: `DROP FUNCTION ${nameOf(schema, signature)}` }]
+  })
+}
+
+function isOurs({ name, definer, language, source, settings }: FunctionRow, place: Place): boolean {
+  const body = name === ADD_FUNCTION ? addingBody(place) : removingBody(place)
+  return definer && language === 'plpgsql' && source === body && areOurs(settings)
 }
 
 function areOurs(settings: readonly string[] | null): boolean {

@@ -7,6 +7,7 @@ import { stateOf } from '../postgres-errors.ts'
 import { briefly, PATIENCE_MS } from './brief-locks.ts'
 import type { Work } from './conversion-work.ts'
 import { primaryKeyOf, readDependents } from './dependents.ts'
+import { unpublished } from './publications.ts'
 import { mustBeUnique } from './to-plain.ts'
 import { readTree, type Part } from './tree.ts'
 import { refused, titleOf, told } from './undo-work.ts'
@@ -95,10 +96,9 @@ async function moveBatch(
   if (off.length > 0)
     await tx.query([LOCK, ...off.map(({ relation, name }) => `ALTER TABLE ONLY ${relation} DISABLE TRIGGER ${quoted(name)}`)].join('; '))
   const columns = await storedColumns(tx, home)
-  const { rows } = await tx.query<{ seen: number; gone: number; home: number; last: string | null }>(movingSql(home, away, columns), [
-    from,
-    most,
-  ])
+  const { rows } = await unpublished(tx, schema, table, () =>
+    tx.query<{ seen: number; gone: number; home: number; last: string | null }>(movingSql(home, away, columns), [from, most]),
+  )
   const [row] = rows
   if (row === undefined || row.gone !== row.home)
     throw new DatabaseError(

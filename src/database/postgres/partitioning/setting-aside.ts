@@ -5,6 +5,7 @@ import { literal, quoted } from '../identifiers.ts'
 import type { TimeType } from '../times.ts'
 import type { Dependents, TriggerFacts } from './dependents.ts'
 import { MOST_SET_ASIDE } from './plan-refusals.ts'
+import { unpublished } from './publications.ts'
 import type { BoundTime } from './tree.ts'
 
 /** Which rows cannot be in the first partition: those without a time, and those from the bound on. */
@@ -41,9 +42,11 @@ export async function setAside(
       .join(' ')
   await tx.query(turned(() => 'DISABLE'))
   const columns = columnsOf(table)
-  const { changed } = await tx.query(
-    `WITH aside AS (DELETE FROM ${table.quoted} WHERE ${behind(column, bound, type)} RETURNING ${columns})
-     INSERT INTO ${prepared.quoted} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM aside`,
+  const { changed } = await unpublished(tx, table.schema, table.name, () =>
+    tx.query(
+      `WITH aside AS (DELETE FROM ${table.quoted} WHERE ${behind(column, bound, type)} RETURNING ${columns})
+       INSERT INTO ${prepared.quoted} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM aside`,
+    ),
   )
   await tx.query(turned(({ enabled }) => ENABLED[enabled] ?? 'ENABLE'))
   if (changed > MOST_SET_ASIDE) throw tooMany(table, bound)
@@ -76,8 +79,8 @@ export async function discard(tx: Query, table: Dependents, prepared: Dependents
   }
   const written = new Set(prepared.columns.map(({ name }) => name))
   const columns = columnsOf({ ...table, columns: table.columns.filter(({ name }) => written.has(name)) })
-  const { changed } = await tx.query(
-    `INSERT INTO ${table.quoted} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${prepared.quoted}`,
+  const { changed } = await unpublished(tx, table.schema, table.name, () =>
+    tx.query(`INSERT INTO ${table.quoted} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${prepared.quoted}`),
   )
   await tx.query(`DROP TABLE ${prepared.quoted}`)
   return changed

@@ -7,6 +7,7 @@ import { quoted } from '../identifiers.ts'
 import { isExpired, type TimedTable } from '../purging/slice-sql.ts'
 import { arrayOf, bindingTo, isFree, type SparedTest } from '../purging/spared-sql.ts'
 import { cutoffText } from '../times.ts'
+import { unpublished } from './publications.ts'
 import { tableNamed, type Removing } from './removing.ts'
 
 /** Which rows of a table that is or was a partition must stay: every one that a purge row by row would leave. */
@@ -103,15 +104,17 @@ export async function moveBack(removing: Removing, tx: Query, { timed, sql, valu
   const names = (await writableColumns(tx, removing.tree.id)).map(quoted)
   const columns = names.join(', ')
   const text = `${textOf(`ROW(${names.map((name) => `r.${name}`).join(', ')})`)} AS text`
-  const { rows } = await tx.query<{ taken: number; put: number; changed: number }>(
-    `WITH moved AS MATERIALIZED (
+  const { rows } = await unpublished(tx, options.schema, options.column.table, () =>
+    tx.query<{ taken: number; put: number; changed: number }>(
+      `WITH moved AS MATERIALIZED (
   DELETE FROM ${timed.table} AS t WHERE t.ctid ${EQ} ANY ($${values.length + 1}::pg_catalog.tid[]) AND ${sql} RETURNING ${names.map((name) => `t.${name}`).join(', ')}
 ), put AS (
   INSERT INTO ${table} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM moved RETURNING ${columns}
 )
 SELECT (SELECT pg_catalog.count(*) FROM moved) AS taken, (SELECT pg_catalog.count(*) FROM put) AS put,
   (SELECT pg_catalog.count(*) FROM (SELECT ${text} FROM moved AS r EXCEPT ALL SELECT ${text} FROM put AS r) AS d) AS changed`,
-    [...values, arrayOf(places)],
+      [...values, arrayOf(places)],
+    ),
   )
   const { taken, put, changed } = rows[0] ?? { taken: 0, put: 0, changed: 1 }
   if (taken === put && changed === 0) return taken

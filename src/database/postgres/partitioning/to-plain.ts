@@ -8,6 +8,7 @@ import type { Work } from './conversion-work.ts'
 import { CANONICAL, DIRECT_VIEWS } from './dependents-sql.ts'
 import { readDependents, readGrants, type Dependents, type ViewFacts } from './dependents.ts'
 import { directViews } from './swapping.ts'
+import { foreignPublication } from './publications.ts'
 import { isConverted, type Tree } from './tree.ts'
 import { factsUnderLock, obstaclesOf, readUndoFacts, type LockedFacts } from './undo-facts.ts'
 import { keyColumnsOf, needsIndex, undoNames, undoSql } from './undo-sql.ts'
@@ -74,21 +75,17 @@ function sameNames(a: readonly Pick<ViewFacts, 'schema' | 'name'>[], b: readonly
   return names(a) === names(b)
 }
 
-/** A subscriber would be sent the rows that are moved as new ones. */
 function unpublishable({ parent, hasRowsToMove }: LockedFacts, title: string): readonly string[] {
-  return parent.publications.flatMap(({ name, isOwner, isNamed }) => [
-    ...(hasRowsToMove
-      ? [
-          `The publication ${quoted(name)} has ${title}, and rows of its partitions have to be moved: subscribers would be sent them once more. ` +
-            `Take ${title} out of it, and add it again afterwards, with a new copy of its rows.`,
-        ]
-      : []),
-    ...(isNamed && !isOwner
-      ? [
-          `The publication ${quoted(name)} has ${title} and belongs to another role, so the plain table cannot be added to it. Run this command as its owner.`,
-        ]
-      : []),
-  ])
+  return parent.publications
+    .filter(({ isOwner }) => !isOwner)
+    .flatMap(({ name, isNamed }) => {
+      if (hasRowsToMove) return [foreignPublication(name, title)]
+      return isNamed
+        ? [
+            `The publication ${quoted(name)} has ${title} and belongs to another role, so the plain table cannot be added to it. Run this command as its owner.`,
+          ]
+        : []
+    })
 }
 
 /** The plain table is given back its key, for which the first partition needs an index. */

@@ -135,6 +135,9 @@ const OWN = [
   own('pg_statistic_ext', 'stxrelid'),
 ].join(' OR ')
 
+/** With a filter or a list of columns: the plain table is added to the publication again with both. */
+const PUBLISHED = own('pg_publication_rel', 'prrelid')
+
 /**
  * What depends on the table or on a partition and cannot be made again by us: views of the table can. What depends on the first partition follows it.
  */
@@ -146,7 +149,7 @@ const OBSTACLES = `WITH tables AS (
 SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) AS what
 FROM pg_catalog.pg_depend AS d JOIN tables AS t ON (d.refclassid ${EQ} ${CLASS} AND d.refobjid ${EQ} t.oid)
   OR (d.refclassid ${EQ} 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid AND d.refobjid ${EQ} t.reltype)
-WHERE d.deptype ${EQ} 'n'::pg_catalog."char" AND d.objid ${GE} ${FIRST_OWN_ID} AND NOT (${OWN}) AND NOT (t.parent AND d.classid ${EQ} ${REWRITE} AND EXISTS (
+WHERE d.deptype ${EQ} 'n'::pg_catalog."char" AND d.objid ${GE} ${FIRST_OWN_ID} AND NOT (${OWN}) AND NOT (t.parent AND ${PUBLISHED}) AND NOT (t.parent AND d.classid ${EQ} ${REWRITE} AND EXISTS (
   SELECT FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS v ON v.oid ${EQ} r.ev_class
   WHERE r.oid ${EQ} d.objid AND v.relkind ${EQ} 'v'::pg_catalog."char"
 ))

@@ -59,17 +59,26 @@ function largeLog(path: string, stats: Stats | undefined, most: number): Ailment
 }
 
 const WRITABLE_BY_OTHERS = 0o002
+const WRITABLE_BY_GROUP = 0o020
 
-/** SQLite gives the files beside a database its mode, so that one that everybody may write to has others. */
+/**
+ * SQLite gives the files beside a database its mode, so that one that everybody may write to has others, and one that a group shares has them writable for that group. As
+ * root it also gives them to the database's owner when it opens them, before anybody could look.
+ */
 function accessOf(file: string, stats: ReadonlyMap<string, Stats>): Ailment[] {
-  const uid = stats.get(file)?.uid
-  const strange = [...stats].filter(([, each]) => uid !== undefined && each.uid !== uid)
+  const database = stats.get(file)
+  if (database === undefined) return []
+  const { uid, gid } = database
+  const strange = [...stats].filter(
+    ([, each]) =>
+      each.uid !== uid && (each.mode & WRITABLE_BY_OTHERS) === 0 && !((each.mode & WRITABLE_BY_GROUP) !== 0 && each.gid === gid),
+  )
   const open = [...stats].filter(([, { mode }]) => (mode & WRITABLE_BY_OTHERS) !== 0).map(([path]) => path)
   return [
     ...strange.map(([path, each]) => ({
       grave: true,
-      sentence: `${path} belongs to uid ${each.uid}, and the database to uid ${uid}, which cannot write to the database then`,
-      action: `while nobody has the database open, give it to uid ${uid}`,
+      sentence: `${path} belongs to uid ${each.uid}, and the database to uid ${uid}, which can write neither to it nor to the database`,
+      action: `stop whatever has the database open, and give the file to uid ${uid} (chown)`,
     })),
     ...(open.length === 0
       ? []

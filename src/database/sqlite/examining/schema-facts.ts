@@ -25,6 +25,7 @@ export function schemaFacts(connection: Connection, relations: readonly string[]
         columns: childColumns,
         effect: onDelete === 'none' ? 'blocks' : onDelete === 'cascade' ? 'deletes' : 'changes',
       })),
+    changedFunctions: [],
     strangers: [],
   }
 }
