@@ -1,8 +1,11 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FolderStore } from '../../src/archive/store/folder-store.ts'
-import type { OpenFile } from '../../src/archive/store/guarded-tree.ts'
-import type { Store } from '../../src/archive/store/store.ts'
+import { S3Bucket, type Patience } from '../../src/archive/store/s3-bucket.ts'
+import { S3Store } from '../../src/archive/store/s3-store.ts'
+import type { OpenFile, Store } from '../../src/archive/store/store.ts'
+import type { BucketOptions } from '../support/s3/bucket.ts'
+import { S3Server } from '../support/s3/server.ts'
 import { freshFolder } from './support.ts'
 
 /** Somewhere that archives can lie, and what others see of it. */
@@ -24,7 +27,62 @@ export interface StoreKind {
   fresh(): Promise<StorePlace>
 }
 
-export const STORE_KINDS: readonly StoreKind[] = [{ name: 'a folder', skip: false, flatNames: false, fresh: folderPlace }]
+const PREFIX = 'of/the tests'
+
+export const STORE_KINDS: readonly StoreKind[] = [
+  { name: 'a folder', skip: false, flatNames: false, fresh: folderPlace },
+  { name: 'a bucket', skip: false, flatNames: true, fresh: () => bucketPlace({}) },
+  { name: 'a bucket with versions', skip: false, flatNames: true, fresh: () => bucketPlace({ versioned: true }) },
+  { name: 'a bucket whose ETags are no digests', skip: false, flatNames: true, fresh: () => bucketPlace({ etags: 'opaque' }) },
+]
+
+/** Nothing is waited for longer than a test can bear. */
+export const IMPATIENT: Patience = { connectMs: 1_000, idleMs: 300, requestMs: 400, pausesMs: [1, 1] }
+
+/** In a bucket beside what others have in it. */
+export async function bucketPlace(bucketOptions: BucketOptions): Promise<StorePlace & { readonly server: S3Server }> {
+  const server = await S3Server.start({ buckets: { archive: bucketOptions } })
+  Object.assign(process.env, server.env)
+  const machines = await freshFolder()
+  const bucket = server.bucket()
+  bucket.put(`${PREFIX}2/audit_logs/2026/08/25/1-1.json`, Buffer.from('beside it'), Date.now())
+  bucket.put('audit_logs/2026/08/25/1-1.json', Buffer.from('above it'), Date.now())
+  const beginning = `${PREFIX}/`
+  return {
+    server,
+    store: (machine = 'this', table = 'audit_logs') =>
+      new S3Store(
+        new S3Bucket(
+          {
+            kind: 's3',
+            bucket: 'archive',
+            prefix: PREFIX,
+            endpoint: server.url,
+            region: server.region,
+            pathStyle: undefined,
+            insecure: false,
+            spool: join(machines.path, machine),
+            spoolChosen: true,
+          },
+          IMPATIENT,
+        ),
+        { table, uid: process.getuid?.() },
+      ),
+    plant: (path, content) => Promise.resolve(void bucket.put(beginning + path, Buffer.from(content), Date.now())),
+    content: (path) => Promise.resolve(bucket.bytes(beginning + path)),
+    paths: () =>
+      Promise.resolve(
+        bucket
+          .keys()
+          .filter((key) => key.startsWith(beginning))
+          .map((key) => key.slice(beginning.length)),
+      ),
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]()
+      await machines[Symbol.asyncDispose]()
+    },
+  }
+}
 
 async function folderPlace(): Promise<StorePlace> {
   const folder = await freshFolder()
@@ -54,8 +112,10 @@ async function folderPlace(): Promise<StorePlace> {
 export async function bytesOf(file: OpenFile | undefined): Promise<Buffer | undefined> {
   if (file === undefined) return undefined
   try {
-    return await file.handle.readFile()
+    const chunks: Buffer[] = []
+    for await (const chunk of file.chunks()) chunks.push(chunk)
+    return Buffer.concat(chunks)
   } finally {
-    await file.handle.close()
+    await file.close()
   }
 }
