@@ -5,13 +5,13 @@ import { hostClock, MINUTE, SECOND } from '../../time/clock.ts'
 import { archiveFailed } from '../damage.ts'
 import { locationText, type BucketPlace } from '../archive-location.ts'
 import { isLoopback } from '../loopback.ts'
-import { failureOf, type Failure } from './s3-failure.ts'
+import { failureOf, statusOf, type Failure } from './s3-failure.ts'
 
 /** What the server says of an object. */
 export interface ObjectFacts {
   readonly bytes: number
-  /** As it is sent back in conditions; `undefined`: none was given. */
-  readonly etag: string | undefined
+  /** As it is sent back in conditions. */
+  readonly etag: string
   /** Of its content, in hexadecimal, where the ETag is one. */
   readonly md5: string | undefined
 }
@@ -112,12 +112,15 @@ export class S3Bucket {
             },
             { step: 'build', name: 'contentDigest' },
           )
-          await client.send(command, { abortSignal })
-          return 'put' as const
+          const { ETag, ServerSideEncryption } = await client.send(command, { abortSignal })
+          return factsOf(bytes, ETag, ServerSideEncryption)
         },
         { bytes, kinds: ['taken', 'unconditional'], signal },
       )
-      if (answer === 'put') return true
+      if (!('kind' in answer)) {
+        await this.#mustBeThere(path, answer, md5, signal)
+        return true
+      }
       if (answer.kind === 'taken') return false
       if (!conditional) throw this.failed(path, 'written', answer)
       this.#conditional = false
@@ -125,17 +128,26 @@ export class S3Bucket {
     }
   }
 
+  /** That a PUT was answered with success by something else than the store would cost rows: an ETag that is no digest is looked for. */
+  async #mustBeThere(path: string, put: ObjectFacts, md5: string, signal: AbortSignal | undefined): Promise<void> {
+    if (put.md5 === md5) return
+    const found = await this.head(path, signal)
+    if (found?.etag !== put.etag || found.bytes !== put.bytes) throw this.failed(path, 'written', NOT_THERE)
+  }
+
   /** `undefined`: there is none. */
   async head(path: string, signal?: AbortSignal): Promise<ObjectFacts | undefined> {
+    const at = { Bucket: this.place.bucket, Key: this.#key(path) }
     const answer = await this.#tried(
       path,
       'looked at',
       async ({ sdk, client }, abortSignal) => {
-        const { ContentLength, ETag, ServerSideEncryption } = await client.send(
-          new sdk.HeadObjectCommand({ Bucket: this.place.bucket, Key: this.#key(path) }),
-          { abortSignal },
-        )
-        return factsOf(ContentLength, ETag, ServerSideEncryption)
+        const found = await client.send(new sdk.HeadObjectCommand(at), { abortSignal }).catch(unlessNotFound)
+        if (found !== undefined) return factsOf(found.ContentLength, found.ETag, found.ServerSideEncryption)
+        // What answers a HEAD cannot say what it is that is not there: the object, the bucket, or S3.
+        const { Body } = await client.send(new sdk.GetObjectCommand({ ...at, Range: 'bytes=0-0' }), { abortSignal })
+        if (Body instanceof Readable) Body.destroy()
+        throw new ShortAnswer()
       },
       { kinds: ['absent'], signal },
     )
@@ -148,11 +160,10 @@ export class S3Bucket {
       path,
       'read',
       async ({ sdk, client }, abortSignal) => {
-        const { Body, ContentLength } = await client.send(new sdk.GetObjectCommand({ Bucket: this.place.bucket, Key: this.#key(path) }), {
-          abortSignal,
-        })
+        const command = new sdk.GetObjectCommand({ Bucket: this.place.bucket, Key: this.#key(path) })
+        const { Body, ContentLength, ETag } = await client.send(command, { abortSignal })
         if (!(Body instanceof Readable)) throw new ShortAnswer()
-        const bytes = storedBytes(ContentLength)
+        const { bytes } = factsOf(ContentLength, ETag, undefined)
         if (bytes > most) {
           Body.destroy()
           return { tooLong: bytes }
@@ -201,17 +212,18 @@ export class S3Bucket {
       path,
       'read',
       async ({ sdk, client }, abortSignal) => {
-        const { Body, ContentRange, ContentLength } = await client.send(
+        const { Body, ContentRange, ContentLength, ETag } = await client.send(
           new sdk.GetObjectCommand({
             Bucket: this.place.bucket,
             Key: this.#key(path),
-            ...(etag === undefined ? {} : { IfMatch: etag }),
+            IfMatch: etag,
             ...(from === 0 ? {} : { Range: `bytes=${from}-` }),
           }),
           { abortSignal },
         )
         if (!(Body instanceof Readable)) throw new ShortAnswer()
-        if (storedBytes(ContentLength) !== bytes - from || (from > 0 && ContentRange !== `bytes ${from}-${bytes - 1}/${bytes}`)) {
+        const isPart = from === 0 || ContentRange === `bytes ${from}-${bytes - 1}/${bytes}`
+        if (ETag !== etag || storedBytes(ContentLength) !== bytes - from || !isPart) {
           Body.destroy()
           throw new ShortAnswer()
         }
@@ -229,12 +241,15 @@ export class S3Bucket {
       path,
       'removed',
       async ({ sdk, client }, abortSignal) => {
-        await client.send(new sdk.DeleteObjectCommand({ Bucket: this.place.bucket, Key: this.#key(path) }), { abortSignal })
-        return 'removed' as const
+        const command = new sdk.DeleteObjectCommand({ Bucket: this.place.bucket, Key: this.#key(path) })
+        const { $metadata } = await client.send(command, { abortSignal })
+        // Of S3; others answer 200 to whatever they do not understand.
+        return $metadata.httpStatusCode === 204 ? ('removed' as const) : ('perhaps' as const)
       },
       { kinds: ['absent', 'forbidden'], signal },
     )
-    return answer === 'removed' || answer.kind === 'absent'
+    if (answer === 'perhaps' && (await this.head(path, signal)) !== undefined) throw this.failed(path, 'removed', NONSENSE)
+    return typeof answer === 'string' || answer.kind === 'absent'
   }
 
   /** Copies an object within the bucket, over whatever is at `to`. Its content does not pass through here. */
@@ -260,18 +275,21 @@ export class S3Bucket {
       const answer = await this.#tried(
         beginning,
         'listed',
-        ({ sdk, client }, abortSignal) =>
-          client.send(
-            new sdk.ListObjectsV2Command({
-              Bucket: this.place.bucket,
-              Prefix: this.#key(beginning),
-              MaxKeys: KEYS_A_PAGE,
-              // XML knows fewer characters than keys have.
-              EncodingType: 'url',
-              ...(token === undefined ? {} : { ContinuationToken: token }),
-            }),
-            { abortSignal },
-          ),
+        async ({ sdk, client }, abortSignal) => {
+          const command = new sdk.ListObjectsV2Command({
+            Bucket: this.place.bucket,
+            Prefix: this.#key(beginning),
+            MaxKeys: KEYS_A_PAGE,
+            // XML knows fewer characters than keys have.
+            EncodingType: 'url',
+            ...(token === undefined ? {} : { ContinuationToken: token }),
+          })
+          const listed = await client.send(command, { abortSignal })
+          // Of what is no list, or the beginning of one, the SDK makes one without objects.
+          if (listed.Name !== this.place.bucket || (listed.KeyCount ?? listed.Contents?.length ?? 0) !== (listed.Contents?.length ?? 0))
+            throw new ShortAnswer()
+          return listed
+        },
         { kinds: [], signal },
       )
       if ('kind' in answer) throw this.failed(beginning, 'listed', answer)
@@ -412,6 +430,12 @@ const NONSENSE: Failure = {
   advice: 'Check ARCHIVE_S3_ENDPOINT, and look at the server and its log',
 }
 
+const NOT_THERE: Failure = {
+  kind: 'lasting',
+  why: 'the server answered that it was, and it is not there',
+  advice: 'Check that ARCHIVE_S3_ENDPOINT is that of the object store, and nothing between',
+}
+
 /** Servers that are not of AWS take any region. */
 async function regionOf(sdk: Sdk, config: S3ClientConfig, region: string | undefined): Promise<S3ClientConfig> {
   if (region !== undefined) return { region }
@@ -423,10 +447,20 @@ async function regionOf(sdk: Sdk, config: S3ClientConfig, region: string | undef
 }
 
 function factsOf(bytes: unknown, etag: unknown, encryption: string | undefined): ObjectFacts {
-  const given = typeof etag === 'string' && etag.length <= 200 ? etag : undefined
-  const md5 = /^"?([0-9a-f]{32})"?$/.exec(given ?? '')?.[1]
+  const given = givenEtag(etag)
+  const md5 = /^"?([0-9a-f]{32})"?$/.exec(given)?.[1]
   // Under a key of KMS it is a digest of something else.
   return { bytes: storedBytes(bytes), etag: given, md5: encryption?.startsWith('aws:kms') === true ? undefined : md5 }
+}
+
+/** Every object of S3 has one; what a proxy or a page of its own answers has none. */
+function givenEtag(etag: unknown): string {
+  if (typeof etag !== 'string' || etag === '' || etag.length > 200) throw new ShortAnswer()
+  return etag
+}
+
+function unlessNotFound(error: unknown): undefined {
+  if (statusOf(error) !== 404) throw error
 }
 
 function decoded(key: string | undefined): string | undefined {

@@ -58,9 +58,11 @@ export function failureOf(error: unknown, bucket: string): Failure {
   if (CREDENTIALS_WRONG.has(name)) return lasting(`the server does not accept these credentials (${name})`, CREDENTIALS)
   if (name === 'CredentialsProviderError') return lasting('there are no credentials', CREDENTIALS)
   if (status === 403 || status === 401 || name === 'AccessDenied') return { kind: 'forbidden', why: said, advice: RIGHTS }
-  if (status === 404) return { kind: 'absent', why: said, advice: SERVER }
+  if (name === 'NoSuchKey') return { kind: 'absent', why: said, advice: SERVER }
   if (status === 409 || status === 408 || status === 429 || PASSING.has(name) || (status !== undefined && status >= 500))
     return { kind: 'passing', why: said, advice: `${SERVER}, or try again later` }
+  // Of something that is not the store.
+  if (status === 404) return { kind: 'passing', why: said, advice: ENDPOINT }
   if (status !== undefined && status >= 400) return lasting(said, SERVER)
   if (name === 'TimeoutError' || name === 'AbortError')
     return { kind: 'passing', why: 'the server did not answer in time', advice: ENDPOINT }
@@ -111,6 +113,11 @@ const NETWORK: ReadonlySet<string> = new Set([
 
 function lasting(why: string, advice: string): Failure {
   return { kind: 'lasting', why, advice }
+}
+
+/** Of the answer; `undefined`: there was none. */
+export function statusOf(error: unknown): number | undefined {
+  return answered(error).status
 }
 
 /** Names are the server's: only those that look like a code are repeated. */

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { rm } from 'node:fs/promises'
 import { concurrently } from '../concurrently.ts'
-import { damaged, SHARED } from '../damage.ts'
+import { archiveFailed, damaged, SHARED } from '../damage.ts'
 import { DraftFolder } from './draft-folder.ts'
 import type { FolderAccess } from './folder-access.ts'
 import { rowsFirst } from './folder-access.ts'
@@ -64,7 +64,7 @@ export class S3Spool implements Spool {
 
   async collides(path: ArchivePath): Promise<boolean> {
     const draft = await this.#digested(path)
-    return draft !== undefined && (await this.#isOther(path, draft))
+    return draft !== undefined && (await this.#compared(path, draft)) === 'other'
   }
 
   /** An object is whole or not there at all, and durable once it is. */
@@ -83,22 +83,25 @@ export class S3Spool implements Spool {
       throw damaged(`${store.absolute(path)} is neither there nor waiting to be sent there`)
     }
     const sent = (bucket.conditional || !(await store.exists(path))) && (await bucket.put(path, draft, stopping))
+    if (sent) return
     // What has this place is somebody else's, or ours, of an attempt whose answer was lost.
-    if (!sent && (await this.#isOther(path, draft)))
-      throw damaged(`${store.absolute(path)}: another file has this place, and was left there. ${SHARED}`)
+    const found = await this.#compared(path, draft)
+    if (found === 'other') throw damaged(`${store.absolute(path)}: another file has this place, and was left there. ${SHARED}`)
+    if (found === 'none')
+      throw archiveFailed(`${store.absolute(path)} cannot be written: the server says that it is there already, and it is not`)
   }
 
-  /** Whether there is an object of this path, and its content differs from that of the draft. */
-  async #isOther(path: ArchivePath, draft: Upload): Promise<boolean> {
+  /** What there is of this path, beside the draft. */
+  async #compared(path: ArchivePath, draft: Upload): Promise<'none' | 'same' | 'other'> {
     const { bucket, stopping } = this.#options
     const facts = await bucket.head(path, stopping)
-    if (facts === undefined) return false
-    if (facts.bytes !== draft.bytes) return true
-    if (facts.md5 === draft.md5) return false
+    if (facts === undefined) return 'none'
+    if (facts.bytes !== draft.bytes) return 'other'
+    if (facts.md5 === draft.md5) return 'same'
     // An ETag that looks like a digest need not be one.
     const hash = createHash('sha256')
     for await (const chunk of bucket.chunks(path, facts, stopping)) hash.update(chunk)
-    return hash.digest('hex') !== draft.sha256
+    return hash.digest('hex') === draft.sha256 ? 'same' : 'other'
   }
 
   /** `undefined`: no file is waiting. */
