@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FolderStore } from '../../src/archive/store/folder-store.ts'
-import { S3Bucket, type Patience } from '../../src/archive/store/s3-bucket.ts'
+import { PATIENCE, S3Bucket, type Patience } from '../../src/archive/store/s3-bucket.ts'
 import { S3Store } from '../../src/archive/store/s3-store.ts'
 import type { OpenFile, Store } from '../../src/archive/store/store.ts'
 import type { BucketOptions } from '../support/s3/bucket.ts'
@@ -36,11 +36,16 @@ export const STORE_KINDS: readonly StoreKind[] = [
   { name: 'a bucket whose ETags are no digests', skip: false, flatNames: true, fresh: () => bucketPlace({ etags: 'opaque' }) },
 ]
 
-/** Nothing is waited for longer than a test can bear. */
-export const IMPATIENT: Patience = { connectMs: 1_000, idleMs: 300, requestMs: 400, pausesMs: [1, 1] }
+/** As long as a slow machine may need, without the pauses. */
+const PATIENT: Patience = { ...PATIENCE, pausesMs: [1, 1] }
+
+export interface BucketStorePlace extends StorePlace {
+  readonly server: S3Server
+  store(machine?: string, table?: string, patience?: Patience): Store
+}
 
 /** In a bucket beside what others have in it. */
-export async function bucketPlace(bucketOptions: BucketOptions): Promise<StorePlace & { readonly server: S3Server }> {
+export async function bucketPlace(bucketOptions: BucketOptions): Promise<BucketStorePlace> {
   const server = await S3Server.start({ buckets: { archive: bucketOptions } })
   Object.assign(process.env, server.env)
   const machines = await freshFolder()
@@ -50,7 +55,7 @@ export async function bucketPlace(bucketOptions: BucketOptions): Promise<StorePl
   const beginning = `${PREFIX}/`
   return {
     server,
-    store: (machine = 'this', table = 'audit_logs') =>
+    store: (machine = 'this', table = 'audit_logs', patience = PATIENT) =>
       new S3Store(
         new S3Bucket(
           {
@@ -64,7 +69,7 @@ export async function bucketPlace(bucketOptions: BucketOptions): Promise<StorePl
             spool: join(machines.path, machine),
             spoolChosen: true,
           },
-          IMPATIENT,
+          patience,
         ),
         { table, uid: process.getuid?.() },
       ),

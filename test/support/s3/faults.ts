@@ -31,7 +31,7 @@ export const NONSENSE = {
   html: ['text/html', () => '<!DOCTYPE html><html><head><title>Sign in</title></head><body>Proxy authentication required</body></html>'],
   empty: ['application/xml', () => ''],
   cut: ['application/xml', () => '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult><Name>arch'],
-  huge: ['application/xml', () => `<ListBucketResult>${'<Contents><Key>x</Key></Contents>'.repeat(500_000)}</ListBucketResult>`],
+  huge: ['application/xml', () => `<ListBucketResult>${'<Contents><Key>x</Key></Contents>'.repeat(100_000)}</ListBucketResult>`],
   entities: ['application/xml', billionLaughs],
 } as const satisfies Readonly<Record<string, readonly [type: string, text: () => string]>>
 
