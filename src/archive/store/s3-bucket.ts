@@ -52,7 +52,7 @@ const KEYS_A_PAGE = 1_000
 /** So long a list is not the archive of one table: a page that names itself as the next would never end. */
 const MOST_PAGES = 10_000
 
-const { sleep } = hostClock()
+const clock = hostClock()
 
 type Sdk = typeof import('@aws-sdk/client-s3')
 
@@ -324,7 +324,7 @@ export class S3Bucket {
       if (failure.kind === 'lasting') this.#opened = undefined
       const pause = failure.kind === 'passing' ? pauses.shift() : undefined
       if (pause === undefined || signal?.aborted === true) throw this.failed(path, what, failure, cause)
-      await sleep(pause, signal)
+      await clock.sleep(pause, signal)
     }
   }
 
