@@ -431,10 +431,10 @@ describe('faults', () => {
 
   it('a seed chooses the same faults, in whatever order requests come, and another seed others', async () => {
     const keys = Array.from({ length: 40 }, (_, n) => `key ${n}`)
-    const fatesOf7 = await fates(7, keys)
-    assert.deepEqual(await fates(7, keys.toReversed()), fatesOf7)
-    assert.notDeepEqual(await fates(8, keys), fatesOf7)
-    assert.ok(new Set(Object.values(fatesOf7).flatMap((both) => both.split(','))).size > 3)
+    const ofSeven = await fatesOf(7, keys)
+    assert.deepEqual(await fatesOf(7, keys.toReversed()), ofSeven)
+    assert.notDeepEqual(await fatesOf(8, keys), ofSeven)
+    assert.ok(new Set(Object.values(ofSeven).flatMap((both) => both.split(','))).size > 3)
   })
 })
 
@@ -463,7 +463,7 @@ function late(fault: Fault): FaultRule {
 }
 
 /** What becomes of two attempts at each key. */
-async function fates(seed: number, keys: readonly string[]): Promise<Record<string, string>> {
+async function fatesOf(seed: number, keys: readonly string[]): Promise<Record<string, string>> {
   await using at = await pair({ seed, faults: passingFaults(0.15) })
   const all: Record<string, string> = {}
   for (const key of keys) all[key] = [await at.put(key), await at.put(key)].map((fate) => fate.slice(0, 3)).join()

@@ -25,11 +25,10 @@ from swift.common.storage_policy import reload_storage_policies  # noqa: E402
 from swift.common.wsgi import loadapp  # noqa: E402
 
 STORAGE = ('account', 'container', 'object')
-MIDDLEWARE = ('catch_errors', 'gatekeeper', 'listing_formats', 's3api', 'tempauth', 'copy', 'versioned_writes')
+MIDDLEWARE = ('catch_errors', 'gatekeeper', 'listing_formats', 's3api', 'tempauth', 'copy')
 SETTINGS = {
     's3api': {'location': 'us-east-1', 'allow_multipart_uploads': 'false'},
     'tempauth': {'user_test_tester': 'testing .admin'},
-    'versioned_writes': {'allow_object_versioning': 'true'},
     'object': {
         # After this a list would leave the object out until an updater runs, and here none does.
         'container_update_timeout': '60',

@@ -1,0 +1,61 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { FolderStore } from '../../src/archive/store/folder-store.ts'
+import type { OpenFile } from '../../src/archive/store/guarded-tree.ts'
+import type { Store } from '../../src/archive/store/store.ts'
+import { freshFolder } from './support.ts'
+
+/** Somewhere that archives can lie, and what others see of it. */
+export interface StorePlace extends AsyncDisposable {
+  /** As a worker on this machine sees it: what waits in spools is a machine's own, unless all machines share it. */
+  store(machine?: string, table?: string): Store
+  /** Puts something there behind the store's back. Paths are below the archive's root. */
+  plant(path: string, content: string | Buffer): Promise<void>
+  content(path: string): Promise<Buffer | undefined>
+  /** Everything that lies there, but for what is being written, in no order. */
+  paths(): Promise<readonly string[]>
+}
+
+export interface StoreKind {
+  readonly name: string
+  readonly skip: string | false
+  /** Whether a name is of bytes that mean nothing, so that one with `..` in it is a name like any other. */
+  readonly flatNames: boolean
+  fresh(): Promise<StorePlace>
+}
+
+export const STORE_KINDS: readonly StoreKind[] = [{ name: 'a folder', skip: false, flatNames: false, fresh: folderPlace }]
+
+async function folderPlace(): Promise<StorePlace> {
+  const folder = await freshFolder()
+  return {
+    store: (_machine, table = 'audit_logs') => new FolderStore(folder.path, table, process.getuid?.()),
+    async plant(path, content) {
+      await mkdir(join(folder.path, dirname(path)), { recursive: true, mode: 0o700 })
+      await writeFile(join(folder.path, path), content, { mode: 0o600 })
+    },
+    content: (path) =>
+      readFile(join(folder.path, path)).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined
+        throw error
+      }),
+    async paths() {
+      const found = await readdir(folder.path, { recursive: true, withFileTypes: true })
+      return found
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name).slice(folder.path.length + 1))
+        .filter((path) => !path.includes('/.writing/'))
+    },
+    [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
+  }
+}
+
+/** Everything in a file of a store, which is closed. */
+export async function bytesOf(file: OpenFile | undefined): Promise<Buffer | undefined> {
+  if (file === undefined) return undefined
+  try {
+    return await file.handle.readFile()
+  } finally {
+    await file.handle.close()
+  }
+}
