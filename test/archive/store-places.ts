@@ -1,8 +1,9 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FolderStore } from '../../src/archive/store/folder-store.ts'
-import type { OpenFile } from '../../src/archive/store/guarded-tree.ts'
-import type { Store } from '../../src/archive/store/store.ts'
+import { storeAt } from '../../src/archive/store/store-at.ts'
+import type { OpenFile, Store } from '../../src/archive/store/store.ts'
+import { freshBucket, placeAt, PREFIX } from './bucket-support.ts'
 import { freshFolder } from './support.ts'
 
 /** Somewhere that archives can lie, and what others see of it. */
@@ -24,7 +25,10 @@ export interface StoreKind {
   fresh(): Promise<StorePlace>
 }
 
-export const STORE_KINDS: readonly StoreKind[] = [{ name: 'a folder', skip: false, flatNames: false, fresh: folderPlace }]
+export const STORE_KINDS: readonly StoreKind[] = [
+  { name: 'a folder', skip: false, flatNames: false, fresh: folderPlace },
+  { name: 'a bucket', skip: false, flatNames: true, fresh: bucketPlace },
+]
 
 async function folderPlace(): Promise<StorePlace> {
   const folder = await freshFolder()
@@ -50,12 +54,26 @@ async function folderPlace(): Promise<StorePlace> {
   }
 }
 
+async function bucketPlace(): Promise<StorePlace> {
+  const archive = await freshBucket()
+  const bucket = archive.server.bucket()
+  return {
+    store: (machine = 'this', table = 'audit_logs') => storeAt(placeAt(archive.server, join(archive.spool, machine)), table),
+    plant: (path, content) => Promise.resolve(void bucket.put(`${PREFIX}/${path}`, Buffer.from(content), 0)),
+    content: (path) => Promise.resolve(bucket.bytes(`${PREFIX}/${path}`)),
+    paths: () => Promise.resolve(bucket.keys().map((key) => key.slice(PREFIX.length + 1))),
+    [Symbol.asyncDispose]: () => archive[Symbol.asyncDispose](),
+  }
+}
+
 /** Everything in a file of a store, which is closed. */
 export async function bytesOf(file: OpenFile | undefined): Promise<Buffer | undefined> {
   if (file === undefined) return undefined
   try {
-    return await file.handle.readFile()
+    const chunks: Buffer[] = []
+    for await (const chunk of file.chunks()) chunks.push(chunk)
+    return Buffer.concat(chunks)
   } finally {
-    await file.handle.close()
+    await file.close()
   }
 }
