@@ -8,6 +8,17 @@ export interface BucketLocation {
   readonly prefix: string
 }
 
+/** How long requests may take. */
+export interface Patience {
+  readonly connectMs: number
+  /** Without a byte from the server. */
+  readonly idleMs: number
+  /** Of a request without a body; one with a body has a second for each `BYTES_A_SECOND` more. */
+  readonly requestMs: number
+  /** Pauses between attempts; there is one attempt more. */
+  readonly pausesMs: readonly number[]
+}
+
 /** A bucket, with what is needed to reach it. */
 export interface BucketPlace extends BucketLocation {
   /** `undefined`: that of the region. */
@@ -22,6 +33,8 @@ export interface BucketPlace extends BucketLocation {
   readonly spool: string
   /** Whether somebody chose it. */
   readonly spoolChosen: boolean
+  /** Absent: as suits a run, which may wait. */
+  readonly patience?: Patience
 }
 
 /** Where an archive lies, for whoever opens it. */

@@ -6,7 +6,7 @@ import { storeAt } from '../archive/store/store-at.ts'
 import { tooLargeSentence } from '../archive/too-large.ts'
 import type { Database } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
-import { formatDay, type EpochMs } from '../time/clock.ts'
+import { formatDay, SECOND, type EpochMs } from '../time/clock.ts'
 import type { JobStatus } from './job-status.ts'
 import { tryQuery } from './try-query.ts'
 
@@ -80,8 +80,14 @@ export function archiveWithout(plan: ArchivePlan): ArchiveStatus {
   return { ...plan, summary: undefined, lagMs: undefined, expiredBefore: undefined, problems: [], warnings: [] }
 }
 
+/** Whoever asks for the status waits for it. */
+function quick(plan: ArchivePlan): ArchivePlan {
+  const patience = { connectMs: 3 * SECOND, idleMs: 5 * SECOND, requestMs: 5 * SECOND, pausesMs: [] }
+  return plan.bucket === undefined ? plan : { ...plan, bucket: { ...plan.bucket, patience } }
+}
+
 async function missingHead(plan: ArchivePlan, table: string, head: Link): Promise<string[]> {
-  const store = storeAt(plan, table)
+  const store = storeAt(quick(plan), table)
   try {
     if (await store.exists(head.manifest)) return []
   } catch (error) {

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { PATIENCE } from '../../src/archive/store/s3-bucket.ts'
 import type { Store } from '../../src/archive/store/store.ts'
 import { manifestOf, pathOf, ROWS_SUFFIX, type ArchivePath } from '../../src/archive/store/path.ts'
 import { ERRORS, NONSENSE, type Fault } from '../support/s3/faults.ts'
 import type { Operation } from '../support/s3/request.ts'
-import { bucketPlace, bytesOf, type BucketStorePlace } from './store-places.ts'
+import { bucketPlace, bytesOf, PATIENT, type BucketStorePlace } from './store-places.ts'
 
 /** Whatever a bucket answers: what a store says is true, or it says that it failed. */
 
@@ -117,7 +116,7 @@ for (const times of [1, Infinity])
 /** Nothing is waited for longer than a test can bear, where nothing comes. */
 function opened(place: BucketStorePlace, fault: Fault): Store {
   const isEndless = fault.kind === 'silent' || fault.kind === 'endless'
-  return isEndless ? place.store('this', 'audit_logs', { ...PATIENCE, idleMs: 300, requestMs: 400, pausesMs: [1] }) : place.store()
+  return isEndless ? place.store('this', 'audit_logs', { ...PATIENT, idleMs: 300, requestMs: 400, pausesMs: [1] }) : place.store()
 }
 
 /** What it says is so, unless it says that it does not know. */
@@ -144,6 +143,6 @@ async function failureOf(work: Promise<unknown>): Promise<string | undefined> {
 
 function isSentence(error: unknown): void {
   assert.match(String((error as { code?: unknown }).code), /^ARCHIVE_(?:FAILED|DAMAGED)$/, String(error))
-  assert.match(String(error), /s3:\/\/archive\/of\/the tests.*\. [A-Z]/s)
+  assert.match(String(error), /s3:\/\/archive\/of\/tests.*\. [A-Z]/s)
   assert.doesNotMatch(String(error), /undefined|\[object|secret\/of/)
 }

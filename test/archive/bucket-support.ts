@@ -13,6 +13,9 @@ import { AUDIT_LOGS, run } from '../runs/support.ts'
 import { S3Server, type S3ServerOptions } from '../support/s3/server.ts'
 import { recordOf } from './support.ts'
 
+/** Where archives lie in the buckets of tests. */
+export const PREFIX = 'of/tests'
+
 export interface BucketArchive extends AsyncDisposable {
   readonly server: S3Server
   readonly place: ArchivePlace
@@ -37,7 +40,7 @@ export async function freshBucket(options: S3ServerOptions = {}): Promise<Bucket
 }
 
 /** The same bucket, as a machine with this spool sees it. */
-export function placeAt({ url, region }: S3Server, spool: string, prefix = 'of/tests'): ArchivePlace {
+export function placeAt({ url, region }: S3Server, spool: string, prefix = PREFIX): ArchivePlace {
   const bucket = {
     kind: 's3',
     bucket: 'archive',
@@ -78,7 +81,7 @@ export function idsInBucket({ server }: BucketArchive): number[] {
     .keys()
     .filter((key) => key.endsWith('.ndjson.zst') && !key.includes('/reconciled/'))
     .flatMap((key) =>
-      zstdDecompressSync(bucket.current(key)!.body!)
+      zstdDecompressSync(bucket.bytes(key)!)
         .toString()
         .split('\n')
         .slice(0, -1)

@@ -1,11 +1,12 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Patience } from '../../src/archive/archive-location.ts'
 import { FolderStore } from '../../src/archive/store/folder-store.ts'
-import { PATIENCE, S3Bucket, type Patience } from '../../src/archive/store/s3-bucket.ts'
-import { S3Store } from '../../src/archive/store/s3-store.ts'
+import { storeAt } from '../../src/archive/store/store-at.ts'
 import type { OpenFile, Store } from '../../src/archive/store/store.ts'
 import type { BucketOptions } from '../support/s3/bucket.ts'
-import { S3Server } from '../support/s3/server.ts'
+import type { S3Server } from '../support/s3/server.ts'
+import { freshBucket, placeAt, PREFIX } from './bucket-support.ts'
 import { freshFolder } from './support.ts'
 
 /** Somewhere that archives can lie, and what others see of it. */
@@ -27,8 +28,6 @@ export interface StoreKind {
   fresh(): Promise<StorePlace>
 }
 
-const PREFIX = 'of/the tests'
-
 export const STORE_KINDS: readonly StoreKind[] = [
   { name: 'a folder', skip: false, flatNames: false, fresh: folderPlace },
   { name: 'a bucket', skip: false, flatNames: true, fresh: () => bucketPlace({}) },
@@ -36,57 +35,12 @@ export const STORE_KINDS: readonly StoreKind[] = [
   { name: 'a bucket whose ETags are no digests', skip: false, flatNames: true, fresh: () => bucketPlace({ etags: 'opaque' }) },
 ]
 
-/** As long as a slow machine may need, without the pauses. */
-const PATIENT: Patience = { ...PATIENCE, pausesMs: [1, 1] }
+/** As long as a slow machine may need, without pauses. */
+export const PATIENT: Patience = { connectMs: 5_000, idleMs: 20_000, requestMs: 30_000, pausesMs: [1, 1] }
 
 export interface BucketStorePlace extends StorePlace {
   readonly server: S3Server
   store(machine?: string, table?: string, patience?: Patience): Store
-}
-
-/** In a bucket beside what others have in it. */
-export async function bucketPlace(bucketOptions: BucketOptions): Promise<BucketStorePlace> {
-  const server = await S3Server.start({ buckets: { archive: bucketOptions } })
-  Object.assign(process.env, server.env)
-  const machines = await freshFolder()
-  const bucket = server.bucket()
-  bucket.put(`${PREFIX}2/audit_logs/2026/08/25/1-1.json`, Buffer.from('beside it'), Date.now())
-  bucket.put('audit_logs/2026/08/25/1-1.json', Buffer.from('above it'), Date.now())
-  const beginning = `${PREFIX}/`
-  return {
-    server,
-    store: (machine = 'this', table = 'audit_logs', patience = PATIENT) =>
-      new S3Store(
-        new S3Bucket(
-          {
-            kind: 's3',
-            bucket: 'archive',
-            prefix: PREFIX,
-            endpoint: server.url,
-            region: server.region,
-            pathStyle: undefined,
-            insecure: false,
-            spool: join(machines.path, machine),
-            spoolChosen: true,
-          },
-          patience,
-        ),
-        { table, uid: process.getuid?.() },
-      ),
-    plant: (path, content) => Promise.resolve(void bucket.put(beginning + path, Buffer.from(content), Date.now())),
-    content: (path) => Promise.resolve(bucket.bytes(beginning + path)),
-    paths: () =>
-      Promise.resolve(
-        bucket
-          .keys()
-          .filter((key) => key.startsWith(beginning))
-          .map((key) => key.slice(beginning.length)),
-      ),
-    async [Symbol.asyncDispose]() {
-      await server[Symbol.asyncDispose]()
-      await machines[Symbol.asyncDispose]()
-    },
-  }
 }
 
 async function folderPlace(): Promise<StorePlace> {
@@ -110,6 +64,30 @@ async function folderPlace(): Promise<StorePlace> {
         .filter((path) => !path.includes('/.writing/'))
     },
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
+  }
+}
+
+/** In a bucket beside what others have in it. */
+export async function bucketPlace(options: BucketOptions): Promise<BucketStorePlace> {
+  const archive = await freshBucket({ buckets: { archive: options } })
+  const { server } = archive
+  const bucket = server.bucket()
+  const beginning = `${PREFIX}/`
+  for (const other of [`${PREFIX}2/audit_logs/2026/08/25/1-1.json`, 'audit_logs/2026/08/25/1-1.json'])
+    bucket.put(other, Buffer.from(other), 0)
+  return {
+    server,
+    store(machine = 'this', table = 'audit_logs', patience = PATIENT) {
+      const place = placeAt(server, join(archive.spool, machine))
+      return storeAt({ ...place, bucket: { ...place.bucket!, patience } }, table)
+    },
+    plant: (path, content) => Promise.resolve(void bucket.put(beginning + path, Buffer.from(content), 0)),
+    content: (path) => Promise.resolve(bucket.bytes(beginning + path)),
+    paths: () => {
+      const ours = bucket.keys().filter((key) => key.startsWith(beginning))
+      return Promise.resolve(ours.map((key) => key.slice(beginning.length)))
+    },
+    [Symbol.asyncDispose]: () => archive[Symbol.asyncDispose](),
   }
 }
 

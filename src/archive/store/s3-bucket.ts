@@ -3,7 +3,7 @@ import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
 import { MaintenanceError } from '../../errors.ts'
 import { hostClock, MINUTE, SECOND } from '../../time/clock.ts'
 import { archiveFailed } from '../damage.ts'
-import { locationText, type BucketPlace } from '../archive-location.ts'
+import { locationText, type BucketPlace, type Patience } from '../archive-location.ts'
 import { isLoopback } from '../loopback.ts'
 import { failureOf, statusOf, type Failure } from './s3-failure.ts'
 
@@ -29,18 +29,7 @@ export interface Upload {
   readonly body: () => Uint8Array | Readable
 }
 
-/** How long requests may take; tests shorten them. */
-export interface Patience {
-  readonly connectMs: number
-  /** Without a byte from the server. */
-  readonly idleMs: number
-  /** Of a request without a body; one with a body has a second for each `BYTES_A_SECOND` more. */
-  readonly requestMs: number
-  /** Pauses between attempts; there is one attempt more. */
-  readonly pausesMs: readonly number[]
-}
-
-export const PATIENCE: Patience = {
+const PATIENCE: Patience = {
   connectMs: 5 * SECOND,
   idleMs: 20 * SECOND,
   requestMs: 30 * SECOND,
@@ -52,7 +41,10 @@ const KEYS_A_PAGE = 1_000
 /** So long a list is not the archive of one table: a page that names itself as the next would never end. */
 const MOST_PAGES = 10_000
 
-const { sleep } = hostClock()
+const clock = hostClock()
+
+/** Of an answer that is no object; a page of a list has 1 KiB for a key at most, and some hundred bytes more. */
+const MOST_ANSWER_BYTES = 4 * 2 ** 20
 
 type Sdk = typeof import('@aws-sdk/client-s3')
 
@@ -67,9 +59,9 @@ export class S3Bucket {
   /** Whether the server takes a condition on a PUT; until it has refused one, we think so. */
   #conditional = true
 
-  constructor(place: BucketPlace, patience: Patience = PATIENCE) {
+  constructor(place: BucketPlace) {
     this.place = place
-    this.#patience = patience
+    this.#patience = place.patience ?? PATIENCE
   }
 
   get conditional(): boolean {
@@ -342,7 +334,7 @@ export class S3Bucket {
       if (failure.kind === 'lasting') this.#opened = undefined
       const pause = failure.kind === 'passing' ? pauses.shift() : undefined
       if (pause === undefined || signal?.aborted === true) throw this.failed(path, what, failure, cause)
-      await sleep(pause, signal)
+      await clock.sleep(pause, signal)
     }
   }
 
@@ -386,6 +378,18 @@ export class S3Bucket {
         return next(args)
       },
       { step: 'finalizeRequest', priority: 'high', name: 'noClearText' },
+    )
+    client.middlewareStack.add(
+      (next, { commandName }) =>
+        async (args) => {
+          const result = await next(args)
+          // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the SDK's own response
+          const response = result.response as { statusCode: number; body: unknown }
+          const isContent = commandName === 'GetObjectCommand' && response.statusCode < 300
+          if (!isContent && response.body instanceof Readable) response.body = Readable.from(bounded(response.body))
+          return result
+        },
+      { step: 'deserialize', priority: 'low', name: 'boundedAnswers' },
     )
     return { sdk, client }
   }
@@ -474,6 +478,16 @@ function decoded(key: string | undefined): string | undefined {
 function storedBytes(value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new ShortAnswer()
   return value
+}
+
+/** What the SDK takes into memory as a whole. */
+async function* bounded(body: Readable): AsyncGenerator<Buffer> {
+  let bytes = 0
+  for await (const chunk of body) {
+    bytes += (chunk as Uint8Array).length
+    if (bytes > MOST_ANSWER_BYTES) throw new ShortAnswer()
+    yield chunk as Buffer
+  }
 }
 
 /** Rejects if there are more or fewer bytes. */
