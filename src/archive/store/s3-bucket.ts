@@ -359,7 +359,9 @@ export class S3Bucket {
     const sdk = await import('@aws-sdk/client-s3')
     const { endpoint, region, pathStyle, insecure } = this.place
     const { connectMs, idleMs } = this.#patience
-    const config: S3ClientConfig = {
+    const config: S3ClientConfig & { readonly ignoreCache: true } = {
+      // Handed down to what reads the shared files, which may hold other credentials than when this process began.
+      ignoreCache: true,
       ...(endpoint === undefined ? {} : { endpoint }),
       forcePathStyle: pathStyle ?? endpoint !== undefined,
       maxAttempts: 1,
