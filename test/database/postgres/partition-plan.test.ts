@@ -7,8 +7,8 @@ import type { Shape } from '../../../src/database/postgres/partitioning/plan-fac
 import { preparedProblem } from '../../../src/database/postgres/partitioning/plan-refusals.ts'
 import { PREPARED } from '../../../src/database/postgres/partitioning/plan-sql.ts'
 import { DAY } from '../../../src/time/clock.ts'
-import { AUDIT_LOGS, migrated, opened } from '../../runs/support.ts'
-import { ENGINES, type TestDatabase } from '../../support/engines.ts'
+import { applyMigrations, AUDIT_LOGS, migrated, opened } from '../../runs/support.ts'
+import { ENGINES, postgresDatabase, type TestDatabase } from '../../support/engines.ts'
 import { midnight, partitioned } from '../../support/partitioned.ts'
 
 const TERMS: PartitionTerms = { now: Date.now(), aheadMs: 14 * DAY, periods: [{ name: 'AUDIT_LOGS_RETENTION', keptMs: 90 * DAY }] }
@@ -297,6 +297,30 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
         assert.equal(reasons.length, 7)
       } finally {
         await outside.sql(`DROP OWNED BY "${role}"; DROP ROLE "${role}"`)
+      }
+    })
+
+    void test('a publication of another role’s is in the way as far as rows have to be moved', async () => {
+      await using outside = await postgresDatabase(engine.name === 'postgres 15' ? 15 : 18)
+      const role = `moves_${process.pid}_${engine.name.replace(/\D/g, '')}`
+      const [{ name }] = (await outside.sql<{ name: string }>('SELECT current_database() AS name')) as [{ name: string }]
+      await outside.sql(
+        `CREATE ROLE "${role}" LOGIN; GRANT CREATE ON DATABASE ${name} TO "${role}"; GRANT ALL ON SCHEMA public TO "${role}"`,
+      )
+      try {
+        const url = Object.assign(new URL(outside.url), { username: role }).href
+        await applyMigrations(url)
+        await outside.sql('CREATE PUBLICATION everything FOR ALL TABLES WITH (publish_via_partition_root = true)')
+        const plan = await planned(url)
+        assert.ok(plan.kind === 'ready', JSON.stringify(plan))
+        assert.match(plan.facts.notes.join('\n'), /Publication everything carries the table and belongs to another role\./)
+        await outside.sql(rowsAt(`'infinity'::timestamp`))
+        const reasons = await reasonsOf(url)
+        assert.equal(reasons.length, 1)
+        assert.match(reasons[0]!, /^Some rows of public\.audit_logs have no time, .* which publication everything must not send/)
+        assert.deepEqual(await reasonsOf(outside.url), [])
+      } finally {
+        await outside.sql(`DROP OWNED BY "${role}" CASCADE; DROP ROLE "${role}"`)
       }
     })
 

@@ -1,6 +1,6 @@
 import { plural, someText } from '../../../number-text.ts'
 import { qualified, quoted } from '../identifiers.ts'
-import { limitsFrom } from './limits.ts'
+import { limitsFrom, type LimitFacts } from './limits.ts'
 import { structureProblems } from './plan-structure.ts'
 import type { Dependent, Named, PlanFacts, RowFacts } from './plan-facts.ts'
 import type { PartitionTerms } from '../../partitioning.ts'
@@ -61,6 +61,7 @@ export function rowRefusals(
   { schema, table, column }: Named,
   { undated, ahead, undatedLately }: RowFacts,
   boundText: string,
+  { publications }: LimitFacts,
 ): readonly string[] {
   const relation = qualified(schema, table)
   const time = quoted(column)
@@ -71,6 +72,16 @@ export function rowRefusals(
             `Find out what writes them, or give the column a default in the zone of its other times.`,
         ]
       : []),
+    ...(undated + ahead === 0
+      ? []
+      : publications
+          // One that names the table is refused in any case.
+          .filter(({ isOwner, carries }) => !isOwner && carries !== 'table')
+          .map(
+            ({ name }) =>
+              `Some rows of ${schema}.${table} have no time, or one from ${boundText} on, and have to be moved, which publication ${name} must not send to subscribers. It belongs to another role, and only that can see to it. Run this command as its owner, or delete those rows: ` +
+              `SELECT * FROM ${relation} WHERE ${time} IS NULL OR ${time} >= '${boundText}'`,
+          )),
     ...(undated > MOST_SET_ASIDE
       ? [
           `More than 10,000 rows of ${schema}.${table} have no time. They would have to be moved under a lock that nobody should wait for. They never expire as they are: give them a time, or delete them. ` +
