@@ -95,7 +95,7 @@ for (const major of POSTGRES_MAJORS) {
       await using database = await postgresDatabase(major)
       await run(database, 'migrate')
       await before(database)
-      const gateway = await startOrmGateway(database.url)
+      await using gateway = await startOrmGateway(database.url)
       await sleep(BETWEEN_MS)
       await during(database)
       const { ids, errors, reads, columns } = await gateway.end()

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { command } from '../support/command.ts'
 import { midnight, partition, partitioned } from '../support/partitioned.ts'
 import { POSTGRES_MAJORS, startPostgres, type PostgresMajor, type PostgresServer } from '../support/postgres-server.ts'
 import { asked } from '../support/standby.ts'
+import { until } from '../support/until.ts'
 
 const JOB = 'purge-audit-logs'
 /** Days whose rows have expired: one goes as a whole; of the other a rule keeps a row. */
@@ -16,9 +16,11 @@ const RULES = `[{ name: denied, match: { status: [denied] }, retention: 180d }]`
 interface Subscribed extends AsyncDisposable {
   readonly url: string
   readonly subscriber: string
-  /** Resolves once the subscriber has received all that was committed before. Rejects when its subscription has stopped. */
+  /** Resolves once the subscriber has received all that was committed before. Rejects where it does not, as when its subscription has stopped. */
   readonly received: () => Promise<void>
   readonly run: (...words: string[]) => Promise<string>
+  /** What the program says as it refuses. */
+  readonly refused: (...words: string[]) => Promise<string>
 }
 
 async function subscribed(major: PostgresMajor, prepared: (url: string) => Promise<void>): Promise<Subscribed> {
@@ -30,11 +32,13 @@ async function subscribed(major: PostgresMajor, prepared: (url: string) => Promi
   }
   const { url } = await started({ wal_level: 'logical' })
   const { url: subscriber } = await started({})
-  const run = async (...words: string[]): Promise<string> => {
+  const ended = async (expected: number, words: readonly string[]): Promise<string> => {
     const { code, stdout, stderr } = await command(words, { env: { DATABASE_URL: url, AUDIT_LOGS_RETENTION_RULES: RULES } })
-    assert.equal(code, 0, `${words.join(' ')}\n${stdout}${stderr}`)
-    return stdout
+    assert.equal(code, expected, `${words.join(' ')}\n${stdout}${stderr}`)
+    return expected === 0 ? stdout : stderr
   }
+  const run = (...words: string[]): Promise<string> => ended(0, words)
+  const refused = (...words: string[]): Promise<string> => ended(4, words)
   await run('migrate')
   await command(['migrate'], { env: { DATABASE_URL: subscriber } })
   await prepared(url)
@@ -46,7 +50,7 @@ async function subscribed(major: PostgresMajor, prepared: (url: string) => Promi
   )
   const received = async (): Promise<void> => {
     const [at] = await asked<{ lsn: string }>(url, 'SELECT pg_current_wal_lsn()::text AS lsn')
-    for (;;) {
+    await until('the subscriber has received what was written', async () => {
       const [found] = await asked<{ done: boolean | null }>(
         url,
         `SELECT bool_and(replay_lsn >= '${at!.lsn}' AND state = 'streaming') AS done FROM pg_stat_replication WHERE application_name = 'audit'`,
@@ -55,12 +59,11 @@ async function subscribed(major: PostgresMajor, prepared: (url: string) => Promi
         subscriber,
         `SELECT bool_and(srsubstate = 'r') AS ready FROM pg_subscription_rel`,
       )
-      if (found?.done === true && table?.ready === true) return
-      await sleep(50)
-    }
+      return found?.done === true && table?.ready !== false ? true : undefined
+    })
   }
   const owned = stack.move()
-  return { url, subscriber, received, run, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() }
+  return { url, subscriber, received, run, refused, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() }
 }
 
 async function write(url: string, day: number, rows: number): Promise<void> {
@@ -79,7 +82,7 @@ async function ids(url: string): Promise<readonly number[]> {
 for (const major of POSTGRES_MAJORS) {
   test(`postgres ${major}: a logical subscriber goes on across a conversion, new partitions and the undoing`, async () => {
     await using pair = await subscribed(major, (url) => write(url, -2, 500))
-    const { url, subscriber, received, run } = pair
+    const { url, subscriber, received, run, refused } = pair
     await received()
     assert.equal((await ids(subscriber)).length, 500, 'the first copy')
     const same = async (what: string): Promise<void> => {
@@ -100,6 +103,27 @@ for (const major of POSTGRES_MAJORS) {
     await asked(url, 'DELETE FROM audit_logs WHERE id IN (SELECT id FROM audit_logs ORDER BY id LIMIT 50)')
     await same('after partition undo')
     assert.equal((await ids(subscriber)).length, 750)
+
+    // Rows that have to be moved would be sent once more, so the undoing is refused before it changes anything.
+    await run('partition', 'start')
+    await write(url, 5, 100)
+    await same('after another partition start')
+    const said = await refused('partition', 'undo')
+    const [, take] =
+      /subscribers would be sent them once more\. .* Run: (ALTER PUBLICATION .*? DROP TABLE .*?)"?\}?$/m.exec(JSON.parse(said).msg) ?? []
+    assert.ok(take, said)
+    assert.deepEqual(await asked(url, `SELECT FROM pg_class WHERE relname LIKE '%undo%'`), [], 'no index was built for it')
+    await same('after the refusal')
+    await asked(url, take)
+    await asked(subscriber, 'ALTER SUBSCRIPTION audit REFRESH PUBLICATION')
+    await run('partition', 'undo')
+    await write(url, 6, 100)
+    await asked(url, 'ALTER PUBLICATION audit ADD TABLE audit_logs')
+    await asked(subscriber, 'TRUNCATE audit_logs')
+    await asked(subscriber, 'ALTER SUBSCRIPTION audit REFRESH PUBLICATION')
+    await write(url, 6, 100)
+    await same('after partition undo, with a new copy')
+    assert.equal((await ids(subscriber)).length, 1_050)
   })
 
   test(`postgres ${major}: a logical subscriber goes on when a partition is dropped, and keeps its rows; those that go by batches go there too`, async () => {

@@ -28,6 +28,8 @@ export async function toPlain(work: Work, tree: Tree): Promise<void> {
     const obstacles = await work.apply((tx) => obstaclesOf(tx, options, tree, facts.first?.part))
     if (obstacles.length > 0) throw refused(obstacles)
     await work.apply((tx) => mustBeUnique(tx, work, facts.parent, keyColumnsOf(facts, options.column.column)))
+    const unpublished = await work.apply(async (tx) => unpublishable(await factsUnderLock(tx, facts), title))
+    if (unpublished.length > 0) throw refused(unpublished)
     leftAlone = facts.leftAlone
   })
   for (const table of leftAlone)
@@ -80,7 +82,9 @@ function unpublishable({ parent, hasRowsToMove }: LockedFacts, title: string): r
     ...(hasRowsToMove
       ? [
           `The publication ${quoted(name)} has ${title}, and rows of its partitions have to be moved: subscribers would be sent them once more. ` +
-            `Take ${title} out of it, and add it again afterwards, with a new copy of its rows.`,
+            (isNamed
+              ? `Take ${title} out of it, and afterwards add it again, and have subscribers copy its rows anew. Run: ALTER PUBLICATION ${quoted(name)} DROP TABLE ${parent.quoted}`
+              : `It is for all tables, or those of a schema, so drop its subscriptions and then the publication, and make them again afterwards.`),
         ]
       : []),
     ...(isNamed && !isOwner
