@@ -20,6 +20,8 @@ export interface OrmReport {
   readonly ids: readonly number[]
   readonly errors: readonly string[]
   readonly reads: number
+  /** The most tables beside audit_logs that it found under names that begin with it. */
+  readonly partitions: number
   readonly columns: readonly string[]
 }
 
