@@ -93,7 +93,8 @@ const STEPS: Steps = {
     )
   },
   bind: (work, state) => told(work, `refuses rows from ${boundOf(state).text} on, until the table is converted`, () => bind(work, state)),
-  validate: (work, state) => told(work, 'sets aside the rows behind the bound, and validates it', () => validate(work, state)),
+  validate: (work, state) =>
+    told(work, 'sets aside the rows behind the bound, and checks that all others lie before it', () => validate(work, state)),
   swap: (work, { table }) => told(work, 'puts the partitioned table in the place of the plain one', () => swap(work, directViews(table))),
   unbind: (work) => told(work, 'takes the bound back', () => unbind(work)),
 }
