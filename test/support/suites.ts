@@ -4,6 +4,7 @@ export const SUITES: Readonly<Record<string, readonly string[]>> = {
   'test:process': ['test/process'],
   'test:hostile': ['test/hostile'],
   'test:connections': ['test/connections'],
+  'test:doctor': ['test/doctor'],
   'test:shipping': ['test/browser', 'test/shipping'],
 }
 
