@@ -4,6 +4,7 @@ export const SUITES: Readonly<Record<string, readonly string[]>> = {
   'test:process': ['test/process/*.test.ts'],
   'test:hostile': ['test/hostile/*.test.ts'],
   'test:connections': ['test/connections/*.test.ts'],
+  'test:doctor': ['test/doctor/*.test.ts'],
   'test:shipping': ['test/browser/*.test.ts', 'test/shipping/*.test.ts'],
   'test:partitions': [
     'test/database/postgres/{conversion,expired-partitions,partition-,undo}*.test.ts',
@@ -16,6 +17,7 @@ export const CORE: readonly string[] = [
   'test/archive/purge.test.ts',
   'test/process/run-now.test.ts',
   'test/process/worker.test.ts',
+  'test/doctor/sound.test.ts',
   'test/database/postgres/conversion.test.ts',
   'test/runs/partition-terms.test.ts',
   'test/runs/whole-partitions.test.ts',
