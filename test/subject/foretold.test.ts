@@ -61,7 +61,7 @@ interface Answer {
   readonly problems: readonly string[]
 }
 
-const USERS = ['alice', 'Alice', "o'brien", 'per%cent_', 'ünïcode 😀', 'a "quoted" \\ name', 'line\nfeed', 'alice ']
+const USERS = ['alice', 'Alice', "o'brien", 'per%cent_', 'ünïcode 😀\n"quoted" \\ name ']
 const TOOLS = ['t1', 'T12', 'mail:send', 'x']
 const STATUSES = ['success', 'denied', 'failure']
 const RETENTION = 10
@@ -129,7 +129,13 @@ async function fill(outside: TestDatabase, engine: TestEngine, now: number, seed
     const strange = id % 97 === 0 ? (engine.name === 'sqlite' ? 'yesterday' : 'infinity') : undefined
     add(
       'audit_logs (id, tool_name, "user", action, status, output, timestamp)',
-      ...[id, row.tool, row.user, 'invoke', row.status, `secret of ${row.user}`, strange ?? stored(at)],
+      id,
+      row.tool,
+      row.user,
+      'invoke',
+      row.status,
+      `secret of ${row.user}`,
+      strange ?? stored(at),
     )
     rows.push(strange === undefined ? row : { ...row, at: undefined })
   }
@@ -158,14 +164,17 @@ interface HoldOfTest {
   keeps(row: AuditRow): boolean
 }
 
+function dayOf(time: number): string {
+  return new Date(time).toISOString().slice(0, 10)
+}
+
 /** In words of the command line, and once more as they are to be understood. */
 function holdsAt(now: number): readonly HoldOfTest[] {
   const [from, to] = [now - 15 * DAY, now - 5 * DAY].map((time) => Math.floor(time / DAY) * DAY)
-  const day = (time: number): string => new Date(time).toISOString().slice(0, 10)
   return [
     {
       name: 'case-17',
-      words: ['--user', 'ALICE', '--from', day(from!), '--to', day(to!)],
+      words: ['--user', 'ALICE', '--from', dayOf(from!), '--to', dayOf(to!)],
       keeps: ({ user, at }) => user.toLowerCase() === 'alice' && at !== undefined && at >= from! && at < to!,
     },
     {
@@ -214,10 +223,10 @@ async function answerOf(user: string, env: Readonly<Record<string, string>>): Pr
   const ended = await command(['subject', 'find', '--user', user, '--json'], { env })
   assert.equal(ended.code, 0, `${ended.stderr}\n${ended.stdout}`)
   mustNotBeLogged(user, ended)
-  const document: unknown = JSON.parse(ended.stdout)
+  const document = JSON.parse(ended.stdout) as Answer
   assert.ok(isValid(document), ajv.errorsText(isValid.errors))
   assert.ok(!ended.stdout.includes('secret of'), 'the content of a row is in the answer')
-  return document as unknown as Answer
+  return document
 }
 
 /** Neither as it is nor as JSON writes it. */
@@ -263,6 +272,10 @@ async function rowsOf(
     [user],
   )
   return rows.map((row) => ({ id: row.id === null ? null : String(row.id), at: Date.parse(`${row.at.replace(' ', 'T')}Z`) }))
+}
+
+function sorted(rows: readonly { readonly id: string | null }[]): readonly string[] {
+  return rows.map(({ id }) => id ?? '').toSorted((a, b) => Number(a) - Number(b))
 }
 
 async function present(outside: TestDatabase, table: string): Promise<readonly number[]> {
@@ -373,7 +386,7 @@ for (const engine of BOTH_ENGINES) {
         const grace = name === 'sessions' ? GRACE_HOURS * HOUR : 0
         const kept = name === 'api_keys' ? [] : rows.map(({ at }) => at + grace)
         assert.deepEqual([found.going, found.keptUntil], [kept.length, spanOf(kept)], name)
-        assert.deepEqual(given.map(({ id }) => id).toSorted(), rows.map(({ id }) => id).toSorted(), name)
+        assert.deepEqual(sorted(given), sorted(rows), name)
         assert.equal(found.stays, name === 'api_keys' ? 'until the gateway removes them' : null)
       }
       assert.equal(table('tools').state, 'nameless')
@@ -381,8 +394,8 @@ for (const engine of BOTH_ENGINES) {
 
       const archived = [...files].flatMap(([path, lines]) => {
         const rows = lines.filter((line) => line['user'] === user).map((line) => byId.get(Number(line['id']))!)
-        const all = lines.map((line) => byId.get(Number(line['id']))!)
-        const keeping = holds.filter((hold) => all.some((row) => hold.keeps(row)))
+        const everybody = lines.map((line) => byId.get(Number(line['id']))!)
+        const keeping = holds.filter((hold) => everybody.some((row) => hold.keeps(row)))
         return rows.length === 0
           ? []
           : [{ path, rows: rows.length, times: spanOf(rows.map(({ at }) => at!)), holds: keeping.map(({ name }) => name) }]
@@ -418,7 +431,7 @@ for (const engine of BOTH_ENGINES) {
       answers.flatMap(({ archive }) => archive!.files.map(({ path, expiresAt }) => [path, Date.parse(expiresAt!)] as const)),
     )
     const moments = [...fates.values()].flatMap((end) => (end === null ? [] : Date.parse(end))).toSorted((a, b) => a - b)
-    const chosen = [0, 0.2, 0.5, 0.8, 1].map((share) => moments[Math.floor(share * (moments.length - 1))]!)
+    const chosen = [0.1, 0.5, 1].map((share) => moments[Math.floor(share * (moments.length - 1))]!)
     const sessionEnds = [...sessions.values()].map((end) => Date.parse(end!)).toSorted((a, b) => a - b)
     const checked = [...chosen, sessionEnds[Math.floor(sessionEnds.length / 2)]!].filter((moment) => moment > now)
     for (const moment of checked.toSorted((a, b) => a - b).flatMap((each) => [each, each + 1])) {
