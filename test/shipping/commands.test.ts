@@ -128,7 +128,7 @@ const RULES: readonly Rule[] = [
   },
   // npm's banner would precede the JSON.
   {
-    like: /^npm start --(?! status --check| compact | hold | partition )(?!.* --json\b)(?: (.+))?$/,
+    like: /^npm start --(?! status --check| compact | hold | partition | subject )(?!.* --json\b)(?: (.+))?$/,
     check: (command) => onSqlite(command),
   },
   { like: /^npm start -- hold (place .+|list)$/, check: (command) => onSqlite(`npm start -- migrate && ${WITH_ALICE} && ${command}`) },
@@ -161,6 +161,7 @@ const RULES: readonly Rule[] = [
   },
   // The database must be migrated for the check to succeed.
   { like: /^npm start -- status --check$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
+  { like: /^npm start -- subject find .+$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
   { like: /^npm start -- compact --(?:dry-run|offline)$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
   {
     like: /^npm start -- (compact --within .+)$/,
