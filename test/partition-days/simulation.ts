@@ -24,9 +24,9 @@ export interface Outcome {
   readonly kills: number
   readonly races: number
   readonly daemons: number
-  /** Of one lock, in ms: it was held for at least, and for at most so long. */
   /** Longer than a gateway is promised, each with its moment: on a machine that is busy with something else, a lock waits too. */
   readonly longLocks: readonly string[]
+  /** Of one lock, in ms: it was held for at least, and for at most so long. */
   readonly longestLock: { readonly leastMs: number; readonly mostMs: number }
   /** Of a gateway that writes and reads while a worker runs, in ms. */
   readonly worstCallMs: number
@@ -128,6 +128,8 @@ class Days {
     assert.deepEqual(await this.#sql('SELECT relation FROM maintenance_detached'), [])
     assert.deepEqual(await this.#sql(`SELECT FROM pg_class WHERE relname = '${first[0]!.name}'`), [], 'the table of before has gone')
     assert.equal(await this.#default(), 0, 'DEFAULT is empty')
+    // Otherwise there was nothing to become empty again.
+    assert.ok(this.#unplaced > 0, 'while the worker was away for longer than partitions were made ahead, rows went to DEFAULT')
     return {
       nights,
       written: this.#ledger.written,
