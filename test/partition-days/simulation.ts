@@ -43,6 +43,10 @@ export interface World {
   readonly packageRoot?: string
 }
 
+/** What becomes of a night's worker: drawn until none is left, so that each kind occurs within a week of nights. */
+const FATES = ['left', 'left', 'left', 'killed', 'killed', 'raced', 'stayed'] as const
+type Fate = (typeof FATES)[number]
+
 /** Of ten rows so many are kept by the rule. */
 const RULED = 3
 const WRITES_PER_SECOND = 50
@@ -85,6 +89,7 @@ class Days {
   #unplaced = 0
   #partitions = 0
   #usualMs = 1_500
+  readonly #fates: Fate[] = []
   readonly #long: string[] = []
 
   constructor(world: World, simulated: Simulated) {
@@ -177,12 +182,12 @@ class Days {
   }
 
   async #fate(): Promise<void> {
-    const { next } = this.#world
-    const fate = next()
-    if (fate < 0.4) await this.#run()
-    else if (fate < 0.7) await this.#killed()
-    else if (fate < 0.85) await this.#raced()
-    else await this.#stayed()
+    if (this.#fates.length === 0) this.#fates.push(...FATES)
+    const [fate] = this.#fates.splice(Math.floor(this.#world.next() * this.#fates.length), 1)
+    if (fate === 'killed') await this.#killed()
+    else if (fate === 'raced') await this.#raced()
+    else if (fate === 'stayed') await this.#stayed()
+    else await this.#run()
   }
 
   async #run(): Promise<void> {
