@@ -123,7 +123,7 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
       try {
         // An index that is built concurrently waits for this.
         await other.query('BEGIN; LOCK TABLE audit_logs IN ROW EXCLUSIVE MODE')
-        const running = start(['partition', 'start'], { env: { DATABASE_URL: outside.url } })
+        await using running = start(['partition', 'start'], { env: { DATABASE_URL: outside.url } })
         await building(outside, running)
         const asked = performance.now()
         running.kill('SIGTERM')
