@@ -262,6 +262,20 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
       assert.match(notes.join('\n'), /ON CONFLICT \(id\) fails/)
     })
 
+    void test('a record that the worker never writes is refused, with the statement that takes it away', async () => {
+      await using fixture = await migrated(engine)
+      const { outside } = fixture
+      await outside.sql(`INSERT INTO maintenance_partitioned VALUES ('audit_logs', repeat('x', 100000), 'soon', 1, NULL, NULL)`)
+      const reasons = await reasonsOf(outside.url)
+      assert.equal(reasons.length, 1, reasons.join('\n'))
+      const [, command] =
+        /^The row of audit_logs in public\.maintenance_partitioned is none that the worker writes, .* Then run: (DELETE FROM .*)$/.exec(
+          reasons[0]!,
+        ) ?? []
+      await outside.sql(command!)
+      assert.equal((await planned(outside.url)).kind, 'ready')
+    })
+
     void test('the bound is a midnight of the clock that writes the rows', async () => {
       await using fixture = await migrated(engine)
       // 13:00 UTC of 1 July is 03:00 of 2 July on Kiritimati, and 06:00 of 1 July in Los Angeles.
@@ -345,6 +359,8 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
       const { outside } = fixture
       await partitioned(outside)
       assert.match((await reasonsOf(outside.url)).join(), /^public\.audit_logs has been turned into partitions already\.$/)
+      await outside.sql(`UPDATE maintenance_partitioned SET bound = 'soon'`)
+      assert.match((await reasonsOf(outside.url)).join(), /^public\.audit_logs is partitioned already, and not by this program\./)
       await outside.sql('DELETE FROM maintenance_partitioned')
       assert.match((await reasonsOf(outside.url)).join(), /^public\.audit_logs is partitioned already, and not by this program\./)
       await outside.sql(

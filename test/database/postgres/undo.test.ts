@@ -11,6 +11,10 @@ import { fill, halfUndone, rowsOf, undo } from './undoing.ts'
 const COMMENTED = `COMMENT ON TABLE audit_logs IS 'what was done'`
 const QUOTED_BOUND = `'${midnight(2)}'`
 
+function partitionOf(day: number): string {
+  return `audit_logs_p${midnight(day).slice(0, 10).replaceAll('-', '')}`
+}
+
 /** The server chooses the names of NOT NULL constraints, which it has from 18 on. */
 function withoutNotNulls(lines: readonly string[]): readonly string[] {
   return lines.filter((line) => !line.includes('| n | NOT NULL'))
@@ -82,11 +86,16 @@ for (const engine of ENGINES.slice(1)) {
         midnight(-99),
         midnight(-98),
       ])
+      await outside.sql(`INSERT INTO maintenance_detached VALUES ('sessions', 'audit_logs', NULL, 'never', 5)`)
       assert.equal((await rowsOf(outside)).length, 6)
       const { steps } = await undo(fixture)
       assert.deepEqual(await rowsOf(outside), rows)
       assert.match(steps.join('\n'), /leaves a table alone .* public\.audit_logs_p20010101: /)
-      assert.deepEqual(await outside.sql('SELECT relation FROM maintenance_detached'), [{ relation: 'audit_logs_p20010101' }])
+      assert.match(steps.join('\n'), /leaves a table alone .* "sessions": its record is none that the worker writes/)
+      assert.deepEqual(await outside.sql('SELECT relation FROM maintenance_detached ORDER BY relation'), [
+        { relation: 'audit_logs_p20010101' },
+        { relation: 'sessions' },
+      ])
       assert.deepEqual(await outside.sql(`SELECT to_regclass('${taken}') AS is, to_regclass('audit_logs_p20010101')::text AS other`), [
         { is: null, other: 'audit_logs_p20010101' },
       ])
@@ -117,6 +126,21 @@ for (const engine of ENGINES.slice(1)) {
           'CREATE TABLE notes (id bigint, t timestamp, FOREIGN KEY (id, t) REFERENCES audit_logs (id, "timestamp"))',
           /constraint .* on table notes/i,
           'DROP TABLE notes',
+        ],
+        [
+          'CREATE PUBLICATION named FOR TABLE audit_logs WITH (publish_via_partition_root = true)',
+          /publication "named" has .* would be sent them once more\. .* Run: ALTER PUBLICATION "named" DROP TABLE public\.audit_logs$/,
+          'DROP PUBLICATION named',
+        ],
+        [
+          'CREATE PUBLICATION all_of_them FOR ALL TABLES WITH (publish_via_partition_root = true)',
+          /publication "all_of_them" has .* would be sent them once more\. It is for all tables, .* so drop its subscriptions and then the publication/,
+          'DROP PUBLICATION all_of_them',
+        ],
+        [
+          `CREATE SCHEMA elsewhere; ALTER TABLE ${partitionOf(3)} SET SCHEMA elsewhere`,
+          /The partition "elsewhere"\.\S+ is in another schema than public\.audit_logs\. Run: ALTER TABLE "elsewhere"\.\S+ SET SCHEMA "public"$/,
+          `ALTER TABLE elsewhere.${partitionOf(3)} SET SCHEMA public; DROP SCHEMA elsewhere`,
         ],
         [`CREATE VIEW of_default AS SELECT id FROM audit_logs_default`, /view of_default/i, 'DROP VIEW of_default'],
       ] as const) {

@@ -59,7 +59,7 @@ function judged({ from, to }: DetachedRecord, found: FoundRow | undefined, { sch
 export function leftAlone({ schema, column: { table } }: PartitioningOptions, { name }: DetachedRecord, reason: string): string {
   return (
     `${schema}.${name}, which is on record as a partition taken out of ${schema}.${table}, was left as it is: ${reason}; ` +
-    `find out what became of it, attach or drop it by hand, and delete its row of ${DETACHED}`
+    `find out what it is, attach or drop it by hand only if it was a partition, and delete its row of ${DETACHED}`
   )
 }
 
