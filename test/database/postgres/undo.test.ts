@@ -128,16 +128,6 @@ for (const engine of ENGINES.slice(1)) {
           'DROP TABLE notes',
         ],
         [
-          'CREATE PUBLICATION named FOR TABLE audit_logs WITH (publish_via_partition_root = true)',
-          /publication "named" has .* would be sent them once more\. .* Run: ALTER PUBLICATION "named" DROP TABLE public\.audit_logs$/,
-          'DROP PUBLICATION named',
-        ],
-        [
-          'CREATE PUBLICATION all_of_them FOR ALL TABLES WITH (publish_via_partition_root = true)',
-          /publication "all_of_them" has .* would be sent them once more\. It is for all tables, .* so drop its subscriptions and then the publication/,
-          'DROP PUBLICATION all_of_them',
-        ],
-        [
           `CREATE SCHEMA elsewhere; ALTER TABLE ${partitionOf(3)} SET SCHEMA elsewhere`,
           /The partition "elsewhere"\.\S+ is in another schema than public\.audit_logs\. Run: ALTER TABLE "elsewhere"\.\S+ SET SCHEMA "public"$/,
           `ALTER TABLE elsewhere.${partitionOf(3)} SET SCHEMA public; DROP SCHEMA elsewhere`,
