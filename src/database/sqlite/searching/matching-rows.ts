@@ -128,10 +128,10 @@ function tableOf(connection: Connection, sought: Sought, timeZone: string): Tabl
   const id = column('id')
   // By the bytes of the text, whatever the collation of the column and the type of the stored value.
   const isFound = own.map(({ name }) => `CAST(t.${quoted(name)} AS TEXT) = $3 COLLATE BINARY`).join(' OR ')
-  const name = id === undefined ? 'NULL' : `substr(CAST(t.${quoted(id.name)} AS TEXT), 1, ${LONGEST_ID})`
+  const idText = id === undefined ? 'NULL' : `substr(CAST(t.${quoted(id.name)} AS TEXT), 1, ${LONGEST_ID})`
   const from = `FROM ${named(found.name)} AS t NOT INDEXED WHERE t.${rowid} > $1`
   const statement = (isNamed: boolean): string =>
-    `SELECT ${[time === undefined ? 'NULL' : `t.${quoted(time.name)}`, `t.${rowid}`, isNamed ? name : 'NULL', ...masks.columns].join(', ')} ${from} AND t.${rowid} <= $2 AND (${isFound}) ORDER BY t.${rowid}`
+    `SELECT ${[time === undefined ? 'NULL' : `t.${quoted(time.name)}`, `t.${rowid}`, isNamed ? idText : 'NULL', ...masks.columns].join(', ')} ${from} AND t.${rowid} <= $2 AND (${isFound}) ORDER BY t.${rowid}`
   return {
     columns: own.map(({ name }) => name),
     undatable: time === undefined ? `it has no column ${JSON.stringify(sought.time)}` : undefined,
