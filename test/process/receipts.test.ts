@@ -266,7 +266,8 @@ test(
     const inSpan = (at: string): readonly unknown[] =>
       spans!.filter(
         ({ from: begin, to: end }) =>
-          Date.parse(`${at}Z`) >= Date.parse(String(begin ?? '1970')) && Date.parse(`${at}Z`) < Date.parse(String(end)),
+          Date.parse(`${at}Z`) >= Date.parse(typeof begin === 'string' ? begin : '1970-01-01') &&
+          Date.parse(`${at}Z`) < Date.parse(String(end)),
       )
     for (const { user, at } of rows.filter((row) => row.at >= from && row.at < to)) {
       assert.equal(inSpan(at).length, 1, at)
