@@ -283,168 +283,177 @@ async function present(outside: TestDatabase, table: string): Promise<readonly n
   return rows.map(({ id }) => id)
 }
 
+/** Some ten commands and a dozen runs with an archive. */
+const UNHURRIED = { timeout: 400_000 }
+
 for (const engine of BOTH_ENGINES) {
-  test(`${engine.name}: every figure is what SQL and the files say, and what is foretold of each row is what runs do`, async () => {
-    await using fixture = await migrated(engine)
-    const { outside } = fixture
-    await using folder = await freshFolder()
-    const env = environment(outside, folder.path)
-    const now = Date.now()
-    const all = await fill(outside, engine, now, 20_26)
-    const holds = holdsAt(now)
-    for (const { name, words } of holds) {
-      const placed = await command(['hold', 'place', name, ...words, '--reason', 'a letter of the court'], {
-        env: { DATABASE_URL: outside.url },
-      })
-      assert.equal(placed.code, 0, placed.stderr)
-    }
-    const rules = RULES.map(({ name, match, retentionDays }) => ({
-      name,
-      match,
-      retentionMs: retentionDays === undefined ? undefined : retentionDays * DAY,
-    }))
-    const runAt = async (at: number): Promise<void> => {
-      const clock = standing(at)
-      await using database = await openedAt(outside, engine, at)
-      for (const job of [AUDIT_LOGS, SESSIONS]) {
-        const result =
-          job === AUDIT_LOGS
-            ? await purged(
-                database,
-                folder.path,
-                { rules, retentionMs: RETENTION * DAY, keptMs: ARCHIVE_DAYS * DAY, lateKeptMs: 30 * DAY, accepted: EVERYTHING },
-                { clock },
-              )
-            : await run(database, { job, retentionMs: undefined, graceMs: GRACE_HOURS * HOUR, accepted: EVERYTHING }, { clock })
-        assert.equal(result.outcome, 'succeeded', String(result.error))
-      }
-    }
-    // What has expired goes into the archive first, so that there is something in each place.
-    await runAt(now)
-    const goneAtOnce = new Set(all.filter((row) => (keptUntil(row, holds) ?? Infinity) < now).map(({ id }) => id))
-    assert.ok(goneAtOnce.size > 100)
-    assert.deepEqual(
-      await present(outside, 'audit_logs'),
-      all.map(({ id }) => id).filter((id) => !goneAtOnce.has(id)),
-    )
-    const files = await archivedRows(folder.path)
-    assert.ok(files.size > 5)
-    const byId = new Map(all.map((row) => [row.id, row]))
-    const answers: Answer[] = []
-
-    for (const user of USERS) {
-      const answer = await answerOf(user, env)
-      answers.push(answer)
-      assert.deepEqual([answer.user, answer.problems], [user, []])
-      const table = (name: string): Table => answer.tables.find((each) => each.table === name)!
-
-      const own = (await outside.sql<{ id: number }>('SELECT id FROM audit_logs WHERE "user" = $1', [user])).map(({ id }) => byId.get(id)!)
-      const audit = table('audit_logs')
-      assert.ok(own.length > 10)
-      assert.deepEqual([audit.rows, audit.more], [own.length, false])
-      assert.equal(audit.undated + audit.unreadable, own.filter(({ at }) => at === undefined).length)
-      assert.deepEqual(audit.times, spanOf(own.flatMap(({ at }) => at ?? [])))
-      const ends = own.flatMap((row) => keptUntil(row, holds) ?? [])
-      assert.deepEqual([audit.going, audit.keptUntil], [ends.length, spanOf(ends)])
-      const counts = <T>(among: readonly T[], isIn: (each: T, row: AuditRow) => boolean, nameOf: (each: T) => string): object[] =>
-        among.map((each) => ({ name: nameOf(each), rows: own.filter((row) => isIn(each, row)).length })).filter(({ rows }) => rows > 0)
-      assert.deepEqual(
-        audit.holds,
-        counts(
-          holds,
-          (hold, row) => hold.keeps(row),
-          ({ name }) => name,
-        ),
-      )
-      assert.deepEqual(
-        audit.rules.map(({ name, rows }) => ({ name, rows })),
-        counts(
-          RULES,
-          (rule, row) => rulesOf(row).includes(rule),
-          ({ name }) => name,
-        ),
-      )
-      const listed = audit.listed.toSorted((a, b) => Number(a.id) - Number(b.id))
-      const expected = own
-        .toSorted((a, b) => a.id - b.id)
-        .map((row): Listed => {
-          const end = keptUntil(row, holds)
-          return {
-            id: String(row.id),
-            at: row.at === undefined ? null : new Date(row.at).toISOString(),
-            keptUntil: end === undefined ? null : new Date(end).toISOString(),
-            holds: holds.filter((hold) => hold.keeps(row)).map(({ name }) => name),
-            rules: rulesOf(row).map(({ name }) => name),
-          }
+  test(
+    `${engine.name}: every figure is what SQL and the files say, and what is foretold of each row is what runs do`,
+    UNHURRIED,
+    async () => {
+      await using fixture = await migrated(engine)
+      const { outside } = fixture
+      await using folder = await freshFolder()
+      const env = environment(outside, folder.path)
+      const now = Date.now()
+      const all = await fill(outside, engine, now, 20_26)
+      const holds = holdsAt(now)
+      for (const { name, words } of holds) {
+        const placed = await command(['hold', 'place', name, ...words, '--reason', 'a letter of the court'], {
+          env: { DATABASE_URL: outside.url },
         })
-      assert.deepEqual(listed, expected)
-
-      for (const name of ['policy_decisions', 'sessions', 'rate_limits', 'api_keys']) {
-        const rows = await rowsOf(outside, name, user)
-        const { listed: given, ...found } = table(name)
-        assert.deepEqual([found.state, found.rows, found.times], ['searched', rows.length, spanOf(rows.map(({ at }) => at))], name)
-        const grace = name === 'sessions' ? GRACE_HOURS * HOUR : 0
-        const kept = name === 'api_keys' ? [] : rows.map(({ at }) => at + grace)
-        assert.deepEqual([found.going, found.keptUntil], [kept.length, spanOf(kept)], name)
-        assert.deepEqual(sorted(given), sorted(rows), name)
-        assert.equal(found.stays, name === 'api_keys' ? 'until the gateway removes them' : null)
+        assert.equal(placed.code, 0, placed.stderr)
       }
-      assert.equal(table('tools').state, 'nameless')
-      assert.equal(table('audit_logs_restored').state, 'absent')
-
-      const archived = [...files].flatMap(([path, lines]) => {
-        const rows = lines.filter((line) => line['user'] === user).map((line) => byId.get(Number(line['id']))!)
-        const everybody = lines.map((line) => byId.get(Number(line['id']))!)
-        const keeping = holds.filter((hold) => everybody.some((row) => hold.keeps(row)))
-        return rows.length === 0
-          ? []
-          : [{ path, rows: rows.length, times: spanOf(rows.map(({ at }) => at!)), holds: keeping.map(({ name }) => name) }]
-      })
-      assert.equal(answer.archive!.filesRead, files.size)
-      assert.equal(
-        answer.archive!.rows,
-        archived.reduce((sum, { rows }) => sum + rows, 0),
-      )
+      const rules = RULES.map(({ name, match, retentionDays }) => ({
+        name,
+        match,
+        retentionMs: retentionDays === undefined ? undefined : retentionDays * DAY,
+      }))
+      const runAt = async (at: number): Promise<void> => {
+        const clock = standing(at)
+        await using database = await openedAt(outside, engine, at)
+        for (const job of [AUDIT_LOGS, SESSIONS]) {
+          const result =
+            job === AUDIT_LOGS
+              ? await purged(
+                  database,
+                  folder.path,
+                  { rules, retentionMs: RETENTION * DAY, keptMs: ARCHIVE_DAYS * DAY, lateKeptMs: 30 * DAY, accepted: EVERYTHING },
+                  { clock },
+                )
+              : await run(database, { job, retentionMs: undefined, graceMs: GRACE_HOURS * HOUR, accepted: EVERYTHING }, { clock })
+          assert.equal(result.outcome, 'succeeded', String(result.error))
+        }
+      }
+      // What has expired goes into the archive first, so that there is something in each place.
+      await runAt(now)
+      const goneAtOnce = new Set(all.filter((row) => (keptUntil(row, holds) ?? Infinity) < now).map(({ id }) => id))
+      assert.ok(goneAtOnce.size > 100)
       assert.deepEqual(
-        answer.archive!.files.map(({ path, rows, times, holds: keepers }) => ({
-          path,
-          rows,
-          times,
-          holds: keepers.map(({ name }) => name),
-        })),
-        archived,
+        await present(outside, 'audit_logs'),
+        all.map(({ id }) => id).filter((id) => !goneAtOnce.has(id)),
       )
-    }
+      const files = await archivedRows(folder.path)
+      assert.ok(files.size > 5)
+      const byId = new Map(all.map((row) => [row.id, row]))
+      const answers: Answer[] = []
 
-    // Everybody's rows together are the whole table, so the answers foretell every row of it.
-    const fates = new Map(
-      answers.flatMap(({ tables }) =>
-        tables.find(({ table }) => table === 'audit_logs')!.listed.map(({ id, keptUntil: end }) => [Number(id), end] as const),
-      ),
-    )
-    const sessions = new Map(
-      answers.flatMap(({ tables }) =>
-        tables.find(({ table }) => table === 'sessions')!.listed.map(({ id, keptUntil: end }) => [Number(id), end] as const),
-      ),
-    )
-    const expiries = new Map(
-      answers.flatMap(({ archive }) => archive!.files.map(({ path, expiresAt }) => [path, Date.parse(expiresAt!)] as const)),
-    )
-    const moments = [...fates.values()].flatMap((end) => (end === null ? [] : Date.parse(end))).toSorted((a, b) => a - b)
-    const chosen = [0.1, 0.5, 1].map((share) => moments[Math.floor(share * (moments.length - 1))]!)
-    const sessionEnds = [...sessions.values()].map((end) => Date.parse(end!)).toSorted((a, b) => a - b)
-    const checked = [...chosen, sessionEnds[Math.floor(sessionEnds.length / 2)]!].filter((moment) => moment > now)
-    for (const moment of checked.toSorted((a, b) => a - b).flatMap((each) => [each, each + 1])) {
-      await runAt(moment)
-      const left = (foretold: ReadonlyMap<number, string | null>): readonly number[] =>
-        [...foretold].flatMap(([id, end]) => (end !== null && Date.parse(end) < moment ? [] : [id])).toSorted((a, b) => a - b)
-      assert.deepEqual(await present(outside, 'audit_logs'), left(fates), `audit_logs at ${moment}`)
-      assert.deepEqual(await present(outside, 'sessions'), left(sessions), `sessions at ${moment}`)
-      const there = new Set((await archivedRows(folder.path)).keys())
-      for (const [path, end] of expiries) {
-        const held = answers.some(({ archive }) => archive!.files.some((file) => file.path === path && file.holds.length > 0))
-        assert.equal(there.has(path), held || moment < end, `${path} at ${new Date(moment).toISOString()}`)
+      for (const user of USERS) {
+        const answer = await answerOf(user, env)
+        answers.push(answer)
+        assert.deepEqual([answer.user, answer.problems], [user, []])
+        const table = (name: string): Table => answer.tables.find((each) => each.table === name)!
+
+        const own = (await outside.sql<{ id: number }>('SELECT id FROM audit_logs WHERE "user" = $1', [user])).map(({ id }) =>
+          byId.get(id)!,
+        )
+        const audit = table('audit_logs')
+        assert.ok(own.length > 10)
+        assert.deepEqual([audit.rows, audit.more], [own.length, false])
+        assert.equal(audit.undated + audit.unreadable, own.filter(({ at }) => at === undefined).length)
+        assert.deepEqual(audit.times, spanOf(own.flatMap(({ at }) => at ?? [])))
+        const ends = own.flatMap((row) => keptUntil(row, holds) ?? [])
+        assert.deepEqual([audit.going, audit.keptUntil], [ends.length, spanOf(ends)])
+        const counts = <T>(among: readonly T[], isIn: (each: T, row: AuditRow) => boolean, nameOf: (each: T) => string): object[] =>
+          among.map((each) => ({ name: nameOf(each), rows: own.filter((row) => isIn(each, row)).length })).filter(({ rows }) => rows > 0)
+        assert.deepEqual(
+          audit.holds,
+          counts(
+            holds,
+            (hold, row) => hold.keeps(row),
+            ({ name }) => name,
+          ),
+        )
+        assert.deepEqual(
+          audit.rules.map(({ name, rows }) => ({ name, rows })),
+          counts(
+            RULES,
+            (rule, row) => rulesOf(row).includes(rule),
+            ({ name }) => name,
+          ),
+        )
+        const listed = audit.listed.toSorted((a, b) => Number(a.id) - Number(b.id))
+        const expected = own
+          .toSorted((a, b) => a.id - b.id)
+          .map((row): Listed => {
+            const end = keptUntil(row, holds)
+            return {
+              id: String(row.id),
+              at: row.at === undefined ? null : new Date(row.at).toISOString(),
+              keptUntil: end === undefined ? null : new Date(end).toISOString(),
+              holds: holds.filter((hold) => hold.keeps(row)).map(({ name }) => name),
+              rules: rulesOf(row).map(({ name }) => name),
+            }
+          })
+        assert.deepEqual(listed, expected)
+
+        for (const name of ['policy_decisions', 'sessions', 'rate_limits', 'api_keys']) {
+          const rows = await rowsOf(outside, name, user)
+          const { listed: given, ...found } = table(name)
+          assert.deepEqual([found.state, found.rows, found.times], ['searched', rows.length, spanOf(rows.map(({ at }) => at))], name)
+          const grace = name === 'sessions' ? GRACE_HOURS * HOUR : 0
+          const kept = name === 'api_keys' ? [] : rows.map(({ at }) => at + grace)
+          assert.deepEqual([found.going, found.keptUntil], [kept.length, spanOf(kept)], name)
+          assert.deepEqual(sorted(given), sorted(rows), name)
+          assert.equal(found.stays, name === 'api_keys' ? 'until the gateway removes them' : null)
+        }
+        assert.equal(table('tools').state, 'nameless')
+        assert.equal(table('audit_logs_restored').state, 'absent')
+
+        const archived = [...files].flatMap(([path, lines]) => {
+          const rows = lines.filter((line) => line['user'] === user).map((line) => byId.get(Number(line['id']))!)
+          const everybody = lines.map((line) => byId.get(Number(line['id']))!)
+          const keeping = holds.filter((hold) => everybody.some((row) => hold.keeps(row)))
+          return rows.length === 0
+            ? []
+            : [{ path, rows: rows.length, times: spanOf(rows.map(({ at }) => at!)), holds: keeping.map(({ name }) => name) }]
+        })
+        assert.equal(answer.archive!.filesRead, files.size)
+        assert.equal(
+          answer.archive!.rows,
+          archived.reduce((sum, { rows }) => sum + rows, 0),
+        )
+        assert.deepEqual(
+          answer.archive!.files.map(({ path, rows, times, holds: keepers }) => ({
+            path,
+            rows,
+            times,
+            holds: keepers.map(({ name }) => name),
+          })),
+          archived,
+        )
       }
-    }
-  })
+
+      // Everybody's rows together are the whole table, so the answers foretell every row of it.
+      const fates = new Map(
+        answers.flatMap(({ tables }) =>
+          tables.find(({ table }) => table === 'audit_logs')!.listed.map(({ id, keptUntil: end }) => [Number(id), end] as const),
+        ),
+      )
+      const sessions = new Map(
+        answers.flatMap(({ tables }) =>
+          tables.find(({ table }) => table === 'sessions')!.listed.map(({ id, keptUntil: end }) => [Number(id), end] as const),
+        ),
+      )
+      const expiries = new Map(
+        answers.flatMap(({ archive }) => archive!.files.map(({ path, expiresAt }) => [path, Date.parse(expiresAt!)] as const)),
+      )
+      const moments = [...fates.values()].flatMap((end) => (end === null ? [] : Date.parse(end))).toSorted((a, b) => a - b)
+      const chosen = [0.1, 0.5, 1].map((share) => moments[Math.floor(share * (moments.length - 1))]!)
+      const sessionEnds = [...sessions.values()].map((end) => Date.parse(end!)).toSorted((a, b) => a - b)
+      const checked = [...chosen, sessionEnds[Math.floor(sessionEnds.length / 2)]!].filter((moment) => moment > now)
+      for (const moment of checked.toSorted((a, b) => a - b).flatMap((each) => [each, each + 1])) {
+        await runAt(moment)
+        const left = (foretold: ReadonlyMap<number, string | null>): readonly number[] =>
+          [...foretold].flatMap(([id, end]) => (end !== null && Date.parse(end) < moment ? [] : [id])).toSorted((a, b) => a - b)
+        assert.deepEqual(await present(outside, 'audit_logs'), left(fates), `audit_logs at ${moment}`)
+        assert.deepEqual(await present(outside, 'sessions'), left(sessions), `sessions at ${moment}`)
+        const there = new Set((await archivedRows(folder.path)).keys())
+        for (const [path, end] of expiries) {
+          const held = answers.some(({ archive }) => archive!.files.some((file) => file.path === path && file.holds.length > 0))
+          assert.equal(there.has(path), held || moment < end, `${path} at ${new Date(moment).toISOString()}`)
+        }
+      }
+    },
+  )
 }

@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { AUDIT_LOGS, auditLogs, migrated, opened } from '../runs/support.ts'
 import type { Database } from '../../src/database/database.ts'
-import type { Found, FoundRows, Sought } from '../../src/database/finding.ts'
+import type { Found, FoundRows, Sought } from '../../src/database/searching.ts'
 import { DAY, hostClock } from '../../src/time/clock.ts'
 import { freshFolder, purged } from '../archive/support.ts'
 import { pictureOf } from '../migrations/support.ts'
 import { command, type Ended } from '../support/command.ts'
+import { withoutGatewayDatabase } from '../support/databases.ts'
 import { BOTH_ENGINES, encodedEngines, ENGINES, sqliteDatabase, type TestDatabase } from '../support/engines.ts'
 import { partitioned } from '../support/partitioned.ts'
 
@@ -52,6 +53,8 @@ async function add(outside: TestDatabase, user: string, id: number): Promise<voi
     [id, user],
   )
 }
+
+const MIXED = 'gateway-mixed-timestamps.sqlite'
 
 const HOSTILE = [
   'alice',
@@ -275,6 +278,26 @@ describe('what the engines have each for itself', () => {
     const [group] = foundIn(await database.matching(sought('ALICE'))).groups
     assert.deepEqual([group!.undated, group!.unreadable, group!.times], [0, 1, undefined])
   })
+
+  it(
+    'sqlite: every format of times that clients have written is foretold as the purge judges it',
+    { skip: withoutGatewayDatabase(MIXED) },
+    async () => {
+      await using outside = await sqliteDatabase(MIXED)
+      await using database = await opened(outside.url)
+      const named = []
+      for (const user of ['a@x.io', 'b@x.io']) named.push(...foundIn(await database.matching(sought(user))).named)
+      const [{ n } = { n: 0 }] = await outside.sql<{ n: number }>('SELECT count(*) AS n FROM audit_logs')
+      assert.deepEqual([named.length, n > 1_000], [n, true])
+      const times = named.flatMap(({ at }) => at ?? []).toSorted((a, b) => a - b)
+      assert.ok(times.length < named.length && times.length > 1_000)
+      for (let place = 0; place < times.length; place += 25)
+        for (const cutoff of [times[place]!, times[place]! + 1]) {
+          const { rows } = await database.expired(AUDIT_LOGS, cutoff).estimate()
+          assert.equal(rows, times.filter((at) => at < cutoff).length, new Date(cutoff).toISOString())
+        }
+    },
+  )
 
   it('sqlite: a view, and a table that cannot be read in steps, are not passed over', async () => {
     await using outside = await sqliteDatabase()
