@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { POSTGRES_MAJORS, withoutGatewayDatabase } from '../support/databases.ts'
-import { ENGINES, postgresDatabase, sqliteDatabase, type TestDatabase } from '../support/engines.ts'
+import { BOTH_ENGINES, ENGINES, postgresDatabase, sqliteDatabase, type TestDatabase } from '../support/engines.ts'
 import { migrate } from '../../src/migrations/apply-migrations.ts'
 import { optionsFor } from '../migrations/support.ts'
 import { applyMigrations, migrated, opened } from '../runs/support.ts'
@@ -122,23 +122,25 @@ for (const engine of ENGINES) {
       assert.deepEqual(beyondThoseOfTests(told(diagnosis)), [], JSON.stringify(diagnosis.findings))
     })
 
-    it('finds no fault in the database of any earlier version, only the migrations that are to come', async () => {
-      await using outside = await engine.fresh()
-      await using database = await opened(outside.url)
-      const own = files.filter(({ fileName }) => database.migrationFiles.test(fileName))
-      assert.ok(own.length >= 10)
-      for (const { version } of own) {
-        await migrate(
-          optionsFor(
-            database,
-            files.filter((each) => each.version <= version),
-          ),
-        )
-        const diagnosis = await diagnosed(outside.url)
-        const pending = version === own.at(-1)!.version ? [] : ['advice migrations-pending']
-        assert.deepEqual(beyondThoseOfTests(told(diagnosis)), pending, `${version}: ${JSON.stringify(diagnosis.findings)}`)
-      }
-    })
+    // What each migration makes on each server is compared in test/migrations/objects.test.ts.
+    if (BOTH_ENGINES.includes(engine))
+      it('finds no fault in the database of any earlier version, only the migrations that are to come', async () => {
+        await using outside = await engine.fresh()
+        await using database = await opened(outside.url)
+        const own = files.filter(({ fileName }) => database.migrationFiles.test(fileName))
+        assert.ok(own.length >= 10)
+        for (const { version } of own) {
+          await migrate(
+            optionsFor(
+              database,
+              files.filter((each) => each.version <= version),
+            ),
+          )
+          const diagnosis = await diagnosed(outside.url)
+          const pending = version === own.at(-1)!.version ? [] : ['advice migrations-pending']
+          assert.deepEqual(beyondThoseOfTests(told(diagnosis)), pending, `${version}: ${JSON.stringify(diagnosis.findings)}`)
+        }
+      })
   })
 }
 

@@ -17,7 +17,6 @@ export const CORE: readonly string[] = [
   'test/archive/purge.test.ts',
   'test/process/run-now.test.ts',
   'test/process/worker.test.ts',
-  'test/doctor/sound.test.ts',
   'test/database/postgres/conversion.test.ts',
   'test/runs/partition-terms.test.ts',
   'test/runs/whole-partitions.test.ts',
