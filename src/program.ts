@@ -1,4 +1,5 @@
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
+import { locationText } from './archive/archive-location.ts'
 import { readUrlAgain, type Settings } from './config/load.ts'
 import type { Access, Database } from './database/database.ts'
 import { labelOf, openDatabase } from './database/open.ts'
@@ -214,10 +215,11 @@ async function siteOf(host: Host, metrics: Metrics, settings: Settings): Promise
 
 /** The archive that the settings describe. */
 export function archivePlanOf({ host, settings: { archive } }: Pick<Program, 'host' | 'settings'>): ArchivePlan {
-  return {
-    enabled: archive.enabled,
-    directory: resolve(host.workingDirectory, archive.directory),
-    uid: host.uid,
-    keptMs: archive.retentionMs,
-  }
+  const { location, s3, spool } = archive
+  const place = { enabled: archive.enabled, uid: host.uid, keptMs: archive.retentionMs }
+  if (location.kind === 'folder') return { ...place, directory: resolve(host.workingDirectory, location.path) }
+  // As on every system, and not in a name that two users share.
+  const temporary = join(host.env['TMPDIR'] ?? '/tmp', `mcp-gateway-maintenance-${host.uid ?? 'spool'}`)
+  const bucket = { ...location, ...s3, spool: resolve(host.workingDirectory, spool ?? temporary), spoolChosen: spool !== undefined }
+  return { ...place, directory: locationText(location), bucket }
 }

@@ -45,11 +45,16 @@ function settingSchema(setting: Setting): Schema {
 }
 
 const TEXT = { type: 'string', pattern: '^[^\\s\\u0000-\\u001f\\u007f](?:[^\\u0000-\\u001f\\u007f]*[^\\s\\u0000-\\u001f\\u007f])?$' }
+/** No URL but those of buckets. */
+const PLACE = '^(?:s3://[a-z0-9]|(?![A-Za-z][A-Za-z0-9+.-]*:))'
 const DURATION = { type: 'string', pattern: '^[0-9]{1,9}(?:ms|s|m|h|d|w)$' }
 
 const SCHEMAS: Readonly<Record<FormatName, (setting: Setting) => Schema>> = {
   'database URL': () => ({ type: 'string', pattern: ':' }),
   text: () => TEXT,
+  'place of an archive': () => ({ ...TEXT, allOf: [{ pattern: PLACE }] }),
+  endpoint: () => ({ type: 'string', pattern: '^https?://[^/?#@]+/?$' }),
+  region: () => ({ type: 'string', pattern: '^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38}[A-Za-z0-9])?$' }),
   schema: () => TEXT,
   truth: () => ({ type: 'boolean' }),
   duration: () => DURATION,

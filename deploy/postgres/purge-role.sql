@@ -46,6 +46,8 @@ FROM (VALUES
     -- how long its files are kept, and what a run removed from it, which goes with the run's record
     ('maintenance_archive_retention', 'SELECT, INSERT, UPDATE'),
     ('maintenance_archive_removed', 'SELECT, INSERT, UPDATE, DELETE'),
+    -- what is removed from its bucket again, should it appear there late
+    ('maintenance_discarded', 'SELECT, INSERT, UPDATE, DELETE'),
     -- which rows must stay: it may not place or release a hold, only record what each of them kept
     ('maintenance_holds', 'SELECT'),
     ('maintenance_run_holds', 'SELECT, INSERT, UPDATE, DELETE'),

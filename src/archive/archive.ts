@@ -3,11 +3,13 @@ import type { Database } from '../database/database.ts'
 import type { ExportedSlices, StoredColumn } from '../database/exporting.ts'
 import type { Transaction } from '../database/query.ts'
 import type { EpochMs } from '../time/clock.ts'
+import type { ArchivePlace } from './archive-location.ts'
+import { DiscardedFiles } from './discarded-files.ts'
 import type { Source } from './format.ts'
 import type { Stretch } from './late-rows.ts'
 import { ArchiveRecord, type ArchiveState } from './state.ts'
 import { NO_STEP, pathsOf, type Step } from './step.ts'
-import { FolderStore } from './store/folder-store.ts'
+import { storeAt } from './store/store-at.ts'
 import type { ArchivePath } from './store/path.ts'
 import type { Spool, Store } from './store/store.ts'
 import { DayFiles } from './write/day-files.ts'
@@ -38,10 +40,7 @@ const PART_GROWTH = 2
 
 export interface ArchiveOptions {
   readonly database: Database
-  /** Absolute. */
-  readonly directory: string
-  /** The uid of this process. */
-  readonly uid: number | undefined
+  readonly place: ArchivePlace
   /** See `draftsOf`. */
   readonly drafts: string
   readonly table: string
@@ -76,6 +75,8 @@ export class Archive {
   readonly store: Store
   readonly spool: Spool
   readonly record: ArchiveRecord
+  /** `undefined`: what is discarded is gone for good. */
+  readonly discarded: DiscardedFiles | undefined
   readonly source: Source
   #columns: readonly StoredColumn[] | undefined
   /** The first manifest of the pending step, if this run wrote it. */
@@ -89,13 +90,14 @@ export class Archive {
   #next: { readonly draft: Draft; readonly copied: Promise<boolean> } | undefined
 
   constructor(options: ArchiveOptions) {
-    const { database, directory, uid, table, timeColumn, partRows = MOST_ROWS } = options
+    const { database, place, table, timeColumn, partRows = MOST_ROWS, stopping } = options
     this.options = options
     this.#partRows = partRows
     this.#mostRows = Math.min(database.worksElsewhere ? FIRST_PART_ROWS : MOST_ROWS, partRows)
-    this.store = new FolderStore(directory, table, uid)
+    this.store = storeAt(place, table, stopping)
     this.spool = this.store.spool(options.drafts)
     this.record = new ArchiveRecord((name) => database.named(name), table)
+    this.discarded = this.store.publishesLate ? new DiscardedFiles((name) => database.named(name), table) : undefined
     this.source = { table, timeColumn, engine: database.label.engine, database: database.label.name }
   }
 
@@ -142,7 +144,7 @@ export class Archive {
   async writePart(rows: ExportedSlices, stretch: Stretch): Promise<Part | undefined> {
     const { database, pass, stopping } = this.options
     const state = await this.record.load(database)
-    if (this.isAhead(state)) await mustKnow(this.store, state)
+    if (this.isAhead(state)) await mustKnow(this, state)
     const draft = (await this.#drafted(state)) ?? (await this.#newDraft(state.position))
     try {
       if (draft.last === undefined) await draft.copy(rows, stretch, pass)

@@ -129,7 +129,7 @@ class ArchivedSlice implements Slice {
   async #mustBeThere(): Promise<void> {
     const { store } = this.#archive
     const [file] = this.part.step.files
-    if (file?.path === undefined || (await store.exists(file.path))) return
+    if (!store.mayVanish || file?.path === undefined || (await store.exists(file.path))) return
     throw archiveFailed(`${store.absolute(file.path)} was written, and is gone`)
   }
 

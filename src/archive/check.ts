@@ -1,5 +1,6 @@
 import type { Archive } from './archive.ts'
 import { damaged } from './damage.ts'
+import { removeDiscarded } from './discard.ts'
 import { sha256, type Link, type Manifest, type RowsFile } from './format.ts'
 import { parseManifest } from './manifest.ts'
 import { problemOf } from './read/read-rows.ts'
@@ -14,10 +15,11 @@ export async function openArchive(archive: Archive): Promise<void> {
   const { store, record, options } = archive
   const state = await record.load(options.database)
   const newest = state.head === null ? undefined : await mustHold(archive, state.head)
-  await mustKnow(store, state)
+  await removeDiscarded(archive, state)
+  await mustKnow(archive, state)
   await store.make()
   await settle(archive)
-  if (state.step !== undefined) await mustKnow(store, await record.load(options.database))
+  if (state.step !== undefined) await mustKnow(archive, await record.load(options.database))
   // Not before settling: an interrupted removal may have taken this file.
   if (newest?.kind === 'rows' && (await isStillNewest(archive, newest))) await mustHoldRows(archive, newest.file)
   // At this moment the lease is certainly held, so nobody else is writing to the spool.

@@ -15,10 +15,10 @@ export function damaged(problem: string, cause?: unknown, consequence = 'Nothing
   )
 }
 
-const ADVICE =
-  'Rows that are not in the archive were not deleted. Check that ARCHIVE_DIRECTORY exists, is writable by this user and has free space'
+const NOT_DELETED = 'Rows that are not in the archive were not deleted.'
+const ADVICE = 'Check that ARCHIVE_DIRECTORY exists, is writable by this user and has free space'
 
-/** An operation on the archive's files failed. */
-export function archiveFailed(problem: string, cause?: unknown): MaintenanceError {
-  return new MaintenanceError('ARCHIVE_FAILED', `the archive: ${problem}. ${ADVICE}`, { cause })
+/** An operation on the archive's files failed. `advice`: absent, for a folder. */
+export function archiveFailed(problem: string, cause?: unknown, advice = ADVICE): MaintenanceError {
+  return new MaintenanceError('ARCHIVE_FAILED', `the archive: ${problem}. ${NOT_DELETED} ${advice}`, { cause })
 }

@@ -1,4 +1,5 @@
 import type { Archive } from './archive.ts'
+import { discard, removeFor } from './discard.ts'
 import type { Kept } from './format.ts'
 import { pendingAsWritten } from './pending.ts'
 import { columnsOf } from './manifest.ts'
@@ -22,7 +23,7 @@ export async function settle(archive: Archive): Promise<void> {
     // Flush first: otherwise a server crash that a pooler hides from us could undo what is read here.
     await options.database.durable()
     const state = await record.load(options.database)
-    if (archive.isAhead(state)) await mustKnow(store, state)
+    if (archive.isAhead(state)) await mustKnow(archive, state)
     const { step } = state
     if (step === undefined) return
     const drafts = store.spool(step.drafts)
@@ -30,13 +31,13 @@ export async function settle(archive: Archive): Promise<void> {
     await archive.dropDraft()
     const manifests = await pendingAsWritten(store, state)
     await mustBeElsewhere(archive, state, manifests)
-    await store.remove(step.successors ?? [])
+    await discard(archive, step.successors ?? [])
     const rows = step.files.reduce((sum, file) => sum + file.rows, 0)
     const removed = readRanges(state.removed, rows)
     const count = countOf(removed)
     if (count === 0 && rows > 0) {
       // Nothing was deleted yet: every row is in the database.
-      await store.remove([...step.files.flatMap(pathsOf), ...step.obsolete])
+      await discard(archive, [...step.files.flatMap(pathsOf), ...step.obsolete])
       await drafts.clean(`${step.run}-`)
       const nothing: Step = { ...step, files: [], growth: NO_GROWTH, newestAt: null }
       return options.underLease((tx) => record.close(tx, nothing))
@@ -45,7 +46,7 @@ export async function settle(archive: Archive): Promise<void> {
     await drafts.publish(step.files.flatMap(pathsOf))
     await mustBeInPlace(store, step, () => archive.confirmLease())
     if (count === rows) {
-      await store.remove(step.obsolete)
+      await (rows > 0 ? discard : removeFor)(archive, step.obsolete)
       await store.setAside(step.reconciled?.setAside ?? [])
       return options.underLease((tx) => record.close(tx, step))
     }

@@ -8,5 +8,8 @@ export const REMOVED = 'maintenance_archive_removed'
 /** Made by migration 007, with the holds: how many rows of files they keep. */
 export const HELD_FILES = 'maintenance_held_files'
 
+/** Made by migration 011: files that are not part of the archive, and may appear in its bucket, or stay there, all the same. */
+export const DISCARDED = 'maintenance_discarded'
+
 /** Those with a row for each run, named by the run's number. */
 export const COUNTED_RUNS = [ARCHIVED, REMOVED] as const

@@ -1,3 +1,4 @@
+import { locationProblem } from '../archive/archive-location.ts'
 import { parseDatabaseUrl } from '../database/url/database-url.ts'
 import { schemaNameProblem } from '../database/url/schema-name.ts'
 import { messageOf } from '../errors.ts'
@@ -33,6 +34,9 @@ interface Format {
 const BY_NAME = {
   'database URL': { check: databaseUrlProblem },
   text: { check: textProblem },
+  'place of an archive': { check: archiveProblem },
+  endpoint: { check: endpointProblem },
+  region: { check: regionProblem },
   schema: { check: schemaProblem },
   truth: { check: booleanProblem, fromText: readBoolean },
   duration: { check: (value) => durationProblem(value, 0, LONGEST_WAIT_MS, '30s') },
@@ -89,6 +93,25 @@ function textProblem(value: unknown): string | undefined {
   if (withoutCredentials(value) !== value)
     return `${shown(value)} holds a password, which only database.url may; is it meant for DATABASE_URL?`
   return value === value.trim() ? undefined : `${shown(value)} begins or ends with a space`
+}
+
+function archiveProblem(value: unknown): string | undefined {
+  return textProblem(value) ?? (typeof value === 'string' ? locationProblem(value) : undefined)
+}
+
+function endpointProblem(value: unknown): string | undefined {
+  const problem = textProblem(value)
+  if (problem !== undefined || typeof value !== 'string') return problem
+  const url = /^https?:\/\//.test(value) && URL.canParse(value) ? new URL(value) : undefined
+  const isBare = url?.username === '' && url.password === '' && url.pathname === '/' && url.search === '' && url.hash === ''
+  return isBare
+    ? undefined
+    : `${shown(value)} is not an endpoint; write http:// or https://, a host and perhaps a port, such as https://s3.example.com:9000`
+}
+
+function regionProblem(value: unknown): string | undefined {
+  const isRegion = typeof value === 'string' && /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38}[A-Za-z0-9])?$/.test(value)
+  return isRegion ? undefined : `${shown(value)} is not a region; write its name, such as eu-central-1`
 }
 
 function schemaProblem(value: unknown): string | undefined {

@@ -1,4 +1,6 @@
 import { join, resolve } from 'node:path'
+import { locationOf } from '../archive/archive-location.ts'
+import { isLoopback } from '../archive/loopback.ts'
 import { JOBS } from '../catalogue.ts'
 import { parseDatabaseUrl } from '../database/url/database-url.ts'
 import type { DatabaseUrl } from '../database/url/url-types.ts'
@@ -98,6 +100,7 @@ function contradictions(values: Values, env: Environment): readonly string[] {
   return [
     ...schemaContradiction(values.database, env),
     ...archiveContradictions(values),
+    ...bucketContradictions(values),
     ...(textfile === null || textfile.endsWith('.prom') ? [] : [NOT_COLLECTED]),
   ]
 }
@@ -115,6 +118,28 @@ function archiveContradictions({ archive, jobs }: Values): readonly string[] {
       `archive.retention: it is ${archive.retention}, but rows are archived when they are ${retention} old (jobs.${job.settings}.retention); it has to be longer`,
     ]
   })
+}
+
+/** What is said of buckets where the archive lies in a folder would silently do nothing; the bucket's name was forgotten, perhaps. */
+function bucketContradictions({ archive }: Values): readonly string[] {
+  if (!archive.enabled) return []
+  const { endpoint, insecure } = archive.s3
+  if (locationOf(archive.directory).kind === 'folder') {
+    const { spool } = archive
+    const given = Object.entries({ ...archive.s3, insecure: insecure ? true : null }).flatMap(([name, value]) =>
+      value === null ? [] : [`archive.s3.${name}`],
+    )
+    const idle = [...given, ...(spool === null ? [] : ['archive.spool'])]
+    return idle.map(
+      (key) =>
+        `${key}: it is for an archive in a bucket, and archive.directory names a folder; write s3://bucket/path there, or leave ${key} out`,
+    )
+  }
+  const { protocol, hostname } = new URL(endpoint ?? 'https://localhost')
+  if (protocol === 'https:' || insecure || isLoopback(hostname)) return []
+  return [
+    `archive.s3.endpoint: ${hostname} is another machine, and rows would be sent to it in clear text; write https://, or set ARCHIVE_S3_INSECURE=true where nobody else is on the way`,
+  ]
 }
 
 function schemaContradiction(database: Values['database'], env: Environment): readonly string[] {

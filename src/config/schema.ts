@@ -27,7 +27,18 @@ export interface Values {
   readonly database: { readonly url: string; readonly schema: string; readonly timeZone: string; readonly connectTimeout: string }
   readonly migrations: { readonly enabled: boolean; readonly lockTimeout: string }
   readonly jobs: Readonly<Record<string, JobValues>>
-  readonly archive: { readonly enabled: boolean; readonly directory: string; readonly retention: string }
+  readonly archive: {
+    readonly enabled: boolean
+    readonly directory: string
+    readonly retention: string
+    readonly s3: {
+      readonly endpoint: string | null
+      readonly region: string | null
+      readonly pathStyle: boolean | null
+      readonly insecure: boolean
+    }
+    readonly spool: string | null
+  }
   readonly partitions: { readonly enabled: boolean; readonly ahead: string }
   readonly schedule: { readonly timeZone: string; readonly catchUp: boolean }
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
@@ -111,13 +122,54 @@ const SCHEMA = {
       default: false,
       env: 'ARCHIVE_ENABLED',
     },
-    directory: { doc: 'the folder of these files', format: 'text', default: 'archive', env: 'ARCHIVE_DIRECTORY' },
+    directory: {
+      doc: 'where these files lie: a folder, or s3://bucket/path',
+      format: 'place of an archive',
+      default: 'archive',
+      env: 'ARCHIVE_DIRECTORY',
+    },
     retention: {
       doc: 'how long they are kept, from the time of their rows; or forever',
       format: 'retention or forever',
       default: '365d',
       leastMs: DAY,
       env: 'ARCHIVE_RETENTION',
+    },
+    s3: {
+      endpoint: {
+        doc: 'the address of the object storage, if it is not that of AWS',
+        format: 'endpoint',
+        default: null,
+        nullable: true,
+        env: 'ARCHIVE_S3_ENDPOINT',
+      },
+      region: {
+        doc: 'the region of the bucket, if neither AWS_REGION nor the shared configuration file names it',
+        format: 'region',
+        default: null,
+        nullable: true,
+        env: 'ARCHIVE_S3_REGION',
+      },
+      pathStyle: {
+        doc: 'whether the bucket is named in the path of each request; if not set, where an endpoint is given',
+        format: 'truth',
+        default: null,
+        nullable: true,
+        env: 'ARCHIVE_S3_PATH_STYLE',
+      },
+      insecure: {
+        doc: 'whether rows may be sent to another machine in clear text',
+        format: 'truth',
+        default: false,
+        env: 'ARCHIVE_S3_INSECURE',
+      },
+    },
+    spool: {
+      doc: 'the folder in which files are written before they are sent to a bucket; if not set, in the temporary folder',
+      format: 'text',
+      default: null,
+      nullable: true,
+      env: 'ARCHIVE_SPOOL',
     },
   },
   partitions: {

@@ -1,3 +1,4 @@
+import { locationOf, type ArchiveLocation } from '../archive/archive-location.ts'
 import { JOBS, type Job } from '../catalogue.ts'
 import { displayUrl, parseDatabaseUrl } from '../database/url/database-url.ts'
 import type { DatabaseUrl } from '../database/url/url-types.ts'
@@ -21,8 +22,17 @@ export interface Settings {
   readonly jobs: readonly JobSettings[]
   readonly archive: {
     readonly enabled: boolean
-    /** As configured: relative to the working directory. */
-    readonly directory: string
+    /** A folder, relative to the working directory, or a bucket. */
+    readonly location: ArchiveLocation
+    /** How a bucket is reached. */
+    readonly s3: {
+      readonly endpoint: string | undefined
+      readonly region: string | undefined
+      readonly pathStyle: boolean | undefined
+      readonly insecure: boolean
+    }
+    /** Where files are written before they are sent to a bucket, relative to the working directory; `undefined`: in the temporary folder. */
+    readonly spool: string | undefined
     /** `undefined`: for ever. */
     readonly retentionMs: number | undefined
   }
@@ -108,7 +118,14 @@ export function toSettings({ values, sources, notes, warnings, chosen, env }: Re
     }),
     archive: {
       enabled: archive.enabled,
-      directory: archive.directory,
+      location: locationOf(archive.directory),
+      s3: {
+        endpoint: archive.s3.endpoint ?? undefined,
+        region: archive.s3.region ?? undefined,
+        pathStyle: archive.s3.pathStyle ?? undefined,
+        insecure: archive.s3.insecure,
+      },
+      spool: archive.spool ?? undefined,
       retentionMs: archive.retention === FOREVER ? undefined : milliseconds(archive.retention),
     },
     partitions: { enabled: partitions.enabled, aheadMs: milliseconds(partitions.ahead) },

@@ -11,7 +11,7 @@ import { HOUR, SECOND, type Clock } from '../time/clock.ts'
 import { LATE_MS } from '../status/job-status.ts'
 import type { Status } from '../status/read-status.ts'
 import { tryQuery } from '../status/try-query.ts'
-import type { DoctorPlan, Facts, SchemaInHand } from './doctor-facts.ts'
+import type { DoctorPlan, Facts, FolderFacts, SchemaInHand } from './doctor-facts.ts'
 import { MOST_NEEDED, neededRights } from './needed-rights.ts'
 import { diskFacts, folderFacts } from './place-facts.ts'
 
@@ -62,7 +62,7 @@ export async function readFacts(database: Database, status: Status, reading: Rea
     abandoned: (await inTable(LEASES, 'who holds leases', (named) => abandonedLeases(database, named, status.at, LATE_MS))) ?? [],
     futureRun: await inTable(RUNS, 'whether a run began later than now', (named) => latestFutureRun(database, named, status.at)),
     archive: {
-      folder: plan.archive.enabled ? await folderFacts(plan.archive.directory) : undefined,
+      folder: await archiveFolder(plan),
       summary: await inTable(ARCHIVES, 'what the archive holds', (named) => readSummary(database, named, archived.table)),
     },
     disks: (await seen('the free disk', () => disksOf(plan, condition?.folder, unseen))) ?? [],
@@ -86,7 +86,7 @@ export async function factsWithout(status: Status, plan: DoctorPlan): Promise<Re
       condition: undefined,
       abandoned: [],
       futureRun: undefined,
-      archive: { folder: plan.archive.enabled ? await folderFacts(plan.archive.directory) : undefined, summary: undefined },
+      archive: { folder: await archiveFolder(plan), summary: undefined },
       disks: await disksOf(plan, undefined, unseen),
       damage: [],
     },
@@ -95,6 +95,11 @@ export async function factsWithout(status: Status, plan: DoctorPlan): Promise<Re
 }
 
 /** The answer took as long to come as the question: the database read its clock in the middle. */
+/** A bucket is asked by the status: whether it answers, and has the newest file. */
+async function archiveFolder({ archive }: DoctorPlan): Promise<FolderFacts | undefined> {
+  return archive.enabled && archive.bucket === undefined ? await folderFacts(archive.directory) : undefined
+}
+
 async function aheadOf(database: Database, clock: Clock): Promise<number> {
   const before = clock.monotonicMs()
   const host = clock.now()
@@ -127,7 +132,7 @@ async function readSchema(database: Database, examining: Examining, status: Stat
 
 async function disksOf(plan: DoctorPlan, database: string | undefined, unseen: string[]): ReturnType<typeof diskFacts> {
   const places: (readonly [string, string])[] = [
-    ...(plan.archive.enabled ? [['the archive', plan.archive.directory] as const] : []),
+    ...(plan.archive.enabled ? [['the archive', plan.archive.bucket?.spool ?? plan.archive.directory] as const] : []),
     ...(database === undefined ? [] : [['the database', database] as const]),
   ]
   try {

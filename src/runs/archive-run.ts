@@ -4,7 +4,7 @@ import type { Expiring } from '../archive/expiry.ts'
 import type { ReadHolds } from '../archive/held-files.ts'
 import type { Stays } from '../archive/holdings.ts'
 import { NO_GROWTH } from '../archive/step.ts'
-import { ARCHIVED, ARCHIVES, REMOVED, RETENTIONS } from '../archive/tables.ts'
+import { ARCHIVED, ARCHIVES, DISCARDED, REMOVED, RETENTIONS } from '../archive/tables.ts'
 import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
 import type { ExportedRows, ExportedSlice } from '../database/exporting.ts'
@@ -84,10 +84,14 @@ export async function openArchiving(
       'ARCHIVE_FAILED',
       'the archive: its tables are missing, which migration 005 makes. Nothing was deleted. Apply the migrations (where they are disabled, run its files 002 and 005 by hand), or set ARCHIVE_ENABLED=false',
     )
+  if (target.bucket !== undefined && !(await database.tablesAmong([DISCARDED])).has(DISCARDED))
+    throw new MaintenanceError(
+      'ARCHIVE_FAILED',
+      'the archive: the table of discarded files is missing, which migration 011 makes and an archive in a bucket needs. Nothing was deleted. Apply the migrations (where they are disabled, run its file by hand)',
+    )
   const archive = new Archive({
     database,
-    directory: target.directory,
-    uid: target.uid,
+    place: target,
     drafts: await draftsOf(database),
     table: job.table,
     timeColumn: job.column,
@@ -150,6 +154,7 @@ export async function openArchiving(
             await new HeldFiles((name) => database.named(name), job.table).forgetReleased(tx, database.named(HOLDS))
         }),
       )
+      for (const note of archive.store.takeNotes()) context.listener.jobWarning(job.name, note)
       if (retention === undefined && keptMs !== undefined) context.listener.jobWarning(job.name, WITHOUT_RECORD)
       return stop
     },
@@ -213,15 +218,15 @@ export interface ArchiveForecast {
 export async function forecastArchive(context: RunContext, { job }: RunRequest, now: EpochMs): Promise<ArchiveForecast | undefined> {
   const { archive: target, database } = context
   if (target === undefined || job.archived !== true) return undefined
-  const [{ FolderStore }, { firstKeptDay, holdingsOf }, { judgeExpiry }, { ArchiveRecord }] = await Promise.all([
-    import('../archive/store/folder-store.ts'),
+  const [{ storeAt }, { firstKeptDay, holdingsOf }, { judgeExpiry }, { ArchiveRecord }] = await Promise.all([
+    import('../archive/store/store-at.ts'),
     import('../archive/holdings.ts'),
     import('../archive/archive-retention.ts'),
     import('../archive/state.ts'),
   ])
   if (!(await database.tablesAmong([ARCHIVES])).has(ARCHIVES)) return undefined
-  const { keptMs, lateKeptMs, directory, uid } = target
-  const store = new FolderStore(directory, job.table, uid)
+  const { keptMs, lateKeptMs } = target
+  const store = storeAt(target, job.table)
   const { head } = await new ArchiveRecord((name) => database.named(name), job.table).load(database)
   const { there } = await holdingsOf(store, head)
   const before = keptMs === undefined ? undefined : firstKeptDay(now, keptMs)

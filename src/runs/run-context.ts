@@ -1,3 +1,4 @@
+import type { ArchivePlace } from '../archive/archive-location.ts'
 import type { Job } from '../catalogue.ts'
 import type { Database } from '../database/database.ts'
 import type { PauseReason } from '../purge/pacer.ts'
@@ -77,11 +78,7 @@ export interface RunContext {
   readonly toldOnce?: Set<string>
 }
 
-export interface ArchiveTarget {
-  /** Absolute. */
-  readonly directory: string
-  /** The uid of this process. */
-  readonly uid: number | undefined
+export interface ArchiveTarget extends ArchivePlace {
   /** How long a file is kept, from the time of its rows; `undefined`: for ever. */
   readonly keptMs: number | undefined
   /** How many rows are written to files before they are deleted, at most; absent: as many as suit the engine. Tests set it, to have several parts of few rows. */

@@ -105,8 +105,7 @@ const integersAsNumbers: typeof types.getTypeParser = (...asked: Parameters<type
 export function reconciled(database: Database, directory: string, dryRun = false): Promise<Reconciliation> {
   const archive = new Archive({
     database,
-    directory,
-    uid: process.getuid?.(),
+    place: { directory, uid: process.getuid?.() },
     table: 'audit_logs',
     timeColumn: 'timestamp',
     run: 0,

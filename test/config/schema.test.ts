@@ -103,6 +103,11 @@ test('every setting is described with its variables, its default and one line', 
       ['archive.enabled', 'ARCHIVE_ENABLED', false],
       ['archive.directory', 'ARCHIVE_DIRECTORY', 'archive'],
       ['archive.retention', 'ARCHIVE_RETENTION', '365d'],
+      ['archive.s3.endpoint', 'ARCHIVE_S3_ENDPOINT', null],
+      ['archive.s3.region', 'ARCHIVE_S3_REGION', null],
+      ['archive.s3.pathStyle', 'ARCHIVE_S3_PATH_STYLE', null],
+      ['archive.s3.insecure', 'ARCHIVE_S3_INSECURE', false],
+      ['archive.spool', 'ARCHIVE_SPOOL', null],
       ['partitions.enabled', 'PARTITIONS_ENABLED', true],
       ['partitions.ahead', 'PARTITIONS_AHEAD', '14d'],
       ['schedule.timeZone', 'SCHEDULE_TIME_ZONE', 'UTC'],
@@ -123,7 +128,7 @@ test('every setting is described with its variables, its default and one line', 
 
 describe('values', () => {
   const RETENTION = 'jobs.purgeAuditLogs.retention'
-  const VALUES: readonly [key: string, value: unknown, answer: RegExp][] = [
+  const VALUES: readonly (readonly [key: string, value: unknown, answer: RegExp])[] = [
     [RETENTION, '1d', /accepted/],
     [RETENTION, '24h', /accepted/],
     [RETENTION, '36500d', /accepted/],
@@ -197,6 +202,34 @@ describe('values', () => {
     ['database.schema', 'PG_gateway', /accepted/],
     ['database.schema', 'pgateway', /accepted/],
     ['archive.directory', 'x'.repeat(200), /accepted/],
+    ['archive.directory', '/srv/archive:2', /accepted/],
+    ['archive.directory', './s3:', /accepted/],
+    ['archive.directory', 's3://bucket/path', /accepted/],
+    ['archive.directory', 's3://bucket', /accepted/],
+    ['archive.directory', 's3://bucket.of-us/ein pfad/', /accepted/],
+    ['archive.s3.endpoint', null, /accepted/],
+    ['archive.s3.endpoint', 'https://s3.example.com', /accepted/],
+    ['archive.s3.endpoint', 'http://[::1]:9000/', /accepted/],
+    ...['s3.example.com', 'https://u:cr3t@h', 'https://h/path', 'https://h?a=b', 'ftp://h', 'https:/h'].map(
+      (endpoint) => ['archive.s3.endpoint', endpoint, /^(?!.*cr3t).*(?:is not an endpoint|holds a password)/] as const,
+    ),
+    ['archive.s3.region', 'eu-central-1', /accepted/],
+    ['archive.s3.region', 'eu central', /is not a region/],
+    ['archive.s3.pathStyle', null, /accepted/],
+    ['archive.s3.pathStyle', 'yes', /is not a boolean/],
+    ...['S3:/bucket', 'S3://bucket', 's3:bucket', 's3:/bucket', 'file:///srv', 'gs://bucket', 'https://host/bucket', 'archive:2'].map(
+      (place) => ['archive.directory', place, /^it begins like a URL, and the archive lies in a folder or in a bucket/] as const,
+    ),
+    ...['s3://', 's3:///path', 's3://ab', 's3://Bucket', 's3://a..b', 's3://bucket:9000/path', 's3://a_b/path'].map(
+      (place) => ['archive.directory', place, /^what follows s3:\/\/ is not the name of a bucket/] as const,
+    ),
+    ...['s3://bucket/a//b', 's3://bucket//a', 's3://bucket/../b', 's3://bucket/.'].map(
+      (place) => ['archive.directory', place, /^the path in the bucket has an empty name/] as const,
+    ),
+    ...['s3://bucket/a?region=b', 's3://bucket/a%20b', 's3://bucket/a#b', 's3://bucket/a\\b', 's3://bucket/\ud800'].map(
+      (place) => ['archive.directory', place, /^the path in the bucket holds a \?, #, %/] as const,
+    ),
+    ['archive.directory', `s3://bucket/${'ü'.repeat(257)}`, /^the path in the bucket has more than 512 bytes/],
     ['log.level', 'x'.repeat(200), /^"x{59}… is not one of/],
   ]
   for (const [key, value, answer] of VALUES) test(`${key}: ${JSON.stringify(value)}`, () => assert.match(problem(key, value), answer))

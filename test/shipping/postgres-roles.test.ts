@@ -445,6 +445,7 @@ for (const major of POSTGRES_MAJORS) {
           ['maintenance_partitioned', 'SELECT'],
           ['maintenance_detached', 'DELETE INSERT SELECT'],
           ['maintenance_receipts', 'INSERT SELECT'],
+          ['maintenance_discarded', 'DELETE INSERT SELECT UPDATE'],
         ]),
       )
       await roles.as(roles.purge, async (client) => {
@@ -468,6 +469,7 @@ const NEW_RIGHTS: readonly (readonly [table: string, rights: string])[] = [
   ['maintenance_partitioned', 'SELECT'],
   ['maintenance_detached', 'DELETE, INSERT, SELECT'],
   ['maintenance_receipts', 'INSERT, SELECT'],
+  ['maintenance_discarded', 'DELETE, INSERT, SELECT, UPDATE'],
 ]
 
 const FORBIDDEN_TO_HOLD: readonly string[] = [

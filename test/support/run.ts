@@ -81,9 +81,9 @@ function runTests(argv: readonly string[], servers: ReadonlyMap<number, Postgres
 /** More than the cores: most of a test's time goes by waiting for processes and servers. */
 const CONCURRENCY = 4
 
-/** Settings of the program, of libpq and of loggers, left over in somebody's shell, must not decide how a test ends. */
+/** Settings of the program, of libpq, of clients of S3 and of loggers, left over in somebody's shell, must not decide how a test ends. */
 const FOREIGN =
-  /^(DATABASE_|MIGRATIONS_|MAINTENANCE_|PURGE_|AUDIT_LOGS_|POLICY_DECISIONS_|SESSIONS_|RATE_LIMITS_|ARCHIVE_|SCHEDULE_|LOG_|HEALTH_|HTTP_(?:ENABLED|HOST|PORT|ALLOWED_HOSTS)$|METRICS_|PG[A-Z]+$|NODE_TEST_CONTEXT$)/
+  /^(DATABASE_|MIGRATIONS_|MAINTENANCE_|PURGE_|AUDIT_LOGS_|POLICY_DECISIONS_|SESSIONS_|RATE_LIMITS_|ARCHIVE_|SCHEDULE_|LOG_|HEALTH_|HTTP_(?:ENABLED|HOST|PORT|ALLOWED_HOSTS)$|METRICS_|AWS_|PG[A-Z]+$|NODE_TEST_CONTEXT$)/
 
 function environment(servers: ReadonlyMap<number, PostgresServer>): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !FOREIGN.test(name))

@@ -1,6 +1,7 @@
 /** Patterns of the tests that take longer than all others together. Each has a script of package.json, which `.ci/run` calls. */
 export const SUITES: Readonly<Record<string, readonly string[]>> = {
   'test:archive': ['test/archive/*.test.ts'],
+  'test:object-storage': ['test/object-storage/*.test.ts'],
   'test:process': ['test/process/*.test.ts'],
   'test:hostile': ['test/hostile/*.test.ts'],
   'test:connections': ['test/connections/*.test.ts'],

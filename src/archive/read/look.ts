@@ -1,4 +1,5 @@
 import type { Query } from '../../database/query.ts'
+import type { DiscardedFiles } from '../discarded-files.ts'
 import { fileIn, type Link, type RowsFile } from '../format.ts'
 import { judgePending } from '../pending.ts'
 import type { ArchiveRecord, ArchiveState } from '../state.ts'
@@ -31,6 +32,8 @@ export interface LookOptions {
   readonly database: Query
   readonly record: ArchiveRecord
   readonly store: Store
+  /** Files that do not count, wherever they are; absent: there are none. */
+  readonly discarded?: DiscardedFiles | undefined
 }
 
 /** After so many looks, real problems can be told from the work of a concurrent run. */
@@ -52,9 +55,11 @@ export async function look(options: LookOptions): Promise<Look> {
   return seen
 }
 
-async function lookOnce({ database, record, store }: LookOptions): Promise<Look> {
+async function lookOnce({ database, record, store, discarded }: LookOptions): Promise<Look> {
   const state = await record.load(database)
-  const { paths, problems: misplaced } = await store.inspect()
+  const noted = await discarded?.load(database, state.position)
+  const { paths: all, problems: misplaced } = await store.inspect()
+  const paths = all.filter((path) => noted?.has(path) !== true)
   const present = new Set(paths)
   const pending = pendingPaths(state)
   const chain = await readChain(

@@ -5,10 +5,10 @@ import { LONG_BYTES } from '../../database/exporting/json-text.ts'
 import { codeOf, messageOf } from '../../errors.ts'
 import { damaged } from '../damage.ts'
 import { LONGEST_ROW, LONGEST_ROW_BYTES, type RowsFile } from '../format.ts'
-import type { Shelf } from '../store/store.ts'
-import { refusedIn, type OpenFile } from '../store/guarded-tree.ts'
+import { refusedIn } from '../store/guarded-tree.ts'
+import type { OpenFile, Shelf } from '../store/store.ts'
 
-/** Bytes to read, and to decompress, at a time. */
+/** Bytes to decompress at a time. */
 const CHUNK_BYTES = 2 ** 18
 /** A frame that asks for a larger window is not ours: ours ask for 512 KiB, and every zstd reader must support these 8 MiB. */
 const MOST_WINDOW_LOG = 23
@@ -81,31 +81,17 @@ async function unaltered(
     if (opened.bytes !== file.fileBytes || (await digestOf(opened, stopping)) !== file.fileSha256) throw new FileProblem(file, ALTERED)
     await use(opened)
   } finally {
-    await opened.handle.close()
+    await opened.close()
   }
 }
 
 async function digestOf(opened: OpenFile, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash('sha256')
-  for await (const chunk of bytesOf(opened, Buffer.allocUnsafeSlow(CHUNK_BYTES))) {
+  for await (const chunk of opened.chunks('reused')) {
     signal?.throwIfAborted()
     hash.update(chunk)
   }
   return hash.digest('hex')
-}
-
-/**
- * Reads through the open handle: replacing the file under its name has no effect. `reused`: a buffer for callers that are done with each
- * chunk before the next.
- */
-async function* bytesOf({ handle, bytes }: OpenFile, reused?: Buffer): AsyncGenerator<Buffer> {
-  for (let at = 0; at < bytes;) {
-    const chunk = reused ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
-    const { bytesRead } = await handle.read(chunk, 0, Math.min(chunk.length, bytes - at), at)
-    if (bytesRead === 0) return
-    at += bytesRead
-    yield chunk.subarray(0, bytesRead)
-  }
 }
 
 async function unpack(opened: OpenFile, file: RowsFile, each: Each | undefined, signal: AbortSignal | undefined): Promise<void> {
@@ -114,7 +100,7 @@ async function unpack(opened: OpenFile, file: RowsFile, each: Each | undefined, 
   const lines = new Lines(file, each)
   try {
     await pipeline(
-      bytesOf(opened),
+      opened.chunks(),
       async function* (chunks: AsyncIterable<Buffer>) {
         for await (const chunk of chunks) {
           packed.update(chunk)

@@ -1,9 +1,9 @@
-import { join } from 'node:path'
 import { MaintenanceError } from '../../errors.ts'
 import type { Archive } from '../archive.ts'
 import type { RowsFile } from '../format.ts'
 import { rowsElsewhere } from '../rows-elsewhere.ts'
 import { judgePending } from '../pending.ts'
+import { discard } from '../discard.ts'
 import { onlyCopiesIn } from '../only-copies.ts'
 import { countOf } from '../ranges.ts'
 import { pendingPaths } from '../read/look.ts'
@@ -49,7 +49,7 @@ export async function reconcile(
   archive: Archive,
   { dryRun, begun }: { readonly dryRun: boolean; readonly begun?: ReconciliationBegun | undefined },
 ): Promise<Reconciliation> {
-  const { store, spool, record, source, options } = archive
+  const { store, spool, record, source, options, discarded: memory } = archive
   const { database, stopping } = options
   await database.durable()
   const state = await record.load(database)
@@ -58,15 +58,16 @@ export async function reconcile(
   // Files that wait to be published are taken in like published ones.
   if (onlyCopies.length > 0 && !dryRun) await publishWaiting(store, state)
   // Drafts that were to become the next pending step are discarded, as a run would.
-  const discarded = new Set(pending.problems.length > 0 || onlyCopies.length > 0 ? [] : state.step?.successors)
-  if (!dryRun) await store.remove([...discarded])
+  const drafts = pending.problems.length > 0 || onlyCopies.length > 0 ? [] : (state.step?.successors ?? [])
+  if (!dryRun) await discard(archive, drafts)
+  const discarded = new Set([...drafts, ...((await memory?.load(database, state.position))?.keys() ?? [])])
   const ahead = await readAhead(archive, state, discarded)
   if (ahead.position === state.position && onlyCopies.length === 0 && !pending.isForged && !hasUnknown(ahead, state)) {
     // Files that a run or an earlier reconcile left pending are settled first.
     if (state.step?.reconciled !== undefined && !dryRun) await settle(archive)
     return { files: [], otherLinks: 0, missing: [], dropsStep: false }
   }
-  if (ahead.problems.length > 0) throw refused(store.root, ahead.problems)
+  if (ahead.problems.length > 0) throw refused(ahead.problems.map((problem) => store.absolute(problem)))
 
   const files = ahead.links.flatMap(({ file }) => (file === undefined ? [] : [file]))
   const column = { table: source.table, column: source.timeColumn }
@@ -109,9 +110,9 @@ function planOf(link: AheadLink, elsewhere: ReadonlyMap<RowsFile, Uint8Array>): 
   return { link, elsewhere: marks, reconciled: { path: file.path, rows: file.rows, elsewhere: count, becomes } }
 }
 
-function refused(root: string, problems: readonly string[]): MaintenanceError {
+function refused(problems: readonly string[]): MaintenanceError {
   return new MaintenanceError('ARCHIVE_DAMAGED', [
-    ...problems.map((problem) => `the archive: ${join(root, problem)}`),
+    ...problems.map((problem) => `the archive: ${problem}`),
     'Nothing was changed. Restore these files from a backup. If there is none, or they belong to another database, move each with its manifest out of the ' +
       'folder, keep them, and run `archive reconcile` again: it takes in what is left of the chain, and names what is missing',
   ])

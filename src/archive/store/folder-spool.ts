@@ -1,15 +1,13 @@
-import { open, readdir, rm, type FileHandle } from 'node:fs/promises'
-import { basename, dirname } from 'node:path'
-import { syncFolder } from '../../files.ts'
+import type { FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { SHARED } from '../damage.ts'
-import { MOST_MANIFEST_BYTES } from '../format.ts'
-import { rowsFirst, type FolderAccess } from './folder-access.ts'
+import { DraftFolder } from './draft-folder.ts'
+import type { FolderAccess } from './folder-access.ts'
 import { Refused } from './guarded-tree.ts'
-import { holdsRows, NAME, type ArchivePath } from './path.ts'
+import { openFile } from './open-file.ts'
+import { holdsRows, type ArchivePath } from './path.ts'
 import { areDifferent } from './place.ts'
 import type { Shelf, Spool, Store } from './store.ts'
-
-const FILE_MODE = 0o600
 
 /** Inside the table's folder, so that publishing is a move within one file system. */
 export function spoolFolderOf(table: string): string {
@@ -21,52 +19,38 @@ export class FolderSpool implements Spool {
   readonly prefix: string
   readonly shelf: Shelf
   readonly #access: FolderAccess
-  readonly #folder: string
+  readonly #drafts: DraftFolder
 
   constructor(access: FolderAccess, store: Store, prefix: string) {
+    const drafts = new DraftFolder(access, spoolFolderOf(store.table), prefix)
     this.prefix = prefix
     this.#access = access
-    this.#folder = spoolFolderOf(store.table)
-    this.shelf = {
-      absolute: (path) => store.absolute(path),
-      open: async (path) =>
-        (await access.guarded('cannot be read', path, () => access.tree.open(this.#at(path)))) ?? (await store.open(path)),
-      read: async (path) =>
-        (await access.guarded('cannot be read', path, () => access.tree.read(this.#at(path), MOST_MANIFEST_BYTES))) ??
-        (await store.read(path)),
-    }
+    this.#drafts = drafts
+    this.shelf = shelfOf(drafts, store)
   }
 
   create(path: ArchivePath): Promise<FileHandle> {
-    return this.#access.guarded('cannot be written', path, async () => {
-      await this.#access.tree.passes(this.#folder)
-      // Exclusive: an existing file or link of this name is neither followed nor written to.
-      return await open(this.#access.absolute(this.#at(path)), 'wx', FILE_MODE)
-    })
+    return this.#drafts.create(path)
   }
 
-  async write(path: ArchivePath, text: string): Promise<void> {
-    const handle = await this.create(path)
-    await this.#access.guarded('cannot be written', path, async () => {
-      try {
-        await handle.writeFile(text)
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-    })
+  write(path: ArchivePath, text: string): Promise<void> {
+    return this.#drafts.write(path, text)
   }
 
   sync(): Promise<void> {
-    return this.#access.guarded('cannot be written', this.#folder, () => syncFolder(this.#access.absolute(this.#folder)))
+    return this.#drafts.sync()
   }
 
   holds(path: ArchivePath): Promise<boolean> {
-    return this.#access.guarded('cannot be looked at', path, () => this.#access.isThere(this.#at(path)))
+    return this.#drafts.holds(path)
+  }
+
+  clean(beginning: string): Promise<void> {
+    return this.#drafts.clean(beginning)
   }
 
   collides(path: ArchivePath): Promise<boolean> {
-    return this.#access.guarded('cannot be read', path, () => areDifferent(this.#access.tree, this.#at(path), path))
+    return this.#access.guarded('cannot be read', path, () => areDifferent(this.#access.tree, this.#drafts.at(path), path))
   }
 
   /** The old names may come back after a power cut: publishing again, or cleaning, removes them. */
@@ -74,10 +58,10 @@ export class FolderSpool implements Spool {
     return this.#access.guarded('cannot be put in its place', paths[0] ?? '', async () => {
       const waiting: ArchivePath[] = []
       for (const path of paths) {
-        if (await this.#access.isThere(this.#at(path))) waiting.push(path)
+        if (await this.holds(path)) waiting.push(path)
         else if (!(await this.#access.isThere(path))) throw new Error(`${path} is neither there nor waiting to be moved there`)
       }
-      const moves = (of: readonly ArchivePath[]) => of.map((to) => ({ from: this.#at(to), to }))
+      const moves = (of: readonly ArchivePath[]) => of.map((to) => ({ from: this.#drafts.at(to), to }))
       const stages = [moves(waiting.filter((path) => !holdsRows(path))), moves(waiting.filter(holdsRows))]
       await this.#access.move(
         stages,
@@ -86,23 +70,16 @@ export class FolderSpool implements Spool {
       )
     })
   }
+}
 
-  /** Files with names that are not ours stay. */
-  clean(beginning: string): Promise<void> {
-    return this.#access.guarded('cannot be cleaned', this.#folder, async () => {
-      if (!(await this.#access.tree.passes(this.#folder))) return
-      const folder = this.#access.absolute(this.#folder)
-      const names = (await readdir(folder)).filter(
-        (name) => name.startsWith(this.prefix + beginning) && NAME.test(name.slice(this.prefix.length)),
-      )
-      const [rows, manifests] = rowsFirst(names)
-      for (const name of rows) await rm(`${folder}/${name}`, { force: true })
-      if (rows.length > 0 && manifests.length > 0) await syncFolder(folder)
-      for (const name of manifests) await rm(`${folder}/${name}`, { force: true })
-    })
-  }
-
-  #at(path: ArchivePath): string {
-    return `${this.#folder}/${this.prefix}${basename(path)}`
+/** Reads drafts before published files, because they may be published meanwhile. */
+export function shelfOf(drafts: DraftFolder, store: Shelf): Shelf {
+  return {
+    absolute: (path) => store.absolute(path),
+    open: async (path) => {
+      const draft = await drafts.open(path)
+      return draft === undefined ? await store.open(path) : openFile(draft)
+    },
+    read: async (path) => (await drafts.read(path)) ?? (await store.read(path)),
   }
 }

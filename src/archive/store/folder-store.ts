@@ -1,15 +1,16 @@
 import { mkdir, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, isAbsolute } from 'node:path'
 import { syncFolder } from '../../files.ts'
 import { damaged } from '../damage.ts'
 import { MOST_MANIFEST_BYTES } from '../format.ts'
 import { walk } from './archive-walk.ts'
 import { FolderAccess, rowsFirst, type Move } from './folder-access.ts'
 import { FolderSpool, spoolFolderOf } from './folder-spool.ts'
-import { absent, FOLDER_MODE, isCode, type OpenFile } from './guarded-tree.ts'
+import { absent, FOLDER_MODE, isCode } from './guarded-tree.ts'
+import { openFile } from './open-file.ts'
 import { RECONCILED, type ArchivePath } from './path.ts'
 import { writableByAll } from './refusal.ts'
-import type { Listing, Spool, Store } from './store.ts'
+import type { Listing, OpenFile, Spool, Store } from './store.ts'
 
 /**
  * A folder of this machine, or one that is mounted on it. Only regular files are accepted, in folders that are no links and that no
@@ -18,10 +19,14 @@ import type { Listing, Spool, Store } from './store.ts'
 export class FolderStore implements Store {
   readonly root: string
   readonly table: string
+  readonly mayVanish = true
+  readonly publishesLate = false
+  readonly readsAtOnce = 1
   readonly #access: FolderAccess
 
   /** `uid`: of this process. */
   constructor(root: string, table: string, uid: number | undefined) {
+    if (!isAbsolute(root)) throw new TypeError(`the folder of an archive is not an absolute path: ${root}`)
     this.root = root
     this.table = table
     this.#access = new FolderAccess(root, uid)
@@ -49,6 +54,10 @@ export class FolderStore implements Store {
     )
   }
 
+  takeNotes(): readonly string[] {
+    return []
+  }
+
   absolute(path: string): string {
     return this.#access.absolute(path)
   }
@@ -62,10 +71,13 @@ export class FolderStore implements Store {
   }
 
   open(path: ArchivePath): Promise<OpenFile | undefined> {
-    return this.#access.guarded('cannot be read', path, () => this.#access.tree.open(path))
+    return this.#access.guarded('cannot be read', path, async () => {
+      const opened = await this.#access.tree.open(path)
+      return opened === undefined ? undefined : openFile(opened)
+    })
   }
 
-  remove(paths: readonly ArchivePath[]): Promise<void> {
+  remove(paths: readonly ArchivePath[]): Promise<readonly ArchivePath[]> {
     return this.#access.guarded('cannot be removed', paths[0] ?? '', async () => {
       const there = new Set<ArchivePath>()
       for (const path of paths) if (await this.#access.isThere(path)) there.add(path)
@@ -74,6 +86,7 @@ export class FolderStore implements Store {
         // Those that are not there, too: an interrupted attempt may have removed them, and not durably.
         for (const folder of new Set(some.map((path) => this.absolute(dirname(path))))) await syncFolder(folder).catch(absent)
       }
+      return []
     })
   }
 

@@ -9,8 +9,8 @@ export const FOLDER_MODE = 0o700
 /** Follows no links, and does not wait for pipes. */
 const READING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-/** A file of the archive, open for reading. The caller closes it. */
-export interface OpenFile {
+/** A file that is open for reading. The caller closes it. */
+export interface OpenHandle {
   readonly handle: FileHandle
   readonly bytes: number
 }
@@ -52,7 +52,7 @@ export class GuardedTree {
   }
 
   /** `undefined`: there is none. */
-  async open(path: string): Promise<OpenFile | undefined> {
+  async open(path: string): Promise<OpenHandle | undefined> {
     // Checked before opening, because opening a device has an effect.
     if ((await this.look(path)) === undefined) return undefined
     const handle = await open(join(this.root, path), READING).catch(absent)
@@ -111,7 +111,7 @@ export class GuardedTree {
 }
 
 /** Without what is appended meanwhile. */
-async function readAll({ handle, bytes }: OpenFile): Promise<Buffer> {
+async function readAll({ handle, bytes }: OpenHandle): Promise<Buffer> {
   const buffer = Buffer.alloc(bytes)
   let length = 0
   while (length < bytes) {

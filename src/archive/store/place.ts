@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { link, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isCode, type GuardedTree, type OpenFile } from './guarded-tree.ts'
+import { isCode, type GuardedTree, type OpenHandle } from './guarded-tree.ts'
 
 /** The file system has no hard links, or allows none to this file. */
 const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'] as const
@@ -65,7 +65,7 @@ async function digestOf(tree: GuardedTree, path: string): Promise<string | undef
   }
 }
 
-async function read({ handle }: OpenFile): Promise<string> {
+async function read({ handle }: OpenHandle): Promise<string> {
   const sum = createHash('sha256')
   const buffer = Buffer.alloc(CHUNK_BYTES)
   for (let at = 0; ;) {

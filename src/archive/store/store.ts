@@ -1,6 +1,16 @@
 import type { FileHandle } from 'node:fs/promises'
-import type { OpenFile } from './guarded-tree.ts'
 import type { ArchivePath } from './path.ts'
+
+/** A file of the archive, open for reading. The caller closes it. */
+export interface OpenFile {
+  readonly bytes: number
+  /**
+   * The file from its beginning, at most as long as it was when it was opened. May be called again: replacing the file under its name meanwhile has no effect, or
+   * rejects. `reused`: the caller is done with each chunk before it takes the next.
+   */
+  chunks(how?: 'reused'): AsyncIterable<Buffer>
+  close(): Promise<void>
+}
 
 /** Read access to files of the archive. */
 export interface Shelf {
@@ -20,13 +30,24 @@ export interface Store extends Shelf {
   /** For messages. */
   readonly root: string
   readonly table: string
-  /** Creates what is missing. */
+  /** Whether all of it may be gone at any moment, as with a volume that is unmounted. */
+  readonly mayVanish: boolean
+  /** Whether a file may still appear after the process that published it has died; see `DiscardedFiles`. */
+  readonly publishesLate: boolean
+  /** How many manifests are read at a time: each takes memory, and over a network also time. */
+  readonly readsAtOnce: number
+  /** Creates what is missing. Rejects if files that are being written have no place, or too little. */
   make(): Promise<void>
   /** A warning to log when the archive is opened; `undefined`: none. */
   warning(): Promise<string | undefined>
+  /** What was found out since the last call and does not keep a run from its work; each is said once. */
+  takeNotes(): readonly string[]
   exists(path: ArchivePath): Promise<boolean>
-  /** Removes those that exist; all are checked before the first is removed. */
-  remove(paths: readonly ArchivePath[]): Promise<void>
+  /**
+   * Removes those that exist; all are checked before the first is removed. Returns those that stay because the store lets nobody, or not us, remove them:
+   * where a bucket locks its objects for some time.
+   */
+  remove(paths: readonly ArchivePath[]): Promise<readonly ArchivePath[]>
   /** Moves those that exist to the same paths below `reconciled/`. */
   setAside(paths: readonly ArchivePath[]): Promise<void>
   /** Every published file, the oldest days first, a day at a time. Rejects if anything else lies among them. */

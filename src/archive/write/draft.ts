@@ -8,7 +8,8 @@ import { Part, Places } from './part.ts'
 
 /** No part is larger, so that a crash leaves little to settle. */
 export const MOST_ROWS = 50_000
-const MOST_BYTES = 64 * 2 ** 20
+/** Of its rows, before they are compressed; the last row may go beyond. */
+export const MOST_PART_BYTES = 64 * 2 ** 20
 /** How many bytes are read at a time. The number of rows follows from the size of the rows before, and grows no faster than READ_GROWTH. */
 const READ_BYTES = 16 * 2 ** 20
 const FIRST_READ_ROWS = 16
@@ -61,7 +62,7 @@ export class Draft {
 
   /** Whether more rows may follow. If a draft ends without being full, its rows were the last. */
   get full(): boolean {
-    return this.#rows >= this.#mostRows || this.#bytes >= MOST_BYTES
+    return this.#rows >= this.#mostRows || this.#bytes >= MOST_PART_BYTES
   }
 
   /** The slice that it ends with. The next part begins after it. */

@@ -55,12 +55,10 @@ async function underLease(program: Program, opened: OpenedArchive): Promise<Reco
 
 async function reconciled(program: Program, { job }: OpenedArchive, held: HeldLease | undefined): Promise<Reconciliation> {
   const { host, database, shutdown } = program
-  const { directory } = archivePlanOf(program)
   const now = await database.now()
   const archive = new Archive({
     database,
-    directory,
-    uid: host.uid,
+    place: archivePlanOf(program),
     drafts: await draftsOf(database),
     table: job.table,
     timeColumn: job.column,

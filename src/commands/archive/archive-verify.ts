@@ -17,13 +17,13 @@ export type Since = { readonly day: string } | { readonly agoMs: number }
  */
 export async function verifyArchive(
   program: Program,
-  { store, record }: OpenedArchive,
+  { store, record, discarded }: OpenedArchive,
   { since, json }: { readonly since: Since | undefined; readonly json: boolean },
 ): Promise<ExitCode> {
   const { host, database, shutdown } = program
   const now = await database.now()
   const sinceMs = since === undefined ? undefined : 'day' in since ? Date.parse(since.day) : now - since.agoMs
-  const found = await verify({ database, record, store, since: sinceMs, stopping: shutdown.stopping })
+  const found = await verify({ database, record, store, discarded, since: sinceMs, stopping: shutdown.stopping })
   const { pending: inHand, newest, ...document } = found
   if (json) host.write(jsonDocument({ ...document, inHand }))
   else {

@@ -1,6 +1,7 @@
+import { DiscardedFiles } from '../../archive/discarded-files.ts'
 import { ArchiveRecord } from '../../archive/state.ts'
-import { ARCHIVES } from '../../archive/tables.ts'
-import { FolderStore } from '../../archive/store/folder-store.ts'
+import { ARCHIVES, DISCARDED } from '../../archive/tables.ts'
+import { storeAt } from '../../archive/store/store-at.ts'
 import type { Store } from '../../archive/store/store.ts'
 import { JOBS, type Job } from '../../catalogue.ts'
 import { MaintenanceError } from '../../errors.ts'
@@ -11,6 +12,8 @@ export interface OpenedArchive {
   readonly job: Job
   readonly store: Store
   readonly record: ArchiveRecord
+  /** `undefined`: there can be none. */
+  readonly discarded: DiscardedFiles | undefined
 }
 
 /** Rejects if this database has no archive, or its folder must not be used. */
@@ -22,13 +25,14 @@ export async function openArchive(program: Program): Promise<OpenedArchive> {
       'ARCHIVE_FAILED',
       `this database has no table ${ARCHIVES}, so nothing was archived from it. Migration 005 creates that table`,
     )
-  const { directory, uid } = archivePlanOf(program)
-  const store = new FolderStore(directory, job.table, uid)
+  const store = storeAt(archivePlanOf(program), job.table, program.shutdown.stopping)
+  const knowsDiscarded = store.publishesLate && (await database.tablesAmong([DISCARDED])).has(DISCARDED)
   const warning = await store.warning()
   if (warning !== undefined) program.events.warning(warning)
   return {
     job,
     store,
     record: new ArchiveRecord((name) => database.named(name), job.table),
+    discarded: knowsDiscarded ? new DiscardedFiles((name) => database.named(name), job.table) : undefined,
   }
 }

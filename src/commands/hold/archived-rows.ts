@@ -1,6 +1,6 @@
 import { filesBetween } from '../../archive/files-between.ts'
 import { ArchiveRecord } from '../../archive/state.ts'
-import { FolderStore } from '../../archive/store/folder-store.ts'
+import { storeAt } from '../../archive/store/store-at.ts'
 import { ARCHIVES } from '../../archive/tables.ts'
 import { DatabaseError } from '../../database/database-error.ts'
 import { MaintenanceError } from '../../errors.ts'
@@ -22,11 +22,11 @@ export async function archivedRows(program: Program, spared: Spared): Promise<Ar
   const { database } = program
   if (!(await database.tablesAmong([ARCHIVES])).has(ARCHIVES)) return { record: undefined, files: 0, unknown: undefined }
   const record = new ArchiveRecord((name) => database.named(name), HELD_JOB.table)
-  const { enabled, directory, uid } = archivePlanOf(program)
+  const plan = archivePlanOf(program)
   try {
     const state = await record.load(database)
-    if (state.position === 0 && state.step === undefined && !enabled) return { record, files: 0, unknown: undefined }
-    const { files, problems } = await filesBetween(new FolderStore(directory, HELD_JOB.table, uid), state, spared)
+    if (state.position === 0 && state.step === undefined && !plan.enabled) return { record, files: 0, unknown: undefined }
+    const { files, problems } = await filesBetween(storeAt(plan, HELD_JOB.table), state, spared)
     return { record, files, unknown: problems[0] }
   } catch (error) {
     // A query that fails is no matter of the archive's.

@@ -26,6 +26,7 @@ export const OWN_TABLES: readonly string[] = [
   'maintenance_partitioned',
   'maintenance_detached',
   'maintenance_receipts',
+  'maintenance_discarded',
 ]
 
 /** Relations that migrations extend, replace or write to. */

@@ -59,4 +59,7 @@ export const SHAPES: Readonly<Record<string, Shape | undefined>> = {
   '010_add_receipts': {
     maintenance_receipts: table(`n whole, kind text, run whole, body text, sha256 text, key_id text, signature text`),
   },
+  '011_add_discarded_files': {
+    maintenance_discarded: table(`source text, path text, noted_at whole, kept whole`),
+  },
 }

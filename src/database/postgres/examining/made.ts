@@ -303,4 +303,12 @@ export const MADE: readonly SchemaObject[] = [
     'trigger maintenance_receipts_stay_whole BEFORE TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION mcp_maintenance_receipts_stay()',
     'function mcp_maintenance_receipts_stay plpgsql, search_path=pg_catalog, pg_temp, sha256 6620d2f72d5dbe30',
   ]),
+  madeBy(11, 'maintenance_discarded', [
+    'table maintenance_discarded',
+    'column source text NOT NULL',
+    'column path text NOT NULL',
+    'column noted_at bigint NOT NULL',
+    'column kept bigint NOT NULL',
+    'key maintenance_discarded_pkey PRIMARY KEY (source, path)',
+  ]),
 ].flat()

@@ -301,4 +301,12 @@ export const MADE: readonly SchemaObject[] = [
     "trigger maintenance_receipts_not_replaced before insert on maintenance_receipts when exists(select 1 from maintenance_receipts as r where r.n = new.n or r.run = new.run)begin select raise(abort,'there is a receipt of that number or run already, and it is never replaced');end",
     "trigger maintenance_receipts_not_changed before update on maintenance_receipts begin select raise(abort,'a receipt is never changed or deleted');end",
   ]),
+  madeBy(11, 'maintenance_discarded', [
+    'table maintenance_discarded',
+    'column source TEXT NOT NULL',
+    'column path TEXT NOT NULL',
+    'column noted_at BIGINT NOT NULL',
+    'column kept BIGINT NOT NULL',
+    'key "maintenance_discarded primary key" PRIMARY KEY (source, path)',
+  ]),
 ].flat()
