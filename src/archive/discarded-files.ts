@@ -1,6 +1,6 @@
 import type { Query, Transaction } from '../database/query.ts'
 import { readBack } from '../database/read-back.ts'
-import { boundedText, storedTime } from '../database/stored-values.ts'
+import { boundedText, storedCount, storedTime } from '../database/stored-values.ts'
 import { DAY, type EpochMs } from '../time/clock.ts'
 import { positionOf, parsePath, type ArchivePath } from './store/path.ts'
 import { DISCARDED } from './tables.ts'
@@ -40,6 +40,14 @@ export class DiscardedFiles {
       if (path !== undefined && positionOf(path) <= position) noted.set(path, storedTime(row.noted_at, `${DISCARDED}.noted_at`))
     }
     return noted
+  }
+
+  /** How many files the bucket has not let go. */
+  async kept(query: Query): Promise<number> {
+    const { rows } = await query.query<{ kept: unknown }>(`SELECT COUNT(*) AS kept FROM ${this.#table} WHERE source = $1 AND kept = 1`, [
+      this.#source,
+    ])
+    return storedCount(Number(rows[0]?.kept), `${DISCARDED}.kept`)
   }
 
   /** Under the lease, before they are removed. `kept`: the bucket did not let them be removed. */

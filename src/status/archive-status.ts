@@ -1,11 +1,13 @@
 import { lagOf, readSummary, type ArchiveSummary } from '../archive/archive-summary.ts'
 import { LONGEST_ROW_BYTES, type Link } from '../archive/format.ts'
-import { ARCHIVES } from '../archive/tables.ts'
+import { DiscardedFiles } from '../archive/discarded-files.ts'
+import { ARCHIVES, DISCARDED } from '../archive/tables.ts'
 import type { ArchivePlace } from '../archive/archive-location.ts'
 import { storeAt } from '../archive/store/store-at.ts'
 import { tooLargeSentence } from '../archive/too-large.ts'
 import type { Database } from '../database/database.ts'
 import { messageOf } from '../errors.ts'
+import { plural } from '../number-text.ts'
 import { formatDay, SECOND, type EpochMs } from '../time/clock.ts'
 import type { JobStatus } from './job-status.ts'
 import { tryQuery } from './try-query.ts'
@@ -50,6 +52,7 @@ export async function readArchive(
   const answered = recorded ? await tryQuery(() => readSummary(database, database.named(ARCHIVES), table)) : undefined
   const summary = answered?.answer
   const large = plan.enabled && job.enabled ? await tryQuery(() => tooLargeOf(database, job)) : undefined
+  const kept = plan.enabled && plan.bucket !== undefined ? await tryQuery(() => keptFiles(database, plan, table)) : undefined
   return {
     ...plan,
     summary,
@@ -59,10 +62,10 @@ export async function readArchive(
       ...(plan.enabled && !recorded && !toCome
         ? [`there is no table ${ARCHIVES} yet: migration 005 makes it, and without it runs fail before they delete anything`]
         : []),
-      ...[answered?.problem, large?.problem].filter((problem) => problem !== undefined),
+      ...[answered?.problem, large?.problem, kept?.problem].filter((problem) => problem !== undefined),
       ...(plan.enabled && summary !== undefined && summary.head !== null ? await missingHead(plan, table, summary.head) : []),
     ],
-    warnings: large?.answer === undefined ? [] : [large.answer],
+    warnings: [large?.answer, kept?.answer].filter((warning) => warning !== undefined),
   }
 }
 
@@ -73,6 +76,16 @@ async function tooLargeOf(database: Database, { job, backlog }: JobStatus): Prom
   if (backlog === undefined || (backlog.rows === 0 && !backlog.more && backlog.inPart !== true)) return undefined
   const found = await database.exported(job, backlog.cutoff, LONGEST_ROW_BYTES, backlog.spared).tooLarge(MOST_JUDGED)
   return found.rows === 0 ? undefined : tooLargeSentence(job.table, found)
+}
+
+async function keptFiles(database: Database, { directory }: ArchivePlan, table: string): Promise<string | undefined> {
+  if (!(await database.tablesAmong([DISCARDED])).has(DISCARDED)) return undefined
+  const files = await new DiscardedFiles((name) => database.named(name), table).kept(database)
+  if (files === 0) return undefined
+  return (
+    `${files} ${plural(files, 'file', 'files')} of the archive could not be removed from ${directory}, because the bucket locks them or a right is missing; ` +
+    'each run tries again. Check the right to s3:DeleteObject, and the rules of the bucket'
+  )
 }
 
 /** Where there is no database to ask. */

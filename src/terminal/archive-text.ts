@@ -14,12 +14,15 @@ export function isShown({ enabled, summary }: ArchiveStatus): boolean {
 
 /** All about it but its problems and warnings. */
 export function archiveRows(
-  { enabled, directory, keptMs, summary, lagMs, expiredBefore }: ArchiveStatus,
+  { enabled, directory, bucket, keptMs, summary, lagMs, expiredBefore }: ArchiveStatus,
   at: EpochMs,
   style: Style,
 ): Row[] {
   return [
-    ['folder', `${directory}, files are kept ${keptText(keptMs)}${enabled ? '' : '; disabled by archive.enabled'}`],
+    [
+      bucket === undefined ? 'folder' : 'bucket',
+      `${directory}, files are kept ${keptText(keptMs)}${enabled ? '' : '; disabled by archive.enabled'}`,
+    ],
     ...(summary === undefined ? [] : summaryRows(summary, at, style)),
     ...(lagMs === undefined ? [] : [['lag', lagText(lagMs)] as const]),
     ...(expiredBefore === undefined ? [] : [['expired', `files of days before ${expiredBefore}`] as const]),

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
-import type { ArchivePlace } from '../../src/archive/archive-location.ts'
+import type { ArchivePlace, Patience } from '../../src/archive/archive-location.ts'
 import { DiscardedFiles } from '../../src/archive/discarded-files.ts'
 import { verify, type Verification } from '../../src/archive/read/verify.ts'
 import { storeAt } from '../../src/archive/store/store-at.ts'
@@ -15,6 +15,9 @@ import { recordOf } from './support.ts'
 
 /** Where archives lie in the buckets of tests. */
 export const PREFIX = 'of/tests'
+
+/** As long as a machine with many tests takes for one request; the pauses are short. */
+const PATIENCE: Patience = { connectMs: 5_000, idleMs: 5_000, requestMs: 5_000, pausesMs: [1, 5, 20, 50, 100, 200] }
 
 export interface BucketArchive extends AsyncDisposable {
   readonly server: S3Server
@@ -51,6 +54,7 @@ export function placeAt({ url, region }: S3Server, spool: string, prefix = PREFI
     insecure: false,
     spool,
     spoolChosen: true,
+    patience: PATIENCE,
   } as const
   return { directory: `s3://archive/${prefix}`, bucket, uid: process.getuid?.() }
 }

@@ -137,9 +137,9 @@ export class S3Bucket {
       path,
       'looked at',
       async ({ sdk, client }, abortSignal) => {
-        const found = await client.send(new sdk.HeadObjectCommand(at), { abortSignal }).catch(unlessNotFound)
+        const found = await client.send(new sdk.HeadObjectCommand(at), { abortSignal }).catch(unlessUntold)
         if (found !== undefined) return factsOf(found.ContentLength, found.ETag, found.ServerSideEncryption)
-        // What answers a HEAD cannot say what it is that is not there: the object, the bucket, or S3.
+        // What answers a HEAD cannot say why: which of object, bucket and S3 is not there, or whether a right, the clock or the region is wrong.
         const { Body } = await client.send(new sdk.GetObjectCommand({ ...at, Range: 'bytes=0-0' }), { abortSignal })
         if (Body instanceof Readable) Body.destroy()
         throw new ShortAnswer()
@@ -362,7 +362,9 @@ export class S3Bucket {
     const sdk = await import('@aws-sdk/client-s3')
     const { endpoint, region, pathStyle, insecure } = this.place
     const { connectMs, idleMs } = this.#patience
-    const config: S3ClientConfig = {
+    const config: S3ClientConfig & { readonly ignoreCache: true } = {
+      // Handed down to what reads the shared files, which may hold other credentials than when this process began.
+      ignoreCache: true,
       ...(endpoint === undefined ? {} : { endpoint }),
       forcePathStyle: pathStyle ?? endpoint !== undefined,
       maxAttempts: 1,
@@ -467,8 +469,10 @@ function givenEtag(etag: unknown): string {
   return etag
 }
 
-function unlessNotFound(error: unknown): undefined {
-  if (statusOf(error) !== 404) throw error
+const UNTOLD: ReadonlySet<number | undefined> = new Set([301, 400, 403, 404])
+
+function unlessUntold(error: unknown): undefined {
+  if (!UNTOLD.has(statusOf(error))) throw error
 }
 
 function decoded(key: string | undefined): string | undefined {

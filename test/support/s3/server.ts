@@ -146,6 +146,8 @@ export class S3Server implements AsyncDisposable {
     seen: Seen,
   ): Promise<void> {
     const now = (this.#options.now ?? Date.now)() + (fault?.kind === 'skewed' ? fault.ms : 0)
+    // Clients set their clocks by it.
+    response.setHeader('date', new Date(now).toUTCString())
     const payload = verifySignature(request, {
       accounts: this.accounts,
       region: this.region,
