@@ -10,7 +10,7 @@ import { storeAt } from '../../src/archive/store/store-at.ts'
 import { purgedTo, verifiedAt } from '../archive/bucket-support.ts'
 import { storeContract } from '../archive/store-contract.ts'
 import { PATIENT, type StorePlace } from '../archive/store-places.ts'
-import { idsOf } from '../archive/support.ts'
+import { contents, idsOf, restored } from '../archive/support.ts'
 import { auditLogs, migrated } from '../runs/support.ts'
 import { BOTH_ENGINES } from '../support/engines.ts'
 import { clientOf } from '../support/s3/client.ts'
@@ -81,17 +81,21 @@ describe('Swift', { skip: withoutSwift() }, () => {
   })
 
   for (const engine of BOTH_ENGINES)
-    it(`${engine.name}: takes what is purged, and has it sound`, async () => {
+    it(`${engine.name}: takes what is purged, has it sound, and gives every value back`, async () => {
       await using fixture = await migrated(engine)
       await using place = await fresh()
       const { outside, database } = fixture
       await auditLogs(outside, engine, 500, 100)
+      const rows = await contents(outside, 'audit_logs')
       await auditLogs(outside, engine, 20, 1)
       const result = await purgedTo(place.at('one machine'), database)
       assert.deepEqual([result.outcome, result.deleted, result.archived?.rows], ['succeeded', 500, 500], String(result.error))
       assert.equal((await idsOf(outside)).length, 20)
       const whole = await verifiedAt(place.at('one machine'), database)
       assert.deepEqual([whole.problems, whole.pending, whole.rows], [[], 0, 500])
+
+      assert.equal((await restored(database, '', { store: place.store('a third') })).inserted, 500)
+      assert.deepEqual(await contents(outside, 'audit_logs_restored'), rows)
 
       // Files are removed whose time has come, by another machine.
       await auditLogs(outside, engine, 10, 95)
