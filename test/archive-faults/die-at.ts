@@ -1,7 +1,8 @@
 // Loaded before the program: ends it with SIGKILL at the moment number DIE_AT. Each call to the file system and the database is counted as
-// two moments, before and after it: a file that is open and not written, a COMMIT that was sent and not answered.
+// two moments, before and after it: a file that is open and not written, a COMMIT that was sent and not answered. A request to a bucket has three.
 import BetterSqlite3 from 'better-sqlite3'
 import fs from 'node:fs'
+import http, { type ClientRequest } from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
 import { Client } from 'pg'
 
@@ -46,6 +47,16 @@ function watchedHandle<T extends object>(handle: T): T {
 }
 
 for (const name of ['open', 'link', 'rename', 'rm', 'mkdir', 'readdir']) watched(fs.promises, name)
+
+const request = Reflect.get(http, 'request') as Any
+/** A request to a bucket: before it is sent, when it was sent, and when its answer has come. */
+Reflect.set(http, 'request', (...values: unknown[]) => {
+  moment()
+  const sent = request(...values) as ClientRequest
+  sent.once('finish', moment)
+  sent.once('response', moment)
+  return sent
+})
 syncBuiltinESMExports()
 
 watched(Client.prototype, 'query')

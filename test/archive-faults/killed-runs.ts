@@ -67,9 +67,13 @@ export async function forgetLease(outside: TestDatabase): Promise<void> {
   await outside.sql('UPDATE maintenance_leases SET expires_at = 0')
 }
 
-export function verify(url: string, directory: string): Promise<{ code: number | null; output: string }> {
+export function verify(
+  url: string,
+  directory: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<{ code: number | null; output: string }> {
   const child = spawn(process.execPath, [COMMAND, 'archive', 'verify'], {
-    env: { PATH: process.env['PATH'], DATABASE_URL: url, ARCHIVE_DIRECTORY: directory },
+    env: { PATH: process.env['PATH'], DATABASE_URL: url, ARCHIVE_DIRECTORY: directory, ...settings },
   })
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))

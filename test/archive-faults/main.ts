@@ -1,16 +1,19 @@
 // `npm run test:archive-faults`: kills an archiving purge at random moments, on each engine. After each kill no row may be lost; after one
 // more run every expired row must be in exactly one file and not in the database. 20 kills, or 200 with `--full`; `--seed N` repeats them.
 // Then as many purges are killed while holds are placed and released, and as many reconciliations; `--holds`, `--reconcile`: only these. Every other kill also loses the spool, as if the machine were lost;
-// `--spool lost`: every kill does, `--spool kept`: none does.
+// `--spool lost`: every kill does, `--spool kept`: none does. Then with the archive in a bucket, where every kill loses the spool and answers get lost; `--bucket`: only
+// that.
 import assert from 'node:assert/strict'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { zstdDecompressSync } from 'node:zlib'
 import { POSTGRES_MAJORS, startPostgres } from '../support/postgres-server.ts'
-import { ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { ENGINES, type TestEngine } from '../support/engines.ts'
 import { restorable } from '../archive/restorable.ts'
 import { freshFolder } from '../archive/support.ts'
+import { fill } from './expired-rows.ts'
+import { survivesInBucket } from './bucket-kills.ts'
 import { forgetLease, idsInTable, PURGE, random, runs, verify } from './killed-runs.ts'
 import { survivesHolds } from './placing.ts'
 
@@ -22,26 +25,13 @@ const { values } = parseArgs({
     reconcile: { type: 'boolean' },
     holds: { type: 'boolean' },
     spool: { type: 'string' },
+    bucket: { type: 'boolean' },
   },
 })
 const kills = values.full === true ? 200 : 20
 const seed = Number(values.seed ?? 20_261_124)
 
 const RECONCILE = ['archive', 'reconcile']
-
-const DAYS = 4
-const ROWS_A_DAY = 300
-
-async function fill(outside: TestDatabase, engine: TestEngine): Promise<void> {
-  for (let day = 0; day < DAYS; day += 1) {
-    const insert = `INSERT INTO audit_logs (tool_name, "user", action, status, output, timestamp) SELECT 't', 'u', 'invoke', 'success', '${'x'.repeat(200)}', ${engine.momentOf(`-(${91 + day} * 86400) - n`)} FROM `
-    const series =
-      engine.name === 'sqlite'
-        ? `(WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < ${ROWS_A_DAY}) SELECT n FROM s) AS s`
-        : `generate_series(1, ${ROWS_A_DAY}) AS s (n)`
-    await outside.sql(insert + series)
-  }
-}
 
 /** For each id, the number of published files that contain it. */
 async function idsInFiles(directory: string): Promise<Map<number, number>> {
@@ -190,8 +180,9 @@ try {
   // One PostgreSQL is enough: the versions do not differ for the archive.
   for (const engine of [ENGINES[0]!, ENGINES.at(-1)!])
     if (values.only === undefined || engine.name.startsWith(values.only)) {
-      const all = values.reconcile !== true && values.holds !== true
+      const all = values.reconcile !== true && values.holds !== true && values.bucket !== true
       if (all) await survive(engine)
+      if (all || values.bucket === true) await survivesInBucket(engine, { kills, seed })
       if (all || values.holds === true) await survivesHolds(engine, { kills, seed, afterKill })
       if (all || values.reconcile === true) await reconciles(engine)
     }

@@ -79,7 +79,7 @@ export function verifiedAt(place: ArchivePlace, database: Database): Promise<Ver
 }
 
 /** The ids of the rows of every object, each as often as it occurs. */
-export function idsInBucket({ server }: BucketArchive): number[] {
+export function idsInBucket({ server }: Pick<BucketArchive, 'server'>): number[] {
   const bucket = server.bucket()
   return bucket
     .keys()

@@ -21,6 +21,7 @@ export class FolderStore implements Store {
   readonly table: string
   readonly mayVanish = true
   readonly publishesLate = false
+  readonly readsAtOnce = 1
   readonly #access: FolderAccess
 
   /** `uid`: of this process. */

@@ -26,6 +26,7 @@ export class S3Store implements Store {
   readonly table: string
   readonly mayVanish = false
   readonly publishesLate = true
+  readonly readsAtOnce = AT_ONCE
   readonly #bucket: S3Bucket
   readonly #access: FolderAccess
   readonly #options: S3StoreOptions

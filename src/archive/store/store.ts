@@ -34,6 +34,8 @@ export interface Store extends Shelf {
   readonly mayVanish: boolean
   /** Whether a file may still appear after the process that published it has died; see `DiscardedFiles`. */
   readonly publishesLate: boolean
+  /** How many manifests are read at a time: each takes memory, and over a network also time. */
+  readonly readsAtOnce: number
   /** Creates what is missing. Rejects if files that are being written have no place, or too little. */
   make(): Promise<void>
   /** A warning to log when the archive is opened; `undefined`: none. */
