@@ -2,7 +2,7 @@ import type { Clock } from '../time/clock.ts'
 import type { DatabaseError } from './database-error.ts'
 import type { Examinable } from './examining.ts'
 import type { Archivable } from './exporting.ts'
-import type { Findable } from './finding.ts'
+import type { Searchable } from './searching.ts'
 import type { Migratable } from './migrating.ts'
 import type { Partitionable } from './partitioning.ts'
 import type { Purgeable } from './purging.ts'
@@ -12,7 +12,7 @@ import type { DatabaseUrl } from './url/url-types.ts'
 
 /** What both engines offer to the rest of the program. Each difference between them is a property or a method here, never an `if` elsewhere. */
 export interface Database
-  extends Session, Purgeable, Archivable, Migratable, Partitionable, SpaceKeeping, Examinable, Findable, AsyncDisposable {
+  extends Session, Purgeable, Archivable, Migratable, Partitionable, SpaceKeeping, Examinable, Searchable, AsyncDisposable {
   /** For logs and messages; never holds a password. */
   readonly label: Label
   /** Whether the server replays the changes of another one, and so may be behind it. */

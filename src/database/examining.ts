@@ -15,12 +15,12 @@ export interface Examining {
   /** What the catalogue says of these tables and views. Names of none are passed over. `columns`: those of which partitions can be made. */
   schema(relations: readonly string[], columns: readonly TimeColumn[]): Promise<SchemaFacts>
   /**
-   * What this login may do beyond these rights, each a clause with the statement that ends it; `undefined`: it may do with tables as it likes. None where the
+   * What this login may do beyond these rights, each a clause; `undefined`: it may do with tables as it likes. None where the
    * engine has no rights.
    */
-  rightsBeyond(needed: Rights | undefined): Promise<readonly Ability[]>
+  rightsBeyond(needed: Rights | undefined): Promise<readonly Excess[]>
   /** Why this login cannot migrate, each a clause with the statement that would let it. None where it can, or where the engine has no rights. */
-  hindersMigrating(): Promise<readonly Ability[]>
+  hindersMigrating(): Promise<readonly Hindrance[]>
   condition(limits: Limits): Promise<Condition>
   /** Reads every page. What is damaged, in the engine's words. */
   thorough(limits: Limits, signal: AbortSignal): Promise<Thorough>
@@ -74,11 +74,20 @@ export interface Reference {
   readonly effect: 'blocks' | 'deletes' | 'changes'
 }
 
-/** What a login may do, or may not. */
-export interface Ability {
-  /** A clause without a subject: `is a superuser`. */
+/** What a login may not do. */
+export interface Hindrance {
+  /** A clause without a subject: `may not create in the schema public`. */
   readonly may: string
+  /** Would allow it. */
   readonly statement: string
+}
+
+/** What a login may do beyond what it needs. */
+export interface Excess {
+  /** As above: `is a superuser`. */
+  readonly may: string
+  /** Ends it; `undefined`: none that could be advised. */
+  readonly statement: string | undefined
 }
 
 /** Handed in, so that a test need not wait. */

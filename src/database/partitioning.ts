@@ -85,6 +85,8 @@ export interface Converted {
   readonly first: { readonly name: string; readonly until: EpochMs } | undefined
   /** Why partitions cannot be made or dropped here, each a sentence with what to do. */
   readonly problems: readonly string[]
+  /** What is not as usual, and comes right by itself or was meant so; each a sentence. */
+  readonly notes: readonly string[]
 }
 
 export type ConversionPlan =
@@ -211,8 +213,9 @@ export interface Dropping extends Detaching {
 }
 
 export type Dropped =
-  /** Without rows also if somebody else has dropped it. */
   | { readonly kind: 'dropped'; readonly rows: number }
+  /** There is no table of that name: somebody else has dropped or renamed it. The record of it has gone. */
+  | { readonly kind: 'gone' }
   /** It is a partition again, or was one. `because`: it was not its rows that kept it from being dropped. */
   | { readonly kind: 'attached'; readonly because?: string }
   /** Rows were moved back, one at least; call it again. */

@@ -79,7 +79,7 @@ function unknownTriggers({ described, facts }: SchemaInHand): readonly Told[] {
           )
         : advice(
             `no migration made the trigger ${name} of ${of}: ${is}`,
-            'see that it is the gateway’s own, and that it does not take long where it runs for each row that goes',
+            'check that it is the gateway’s own, and that it is quick if it runs for each row that is deleted',
           ),
     )
 }
@@ -110,7 +110,7 @@ function rowSecurity({ facts }: SchemaInHand): readonly Told[] {
       return [
         advice(
           `${table} has row-level security, which hides nothing from this login: other logins may not see all of its rows`,
-          'see that the gateway’s own login does',
+          'check that the gateway’s own login does',
         ),
       ]
     return isPurged(table)

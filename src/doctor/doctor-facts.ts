@@ -1,5 +1,5 @@
 import type { ArchiveSummary } from '../archive/archive-summary.ts'
-import type { Ability, Condition, Examining, SchemaFacts, SchemaObject } from '../database/examining.ts'
+import type { Condition, Examining, Excess, Hindrance, SchemaFacts, SchemaObject } from '../database/examining.ts'
 import type { Relation } from '../database/migrating.ts'
 import type { LastHolder } from '../runs/lease.ts'
 import type { ArchivePlan } from '../status/archive-status.ts'
@@ -28,8 +28,8 @@ export interface Facts {
   /** Statements that give this login what it lacks on tables of ours. */
   readonly missingGrants: readonly string[]
   /** Why this login cannot apply what is pending, although it is to. */
-  readonly hindersMigrating: readonly Ability[]
-  readonly beyond: readonly Ability[]
+  readonly hindersMigrating: readonly Hindrance[]
+  readonly beyond: readonly Excess[]
   readonly condition: Condition | undefined
   readonly abandoned: readonly AbandonedLease[]
   /** When the latest run began that is later than now; `undefined`: there is none. */

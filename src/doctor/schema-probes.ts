@@ -71,7 +71,7 @@ function columns(schema: SchemaInHand): readonly Told[] {
       if (column === undefined)
         return [
           fault(
-            `${name} is missing, which ${makerText({ version })} made`,
+            `${name}, which ${makerText({ version })} made, is missing`,
             'restore it from a backup, or add it by hand as the migration has it',
           ),
         ]
@@ -104,13 +104,13 @@ function keys(schema: SchemaInHand): readonly Told[] {
       .map((key) =>
         fault(
           `${key.of} has no ${key.is}, which ${makerText(key)} made: nothing keeps rows from being there twice`,
-          'find the rows that are, and add the constraint',
+          'remove the rows that are, and add the constraint again',
         ),
       ),
     ...due(schema, 'check')
       .filter(({ of, is }) => !checks.has(`${of} ${is}`))
       .map((check) =>
-        fault(`${check.of} has no ${check.is}, which ${makerText(check)} made`, 'add the constraint as the migration has it'),
+        fault(`${check.of} has no ${check.is}, which ${makerText(check)} made`, 'add the constraint again, as the migration has it'),
       ),
   ]
 }

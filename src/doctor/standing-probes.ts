@@ -72,7 +72,14 @@ function missingRights({ missingGrants, hindersMigrating }: Facts): readonly Tol
 }
 
 function beyond({ beyond: rights }: Facts): readonly Told[] {
-  return rights.map(({ may, statement }) => advice(`this login ${may}, which no job needs`, `see docs/roles.md, or run: ${statement}`))
+  return rights.map(({ may, statement }) =>
+    advice(
+      `this login ${may}, which no job needs`,
+      statement === undefined
+        ? 'let the worker connect as a role of its own, see docs/roles.md'
+        : `see docs/roles.md, or run: ${statement}`,
+    ),
+  )
 }
 
 function settings({ plan, archive }: Facts): readonly Told[] {
@@ -122,7 +129,7 @@ function setBack({ at, futureRun }: Facts): readonly Told[] {
   return [
     fault(
       `a run on record began at ${minuteText(futureRun)} UTC, which is ${durationText(futureRun - at)} from now: a clock was ahead then, or is behind now`,
-      'see that the clock is right; a run by a clock that was ahead has deleted rows too early',
+      'check the clock; a run by a clock that was ahead may have deleted rows too early',
     ),
   ]
 }

@@ -95,6 +95,10 @@ export class WholePartitions implements Slices {
     }
     const { outcome, relation } = last
     if (outcome.kind === 'busy') return this.#wasBusy(last, outcome.by)
+    if (outcome.kind === 'gone')
+      this.#options.warn(
+        `${JSON.stringify(relation)}, which is on record as taken out of ${this.#options.table} to be dropped, is not there: somebody else has dropped or renamed it; none of its rows was counted, and its record has gone`,
+      )
     // What has become a partition again would only be taken out again.
     if (outcome.kind === 'stays' || outcome.kind === 'detached' || outcome.kind === 'attached') this.#staying.add(relation)
     if (outcome.kind === 'attached' && outcome.because !== undefined)

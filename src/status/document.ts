@@ -164,6 +164,7 @@ function tableDocument({ table, job, state, problem }: TablePartitions, at: Epoc
       ...(state?.kind === 'foreign' ? [state.reason] : []),
       ...(converted?.problems ?? []),
     ],
+    notes: converted?.notes ?? [],
   }
 }
 

@@ -31,7 +31,7 @@ function stateText(state: PartitionState): string {
 }
 
 function convertedFacts(state: Converted, at: EpochMs): (readonly [string, string])[] {
-  const { coveredUntil, unplaced, detached, first } = state
+  const { coveredUntil, unplaced, detached, first, notes } = state
   return [
     [
       'ahead',
@@ -40,6 +40,7 @@ function convertedFacts(state: Converted, at: EpochMs): (readonly [string, strin
     ['default', unplaced.rows === 0 && !unplaced.more ? 'no rows' : unplacedText(unplaced)],
     ...(detached.length === 0 ? [] : [['detached', `${someText(detached.map(({ name }) => name))}: to be dropped`] as const]),
     ...(first === undefined ? [] : [['first', `${first.name}, with rows up to ${minuteText(first.until)} UTC`] as const]),
+    ...notes.map((note) => ['note', note] as const),
   ]
 }
 

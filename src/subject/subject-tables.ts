@@ -1,7 +1,7 @@
 import { JOBS, PERSONAL_TABLES, type Job, type PersonalTable } from '../catalogue.ts'
 import { DatabaseError, type ErrorKind } from '../database/database-error.ts'
 import type { Database } from '../database/database.ts'
-import type { FoundRows, NamedRow } from '../database/finding.ts'
+import type { FoundRows, NamedRow } from '../database/searching.ts'
 import type { Hold } from '../policy/holds.ts'
 import { lastKeptByRule, type Rule } from '../policy/rules.ts'
 import type { SparedRows } from '../policy/spared.ts'

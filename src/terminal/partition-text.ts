@@ -67,7 +67,7 @@ export function blockedText(by: string, waitedMs: number): string {
 }
 
 export function convertedText(table: string, state: Converted, style: Style): string {
-  const { since, coveredUntil, partitions, unplaced, detached, first, problems } = state
+  const { since, coveredUntil, partitions, unplaced, detached, first, problems, notes } = state
   const list: readonly Row[] = [
     ['since', `${minuteText(since)} UTC`],
     ['partitions', `${countText(partitions)}, and one for all other rows; days are covered until ${minuteText(coveredUntil)} UTC`],
@@ -82,8 +82,9 @@ export function convertedText(table: string, state: Converted, style: Style): st
             `${first.name} has all rows before ${minuteText(first.until)} UTC, and is dropped once all of them have expired`,
           ] as const,
         ]),
-    ...detached.map(({ name, since: taken }): Row => ['dropped', `${name}, taken out ${minuteText(taken)} UTC, goes in the next run`]),
+    ...detached.map(({ name, since: taken }): Row => ['detached', `${name}, taken out ${minuteText(taken)} UTC, waits to be dropped`]),
     ...problems.map((problem): Row => ['problem', problem]),
+    ...notes.map((note): Row => ['note', note]),
     ['undo', UNDO],
   ]
   return `${table} is partitioned: a partition a day, and expired ones are dropped as a whole.\n${listText(list, style)}\n`

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, test } from 'node:test'
 import type { Store } from '../../src/archive/store/store.ts'
 import { manifestOf, pathOf, ROWS_SUFFIX, type ArchivePath } from '../../src/archive/store/path.ts'
 import { ERRORS, NONSENSE, type Fault } from '../support/s3/faults.ts'
@@ -112,6 +112,24 @@ for (const times of [1, Infinity])
       }
     },
   )
+
+test('the SDK writes nothing of its own, also where a body cannot be sent again', async (t) => {
+  const written = (['warn', 'error', 'info', 'log', 'debug'] as const).map((name) => t.mock.method(console, name))
+  await using place = await bucketPlace({ conditions: 'refused' })
+  const store = place.store()
+  await store.make()
+  const spool = store.spool(PREFIX)
+  const bytes = Buffer.alloc(9_000_000, 'x')
+  const handle = await spool.create(ROWS)
+  await handle.writeFile(bytes)
+  await handle.close()
+  await spool.publish([ROWS])
+  assert.ok((await place.content(ROWS))?.equals(bytes))
+  assert.deepEqual(
+    written.flatMap(({ mock }) => mock.calls.map((call) => String(call.arguments[0]))),
+    [],
+  )
+})
 
 /** Nothing is waited for longer than a test can bear, where nothing comes. */
 function opened(place: BucketStorePlace, fault: Fault): Store {

@@ -22,17 +22,18 @@ export interface StorePlace extends AsyncDisposable {
 
 export interface StoreKind {
   readonly name: string
-  readonly skip: string | false
+  /** Why two that write the same name at the same moment may both succeed; `false`: one of them fails. */
+  readonly unconditional: string | false
   /** Whether a name is of bytes that mean nothing, so that one with `..` in it is a name like any other. */
   readonly flatNames: boolean
   fresh(): Promise<StorePlace>
 }
 
 export const STORE_KINDS: readonly StoreKind[] = [
-  { name: 'a folder', skip: false, flatNames: false, fresh: folderPlace },
-  { name: 'a bucket', skip: false, flatNames: true, fresh: () => bucketPlace({}) },
-  { name: 'a bucket with versions', skip: false, flatNames: true, fresh: () => bucketPlace({ versioned: true }) },
-  { name: 'a bucket whose ETags are no digests', skip: false, flatNames: true, fresh: () => bucketPlace({ etags: 'opaque' }) },
+  { name: 'a folder', unconditional: false, flatNames: false, fresh: folderPlace },
+  { name: 'a bucket', unconditional: false, flatNames: true, fresh: () => bucketPlace({}) },
+  { name: 'a bucket with versions', unconditional: false, flatNames: true, fresh: () => bucketPlace({ versioned: true }) },
+  { name: 'a bucket whose ETags are no digests', unconditional: false, flatNames: true, fresh: () => bucketPlace({ etags: 'opaque' }) },
 ]
 
 /** As long as a slow machine may need, without pauses. */

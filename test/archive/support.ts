@@ -48,7 +48,7 @@ export function restored(
   return restoreFiles({
     database,
     record: recordOf(database),
-    store: new FolderStore(directory, 'audit_logs', process.getuid?.()),
+    store: given.store ?? new FolderStore(directory, 'audit_logs', process.getuid?.()),
     restoring: { source: 'audit_logs', into: given.into ?? 'audit_logs_restored', timeColumn: 'timestamp', cutoff: given.cutoff },
     files: [],
     from: undefined,

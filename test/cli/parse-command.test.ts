@@ -133,7 +133,7 @@ const BAD: readonly [string, ...RegExp[]][] = [
   ['--job', /--job/],
   [
     '-- --run-now',
-    /unknown command "--run-now"; the commands are migrate, compact, status, doctor, history, config, archive, hold, partition, receipts, or none/,
+    /unknown command "--run-now"; the commands are migrate, compact, status, doctor, history, config, archive, hold, partition, receipts, subject, or none/,
   ],
   ['archive', /archive needs verify, list, restore, reconcile/],
   ['archive purge', /archive has no "purge"; it has verify, list, restore, reconcile/],

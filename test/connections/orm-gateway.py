@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, create_engine, func, text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, create_engine, func, inspect, text
 from sqlalchemy.orm import declarative_base, sessionmaker
 
 engine = create_engine(sys.argv[1], pool_size=3)
@@ -23,7 +23,7 @@ class AuditLog(Base):
 
 
 Session = sessionmaker(engine)
-ids, errors, reads, ended = [], [], [0], threading.Event()
+ids, errors, reads, partitions, ended = [], [], [0], [0], threading.Event()
 
 
 def repeatedly(work):
@@ -56,6 +56,9 @@ def change(session):
 def read(session):
     session.query(AuditLog).order_by(AuditLog.timestamp.desc()).limit(20).all()
     session.execute(text("SELECT count(*) FROM recent_audit_activity")).scalar()
+    # As tools do that look for tables.
+    tables = inspect(engine).get_table_names()
+    partitions[0] = max(partitions[0], sum(name.startswith("audit_logs_") for name in tables))
     reads[0] += 1
 
 
@@ -69,4 +72,4 @@ for thread in threads:
     thread.join()
 # As tools do that look at the schema.
 reflected = Table("audit_logs", MetaData(), autoload_with=engine)
-print(json.dumps({"ids": ids, "errors": errors, "reads": reads[0], "columns": [column.name for column in reflected.columns]}))
+print(json.dumps({"ids": ids, "errors": errors, "reads": reads[0], "partitions": partitions[0], "columns": [column.name for column in reflected.columns]}))

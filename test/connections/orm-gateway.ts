@@ -20,11 +20,18 @@ export interface OrmReport {
   readonly ids: readonly number[]
   readonly errors: readonly string[]
   readonly reads: number
+  /** The most tables beside audit_logs that it found under names that begin with it. */
+  readonly partitions: number
   readonly columns: readonly string[]
 }
 
-/** Resolves once it is connected; `end` with what came of it. */
-export async function startOrmGateway(url: string): Promise<{ end(): Promise<OrmReport> }> {
+export interface OrmGateway extends AsyncDisposable {
+  /** Resolves with what came of it. */
+  end(): Promise<OrmReport>
+}
+
+/** Resolves once it is connected. Disposed of, it is killed where it still runs. */
+export async function startOrmGateway(url: string): Promise<OrmGateway> {
   const child = spawn(PYTHON, [SCRIPT, url.replace(/^postgres:/, 'postgresql+psycopg2:')], { stdio: ['pipe', 'pipe', 'pipe'] })
   let output = ''
   let errors = ''
@@ -39,6 +46,10 @@ export async function startOrmGateway(url: string): Promise<{ end(): Promise<Orm
       const line = output.trim().split('\n').at(-1) ?? ''
       if (code !== 0 || !line.startsWith('{')) throw new Error(`the gateway on SQLAlchemy ended with ${code}:\n${output}${errors}`)
       return JSON.parse(line) as OrmReport
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL')
+      await ended
     },
   }
 }

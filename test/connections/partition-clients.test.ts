@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
 import { command } from '../support/command.ts'
 import { postgresDatabase, type TestDatabase } from '../support/engines.ts'
 import { midnight, partition, partitioned } from '../support/partitioned.ts'
@@ -27,6 +28,10 @@ async function rows(database: TestDatabase, days: readonly number[], each: numbe
        SELECT 'tool', 'before@example.org', 'invoke', 'success', $1::timestamp + n * interval '1 second' FROM generate_series(1, $2::integer) AS n`,
       [midnight(day), each],
     )
+}
+
+function partitionOf(day: number): string {
+  return `audit_logs_p${midnight(day).slice(0, 10).replaceAll('-', '')}`
 }
 
 async function kindOf(database: TestDatabase): Promise<string> {
@@ -65,8 +70,7 @@ const COURSES: readonly Course[] = [
     async during(database) {
       const log = await run(database, '--run-now', '--job', 'purge-audit-logs')
       assert.match(log, /"deleted":1000[,}]/)
-      const gone = `audit_logs_p${midnight(DAY_OF_ROWS).slice(0, 10).replaceAll('-', '')}`
-      assert.deepEqual(await database.sql('SELECT FROM pg_class WHERE relname = $1', [gone]), [], 'it went as a whole')
+      assert.deepEqual(await database.sql('SELECT FROM pg_class WHERE relname = $1', [partitionOf(DAY_OF_ROWS)]), [], 'it went as a whole')
       await run(database, 'partition', 'undo')
       assert.equal(await kindOf(database), 'r')
     },
@@ -95,18 +99,65 @@ for (const major of POSTGRES_MAJORS) {
       await using database = await postgresDatabase(major)
       await run(database, 'migrate')
       await before(database)
-      const gateway = await startOrmGateway(database.url)
+      await using gateway = await startOrmGateway(database.url)
       await sleep(BETWEEN_MS)
       await during(database)
-      const { ids, errors, reads, columns } = await gateway.end()
+      const { ids, errors, reads, partitions, columns } = await gateway.end()
       assert.deepEqual(errors, [])
       assert.ok(ids.length > 50 && reads > 20, `${ids.length} rows, ${reads} reads`)
       assert.ok(rise(ids))
+      assert.ok(partitions > 14, `it saw ${partitions} partitions, each as a table of its own`)
       assert.deepEqual(columns, COLUMNS)
       await allThere(database, ids, left)
     })
   }
 }
+
+for (const major of POSTGRES_MAJORS)
+  test(`postgres ${major}: what is not as before is what docs/partitions-effects.md says`, async () => {
+    await using database = await postgresDatabase(major)
+    await run(database, 'migrate')
+    await partitioned(database, { boundDay: DAY_OF_ROWS - 2, days: [DAY_OF_ROWS - 2, DAY_OF_ROWS + 3] })
+    for (let day = -2; day < 14; day += 1) await partition(database, day)
+    await rows(database, [DAY_OF_ROWS, -1], 10)
+    const insert = `INSERT INTO audit_logs (id, tool_name, "user", action, status, "timestamp") VALUES (1, 't', 'u', 'a', 's', '${midnight(-1)}')`
+    await assert.rejects(database.sql(`${insert} ON CONFLICT (id) DO NOTHING`), { code: '42P10' })
+    for (const target of ['(id, "timestamp")', '']) await database.sql(`${insert} ON CONFLICT ${target} DO NOTHING`)
+    const [{ n } = { n: 0 }] = await database.sql<{ n: number }>('SELECT count(*) AS n FROM audit_logs WHERE id = 1')
+    assert.equal(n, 2, 'an id that is given by hand may be there already')
+
+    const where = 'SELECT tableoid::regclass::text AS name FROM audit_logs WHERE id = 2'
+    assert.deepEqual(await database.sql(where), [{ name: partitionOf(DAY_OF_ROWS) }])
+    await database.sql(`UPDATE audit_logs SET "timestamp" = $1 WHERE id = 2`, [midnight(1)])
+    assert.deepEqual(await database.sql(where), [{ name: partitionOf(1) }])
+
+    const reader = `reader_${process.pid}_${major}`
+    await database.sql(`CREATE ROLE ${reader}; GRANT SELECT ON audit_logs TO ${reader}`)
+    try {
+      const as = (text: string): Promise<unknown[]> => database.sql(`SET ROLE ${reader}; ${text}; RESET ROLE`)
+      await as('SELECT FROM audit_logs')
+      await assert.rejects(as(`SELECT FROM ${partitionOf(-1)}`), { code: '42501' })
+      await database.sql('RESET ROLE')
+    } finally {
+      await database.sql(`RESET ROLE; DROP OWNED BY ${reader}; DROP ROLE ${reader}`)
+    }
+
+    const client = new Client({ connectionString: database.url })
+    await client.connect()
+    try {
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM maintenance_runs')
+      await run(database, '--run-now', '--job', 'purge-audit-logs')
+      await rows(database, [-1], 5)
+      const seen = await client.query<{ old: string; fresh: string }>(
+        `SELECT count(*) FILTER (WHERE "timestamp" < $1) AS old, count(*) FILTER (WHERE "timestamp" >= $1) AS fresh FROM audit_logs`,
+        [midnight(-2)],
+      )
+      // The one that was inserted here, the one that was moved, and ten; not the five that came since, nor those that went with their partition.
+      assert.deepEqual(seen.rows, [{ old: '0', fresh: '12' }])
+    } finally {
+      await client.end()
+    }
+  })
 
 /** Each once, under one number, and nothing else but what was there before. */
 async function allThere(database: TestDatabase, ids: readonly number[], before: number): Promise<void> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
-import { wallClockCeiling, wallClockThreshold } from '../../src/time/zones.ts'
+import { lastCutoffIn, wallClockCeiling, wallClockThreshold } from '../../src/time/zones.ts'
 import { DAY, HOUR, MINUTE, type EpochMs } from '../../src/time/clock.ts'
 
 const STEP = 15 * MINUTE
@@ -96,6 +96,26 @@ describe('wallClockCeiling', () => {
     assert.equal(wallClockCeiling(0.5, 'Asia/Kolkata'), 0.5 + 5.5 * HOUR)
     assert.equal(wallClockCeiling(Date.parse('-000005-01-01T00:00Z'), 'Etc/GMT-3'), Date.parse('-000005-01-01T03:00Z'))
     assert.ok(wallClockCeiling(1e17, 'Europe/Berlin') > 1e17 + 12 * HOUR)
+  })
+})
+
+describe('lastCutoffIn', () => {
+  for (const [zone, around] of MOMENTS) {
+    it(`of every reading of ${zone} near ${around}: that cutoff keeps it, and one a millisecond later does not`, () => {
+      const lastCutoff = lastCutoffIn(zone)
+      const moment = Date.parse(around)
+      const times = Array.from({ length: 200 }, (_, at) => moment + (at - 100) * STEP * 1.3 + (at % 3) * 7)
+      for (const reading of times.map(Math.floor)) {
+        const cutoff = lastCutoff(reading)
+        assert.ok(wallClockThreshold(cutoff, zone) <= reading, `${cutoff} would not keep ${new Date(reading).toISOString()}`)
+        assert.ok(wallClockThreshold(cutoff + 1, zone) > reading, `${cutoff + 1} would still keep ${new Date(reading).toISOString()}`)
+      }
+    })
+  }
+
+  it('beyond the calendar it is as far off as the threshold is', () => {
+    const reading = -1e17
+    assert.ok(wallClockThreshold(lastCutoffIn('Europe/Berlin')(reading), 'Europe/Berlin') <= reading)
   })
 })
 

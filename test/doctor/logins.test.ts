@@ -1,18 +1,14 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { JOBS } from '../../src/catalogue.ts'
 import { MOST_NEEDED, neededRights } from '../../src/doctor/needed-rights.ts'
-import { CHECKOUT } from '../shipping/checkout.ts'
 import { migrated } from '../runs/support.ts'
-import { ENGINES, type TestDatabase } from '../support/engines.ts'
+import { ensured } from '../database/postgres/partition-roles.ts'
+import { command } from '../support/command.ts'
+import { ENGINES } from '../support/engines.ts'
+import { partitioned } from '../support/partitioned.ts'
+import { GRANTED, login } from './logins.ts'
 import { diagnosed, faultsIn, told } from './support.ts'
-
-const SCRIPT = await readFile(`${CHECKOUT}deploy/postgres/purge-role.sql`, 'utf8')
-
-/** `audit_logs`, `SELECT, DELETE` of each line of the script. */
-const GRANTED = new Map([...SCRIPT.matchAll(/^ {4}\('(\w+)', '([A-Z, ]+)'\)/gm)].map(([, table, rights]) => [table!, rights!.split(', ')]))
 
 it('doctor takes for needed what the shipped script grants, no less and no more', () => {
   const tables = JOBS.map(({ table }) => table)
@@ -30,25 +26,6 @@ it('doctor takes for needed what the shipped script grants, no less and no more'
   assert.deepEqual(new Set(Object.keys(MOST_NEEDED)), new Set(expected.keys()))
 })
 
-interface Login extends AsyncDisposable {
-  readonly name: string
-  readonly url: string
-}
-
-async function login(outside: TestDatabase, rights: ReadonlyMap<string, readonly string[]>): Promise<Login> {
-  const name = `login_${randomBytes(4).toString('hex')}`
-  await outside.sql(`CREATE ROLE ${name} LOGIN`)
-  for (const [table, each] of rights) await outside.sql(`GRANT ${each.join(', ')} ON ${table} TO ${name}`)
-  return {
-    name,
-    url: Object.assign(new URL(outside.url), { username: name }).href,
-    async [Symbol.asyncDispose]() {
-      await outside.sql(`DROP OWNED BY ${name} CASCADE`)
-      await outside.sql(`DROP ROLE ${name}`)
-    },
-  }
-}
-
 for (const engine of ENGINES.filter(({ name }) => name !== 'sqlite'))
   describe(`doctor by login on ${engine.name}`, () => {
     it('as the purge role: nothing is wrong, and the transactions of others are said not to be seen', async () => {
@@ -61,6 +38,34 @@ for (const engine of ENGINES.filter(({ name }) => name !== 'sqlite'))
         new RegExp(`^how long transactions of other roles have been open: role ${purge.name} may not see it`, 'm'),
       )
       assert.match(diagnosis.unseen.join('\n'), /^the free disk of the server/m)
+    })
+
+    it('as the purge role of a partitioned table: nothing is wrong with the functions, and without the right to call them it is said', async () => {
+      await using fixture = await migrated(engine)
+      const { outside } = fixture
+      await partitioned(outside)
+      await using purge = await login(outside, new Map([...GRANTED, ['audit_logs_default', ['SELECT', 'DELETE']]]))
+      for (const statement of ensured('postgres', purge.name)) await outside.sql(statement)
+      const asked = { plan: { migrationsEnabled: false } }
+      assert.deepEqual(faultsIn(await diagnosed(purge.url, asked)), [])
+      await outside.sql(`REVOKE EXECUTE ON FUNCTION maintenance_add_partition(text, text, text, text) FROM ${purge.name}`)
+      const [fault, ...more] = faultsIn(await diagnosed(purge.url, asked))
+      assert.match(fault!, /^partitions-hindered: .*may not call public\.maintenance_add_partition .* Run: GRANT EXECUTE/)
+      assert.deepEqual(more, [])
+    })
+
+    it('with a table of the worker that belongs to a stranger, nothing is read, and it says whose it is and what to run', async () => {
+      await using fixture = await migrated(engine)
+      await using other = await login(fixture.outside, new Map())
+      await using purge = await login(fixture.outside, GRANTED)
+      await fixture.outside.sql(`ALTER TABLE maintenance_receipts OWNER TO ${other.name}`)
+      const { code, stdout } = await command(['doctor', '--json'], { env: { DATABASE_URL: purge.url, MIGRATIONS_ENABLED: 'false' } })
+      assert.equal(code, 3, stdout)
+      assert.match(
+        stdout,
+        new RegExp(`maintenance_receipts is a table of role ${other.name}, .*Nothing was read from it .* run: ALTER TABLE`),
+      )
+      assert.match(stdout, /"unseen":\s*\[\s*"all that only the database knows/)
     })
 
     it('as a login that is to migrate and cannot: why not, for the schema and each table of another owner', async () => {

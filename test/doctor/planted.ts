@@ -146,7 +146,7 @@ export const PLANTS: readonly Plant[] = [
     name: 'a column of the record of partitions is gone',
     on: 'both',
     plant: sql('ALTER TABLE maintenance_partitioned DROP COLUMN undoing_since', 'DELETE FROM maintenance_partitioned'),
-    says: /maintenance_partitioned\.undoing_since is missing, which migration 009 made/,
+    says: /maintenance_partitioned\.undoing_since, which migration 009 made, is missing/,
   },
   {
     code: 'schema-column',

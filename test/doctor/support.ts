@@ -9,7 +9,7 @@ import { readStatus } from '../../src/status/read-status.ts'
 import { hostClock, type Clock } from '../../src/time/clock.ts'
 import { opened } from '../runs/support.ts'
 
-const files = await readMigrationFiles(fileURLToPath(new URL('../..', import.meta.url)))
+export const files = await readMigrationFiles(fileURLToPath(new URL('../..', import.meta.url)))
 
 export interface Asked {
   /** Instead of the one that was asked about. */
@@ -50,11 +50,19 @@ async function examined(
     thorough: false,
     ...changes,
   }
-  await using database = await opened(other ?? url, clock, { access: 'read', schema, user: { uid } })
+  await using database = await opened(other ?? url, clock, { access: 'read', schema, user: { uid }, applicationName: 'doctor tests' })
   const context = { version: '1.2.3', files, scheduleTimeZone: 'UTC', partitionsEnabled: true, clock, ...plan }
   const status = await readStatus(database, context)
   return await diagnose(database, status, { plan, clock, limits: { ...LIMITS, ...limits }, signal: new AbortController().signal })
 }
+
+/** The servers of tests are set up for speed, and their login is a superuser. SQLite makes files without a write-ahead log, and no gateway has written to this one. */
+export const OF_TESTS: ReadonlySet<string> = new Set([
+  'advice database-in-doubt',
+  'advice rights-beyond',
+  'advice server-settings',
+  'advice database-journal',
+])
 
 /** `fault schema-table`, in the order in which they are shown. */
 export function told({ findings }: Diagnosis): readonly string[] {

@@ -8,6 +8,7 @@ import { freshFolder, purged } from '../archive/support.ts'
 import { isSqlite, pictureOf } from '../migrations/support.ts'
 import { auditLogs, applyMigrations, migrated, opened } from '../runs/support.ts'
 import { ENGINES, sqliteDatabase, type TestDatabase } from '../support/engines.ts'
+import { GRANTED, login } from './logins.ts'
 import { diagnosed, type Asked } from './support.ts'
 
 /** Names, bytes, modes and times of everything below a folder. */
@@ -103,10 +104,54 @@ for (const engine of ENGINES)
     assert.deepEqual([await pictureOf(outside), await filesIn(folder.path), await writtenTo(outside)], before)
   })
 
+/**
+ * What the server keeps of this database: its objects, their rights and settings, and how often somebody wrote, analysed or vacuumed. How often tables were read is
+ * counted by any reading.
+ */
+async function keptOf(outside: TestDatabase): Promise<readonly unknown[]> {
+  const catalogues = [
+    `SELECT oid, relname, relnamespace, relkind, relpersistence, relowner, relfilenode, relacl, reloptions, reltoastrelid FROM pg_class`,
+    ...['pg_namespace', 'pg_proc', 'pg_attribute', 'pg_constraint', 'pg_trigger', 'pg_statistic_ext', 'pg_description', 'pg_depend'].map(
+      (name) => `SELECT * FROM ${name}`,
+    ),
+    `SELECT relid, n_tup_ins, n_tup_upd, n_tup_del, analyze_count, vacuum_count FROM pg_stat_user_tables`,
+    `SELECT tup_inserted, tup_updated, tup_deleted, temp_files FROM pg_stat_database WHERE datname = current_database()`,
+    'SELECT * FROM pg_db_role_setting',
+    `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name = 'doctor tests'`,
+    `SELECT locktype, mode, objid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+  ]
+  const kept: unknown[] = []
+  for (const each of catalogues) {
+    const [row] = await outside.sql(`SELECT md5(string_agg(x::text, ' ' ORDER BY x::text)) AS all FROM (${each}) AS x`)
+    kept.push([each, row])
+  }
+  return kept
+}
+
+for (const engine of ENGINES.slice(1))
+  it(`${engine.name}: whoever asks, doctor leaves nothing in the catalogue, no temporary objects, no statistics and no session`, async () => {
+    await using fixture = await migrated(engine)
+    const { outside } = fixture
+    // Autovacuum would write, too.
+    await outside.sql('ALTER TABLE audit_logs SET (autovacuum_enabled = off)')
+    await auditLogs(outside, engine, 20, 100)
+    await using purge = await login(outside, GRANTED)
+    await using stranger = await login(outside, new Map())
+    // What a session has counted is written when it ends, and of one that goes on after a second.
+    await fixture.database[Symbol.asyncDispose]()
+    await outside.sql('SELECT pg_sleep(1.5)')
+    const before = await keptOf(outside)
+    for (const url of [outside.url, purge.url, stranger.url]) await diagnosed(url, { ...ALL, plan: { migrationsEnabled: false } })
+    await outside.sql('SELECT pg_sleep(1.5)')
+    assert.deepEqual(await keptOf(outside), before)
+  })
+
 /** Where each row lies and which transactions have written or locked it: another version of a row has another place. */
 async function writtenTo(outside: TestDatabase): Promise<readonly string[]> {
   if (isSqlite(outside)) return []
   const tables = await outside.sql<{ name: string }>(`SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
-  const rows = await Promise.all(tables.map(({ name }) => outside.sql(`SELECT ctid::text, xmin::text, xmax::text FROM ${name} ORDER BY 1`)))
-  return rows.map((each, at) => `${tables[at]!.name} ${JSON.stringify(each)}`)
+  const written: string[] = []
+  for (const { name } of tables)
+    written.push(`${name} ${JSON.stringify(await outside.sql(`SELECT ctid::text, xmin::text, xmax::text FROM ${name} ORDER BY 1`))}`)
+  return written
 }

@@ -201,6 +201,7 @@ async function fullRun({ admin }: FreshPostgres, url: string): Promise<Outcome> 
   await run('history', '--json')
   await run('partition', 'plan')
   await run('doctor', '--json')
+  await run('subject', 'find', '--user', 'u50', '--json')
   await indexOutside(url)
   const restored = await rows<{ row: string }>(`SELECT format('%s', a) AS row FROM public.audit_logs_restored AS a`)
   const count = async (table: string): Promise<number> =>

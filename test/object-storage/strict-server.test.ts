@@ -210,13 +210,17 @@ describe('lists', () => {
     for (const key of all) assert.equal(await at.put(key), '200', key)
     const pages = await pagesOf(at.client, { Bucket: BUCKET, MaxKeys: 1_000, EncodingType: 'url' })
     assert.deepEqual(new Set(pages.slice(0, -1).map(({ KeyCount }) => KeyCount)), new Set([2]))
-    const listed = pages.flatMap(({ Contents }) => Contents!.map(({ Key }) => decodeURIComponent(Key!.replaceAll('+', ' '))))
+    const listed = await keysOf(at.client, { Bucket: BUCKET })
     assert.deepEqual(
       listed,
       all.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
     )
     for (const key of all) assert.equal(await at.get(key), key)
-    assert.deepEqual(await keysOf(at.client, { Bucket: BUCKET }), listed)
+    const bare = await pagesOf(at.client, { Bucket: BUCKET })
+    assert.deepEqual(
+      bare.flatMap(({ Contents }) => Contents!.map(({ Key }) => Key)),
+      listed,
+    )
     const one = await at.client.send(new ListObjectsV2Command({ Bucket: BUCKET, MaxKeys: 1 }))
     assert.deepEqual([one.KeyCount, one.IsTruncated, one.Contents?.[0]?.Size], [1, true, listed[0]!.length])
   })

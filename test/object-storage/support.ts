@@ -22,8 +22,10 @@ export async function pagesOf(client: S3Client, wanted: ListObjectsV2CommandInpu
   }
 }
 
+/** The keys of every page. */
 export async function keysOf(client: S3Client, wanted: ListObjectsV2CommandInput): Promise<string[]> {
-  return (await pagesOf(client, wanted)).flatMap((page) => page.Contents ?? []).map(({ Key }) => Key!)
+  const pages = await pagesOf(client, { ...wanted, EncodingType: 'url' })
+  return pages.flatMap((page) => page.Contents ?? []).map(({ Key }) => decodeURIComponent(Key!.replaceAll('+', ' ')))
 }
 
 /** Letters that URLs, forms, XML and shells have for themselves; a key of S3 is any UTF-8. */
@@ -37,3 +39,8 @@ export const ODD_KEYS: readonly string[] = [
   './../dots/.',
   'new\nline\ttab\u007f',
 ]
+
+/** Sixteen at a time. */
+export async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
+  for (let at = 0; at < items.length; at += 16) await Promise.all(items.slice(at, at + 16).map(work))
+}

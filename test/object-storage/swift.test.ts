@@ -13,7 +13,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { clientOf } from '../support/s3/client.ts'
 import { startSwift, withoutSwift, type Swift } from '../support/swift.ts'
-import { fateOf, keysOf, ODD_KEYS, pagesOf } from './support.ts'
+import { eachOf, fateOf, keysOf, ODD_KEYS, pagesOf } from './support.ts'
 
 /** What a server of other people's makes of the same requests: the tests' own is right where both answer the same. */
 describe('Swift', { skip: withoutSwift() }, () => {
@@ -76,10 +76,8 @@ describe('Swift', { skip: withoutSwift() }, () => {
   it('takes any letters in a key, and gives them back', async () => {
     const Bucket = await bucket()
     for (const Key of ODD_KEYS) await client.send(new PutObjectCommand({ Bucket, Key, Body: Key }))
-    const listed = await pagesOf(client, { Bucket, EncodingType: 'url', MaxKeys: 2 })
-    const keys = listed.flatMap(({ Contents }) => (Contents ?? []).map(({ Key }) => decodeURIComponent(Key!.replaceAll('+', ' '))))
     assert.deepEqual(
-      keys,
+      await keysOf(client, { Bucket, MaxKeys: 2 }),
       ODD_KEYS.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
     )
     for (const Key of ODD_KEYS)
@@ -90,12 +88,12 @@ describe('Swift', { skip: withoutSwift() }, () => {
 
   it('lists more objects than fit into a page', async () => {
     const Bucket = await bucket()
-    const keys = Array.from({ length: 1_003 }, (_, n) => `list/${String(n).padStart(4, '0')}`)
+    const keys = Array.from({ length: 23 }, (_, n) => `list/${String(n).padStart(2, '0')}`)
     await eachOf(keys, (Key) => client.send(new PutObjectCommand({ Bucket, Key, Body: Key })))
-    const pages = await pagesOf(client, { Bucket, Prefix: 'list/' })
+    const pages = await pagesOf(client, { Bucket, Prefix: 'list/', MaxKeys: 10 })
     assert.deepEqual(
       pages.map(({ KeyCount }) => KeyCount),
-      [1_000, 3],
+      [10, 10, 3],
     )
     assert.deepEqual(
       pages.flatMap(({ Contents }) => Contents!.map(({ Key }) => Key)),
@@ -113,7 +111,3 @@ describe('Swift', { skip: withoutSwift() }, () => {
     assert.deepEqual(await keysOf(client, { Bucket }), ['key'])
   })
 })
-
-async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
-  for (let at = 0; at < items.length; at += 16) await Promise.all(items.slice(at, at + 16).map(work))
-}

@@ -1,7 +1,7 @@
 // `npm run test:partition-faults`: kills `partition start`, `partition undo` and a purge that takes partitions out, and apart from them the server behind them,
 // after each of their steps and inside them, while rows are written and read; then goes on with them or undoes them. The table must be there whenever somebody
 // looks, no row may be lost, doubled or out of sight, ids must rise, what has expired must go, and after `undo` the schema must be the one of before. A tenth of 200
-// kills, or all of them with `--full`; `--seed N` repeats the choices; `--only start|undo|drop` takes one command; `--show` tells of each round.
+// kills, or all of them with `--full`; `--seed N` repeats the choices, of moments that depend on how fast the machine is; `--only start|undo|drop` takes one command; `--show` tells of each round.
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { POSTGRES_MAJORS, type PostgresMajor } from '../support/postgres-server.
 import { compileInto } from '../support/compiled.ts'
 import { arenaOf } from './arena.ts'
 import type { Way } from './process.ts'
-import { fought, rehearsed, type Kill, type Rehearsals, type Round } from './round.ts'
+import { fought, measuredAnew, rehearsed, type Kill, type Rehearsals, type Round } from './round.ts'
 
 const { values } = parseArgs({
   options: {
@@ -38,7 +38,7 @@ interface Fights {
 async function fights(packageRoot: string, major: PostgresMajor, wanted: number): Promise<Fights> {
   await using arena = await arenaOf(major, packageRoot, ROWS)
   const random = randomOf(seed, `partitions on PostgreSQL ${major}`)
-  const rehearsals: Rehearsals = {
+  let rehearsals: Rehearsals = {
     start: await rehearsed(arena, 'start'),
     undo: await rehearsed(arena, 'undo'),
     drop: await rehearsed(arena, 'drop'),
@@ -50,6 +50,7 @@ async function fights(packageRoot: string, major: PostgresMajor, wanted: number)
     const round = await fought(arena, way, `round_${rounds.length}`, random, rehearsals, done)
     rounds.push(round)
     done.push(...round.kills)
+    rehearsals = measuredAnew(rehearsals, round.undisturbed)
     if (values.show === true || round.violations.length > 0)
       process.stdout.write(`PostgreSQL ${major}, round ${rounds.length}: ${round.steps.join('; ')}; then ${round.end}\n`)
     for (const violation of round.violations) process.stdout.write(`  ${violation}\n`)

@@ -12,6 +12,8 @@ export interface Round {
   readonly end: 'plain' | 'partitioned'
   readonly looks: number
   readonly lockedMs: number
+  /** How long steps took of commands that nobody killed. */
+  readonly undisturbed: Rehearsals
   readonly violations: readonly string[]
 }
 
@@ -23,6 +25,15 @@ export interface Kill {
 
 /** How long each step of a command took when nothing was in the way. */
 export type Rehearsals = Readonly<Record<Way, readonly Step[]>>
+
+/** The machine is not as busy as it was: what was measured last counts, of the steps that are known. */
+export function measuredAnew(before: Rehearsals, latest: Rehearsals): Rehearsals {
+  const anew = (way: Way): readonly Step[] => {
+    const took = new Map(latest[way].map(({ step, tookMs }) => [step, tookMs]))
+    return before[way].map(({ step, tookMs }) => ({ step, tookMs: took.get(step) ?? tookMs }))
+  }
+  return { start: anew('start'), undo: anew('undo'), drop: anew('drop') }
+}
 
 /** A lost server and a session of a killed command that still works are both a reason to try again. */
 const MOST_TRIES = 4
@@ -54,6 +65,7 @@ export async function fought(
   const steps: string[] = []
   const violations: string[] = []
   let lockedMs = 0
+  const undisturbed: Record<Way, Step[]> = { start: [], undo: [], drop: [] }
   const killed = async (way: Way): Promise<void> => {
     const what = random.fraction() < 0.6 ? 'process' : 'server'
     const moment = momentIn(leastKilled(rehearsals[way], [...earlier, ...kills], way, what), random)
@@ -64,6 +76,8 @@ export async function fought(
       await arena.server.crash(0, 'SIGKILL')
     })
     if (ended.isKilled) kills.push({ of: what, way, step: moment.step ?? '' })
+    // It has done all of its work before its moment came.
+    else if (steps.length === 0) undisturbed[way].push(...ended.steps)
     steps.push(
       `${way}: ${ended.isKilled ? what : 'nobody'} killed ${Math.round(moment.afterMs)} ms after "${moment.step ?? 'the beginning'}"`,
     )
@@ -110,7 +124,7 @@ export async function fought(
     violations.push(`${expired.rows} expired rows with ${expired.ids} ids are left`)
   if (written !== undefined) violations.push(...(await writtenRight(outside, written.tokens, written.unknown, written.ids)))
   if (end === 'plain') violations.push(...difference(arena.shape, await shapeOf(outside)))
-  return { kills, steps, end, looks: read?.looks ?? 0, lockedMs, violations }
+  return { kills, steps, end, looks: read?.looks ?? 0, lockedMs, undisturbed, violations }
 }
 
 /** Every step is to be met, by a kill of each kind. */

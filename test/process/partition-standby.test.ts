@@ -6,6 +6,7 @@ import { command } from '../support/command.ts'
 import { midnight, partition, partitioned } from '../support/partitioned.ts'
 import { POSTGRES_MAJORS } from '../support/postgres-server.ts'
 import { asked, ReplicatedPair } from '../support/standby.ts'
+import { until } from '../support/until.ts'
 
 /** PostgreSQL's own default is 30 s. */
 const DELAY_MS = 2_000
@@ -13,8 +14,17 @@ const DELAY_MS = 2_000
 const SLACK_MS = 20_000
 const EXPIRED = -95
 
-/** A statement on the standby that goes on until it is cancelled, and reads the whole table. */
-async function longReader(url: string): Promise<{ readonly ended: Promise<string> }> {
+const READING = `state = 'active' AND wait_event = 'PgSleep' AND query LIKE '%FROM audit_logs'`
+
+interface LongReader {
+  /** With what the server said when it was cancelled. */
+  readonly ended: Promise<string>
+  readonly isReading: () => Promise<boolean>
+  readonly cancel: () => Promise<unknown>
+}
+
+/** A statement on the standby that goes on until it is cancelled, and reads the whole table. Resolves when the primary knows of it. */
+async function longReader({ primaryUrl, standbyUrl: url }: ReplicatedPair): Promise<LongReader> {
   const client = new Client({ connectionString: url })
   client.on('error', () => {})
   await client.connect()
@@ -28,15 +38,13 @@ async function longReader(url: string): Promise<{ readonly ended: Promise<string
       await client.end().catch(() => {})
       return outcome
     })
-  const isReading = async (): Promise<boolean> => {
-    const [found] = await asked<{ n: number }>(
-      url,
-      `SELECT count(*) AS n FROM pg_stat_activity WHERE state = 'active' AND wait_event = 'PgSleep' AND query LIKE '%FROM audit_logs'`,
-    )
-    return found!.n > 0
-  }
-  while (!(await isReading())) await sleep(20)
-  return { ended }
+  const isReading = async (): Promise<boolean> => (await asked(url, `SELECT FROM pg_stat_activity WHERE ${READING}`)).length > 0
+  await until('the standby is read', async () => (await isReading()) || undefined)
+  await until('the primary is told of it', async () => {
+    const found = await asked(primaryUrl, 'SELECT FROM pg_stat_replication WHERE backend_xmin IS NOT NULL')
+    return found.length > 0 || undefined
+  })
+  return { ended, isReading, cancel: () => asked(url, `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE ${READING}`) }
 }
 
 /** For how long nothing is replayed on the standby, at most, although the primary writes all the time. */
@@ -64,8 +72,8 @@ function watchReplay({ primaryUrl, standbyUrl }: ReplicatedPair): { readonly end
 }
 
 for (const major of POSTGRES_MAJORS) {
-  test(`postgres ${major}: conversion, drop and undoing wait on a standby for a long reader, no longer than max_standby_streaming_delay, which then cancels it`, async (t) => {
-    const settings = { max_standby_streaming_delay: `${DELAY_MS}ms` }
+  test(`postgres ${major}: conversion, drop and undoing wait on a standby for a long reader, no longer than max_standby_streaming_delay, which then cancels it, whatever hot_standby_feedback says; batches do not`, async (t) => {
+    const settings = { max_standby_streaming_delay: `${DELAY_MS}ms`, hot_standby_feedback: 'on', wal_receiver_status_interval: '1s' }
     await using pair = await ReplicatedPair.start(major, { servers: [{}, { settings }] })
     const { primaryUrl, standbyUrl } = pair
     const run = async (...words: string[]): Promise<string> => {
@@ -81,7 +89,7 @@ for (const major of POSTGRES_MAJORS) {
       )
     const beside = async (what: string, work: () => Promise<unknown>): Promise<void> => {
       await pair.caughtUp()
-      const reader = await longReader(standbyUrl)
+      const reader = await longReader(pair)
       await using replay = watchReplay(pair)
       await work()
       await pair.caughtUp()
@@ -95,7 +103,17 @@ for (const major of POSTGRES_MAJORS) {
     }
 
     await run('migrate')
+    await write(EXPIRED)
     await write(-1)
+    await pair.caughtUp()
+    const undisturbed = await longReader(pair)
+    assert.match(await run('--run-now', '--job', 'purge-audit-logs'), /"deleted":500[,}]/)
+    await asked(primaryUrl, 'VACUUM audit_logs')
+    // All of it is replayed, and the reader is still there.
+    await pair.caughtUp()
+    assert.ok(await undisturbed.isReading(), 'batches, and the vacuum after them')
+    await undisturbed.cancel()
+    assert.match(await undisturbed.ended, /user request/)
     await beside('partition start', () => run('partition', 'start'))
     await beside('partition undo', () => run('partition', 'undo'))
 

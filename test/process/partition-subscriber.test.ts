@@ -66,6 +66,11 @@ async function subscribed(
         subscriber,
         `SELECT bool_and(srsubstate = 'r') AS ready FROM pg_subscription_rel`,
       )
+      const [errors] = await asked<{ n: number | null }>(
+        subscriber,
+        'SELECT sum(apply_error_count + sync_error_count)::int AS n FROM pg_stat_subscription_stats',
+      )
+      assert.ok((errors?.n ?? 0) === 0, 'the subscription has stopped at an error')
       if (found?.done === true && table?.ready === true) return
       await sleep(50)
     }
@@ -151,15 +156,23 @@ for (const major of POSTGRES_MAJORS) {
       await write(url, WITH_KEPT, 200)
       await asked(url, `UPDATE audit_logs SET status = 'denied' WHERE id = (SELECT max(id) FROM audit_logs)`)
       await write(url, -1, 100)
+      // Never expires: it moves to DEFAULT when the first partition goes.
+      await asked(
+        url,
+        `INSERT INTO audit_logs (tool_name, "user", action, status, "timestamp") VALUES ('t', 'timeless', 'a', 's', '-infinity')`,
+      )
     })
     const { url, subscriber, received, run } = pair
     await received()
-    assert.equal((await ids(subscriber)).length, 600)
+    assert.equal((await ids(subscriber)).length, 601)
     const log = await run('--run-now', '--job', JOB)
     assert.match(log, /"deleted":499[,}]/)
-    assert.deepEqual(await asked(url, 'SELECT FROM pg_class WHERE relname = $1', [nameOf(WHOLE)]), [], 'one partition went as a whole')
+    for (const name of [nameOf(WHOLE), 'audit_logs_legacy'])
+      assert.deepEqual(await asked(url, 'SELECT FROM pg_class WHERE relname = $1', [name]), [], `${name} went as a whole`)
+    assert.deepEqual(await asked(url, `SELECT "user" FROM audit_logs_default`), [{ user: 'timeless' }])
     await write(url, -1, 100)
     await received()
+    assert.deepEqual(await asked(subscriber, `SELECT count(*) AS n FROM audit_logs WHERE "timestamp" = '-infinity'`), [{ n: 1 }])
     const found = await asked<{ whole: number; kept: number; n: number }>(
       subscriber,
       `SELECT count(*) FILTER (WHERE "timestamp" < $2) AS whole, count(*) FILTER (WHERE status = 'denied') AS kept, count(*) AS n

@@ -82,11 +82,11 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
     void test('plan and start refuse for the same reasons, those of the settings too, with exit code 4', async () => {
       await using outside = await engine.copied(applyMigrations)
       await outside.sql('CREATE MATERIALIZED VIEW by_status AS SELECT status, count(*) FROM audit_logs GROUP BY status')
-      await outside.sql('DELETE FROM maintenance_migrations WHERE version = 9')
+      await outside.sql('DELETE FROM maintenance_migrations WHERE version = (SELECT max(version) FROM maintenance_migrations)')
       const before = await facts(outside)
       const env = { AUDIT_LOGS_RETENTION: '201d', PARTITIONS_ENABLED: 'false' }
       const reasons = [
-        /1 migration is pending \(009_add_partitions\), .* Run: mcp-gateway-maintenance migrate/,
+        /1 migration is pending \(\d{3}_\w+\), .* Run: mcp-gateway-maintenance migrate/,
         /PARTITIONS_ENABLED is false, /,
         /Materialized view public\.by_status reads public\.audit_logs /,
         /AUDIT_LOGS_RETENTION keeps rows for 201d, and with a partition a day no period may be longer than 200d/,
@@ -123,7 +123,7 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
       try {
         // An index that is built concurrently waits for this.
         await other.query('BEGIN; LOCK TABLE audit_logs IN ROW EXCLUSIVE MODE')
-        const running = start(['partition', 'start'], { env: { DATABASE_URL: outside.url } })
+        await using running = start(['partition', 'start'], { env: { DATABASE_URL: outside.url } })
         await building(outside, running)
         const asked = performance.now()
         running.kill('SIGTERM')

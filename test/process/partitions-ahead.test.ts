@@ -50,7 +50,7 @@ for (const major of POSTGRES_MAJORS) {
     it('a worker after its start, whether or not the job is enabled; it ends in order', async () => {
       await using outside = await engine.copied(applyMigrations)
       await partitioned(outside, { days: [2, 4] })
-      const worker = start([], { env: { DATABASE_URL: outside.url, PURGE_AUDIT_LOGS_ENABLED: 'false' } })
+      await using worker = start([], { env: { DATABASE_URL: outside.url, PURGE_AUDIT_LOGS_ENABLED: 'false' } })
       const made = await worker.line((line) => line['event'] === 'partitions.made')
       assert.deepEqual(made['partitions'], daysFrom(4, 14))
       assert.match(String(made['msg']), /^11 partitions of audit_logs made ahead, up to audit_logs_p\d{8}$/)

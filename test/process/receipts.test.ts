@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
+import { createHash, generateKeyPairSync } from 'node:crypto'
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { signerOf } from '../../src/receipts/signing.ts'
+import { DAY, hostClock } from '../../src/time/clock.ts'
 import { freshFolder } from '../archive/support.ts'
 import { receipts } from '../runs/receipts.ts'
-import { applyMigrations, auditLogs } from '../runs/support.ts'
+import { applyMigrations, AUDIT_LOGS, auditLogs, opened, run } from '../runs/support.ts'
 import { command, events, type Ended } from '../support/command.ts'
 import { BOTH_ENGINES, sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
 
@@ -208,6 +210,93 @@ test('openssl says yes to an exported line', { skip: WITHOUT_OPENSSL }, async ()
   assert.equal(verify(signed), 0)
   assert.equal(verify(Buffer.from(signed.toString().replace('"deleted":100', '"deleted":101'))), 1)
 })
+
+test(
+  'an auditor with an export and a public key learns from the document which rows went when, and whether a hold was respected',
+  { skip: spawnSync('jq', ['--version']).status !== 0 && 'jq is not installed', timeout: 300_000 },
+  async () => {
+    await using outside = await sqliteDatabase()
+    await using folder = await freshFolder()
+    await applyMigrations(outside.url)
+    const { secret } = keyPair(folder.path, 'receipts')
+    const signer = signerOf(readFileSync(secret))
+    const now = Date.now()
+    const dayOf = (days: number): string => new Date(now + days * DAY).toISOString().slice(0, 10)
+    // The month that is asked about; rows of before, of then and of after, of somebody who is held and of somebody who is not.
+    const [from, to] = [dayOf(-70), dayOf(-40)]
+    const rows = Array.from({ length: 100 }, (_, at) => ({ user: at % 4 === 0 ? 'alice' : 'bob', at: `${dayOf(-at - 1)} 12:00:00` }))
+    for (const { user, at } of rows)
+      await outside.sql(`INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', $1, 'invoke', 'success', $2)`, [
+        user,
+        at,
+      ])
+    const env = { RECEIPTS_KEY_FILE: secret }
+    assert.equal(
+      (await asked(outside, ['hold', 'place', 'case-17', '--user', 'alice', '--reason', 'a letter', '--by', 'Jane'], env)).code,
+      0,
+    )
+    for (const days of [0, 25, 35, 50, 51, 60]) {
+      const clock = { ...hostClock(), now: () => now + days * DAY }
+      await using database = await opened(outside.url, clock)
+      const { outcome } = await run(
+        database,
+        { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: new Set(['empty-table', 'clock'] as const) },
+        { clock, signer },
+      )
+      assert.equal(outcome, 'succeeded')
+    }
+    writeFileSync(join(folder.path, 'receipts.ndjson'), (await asked(outside, ['receipts', 'export'])).stdout)
+    const left = await outside.sql<{ user: string; at: string }>('SELECT "user" AS user, timestamp AS at FROM audit_logs')
+
+    // From here on there is no database.
+    await outside[Symbol.asyncDispose]()
+    const verdict = await verified(['receipts.ndjson', '--key', 'receipts.pub.pem'], folder.path)
+    assert.deepEqual([verdict.code, verdict.stdout.startsWith('sound: receipts 1 to 7, ')], [0, true], verdict.stdout)
+    const document = readFileSync(new URL('../../docs/receipts.md', import.meta.url), 'utf8')
+    const answers = [...document.matchAll(/^jq -.* receipts\.(?:nd)?json(?: > receipts\.json)?$/gm)].map(([line]) => {
+      const given = line.replace('2026-03-01', from).replace('2026-04-01', to)
+      const text = execFileSync('sh', ['-c', given], { cwd: folder.path, encoding: 'utf8' })
+      return text.split('\n').flatMap((each) => (each === '' ? [] : [JSON.parse(each) as Readonly<Record<string, unknown>>]))
+    })
+    const [, spans, ofHold, kept] = answers
+    assert.equal(answers.length, 4)
+
+    // Every row of that month that is gone lies in the span of one run, and these runs deleted as many as are gone.
+    const gone = rows.filter(({ user, at }) => !left.some((row) => row.user === user && row.at === at))
+    const inSpan = (at: string): readonly unknown[] =>
+      spans!.filter(
+        ({ from: begin, to: end }) =>
+          Date.parse(`${at}Z`) >= Date.parse(typeof begin === 'string' ? begin : '1970-01-01') &&
+          Date.parse(`${at}Z`) < Date.parse(String(end)),
+      )
+    for (const { user, at } of rows.filter((row) => row.at >= from && row.at < to)) {
+      assert.equal(inSpan(at).length, 1, at)
+      assert.equal(
+        gone.some((row) => row.at === at),
+        user !== 'alice',
+        at,
+      )
+    }
+    assert.deepEqual(
+      spans!.map((span) => [span['retention'], span['outcome'], span['deleted']]),
+      spans!.map((span) => ['90d', 'succeeded', gone.filter(({ at }) => inSpan(at).includes(span)).length]),
+    )
+    assert.ok(spans!.length >= 2 && spans!.length < 6)
+
+    assert.deepEqual(
+      ofHold!.map(({ kind, by, reason, matches }) => [kind, String(by).startsWith('Jane ('), reason, matches]),
+      [['hold-placed', true, 'a letter', createHash('sha256').update('{"user":["alice"]}').digest('hex')]],
+    )
+    const counts = kept!.map((each) => (each['kept'] as readonly number[])[0]!)
+    assert.equal(counts.length, 6)
+    assert.deepEqual(
+      counts,
+      counts.toSorted((a, b) => a - b),
+    )
+    assert.equal(counts.at(-1), rows.filter(({ user, at }) => user === 'alice' && Date.parse(`${at}Z`) < now - 30 * DAY).length)
+    assert.equal(left.filter(({ user }) => user === 'alice').length, rows.filter(({ user }) => user === 'alice').length)
+  },
+)
 
 test('a key that cannot be used ends the program with exit code 2 before anything is deleted', async () => {
   await using outside = await sqliteDatabase()

@@ -20,9 +20,11 @@ for (const engine of POSTGRES) {
         const told: Told = { warnings: [] }
         const result = await run(database, POLICY, { partitions: true, told, clock: QUICK })
         assert.equal(result.outcome, 'succeeded', String(result.error))
-        assert.equal(told.warnings.length, 1, String(told.warnings))
+        // On a machine with much to do the run may warn of rows that take long, too.
+        const ofPartitions = told.warnings.filter((each) => each.includes('partition'))
+        assert.equal(ofPartitions.length, 1, String(told.warnings))
         assert.match(
-          told.warnings[0]!,
+          ofPartitions[0]!,
           /partition audit_logs_legacy of audit_logs was not dropped: held up by server process \d+ \(nightly-dump /,
         )
         assert.deepEqual(await names(outside), before)

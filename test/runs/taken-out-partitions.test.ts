@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import { DatabaseError } from '../../src/database/database-error.ts'
 import type { Database } from '../../src/database/database.ts'
 import { command } from '../support/command.ts'
+import type { TestDatabase } from '../support/engines.ts'
 import { placedHold } from './keeping.ts'
 import { A_DAY, BOUND, dayAt, exists, names, OLDEST, partitionOf, POLICY, POSTGRES, prepared, rowsBefore } from './partitioned-rows.ts'
 import { count, intercepted, QUIET, run, stored, type Told } from './support.ts'
@@ -16,6 +17,14 @@ async function takenOut(database: Database): Promise<void> {
   const listener = { ...QUIET, jobBatch: () => stopping.abort() }
   const result = await run(database, { ...POLICY, stopping: stopping.signal }, { partitions: true, listener })
   assert.deepEqual([result.outcome, result.deleted], ['interrupted', 0], String(result.error))
+}
+
+async function tables(outside: TestDatabase): Promise<readonly string[]> {
+  return (
+    await outside.sql<{ name: string }>(
+      `SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace ORDER BY 1`,
+    )
+  ).map(({ name }) => name)
 }
 
 for (const engine of POSTGRES) {
@@ -128,10 +137,43 @@ for (const engine of POSTGRES) {
       const { database, outside } = fixture
       await takenOut(database)
       await outside.sql(`DROP TABLE ${LEGACY}`)
-      const result = await run(database, POLICY, { partitions: true })
+      const told: Told = { warnings: [] }
+      const result = await run(database, POLICY, { partitions: true, told })
       assert.equal(result.outcome, 'succeeded', String(result.error))
+      assert.match(
+        told.warnings.join('\n'),
+        /^"audit_logs_legacy", which is on record as taken out of audit_logs .* is not there: somebody else has dropped or renamed it/,
+      )
       assert.equal(await count(outside, 'maintenance_detached'), 0)
       assert.equal(await rowsBefore(outside, 'bob'), 0)
+    })
+
+    it('a row of the record that the worker never writes drops nothing, and the run says so', async () => {
+      await using fixture = await prepared(engine)
+      const { database, outside } = fixture
+      const told: Told = { warnings: [] }
+      const expected = await tables(outside)
+      for (const [name, upper] of [
+        ['tools', '2020-01-02 00:00:00'],
+        ['sessions', 'now'],
+        ['x'.repeat(100_000), '2020-01-02 00:00:00'],
+        [`other.audit_logs_p20200101`, '2020-01-02 00:00:00'],
+      ] as const)
+        await outside.sql(`INSERT INTO maintenance_detached VALUES ($1, 'audit_logs', NULL, $2, 0)`, [name, upper])
+      const result = await run(database, POLICY, { partitions: true, told })
+      assert.equal(result.outcome, 'succeeded', String(result.error))
+      const warned = told.warnings.join('\n')
+      assert.match(warned, /^public\.tools, which is on record .* was left as it is: it has not the comment/m)
+      assert.match(warned, /never writes, with the name "sessions", so no table is dropped/)
+      assert.match(warned, /never writes, with the name one that is too long, so no table is dropped/)
+      assert.match(warned, /^"other\.audit_logs_p20200101", which is on record .* is not there/m)
+      assert.equal(told.warnings.length, 4)
+      const gone = expected.filter((each) => !each.startsWith('audit_logs'))
+      assert.deepEqual(
+        (await tables(outside)).filter((each) => !each.startsWith('audit_logs')),
+        gone,
+      )
+      assert.equal(await count(outside, 'maintenance_detached'), 3)
     })
 
     it('one that something depends on by now becomes a partition again, and its rows go one by one', async () => {

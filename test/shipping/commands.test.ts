@@ -108,6 +108,7 @@ async function amongReceipts(command: string): Promise<void> {
     'head -n 1 receipts.ndjson | jq -r .payload | base64 -d > body',
     `{ printf 'DSSEv1 52 application/vnd.mcp-gateway-maintenance.receipt+json %d ' "$(wc -c < body)"; cat body; } > signed`,
     `head -n 1 receipts.ndjson | jq -r '.signatures[0].sig' | base64 -d > sig`,
+    `jq -c '.payload | @base64d | fromjson' receipts.ndjson > receipts.json`,
   ]
   const digest = `$(mcp-gateway-maintenance receipts verify | sed -n 's/.*digest //p')`
   const env = packagingEnvironment()
@@ -117,7 +118,8 @@ async function amongReceipts(command: string): Promise<void> {
   })
 }
 
-const OF_RECEIPTS = /^mcp-gateway-maintenance receipts |^openssl (?:genpkey|pkey|pkeyutl) |receipts\.ndjson| > signed$/
+const OF_RECEIPTS =
+  /^mcp-gateway-maintenance receipts |^openssl (?:genpkey|pkey|pkeyutl) |receipts\.(?:nd)?json$|receipts\.ndjson| > signed$|^printf '%s' '\{"user":.+ \| sha256sum$/
 
 const RULES: readonly Rule[] = [
   {
@@ -128,7 +130,7 @@ const RULES: readonly Rule[] = [
   },
   // npm's banner would precede the JSON.
   {
-    like: /^npm start --(?! status --check| compact | hold | partition )(?!.* --json\b)(?: (.+))?$/,
+    like: /^npm start --(?! status --check| compact | hold | partition | subject )(?!.* --json\b)(?: (.+))?$/,
     check: (command) => onSqlite(command),
   },
   { like: /^npm start -- hold (place .+|list)$/, check: (command) => onSqlite(`npm start -- migrate && ${WITH_ALICE} && ${command}`) },
@@ -161,6 +163,7 @@ const RULES: readonly Rule[] = [
   },
   // The database must be migrated for the check to succeed.
   { like: /^npm start -- status --check$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
+  { like: /^npm start -- subject find .+$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
   { like: /^npm start -- compact --(?:dry-run|offline)$/, check: (command) => onSqlite(`npm start -- migrate && ${command}`) },
   {
     like: /^npm start -- (compact --within .+)$/,
@@ -369,7 +372,7 @@ const RULES: readonly Rule[] = [
     check: async (_, [, cronjob, name]) => assert.equal(name, cronjob),
   },
   {
-    like: /^jq (?!-r \.payload)/,
+    like: /^jq (?!.* receipts\.(?:nd)?json\b)/,
     async check(command) {
       if (missing('jq') !== undefined) return
       const job = { spec: { backoffLimit: 2, template: { spec: { containers: [{ name: 'maintenance', args: ['--run-now'] }] } } } }

@@ -78,6 +78,7 @@ export function convertedTable(now: number, changes: Partial<Converted> = {}): C
     detached: [],
     first: undefined,
     problems: [],
+    notes: [],
     ...changes,
   }
 }

@@ -132,6 +132,7 @@ const STATES: Readonly<Record<string, PartitionState | undefined>> = {
     detached: Array.from({ length: 14 }, (_, at) => ({ name: `audit_logs_p202609${10 + at}`, since: NOW - 9 * DAY })),
     first: { name: 'audit_logs_legacy', until: NOW - 18 * DAY },
     problems: ['the role may not. Run: GRANT …'],
+    notes: ['DEFAULT has rows of 2026-11-29'],
   }),
 }
 
@@ -163,14 +164,23 @@ test('the terminal, the page and the JSON tell the same of partitions, and nothi
     ['ahead', '2 d 6 h, until 2026-12-03 15:00 UTC'],
     ['default', 'more than 10,000 rows'],
     ['first', 'audit_logs_legacy, with rows up to 2026-11-13 09:00 UTC'],
+    ['note', 'DEFAULT has rows of 2026-11-29'],
   ] as const) {
     assert.match(terminal, new RegExp(`^  ${term} +${text}$`, 'm'))
     assert.ok(page.includes(`${term} ${text}`), `${term}: ${page.slice(page.indexOf('Partitions'))}`)
   }
   const [table] = statusDocument(shown).partitions.tables
   assert.deepEqual(
-    [table?.state, table?.daysAhead, table?.defaultRows, table?.defaultRowsExact, table?.detached.length, table?.first?.until],
-    ['converted', 2.25, 10_000, false, 14, '2026-11-13T09:00:00.000Z'],
+    [
+      table?.state,
+      table?.daysAhead,
+      table?.defaultRows,
+      table?.defaultRowsExact,
+      table?.detached.length,
+      table?.first?.until,
+      table?.notes.length,
+    ],
+    ['converted', 2.25, 10_000, false, 14, '2026-11-13T09:00:00.000Z', 1],
   )
   assert.doesNotMatch(statusText(status({}), { control: false, unicode: true, columns: 80 }), /partition/)
   assert.doesNotMatch(pageOf(status({})), /artition/)

@@ -10,7 +10,7 @@ import { statusText } from '../../src/terminal/status-text.ts'
 import { DAY, hostClock } from '../../src/time/clock.ts'
 import { migrated, opened } from '../runs/support.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
-import { midnight, partition, partitioned } from '../support/partitioned.ts'
+import { midnight, partition, partitioned, takenOut } from '../support/partitioned.ts'
 import { recordingLink } from '../support/recording-link.ts'
 
 function statusOf(database: Database, partitionsEnabled = true): Promise<Status> {
@@ -152,22 +152,18 @@ for (const engine of ENGINES) {
       await using fixture = await migrated(engine)
       const { outside, database } = fixture
       await partitioned(outside, { days: [2, 14] })
-      await outside.sql('CREATE TABLE audit_logs_p20260101 (LIKE audit_logs INCLUDING ALL EXCLUDING IDENTITY)')
-      await outside.sql(
-        `INSERT INTO maintenance_detached (relation, table_name, lower_bound, upper_bound, detached_at) VALUES ('audit_logs_p20260101', 'audit_logs', '2026-01-01 00:00:00', '2026-01-02 00:00:00', $1)`,
-        [Date.now()],
-      )
+      await partition(outside, 20)
+      const name = await takenOut(outside, 20, Date.now())
       const fresh = await statusOf(database)
-      assert.deepEqual(
-        [codes(fresh), statusDocument(fresh).partitions.tables[0]?.detached.map(({ name }) => name)],
-        [[], ['audit_logs_p20260101']],
-      )
+      assert.deepEqual([codes(fresh), statusDocument(fresh).partitions.tables[0]?.detached.map((each) => each.name)], [[], [name]])
       const since = async (days: number): Promise<readonly string[]> => {
         await outside.sql('UPDATE maintenance_detached SET detached_at = $1', [Date.now() - days * DAY])
         return codes(await statusOf(database))
       }
       assert.deepEqual(await since(2), ['advice partitions-detached'])
       assert.deepEqual(await since(8), ['fault partitions-detached'])
+      await outside.sql(`COMMENT ON TABLE ${name} IS 'ours'`)
+      assert.deepEqual(await since(0), ['fault partitions-hindered'], 'the next run would leave it')
     })
 
     it('says that a start has not ended, and whether the table refuses rows by then', async () => {

@@ -19,7 +19,8 @@ export interface Ended {
   readonly lines: readonly Line[]
 }
 
-export interface Running {
+/** Disposed of, it is killed where it still runs: a test that fails leaves nothing behind that it would wait for. */
+export interface Running extends AsyncDisposable {
   readonly pid: number
   kill(signal: NodeJS.Signals): void
   /** Resolves with the first line, already written or still to come, that fits; rejects when the process ends without it. */
@@ -77,6 +78,10 @@ export function start(words: readonly string[], options: CommandOptions = {}): R
         changed.addEventListener('output', look)
         look()
       }),
+    async [Symbol.asyncDispose]() {
+      if (!over) child.kill('SIGKILL')
+      await ended
+    },
   }
 }
 

@@ -1,3 +1,4 @@
+import { markOf } from '../../src/database/postgres/partitioning/function-text.ts'
 import { DAY } from '../../src/time/clock.ts'
 import type { TestDatabase } from './engines.ts'
 
@@ -52,6 +53,16 @@ export async function partition(outside: TestDatabase, day: number): Promise<str
   const name = `audit_logs_p${midnight(day).slice(0, 10).replaceAll('-', '')}`
   await outside.sql(`CREATE TABLE ${name} (LIKE audit_logs INCLUDING ALL EXCLUDING IDENTITY)`)
   await outside.sql(`ALTER TABLE audit_logs ATTACH PARTITION ${name} FOR VALUES FROM ('${midnight(day)}') TO ('${midnight(day + 1)}')`)
+  return name
+}
+
+/** Leaves the partition of that day as the worker does between the two transactions that take it out and drop it. */
+export async function takenOut(outside: TestDatabase, day: number, at: number): Promise<string> {
+  const name = `audit_logs_p${midnight(day).slice(0, 10).replaceAll('-', '')}`
+  const [from, to] = [midnight(day), midnight(day + 1)]
+  const mark = `${markOf({ schema: 'public', table: 'audit_logs' })}FOR VALUES FROM ('${from}') TO ('${to}')`
+  await outside.sql(`ALTER TABLE audit_logs DETACH PARTITION ${name}; COMMENT ON TABLE ${name} IS '${mark.replaceAll("'", "''")}'`)
+  await outside.sql(`INSERT INTO maintenance_detached VALUES ($1, 'audit_logs', $2, $3, $4)`, [name, from, to, at])
   return name
 }
 

@@ -2,6 +2,7 @@ import { appendFile, chmod, chown, cp, mkdir, readdir, stat, writeFile } from 'n
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, types } from 'pg'
+import { until } from './until.ts'
 import { startPostgres, type PostgresMajor, type PostgresServer, type ServerOptions } from './postgres-server.ts'
 
 export interface PairOptions {
@@ -71,11 +72,10 @@ export class ReplicatedPair implements AsyncDisposable {
   /** Until the standby has replayed what the primary has written by now. */
   async caughtUp(): Promise<void> {
     const [row] = await asked<{ at: string }>(this.primaryUrl, 'SELECT pg_current_wal_lsn()::text AS at')
-    for (;;) {
+    await until('the standby has replayed what was written', async () => {
       const [found] = await asked<{ done: boolean | null }>(this.standbyUrl, `SELECT pg_last_wal_replay_lsn() >= '${row!.at}' AS done`)
-      if (found?.done === true) return
-      await sleep(50)
-    }
+      return found?.done === true ? true : undefined
+    })
   }
 
   /** In order: the primary ends and all it has written is handed on, the standby is promoted, the old primary comes back as its standby. */

@@ -5,6 +5,7 @@ export const SUITES: Readonly<Record<string, readonly string[]>> = {
   'test:process': ['test/process/*.test.ts'],
   'test:hostile': ['test/hostile/*.test.ts'],
   'test:connections': ['test/connections/*.test.ts'],
+  'test:doctor': ['test/doctor/*.test.ts'],
   'test:shipping': ['test/browser/*.test.ts', 'test/shipping/*.test.ts'],
   'test:partitions': [
     'test/database/postgres/{conversion,expired-partitions,partition-,undo}*.test.ts',

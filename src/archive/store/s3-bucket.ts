@@ -46,6 +46,9 @@ const clock = hostClock()
 /** Of an answer that is no object; a page of a list has 1 KiB for a key at most, and some hundred bytes more. */
 const MOST_ANSWER_BYTES = 4 * 2 ** 20
 
+/** Without one the SDK writes its warnings on standard error, between the lines of the log. */
+const SILENT = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
+
 type Sdk = typeof import('@aws-sdk/client-s3')
 
 /**
@@ -365,6 +368,7 @@ export class S3Bucket {
       ...(endpoint === undefined ? {} : { endpoint }),
       forcePathStyle: pathStyle ?? endpoint !== undefined,
       maxAttempts: 1,
+      logger: SILENT,
       // Servers that are not of AWS refuse or ignore the checksums that have become the default.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',

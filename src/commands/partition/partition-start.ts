@@ -11,14 +11,13 @@ export async function startPartitions(program: Program): Promise<ExitCode> {
   const partitions = partitionsOf(program)
   const style = styleOf(host)
   const before = await partitions.state()
-  if (before.kind === 'converted') {
-    host.print(convertedText(table, before, style))
-    return 0
-  }
   const { plan, terms } = await fullPlan(program, partitions)
-  if (plan.kind === 'refused')
-    throw new MaintenanceError('PARTITION_REFUSED', [`${table} is not turned into partitions, and nothing was changed:`, ...plan.reasons])
-  host.print(startingText(table, plan.facts))
+  // What is converted is only put right where something of it is missing.
+  if (before.kind !== 'converted') {
+    if (plan.kind === 'refused')
+      throw new MaintenanceError('PARTITION_REFUSED', [`${table} is not turned into partitions, and nothing was changed:`, ...plan.reasons])
+    host.print(startingText(table, plan.facts))
+  }
   try {
     await partitions.start(terms, conversionOptions(program))
   } catch (error) {

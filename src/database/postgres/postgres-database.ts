@@ -179,8 +179,8 @@ export async function openPostgres(options: OpenOptions & { readonly url: Postgr
     withMigrationLock: withLock,
     partitions: (column) => partitionsOf({ ...partitioning, column }),
 
-    matching: async (sought) => (await import('./finding/matching-rows.ts')).matchingRows({ scan, schema, timeZone, storable }, sought),
-    otherTables: async (known) => (await import('./finding/other-tables.ts')).otherTables(queries, schema, known),
+    matching: async (sought) => (await import('./searching/matching-rows.ts')).matchingRows({ scan, schema, timeZone, storable }, sought),
+    otherTables: async (known) => (await import('./searching/other-tables.ts')).otherTables(queries, schema, known),
     examining: async () => (await import('./examining/examination.ts')).examination({ transaction: scan, schema }),
 
     [Symbol.asyncDispose]: () => connection.close(),

@@ -153,8 +153,8 @@ function databaseOf(
     restore: (...asked) => session.transaction(async (tx) => restore(session, tx, timeZone, ...asked)),
 
     partitions: () => undefined,
-    matching: async (sought) => (await import('./finding/matching-rows.ts')).matchingRows({ session, timeZone }, sought),
-    otherTables: async (known) => (await import('./finding/other-tables.ts')).otherTables(session, known),
+    matching: async (sought) => (await import('./searching/matching-rows.ts')).matchingRows({ session, timeZone }, sought),
+    otherTables: async (known) => (await import('./searching/other-tables.ts')).otherTables(session, known),
     examining: async () => (await import('./examining/examination.ts')).examination({ session, present, node }),
 
     migrationFiles: /^\d+_\w+_sqlite\.sql$/,

@@ -37,6 +37,8 @@ function expired(
     isByTime: true,
     parts,
     record: undefined,
+    isRecordUnreadable: false,
+    unreadable: [],
     detached: [],
   }
   return expiredParts(tree, { schema: 'public' }, cutoffText(cutoff, type, zone), now).map(({ name }) => name)

@@ -7,8 +7,8 @@ import type { Shape } from '../../../src/database/postgres/partitioning/plan-fac
 import { preparedProblem } from '../../../src/database/postgres/partitioning/plan-refusals.ts'
 import { PREPARED } from '../../../src/database/postgres/partitioning/plan-sql.ts'
 import { DAY } from '../../../src/time/clock.ts'
-import { AUDIT_LOGS, migrated, opened } from '../../runs/support.ts'
-import { ENGINES, type TestDatabase } from '../../support/engines.ts'
+import { applyMigrations, AUDIT_LOGS, migrated, opened } from '../../runs/support.ts'
+import { ENGINES, postgresDatabase, type TestDatabase } from '../../support/engines.ts'
 import { midnight, partitioned } from '../../support/partitioned.ts'
 
 const TERMS: PartitionTerms = { now: Date.now(), aheadMs: 14 * DAY, periods: [{ name: 'AUDIT_LOGS_RETENTION', keptMs: 90 * DAY }] }
@@ -262,6 +262,20 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
       assert.match(notes.join('\n'), /ON CONFLICT \(id\) fails/)
     })
 
+    void test('a record that the worker never writes is refused, with the statement that takes it away', async () => {
+      await using fixture = await migrated(engine)
+      const { outside } = fixture
+      await outside.sql(`INSERT INTO maintenance_partitioned VALUES ('audit_logs', repeat('x', 100000), 'soon', 1, NULL, NULL)`)
+      const reasons = await reasonsOf(outside.url)
+      assert.equal(reasons.length, 1, reasons.join('\n'))
+      const [, command] =
+        /^The row of audit_logs in public\.maintenance_partitioned is none that the worker writes, .* Then run: (DELETE FROM .*)$/.exec(
+          reasons[0]!,
+        ) ?? []
+      await outside.sql(command!)
+      assert.equal((await planned(outside.url)).kind, 'ready')
+    })
+
     void test('the bound is a midnight of the clock that writes the rows', async () => {
       await using fixture = await migrated(engine)
       // 13:00 UTC of 1 July is 03:00 of 2 July on Kiritimati, and 06:00 of 1 July in Los Angeles.
@@ -275,7 +289,7 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
       assert.deepEqual(bounds, ['2026-07-03T00:00:00.000Z', '2026-07-04T00:00:00.000Z', '2026-07-03T00:00:00.000Z'])
     })
 
-    void test('another role is told what it lacks, and by which statements it gets that', async () => {
+    void test('another role is told whose command it is, and the owner what it lacks, and by which statement it gets that', async () => {
       await using fixture = await migrated(engine)
       const { outside } = fixture
       const role = `planner_${process.pid}_${engine.name.replace(/\D/g, '')}`
@@ -287,16 +301,48 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
         const url = new URL(outside.url)
         url.username = role
         const reasons = await reasonsOf(url.href)
-        assert.match(reasons[0]!, new RegExp(`^Role ${role} does not own public\\.audit_logs, .* Run: GRANT "\\w+" TO "${role}"$`))
+        assert.equal(reasons.length, 1, reasons.join('\n'))
         assert.match(
-          reasons[1]!,
+          reasons[0]!,
+          new RegExp(
+            `^Role ${role} does not own public\\.audit_logs, and only its owner, (\\w+), can .* Run this command with a DATABASE_URL of \\1, or of a role that acts`,
+          ),
+        )
+        await outside.sql(`ALTER TABLE audit_logs OWNER TO "${role}"`)
+        const owners = await reasonsOf(url.href)
+        assert.match(
+          owners[0]!,
           new RegExp(`^Role ${role} may not create tables in schema public, .* Run: GRANT CREATE ON SCHEMA "public" TO "${role}"$`),
         )
-        assert.match(reasons[2]!, new RegExp(`Run: GRANT INSERT, UPDATE, DELETE ON "public"\\."maintenance_partitioned" TO "${role}"$`))
-        assert.equal(reasons.filter((reason) => /^View public\.\w+ reads public\.audit_logs and must be replaced/.test(reason)).length, 4)
-        assert.equal(reasons.length, 7)
+        assert.match(owners[1]!, new RegExp(`Run: GRANT INSERT, UPDATE, DELETE ON "public"\\."maintenance_partitioned" TO "${role}"$`))
+        assert.equal(owners.filter((reason) => /^View public\.\w+ reads public\.audit_logs and must be replaced/.test(reason)).length, 4)
+        await outside.sql(`ALTER TABLE audit_logs OWNER TO CURRENT_USER`)
       } finally {
         await outside.sql(`DROP OWNED BY "${role}"; DROP ROLE "${role}"`)
+      }
+    })
+
+    void test('a publication of another role’s is in the way as far as rows have to be moved', async () => {
+      await using outside = await postgresDatabase(engine.name === 'postgres 15' ? 15 : 18)
+      const role = `moves_${process.pid}_${engine.name.replace(/\D/g, '')}`
+      const [{ name }] = (await outside.sql<{ name: string }>('SELECT current_database() AS name')) as [{ name: string }]
+      await outside.sql(
+        `CREATE ROLE "${role}" LOGIN; GRANT CREATE ON DATABASE ${name} TO "${role}"; GRANT ALL ON SCHEMA public TO "${role}"`,
+      )
+      try {
+        const url = Object.assign(new URL(outside.url), { username: role }).href
+        await applyMigrations(url)
+        await outside.sql('CREATE PUBLICATION everything FOR ALL TABLES WITH (publish_via_partition_root = true)')
+        const plan = await planned(url)
+        assert.ok(plan.kind === 'ready', JSON.stringify(plan))
+        assert.match(plan.facts.notes.join('\n'), /Publication everything carries the table and belongs to another role\./)
+        await outside.sql(rowsAt(`'infinity'::timestamp`))
+        const reasons = await reasonsOf(url)
+        assert.equal(reasons.length, 1)
+        assert.match(reasons[0]!, /^Some rows of public\.audit_logs have no time, .* which publication everything must not send/)
+        assert.deepEqual(await reasonsOf(outside.url), [])
+      } finally {
+        await outside.sql(`DROP OWNED BY "${role}" CASCADE; DROP ROLE "${role}"`)
       }
     })
 
@@ -313,6 +359,8 @@ for (const engine of ENGINES.filter(({ name }) => name.startsWith('postgres'))) 
       const { outside } = fixture
       await partitioned(outside)
       assert.match((await reasonsOf(outside.url)).join(), /^public\.audit_logs has been turned into partitions already\.$/)
+      await outside.sql(`UPDATE maintenance_partitioned SET bound = 'soon'`)
+      assert.match((await reasonsOf(outside.url)).join(), /^public\.audit_logs is partitioned already, and not by this program\./)
       await outside.sql('DELETE FROM maintenance_partitioned')
       assert.match((await reasonsOf(outside.url)).join(), /^public\.audit_logs is partitioned already, and not by this program\./)
       await outside.sql(

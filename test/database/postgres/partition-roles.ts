@@ -29,7 +29,8 @@ export async function purgedByAnother(
   await applyMigrations(urlOf(outside.url, gateway))
   await outside.sql(`SET ROLE ${quoted(gateway)}`)
   await outside.sql(`GRANT SELECT, DELETE ON audit_logs TO ${quoted(purger)}; GRANT SELECT ON maintenance_partitioned, maintenance_migrations, maintenance_holds TO ${quoted(purger)};
-    GRANT SELECT, INSERT, UPDATE, DELETE ON maintenance_leases, maintenance_runs TO ${quoted(purger)}; GRANT SELECT, INSERT, DELETE ON maintenance_detached TO ${quoted(purger)}`)
+    GRANT SELECT, INSERT, UPDATE, DELETE ON maintenance_leases, maintenance_runs TO ${quoted(purger)}; GRANT SELECT, INSERT, DELETE ON maintenance_detached TO ${quoted(purger)};
+    GRANT SELECT, INSERT ON maintenance_receipts TO ${quoted(purger)}`)
   await partitioned(outside, shape)
   await outside.sql(
     `GRANT SELECT, DELETE ON audit_logs TO ${quoted(purger)}; GRANT SELECT, DELETE ON audit_logs_default TO ${quoted(purger)}`,

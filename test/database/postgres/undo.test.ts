@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { markOf } from '../../../src/database/postgres/partitioning/function-text.ts'
 import { migrated } from '../../runs/support.ts'
 import { ENGINES, type TestDatabase } from '../../support/engines.ts'
 import { converted } from '../../support/converting.ts'
-import { midnight, partitioned } from '../../support/partitioned.ts'
+import { midnight, partitioned, takenOut } from '../../support/partitioned.ts'
 import { shapeOf } from '../../support/schema-shape.ts'
 import { startReader, startWriter, STANDING } from '../../partition-faults/traffic.ts'
 import { fill, halfUndone, rowsOf, undo } from './undoing.ts'
 
 const COMMENTED = `COMMENT ON TABLE audit_logs IS 'what was done'`
 const QUOTED_BOUND = `'${midnight(2)}'`
+
+function partitionOf(day: number): string {
+  return `audit_logs_p${midnight(day).slice(0, 10).replaceAll('-', '')}`
+}
 
 /** The server chooses the names of NOT NULL constraints, which it has from 18 on. */
 function withoutNotNulls(lines: readonly string[]): readonly string[] {
@@ -77,17 +80,22 @@ for (const engine of ENGINES.slice(1)) {
       await partitioned(outside, { boundDay: -100, days: [-100, -96] })
       await fill(outside, [-99, -98, 0])
       const rows = await rowsOf(outside)
-      const taken = await takeOut(outside, -99)
+      const taken = await takenOut(outside, -99, 5)
       await outside.sql(`CREATE TABLE audit_logs_p20010101 (LIKE audit_logs)`)
       await outside.sql(`INSERT INTO maintenance_detached VALUES ('audit_logs_p20010101', 'audit_logs', $1, $2, 5)`, [
         midnight(-99),
         midnight(-98),
       ])
+      await outside.sql(`INSERT INTO maintenance_detached VALUES ('sessions', 'audit_logs', NULL, 'never', 5)`)
       assert.equal((await rowsOf(outside)).length, 6)
       const { steps } = await undo(fixture)
       assert.deepEqual(await rowsOf(outside), rows)
       assert.match(steps.join('\n'), /leaves a table alone .* public\.audit_logs_p20010101: /)
-      assert.deepEqual(await outside.sql('SELECT relation FROM maintenance_detached'), [{ relation: 'audit_logs_p20010101' }])
+      assert.match(steps.join('\n'), /leaves a table alone .* "sessions": its record is none that the worker writes/)
+      assert.deepEqual(await outside.sql('SELECT relation FROM maintenance_detached ORDER BY relation'), [
+        { relation: 'audit_logs_p20010101' },
+        { relation: 'sessions' },
+      ])
       assert.deepEqual(await outside.sql(`SELECT to_regclass('${taken}') AS is, to_regclass('audit_logs_p20010101')::text AS other`), [
         { is: null, other: 'audit_logs_p20010101' },
       ])
@@ -118,6 +126,11 @@ for (const engine of ENGINES.slice(1)) {
           'CREATE TABLE notes (id bigint, t timestamp, FOREIGN KEY (id, t) REFERENCES audit_logs (id, "timestamp"))',
           /constraint .* on table notes/i,
           'DROP TABLE notes',
+        ],
+        [
+          `CREATE SCHEMA elsewhere; ALTER TABLE ${partitionOf(3)} SET SCHEMA elsewhere`,
+          /The partition "elsewhere"\.\S+ is in another schema than public\.audit_logs\. Run: ALTER TABLE "elsewhere"\.\S+ SET SCHEMA "public"$/,
+          `ALTER TABLE elsewhere.${partitionOf(3)} SET SCHEMA public; DROP SCHEMA elsewhere`,
         ],
         [`CREATE VIEW of_default AS SELECT id FROM audit_logs_default`, /view of_default/i, 'DROP VIEW of_default'],
       ] as const) {
@@ -285,15 +298,4 @@ async function setAside(outside: TestDatabase): Promise<void> {
         WITH aside AS (DELETE FROM audit_logs WHERE "timestamp" >= ${QUOTED_BOUND} RETURNING *) INSERT INTO audit_logs_default SELECT * FROM aside;
         ALTER TABLE audit_logs ADD CONSTRAINT audit_logs_legacy_bound CHECK ("timestamp" IS NOT NULL AND "timestamp" < ${QUOTED_BOUND})`)
   await outside.sql(`INSERT INTO maintenance_partitioned VALUES ('audit_logs', 'audit_logs_legacy', $1, 1, NULL, NULL)`, [midnight(2)])
-}
-
-/** As the worker leaves a partition between the two transactions that take it out and drop it. */
-async function takeOut(outside: TestDatabase, day: number): Promise<string> {
-  const name = `audit_logs_p${midnight(day).slice(0, 10).replaceAll('-', '')}`
-  const [from, to] = [midnight(day), midnight(day + 1)]
-  await outside.sql(`ALTER TABLE audit_logs DETACH PARTITION ${name}`)
-  const mark = `${markOf({ schema: 'public', table: 'audit_logs' })}FOR VALUES FROM ('${from}') TO ('${to}')`
-  await outside.sql(`COMMENT ON TABLE ${name} IS '${mark.replaceAll("'", "''")}'`)
-  await outside.sql(`INSERT INTO maintenance_detached VALUES ('${name}', 'audit_logs', $1, $2, 5)`, [from, to])
-  return name
 }

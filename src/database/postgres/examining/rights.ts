@@ -1,4 +1,4 @@
-import type { Ability } from '../../examining.ts'
+import type { Excess, Hindrance } from '../../examining.ts'
 import type { Query, Rights } from '../../query.ts'
 import { GATEWAY_TABLES } from '../../gateway-tables.ts'
 import { EQ, nameIn } from '../exact.ts'
@@ -22,11 +22,12 @@ interface TableRow {
 const CHANGING = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] as const
 
 /** A superuser has every right on every table, which one clause says. */
-export async function rightsBeyond(query: Query, schema: string, needed: Rights | undefined): Promise<readonly Ability[]> {
+export async function rightsBeyond(query: Query, schema: string, needed: Rights | undefined): Promise<readonly Excess[]> {
   const [role] = (await query.query<RoleRow>(ROLE)).rows
   if (role === undefined) return []
   const name = quoted(role.role)
-  if (role.superuser) return [{ may: `is a superuser, who may do everything on this server`, statement: `ALTER ROLE ${name} NOSUPERUSER` }]
+  // It may be the only one, or the one that owns the cluster.
+  if (role.superuser) return [{ may: 'is a superuser, who may do everything on this server', statement: undefined }]
   const attributes: readonly (readonly [boolean, string, string])[] = [
     [role.bypasses, 'reads past row-level security', 'NOBYPASSRLS'],
     [role.creates_roles, 'may make roles', 'NOCREATEROLE'],
@@ -59,7 +60,7 @@ WHERE n.nspname ${EQ} $1::pg_catalog.name AND c.relname::pg_catalog.text ${EQ} A
 ORDER BY c.relname, w.word`
 
 /** A migration makes tables in the schema, and indexes, triggers and views on the gateway's, which only their owner may. */
-export async function hindersMigrating(query: Query, schema: string): Promise<readonly Ability[]> {
+export async function hindersMigrating(query: Query, schema: string): Promise<readonly Hindrance[]> {
   const [facts] = (await query.query<{ role: string; creates: boolean; strange: readonly string[] | null }>(MIGRATING, [schema])).rows
   if (facts === undefined) return []
   const { role, creates, strange } = facts

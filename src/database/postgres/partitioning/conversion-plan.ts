@@ -46,7 +46,7 @@ export async function planConversion(options: PlanningOptions, terms: PartitionT
   const reasons = refusals({ named, tree, facts, terms, most, pooled: await options.pooled() })
   // Who does not own the table may not be allowed to read it either.
   const counted = tree.type !== undefined && facts.shape.hasId && tree.isOwner ? await countedRows(options, tree, bound) : undefined
-  const also = counted === undefined ? [] : 'problem' in counted ? [counted.problem] : rowRefusals(named, counted, bound.text)
+  const also = counted === undefined ? [] : 'problem' in counted ? [counted.problem] : rowRefusals(named, counted, bound.text, facts.limits)
   if (reasons.length + also.length > 0 || counted === undefined || 'problem' in counted) return refused([...reasons, ...also])
   return { kind: 'ready', facts: conversionFacts({ named, facts, rows: counted, bound, resumes, most, partitions: days.length }) }
 }
@@ -102,6 +102,7 @@ export function conversionFacts({ named, facts, rows, bound, resumes, most, part
   const { oldest, limits, shape } = facts
   const time = quoted(column)
   const changed = limits.publications.filter(({ carries }) => carries === 'table').map(({ name }) => name)
+  const foreign = limits.publications.filter(({ isOwner }) => !isOwner).map(({ name }) => name)
   const oldestMs = (oldest?.transaction_s ?? 0) * SECOND
   return {
     resumes,
@@ -126,6 +127,10 @@ export function conversionFacts({ named, facts, rows, bound, resumes, most, part
       `The primary key becomes (id, ${time}), so a statement with ON CONFLICT (id) fails from then on. Ids go on from the same sequence; a row that brings an id of its own is no longer refused if another one has it.`,
       `A statement that names no time visits every partition: it is planned some milliseconds longer, and takes up to ${countText(most * (1 + limits.indexes))} locks. One that looks for an id alone is such a statement.`,
       ...changed.map((name) => `Publication ${name} names the table and is changed along with it.`),
+      ...foreign.map(
+        (name) =>
+          `Publication ${name} carries the table and belongs to another role. Once partitions have rows, undo must be run as that role.`,
+      ),
     ],
   }
 }

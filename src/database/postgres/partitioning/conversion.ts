@@ -10,12 +10,13 @@ import { boundName, keyName } from './conversion-names.ts'
 import type { ConvertingOptions, Work } from './conversion-work.ts'
 import { newKeyOf, nextStep, readConversion, type ConversionState } from './conversion-state.ts'
 import { planConversion } from './conversion-plan.ts'
-import { prepare } from './preparing.ts'
+import { functionsFound } from './functions.ts'
+import { makeFunctions, prepare } from './preparing.ts'
 import { MOST_SET_ASIDE } from './plan-refusals.ts'
 import { firstDays } from './days.ts'
 import { countBehind, discard, isBefore, setAside, tooMany } from './setting-aside.ts'
 import { directViews, swap } from './swapping.ts'
-import type { BoundTime } from './tree.ts'
+import type { BoundTime, Tree } from './tree.ts'
 
 /** A conversion that is begun anew so often meets something that changes all the time, or a fault of ours. */
 const MOST_BEGINNINGS = 3
@@ -58,7 +59,7 @@ async function convert(work: Work, terms: PartitionTerms): Promise<void> {
   for (;;) {
     const state = await mustRead(options)
     const step = nextStep(state, options, work.now())
-    if (step === 'finish') return await finish(work, isNew)
+    if (step === 'finish') return await finish(work, state.tree, isNew)
     if (signal.aborted) throw new DatabaseError('busy', `Interrupted. ${options.schema}.${options.column.table} is still a plain table.`)
     if (step === 'prepare' && (beginnings += 1) > MOST_BEGINNINGS)
       throw new DatabaseError(
@@ -93,7 +94,8 @@ const STEPS: Steps = {
     )
   },
   bind: (work, state) => told(work, `refuses rows from ${boundOf(state).text} on, until the table is converted`, () => bind(work, state)),
-  validate: (work, state) => told(work, 'sets aside the rows behind the bound, and validates it', () => validate(work, state)),
+  validate: (work, state) =>
+    told(work, 'sets aside the rows behind the bound, and checks that all others lie before it', () => validate(work, state)),
   swap: (work, { table }) => told(work, 'puts the partitioned table in the place of the plain one', () => swap(work, directViews(table))),
   unbind: (work) => told(work, 'takes the bound back', () => unbind(work)),
 }
@@ -131,8 +133,19 @@ async function unbind(work: Work, patienceMs = PATIENCE_MS): Promise<{ readonly 
   })
 }
 
-/** The server never does this by itself for a partitioned table. An earlier start may have been killed before it. */
-async function finish(work: Work, isNew: boolean): Promise<void> {
+/** What an earlier start was killed before, and the functions where they are those of another version, are missing, or were changed. */
+async function finish(work: Work, { owner, isOwner }: Tree, isNew: boolean): Promise<void> {
+  const { schema, column, query } = work.options
+  const place = { schema, table: column.table, column: column.column }
+  if (isOwner && ['absent', 'other'].includes(await functionsFound(query, place, owner)))
+    await told(work, 'makes anew the functions by which other roles make and drop partitions', () =>
+      work.apply((tx) => makeFunctions(tx, place, owner)),
+    )
+  await analyze(work, isNew)
+}
+
+/** The server never does this by itself for a partitioned table. */
+async function analyze(work: Work, isNew: boolean): Promise<void> {
   const { schema, column, query } = work.options
   const table = qualified(schema, column.table)
   const { rows } = await query.query<{ analyzed: boolean }>(

@@ -9,19 +9,24 @@ import { bindingTo } from '../purging/spared-sql.ts'
 import { handsOn } from './hands.ts'
 import { attempted, heldForLong, heldUp, inTheWay, removingFrom, sparingOf, tableNamed, timesToRemove, type Removing } from './removing.ts'
 import { countStaying, moveBack, someStaying, stayingIn, type Staying } from './staying-rows.ts'
-import { takenOut } from './taken-out.ts'
+import { leftAlone, takenOut, unreadableRecord } from './taken-out.ts'
 import { isConverted, readTree, type DetachedRecord, type PartitioningOptions } from './tree.ts'
 
 /** See `Partitions.detached`. */
 export async function detachedPartitions(options: PartitioningOptions): Promise<Removable<DetachedPartition>> {
   const tree = await readTree(options)
   // `undo` puts them back.
-  if (tree === undefined || tree.detached.length === 0 || tree.record?.undoingSince !== undefined) return { tables: [], notes: [] }
+  if (tree === undefined || tree.record?.undoingSince !== undefined) return { tables: [], notes: [] }
   const { detached, type } = tree
+  const unreadable = tree.unreadable.map((shown) => unreadableRecord(options, shown))
+  if (detached.length === 0) return { tables: [], notes: unreadable }
   if (type === undefined || !isConverted(tree))
     return {
       tables: [],
-      notes: detached.map((each) => leftAlone(options, each, `${options.column.table} is not partitioned by its time any more`)),
+      notes: [
+        ...detached.map((each) => leftAlone(options, each, `${options.column.table} is not partitioned by its time any more`)),
+        ...unreadable,
+      ],
     }
   const { hands, problem } = await handsOn(options, tree)
   if (hands === undefined) return { tables: [], notes: [problem] }
@@ -37,18 +42,14 @@ export async function detachedPartitions(options: PartitioningOptions): Promise<
       if (state.kind === 'other') return []
       return [detachedIn(removing, record, state.kind === 'ours' ? takesMs(state.id) : undefined)]
     }),
-    notes: detached.flatMap((record, at) => {
-      const state = found[at]!
-      return state.kind === 'other' ? [leftAlone(options, record, state.reason)] : []
-    }),
+    notes: [
+      ...detached.flatMap((record, at) => {
+        const state = found[at]!
+        return state.kind === 'other' ? [leftAlone(options, record, state.reason)] : []
+      }),
+      ...unreadable,
+    ],
   }
-}
-
-function leftAlone({ schema, column: { table } }: PartitioningOptions, { name }: DetachedRecord, reason: string): string {
-  return (
-    `${schema}.${name}, which is on record as a partition taken out of ${schema}.${table}, was left as it is: ${reason}; ` +
-    `find out what became of it, attach or drop it by hand, and delete its row of ${DETACHED}`
-  )
 }
 
 /** Nobody reads or writes such a table, so it may be waited for: an autovacuum of it gives way within a second. */
@@ -126,7 +127,7 @@ async function closed(
 ): Promise<Dropped> {
   if (state?.kind === 'other') throw new DatabaseError('failed', state.reason)
   await forget(removing, record, tx)
-  return state?.kind === 'attached' ? { kind: 'attached' } : { kind: 'dropped', rows: 0 }
+  return { kind: state?.kind === 'attached' ? 'attached' : 'gone' }
 }
 
 async function forget(removing: Removing, { name }: DetachedRecord, tx: Query): Promise<void> {

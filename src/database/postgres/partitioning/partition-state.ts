@@ -1,7 +1,7 @@
 import type { EpochMs } from '../../../time/clock.ts'
 import { wallInstants } from '../../../time/zones.ts'
 import { MOST_COUNTED } from '../../purging.ts'
-import type { Converted, Converting, PartitionState } from '../../partitioning.ts'
+import { PARTITIONED, type Converted, type Converting, type PartitionState } from '../../partitioning.ts'
 import { EQ } from '../exact.ts'
 import {
   readingAt,
@@ -26,6 +26,11 @@ export async function partitionState(options: PartitioningOptions): Promise<Part
   if (tree === undefined) return { kind: 'plain' }
   const { record } = tree
   const isWhole = tree.kind !== 'p' && tree.parts.length === 0
+  if (tree.isRecordUnreadable)
+    return {
+      kind: 'foreign',
+      reason: `its row of ${options.schema}.${PARTITIONED} is none that the worker writes, so something else did, and nothing is concluded from it`,
+    }
   if (record === undefined) return isWhole ? { kind: 'plain' } : { kind: 'foreign', reason: await foreignReason(options, tree) }
   if (record.undoingSince !== undefined)
     return { kind: 'undoing', since: record.undoingSince, tables: tree.kind === 'p' ? 0 : tree.parts.length }
@@ -85,7 +90,7 @@ async function converted(
     unplaced: counted ?? NONE,
     detached: tree.detached.map(({ name, since: detachedAt }) => ({ name, since: detachedAt })),
     first: first === undefined || firstEnd === undefined ? undefined : { name: first.name, until: instantOf(firstEnd, type, timeZone) },
-    problems: await problemsOf(options, tree, { rest, mayCount: counted !== undefined, occupied, open }),
+    ...(await problemsOf(options, tree, { rest, mayCount: counted !== undefined, occupied, open })),
   }
 }
 

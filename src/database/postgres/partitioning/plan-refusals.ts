@@ -1,9 +1,9 @@
 import { plural, someText } from '../../../number-text.ts'
-import { qualified, quoted } from '../identifiers.ts'
-import { limitsFrom } from './limits.ts'
+import { literal, qualified, quoted } from '../identifiers.ts'
+import { limitsFrom, type LimitFacts } from './limits.ts'
 import { structureProblems } from './plan-structure.ts'
 import type { Dependent, Named, PlanFacts, RowFacts } from './plan-facts.ts'
-import type { PartitionTerms } from '../../partitioning.ts'
+import { PARTITIONED, type PartitionTerms } from '../../partitioning.ts'
 import type { Tree } from './tree.ts'
 
 /** So many rows of each kind are set aside in a transaction that locks the table. */
@@ -39,11 +39,12 @@ export interface Judged {
 /** Every reason why a plain table is not turned into partitions, as far as the catalogue says it. */
 export function refusals({ named, tree, facts, terms, most, pooled }: Judged): readonly string[] {
   return [
-    ...undoProblem(tree, named),
+    ...recordProblem(tree, named),
     ...rightsProblems(named, tree, facts),
     ...structureProblems(named, tree, facts),
     ...foreignKeyProblems(named, facts),
-    ...facts.dependents.map((dependent) => dependentProblem(named, dependent)),
+    // The owner's role replaces them: another one's lack of rights says nothing.
+    ...facts.dependents.filter(({ why }) => tree.isOwner || why !== 'view').map((dependent) => dependentProblem(named, dependent)),
     ...replicationProblems(named, tree, facts),
     ...limitsFrom(facts.limits, terms, most),
     ...namesProblem(named, facts),
@@ -61,6 +62,7 @@ export function rowRefusals(
   { schema, table, column }: Named,
   { undated, ahead, undatedLately }: RowFacts,
   boundText: string,
+  { publications }: LimitFacts,
 ): readonly string[] {
   const relation = qualified(schema, table)
   const time = quoted(column)
@@ -71,6 +73,16 @@ export function rowRefusals(
             `Find out what writes them, or give the column a default in the zone of its other times.`,
         ]
       : []),
+    ...(undated + ahead === 0
+      ? []
+      : publications
+          // One that names the table is refused in any case.
+          .filter(({ isOwner, carries }) => !isOwner && carries !== 'table')
+          .map(
+            ({ name }) =>
+              `Some rows of ${schema}.${table} have no time, or one from ${boundText} on, and have to be moved, which publication ${name} must not send to subscribers. It belongs to another role, and only that can see to it. Run this command as its owner, or delete those rows: ` +
+              `SELECT * FROM ${relation} WHERE ${time} IS NULL OR ${time} >= '${boundText}'`,
+          )),
     ...(undated > MOST_SET_ASIDE
       ? [
           `More than 10,000 rows of ${schema}.${table} have no time. They would have to be moved under a lock that nobody should wait for. They never expire as they are: give them a time, or delete them. ` +
@@ -87,21 +99,26 @@ export function rowRefusals(
   ]
 }
 
-function undoProblem({ record }: Tree, { schema, table }: Named): readonly string[] {
+function recordProblem({ record, isRecordUnreadable }: Tree, { schema, table }: Named): readonly string[] {
+  if (isRecordUnreadable)
+    return [
+      `The row of ${table} in ${schema}.${PARTITIONED} is none that the worker writes, and what it has done could not be told by it. ` +
+        `Find out what wrote that row. Then run: DELETE FROM ${qualified(schema, PARTITIONED)} WHERE table_name = ${literal(table)}`,
+    ]
   if (record?.undoingSince === undefined) return []
   return [`${schema}.${table} is being turned back into a plain table, and that has not ended. Run: mcp-gateway-maintenance partition undo`]
 }
 
 function rightsProblems({ schema, table }: Named, { isOwner, owner }: Tree, { shape, grants }: PlanFacts): readonly string[] {
   const { role, mayCreate, ownerMayCreate } = shape
+  // What else this role lacks does not matter then: it is not the one that should do it.
+  if (!isOwner)
+    return [
+      `Role ${role} does not own ${schema}.${table}, and only its owner, ${owner}, can turn it into partitions. ` +
+        `Run this command with a DATABASE_URL of ${owner}, or of a role that acts as it, as the migrating role does.`,
+    ]
   const creators = [...new Set([...(mayCreate ? [] : [role]), ...(ownerMayCreate ? [] : [owner])])]
   return [
-    ...(isOwner
-      ? []
-      : [
-          `Role ${role} does not own ${schema}.${table}, and only its owner, ${owner}, can turn it into partitions. Use a DATABASE_URL of that role, or make this one a member of it. ` +
-            `Run: GRANT ${quoted(owner)} TO ${quoted(role)}`,
-        ]),
     ...creators.map(
       (each) =>
         `Role ${each} may not create tables in schema ${schema}, and partitions are tables there. Its owner can grant that. Run: GRANT CREATE ON SCHEMA ${quoted(schema)} TO ${quoted(each)}`,

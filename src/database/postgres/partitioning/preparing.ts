@@ -10,6 +10,7 @@ import { boundName, firstName, keyName, preparedName, shifted } from './conversi
 import { differences, keyColumns, type ConversionState } from './conversion-state.ts'
 import { defaultName, firstBound, firstDays, midnight, partitionName } from './days.ts'
 import { primaryKeyOf, readDependents, readGrants, type Dependents } from './dependents.ts'
+import type { Place } from './function-text.ts'
 import { functionStatements } from './functions.ts'
 import { columnsSql, grantsSql, identitySql, indexSql, liken, triggersSql } from './likeness.ts'
 import { discard } from './setting-aside.ts'
@@ -38,10 +39,14 @@ export async function prepare(work: Work, { table, prepared, type }: ConversionS
       [column.table, firstName(column.table), bound.text, tx.now],
     )
     await mustBeAlike(tx, now, column.column)
-    const roles = await updatersOf(tx, schema, LEASES)
-    const place = { schema, table: column.table, column: column.column }
-    await run(tx, functionStatements({ ...place, owner: now.owner, roles }).ensure)
+    await makeFunctions(tx, { schema, table: column.table, column: column.column }, now.owner)
   })
+}
+
+/** Makes the two functions anew where they are, for every role that may run jobs. */
+export async function makeFunctions(tx: Transaction, place: Place, owner: string): Promise<void> {
+  const roles = await updatersOf(tx, place.schema, LEASES)
+  await run(tx, functionStatements({ ...place, owner, roles }).ensure)
 }
 
 async function makeLike(tx: Transaction, table: Dependents, time: string): Promise<void> {

@@ -5,6 +5,7 @@ import type { DefaultPartition } from './default-partition.ts'
 import { GUARD } from './function-text.ts'
 import { daysText, type Stretch } from './gaps.ts'
 import { handsOn } from './hands.ts'
+import { leftAlone, takenOut, unreadableRecord } from './taken-out.ts'
 import type { Part, PartitioningOptions, Tree } from './tree.ts'
 
 export interface Found {
@@ -16,15 +17,34 @@ export interface Found {
   readonly open: readonly Stretch[]
 }
 
-/** Why partitions of a converted table cannot be made or dropped, or rows are refused; each a sentence with what to do. */
-export async function problemsOf(options: PartitioningOptions, tree: Tree, found: Found): Promise<readonly string[]> {
+/** Why partitions of a converted table cannot be made or dropped, or rows are refused, and what else is not as usual: see `Converted`. */
+export async function problemsOf(
+  options: PartitioningOptions,
+  tree: Tree,
+  found: Found,
+): Promise<{ readonly problems: readonly string[]; readonly notes: readonly string[] }> {
   const { problem } = await handsOn(options, tree)
+  return {
+    problems: [
+      ...(problem === undefined ? [] : [problem]),
+      ...(await missingRights(options, tree, found)),
+      ...defaultProblems(options, found),
+      ...tree.parts.flatMap((part) => partProblems(options, tree, part)),
+      ...(await recordProblems(options, tree)),
+    ],
+    notes: [...tree.parts.flatMap((part) => partNotes(part)), ...dayNotes(options, found)],
+  }
+}
+
+async function recordProblems(options: PartitioningOptions, tree: Tree): Promise<readonly string[]> {
+  const { detached, unreadable } = tree
+  const found = detached.length === 0 ? [] : await options.look((tx) => takenOut(tx, options, tree, detached))
   return [
-    ...(problem === undefined ? [] : [problem]),
-    ...(await missingRights(options, tree, found)),
-    ...defaultProblems(options, found),
-    ...tree.parts.flatMap((part) => partProblems(options, tree, part)),
-    ...dayProblems(options, found),
+    ...detached.flatMap((record, at) => {
+      const state = found[at]
+      return state?.kind === 'other' ? [`${leftAlone(options, record, state.reason)}.`] : []
+    }),
+    ...unreadable.map((shown) => `${unreadableRecord(options, shown)}.`),
   ]
 }
 
@@ -64,11 +84,11 @@ function defaultProblems({ schema, column: { table } }: PartitioningOptions, { r
   ]
 }
 
+const BATCHES = 'so it is not dropped as a whole, and its rows are deleted in batches'
 const KINDS: Readonly<Record<string, string>> = { p: 'partitioned itself', f: 'a foreign table' }
 
 function partProblems({ schema, column: { table } }: PartitioningOptions, tree: Tree, part: Part): readonly string[] {
   const place = qualified(part.schema, part.name)
-  const batches = 'so it is not dropped as a whole, and its rows are deleted in batches'
   return [
     ...(part.isPending
       ? [
@@ -79,18 +99,22 @@ function partProblems({ schema, column: { table } }: PartitioningOptions, tree: 
     ...(part.owner === tree.owner
       ? []
       : [
-          `${part.name} belongs to the role ${part.owner}, and ${schema}.${table} to ${tree.owner}, ${batches}. Run: ALTER TABLE ${place} OWNER TO ${quoted(tree.owner)}`,
+          `${part.name} belongs to the role ${part.owner}, and ${schema}.${table} to ${tree.owner}, ${BATCHES}. Run: ALTER TABLE ${place} OWNER TO ${quoted(tree.owner)}`,
         ]),
     ...(part.schema === schema
       ? []
-      : [`${part.name} is in schema ${part.schema}, ${batches}. Run: ALTER TABLE ${place} SET SCHEMA ${quoted(schema)}`]),
-    ...(part.kind === 'r'
-      ? []
-      : [`${part.name} is ${KINDS[part.kind] ?? 'no plain table'}, ${batches}. Make it a plain partition, or leave it to the batches.`]),
+      : [`${part.name} is in schema ${part.schema}, ${BATCHES}. Run: ALTER TABLE ${place} SET SCHEMA ${quoted(schema)}`]),
   ]
 }
 
-function dayProblems({ schema, column: { table } }: PartitioningOptions, { occupied, open }: Found): readonly string[] {
+function partNotes({ name, kind }: Part): readonly string[] {
+  return kind === 'r'
+    ? []
+    : [`${name} is ${KINDS[kind] ?? 'no plain table'}, ${BATCHES}. Make it a plain partition, or leave it to the batches.`]
+}
+
+/** Of days: that soon there is none for a day to come is told by how far they reach. */
+function dayNotes({ schema, column: { table } }: PartitioningOptions, { occupied, open }: Found): readonly string[] {
   return [
     ...(open.length === 0
       ? []

@@ -1,3 +1,4 @@
+import { DETACHED } from '../../partitioning.ts'
 import type { Query } from '../../query.ts'
 import { EQ, GT, textOf } from '../exact.ts'
 import { arrayOf } from '../purging/spared-sql.ts'
@@ -52,6 +53,22 @@ function judged({ from, to }: DetachedRecord, found: FoundRow | undefined, { sch
   if (mark === undefined) return other('it has not the comment that the worker gives such a table')
   if (!isSame(mark.from, from) || !isSame(mark.to, to)) return other('its comment and the record of it do not agree')
   return found.hasSameColumns ? { kind: 'ours', id: found.id } : other(`its columns are not those of ${column.table}`)
+}
+
+/** Of one of the kind `other`: a clause with what to do. */
+export function leftAlone({ schema, column: { table } }: PartitioningOptions, { name }: DetachedRecord, reason: string): string {
+  return (
+    `${schema}.${name}, which is on record as a partition taken out of ${schema}.${table}, was left as it is: ${reason}; ` +
+    `find out what it is, attach or drop it by hand only if it was a partition, and delete its row of ${DETACHED}`
+  )
+}
+
+/** Of a row of the record that is none of ours: a clause with what to do. */
+export function unreadableRecord({ schema, column: { table } }: PartitioningOptions, shown: string): string {
+  return (
+    `${schema}.${DETACHED} has a row of ${table} that the worker never writes, with the name ${shown}, so no table is dropped or put back because of it; ` +
+    'find out what wrote it and whether a partition was taken out, attach or drop that by hand, and delete the row'
+  )
 }
 
 function other(reason: string): TakenOut {

@@ -36,7 +36,11 @@ export interface Tree {
   readonly isByTime: boolean
   readonly parts: readonly Part[]
   readonly record: PartitionRecord | undefined
+  /** There is a record, and not one that the worker writes: nothing is concluded from it. */
+  readonly isRecordUnreadable: boolean
   readonly detached: readonly DetachedRecord[]
+  /** The names, as they can be shown, in rows of the record of tables that were taken out which the worker never writes. */
+  readonly unreadable: readonly string[]
 }
 
 /** A partition, or a child by inheritance. */
@@ -99,8 +103,8 @@ export function readTree(options: PartitioningOptions): Promise<Tree | undefined
       ...found,
       type: type === null ? undefined : timeTypeOf(type),
       parts: parts.map(({ bound, ...part }) => ({ ...part, bound: boundOf(bound) })),
-      record: trusted.has(PARTITIONED) ? await recordOf(tx, schema, column.table) : undefined,
-      detached: trusted.has(DETACHED) ? await detachedOf(tx, schema, column.table) : [],
+      ...(trusted.has(PARTITIONED) ? await recordOf(tx, schema, column.table) : NO_RECORD),
+      ...(trusted.has(DETACHED) ? await detachedOf(tx, schema, column.table) : NONE_DETACHED),
     }
   })
 }
@@ -185,34 +189,63 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
 JOIN pg_catalog.pg_roles AS o ON o.oid ${EQ} c.relowner
 WHERE i.inhparent ${EQ} $1::pg_catalog.oid ORDER BY c.relname`
 
-async function recordOf(query: Query, schema: string, table: string): Promise<PartitionRecord | undefined> {
+type Recorded = Pick<Tree, 'record' | 'isRecordUnreadable'>
+type Detached = Pick<Tree, 'detached' | 'unreadable'>
+
+const NO_RECORD: Recorded = { record: undefined, isRecordUnreadable: false }
+const NONE_DETACHED: Detached = { detached: [], unreadable: [] }
+
+async function recordOf(query: Query, schema: string, table: string): Promise<Recorded> {
   const { rows } = await query.query<Record<'first' | 'bound' | 'began' | 'converted' | 'undoing', unknown>>(
-    `SELECT first_partition AS first, bound, began_at AS began, converted_at AS converted, undoing_since AS undoing
+    `SELECT ${ofSize('first_partition')} AS first, ${ofSize('bound')} AS bound, began_at AS began, converted_at AS converted, undoing_since AS undoing
      FROM ${qualified(schema, PARTITIONED)} WHERE table_name ${EQ} $1::pg_catalog.text`,
     [table],
   )
   const [row] = rows
-  if (row === undefined) return undefined
+  if (row === undefined) return NO_RECORD
+  const { first, began, converted, undoing } = row
   const bound = typeof row.bound === 'string' ? boundTime(row.bound) : undefined
-  // Not by us: nothing is concluded from it.
-  if (typeof row.first !== 'string' || bound === undefined || typeof row.began !== 'number') return undefined
-  return { first: row.first, bound, beganAt: row.began, convertedAt: timeOf(row.converted), undoingSince: timeOf(row.undoing) }
+  if (typeof first !== 'string' || bound === undefined || !isTime(began) || !isTimeOrNull(converted) || !isTimeOrNull(undoing))
+    return { record: undefined, isRecordUnreadable: true }
+  return {
+    record: { first, bound, beganAt: began, convertedAt: converted ?? undefined, undoingSince: undoing ?? undefined },
+    isRecordUnreadable: false,
+  }
 }
 
-async function detachedOf(query: Query, schema: string, table: string): Promise<readonly DetachedRecord[]> {
-  const { rows } = await query.query<Record<'name' | 'lower' | 'upper' | 'since', unknown>>(
-    `SELECT relation AS name, lower_bound AS lower, upper_bound AS upper, detached_at AS since
+async function detachedOf(query: Query, schema: string, table: string): Promise<Detached> {
+  const { rows } = await query.query<Record<'name' | 'lower' | 'upper' | 'isOpen' | 'since', unknown>>(
+    `SELECT ${ofSize('relation')} AS name, ${ofSize('lower_bound')} AS lower, lower_bound IS NULL AS "isOpen", ${ofSize('upper_bound')} AS upper, detached_at AS since
      FROM ${qualified(schema, DETACHED)} WHERE table_name ${EQ} $1::pg_catalog.text ORDER BY upper_bound, relation`,
     [table],
   )
-  return rows.flatMap(({ name, lower, upper, since }) => {
+  const read = rows.map(({ name, lower, upper, isOpen, since }): DetachedRecord | string => {
     const to = typeof upper === 'string' ? boundTime(upper) : undefined
     const from = typeof lower === 'string' ? boundTime(lower) : undefined
-    if (typeof name !== 'string' || typeof since !== 'number' || to === undefined || (lower !== null && from === undefined)) return []
-    return [{ name, from, to, since }]
+    if (typeof name !== 'string') return 'one that is too long'
+    return to === undefined || !isTime(since) || (isOpen !== true && from === undefined) ? JSON.stringify(name) : { name, from, to, since }
   })
+  return {
+    detached: read.filter((each) => typeof each !== 'string'),
+    unreadable: read.filter((each) => typeof each === 'string'),
+  }
 }
 
-function timeOf(value: unknown): EpochMs | undefined {
-  return typeof value === 'number' ? value : undefined
+/** Of a name or a bound. Those of PostgreSQL have 63 and some 30. */
+const MOST_BYTES = 255
+
+/** Anybody who may write to our tables may have written a text of any length: a longer one is read as NULL. */
+function ofSize(column: string): string {
+  return `CASE WHEN pg_catalog.octet_length(${column}) ${GT} '${MOST_BYTES}'::pg_catalog.int4 THEN NULL ELSE ${column} END`
 }
+
+/** In milliseconds since 1970, as a date can hold it. */
+function isTime(value: unknown): value is EpochMs {
+  return typeof value === 'number' && Number.isSafeInteger(value) && Math.abs(value) <= LATEST_MS
+}
+
+function isTimeOrNull(value: unknown): value is EpochMs | null {
+  return value === null || isTime(value)
+}
+
+const LATEST_MS = 8.64e15

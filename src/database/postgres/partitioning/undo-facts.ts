@@ -48,7 +48,10 @@ export async function readUndoFacts(tx: Transaction, options: PartitioningOption
     first: part === undefined ? undefined : await firstFacts(tx, parent, part),
     parts: tree.parts.map(({ name }) => name),
     detached: named.flatMap(({ name, is }) => (is?.kind === 'ours' ? [name] : [])),
-    leftAlone: named.flatMap(({ name, is }) => (is?.kind === 'other' ? [`${schema}.${name}: ${is.reason}`] : [])),
+    leftAlone: [
+      ...named.flatMap(({ name, is }) => (is?.kind === 'other' ? [`${schema}.${name}: ${is.reason}`] : [])),
+      ...tree.unreadable.map((shown) => `${shown}: its record is none that the worker writes`),
+    ],
   }
 }
 
@@ -66,7 +69,7 @@ JOIN pg_catalog.pg_index AS y ON y.indexrelid ${EQ} h.inhrelid AND y.indrelid ${
 JOIN pg_catalog.pg_class AS p ON p.oid ${EQ} h.inhparent
 JOIN pg_catalog.pg_class AS c ON c.oid ${EQ} h.inhrelid`
 
-/** What changes as long as rows are written. */
+/** What changes as long as rows are written: without a lock it is a first look. */
 export async function factsUnderLock(tx: Transaction, facts: UndoFacts): Promise<LockedFacts> {
   const { parent } = facts
   const sequence = parent.sequences.find(({ isIdentity }) => isIdentity)
@@ -100,6 +103,8 @@ export async function obstaclesOf(
         `Somebody’s DETACH PARTITION … CONCURRENTLY of ${partition} was interrupted. Run: ALTER TABLE ${relation} DETACH PARTITION ${partition} FINALIZE`,
       ]
     if (kind !== 'r') return [`The partition ${partition} is no plain table. Detach it first, and put its rows into ${title} afterwards.`]
+    if (schema !== place)
+      return [`The partition ${partition} is in another schema than ${title}. Run: ALTER TABLE ${partition} SET SCHEMA ${quoted(place)}`]
     if (owner !== tree.owner)
       return [
         `The partition ${partition} belongs to ${owner}, and ${title} to ${tree.owner}. Run: ALTER TABLE ${partition} OWNER TO ${quoted(tree.owner)}`,

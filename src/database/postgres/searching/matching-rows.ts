@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { DatabaseError } from '../../database-error.ts'
-import { LONGEST_ID, type Found, type FoundGroup, type FoundRows, type NamedRow, type Sought } from '../../finding.ts'
+import { LONGEST_ID, type Found, type FoundGroup, type FoundRows, type NamedRow, type Sought } from '../../searching.ts'
 import { DETACHED } from '../../partitioning.ts'
 import type { Query, Session, Value } from '../../query.ts'
 import type { EpochMs } from '../../../time/clock.ts'
@@ -12,7 +12,7 @@ import { mustBeTrusted } from '../owners.ts'
 import { bindingTo, Sparing, type Bind } from '../purging/spared-sql.ts'
 import { timeTypeOf, type TimeType } from '../times.ts'
 
-export interface FindingOptions {
+export interface SearchingOptions {
   /** A read-only transaction that may read many rows. */
   readonly scan: Session['transaction']
   readonly schema: string
@@ -25,7 +25,7 @@ export interface FindingOptions {
  * The server counts the rows, so that none of them but those that are named comes here. A partitioned table and what was taken out of it are read by one statement, in
  * one snapshot: a row that is moved from one to the other is seen once.
  */
-export async function matchingRows(options: FindingOptions, sought: Sought): Promise<Found> {
+export async function matchingRows(options: SearchingOptions, sought: Sought): Promise<Found> {
   const { schema, storable } = options
   // A text that the encoding cannot express stands in no row.
   const canStand = (await storable(sought.text)) === sought.text
@@ -44,7 +44,7 @@ export async function matchingRows(options: FindingOptions, sought: Sought): Pro
 const MOST_TRIES = 5
 
 /** `undefined`: a table was taken out, put back or dropped meanwhile, so that its rows may have been missed. */
-async function searched(tx: Query, options: FindingOptions, sought: Sought, canStand: boolean): Promise<Found | undefined> {
+async function searched(tx: Query, options: SearchingOptions, sought: Sought, canStand: boolean): Promise<Found | undefined> {
   const { schema } = options
   const kind = (await mustBeTrusted(tx, schema, [sought.table])).get(sought.table)
   if (kind === undefined) return { kind: 'absent' }
@@ -94,7 +94,7 @@ interface Part {
   readonly select: (bind: Bind) => string
 }
 
-async function partOf(tx: Query, options: FindingOptions, sought: Sought, table: string): Promise<Part | { readonly reason: string }> {
+async function partOf(tx: Query, options: SearchingOptions, sought: Sought, table: string): Promise<Part | { readonly reason: string }> {
   const { schema, timeZone } = options
   const all = await recordColumns(tx, schema, table, sought.time)
   const own = all.filter(({ name }) => sought.columns.includes(name))
@@ -139,7 +139,7 @@ interface GroupRow {
   readonly last: number | null
 }
 
-async function groupsOf(tx: Query, options: FindingOptions, parts: readonly Part[]): Promise<readonly FoundGroup[]> {
+async function groupsOf(tx: Query, options: SearchingOptions, parts: readonly Part[]): Promise<readonly FoundGroup[]> {
   const values: Value[] = []
   const isDated = 'FILTER (WHERE pg_catalog.isfinite(r.at))'
   const statement = `SELECT pg_catalog.array_to_string(g.mask, ','::pg_catalog.text) AS mask, g.rows, g.undated, g.dated,
@@ -162,7 +162,7 @@ FROM (
   }))
 }
 
-async function namedRows(tx: Query, options: FindingOptions, parts: readonly Part[], most: number): Promise<readonly NamedRow[]> {
+async function namedRows(tx: Query, options: SearchingOptions, parts: readonly Part[], most: number): Promise<readonly NamedRow[]> {
   const values: Value[] = []
   const bind = bindingTo(values)
   const reading = readingFrom(parts, bind)
@@ -182,7 +182,7 @@ FROM (
   }))
 }
 
-function instantIn({ timeZone }: FindingOptions, [part]: readonly Part[]): (reading: EpochMs) => EpochMs {
+function instantIn({ timeZone }: SearchingOptions, [part]: readonly Part[]): (reading: EpochMs) => EpochMs {
   return part?.time === 'timestamptz' ? (reading) => reading : lastCutoffIn(timeZone)
 }
 

@@ -1,7 +1,7 @@
 import type { SparedRows } from '../policy/spared.ts'
 import type { EpochMs } from '../time/clock.ts'
 
-export interface Findable {
+export interface Searchable {
   /**
    * The rows of a table that name somebody. Changes nothing, takes no lock that the gateway could meet, and needs memory that does not grow with the number of rows. Rows of
    * partitions that were taken out of the table and not dropped yet are among them.

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { LONGEST_ID, type Found, type FoundGroup, type NamedRow, type Sought } from '../../finding.ts'
+import { LONGEST_ID, type Found, type FoundGroup, type NamedRow, type Sought } from '../../searching.ts'
 import type { EpochMs } from '../../../time/clock.ts'
 import { lastCutoffIn } from '../../../time/zones.ts'
 import type { Connection } from '../connection/connection.ts'
@@ -10,37 +10,67 @@ import { columnNamed, groupEach, Sparing } from '../purging/spared-sql.ts'
 import { TimeRanges } from '../purging/time-ranges.ts'
 import { Cutoff, readTime, type StoredTime } from '../times.ts'
 
-export interface FindingOptions {
+export interface SearchingOptions {
   readonly session: SqliteSession
   readonly timeZone: string
 }
 
 /** Rows that are looked at before the event loop, and another process that wants to write, get a turn: some milliseconds. */
-const STEP_ROWS = 20_000
+const STEP_ROWS = 5_000
 
 /** Goes through the table by its row numbers: a time can have any of several formats, so that rows are dated here, and only those that were found. */
-export async function matchingRows({ session, timeZone }: FindingOptions, sought: Sought): Promise<Found> {
+export async function matchingRows({ session, timeZone }: SearchingOptions, sought: Sought): Promise<Found> {
   const table = await session.read((connection) => tableOf(connection, sought, timeZone))
   if (table === undefined) return { kind: 'absent' }
   if ('reason' in table) return { kind: 'unsearchable', reason: table.reason }
-  const groups = new Map<string, FoundGroup>()
+  const groups = new Map<string, Group>()
   const rows: NamedRow[] = []
   const lastCutoff = lastCutoffOf(timeZone)
   for (let from: Place = -Infinity; from !== undefined;) {
     sought.stopping.throwIfAborted()
     const after: number | bigint = from
-    const step: Step = await session.read((connection) => table.step(connection, after))
+    const isNamed = rows.length < sought.mostNamed
+    const step: Step = await session.read((connection) => table.step(connection, after, isNamed))
     for (const [time, , id, ...masks] of step.rows) {
       const spared = [...table.sparing.sparing(time, masks, 0)]
       const at = lastCutoff(time)
       const key = spared.join()
-      groups.set(key, added(groups.get(key) ?? { spared, ...NO_ROWS }, time, at))
+      let group = groups.get(key)
+      if (group === undefined) groups.set(key, (group = new Group(spared)))
+      group.add(time, at)
       if (rows.length < sought.mostNamed) rows.push({ id: typeof id === 'string' ? id : undefined, at, spared })
     }
     from = step.end
     await turn()
   }
   return { kind: 'found', columns: table.columns, groups: [...groups.values()], named: rows, undatable: table.undatable }
+}
+
+/** Counts row by row. */
+class Group implements FoundGroup {
+  readonly spared: readonly number[]
+  rows = 0
+  undated = 0
+  unreadable = 0
+  #first = Infinity
+  #last = -Infinity
+
+  constructor(spared: readonly number[]) {
+    this.spared = spared
+  }
+
+  get times(): FoundGroup['times'] {
+    return this.#first === Infinity ? undefined : { first: this.#first, last: this.#last }
+  }
+
+  add(time: StoredTime, at: EpochMs | undefined): void {
+    this.rows += 1
+    if (time === null) this.undated += 1
+    else if (at === undefined) this.unreadable += 1
+    if (at === undefined) return
+    this.#first = Math.min(this.#first, at)
+    this.#last = Math.max(this.#last, at)
+  }
 }
 
 /** A row number. `undefined`: behind the last row. */
@@ -53,7 +83,8 @@ interface Table {
   readonly columns: readonly string[]
   readonly undatable: string | undefined
   readonly sparing: Sparing
-  step(connection: Connection, after: number | bigint): Step
+  /** `isNamed`: with their ids. */
+  step(connection: Connection, after: number | bigint, isNamed: boolean): Step
 }
 
 interface Step {
@@ -97,23 +128,19 @@ function tableOf(connection: Connection, sought: Sought, timeZone: string): Tabl
   const id = column('id')
   // By the bytes of the text, whatever the collation of the column and the type of the stored value.
   const isFound = own.map(({ name }) => `CAST(t.${quoted(name)} AS TEXT) = $3 COLLATE BINARY`).join(' OR ')
-  const selected = [
-    time === undefined ? 'NULL' : `t.${quoted(time.name)}`,
-    `t.${rowid}`,
-    id === undefined ? 'NULL' : `substr(CAST(t.${quoted(id.name)} AS TEXT), 1, ${LONGEST_ID})`,
-    ...masks.columns,
-  ].join(', ')
+  const idText = id === undefined ? 'NULL' : `substr(CAST(t.${quoted(id.name)} AS TEXT), 1, ${LONGEST_ID})`
   const from = `FROM ${named(found.name)} AS t NOT INDEXED WHERE t.${rowid} > $1`
-  const statement = `SELECT ${selected} ${from} AND t.${rowid} <= $2 AND (${isFound}) ORDER BY t.${rowid}`
+  const statement = (isNamed: boolean): string =>
+    `SELECT ${[time === undefined ? 'NULL' : `t.${quoted(time.name)}`, `t.${rowid}`, isNamed ? idText : 'NULL', ...masks.columns].join(', ')} ${from} AND t.${rowid} <= $2 AND (${isFound}) ORDER BY t.${rowid}`
   return {
     columns: own.map(({ name }) => name),
     undatable: time === undefined ? `it has no column ${JSON.stringify(sought.time)}` : undefined,
     sparing,
-    step(at, after) {
+    step(at, after, isNamed) {
       const [last] = at.timeRows(`SELECT NULL, t.${rowid} ${from} ORDER BY t.${rowid} LIMIT 1 OFFSET $2`, [after, STEP_ROWS - 1])
       const end = last?.[1]
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the statement selects
-      const rows = at.timeRows(statement, [after, end ?? Infinity, sought.text, ...masks.values]) as unknown as readonly Row[]
+      const rows = at.timeRows(statement(isNamed), [after, end ?? Infinity, sought.text, ...masks.values]) as unknown as readonly Row[]
       return { rows, end }
     },
   }
@@ -142,17 +169,4 @@ function lastCutoffOf(timeZone: string): (time: StoredTime) => EpochMs | undefin
 /** Numbers are instants, and their readings do not count. */
 function isKept(time: number, cutoff: EpochMs): boolean {
   return new Cutoff(cutoff, cutoff).judge(time) === 'kept'
-}
-
-const NO_ROWS = { rows: 0, undated: 0, unreadable: 0, times: undefined }
-
-function added(group: FoundGroup, time: StoredTime, at: EpochMs | undefined): FoundGroup {
-  const { rows, undated, unreadable, times } = group
-  return {
-    ...group,
-    rows: rows + 1,
-    undated: undated + (time === null ? 1 : 0),
-    unreadable: unreadable + (time !== null && at === undefined ? 1 : 0),
-    times: at === undefined ? times : { first: Math.min(times?.first ?? at, at), last: Math.max(times?.last ?? at, at) },
-  }
 }
