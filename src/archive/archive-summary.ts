@@ -15,7 +15,7 @@ export interface ArchiveSummary extends Growth {
   readonly head: Link | null
   /** The latest time of an archived row. */
   readonly newestAt: EpochMs | undefined
-  /** The last time that `archive verify` read the whole archive; a partial verification is not recorded. */
+  /** The last time that `archive verify` read the whole archive or a sample of it; one with `--since` is not recorded. */
   readonly verification: Verdict | undefined
   /** Files that a run is working on or left when it was interrupted. The totals above include them only once their rows are deleted. */
   readonly pendingFiles: number

@@ -1,7 +1,7 @@
 import { DatabaseError } from '../database/database-error.ts'
 import type { Query, Transaction } from '../database/query.ts'
 import { readBack, rowOf } from '../database/read-back.ts'
-import { orNothing, storedCount, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
+import { boundedText, orNothing, storedCount, storedNumber, storedText, storedTime } from '../database/stored-values.ts'
 import type { EpochMs } from '../time/clock.ts'
 import { archiveFailed } from './damage.ts'
 import { NO_RUN, type Link } from './format.ts'
@@ -145,15 +145,29 @@ export class ArchiveRecord {
     return this.#archived.of(query, run)
   }
 
-  /** Does nothing if the archive is still empty. Does not hold the lease: a run may be working. */
-  async noteVerified(tx: Transaction, at: EpochMs, verdict: 'sound' | 'damaged'): Promise<void> {
+  /**
+   * Does not hold the lease: a run may be working. `false`: it was not noted, because damage is on record and only a sample was sound, which may have left
+   * out the damaged files.
+   */
+  async noteVerified(tx: Transaction, at: EpochMs, verdict: 'sound' | 'damaged', ofSample = false): Promise<boolean> {
     const key = { source: this.#source }
+    if (ofSample && verdict === 'sound' && (await this.#isDamaged(tx))) return false
     await tx.query(
       `INSERT INTO ${this.#archives} (source, verified_at, verified) VALUES ($1, $2, $3)
        ON CONFLICT (source) DO UPDATE SET verified_at = excluded.verified_at, verified = excluded.verified`,
       [this.#source, at, verdict],
     )
     await readBack(tx, this.#archives, key, { verified_at: at, verified: verdict })
+    return true
+  }
+
+  /** What `archive verify` found last. */
+  async #isDamaged(query: Query): Promise<boolean> {
+    const { rows } = await query.query<{ verified: string | null }>(
+      `SELECT ${boundedText('verified')} AS verified FROM ${this.#archives} WHERE source = $1 AND verified_at IS NOT NULL`,
+      [this.#source],
+    )
+    return rows[0] !== undefined && rows[0].verified !== 'sound'
   }
 
   /**

@@ -130,8 +130,13 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'archive verify',
-    summary: 'every file of the archive, or those written since, and the chain they form',
-    options: { since: sinceDay(), ...JSON_ANSWER },
+    summary: 'every file of the archive, those written since, or a sample, and the chain they form',
+    options: {
+      since: sinceDay(),
+      sample: flag('sample', 'the sizes of all; contents of the last 8 days and 1 % of the rest'),
+      ...JSON_ANSWER,
+    },
+    contradictions: ({ since, sample }) => (since !== undefined && sample ? ['archive verify takes --since or --sample, not both'] : []),
     run: (start, request) =>
       inArchive(start, 'existing', async (program, archive) =>
         (await import('../commands/archive/archive-verify.ts')).verifyArchive(program, archive, request),

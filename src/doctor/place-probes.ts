@@ -9,7 +9,7 @@ export const PLACE_PROBES: readonly Probe[] = [
   { code: 'archive-unreachable', finds: 'the archive’s folder cannot be looked at, or is none', judge: unreachable },
   { code: 'archive-unwritable', finds: 'the archive’s folder cannot be written to, or made', judge: unwritable },
   { code: 'archive-access', finds: 'the archive’s folder belongs to somebody else, or everybody may write to it', judge: access },
-  { code: 'archive-unverified', finds: 'the archive has never been verified as a whole, or not for 35 days', judge: unverified },
+  { code: 'archive-unverified', finds: 'the archive has never been verified, or not for 35 days', judge: unverified },
   {
     code: 'disk-full',
     finds: 'less than 256 MB are free where the archive or the database lies, or no more files can be made; advice from 5 % on',
@@ -74,7 +74,7 @@ function unverified({ plan, at, archive: { summary } }: Facts): readonly Told[] 
   if (!plan.archive.enabled || summary === undefined || summary.files === 0) return []
   const last = summary.verification?.at
   if (last !== undefined && at - last <= VERIFIED_WITHIN_MS) return []
-  const since = last === undefined ? 'has never been verified as a whole' : `was last verified as a whole ${durationText(at - last)} ago`
+  const since = last === undefined ? 'has never been verified' : `was last verified ${durationText(at - last)} ago`
   return [advice(`the archive ${since}: damage to its files would not be known`, 'run archive verify, and let a timer do so each week')]
 }
 

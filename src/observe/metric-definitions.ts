@@ -175,7 +175,7 @@ export const METRICS = {
   archiveVerifiedAt: {
     name: 'mcp_maintenance_archive_last_verification_timestamp_seconds',
     kind: 'gauge',
-    help: 'When archive verify last read the whole archive; absent until it has.',
+    help: 'When archive verify last read the whole archive or a sample of it; absent until it has.',
     labels: { job: ARCHIVED },
   },
   archiveSound: {

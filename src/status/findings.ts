@@ -82,7 +82,7 @@ function unrecorded({ observed, jobs }: Pick<Status, 'observed' | 'jobs'>): Find
 function ofArchive({ summary, problems, warnings }: ArchiveStatus): Finding[] {
   return [
     ...(summary?.verification?.sound === false
-      ? [fault('archive-damaged', 'the archive was found damaged when all of it was last read', 'run archive verify')]
+      ? [fault('archive-damaged', 'the archive was found damaged when archive verify last ran', 'run archive verify')]
       : []),
     ...problems.map((problem) => fault('archive-hindered', problem)),
     ...warnings.map((warning) => advice('archive-in-doubt', warning)),

@@ -911,7 +911,7 @@ export const PLANTS: readonly Plant[] = [
       await place.outside.sql(`UPDATE maintenance_archives SET verified_at = $1, verified = 'sound'`, [Date.now() - 40 * DAY])
       return archiveIn(place.folder)
     },
-    says: /last verified as a whole 40 d ago/,
+    says: /last verified 40 d ago/,
   },
 ]
 

@@ -61,7 +61,7 @@ class FileProblem extends Error {
   }
 }
 
-const ALTERED = 'was altered after it was written'
+export const ALTERED = 'was altered after it was written'
 const MISDESCRIBED = 'does not hold the rows that its manifest describes'
 
 function read(shelf: Shelf, file: RowsFile, each: Each | undefined, stopping: AbortSignal | undefined): Promise<void> {

@@ -3,7 +3,8 @@ import type { RowsFile } from '../format.ts'
 import type { Store } from '../store/store.ts'
 import { rowsOf, type ArchivePath } from '../store/path.ts'
 import { look, type Look, type LookOptions, type WrittenFile } from './look.ts'
-import { problemOf } from './read-rows.ts'
+import { ALTERED, problemOf } from './read-rows.ts'
+import type { Sample } from './sample.ts'
 
 /**
  * `empty`: neither the database nor the folder knows of anything that was ever archived. `unread`: files are there, and `since` leaves out every one of
@@ -20,6 +21,8 @@ export interface Verification {
   readonly bytes: number
   /** How many of these files were read. */
   readonly filesRead: number
+  /** Of a sample, how many files were read because they are recent and how many of the others, and their bytes. The sizes of all were compared. */
+  readonly sample: { readonly recent: number; readonly older: number; readonly bytes: number } | undefined
   /** Files that exist but do not count: a link between them and the head of the chain is missing or was altered. */
   readonly unvouchedFiles: number
   /** Files that were removed after they had expired: their manifests are left. */
@@ -35,17 +38,31 @@ export interface Verification {
 export interface VerifyOptions extends LookOptions {
   /** Of files that were written earlier only the manifests are read. */
   readonly since: EpochMs | undefined
+  /** Chooses the files that are read; of the others, the sizes are compared. Absent: all are read. */
+  readonly sampling?: ((files: readonly WrittenFile[]) => Sample) | undefined
+  /** Called before the first file is read. */
+  readonly reading?: ((files: readonly RowsFile[]) => void) | undefined
   readonly stopping?: AbortSignal
 }
 
-/** Reads every manifest and every file, and compares the chain's end with the database. Changes nothing. */
-export async function verify({ since, stopping, ...options }: VerifyOptions): Promise<Verification> {
+/** Reads every manifest and every file, or those that are asked for, and compares the chain's end with the database. Changes nothing. */
+export async function verify({ since, sampling, reading, stopping, ...options }: VerifyOptions): Promise<Verification> {
   const { store } = options
   let seen = await look(options)
-  // One whose manifest tells no time is read.
-  const isRead = ({ written }: WrittenFile): boolean => since === undefined || !(Date.parse(written) < since)
+  const sample = sampling?.([...seen.files, ...seen.unvouched])
+  const sampled = sample && new Set([...sample.recent, ...sample.older])
+  const isRead = (file: WrittenFile): boolean =>
+    sampled === undefined
+      ? // One whose manifest tells no time is read.
+        since === undefined || !(Date.parse(file.written) < since)
+      : sampled.has(file)
   const read = seen.files.filter(isRead)
-  const suspect = await wrongAmong(store, [...read, ...seen.unvouched.filter(isRead)], stopping)
+  const opened = [...read, ...seen.unvouched.filter(isRead)]
+  reading?.(opened)
+  const suspect = new Map([
+    ...(sample === undefined ? [] : await wronglySized(store, seen)),
+    ...(await wrongAmong(store, opened, stopping)),
+  ])
   if (suspect.size > 0) {
     // A concurrent run may have removed an expired file: only files that are still expected count.
     seen = await look(options)
@@ -61,8 +78,9 @@ export async function verify({ since, stopping, ...options }: VerifyOptions): Pr
     sound: result === 'sound' || result === 'empty',
     files: seen.files.length,
     rows: seen.files.reduce((sum, file) => sum + file.rows, 0),
-    bytes: seen.files.reduce((sum, file) => sum + file.fileBytes, 0),
+    bytes: bytesIn(seen.files),
     filesRead: read.length,
+    sample: sample && { recent: sample.recent.length, older: sample.older.length, bytes: bytesIn(opened) },
     unvouchedFiles: seen.unvouched.length,
     removedFiles: seen.removedFiles,
     problems,
@@ -75,6 +93,17 @@ function newestOf({ state: { head } }: Look, problems: readonly string[]): Verif
   if (head === null) return undefined
   const { manifest } = head
   return { manifest, isWrong: problems.some((each) => each.startsWith(`${manifest}: `) || each.startsWith(`${rowsOf(manifest)}: `)) }
+}
+
+export function bytesIn(files: readonly RowsFile[]): number {
+  return files.reduce((sum, file) => sum + file.fileBytes, 0)
+}
+
+/** By path, the files whose sizes are not those of their manifests. One that is no longer there was looked for again already, or was just removed. */
+async function wronglySized(store: Store, { files, unvouched }: Look): Promise<Map<string, string>> {
+  const sizes = await store.sizes()
+  const wrong = [...files, ...unvouched].filter(({ path, fileBytes }) => sizes.get(path) !== fileBytes)
+  return new Map(wrong.map(({ path }) => [path, `${path}: ${sizes.has(path) ? ALTERED : 'is missing'}`]))
 }
 
 /** What is wrong, by path. */

@@ -6,7 +6,7 @@ import { MOST_MANIFEST_BYTES } from '../format.ts'
 import { walk } from './archive-walk.ts'
 import { FolderAccess, rowsFirst, type Move } from './folder-access.ts'
 import { FolderSpool, spoolFolderOf } from './folder-spool.ts'
-import { absent, FOLDER_MODE, isCode } from './guarded-tree.ts'
+import { absent, FOLDER_MODE, isCode, Refused } from './guarded-tree.ts'
 import { openFile } from './open-file.ts'
 import { RECONCILED, type ArchivePath } from './path.ts'
 import { writableByAll } from './refusal.ts'
@@ -132,6 +132,22 @@ export class FolderStore implements Store {
       return { paths: paths.toSorted(), problems }
     })
   }
+
+  sizes(): Promise<ReadonlyMap<ArchivePath, number>> {
+    return this.#access.guarded('cannot be read', this.table, async () => {
+      const sizes = new Map<ArchivePath, number>()
+      for await (const each of walk(this.#access.tree, this.table)) {
+        if (!('path' in each)) continue
+        const stats = await this.#access.tree.look(each.path).catch(unlessRefused)
+        if (stats !== undefined) sizes.set(each.path, stats.size)
+      }
+      return sizes
+    })
+  }
+}
+
+function unlessRefused(error: unknown): undefined {
+  if (!(error instanceof Refused)) throw error
 }
 
 /** Only its owner can sync it, who has made what is in it. */

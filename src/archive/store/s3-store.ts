@@ -188,6 +188,15 @@ export class S3Store implements Store {
     }
     return { paths: paths.toSorted(), problems }
   }
+
+  async sizes(): Promise<ReadonlyMap<ArchivePath, number>> {
+    const sizes = new Map<ArchivePath, number>()
+    for await (const { key, bytes } of this.#bucket.list(`${this.table}/`, this.#options.stopping)) {
+      const path = parsePath(key, this.table)
+      if (path !== undefined) sizes.set(path, bytes)
+    }
+    return sizes
+  }
 }
 
 async function* each(chunks: readonly Buffer[]): AsyncGenerator<Buffer> {

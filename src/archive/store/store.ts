@@ -56,6 +56,8 @@ export interface Store extends Shelf {
   list(): Promise<readonly ArchivePath[]>
   /** Like `list`, for looking for problems: returns them instead of rejecting. */
   inspect(): Promise<Listing>
+  /** How many bytes each published file has, without opening one. Leaves out what is refused. */
+  sizes(): Promise<ReadonlyMap<ArchivePath, number>>
   /** `prefix`: see `Spool`. */
   spool(prefix: string): Spool
 }
