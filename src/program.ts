@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path'
-import { locationText } from './archive/archive-location.ts'
+import { locationText, type ArchiveLocation, type ArchivePlace } from './archive/archive-location.ts'
 import { readUrlAgain, type Settings } from './config/load.ts'
 import type { Access, Database } from './database/database.ts'
 import { labelOf, openDatabase } from './database/open.ts'
@@ -214,12 +214,21 @@ async function siteOf(host: Host, metrics: Metrics, settings: Settings): Promise
 }
 
 /** The archive that the settings describe. */
-export function archivePlanOf({ host, settings: { archive } }: Pick<Program, 'host' | 'settings'>): ArchivePlan {
-  const { location, s3, spool } = archive
-  const place = { enabled: archive.enabled, uid: host.uid, keptMs: archive.retentionMs }
-  if (location.kind === 'folder') return { ...place, directory: resolve(host.workingDirectory, location.path) }
+export function archivePlanOf({ host, settings }: Pick<Program, 'host' | 'settings'>): ArchivePlan {
+  const { enabled, retentionMs, location } = settings.archive
+  return { ...archivePlaceOf({ host, settings }, location), enabled, keptMs: retentionMs }
+}
+
+/** A place, with what the settings say of buckets. */
+export function archivePlaceOf(
+  { host, settings: { archive } }: Pick<Program, 'host' | 'settings'>,
+  location: ArchiveLocation,
+): ArchivePlace {
+  const { uid } = host
+  if (location.kind === 'folder') return { directory: resolve(host.workingDirectory, location.path), uid }
+  const { s3, spool } = archive
   // As on every system, and not in a name that two users share.
-  const temporary = join(host.env['TMPDIR'] ?? '/tmp', `mcp-gateway-maintenance-${host.uid ?? 'spool'}`)
+  const temporary = join(host.env['TMPDIR'] ?? '/tmp', `mcp-gateway-maintenance-${uid ?? 'spool'}`)
   const bucket = { ...location, ...s3, spool: resolve(host.workingDirectory, spool ?? temporary), spoolChosen: spool !== undefined }
-  return { ...place, directory: locationText(location), bucket }
+  return { directory: locationText(location), bucket, uid }
 }

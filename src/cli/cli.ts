@@ -17,7 +17,7 @@ export async function run(host: Host): Promise<number> {
     case 'command': {
       using shutdown = listenForSignals()
       const { loadSettings } = await import('../config/load.ts')
-      const settings = await loadSettings({ ...host, configFile: parsed.configFile })
+      const settings = await loadSettings({ ...host, configFile: parsed.configFile, archivePlace: parsed.call.archivePlace })
       const code = await parsed.call.run({ host, settings, shutdown })
       // A worker that a signal stops has done its work; any other command has not.
       return parsed.command === WORKER ? code : (shutdown.exitCode ?? code)

@@ -17,6 +17,8 @@ export interface Call {
   readonly values: Readonly<Record<string, unknown>>
   /** Options that do not go together, though each by itself may be right. */
   readonly contradictions: readonly string[]
+  /** A place for the archive beside that of the settings: what they say of buckets may be for it. */
+  readonly archivePlace: string | undefined
   run(start: Start): Promise<ExitCode>
 }
 
@@ -28,6 +30,7 @@ interface Definition<Given extends Options> {
   readonly summary: string
   readonly options: Given
   contradictions?(values: Values<Given>): readonly string[]
+  archivePlace?(values: Values<Given>): string | undefined
   /** Imports what it needs and no more: importing takes most of the time of a short run, and what is imported stays in memory. */
   run(start: Start, values: Values<Given>): ExitCode | Promise<ExitCode>
 }
@@ -46,6 +49,7 @@ export function command<Given extends Options>({ name, summary, options, ...defi
       return {
         values,
         contradictions: definition.contradictions?.(values) ?? [],
+        archivePlace: definition.archivePlace?.(values),
         run: async (start) => definition.run(start, values),
       }
     },

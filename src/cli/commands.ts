@@ -8,7 +8,7 @@ import { ACCEPTABLE, type Acceptance } from '../purge/safety.ts'
 import { command, type Command } from './command.ts'
 import { HOLD_COMMANDS } from './hold-commands.ts'
 import { ANSWER, inProgram, JSON_ANSWER } from './in-program.ts'
-import { dailyWindow, day, flag, jobNames, operands, sinceAgo, sinceDay, text, version, type Option } from './options.ts'
+import { archivePlace, dailyWindow, day, flag, jobNames, operands, sinceAgo, sinceDay, text, version, type Option } from './options.ts'
 import { PARTITION_COMMANDS } from './partition-commands.ts'
 import { RECEIPT_COMMANDS } from './receipt-commands.ts'
 import { SUBJECT_COMMANDS } from './subject-commands.ts'
@@ -169,6 +169,17 @@ export const COMMANDS: readonly Command[] = [
     run: (start, request) =>
       inArchive(start, request.dryRun ? 'read' : 'existing', async (program, archive) =>
         (await import('../commands/archive/archive-reconcile.ts')).reconcileArchive(program, archive, request),
+      ),
+  }),
+  command({
+    name: 'archive copy',
+    summary: 'what is missing at another place, read back; the archive stays as it is',
+    options: { to: archivePlace('to', 'a folder, or s3://bucket/path'), ...JSON_ANSWER },
+    contradictions: ({ to }) => (to === undefined ? ['archive copy needs --to PLACE, a folder or s3://bucket/path'] : []),
+    archivePlace: ({ to }) => to,
+    run: (start, { to, json }) =>
+      inArchive(start, 'read', async (program, archive) =>
+        (await import('../commands/archive/archive-copy.ts')).copyArchiveTo(program, archive, { to: to!, json }),
       ),
   }),
   ...HOLD_COMMANDS,

@@ -1,3 +1,4 @@
+import { locationProblem } from '../archive/archive-location.ts'
 import { JOBS } from '../catalogue.ts'
 import type { Since } from '../commands/archive/archive-verify.ts'
 import { timeOf } from '../policy/holds.ts'
@@ -30,6 +31,16 @@ export function flag(name: string, summary = ''): Option<boolean> {
 export function text(name: string, placeholder: string, kind: string, summary = ''): Option<string | undefined> {
   const problemOf = (given: string): string | undefined => (given === '' ? `--${name} needs the name of a ${kind}` : undefined)
   return { name, form: 'value', placeholder, summary, problemOf, valueOf: lastOf }
+}
+
+/** Where an archive may lie: a folder, or `s3://bucket/path`. */
+export function archivePlace(name: string, summary: string): Option<string | undefined> {
+  const problemOf = (given: string): string | undefined => {
+    if (given === '') return `--${name} needs a folder or s3://bucket/path`
+    const problem = locationProblem(given)
+    return problem === undefined ? undefined : `--${name}: ${problem}`
+  }
+  return { name, form: 'value', placeholder: 'PLACE', summary, problemOf, valueOf: lastOf }
 }
 
 /** Names from the catalogue; none: all jobs. */

@@ -24,13 +24,15 @@ export interface Sources {
   readonly env: Environment
   /** Named on the command line; if it is not, `MAINTENANCE_CONFIG` counts. */
   readonly configFile: string | undefined
+  /** Another place for the archive that a command names. */
+  readonly archivePlace?: string | undefined
 }
 
 /**
  * Reads all sources, weakest first, and checks every value in each, even those that a stronger source overrides. Rejects with `CONFIG_INVALID` and every
  * problem, one per line, each with its key and source; never a secret.
  */
-export async function loadSettings({ packageRoot, workingDirectory, env, configFile }: Sources): Promise<Settings> {
+export async function loadSettings({ packageRoot, workingDirectory, env, configFile, archivePlace }: Sources): Promise<Settings> {
   const named = configFile ?? env[CONFIG_FILE] ?? ''
   const layers = [
     await readFile(join(packageRoot, SHIPPED), SHIPPED),
@@ -64,7 +66,7 @@ export async function loadSettings({ packageRoot, workingDirectory, env, configF
       take({ key: SCHEMA_KEY, value: url.namedSchema, source: IN_URL, where: IN_URL })
       chosen.add(SCHEMA_KEY)
     }
-    if (problems.length === 0) problems.push(...contradictions(config.getProperties(), env))
+    if (problems.length === 0) problems.push(...contradictions(config.getProperties(), env, archivePlace))
   }
   if (problems.length > 0) throw new MaintenanceError('CONFIG_INVALID', problems)
 
@@ -95,12 +97,12 @@ const SCHEMA_KEY = 'database.schema'
 const IN_URL = 'schema in the database URL'
 
 /** Values that are valid by themselves but not together. */
-function contradictions(values: Values, env: Environment): readonly string[] {
+function contradictions(values: Values, env: Environment, archivePlace: string | undefined): readonly string[] {
   const { textfile } = values.metrics
   return [
     ...schemaContradiction(values.database, env),
     ...archiveContradictions(values),
-    ...bucketContradictions(values),
+    ...bucketContradictions(values, archivePlace),
     ...(textfile === null || textfile.endsWith('.prom') ? [] : [NOT_COLLECTED]),
   ]
 }
@@ -121,10 +123,10 @@ function archiveContradictions({ archive, jobs }: Values): readonly string[] {
 }
 
 /** What is said of buckets where the archive lies in a folder would silently do nothing; the bucket's name was forgotten, perhaps. */
-function bucketContradictions({ archive }: Values): readonly string[] {
+function bucketContradictions({ archive }: Values, archivePlace: string | undefined): readonly string[] {
   if (!archive.enabled) return []
   const { endpoint, insecure } = archive.s3
-  if (locationOf(archive.directory).kind === 'folder') {
+  if ([archive.directory, archivePlace ?? ''].every((place) => locationOf(place).kind === 'folder')) {
     const { spool } = archive
     const given = Object.entries({ ...archive.s3, insecure: insecure ? true : null }).flatMap(([name, value]) =>
       value === null ? [] : [`archive.s3.${name}`],

@@ -44,6 +44,7 @@ const GOOD: readonly [line: string, command: string, values: object, configFile?
   ['history', 'history', { jobs: [], sinceMs: 30 * DAY, json: false }],
   ['history --job purge-sessions --since 12h --json', 'history', { jobs: ['purge-sessions'], sinceMs: 12 * HOUR, json: true }],
   ['config --json', 'config', { json: true }],
+  ['archive copy --to s3://bucket/path', 'archive copy', { to: 's3://bucket/path', json: false }],
   ['archive verify', 'archive verify', { since: undefined, sample: false, json: false }],
   ['archive verify --sample', 'archive verify', { since: undefined, sample: true, json: false }],
   ['archive verify --since 2026-08-25 --json', 'archive verify', { since: { day: '2026-08-25' }, sample: false, json: true }],
@@ -72,7 +73,7 @@ for (const [line, name, values, configFile] of GOOD) {
 for (const line of ['--version', '-v', '-V', 'version', 'status --version'])
   test(`"${line}" asks for the version`, () => assert.deepEqual(parseCommand(words(line)), { kind: 'version' }))
 
-const ARCHIVE = ['archive verify', 'archive list', 'archive restore', 'archive reconcile']
+const ARCHIVE = ['archive verify', 'archive list', 'archive restore', 'archive reconcile', 'archive copy']
 const ALL = COMMANDS.map(({ name }) => name)
 
 for (const [line, names] of [
@@ -144,6 +145,9 @@ const BAD: readonly [string, ...RegExp[]][] = [
   ['archive list --since 1d --into t', /--since goes with history or archive verify/, /--into goes with archive restore/],
   ['archive restore f --from yesterday', /takes files, or --from and --to/, /--from is "yesterday"/],
   ['archive restore --into=', /--into needs the name of a table/],
+  ['archive verify --since 1d --sample', /archive verify takes --since or --sample, not both/],
+  ['archive copy', /archive copy needs --to PLACE/],
+  ['archive copy --to gs://bucket', /--to: it begins like a URL/],
   ['archive verify --since 12', /--since is "12", but needs a day such as 2026-08-25 or a length of time/],
   ['archive verify --run-now', /--run-now does not go with archive verify/],
 ]

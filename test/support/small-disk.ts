@@ -9,7 +9,7 @@ const ON_SMALL_DISK = [
   '--mount',
   'sh',
   '-c',
-  'mount -t tmpfs -o size=96k none "$1" && shift && exec "$@"',
+  'mount -t tmpfs -o size=96k none "$1" && shift && exec "$@" 2>&1',
   'sh',
 ] as const
 
@@ -21,7 +21,7 @@ export function canMount(folder: string): Promise<boolean> {
   )
 }
 
-/** What the program writes to stdout where the folder is full soon. */
+/** What the program writes, to standard output and standard error, where the folder is full soon. */
 export async function onSmallDisk(folder: string, words: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
   const ended = await promisify(execFile)(
     'unshare',

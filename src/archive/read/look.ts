@@ -11,6 +11,8 @@ import { readChain, removedBy, type Found } from './chain.ts'
 /** What the database, the file names and the manifests say; no file of rows is read for it. */
 export interface Look {
   readonly state: ArchiveState
+  /** The intact part of the chain, newest first. */
+  readonly links: readonly Found[]
   /** Files that should exist, and do. */
   readonly files: readonly WrittenFile[]
   /** Files that exist, but that nothing vouches for: a link between them and the head of the chain is missing or was altered. */
@@ -84,7 +86,7 @@ async function lookOnce({ database, record, store, discarded }: LookOptions): Pr
     if (holdsRows(path) && !pending.has(path) && !present.has(manifestOf(path))) problems.push(`${path}: has no manifest`)
   problems.push(...(await judgePending(store, state)).problems)
   const isEmpty = state.position === 0 && state.head === null && state.step === undefined && paths.length === 0
-  return { state, files, unvouched, isEmpty, removedFiles: expired.size, problems: [...new Set(problems)].toSorted() }
+  return { state, links: chain.links, files, unvouched, isEmpty, removedFiles: expired.size, problems: [...new Set(problems)].toSorted() }
 }
 
 /** Everything that the pending step adds or removes: it is not part of the chain yet, or no longer. */
