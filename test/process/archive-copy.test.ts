@@ -39,11 +39,12 @@ async function site(engine: TestEngine): Promise<Site> {
     at: (place) => ({ ...env, ARCHIVE_DIRECTORY: place, ...(place.startsWith('s3:') ? s3 : {}) }),
     async contents(place) {
       if (place.startsWith('s3:')) {
+        const prefix = `${place.slice('s3://archive/'.length)}/`
         const keys = server
           .bucket()
           .keys()
-          .filter((key) => key.startsWith('gateway/'))
-        return new Map(keys.map((key) => [key.slice('gateway/'.length), server.bucket().bytes(key)!.toString('hex')]))
+          .filter((key) => key.startsWith(prefix))
+        return new Map(keys.map((key) => [key.slice(prefix.length), server.bucket().bytes(key)!.toString('hex')]))
       }
       const names = (await readdir(place, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
       const paths = names.map((entry) => join(entry.parentPath, entry.name))
@@ -69,14 +70,14 @@ for (const engine of BOTH_ENGINES)
     ['folder', 'folder'],
     ['folder', 'bucket'],
     ['bucket', 'folder'],
+    ['bucket', 'bucket'],
   ] as const) {
     test(`${engine.name}: from a ${from} to a ${to}: copied, read back, copied again, and taken over`, async () => {
       await using it = await site(engine)
       const { outside, folder } = it
-      const [source, target] = [from, to].map((each, index) => (each === 'bucket' ? BUCKET : join(folder, `archive-${index}`))) as [
-        string,
-        string,
-      ]
+      const [source, target] = [from, to].map((each, index) =>
+        each === 'bucket' ? `s3://archive/gateway${index === 0 ? '' : '2'}` : join(folder, `archive-${index}`),
+      ) as [string, string]
       const words = ['archive', 'copy', '--to', target]
       const env = copying(it, source, target)
 

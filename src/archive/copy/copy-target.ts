@@ -16,6 +16,9 @@ export interface Had {
   readonly expired: readonly ArchivePath[]
 }
 
+/** Each may take some megabytes of memory. */
+const READ_AT_ONCE = 4
+
 /** By names and manifests; the files of rows are not read. */
 export async function whatIsAt(target: Store, { links, files, removed }: CopiedChain): Promise<Had> {
   const { paths, problems } = await target.inspect()
@@ -32,7 +35,7 @@ export async function whatIsAt(target: Store, { links, files, removed }: CopiedC
   return { foreign: foreign.toSorted(), paths: new Set(paths), expired }
 }
 
-/** Reads files of rows, in order. Each problem begins with a path. */
+/** Reads files of rows. Each problem begins with a path. */
 export async function rowsProblems(
   target: Store,
   { files }: CopiedChain,
@@ -40,13 +43,12 @@ export async function rowsProblems(
   stopping: AbortSignal,
 ): Promise<readonly string[]> {
   const problems: string[] = []
-  for (const path of paths) {
+  await concurrently(READ_AT_ONCE, paths, async (path) => {
     const file = files.get(path)
-    if (file === undefined) continue
-    const problem = await alterationOf(target, file, stopping)
+    const problem = file && (await alterationOf(target, file, stopping))
     if (problem !== undefined) problems.push(problem)
-  }
-  return problems
+  })
+  return problems.toSorted()
 }
 
 export async function manifestProblems(target: Store, path: ArchivePath, sum: string): Promise<readonly string[]> {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { MaintenanceError, messageOf } from '../../errors.ts'
 import { someClauses } from '../../number-text.ts'
+import { concurrently } from '../concurrently.ts'
 import { archiveFailed, ArchiveError } from '../damage.ts'
 import type { RowsFile } from '../format.ts'
 import { readChain } from '../read/chain.ts'
@@ -40,6 +41,8 @@ const MOST_PASSES = 5
 /** So many bytes of rows, or pieces, are written before they are published together; a file has a third of what a spool must take. */
 const BATCH_BYTES = 16 * 2 ** 20
 const BATCH_PIECES = 16
+/** Over a network, one after the other would take long for small files; each may take some megabytes of memory. */
+const COPIED_AT_ONCE = 4
 
 /**
  * Copies what the target lacks of the chain, and reads all of it back there. The source stays as it is, and so do files at the target: what is there is never
@@ -124,20 +127,19 @@ class Copy {
   /** Returns the path of a file that is no longer at the source; then nothing of the batch was published. */
   async #copy(batch: readonly Piece[], chain: CopiedChain, had: ReadonlySet<ArchivePath>): Promise<ArchivePath | undefined> {
     const { target, spool, stopping } = this.#options
-    const drafted: ArchivePath[] = []
     const files = batch.flatMap(({ file }) => (file === undefined || had.has(file.path) ? [] : [file]))
+    const missing = [
+      ...batch.flatMap(({ link }) => (had.has(link.manifest) ? [] : [{ path: link.manifest, sum: link.sha256 }])),
+      ...files.map(({ path, fileSha256 }) => ({ path, sum: fileSha256 })),
+    ]
+    const gone: ArchivePath[] = []
     try {
-      for (const { link } of batch) {
-        if (had.has(link.manifest)) continue
-        if (!(await this.#draft(link.manifest, link.sha256))) return link.manifest
-        drafted.push(link.manifest)
-      }
-      for (const file of files) {
-        if (!(await this.#draft(file.path, file.fileSha256))) return file.path
-        drafted.push(file.path)
-      }
+      await concurrently(COPIED_AT_ONCE, missing, async ({ path, sum }) => {
+        if (!(await this.#draft(path, sum))) gone.push(path)
+      })
+      if (gone.length > 0) return gone[0]
       await spool.sync()
-      await spool.publish(drafted)
+      await spool.publish(missing.map(({ path }) => path))
     } finally {
       // What was published is no longer here.
       await spool.clean('').catch(() => undefined)
