@@ -10,6 +10,7 @@ import type { Database } from '../../src/database/database.ts'
 import { DAY } from '../../src/time/clock.ts'
 import { auditLogs, migrated } from '../runs/support.ts'
 import { BOTH_ENGINES } from '../support/engines.ts'
+import { ERRORS, passingFaults, type FaultRule } from '../support/s3/faults.ts'
 import { freshBucket, purgedTo } from './bucket-support.ts'
 import { freshFolder, recordOf, type Folder } from './support.ts'
 
@@ -87,6 +88,42 @@ for (const to of ['folder', 'bucket'] as const)
     })
     assert.deepEqual([looks, third.files, third.chain.files.size, await soundAt(at(other), database)], [2, 2, 2, 2])
   })
+
+for (const direction of ['to', 'from'] as const)
+  test(`${direction} a bucket whose requests fail for a while: the copy is whole`, async () => {
+    await using fixture = await migrated(BOTH_ENGINES[0]!)
+    await using folder = await freshFolder()
+    await using bucket = await freshBucket()
+    const { database, outside } = fixture
+    const [from, to] = direction === 'to' ? [at(folder), bucket.place] : [bucket.place, at(folder)]
+    for (let days = 100; days < 130; days += 1) await auditLogs(outside, BOTH_ENGINES[0]!, 5, days)
+    await purgedTo(from, database)
+    bucket.server.faults.add(...passingFaults(0.05))
+    const { files, bytes } = await copied({ database, from, to })
+    bucket.server.faults.clear()
+    assert.deepEqual([files, bytes > 0, await soundAt(to, database)], [30, true, 30])
+  })
+
+test('a bucket that refuses, or gives back something else: the copy fails, says so, and is completed later', async () => {
+  await using fixture = await migrated(BOTH_ENGINES[0]!)
+  await using folder = await freshFolder()
+  await using bucket = await freshBucket()
+  const { database, outside } = fixture
+  for (let days = 100; days < 110; days += 1) await auditLogs(outside, BOTH_ENGINES[0]!, 5, days)
+  const request = { database, from: at(folder), to: bucket.place }
+  await purgedTo(request.from, database)
+  const incomplete = String.raw`\. The archive is as it was, and the copy is not complete\. .*; then copy again, which goes on from there`
+  for (const [rule, says] of [
+    [{ fault: ERRORS.accessDenied, operations: ['PutObject'] }, 'cannot be written: .*AccessDenied'],
+    [{ fault: { kind: 'altered' }, operations: ['GetObject'] }, 'does not give back what was written there: audit_logs/'],
+  ] as const satisfies readonly (readonly [FaultRule, string])[]) {
+    bucket.server.faults.add(rule)
+    await assert.rejects(copied(request), new RegExp(`the copy to s3://archive/of/tests: .*${says}.*${incomplete}`))
+    bucket.server.faults.clear()
+  }
+  assert.equal((await copied(request)).chain.files.size, 10)
+  assert.deepEqual([await soundAt(request.to, database), await soundAt(request.from, database)], [10, 10])
+})
 
 for (const engine of BOTH_ENGINES)
   test(`${engine.name}: copies beside runs that archive are whole, each as far as the chain went`, async () => {
