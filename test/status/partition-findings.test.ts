@@ -108,8 +108,11 @@ test('a start that has not ended is a fault while it makes the table refuse rows
   )
 })
 
+function undoing(isPartitioned: boolean): string {
+  return String(told(of({ kind: 'undoing', since: NOW - DAY, isPartitioned, tables: 0 })))
+}
+
 test('an undo that has just begun says so, and one that is about to end', () => {
-  const undoing = (isPartitioned: boolean): string => String(told(of({ kind: 'undoing', since: NOW - DAY, isPartitioned, tables: 0 })))
   assert.match(
     undoing(true),
     /^advice partitions-unfinished .* has not ended: it still has its partitions: run partition undo, which goes on$/,

@@ -41,6 +41,11 @@ function told(name: string): RegExp {
   )
 }
 
+function stopBeforeTheLast(step: string): Promise<void> {
+  if (step.startsWith('drops what is not needed')) throw new Error('stopped before the last step')
+  return Promise.resolve()
+}
+
 for (const major of POSTGRES_MAJORS) {
   const engine = ENGINES.find(({ name }) => name === `postgres ${major}`)!
   describe(`what partitions a table has, on PostgreSQL ${major}`, () => {
@@ -107,11 +112,7 @@ for (const major of POSTGRES_MAJORS) {
       const half = await stateOf(database)
       assert.ok(half.kind === 'undoing')
       assert.deepEqual([half.isPartitioned, half.tables > 0], [false, true])
-      const stopped = (step: string): Promise<void> => {
-        if (step.startsWith('drops what is not needed')) throw new Error('stopped before the last step')
-        return Promise.resolve()
-      }
-      await assert.rejects(undo(fixture, stopped), /stopped before the last step/)
+      await assert.rejects(undo(fixture, stopBeforeTheLast), /stopped before the last step/)
       assert.deepEqual(await stateOf(database), { kind: 'undoing', since: half.since, isPartitioned: false, tables: 0 })
       await undo(fixture)
       assert.deepEqual(await stateOf(database), { kind: 'plain' })
