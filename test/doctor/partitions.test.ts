@@ -115,6 +115,11 @@ for (const engine of ENGINES.slice(1)) {
       await outside.sql('CREATE INDEX another ON audit_logs (status)')
       await outside.sql(`CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`)
       await outside.sql('CREATE TRIGGER theirs AFTER INSERT ON audit_logs FOR EACH ROW EXECUTE FUNCTION nothing()')
+      // Its parts on the partitions are none of their own.
+      assert.deepEqual(
+        (await foundIn(outside)).filter((each) => each.includes('trigger')),
+        ['advice schema-trigger-unknown'],
+      )
       await outside.sql('ALTER TABLE audit_logs DROP CONSTRAINT audit_logs_pkey')
       await outside.sql('CREATE INDEX half ON ONLY audit_logs (execution_time)')
       const found = await foundIn(outside)
