@@ -7,6 +7,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 export const RULE_FILES = [
   ['deploy/prometheus/alerts.yml', 'deploy/kubernetes/components/monitoring/rules.yaml', 'mcp-gateway-maintenance'],
   ['deploy/prometheus/alerts-cronjob.yml', 'deploy/kubernetes/components/monitoring-cronjob/rules.yaml', 'mcp-gateway-maintenance-cronjob'],
+  ['deploy/prometheus/alerts-doctor.yml', 'deploy/kubernetes/components/monitoring-doctor/rules.yaml', 'mcp-gateway-maintenance-doctor'],
 ] as const
 
 /** `from` as it is, without its comment at the top, as the spec of a PrometheusRule. */

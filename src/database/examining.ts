@@ -48,6 +48,8 @@ export interface SchemaFacts {
   readonly invalidIndexes: readonly OfTable[]
   /** Triggers that are there and do not fire. */
   readonly silentTriggers: readonly OfTable[]
+  /** Triggers that lie on a single partition of a table; `partition` has its schema, `is` says what the trigger does. */
+  readonly partitionTriggers: readonly { readonly table: string; readonly partition: string; readonly name: string; readonly is: string }[]
   readonly rules: readonly OfTable[]
   /** `active`: it hides rows from this login. */
   readonly rowSecurity: readonly { readonly table: string; readonly active: boolean }[]

@@ -59,8 +59,17 @@ export type PartitionState =
   | { readonly kind: 'foreign'; readonly reason: string }
   | Converting
   | Converted
-  /** `undo` has begun and not ended: some rows are in tables beside the plain one, visible in it. */
-  | { readonly kind: 'undoing'; readonly since: EpochMs; readonly tables: number }
+  | Undoing
+
+/** `undo` has begun and not ended. */
+export interface Undoing {
+  readonly kind: 'undoing'
+  readonly since: EpochMs
+  /** Whether it is still the table with partitions, as before its first step. */
+  readonly isPartitioned: boolean
+  /** How many tables beside the plain one have rows, visible in it. With none all rows are at home, and what is not needed any more is left to be dropped. */
+  readonly tables: number
+}
 
 /** `start` has begun and not ended. The gateway works on its plain table. */
 export interface Converting {

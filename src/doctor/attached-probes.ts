@@ -8,7 +8,7 @@ export const ATTACHED_PROBES: readonly Probe[] = [
   { code: 'schema-trigger', finds: 'a trigger that a migration made is gone, is off, or does something else', judge: withSchema(triggers) },
   {
     code: 'schema-trigger-unknown',
-    finds: 'a trigger that no migration made; a fault on tables of the worker',
+    finds: 'a trigger that no migration made, also on a single partition; a fault on tables of the worker',
     judge: withSchema(unknownTriggers),
   },
   {
@@ -65,23 +65,31 @@ function triggers(schema: SchemaInHand): readonly Told[] {
   ]
 }
 
+/** Those of the whole table, and those that lie on one of its partitions, which only rows of that partition meet. */
 function unknownTriggers({ described, facts }: SchemaInHand): readonly Told[] {
-  return facts.objects
+  const ofTables = facts.objects
     .filter(
       ({ kind, of, name }) =>
         kind === 'trigger' && !described.some((each) => each.kind === 'trigger' && each.of === of && each.name === name),
     )
-    .map(({ of, name, is }) =>
-      isOurs(of)
-        ? fault(
-            `no migration made the trigger ${name} of ${of}, which runs with the worker's rights: ${is}`,
-            'drop it, unless a newer worker made it',
-          )
-        : advice(
-            `no migration made the trigger ${name} of ${of}: ${is}`,
-            'check that it is the gateway’s own, and that it is quick if it runs for each row that is deleted',
-          ),
-    )
+    .map(({ of, name, is }) => ({ table: of, at: of, name, is }))
+  const ofPartitions = facts.partitionTriggers.map(({ table, partition, name, is }) => ({
+    table,
+    at: `${partition}, a partition of ${table}`,
+    name,
+    is,
+  }))
+  return [...ofTables, ...ofPartitions].map(({ table, at, name, is }) =>
+    isOurs(table)
+      ? fault(
+          `no migration made the trigger ${name} of ${at}, which runs with the worker's rights: ${is}`,
+          'drop it, unless a newer worker made it',
+        )
+      : advice(
+          `no migration made the trigger ${name} of ${at}: ${is}`,
+          'check that it is the gateway’s own, and that it is quick if it runs for each row that is deleted',
+        ),
+  )
 }
 
 /** They run with the rights of the table's owner, whoever calls them. Without partitions there are none. */

@@ -1,4 +1,4 @@
-import type { Converted, PartitionState } from '../database/partitioning.ts'
+import type { Converted, PartitionState, Undoing } from '../database/partitioning.ts'
 import { counted, countText, plural, someText } from '../number-text.ts'
 import { DAY, type EpochMs } from '../time/clock.ts'
 import { durationText, minuteText } from '../time/time-text.ts'
@@ -12,8 +12,6 @@ export function partitionFacts(
   if (state === undefined) return [[table, `not known: ${problem ?? ''}`]]
   return [[table, stateText(state)], ...(state.kind === 'converted' ? convertedFacts(state, at) : [])]
 }
-
-type Undoing = Extract<PartitionState, { readonly kind: 'undoing' }>
 
 function stateText(state: PartitionState): string {
   switch (state.kind) {
@@ -44,9 +42,11 @@ function convertedFacts(state: Converted, at: EpochMs): (readonly [string, strin
   ]
 }
 
-/** Until its last steps the table is partitioned, or has its rows in tables that inherit from it. */
-export function undoingText({ tables }: Undoing): string {
-  return tables === 0 ? 'it still has its partitions' : `rows are still in ${counted(tables, 'table')} beside it, and are seen in it`
+export function undoingText({ isPartitioned, tables }: Undoing): string {
+  if (isPartitioned) return 'it still has its partitions'
+  return tables === 0
+    ? 'all rows are in it again, and only what is no longer needed is left to be dropped'
+    : `rows are still in ${counted(tables, 'table')} beside it, and are seen in it`
 }
 
 /** `1,234 rows`, `more than 10,000 rows` */

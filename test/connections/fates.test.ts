@@ -102,7 +102,10 @@ describe('variables that are nobody’s business', () => {
   })
 })
 
-/** Without times. */
+/** Without times, and the digests of receipts, which have times in them. */
 function steady(text: string): string {
-  return text.replaceAll(/.*(?:next|last) run.*/g, '').replaceAll(/\d+(?:\.\d+)?/g, 'N')
+  return text
+    .replaceAll(/.*(?:next|last) run.*/g, '')
+    .replaceAll(/"sha256":"[0-9a-f]{64}"/g, '"sha256":D')
+    .replaceAll(/\d+(?:\.\d+)?/g, 'N')
 }

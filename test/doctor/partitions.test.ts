@@ -6,7 +6,7 @@ import { auditLogs, migrated } from '../runs/support.ts'
 import { command } from '../support/command.ts'
 import { converted } from '../support/converting.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
-import { midnight, partitioned } from '../support/partitioned.ts'
+import { partitioned, takenOut } from '../support/partitioned.ts'
 import { DAY, HOUR } from '../../src/time/clock.ts'
 import { diagnosed, OF_TESTS, told } from './support.ts'
 
@@ -115,6 +115,11 @@ for (const engine of ENGINES.slice(1)) {
       await outside.sql('CREATE INDEX another ON audit_logs (status)')
       await outside.sql(`CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`)
       await outside.sql('CREATE TRIGGER theirs AFTER INSERT ON audit_logs FOR EACH ROW EXECUTE FUNCTION nothing()')
+      // Its parts on the partitions are none of their own.
+      assert.deepEqual(
+        (await foundIn(outside)).filter((each) => each.includes('trigger')),
+        ['advice schema-trigger-unknown'],
+      )
       await outside.sql('ALTER TABLE audit_logs DROP CONSTRAINT audit_logs_pkey')
       await outside.sql('CREATE INDEX half ON ONLY audit_logs (execution_time)')
       const found = await foundIn(outside)
@@ -131,12 +136,7 @@ for (const engine of ENGINES.slice(1)) {
       await using fixture = await migrated(engine)
       const { outside } = fixture
       await partitioned(outside, { boundDay: -100, days: [-100, 14] })
-      const name = `audit_logs_p${midnight(-99).slice(0, 10).replaceAll('-', '')}`
-      await outside.sql(`ALTER TABLE audit_logs DETACH PARTITION ${name}`)
-      await outside.sql(
-        `INSERT INTO maintenance_detached (relation, table_name, lower_bound, upper_bound, detached_at) VALUES ($1, 'audit_logs', $2, $3, $4)`,
-        [name, midnight(-99), midnight(-98), Date.now() - HOUR],
-      )
+      await takenOut(outside, -99, Date.now() - HOUR)
       const at = async (ago: number): Promise<readonly string[]> => {
         await outside.sql('UPDATE maintenance_detached SET detached_at = $1', [Date.now() - ago])
         return await foundIn(outside)

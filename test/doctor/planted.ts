@@ -13,7 +13,7 @@ import { isSqlite } from '../migrations/support.ts'
 import { purged } from '../archive/support.ts'
 import { auditLogs, opened } from '../runs/support.ts'
 import type { TestDatabase, TestEngine } from '../support/engines.ts'
-import { partitioned } from '../support/partitioned.ts'
+import { midnight, partitioned } from '../support/partitioned.ts'
 import { ensured } from '../database/postgres/partition-roles.ts'
 import type { Asked } from './support.ts'
 
@@ -108,6 +108,19 @@ async function mounted({ folder, after }: Place, options: string): Promise<strin
 
 const run = promisify(execFile)
 const NO_MOUNT = 'this user may not mount a small disk'
+
+/** Another session reads the statistics than the one that has just written them. */
+async function deadIn(outside: TestDatabase, tables: readonly string[], rows: number): Promise<void> {
+  const at = Date.now()
+  while (Date.now() - at < 20_000) {
+    const [row] = await outside.sql<{ dead: number }>(
+      `SELECT sum(n_dead_tup)::float8 AS dead FROM pg_stat_all_tables WHERE relname = ANY (string_to_array($1, ','))`,
+      [tables.join()],
+    )
+    if (row!.dead >= rows) return
+    await outside.sql('SELECT pg_sleep(0.1)')
+  }
+}
 
 export const PLANTS: readonly Plant[] = [
   {
@@ -417,6 +430,18 @@ export const PLANTS: readonly Plant[] = [
       ],
     ),
     says: /theirs of audit_logs/,
+  },
+  {
+    code: 'schema-trigger-unknown',
+    level: 'advice',
+    name: 'a trigger of somebody on a single partition',
+    on: 'server',
+    async plant({ outside }) {
+      await partitioned(outside)
+      await outside.sql(`CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`)
+      await outside.sql('CREATE TRIGGER theirs BEFORE DELETE ON audit_logs_default FOR EACH ROW EXECUTE FUNCTION nothing()')
+    },
+    says: /theirs of public\.audit_logs_default, a partition of audit_logs: BEFORE DELETE FOR EACH ROW/,
   },
   {
     code: 'schema-trigger-unknown',
@@ -753,15 +778,40 @@ export const PLANTS: readonly Plant[] = [
         `INSERT INTO sessions (session_token, user_identifier, expires_at) SELECT n, 'u', now() + interval '1 day' FROM generate_series(1, 120000) AS n`,
       )
       await outside.sql('DELETE FROM sessions')
-      // Another session reads the statistics than the one that has just written them.
-      const at = Date.now()
-      while (Date.now() - at < 20_000) {
-        const [row] = await outside.sql<{ dead: number }>(`SELECT n_dead_tup AS dead FROM pg_stat_all_tables WHERE relname = 'sessions'`)
-        if (row!.dead >= 120_000) return
-        await outside.sql('SELECT pg_sleep(0.1)')
-      }
+      await deadIn(outside, ['sessions'], 120_000)
     },
     says: /120,000 deleted rows of public\.sessions still take their space/,
+  },
+  {
+    code: 'space-not-reused',
+    level: 'advice',
+    name: 'autovacuum is off for a single partition',
+    on: 'server',
+    async plant({ outside }) {
+      await partitioned(outside)
+      await outside.sql('ALTER TABLE audit_logs_legacy SET (autovacuum_enabled = no)')
+    },
+    says: /autovacuum is switched off for 1 partition of public\.audit_logs \(public\.audit_logs_legacy\), .* Run: ALTER TABLE "public"\."audit_logs_legacy" RESET \(autovacuum_enabled\)/,
+  },
+  {
+    code: 'space-not-reused',
+    level: 'advice',
+    name: 'deleted rows of partitions that nobody has vacuumed away',
+    on: 'server',
+    async plant({ outside }) {
+      await partitioned(outside, { boundDay: 2, days: [2, 4] })
+      // Too few in each to be worth a word, and beside a partition that has none.
+      for (const [from, rows] of [
+        ['now()', 60_000],
+        [`now() + interval '3 days'`, 60_000],
+      ] as const)
+        await outside.sql(
+          `INSERT INTO audit_logs (tool_name, "user", action, status, "timestamp") SELECT 't', 'u', 'a', 's', (${from}) AT TIME ZONE 'UTC' FROM generate_series(1, ${rows})`,
+        )
+      await outside.sql('DELETE FROM audit_logs')
+      await deadIn(outside, ['audit_logs_legacy', `audit_logs_p${midnight(3).slice(0, 10).replaceAll('-', '')}`], 120_000)
+    },
+    says: /120,000 deleted rows of 2 partitions of public\.audit_logs \(public\.audit_logs_legacy, public\.audit_logs_p\d{8}\) still take their space: at least one of them has never been vacuumed/,
   },
   {
     code: 'database-damaged',

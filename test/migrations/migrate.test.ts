@@ -170,7 +170,7 @@ for (const engine of ENGINES) {
         await using test = await engine.fresh()
         await migrated(test.url, first)
         const picture = await pictureOf(test)
-        const more = [...then, ...made(`00${then.length / 2 + 1}_pending`, 'CREATE TABLE pending (a INTEGER);')]
+        const more = [...then, ...made(`${String(then.length / 2 + 1).padStart(3, '0')}_pending`, 'CREATE TABLE pending (a INTEGER);')]
         for (const files of name.includes('newer') ? [then] : [then, more]) {
           const error = await refusal(migrated(test.url, files))
           assert.deepEqual([error.code, error.exitCode], ['MIGRATION_REFUSED', 4])

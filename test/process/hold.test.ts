@@ -63,8 +63,9 @@ for (const engine of BOTH_ENGINES) {
     assert.match(at!, /^placed \| \d{4}-\d\d-\d\d \d\d:\d\d UTC$/)
     // The log says who and why and how many, and not whose rows.
     const logged = placed.stderr.split('\n').find((line) => line.includes('"hold.placed"'))
-    const { time: _, by: who, ...fields } = JSON.parse(logged!) as Record<string, unknown>
+    const { time: _, by: who, receipt, ...fields } = JSON.parse(logged!) as Record<string, unknown>
     assert.match(String(who), /^Jane Doe \(/)
+    assert.match(JSON.stringify(receipt), /^\{"n":1,"sha256":"[0-9a-f]{64}"\}$/)
     assert.deepEqual(fields, {
       level: 'info',
       event: 'hold.placed',

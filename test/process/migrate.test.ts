@@ -46,7 +46,10 @@ for (const engine of BOTH_ENGINES)
 
     const unknown = await command(['migrate', '--to', '99'], { env })
     assert.equal(unknown.code, 4)
-    assert.match(unknown.stdout, new RegExp(`there is no migration 099 to stop at: this build has 001 to 00${LATEST}`))
+    assert.match(
+      unknown.stdout,
+      new RegExp(`there is no migration 099 to stop at: this build has 001 to ${String(LATEST).padStart(3, '0')}`),
+    )
 
     const rest = await command(['migrate'], { env })
     assert.deepEqual(

@@ -129,7 +129,7 @@ for (const engine of BOTH_ENGINES) {
         : /^All is well\n\ndatabase /,
     )
     assert.equal((await ask(database, 'status --check', env)).code, 0)
-    assert.match(status.stdout, /^migrations +\d applied, none pending$/m)
+    assert.match(status.stdout, /^migrations +\d+ applied, none pending$/m)
     assert.match(status.stdout, /^purge-audit-logs\n(?: {2}.*\n)*? {2}schedule +At 03:00 \(0 3 \* \* \*, UTC\)$/m)
     assert.match(status.stdout, /^ {2}next run +\S+ 03:00 UTC, 12:00 GMT\+9, in /m)
     assert.match(status.stdout, /^ {2}last run +succeeded (?:just now|.* ago) \(.*, run-now\), took .*, deleted 0$/m)

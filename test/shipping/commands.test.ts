@@ -3,15 +3,20 @@ import { spawnSync } from 'node:child_process'
 import { access, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import BetterSqlite3 from 'better-sqlite3'
 import { parse } from 'yaml'
+import { locationOf } from '../../src/archive/archive-location.ts'
 import { parseCommand } from '../../src/cli/parse.ts'
+import { loadSettings } from '../../src/config/load.ts'
 import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
 import { readMigrationFiles } from '../../src/migrations/migration-files.ts'
+import { freshFolder } from '../archive/support.ts'
 import { migrated } from '../migrations/support.ts'
 import { freshPostgres, freshSqliteFile, POSTGRES_MAJORS, type FreshPostgres } from '../support/databases.ts'
 import { postgresDatabase } from '../support/engines.ts'
 import { partitioned } from '../support/partitioned.ts'
+import { S3Server } from '../support/s3/server.ts'
 import { CHECKOUT, packagingEnvironment, run, type Place } from './checkout.ts'
 import { readDocuments } from './documents.ts'
 import { templateOf, workerOf } from './kubernetes.ts'
@@ -79,6 +84,11 @@ function partsOf(body: string): string[] {
 }
 
 const OVERLAYS = `${CHECKOUT}deploy/kubernetes/overlays/`
+const EXAMPLE_BUCKET = `${CHECKOUT}deploy/kubernetes/example-bucket`
+
+function ofKubernetes(folder: string): Promise<readonly Resource[]> {
+  return kustomize(`${CHECKOUT}deploy/kubernetes/${folder}`)
+}
 
 /** If kubectl is installed, it gets as far as calling a cluster, which does not answer: so it accepts the arguments, and the files are valid. */
 async function understoodByKubectl(command: string): Promise<void> {
@@ -169,6 +179,15 @@ const RULES: readonly Rule[] = [
     like: /^npm start -- (compact --within .+)$/,
     instead: 'it runs only at that time of day',
     check: async (_, [, words = '']) => parsed(words),
+  },
+  {
+    like: /^export (ARCHIVE_\w+=\S+(?: ARCHIVE_\w+=\S+)*)$/,
+    async check(_, [, given = '']) {
+      const env = Object.fromEntries(given.split(' ').map((each) => each.split('=', 2)))
+      const { archive } = await loadSettings({ packageRoot: CHECKOUT, workingDirectory: '/', env, configFile: undefined })
+      assert.deepEqual([archive.enabled, archive.location], [true, locationOf('s3://bucket/gateway')])
+      assert.deepEqual([archive.s3.region, archive.spool], [env['ARCHIVE_S3_REGION'], env['ARCHIVE_SPOOL']])
+    },
   },
   {
     like: /^export DATABASE_URL=(\S+)$/,
@@ -344,13 +363,34 @@ const RULES: readonly Rule[] = [
     },
   },
   {
+    like: /^kubectl create secret generic (\S+) --namespace \S+ --from-env-file=\S+$/,
+    instead: `${CLUSTER}, and there are no keys`,
+    async check(command, [, secret]) {
+      for (const each of await kustomize(EXAMPLE_BUCKET))
+        if (templateOf(each) !== undefined)
+          assert.ok(workerOf(each).envFrom!.some((from) => isDeepStrictEqual(from, { secretRef: { name: secret, optional: true } })))
+      await using folder = await freshFolder()
+      const file = join(folder.path, 'archive-keys.env')
+      await writeFile(file, 'AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\n')
+      await understoodByKubectl(command.replace(/(?<=--from-env-file=)\S+$/, file))
+    },
+  },
+  {
+    like: /^aws eks create-pod-identity-association --cluster-name CLUSTER --namespace (\S+) --service-account (\S+) --role-arn (\S+)$/,
+    instead: 'there is no cloud here',
+    async check(_, [, namespace, name, role]) {
+      const account = (await kustomize(EXAMPLE_BUCKET)).find(({ kind }) => kind === 'ServiceAccount')!
+      assert.deepEqual(account.metadata, { name, namespace, annotations: { 'eks.amazonaws.com/role-arn': role } })
+    },
+  },
+  {
     like: /^kubectl (?:wait|logs|create job) .*?(?:job|--from=cronjob)\/(\S+?)(?: (\S+))?$/,
     instead: CLUSTER,
     async check(command, [, name = '', made]) {
-      const ours = await Promise.all(['migrate-job', 'cronjob'].map((overlay) => kustomize(`${OVERLAYS}${overlay}`)))
+      const ours = await Promise.all(['overlays/migrate-job', 'overlays/cronjob', 'archive-verify', 'components/doctor'].map(ofKubernetes))
       const names = ours.flat().map(({ metadata }) => metadata.name)
-      assert.ok(names.includes(name) || name === `${names[1]}-by-hand`, name)
-      assert.ok(made === undefined || made === `${names[1]}-by-hand`, made)
+      assert.ok(names.includes(name.replace(/-by-hand$/, '')), name)
+      assert.ok(made === undefined || made === `${name}-by-hand`, made)
       await understoodByKubectl(command)
     },
   },
@@ -358,9 +398,14 @@ const RULES: readonly Rule[] = [
     like: /^kubectl (?:get pods -l (\S+)|describe cronjob (\S+))$/,
     instead: CLUSTER,
     async check(command, [, label, name]) {
-      const ours = (await Promise.all(['cronjob', 'deployment'].map((overlay) => kustomize(`${OVERLAYS}${overlay}`)))).flat()
-      const verify = await readFile(`${CHECKOUT}deploy/kubernetes/components/archive/verify.yaml`, 'utf8')
-      if (name !== undefined) assert.ok(ours.some(({ metadata }) => metadata.name === name) || verify.includes(`name: ${name}\n`), name)
+      const ours = (
+        await Promise.all(['overlays/cronjob', 'overlays/deployment', 'archive-verify', 'components/doctor'].map(ofKubernetes))
+      ).flat()
+      if (name !== undefined)
+        assert.ok(
+          ours.some(({ kind, metadata }) => kind === 'CronJob' && metadata.name === name),
+          name,
+        )
       else for (const each of ours) assert.ok(JSON.stringify(each).includes(JSON.stringify(label).replace('=', '":"')), label)
       await understoodByKubectl(command)
     },
@@ -447,7 +492,7 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    like: /^kubectl (?:create -f -|replace --force -f -|delete job mcp-gateway-maintenance-by-hand)$/,
+    like: /^kubectl (?:create -f -|replace --force -f -|delete job mcp-gateway-maintenance(?:-archive-verify|-doctor)?-by-hand)$/,
     instead: CLUSTER,
     check: async () => {},
   },
@@ -670,7 +715,16 @@ it('the commands of the archive are run, one after the other', async (t) => {
   const database = new BetterSqlite3(fresh.file)
   database.exec(`INSERT INTO audit_logs (tool_name, "user", action, status, timestamp)
     SELECT 't', 'u', 'invoke', 'success', datetime('now', -value || ' days') FROM json_each('[1, 2, 91, 92, 93]')`)
-  for (const command of commands) {
+  await using server = await S3Server.start({ buckets: { bucket: {} } })
+  const bucket = {
+    ...server.env,
+    ARCHIVE_S3_ENDPOINT: server.url,
+    ARCHIVE_S3_REGION: server.region,
+    ARCHIVE_SPOOL: join(fresh.folder, 'spool'),
+  }
+  // Nothing can be copied before something was archived.
+  const copies = Map.groupBy(commands, (command) => command.includes(' archive copy '))
+  for (const command of [...copies.get(false)!, ...copies.get(true)!]) {
     const [program = ''] = command.split(' ')
     const without =
       program === 'duckdb'
@@ -679,11 +733,13 @@ it('the commands of the archive are run, one after the other', async (t) => {
           ? (missing('zstdcat') ?? missing('jq'))
           : undefined
     await t.test(`"${command}"`, { skip: without ?? false }, async () => {
-      const printed = await succeeds(command, { env, ...(program === 'find' ? { cwd: fresh.folder } : {}) })
+      const place = command.includes(' archive copy ') ? bucket : {}
+      const printed = await succeeds(command, { env: { ...env, ...place }, ...(program === 'find' ? { cwd: fresh.folder } : {}) })
       if (command.endsWith(' --json')) JSON.parse(printed)
     })
   }
   assert.deepEqual(database.prepare('SELECT "rows", verified FROM maintenance_archives').get(), { rows: 3, verified: 'sound' })
+  assert.ok(server.bucket('bucket').keys().length >= 6)
   database.close()
 })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { describe, it } from 'node:test'
 import { PodMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor'
 import { PrometheusRule } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule'
@@ -9,9 +9,14 @@ import { Deployment } from 'kubernetes-models/apps/v1/Deployment'
 import { CronJob } from 'kubernetes-models/batch/v1/CronJob'
 import { Job } from 'kubernetes-models/batch/v1/Job'
 import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy'
+import { ConfigMap } from 'kubernetes-models/v1/ConfigMap'
 import { PersistentVolumeClaim } from 'kubernetes-models/v1/PersistentVolumeClaim'
-import { parseAllDocuments } from 'yaml'
+import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount'
+import { parseAllDocuments, stringify } from 'yaml'
+import { locationOf } from '../../src/archive/archive-location.ts'
+import { MOST_PART_BYTES } from '../../src/archive/write/draft.ts'
 import { parseCommand } from '../../src/cli/parse.ts'
+import { loadSettings } from '../../src/config/load.ts'
 import { describeSettings } from '../../src/config/schema.ts'
 import { parseDatabaseUrl } from '../../src/database/url/database-url.ts'
 import { scheduleProblem } from '../../src/schedule/expression.ts'
@@ -24,28 +29,45 @@ import { ENVIRONMENT, HTTP_PORT } from './offered.ts'
 
 const FOLDER = `${CHECKOUT}deploy/kubernetes/`
 const ARCHIVE = 'mcp-gateway-maintenance-archive'
+const DOCTOR = 'mcp-gateway-maintenance-doctor'
+/** Where the bucket is said, and the keys where there are any. */
+const FROM_OUTSIDE = [{ configMapRef: { name: ARCHIVE } }, { secretRef: { name: ARCHIVE, optional: true } }]
 const { version }: { version: string } = JSON.parse(await readFile(`${CHECKOUT}package.json`, 'utf8'))
 /** The source with the paths that the worker serves. */
 const served = await readFile(`${CHECKOUT}src/http/routes.ts`, 'utf8')
 const skip = (await withoutKubectl()) ?? false
 
 const WAYS = ['deployment', 'sidecar', 'sqlite-sidecar', 'cronjob', 'migrate-job'] as const
-const ADDITIONS = ['archive', 'monitoring', 'monitoring-cronjob', 'network-policy'] as const
+const ADDITIONS = ['doctor', 'archive', 'monitoring', 'monitoring-cronjob', 'monitoring-doctor', 'network-policy']
 const rendered = new Map<string, readonly Resource[]>()
+/** What a way has in addition, by the title under which it is rendered. */
+const composed = new Map<string, { readonly way: string; readonly additions: readonly string[] }>()
 for (const way of WAYS) {
   const resources = await kustomize(`${FOLDER}overlays/${way}`)
   rendered.set(way, resources)
   // Each way with every component, whether or not that makes sense there.
-  let all = resources
-  for (const addition of ADDITIONS) all = await kustomize(`${FOLDER}components/${addition}`, all)
-  rendered.set(`${way} with all`, all)
+  composed.set(`${way} with all`, { way, additions: ADDITIONS })
+  composed.set(`${way} with a bucket`, { way, additions: [way === 'cronjob' ? 'doctor-cronjob' : 'doctor', 'archive-bucket'] })
 }
-rendered.set('example', await kustomize(`${FOLDER}example`))
+for (const [title, { way, additions }] of composed) {
+  let all = rendered.get(way)!
+  for (const addition of additions) all = await kustomize(`${FOLDER}components/${addition}`, all)
+  rendered.set(title, all)
+}
+const EXAMPLES = ['example', 'example-bucket']
+for (const example of EXAMPLES) rendered.set(example, await kustomize(`${FOLDER}${example}`))
 
 function object(way: string, kind: string, name?: string): Resource {
   const found = rendered.get(way)!.filter((each) => each.kind === kind && (name === undefined || each.metadata.name === name))
   assert.equal(found.length, 1, `${way}: ${kind} ${name ?? ''}`)
   return found[0]!
+}
+
+/** The only object of a component. */
+async function alone(component: string): Promise<Resource> {
+  const [only, ...more] = await kustomize(`${FOLDER}components/${component}`)
+  assert.deepEqual(more, [])
+  return only!
 }
 
 function named(all: readonly Resource[]): unknown {
@@ -56,7 +78,7 @@ function podOf(each: Resource): PodSpec {
   return templateOf(each)!.spec
 }
 
-/** For each way, the object that has the worker's pod; the last one checks the archive. */
+/** For each way, the object that has the worker's pod; the last ones look at what is there. */
 const PODS: readonly (readonly [title: string, each: Resource])[] = [
   ['the Deployment', object('deployment', 'Deployment')],
   ['the sidecar', object('sidecar', 'Deployment')],
@@ -64,12 +86,24 @@ const PODS: readonly (readonly [title: string, each: Resource])[] = [
   ['the CronJob', object('cronjob', 'CronJob')],
   ['the migrating Job', object('migrate-job', 'Job')],
   ['the archive check', object('deployment with all', 'CronJob', `${ARCHIVE}-verify`)],
+  ['doctor', await alone('doctor')],
 ]
 const pod = (title: string): Resource => PODS.find(([each]) => each === title)![1]
 
-const MODELS = { CronJob, Deployment, Job, NetworkPolicy, PersistentVolumeClaim, PodMonitor, PrometheusRule }
+const MODELS = {
+  ConfigMap,
+  CronJob,
+  Deployment,
+  Job,
+  NetworkPolicy,
+  PersistentVolumeClaim,
+  PodMonitor,
+  PrometheusRule,
+  ServiceAccount,
+}
 const OF_THE_OPERATOR = '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1'
 const MODULES: Readonly<Record<keyof typeof MODELS, string>> = {
+  ConfigMap: 'kubernetes-models/v1',
   CronJob: 'kubernetes-models/batch/v1',
   Deployment: 'kubernetes-models/apps/v1',
   Job: 'kubernetes-models/batch/v1',
@@ -77,6 +111,7 @@ const MODULES: Readonly<Record<keyof typeof MODELS, string>> = {
   PersistentVolumeClaim: 'kubernetes-models/v1',
   PodMonitor: OF_THE_OPERATOR,
   PrometheusRule: OF_THE_OPERATOR,
+  ServiceAccount: 'kubernetes-models/v1',
 }
 
 function kindOf({ kind }: Resource): keyof typeof MODELS {
@@ -114,14 +149,29 @@ async function compiled(objects: readonly Resource[]): Promise<string> {
   }
 }
 
+/** Compares what was rendered under this title with what kubectl makes of the folder. */
+async function resolved(title: string, folder: string): Promise<void> {
+  const { code: exit, stdout, stderr } = await run('kubectl', ['kustomize', folder], { cwd: '/' })
+  assert.equal(exit, 0, stderr)
+  assert.equal(stderr, '', title)
+  const byKubectl = parseAllDocuments(stdout, { version: '1.1' }).map((document) => document.toJS() as Resource)
+  assert.deepEqual(named(rendered.get(title)!), named(byKubectl), title)
+}
+
 describe('what is shipped for Kubernetes', () => {
   it('is resolved by the tests as kubectl resolves it', { skip }, async () => {
-    for (const way of [...WAYS.map((each) => `overlays/${each}`), 'example']) {
-      const { code: exit, stdout, stderr } = await run('kubectl', ['kustomize', `${FOLDER}${way}`], { cwd: '/' })
-      assert.equal(exit, 0, stderr)
-      assert.equal(stderr, '', way)
-      const byKubectl = parseAllDocuments(stdout, { version: '1.1' }).map((document) => document.toJS() as Resource)
-      assert.deepEqual(named(rendered.get(way.replace('overlays/', ''))!), named(byKubectl), way)
+    for (const way of WAYS) await resolved(way, `${FOLDER}overlays/${way}`)
+    for (const example of EXAMPLES) await resolved(example, `${FOLDER}${example}`)
+    const own = await realpath(await mkdtemp(join(tmpdir(), 'maintenance-kustomization-')))
+    try {
+      for (const [title, { way, additions }] of composed) {
+        const path = (folder: string): string => relative(own, `${FOLDER}${folder}`)
+        const components = additions.map((each) => path(`components/${each}`))
+        await writeFile(join(own, 'kustomization.yaml'), stringify({ resources: [path(`overlays/${way}`)], components }))
+        await resolved(title, own)
+      }
+    } finally {
+      await rm(own, { recursive: true, force: true })
     }
   })
 
@@ -148,7 +198,7 @@ describe('what is shipped for Kubernetes', () => {
     assert.match(await compiled([misspelt]), /enableServiceLink/)
   })
 
-  it('is a worker of two replicas, two sidecars, a nightly run, a migration and a weekly archive check', () => {
+  it('is a worker of two replicas, two sidecars, a nightly run, a migration, a weekly archive check and a daily doctor', () => {
     assert.deepEqual(
       PODS.map(([, { apiVersion, kind, metadata }]) => `${apiVersion} ${kind} ${metadata.name}`),
       [
@@ -158,19 +208,25 @@ describe('what is shipped for Kubernetes', () => {
         'batch/v1 CronJob mcp-gateway-maintenance',
         'batch/v1 Job mcp-gateway-maintenance-migrate',
         `batch/v1 CronJob ${ARCHIVE}-verify`,
+        `batch/v1 CronJob ${DOCTOR}`,
       ],
     )
     const replicas = (title: string): unknown => (pod(title)['spec'] as { replicas: number }).replicas
     assert.deepEqual(['the Deployment', 'the sidecar', 'the SQLite sidecar'].map(replicas), [2, 2, 1])
     assert.equal(podOf(pod('the Deployment')).topologySpreadConstraints?.length, 1)
     for (const objects of rendered.values()) assert.ok(objects.every(({ kind }) => kind !== 'PodDisruptionBudget'))
-    // The example sets the image of this version in every object.
-    const images = rendered
-      .get('example')!
-      .filter((each) => templateOf(each) !== undefined)
-      .map((each) => workerOf(each).image)
-    assert.deepEqual(new Set(images), new Set([`registry.example.com/platform/mcp-gateway-maintenance:${version}`]))
-    assert.equal(images.length, 2)
+    // Each example sets the image of this version in every object.
+    for (const [example, pods] of [
+      ['example', 2],
+      ['example-bucket', 3],
+    ] as const) {
+      const images = rendered
+        .get(example)!
+        .filter((each) => templateOf(each) !== undefined)
+        .map((each) => workerOf(each).image)
+      assert.deepEqual(new Set(images), new Set([`registry.example.com/platform/mcp-gateway-maintenance:${version}`]))
+      assert.equal(images.length, pods)
+    }
   })
 
   for (const [title, each] of PODS) {
@@ -210,8 +266,8 @@ describe('what is shipped for Kubernetes', () => {
         capabilities: { drop: ['ALL'] },
         seccompProfile: { type: 'RuntimeDefault' },
       })
-      // Reading the archive may involve large rows.
-      const memory = title === 'the archive check' ? '256Mi' : '128Mi'
+      // Reading the archive may involve large rows, and doctor has as much as under systemd.
+      const memory = title === 'the archive check' || title === 'doctor' ? '256Mi' : '128Mi'
       assert.deepEqual(resources, { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory } })
       const {
         automountServiceAccountToken,
@@ -260,6 +316,110 @@ describe('what is shipped for Kubernetes', () => {
       assert.deepEqual(back, without)
     })
   }
+
+  for (const [way, kind] of [
+    ['deployment', 'Deployment'],
+    ['sidecar', 'Deployment'],
+    ['cronjob', 'CronJob'],
+  ] as const) {
+    it(`with a bucket the worker of ${way} has its place, its identity and a disk for files on their way, and nothing else changes`, () => {
+      const [without, archiving] = [object(way, kind), object(`${way} with a bucket`, kind, object(way, kind).metadata.name)]
+      const worker = workerOf(archiving)
+      assert.deepEqual(worker.resources, { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '256Mi' } })
+      assert.deepEqual(worker.env!.slice(workerOf(without).env!.length), [
+        { name: 'ARCHIVE_ENABLED', value: 'true' },
+        { name: 'ARCHIVE_SPOOL', value: '/spool' },
+      ])
+      assert.deepEqual(worker.envFrom, FROM_OUTSIDE)
+      assert.deepEqual(worker.volumeMounts.slice(workerOf(without).volumeMounts.length), [
+        { name: 'maintenance-spool', mountPath: '/spool' },
+      ])
+      // On the node's disk, not in memory, and with room for what the program asks for: three parts.
+      assert.deepEqual(podOf(archiving).volumes.slice(podOf(without).volumes.length), [
+        { name: 'maintenance-spool', emptyDir: { sizeLimit: '512Mi' } },
+      ])
+      assert.ok(512 * 2 ** 20 > 3 * MOST_PART_BYTES)
+      // The rights of a gateway's pod are the gateway's.
+      assert.equal(podOf(archiving).serviceAccountName, way === 'sidecar' ? undefined : 'mcp-gateway-maintenance')
+      const back = structuredClone(archiving)
+      const { env, resources, volumeMounts } = structuredClone(workerOf(without))
+      Object.assign(workerOf(back), { env, resources, volumeMounts, envFrom: undefined })
+      Object.assign(podOf(back), { volumes: podOf(without).volumes, serviceAccountName: undefined })
+      assert.deepEqual(JSON.parse(JSON.stringify(back)), without)
+    })
+  }
+
+  it('with a bucket nothing has a persistent volume, a token of the cluster or a role in it, and the weekly check reads the same place', () => {
+    for (const way of ['deployment', 'sidecar', 'cronjob']) {
+      const objects = rendered.get(`${way} with a bucket`)!
+      assert.deepEqual(
+        objects.filter(({ kind }) => /PersistentVolume|Role/.test(kind)),
+        [],
+      )
+      assert.ok(!JSON.stringify(objects).includes('persistentVolumeClaim'))
+      const account = object(`${way} with a bucket`, 'ServiceAccount')
+      assert.deepEqual([account.metadata.name, account['automountServiceAccountToken']], ['mcp-gateway-maintenance', false])
+      const check = object(`${way} with a bucket`, 'CronJob', `${ARCHIVE}-verify`)
+      const { env = [], envFrom, volumeMounts } = workerOf(check)
+      assert.deepEqual(envFrom, FROM_OUTSIDE)
+      assert.deepEqual(
+        env.map(({ name }) => name),
+        ['DATABASE_URL_FILE'],
+      )
+      assert.ok(volumeMounts.every(({ mountPath }) => mountPath !== '/spool'))
+      assert.deepEqual([podOf(check).serviceAccountName, podOf(check).automountServiceAccountToken], [account.metadata.name, false])
+    }
+  })
+
+  it('the example with a bucket names a place that the program accepts, for every pod, and its role', async () => {
+    const { data, metadata } = object('example-bucket', 'ConfigMap') as Resource & { data: Record<string, string> }
+    assert.equal(metadata.name, ARCHIVE)
+    assert.deepEqual(
+      Object.keys(data).filter((name) => !ENVIRONMENT.has(name)),
+      [],
+    )
+    const pods = rendered.get('example-bucket')!.filter((each) => templateOf(each) !== undefined)
+    assert.equal(pods.length, 3)
+    for (const each of pods) {
+      const { env = [], envFrom } = workerOf(each)
+      assert.deepEqual(envFrom, FROM_OUTSIDE)
+      const values = env.flatMap(({ name, value }) => (value === undefined || name.startsWith('DATABASE_URL') ? [] : [[name, value]]))
+      const given = { ...data, ...Object.fromEntries(values), DATABASE_URL: 'postgres://localhost/mcp_gateway' }
+      const { archive } = await loadSettings({ packageRoot: CHECKOUT, workingDirectory: '/', env: given, configFile: undefined })
+      assert.deepEqual([archive.location, archive.s3.region], [locationOf(data['ARCHIVE_DIRECTORY']!), data['ARCHIVE_S3_REGION']])
+      assert.equal(archive.location.kind, 's3')
+    }
+    const account = object('example-bucket', 'ServiceAccount') as Resource & { metadata: { annotations: Record<string, string> } }
+    assert.deepEqual(account.metadata.annotations, {
+      'eks.amazonaws.com/role-arn': 'arn:aws:iam::111122223333:role/mcp-gateway-archive',
+    })
+  })
+
+  it('doctor looks every morning with the settings that the archive and the CronJob have, and is tried again only where it may help', () => {
+    const { schedule, timeZone, concurrencyPolicy, jobTemplate } = pod('doctor')['spec'] as CronJobSpec
+    assert.equal(scheduleProblem(schedule), undefined)
+    assert.deepEqual([schedule, timeZone, concurrencyPolicy], ['0 6 * * *', 'Etc/UTC', 'Forbid'])
+    assert.deepEqual(jobTemplate.spec.podFailurePolicy.rules, [{ action: 'FailJob', onExitCodes: { operator: 'In', values: [1, 2] } }])
+    const settingsOf = (title: string, name: string): unknown =>
+      Object.fromEntries(workerOf(object(title, 'CronJob', name)).env!.map((each) => [each.name, each.value]))
+    const url = '/run/secrets/mcp-gateway-maintenance/database_url'
+    const nightly = { DATABASE_URL_FILE: url, MAINTENANCE_CONFIG: '/app/config/nightly.yaml' }
+    const bucket = { ARCHIVE_ENABLED: 'true', ARCHIVE_SPOOL: '/spool' }
+    assert.deepEqual(settingsOf('deployment with all', DOCTOR), {
+      DATABASE_URL_FILE: url,
+      ARCHIVE_ENABLED: 'true',
+      ARCHIVE_DIRECTORY: '/archive',
+    })
+    assert.deepEqual(settingsOf('deployment with a bucket', DOCTOR), { DATABASE_URL_FILE: url, ...bucket })
+    assert.deepEqual(settingsOf('cronjob with a bucket', DOCTOR), { ...nightly, ...bucket })
+    assert.deepEqual(settingsOf('cronjob with a bucket', 'mcp-gateway-maintenance'), { ...nightly, ...bucket })
+    // Whether the folder can be written to is judged as a run would find it.
+    const { volumeMounts } = workerOf(object('deployment with all', 'CronJob', DOCTOR))
+    assert.deepEqual(
+      volumeMounts.find(({ mountPath }) => mountPath === '/archive'),
+      { name: 'maintenance-archive', mountPath: '/archive' },
+    )
+  })
 
   it('the archive is one volume for all workers, and the weekly check only reads it', () => {
     const { metadata, spec } = object('deployment with all', 'PersistentVolumeClaim')
@@ -391,6 +551,6 @@ describe('what is shipped for Kubernetes', () => {
     )
     const [[label, value]] = Object.entries(spec.podSelector.matchLabels) as [[string, string]]
     const chosen = PODS.filter(([, each]) => templateOf(each)!.metadata.labels[label] === value).map(([title]) => title)
-    assert.deepEqual(chosen, ['the Deployment', 'the CronJob', 'the migrating Job', 'the archive check'])
+    assert.deepEqual(chosen, ['the Deployment', 'the CronJob', 'the migrating Job', 'the archive check', 'doctor'])
   })
 })

@@ -3,6 +3,7 @@ import type { Resource } from './kustomize.ts'
 /** The part of Kubernetes' objects that the tests look at. The schemas check the rest. */
 export interface PodSpec {
   readonly restartPolicy?: string
+  readonly serviceAccountName?: string
   readonly automountServiceAccountToken: boolean
   readonly enableServiceLinks: boolean
   readonly terminationGracePeriodSeconds: number
@@ -13,7 +14,7 @@ export interface PodSpec {
   readonly volumes: readonly {
     readonly name: string
     readonly secret?: { readonly secretName: string; readonly defaultMode: number }
-    readonly emptyDir?: { readonly medium: string }
+    readonly emptyDir?: { readonly medium?: string; readonly sizeLimit?: string }
     readonly persistentVolumeClaim?: { readonly claimName: string }
   }[]
 }
@@ -24,6 +25,7 @@ export interface Container {
   readonly args?: readonly string[]
   readonly restartPolicy?: string
   readonly env?: readonly { readonly name: string; readonly value?: string; readonly valueFrom?: unknown }[]
+  readonly envFrom?: readonly unknown[]
   readonly ports?: readonly unknown[]
   readonly startupProbe?: Probe
   readonly livenessProbe?: Probe
@@ -62,7 +64,7 @@ export interface CronJobSpec {
 
 /** `undefined`: an object without pods. */
 export function templateOf({ spec }: Resource): Template | undefined {
-  const { template, jobTemplate } = spec as { template?: Template; jobTemplate?: { spec: { template: Template } } }
+  const { template, jobTemplate } = (spec ?? {}) as { template?: Template; jobTemplate?: { spec: { template: Template } } }
   return template ?? jobTemplate?.spec.template
 }
 

@@ -53,7 +53,7 @@ export async function kustomize(folder: string, before: readonly Resource[] = []
     const [label, value] = labelSelector?.split('=') ?? []
     const meant = (each: Resource): boolean =>
       new RegExp(`^(?:${kind})$`).test(each.kind) &&
-      (name === undefined || each.metadata.name === name) &&
+      (name === undefined || new RegExp(`^(?:${name})$`).test(each.metadata.name)) &&
       (label === undefined || each.metadata.labels?.[label] === value)
     if (target === undefined && !all.some(meant)) throw new Error(`${path}: there is nothing to patch`)
     // In a patch with a target, the name and the kind do not count.

@@ -42,7 +42,9 @@ const WORKER_RULES = 'alerts.yml'
 const TESTS = ['alerts.test.yml', 'alerts-weeks.test.yml']
 const CRONJOB_RULES = 'alerts-cronjob.yml'
 const rules = await rulesOf(WORKER_RULES)
-const cronjobRules = await rulesOf(CRONJOB_RULES)
+const DOCTOR_RULES = 'alerts-doctor.yml'
+/** Of what kube-state-metrics tells. */
+const cronjobRules = [...(await rulesOf(CRONJOB_RULES)), ...(await rulesOf(DOCTOR_RULES))]
 
 /** Runs promtool on a copy of the folder, with some of its files changed. */
 async function promtool(words: readonly string[], changes: Readonly<Record<string, (text: string) => string>> = {}): Promise<Done> {
@@ -133,6 +135,12 @@ describe('what is shipped for Prometheus', () => {
     ['MaintenanceNightlyFailed', CRONJOB_RULES, (text) => text.replace('condition="true"', 'condition="false"')],
     ['MaintenanceNightlyLate', CRONJOB_RULES, (text) => text.replace('> 26 * 3600', '> 260 * 3600')],
     ['MaintenanceNightlyLate', CRONJOB_RULES, (text) => text.replace(' or kube_cronjob_created{cronjob="mcp-gateway-maintenance"}', '')],
+    ['MaintenanceDoctorFailing', DOCTOR_RULES, (text) => text.replace('> 26 * 3600', '> 24 * 3600')],
+    [
+      'MaintenanceDoctorFailing',
+      DOCTOR_RULES,
+      (text) => text.replace(' or kube_cronjob_created{cronjob="mcp-gateway-maintenance-doctor"}', ''),
+    ],
   ]
   for (const [at, [alert, file, change]] of weakened.entries()) {
     it(`has a test that notices when ${alert} is broken, case ${at + 1}`, { skip }, async () => {

@@ -103,15 +103,23 @@ test('a start that has not ended is a fault while it makes the table refuse rows
     /^advice partitions-unfinished partition start of audit_logs began 2026-11-30 09:00 UTC .* run partition start, which goes on, or partition undo$/,
   )
   assert.match(
-    String(told(of({ kind: 'undoing', since: NOW - DAY, tables: 3 }))),
+    String(told(of({ kind: 'undoing', since: NOW - DAY, isPartitioned: false, tables: 3 }))),
     /^advice partitions-unfinished partition undo .* rows are still in 3 tables beside it, and are seen in it: run partition undo, which goes on$/,
   )
 })
 
-test('an undo that has just begun says so', () => {
+function undoing(isPartitioned: boolean): string {
+  return String(told(of({ kind: 'undoing', since: NOW - DAY, isPartitioned, tables: 0 })))
+}
+
+test('an undo that has just begun says so, and one that is about to end', () => {
   assert.match(
-    String(told(of({ kind: 'undoing', since: NOW - DAY, tables: 0 }))),
+    undoing(true),
     /^advice partitions-unfinished .* has not ended: it still has its partitions: run partition undo, which goes on$/,
+  )
+  assert.match(
+    undoing(false),
+    /^advice partitions-unfinished .* has not ended: all rows are in it again, and only what is no longer needed is left to be dropped: run partition undo, which goes on$/,
   )
 })
 
@@ -124,7 +132,7 @@ const STATES: Readonly<Record<string, PartitionState | undefined>> = {
   },
   converting: { kind: 'converting', since: NOW - DAY, refusesFrom: undefined },
   refusing: { kind: 'converting', since: NOW - DAY, refusesFrom: NOW + DAY },
-  undoing: { kind: 'undoing', since: NOW - DAY, tables: 17 },
+  undoing: { kind: 'undoing', since: NOW - DAY, isPartitioned: false, tables: 17 },
   converted: convertedTable(NOW),
   'converted, with all that can be': convertedTable(NOW, {
     coveredUntil: NOW + 2.25 * DAY,

@@ -8,6 +8,7 @@ import { migrated, opened } from '../../runs/support.ts'
 import { POSTGRES_MAJORS } from '../../support/databases.ts'
 import { ENGINES, type TestDatabase } from '../../support/engines.ts'
 import { midnight, partition, partitioned } from '../../support/partitioned.ts'
+import { halfUndone, undo } from './undoing.ts'
 import { purgedByAnother, quoted } from './partition-roles.ts'
 
 const COLUMN = { table: 'audit_logs', column: 'timestamp' }
@@ -38,6 +39,11 @@ function told(name: string): RegExp {
   return new RegExp(
     `^public\\.maintenance_detached has a row of audit_logs that the worker never writes, with the name ${name}, so no table is dropped`,
   )
+}
+
+function stopBeforeTheLast(step: string): Promise<void> {
+  if (step.startsWith('drops what is not needed')) throw new Error('stopped before the last step')
+  return Promise.resolve()
 }
 
 for (const major of POSTGRES_MAJORS) {
@@ -92,7 +98,24 @@ for (const major of POSTGRES_MAJORS) {
       await outside.sql('UPDATE maintenance_partitioned SET converted_at = 2000')
       assert.match(JSON.stringify(await stateOf(database)), /"foreign".*somebody has made it a plain table since/)
       await outside.sql('UPDATE maintenance_partitioned SET undoing_since = 3000; CREATE TABLE rest () INHERITS (audit_logs)')
-      assert.deepEqual(await stateOf(database), { kind: 'undoing', since: 3000, tables: 1 })
+      assert.deepEqual(await stateOf(database), { kind: 'undoing', since: 3000, isPartitioned: false, tables: 1 })
+      await outside.sql('DROP TABLE rest')
+      assert.deepEqual(await stateOf(database), { kind: 'undoing', since: 3000, isPartitioned: false, tables: 0 })
+    })
+
+    it('an undo: rows in tables beside it, then all at home with something left to be dropped', async () => {
+      await using fixture = await migrated(engine)
+      const { outside, database } = fixture
+      await partitioned(outside, { days: [2, 6] })
+      await written(outside, 3, 20)
+      await halfUndone(fixture)
+      const half = await stateOf(database)
+      assert.ok(half.kind === 'undoing')
+      assert.deepEqual([half.isPartitioned, half.tables > 0], [false, true])
+      await assert.rejects(undo(fixture, stopBeforeTheLast), /stopped before the last step/)
+      assert.deepEqual(await stateOf(database), { kind: 'undoing', since: half.since, isPartitioned: false, tables: 0 })
+      await undo(fixture)
+      assert.deepEqual(await stateOf(database), { kind: 'plain' })
     })
 
     it('a converted table: how far it is covered, what DEFAULT has, what was taken out, and what it was', async () => {

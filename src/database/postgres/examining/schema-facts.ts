@@ -29,7 +29,8 @@ export async function schemaFacts(
   const { rows: ofTables } = await tx.query<ColumnRow>(COLUMNS, asked)
   const { rows: indexes } = await tx.query<IndexRow>(INDEXES, asked)
   const { rows: checks } = await tx.query<CheckRow>(CHECKS, asked)
-  const { rows: triggers } = await tx.query<TriggerRow>(TRIGGERS, asked)
+  const { rows: allTriggers } = await tx.query<TriggerRow>(TRIGGERS, asked)
+  const triggers = allTriggers.filter(({ partition }) => partition === null)
   const { rows: rules } = await tx.query<{ table: string; name: string }>(RULES, asked)
   const { rows: references } = await tx.query<ReferenceRow>(REFERENCES, asked)
   const owners = new Map(found.map(({ name, owner }) => [name, owner]))
@@ -55,17 +56,20 @@ export async function schemaFacts(
     silentTriggers: triggers
       .filter(({ fires }) => !fires)
       .map(({ of, name }) => ofTable(of, name, `ALTER TABLE ${qualified(schema, of)} ENABLE TRIGGER ${quoted(name)}`)),
+    partitionTriggers: allTriggers.flatMap(({ of, name, partition, definition }) =>
+      partition === null ? [] : [{ table: of, partition, name, is: plainDefinition(definition, schema) }],
+    ),
     rules: rules.map(({ table, name }) => ofTable(table, name, `DROP RULE ${quoted(name)} ON ${qualified(schema, table)}`)),
     rowSecurity: found.filter(({ secured }) => secured).map(({ name, hidden }) => ({ table: name, active: hidden })),
     references: references.map(referenceOf),
     changedFunctions: functions,
     strangers: [
       ...strangers,
-      ...triggers
+      ...allTriggers
         .filter(({ strange }) => strange)
         .map(
-          ({ of, function: name, owner, table_owner: heir, place }) =>
-            `the function ${name} of a trigger of ${schema}.${of} belongs to role ${owner}, which may change at any time what it does with the rights of whoever writes to that table. ` +
+          ({ of, partition, function: name, owner, table_owner: heir, place }) =>
+            `the function ${name} of a trigger of ${partition ?? `${schema}.${of}`} belongs to role ${owner}, which may change at any time what it does with the rights of whoever writes to that table. ` +
             `Check what it does, then run: ALTER FUNCTION ${qualified(place, name)}() OWNER TO ${quoted(heir)}`,
         ),
     ],
@@ -143,6 +147,8 @@ interface CheckRow {
 }
 
 interface TriggerRow extends CheckRow {
+  /** With its schema, where it lies on a single partition of `of`; the parts that a trigger of the whole table has on partitions are none of their own. */
+  readonly partition: string | null
   /** Whether another role owns the function than the table, and is no more powerful than that. */
   readonly strange: boolean
   readonly owner: string
@@ -215,20 +221,31 @@ const CHECKS = `SELECT c.relname::pg_catalog.text AS of, k.conname::pg_catalog.t
 ${FROM_CLASS} JOIN pg_catalog.pg_constraint AS k ON k.conrelid ${EQ} c.oid AND k.contype ${EQ} 'c'
 WHERE ${AMONG} ORDER BY c.relname, k.conname`
 
-const TRIGGERS = `SELECT c.relname::pg_catalog.text AS of, t.tgname::pg_catalog.text AS name, pg_catalog.pg_get_triggerdef(t.oid) AS definition,
+const TRIGGERS = `WITH RECURSIVE part (root, id) AS (
+  SELECT c.oid, c.oid ${FROM_CLASS} WHERE ${AMONG}
+  UNION
+  SELECT p.root, i.inhrelid FROM part AS p JOIN pg_catalog.pg_inherits AS i ON i.inhparent ${EQ} p.id
+  JOIN pg_catalog.pg_class AS h ON h.oid ${EQ} i.inhrelid AND h.relispartition
+)
+SELECT b.relname::pg_catalog.text AS of,
+  CASE WHEN p.id ${NE} p.root THEN pg_catalog.format('%s.%s'::pg_catalog.text, n.nspname, c.relname) END AS partition,
+  t.tgname::pg_catalog.text AS name, pg_catalog.pg_get_triggerdef(t.oid) AS definition,
   ${nameIn('t.tgenabled', ['O', 'A'], '"char"')} AS fires, f.proname::pg_catalog.text AS function, s.nspname::pg_catalog.text AS place, l.lanname::pg_catalog.text AS language,
   f.prosecdef AS definer, coalesce(pg_catalog.array_to_string(f.proconfig, ', '::pg_catalog.text), '') AS settings, f.prosrc AS source,
   f.proowner ${NE} c.relowner AND NOT o.rolsuper AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_database AS d WHERE d.datname ${EQ} pg_catalog.current_database() AND d.datdba ${EQ} f.proowner) AS strange,
   o.rolname::pg_catalog.text AS owner, w.rolname::pg_catalog.text AS table_owner
-${FROM_CLASS}
-JOIN pg_catalog.pg_trigger AS t ON t.tgrelid ${EQ} c.oid AND NOT t.tgisinternal
+FROM part AS p
+JOIN pg_catalog.pg_class AS b ON b.oid ${EQ} p.root
+JOIN pg_catalog.pg_class AS c ON c.oid ${EQ} p.id
+JOIN pg_catalog.pg_namespace AS n ON n.oid ${EQ} c.relnamespace
+JOIN pg_catalog.pg_trigger AS t ON t.tgrelid ${EQ} c.oid AND NOT t.tgisinternal AND (p.id ${EQ} p.root OR t.tgparentid ${EQ} '0'::pg_catalog.oid)
 JOIN pg_catalog.pg_proc AS f ON f.oid ${EQ} t.tgfoid
 JOIN pg_catalog.pg_namespace AS s ON s.oid ${EQ} f.pronamespace
 JOIN pg_catalog.pg_roles AS o ON o.oid ${EQ} f.proowner
 JOIN pg_catalog.pg_roles AS w ON w.oid ${EQ} c.relowner
 JOIN pg_catalog.pg_language AS l ON l.oid ${EQ} f.prolang
-WHERE ${AMONG} ORDER BY c.relname, t.tgname`
+ORDER BY b.relname, n.nspname, c.relname, t.tgname`
 
 const RULES = `SELECT c.relname::pg_catalog.text AS "table", r.rulename::pg_catalog.text AS name
 ${FROM_CLASS} JOIN pg_catalog.pg_rewrite AS r ON r.ev_class ${EQ} c.oid AND r.rulename ${NE} '_RETURN'

@@ -46,12 +46,14 @@ export function partitionInTree(removing: Removing, part: ExpiredPart, takesMs: 
       const { spared, places } = looked
       const staying = await stayingIn(removing, tx, part.name, allowed.cutoff, spared, true)
       const done = await attempted(tx, async (): Promise<Detachment> => {
+        // Everybody waits from the lock to the end of the transaction: what can be sent before it is.
+        await record(removing, tx, part)
         await lock(removing, tx, part)
-        if (!(await isStillThere(removing, tx, part))) return { kind: 'stays' }
+        if (!(await isStillThere(removing, tx, part)))
+          throw new DatabaseError('busy', 'it was taken out, renamed or given other bounds at this moment')
         await removing.hands.detach(tx, part.name)
         if ((await moveBack(removing, tx, staying, places)) < places.length)
           throw new DatabaseError('busy', 'rows that stay were changed at this moment')
-        await record(removing, tx, part)
         return { kind: 'detached' }
       })
       return done instanceof DatabaseError ? { kind: 'busy', by: await inTheWay(tx, done, ids) } : done
@@ -93,11 +95,20 @@ async function look(
  */
 async function lock(removing: Removing, tx: Query, part: ExpiredPart): Promise<void> {
   const { options, tree } = removing
-  await tx.query(`LOCK TABLE ONLY ${tableNamed(removing, options.column.table)} IN ACCESS EXCLUSIVE MODE`)
   const below = tree.parts.filter(({ id, bound, schema }) => schema === options.schema && (bound.kind === 'default' || id === part.id))
   const names = below.map(({ name }) => tableNamed(removing, name)).join(', ONLY ')
-  const locked = await attempted(tx, () => tx.query(`LOCK TABLE ONLY ${names} IN ACCESS EXCLUSIVE MODE NOWAIT`))
-  if (locked instanceof DatabaseError && locked.kind !== 'forbidden') throw locked
+  try {
+    await tx.query(
+      `LOCK TABLE ONLY ${tableNamed(removing, options.column.table)} IN ACCESS EXCLUSIVE MODE; SAVEPOINT locking; ` +
+        `LOCK TABLE ONLY ${names} IN ACCESS EXCLUSIVE MODE NOWAIT; RELEASE SAVEPOINT locking`,
+    )
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || error.kind !== 'forbidden') throw error
+    // There is no such savepoint if it may not even lock the table.
+    await tx.query('ROLLBACK TO SAVEPOINT locking; RELEASE SAVEPOINT locking').catch(() => {
+      throw error
+    })
+  }
 }
 
 /** Under the lock: the same table under the same name, with the same bounds. */

@@ -11,7 +11,7 @@ import { boundOf, type Bound, type BoundTime, type Edge, type PartitioningOption
  * than the transaction's lock timeout: it rejects with `busy` then. What it is asked to change is looked up again in the same transaction.
  */
 export interface Hands {
-  /** Makes an empty partition with the owner and the rights of its table. Rejects with 42P07, 23505 or 42P17 if another worker does so, with 23514 if DEFAULT has rows of that range. */
+  /** Makes an empty partition with the owner and the rights of its table. Rejects with 42P07, 42710, 23505 or 42P17 if another worker does so, with 23514 if DEFAULT has rows of that range. */
   make(tx: Query, range: NewRange): Promise<void>
   /** Takes a partition out, and marks it: see `markOf`. Refuses one that is live, or is not plain, or has another owner than its table. */
   detach(tx: Query, name: string): Promise<void>

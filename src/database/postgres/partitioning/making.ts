@@ -142,6 +142,7 @@ function stepOf(takesMs: number, locked: readonly string[], work: (tx: Transacti
 const MADE_ELSEWHERE: ReadonlySet<string> = new Set([
   '42P07', // duplicate_table
   '23505', // unique_violation, of the catalogue: two at the same moment
+  '42710', // duplicate_object: its row type, a moment later
   '42P17', // invalid_object_definition: it would overlap another partition
   '23514', // check_violation: DEFAULT has got rows of that day since
 ])

@@ -33,7 +33,12 @@ export async function partitionState(options: PartitioningOptions): Promise<Part
     }
   if (record === undefined) return isWhole ? { kind: 'plain' } : { kind: 'foreign', reason: await foreignReason(options, tree) }
   if (record.undoingSince !== undefined)
-    return { kind: 'undoing', since: record.undoingSince, tables: tree.kind === 'p' ? 0 : tree.parts.length }
+    return {
+      kind: 'undoing',
+      since: record.undoingSince,
+      isPartitioned: tree.kind === 'p',
+      tables: tree.kind === 'p' ? 0 : tree.parts.length,
+    }
   if (record.convertedAt === undefined) return await converting(options, tree, record)
   if (isConverted(tree) && tree.type !== undefined) return await converted(options, tree, tree.type, record, record.convertedAt)
   return {

@@ -15,6 +15,7 @@ export function schemaFacts(connection: Connection, relations: readonly string[]
     partitioned: new Set(),
     invalidIndexes: [],
     silentTriggers: [],
+    partitionTriggers: [],
     rules: [],
     rowSecurity: [],
     references: foreignKeysOf(connection)
