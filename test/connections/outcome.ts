@@ -27,7 +27,7 @@ export function outcomeOf(state: string, ownName: string): Outcome['how'] {
   return state.replace(`as '${ownName}'`, 'as itself') as Outcome['how']
 }
 
-const LONGEST_MS = 700
+const LONGEST_MS = 2_000
 
 /** Connects as the program does. */
 export async function connect(url: string, variables: Variables, random?: () => number): Promise<Outcome> {
