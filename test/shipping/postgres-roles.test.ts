@@ -281,9 +281,13 @@ for (const major of POSTGRES_MAJORS) {
       // The same run removed the files of expired days, and no record is kept of old removals.
       const again = await command(['--run-now', '--job', 'purge-audit-logs'], { env })
       assert.equal(again.code, 0, again.stdout)
-      for (const words of [['verify'], ['list']]) {
-        const answer = await command(['archive', ...words], { env })
-        assert.deepEqual([answer.code, answer.stderr], [0, ''], answer.stdout)
+      for (const [words, said] of [
+        ['verify', /^Reading \d files, .*\.\n$/],
+        ['list', /^$/],
+      ] as const) {
+        const answer = await command(['archive', words], { env })
+        assert.equal(answer.code, 0, answer.stdout)
+        assert.match(answer.stderr, said)
       }
       const restored = await command(['archive', 'restore'], { env })
       assert.equal(restored.code, 3, restored.stdout)
