@@ -21,17 +21,18 @@ const WORDS = [...PURGE, '--accept-shorter-archive-retention', '--accept-clock']
 /** Files of rows of the 92nd day expire at once under the shorter one: no others are old enough without having come late. */
 const ARCHIVE_RETENTIONS = ['forever', '91d']
 
-/** Rows of the last two days that have expired, three fifths of them owned. No number is used twice. */
-async function fillOwned(outside: TestDatabase, engine: TestEngine, from: number): Promise<void> {
+/** Rows of the last two days that have expired, three fifths of them owned, or all of one user. No number is used twice. */
+async function fillOwned(outside: TestDatabase, engine: TestEngine, from: number, user?: string): Promise<void> {
   for (const days of [91, 92]) {
     const numbers =
       engine.name === 'sqlite'
         ? `(WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < ${ROWS_A_DAY}) SELECT n FROM s) AS s`
         : `generate_series(1, ${ROWS_A_DAY}) AS s (n)`
     const owner = OWNERS.map((name, index) => `WHEN ${index} THEN '${name}'`).join(' ')
+    const who = user === undefined ? `CASE n % 5 ${owner} ELSE 'u' END` : `'${user}'`
     await outside.sql(
       `INSERT INTO audit_logs (id, tool_name, "user", action, status, timestamp)
-       SELECT ${from} + ${(days - 91) * ROWS_A_DAY} + n, 't', CASE n % 5 ${owner} ELSE 'u' END, 'invoke', 'success', ${engine.momentOf(`-(${days} * 86400) - n`)} FROM ${numbers}`,
+       SELECT ${from} + ${(days - 91) * ROWS_A_DAY} + n, 't', ${who}, 'invoke', 'success', ${engine.momentOf(`-(${days} * 86400) - n`)} FROM ${numbers}`,
     )
   }
 }
@@ -90,8 +91,8 @@ export async function survivesHolds(engine: TestEngine, { kills, seed, afterKill
     }
   }
 
-  async function whole(): Promise<void> {
-    const last = await runs(outside.url, folder.path, 0, WORDS, settings())
+  async function whole(env = settings()): Promise<void> {
+    const last = await runs(outside.url, folder.path, 0, WORDS, env)
     assert.equal(last.code, 0, last.output)
     await nothingIsLost('after a whole run')
     const sound = await verify(outside.url, folder.path)
@@ -119,7 +120,18 @@ export async function survivesHolds(engine: TestEngine, { kills, seed, afterKill
     await nothingIsLost(`killed at moment ${dieAt}`)
     if (next() < 0.3) await whole()
   }
-  for (const owner of OWNERS) await released(outside, owner)
+  for (const owner of inForce.keys()) await released(outside, owner)
+  inForce.clear()
+  // Whatever the seed has drawn, one removal finds files that a hold keeps beside others.
+  const [kept] = OWNERS as [string]
+  for (const user of ['u', kept]) {
+    await fillOwned(outside, engine, (from += 10_000), user)
+    await whole({ ARCHIVE_RETENTION: 'forever' })
+  }
+  await placed(outside, kept, { user: [kept] })
+  inForce.set(kept, new Set([...(await rowsOf(kept)).values()].flat()))
+  await whole({ ARCHIVE_RETENTION: '91d' })
+  await released(outside, kept)
   inForce.clear()
   await whole()
   assert.deepEqual(await idsInTable(outside), [])
