@@ -1,4 +1,3 @@
-import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { SHARED } from '../damage.ts'
 import { DraftFolder } from './draft-folder.ts'
@@ -15,42 +14,18 @@ export function spoolFolderOf(table: string): string {
 }
 
 /** The spool of a `FolderStore`. */
-export class FolderSpool implements Spool {
-  readonly prefix: string
+export class FolderSpool extends DraftFolder implements Spool {
   readonly shelf: Shelf
   readonly #access: FolderAccess
-  readonly #drafts: DraftFolder
 
   constructor(access: FolderAccess, store: Store, prefix: string) {
-    const drafts = new DraftFolder(access, spoolFolderOf(store.table), prefix)
-    this.prefix = prefix
+    super(access, spoolFolderOf(store.table), prefix)
     this.#access = access
-    this.#drafts = drafts
-    this.shelf = shelfOf(drafts, store)
-  }
-
-  create(path: ArchivePath): Promise<FileHandle> {
-    return this.#drafts.create(path)
-  }
-
-  write(path: ArchivePath, text: string): Promise<void> {
-    return this.#drafts.write(path, text)
-  }
-
-  sync(): Promise<void> {
-    return this.#drafts.sync()
-  }
-
-  holds(path: ArchivePath): Promise<boolean> {
-    return this.#drafts.holds(path)
-  }
-
-  clean(beginning: string): Promise<void> {
-    return this.#drafts.clean(beginning)
+    this.shelf = shelfOf(this, store)
   }
 
   collides(path: ArchivePath): Promise<boolean> {
-    return this.#access.guarded('cannot be read', path, () => areDifferent(this.#access.tree, this.#drafts.at(path), path))
+    return this.#access.guarded('cannot be read', path, () => areDifferent(this.#access.tree, this.at(path), path))
   }
 
   /** The old names may come back after a power cut: publishing again, or cleaning, removes them. */
@@ -61,7 +36,7 @@ export class FolderSpool implements Spool {
         if (await this.holds(path)) waiting.push(path)
         else if (!(await this.#access.isThere(path))) throw new Error(`${path} is neither there nor waiting to be moved there`)
       }
-      const moves = (of: readonly ArchivePath[]) => of.map((to) => ({ from: this.#drafts.at(to), to }))
+      const moves = (of: readonly ArchivePath[]) => of.map((to) => ({ from: this.at(to), to }))
       const stages = [moves(waiting.filter((path) => !holdsRows(path))), moves(waiting.filter(holdsRows))]
       await this.#access.move(
         stages,

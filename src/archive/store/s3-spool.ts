@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import type { FileHandle } from 'node:fs/promises'
 import { rm } from 'node:fs/promises'
 import { concurrently } from '../concurrently.ts'
 import { archiveFailed, damaged, SHARED } from '../damage.ts'
@@ -28,38 +27,15 @@ export interface S3SpoolOptions {
 }
 
 /** The spool of an `S3Store`: a folder of this machine, whose files are sent to the bucket one by one. */
-export class S3Spool implements Spool {
-  readonly prefix: string
+export class S3Spool extends DraftFolder implements Spool {
   readonly shelf: Shelf
   readonly #options: S3SpoolOptions
-  readonly #drafts: DraftFolder
 
   constructor(options: S3SpoolOptions) {
     const { access, store, prefix } = options
-    this.prefix = prefix
+    super(access, spoolFolderOf(store.table), prefix)
     this.#options = options
-    this.#drafts = new DraftFolder(access, spoolFolderOf(store.table), prefix)
-    this.shelf = shelfOf(this.#drafts, store)
-  }
-
-  create(path: ArchivePath): Promise<FileHandle> {
-    return this.#drafts.create(path)
-  }
-
-  write(path: ArchivePath, text: string): Promise<void> {
-    return this.#drafts.write(path, text)
-  }
-
-  sync(): Promise<void> {
-    return this.#drafts.sync()
-  }
-
-  holds(path: ArchivePath): Promise<boolean> {
-    return this.#drafts.holds(path)
-  }
-
-  clean(beginning: string): Promise<void> {
-    return this.#drafts.clean(beginning)
+    this.shelf = shelfOf(this, store)
   }
 
   async collides(path: ArchivePath): Promise<boolean> {
@@ -72,7 +48,7 @@ export class S3Spool implements Spool {
     const [rows, manifests] = rowsFirst(paths)
     for (const some of [manifests, rows]) await concurrently(AT_ONCE, some, (path) => this.#publish(path))
     const { access } = this.#options
-    for (const path of paths) await rm(access.absolute(this.#drafts.at(path)), { force: true })
+    for (const path of paths) await rm(access.absolute(this.at(path)), { force: true })
   }
 
   async #publish(path: ArchivePath): Promise<void> {
@@ -106,7 +82,7 @@ export class S3Spool implements Spool {
 
   /** `undefined`: no file is waiting. */
   async #digested(path: ArchivePath): Promise<Upload | undefined> {
-    const opened = await this.#drafts.open(path)
+    const opened = await this.open(path)
     if (opened === undefined) return undefined
     const file = openFile(opened)
     const [md5, sha256] = [createHash('md5'), createHash('sha256')]
@@ -122,7 +98,7 @@ export class S3Spool implements Spool {
     } finally {
       await file.close()
     }
-    const at = this.#options.access.absolute(this.#drafts.at(path))
+    const at = this.#options.access.absolute(this.at(path))
     // Should the file be replaced meanwhile, the server refuses what does not have these digests.
     return {
       bytes,
