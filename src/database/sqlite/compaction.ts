@@ -1,7 +1,4 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { statfs } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { SECOND } from '../../time/clock.ts'
 import { foreignText } from '../../secrets/foreign-text.ts'
@@ -10,6 +7,7 @@ import type { Compaction } from '../space-keeping.ts'
 import type { Connection } from './connection/connection.ts'
 import type { SqliteSession } from './connection/session.ts'
 import { isReplicated } from './connection/write-ahead-log.ts'
+import { writtenBy } from './own-process.ts'
 import { INCREMENTAL, pageCounts } from './space.ts'
 
 /** Of a modest disk: only for what is said beforehand, and for whether the time of day that was given suffices. */
@@ -86,19 +84,9 @@ interface Answer {
 }
 
 async function vacuum(node: string, file: string, alone: boolean, signal: AbortSignal): Promise<number> {
-  const driver = createRequire(import.meta.url).resolve('better-sqlite3')
-  const child = spawn(node, ['--eval', CHILD, driver, file, String(alone), String(LOCK_MS), String(INCREMENTAL)], {
-    // Its temporary file lies beside the database, where the space was looked for.
-    env: { SQLITE_TMPDIR: dirname(file) },
-    stdio: ['ignore', 'pipe', 'ignore'],
-    signal,
-    killSignal: 'SIGKILL',
-  })
-  // Aborting is an error of the child, too.
-  child.on('error', () => {})
-  let text = ''
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
-  await once(child, 'close')
+  const words = [file, String(alone), String(LOCK_MS), String(INCREMENTAL)]
+  // Its temporary file lies beside the database, where the space was looked for.
+  const text = await writtenBy({ node, script: CHILD, words, env: { SQLITE_TMPDIR: dirname(file) }, signal })
   if (signal.aborted)
     throw new DatabaseError('failed', `${file} was not compacted: it was stopped before its end, and the file is as it was before.`)
   const { bytes, code = '', message = 'the process ended without an answer' } = answerOf(text)

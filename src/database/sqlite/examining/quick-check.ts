@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createRequire } from 'node:module'
 import { foreignText } from '../../../secrets/foreign-text.ts'
 import { DatabaseError } from '../../database-error.ts'
 import type { Thorough } from '../../examining.ts'
+import { writtenBy } from '../own-process.ts'
 
 /** How long the child waits for another process's lock. */
 const LOCK_MS = 10_000
@@ -62,18 +60,8 @@ export interface Reading {
 }
 
 export async function quickCheck({ file, node, mostMs = Infinity, signal }: Reading): Promise<Thorough> {
-  const driver = createRequire(import.meta.url).resolve('better-sqlite3')
-  const child = spawn(node, ['--eval', CHILD, driver, file, WATCH, String(LOCK_MS), String(mostMs), String(MOST_PROBLEMS)], {
-    env: {},
-    stdio: ['ignore', 'pipe', 'ignore'],
-    signal,
-    killSignal: 'SIGKILL',
-  })
-  // Aborting is an error of the child, too.
-  child.on('error', () => {})
-  let text = ''
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
-  await once(child, 'close')
+  const words = [file, WATCH, String(LOCK_MS), String(mostMs), String(MOST_PROBLEMS)]
+  const text = await writtenBy({ node, script: CHILD, words, signal })
   const { begun, found, code = '', message = 'the process ended without an answer' } = lastAnswer(text)
   if (found !== undefined)
     return { damage: found.length === 1 && found[0] === 'ok' ? [] : found.map((each) => foreignText(each)), unseen: undefined }
