@@ -48,6 +48,8 @@ FROM (VALUES
     ('maintenance_archive_removed', 'SELECT, INSERT, UPDATE, DELETE'),
     -- what is removed from its bucket again, should it appear there late
     ('maintenance_discarded', 'SELECT, INSERT, UPDATE, DELETE'),
+    -- where `archive copy --switch` has moved it to
+    ('maintenance_archive_places', 'SELECT, INSERT, UPDATE'),
     -- which rows must stay: it may not place or release a hold, only record what each of them kept
     ('maintenance_holds', 'SELECT'),
     ('maintenance_run_holds', 'SELECT, INSERT, UPDATE, DELETE'),

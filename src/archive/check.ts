@@ -3,6 +3,7 @@ import { damaged } from './damage.ts'
 import { removeDiscarded } from './discard.ts'
 import { sha256, type Link, type Manifest, type RowsFile } from './format.ts'
 import { parseManifest } from './manifest.ts'
+import { mustBeHere } from './moved.ts'
 import { problemOf } from './read/read-rows.ts'
 import { settle } from './settle.ts'
 import { mustKnow } from './unknown-files.ts'
@@ -13,13 +14,15 @@ import { mustKnow } from './unknown-files.ts'
  */
 export async function openArchive(archive: Archive): Promise<void> {
   const { store, record, options } = archive
-  const state = await record.load(options.database)
+  const { database, place } = options
+  await mustBeHere({ database, store, record, directory: place.directory }, 'Nothing was deleted')
+  const state = await record.load(database)
   const newest = state.head === null ? undefined : await mustHold(archive, state.head)
   await removeDiscarded(archive, state)
   await mustKnow(archive, state)
   await store.make()
   await settle(archive)
-  if (state.step !== undefined) await mustKnow(archive, await record.load(options.database))
+  if (state.step !== undefined) await mustKnow(archive, await record.load(database))
   // Not before settling: an interrupted removal may have taken this file.
   if (newest?.kind === 'rows' && (await isStillNewest(archive, newest))) await mustHoldRows(archive, newest.file)
   // At this moment the lease is certainly held, so nobody else is writing to the spool.

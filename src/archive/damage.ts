@@ -30,7 +30,7 @@ export class ArchiveError extends MaintenanceError {
  */
 export function damaged(problem: string, cause?: unknown, consequence = 'Nothing was deleted'): MaintenanceError {
   const after =
-    `${consequence}. Check that ARCHIVE_DIRECTORY is the folder, on the volume, that earlier runs wrote to, and ` +
+    `${consequence}. Check that ARCHIVE_DIRECTORY is the place, on the volume or in the bucket, that earlier runs wrote to, and ` +
     'restore missing files from a backup. `archive verify` names every file that is wrong'
   return new ArchiveError('ARCHIVE_DAMAGED', { problem, consequence: after, cause })
 }

@@ -117,6 +117,8 @@ export interface RowsFile {
   readonly rowsSha256: string
   readonly fileBytes: number
   readonly fileSha256: string
+  /** What many object stores say of an object without sending it. Absent: an earlier version wrote the file. */
+  readonly fileMd5?: string
   readonly first: Place
   readonly last: Place
   /** When the file was written, rows with an earlier time had expired. */

@@ -114,6 +114,7 @@ function fileOf(given: Fields, manifest: ArchivePath): DescribedFile {
     rowsSha256: digest(given['rowsSha256']),
     fileBytes: count(given['fileBytes']),
     fileSha256: digest(given['fileSha256']),
+    ...(given['fileMd5'] === undefined ? {} : { fileMd5: digest(given['fileMd5'], MD5) }),
     first: placeOf(object(given['first'])),
     last: placeOf(object(given['last'])),
     cutoff: time(given['cutoff']),
@@ -181,7 +182,10 @@ function count(value: unknown): number {
   return value
 }
 
-function digest(value: unknown): string {
-  if (typeof value !== 'string' || !/^[0-9a-f]{64}$/.test(value)) throw new Error('not a SHA-256')
+const SHA256 = /^[0-9a-f]{64}$/
+const MD5 = /^[0-9a-f]{32}$/
+
+function digest(value: unknown, form = SHA256): string {
+  if (typeof value !== 'string' || !form.test(value)) throw new Error('not a digest')
   return value
 }

@@ -11,5 +11,8 @@ export const HELD_FILES = 'maintenance_held_files'
 /** Made by migration 011: files that are not part of the archive, and may appear in its bucket, or stay there, all the same. */
 export const DISCARDED = 'maintenance_discarded'
 
+/** Made by migration 012: where an archive was moved to. */
+export const PLACES = 'maintenance_archive_places'
+
 /** Those with a row for each run, named by the run's number. */
 export const COUNTED_RUNS = [ARCHIVED, REMOVED] as const

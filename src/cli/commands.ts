@@ -174,12 +174,16 @@ export const COMMANDS: readonly Command[] = [
   command({
     name: 'archive copy',
     summary: 'what is missing at another place, read back; the archive stays as it is',
-    options: { to: archivePlace('to', 'a folder, or s3://bucket/path'), ...JSON_ANSWER },
+    options: {
+      to: archivePlace('to', 'a folder, or s3://bucket/path'),
+      switches: flag('switch', 'and let runs write there from then on'),
+      ...JSON_ANSWER,
+    },
     contradictions: ({ to }) => (to === undefined ? ['archive copy needs --to PLACE, a folder or s3://bucket/path'] : []),
     archivePlace: ({ to }) => to,
-    run: (start, { to, json }) =>
-      inArchive(start, 'read', async (program, archive) =>
-        (await import('../commands/archive/archive-copy.ts')).copyArchiveTo(program, archive, { to: to!, json }),
+    run: (start, { to, switches, json }) =>
+      inArchive(start, switches ? 'existing' : 'read', async (program, archive) =>
+        (await import('../commands/archive/archive-copy.ts')).copyArchiveTo(program, archive, { to: to!, switches, json }),
       ),
   }),
   ...HOLD_COMMANDS,

@@ -218,16 +218,19 @@ export interface ArchiveForecast {
 export async function forecastArchive(context: RunContext, { job }: RunRequest, now: EpochMs): Promise<ArchiveForecast | undefined> {
   const { archive: target, database } = context
   if (target === undefined || job.archived !== true) return undefined
-  const [{ storeAt }, { firstKeptDay, holdingsOf }, { judgeExpiry }, { ArchiveRecord }] = await Promise.all([
+  const [{ storeAt }, { firstKeptDay, holdingsOf }, { judgeExpiry }, { ArchiveRecord }, { mustBeHere }] = await Promise.all([
     import('../archive/store/store-at.ts'),
     import('../archive/holdings.ts'),
     import('../archive/archive-retention.ts'),
     import('../archive/state.ts'),
+    import('../archive/moved.ts'),
   ])
   if (!(await database.tablesAmong([ARCHIVES])).has(ARCHIVES)) return undefined
   const { keptMs, lateKeptMs } = target
   const store = storeAt(target, job.table)
-  const { head } = await new ArchiveRecord((name) => database.named(name), job.table).load(database)
+  const record = new ArchiveRecord((name) => database.named(name), job.table)
+  await mustBeHere({ database, store, record, directory: target.directory }, 'A run would delete nothing')
+  const { head } = await record.load(database)
   const { there } = await holdingsOf(store, head)
   const before = keptMs === undefined ? undefined : firstKeptDay(now, keptMs)
   const readHolds = (await mayHaveHolds(database, job)) ? readingHolds(database, job, 'No file was removed from the archive') : undefined

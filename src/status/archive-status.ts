@@ -1,6 +1,8 @@
 import { lagOf, readSummary, type ArchiveSummary } from '../archive/archive-summary.ts'
 import { LONGEST_ROW_BYTES, type Link } from '../archive/format.ts'
 import { DiscardedFiles } from '../archive/discarded-files.ts'
+import { movedAway } from '../archive/moved.ts'
+import { ArchiveRecord } from '../archive/state.ts'
 import { ARCHIVES, DISCARDED } from '../archive/tables.ts'
 import type { ArchivePlace } from '../archive/archive-location.ts'
 import { storeAt } from '../archive/store/store-at.ts'
@@ -63,7 +65,7 @@ export async function readArchive(
         ? [`there is no table ${ARCHIVES} yet: migration 005 makes it, and without it runs fail before they delete anything`]
         : []),
       ...[answered?.problem, large?.problem, kept?.problem].filter((problem) => problem !== undefined),
-      ...(plan.enabled && summary !== undefined && summary.head !== null ? await missingHead(plan, table, summary.head) : []),
+      ...(plan.enabled && summary !== undefined && summary.head !== null ? await missingHead(database, plan, table, summary.head) : []),
     ],
     warnings: [large?.answer, kept?.answer].filter((warning) => warning !== undefined),
   }
@@ -99,15 +101,18 @@ function quick(plan: ArchivePlan): ArchivePlan {
   return plan.bucket === undefined ? plan : { ...plan, bucket: { ...plan.bucket, patience } }
 }
 
-async function missingHead(plan: ArchivePlan, table: string, head: Link): Promise<string[]> {
+async function missingHead(database: Database, plan: ArchivePlan, table: string, head: Link): Promise<string[]> {
   const store = storeAt(quick(plan), table)
+  const record = new ArchiveRecord((name) => database.named(name), table)
   try {
     if (await store.exists(head.manifest)) return []
+    const moved = await movedAway({ database, store, record, directory: plan.directory })
+    if (moved !== undefined) return [`${moved}. Until then runs fail before they delete anything`]
   } catch (error) {
     return [messageOf(error)]
   }
   return [
     `${store.absolute(head.manifest)} is missing, and the database says that it is the newest: runs fail before they delete anything. See that ` +
-      'ARCHIVE_DIRECTORY is the folder, and the volume, that the runs before wrote to',
+      'ARCHIVE_DIRECTORY is the place, on the volume or in the bucket, that the runs before wrote to',
   ]
 }

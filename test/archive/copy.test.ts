@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ArchivePlace } from '../../src/archive/archive-location.ts'
-import { copyArchive, type Copied } from '../../src/archive/copy/copy.ts'
+import { ArchiveCopy, type Copied } from '../../src/archive/copy/copy.ts'
 import { look } from '../../src/archive/read/look.ts'
 import { verify } from '../../src/archive/read/verify.ts'
 import { storeAt } from '../../src/archive/store/store-at.ts'
@@ -27,7 +27,7 @@ async function copied({ database, from, to, meanwhile }: Request): Promise<Copie
     ReturnType<typeof storeAt>,
     ReturnType<typeof storeAt>,
   ]
-  return copyArchive({
+  return new ArchiveCopy({
     source,
     target,
     spool: target.spool(`copy-${await draftsOf(database)}`),
@@ -36,10 +36,11 @@ async function copied({ database, from, to, meanwhile }: Request): Promise<Copie
       await meanwhile?.()
       return seen
     },
+    ignored: () => Promise.resolve(new Set()),
     reading: () => {},
     copying: () => {},
     stopping: new AbortController().signal,
-  })
+  }).complete()
 }
 
 /** With the place as the archive of the database. */

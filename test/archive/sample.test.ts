@@ -116,22 +116,32 @@ for (const kind of ['a folder', 'a bucket'] as const)
     const [first, second] = (await storeAt(place, 'audit_logs').list()).filter((path) => path.endsWith('.zst'))
     const sound = await sampled(place, database)
     assert.deepEqual([sound.result, sound.files, sound.filesRead, sound.sample?.recent, sound.sample?.older], ['sound', 3, 1, 0, 1])
-    assert.equal(sound.sample?.bytes, (await content(first!)).length)
+    assert.deepEqual([sound.sample?.bytes, sound.sample?.digests], [(await content(first!)).length, kind === 'a bucket' ? 3 : 0])
 
     const bytes = await content(second!)
     await plant(second!, Buffer.concat([bytes, Buffer.of(0)]))
     assert.deepEqual((await sampled(place, database)).problems, altered(second!))
-    // Of the same size it is found only where the sample comes to it.
+    // Of the same size it is found where the server has another digest of it; else only where the sample comes to it.
     const flipped = Buffer.from(bytes)
     flipped[20]! ^= 1
     await plant(second!, flipped)
-    assert.deepEqual((await sampled(place, database)).problems, [])
+    assert.deepEqual((await sampled(place, database)).problems, kind === 'a bucket' ? altered(second!) : [])
     await plant(second!, bytes)
     const read = await content(first!)
     read[20]! ^= 1
     await plant(first!, read)
     assert.deepEqual((await sampled(place, database)).problems, altered(first!))
   })
+
+test('a bucket whose ETags look like digests of the contents, and are none: the files are read, and are sound', async () => {
+  await using fixture = await migrated(BOTH_ENGINES[0]!)
+  await using bucket = await freshBucket({ buckets: { archive: { etags: 'opaque' } } })
+  const { outside, database } = fixture
+  for (const days of [104, 103, 102]) await auditLogs(outside, BOTH_ENGINES[0]!, 5, days)
+  assert.equal((await purgedTo(bucket.place, database)).deleted, 15)
+  const { result, filesRead, sample } = await sampled(bucket.place, database)
+  assert.deepEqual([result, filesRead, sample?.recent, sample?.older], ['sound', 3, 0, 3])
+})
 
 for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: archive verify --sample says what it read, counts as a verification, and takes back no damage`, async () => {

@@ -20,8 +20,13 @@ export interface Had {
 const READ_AT_ONCE = 4
 
 /** By names and manifests; the files of rows are not read. */
-export async function whatIsAt(target: Store, { links, files, removed }: CopiedChain): Promise<Had> {
-  const { paths, problems } = await target.inspect()
+export async function whatIsAt(
+  target: Store,
+  { links, files, removed }: CopiedChain,
+  ignored: ReadonlySet<ArchivePath>,
+): Promise<Had> {
+  const { paths: all, problems } = await target.inspect()
+  const paths = all.filter((path) => !ignored.has(path))
   const foreign = [...problems]
   const expired = paths.filter((path) => holdsRows(path) && removed.has(manifestOf(path)))
   const goes = new Set(expired)

@@ -18,6 +18,8 @@ export interface CopyOptions {
   readonly spool: Spool
   /** At the source, as the database knows it. */
   readonly look: () => Promise<Look>
+  /** Paths that count as nothing at the target; see `DiscardedFiles`. */
+  readonly ignored: () => Promise<ReadonlySet<ArchivePath>>
   /** Called before files of rows that the target has are read. */
   readonly reading: (files: readonly RowsFile[]) => void
   /** Called before files of rows are copied. */
@@ -44,32 +46,8 @@ const BATCH_PIECES = 16
 /** Over a network, one after the other would take long for small files; each may take some megabytes of memory. */
 const COPIED_AT_ONCE = 4
 
-/**
- * Copies what the target lacks of the chain, and reads all of it back there. The source stays as it is, and so do files at the target: what is there is never
- * replaced. Can be interrupted anywhere, and repeated.
- */
-export async function copyArchive(options: CopyOptions): Promise<Copied> {
-  const { target } = options
-  try {
-    const copy = new Copy(options)
-    for (let pass = 1; ; pass += 1) {
-      const copied = await copy.pass()
-      if (typeof copied !== 'string') return copied
-      if (pass === MOST_PASSES)
-        throw archiveFailed(`${options.source.absolute(copied)} is missing each time, and the database says that it is there`)
-    }
-  } catch (error) {
-    if (!(error instanceof ArchiveError)) throw error
-    throw new MaintenanceError(
-      error.code,
-      `the copy to ${target.root}: ${error.problem}. The archive is as it was, and the copy is not complete. ` +
-        `${error.advice ?? `Check that both places can be reached, and that ${target.root} is writable and has free space`}; then copy again, which goes on from there`,
-      { cause: error },
-    )
-  }
-}
-
-class Copy {
+/** Copies an archive to another place. The source stays as it is, and so do files at the target: what is there is never replaced. */
+export class ArchiveCopy {
   readonly #options: CopyOptions
   /** Files of rows at the target whose content was found right. */
   readonly #right = new Set<ArchivePath>()
@@ -81,14 +59,39 @@ class Copy {
     this.#options = options
   }
 
+  /**
+   * Copies what the target lacks of the chain, and reads all of it back there; what an earlier call has read is not read again. Can be interrupted anywhere, and
+   * repeated.
+   */
+  async complete(): Promise<Copied> {
+    const { source, target } = this.#options
+    try {
+      for (let pass = 1; ; pass += 1) {
+        const copied = await this.#pass()
+        if (typeof copied !== 'string') return copied
+        if (pass === MOST_PASSES)
+          throw archiveFailed(`${source.absolute(copied)} is missing each time, and the database says that it is there`)
+      }
+    } catch (error) {
+      if (!(error instanceof ArchiveError)) throw error
+      throw new MaintenanceError(
+        error.code,
+        `the copy to ${target.root}: ${error.problem}. The archive is as it was, and the copy is not complete. ` +
+          `${error.advice ?? `Check that both places can be reached, and that ${target.root} is writable and has free space`}; then copy again, which goes on from there`,
+        { cause: error },
+      )
+    }
+  }
+
   /** A path: a file was there when the pass began, and is no longer. */
-  async pass(): Promise<Copied | ArchivePath> {
+  async #pass(): Promise<Copied | ArchivePath> {
     const { source, target, spool, look, stopping } = this.#options
     const seen = await look()
     if (seen.problems.length > 0) throw unsound(source, seen.problems)
     const chain = chainOf(seen)
     if (chain === undefined) throw nothingToCopy(source)
-    const had = await whatIsAt(target, chain)
+    const ignored = await this.#options.ignored()
+    const had = await whatIsAt(target, chain, ignored)
     if (had.foreign.length > 0) throw foreignPlace(target, had.foreign)
     await this.#mustBeRight(chain, had.paths)
     const lacks = chain.pieces.filter(
@@ -105,7 +108,7 @@ class Copy {
     // Not before all that the removals are for is there.
     const stay = await target.remove(had.expired)
     this.#removed += had.expired.length - stay.length
-    await mustBeWhole(target, chain)
+    await mustBeWhole(target, chain, ignored)
     return { chain, files: this.#files, bytes: this.#bytes, removed: this.#removed, pending: seen.state.step?.files.length ?? 0 }
   }
 
@@ -210,9 +213,13 @@ function* batchesOf(pieces: readonly Piece[]): Generator<readonly Piece[]> {
 }
 
 /** Follows the chain at the target, as a run and `archive verify` will. The contents of its files were read before. */
-async function mustBeWhole(target: Store, { head, files }: CopiedChain): Promise<void> {
-  const sizes = await target.sizes()
-  const { problems, strays, unvouched } = await readChain(target, await target.list(), head)
+async function mustBeWhole(target: Store, { head, files }: CopiedChain, ignored: ReadonlySet<ArchivePath>): Promise<void> {
+  const facts = await target.facts()
+  const { problems, strays, unvouched } = await readChain(
+    target,
+    (await target.list()).filter((path) => !ignored.has(path)),
+    head,
+  )
   const wrong = [
     ...problems,
     ...strays,
@@ -220,7 +227,7 @@ async function mustBeWhole(target: Store, { head, files }: CopiedChain): Promise
       ({ manifest }) => `${rowsOf(manifest.manifest)}: a link between it and the head of the chain is missing or was altered`,
     ),
     ...[...files.values()].flatMap(({ path, fileBytes }) =>
-      sizes.get(path) === fileBytes ? [] : [`${path}: ${sizes.has(path) ? 'was altered after it was copied' : 'is missing'}`],
+      facts.get(path)?.bytes === fileBytes ? [] : [`${path}: ${facts.has(path) ? 'was altered after it was copied' : 'is missing'}`],
     ),
   ]
   if (wrong.length > 0) throw archiveFailed(`${target.root} was changed while files were copied to it: ${someClauses(wrong)}`)

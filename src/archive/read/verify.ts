@@ -1,4 +1,5 @@
 import type { EpochMs } from '../../time/clock.ts'
+import { concurrently } from '../concurrently.ts'
 import type { RowsFile } from '../format.ts'
 import type { Store } from '../store/store.ts'
 import { rowsOf, type ArchivePath } from '../store/path.ts'
@@ -21,8 +22,11 @@ export interface Verification {
   readonly bytes: number
   /** How many of these files were read. */
   readonly filesRead: number
-  /** Of a sample, how many files were read because they are recent and how many of the others, and their bytes. The sizes of all were compared. */
-  readonly sample: { readonly recent: number; readonly older: number; readonly bytes: number } | undefined
+  /**
+   * Of a sample, how many files were read because they are recent and how many of the others, and their bytes. The sizes of all were compared; `digests`: of so
+   * many also a digest, as the store says it.
+   */
+  readonly sample: { readonly recent: number; readonly older: number; readonly bytes: number; readonly digests: number } | undefined
   /** Files that exist but do not count: a link between them and the head of the chain is missing or was altered. */
   readonly unvouchedFiles: number
   /** Files that were removed after they had expired: their manifests are left. */
@@ -38,7 +42,7 @@ export interface Verification {
 export interface VerifyOptions extends LookOptions {
   /** Of files that were written earlier only the manifests are read. */
   readonly since: EpochMs | undefined
-  /** Chooses the files that are read; of the others, the sizes are compared. Absent: all are read. */
+  /** Chooses the files that are read; of the others, the sizes are compared, and the digests where the store has them. Absent: all are read. */
   readonly sampling?: ((files: readonly WrittenFile[]) => Sample) | undefined
   /** Called before the first file is read. */
   readonly reading?: ((files: readonly RowsFile[]) => void) | undefined
@@ -49,8 +53,9 @@ export interface VerifyOptions extends LookOptions {
 export async function verify({ since, sampling, reading, stopping, ...options }: VerifyOptions): Promise<Verification> {
   const { store } = options
   let seen = await look(options)
-  const sample = sampling?.([...seen.files, ...seen.unvouched])
-  const sampled = sample && new Set([...sample.recent, ...sample.older])
+  const compared = sampling && (await comparedWith(store, [...seen.files, ...seen.unvouched]))
+  const sample = compared && sampling([...seen.files, ...seen.unvouched])
+  const sampled = sample && new Set([...sample.recent, ...sample.older, ...compared.doubted])
   const isRead = (file: WrittenFile): boolean =>
     sampled === undefined
       ? // One whose manifest tells no time is read.
@@ -60,7 +65,7 @@ export async function verify({ since, sampling, reading, stopping, ...options }:
   const opened = [...read, ...seen.unvouched.filter(isRead)]
   reading?.(opened)
   const suspect = new Map([
-    ...(sample === undefined ? [] : await wronglySized(store, seen)),
+    ...(compared?.wrong ?? []),
     ...(await wrongAmong(store, opened, stopping)),
   ])
   if (suspect.size > 0) {
@@ -80,7 +85,7 @@ export async function verify({ since, sampling, reading, stopping, ...options }:
     rows: seen.files.reduce((sum, file) => sum + file.rows, 0),
     bytes: bytesIn(seen.files),
     filesRead: read.length,
-    sample: sample && { recent: sample.recent.length, older: sample.older.length, bytes: bytesIn(opened) },
+    sample: sample && { recent: sample.recent.length, older: sampled!.size - sample.recent.length, bytes: bytesIn(opened), digests: compared.digests },
     unvouchedFiles: seen.unvouched.length,
     removedFiles: seen.removedFiles,
     problems,
@@ -99,11 +104,34 @@ export function bytesIn(files: readonly RowsFile[]): number {
   return files.reduce((sum, file) => sum + file.fileBytes, 0)
 }
 
-/** By path, the files whose sizes are not those of their manifests. One that is no longer there was looked for again already, or was just removed. */
-async function wronglySized(store: Store, { files, unvouched }: Look): Promise<Map<string, string>> {
-  const sizes = await store.sizes()
-  const wrong = [...files, ...unvouched].filter(({ path, fileBytes }) => sizes.get(path) !== fileBytes)
-  return new Map(wrong.map(({ path }) => [path, `${path}: ${sizes.has(path) ? ALTERED : 'is missing'}`]))
+interface Compared {
+  /** What is wrong, by path. */
+  readonly wrong: ReadonlyMap<string, string>
+  /** Files whose content has to be read: the store says another digest of it. */
+  readonly doubted: readonly WrittenFile[]
+  readonly digests: number
+}
+
+/**
+ * Compares sizes and digests with those of the manifests, without reading a file. One that is no longer there was looked for again already, or was just removed.
+ */
+async function comparedWith(store: Store, files: readonly WrittenFile[]): Promise<Compared> {
+  const facts = await store.facts()
+  const wrong = new Map<string, string>()
+  const doubted: WrittenFile[] = []
+  let digests = 0
+  await concurrently(store.readsAtOnce, files, async (file) => {
+    const { path, fileBytes, fileMd5 } = file
+    const known = facts.get(path)
+    if (known?.bytes !== fileBytes) return void wrong.set(path, `${path}: ${known === undefined ? 'is missing' : ALTERED}`)
+    if (known.md5 === undefined || fileMd5 === undefined) return
+    // The list does not say whether what looks like a digest of the content is one.
+    const isRight = known.md5 === fileMd5
+    const md5 = isRight ? fileMd5 : await store.md5(path)
+    if (md5 !== undefined) digests += 1
+    if (!isRight && md5 !== undefined) doubted.push(file)
+  })
+  return { wrong, doubted, digests }
 }
 
 /** What is wrong, by path. */

@@ -2,7 +2,7 @@ import type { Transaction } from '../../database/query.ts'
 import { formatDay, formatTime, type EpochMs } from '../../time/clock.ts'
 import { readSummary } from '../archive-summary.ts'
 import type { Archive } from '../archive.ts'
-import { fileIn, MOST_LINKS, FORMAT, NO_RUN, sha256, type ReconciledManifest, type Link, type RowsFile } from '../format.ts'
+import { fileIn, MOST_LINKS, FORMAT, NO_RUN, sha256, type ReconciledManifest, type Link, type RowsFile, type Source } from '../format.ts'
 import { columnsOf, manifestText } from '../manifest.ts'
 import { rangesText } from '../ranges.ts'
 import { removedBy } from '../read/chain.ts'
@@ -43,7 +43,8 @@ export async function beginStep(
   dropsStep: boolean,
   begun?: ReconciliationBegun,
 ): Promise<void> {
-  const { spool, store, record, options } = archive
+  const { spool, store, record, options, source } = archive
+  const { program, now } = options
   // The spool may have been lost as a whole.
   await store.make()
   await spool.clean(`${NO_RUN}-`)
@@ -68,7 +69,9 @@ export async function beginStep(
   const aside = leaves.map(({ link }) => linkOf(link))
   for (let from = 0; from === 0 || from < joined.length || from < aside.length; from += MOST_LINKS) {
     position += 1
-    const manifest = reconciledManifest(archive, {
+    const manifest = reconciledManifest(source, {
+      program,
+      now,
       position,
       previous: head,
       joined: joined.slice(from, from + MOST_LINKS),
@@ -141,20 +144,19 @@ async function rewritten(
   }
 }
 
-function reconciledManifest(
-  { source, options }: Archive,
-  links: Pick<ReconciledManifest, 'position' | 'previous' | 'joined' | 'setAside'>,
+/** A link without rows, which no run writes. */
+export function reconciledManifest(
+  source: Source,
+  { now, ...fields }: Pick<ReconciledManifest, 'program' | 'position' | 'previous' | 'joined' | 'setAside'> & { readonly now: EpochMs },
 ): ReconciledManifest {
-  const { program, now } = options
   return {
     format: FORMAT,
     kind: 'reconciled',
-    manifest: pathOf(source.table, formatDay(now), NO_RUN, links.position, MANIFEST_SUFFIX),
+    manifest: pathOf(source.table, formatDay(now), NO_RUN, fields.position, MANIFEST_SUFFIX),
     source,
     run: NO_RUN,
-    program,
     written: formatTime(now),
-    ...links,
+    ...fields,
   }
 }
 

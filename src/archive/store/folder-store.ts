@@ -10,7 +10,7 @@ import { absent, FOLDER_MODE, isCode, Refused } from './guarded-tree.ts'
 import { openFile } from './open-file.ts'
 import { RECONCILED, type ArchivePath } from './path.ts'
 import { writableByAll } from './refusal.ts'
-import type { Listing, OpenFile, Spool, Store } from './store.ts'
+import type { FileFacts, Listing, OpenFile, Spool, Store } from './store.ts'
 
 /**
  * A folder of this machine, or one that is mounted on it. Only regular files are accepted, in folders that are no links and that no
@@ -133,16 +133,20 @@ export class FolderStore implements Store {
     })
   }
 
-  sizes(): Promise<ReadonlyMap<ArchivePath, number>> {
+  facts(): Promise<ReadonlyMap<ArchivePath, FileFacts>> {
     return this.#access.guarded('cannot be read', this.table, async () => {
-      const sizes = new Map<ArchivePath, number>()
+      const facts = new Map<ArchivePath, FileFacts>()
       for await (const each of walk(this.#access.tree, this.table)) {
         if (!('path' in each)) continue
         const stats = await this.#access.tree.look(each.path).catch(unlessRefused)
-        if (stats !== undefined) sizes.set(each.path, stats.size)
+        if (stats !== undefined) facts.set(each.path, { bytes: stats.size, md5: undefined })
       }
-      return sizes
+      return facts
     })
+  }
+
+  md5(): Promise<undefined> {
+    return Promise.resolve(undefined)
   }
 }
 

@@ -1,11 +1,8 @@
 import { Readable } from 'node:stream'
-import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
 import { MaintenanceError } from '../../errors.ts'
-import { hostClock, MINUTE, SECOND } from '../../time/clock.ts'
-import { archiveFailed } from '../damage.ts'
-import { locationText, type BucketPlace, type Patience } from '../archive-location.ts'
-import { isLoopback } from '../loopback.ts'
-import { failureOf, statusOf, type Failure } from './s3-failure.ts'
+import type { BucketPlace } from '../archive-location.ts'
+import { statusOf, type Failure } from './s3-failure.ts'
+import { NONSENSE, S3Requests, ShortAnswer } from './s3-requests.ts'
 
 /** What the server says of an object. */
 export interface ObjectFacts {
@@ -29,42 +26,20 @@ export interface Upload {
   readonly body: () => Uint8Array | Readable
 }
 
-const PATIENCE: Patience = {
-  connectMs: 5 * SECOND,
-  idleMs: 20 * SECOND,
-  requestMs: 30 * SECOND,
-  pausesMs: [200, SECOND, 3 * SECOND, 8 * SECOND],
-}
-const BYTES_A_SECOND = 128 * 2 ** 10
-const LONGEST_REQUEST_MS = 30 * MINUTE
 const KEYS_A_PAGE = 1_000
 /** So long a list is not the archive of one table: a page that names itself as the next would never end. */
 const MOST_PAGES = 10_000
 
-const clock = hostClock()
-
-/** Of an answer that is no object; a page of a list has 1 KiB for a key at most, and some hundred bytes more. */
-const MOST_ANSWER_BYTES = 4 * 2 ** 20
-
-/** Without one the SDK writes its warnings on standard error, between the lines of the log. */
-const SILENT = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
-
-type Sdk = typeof import('@aws-sdk/client-s3')
-
-/**
- * The requests that an archive in object storage makes. Each is tried again a few times, by us: the SDK would not repeat one whose body is a stream, and
- * would take its own success before a lost answer for somebody else's.
- */
+/** What an archive in object storage asks of its bucket. */
 export class S3Bucket {
   readonly place: BucketPlace
-  readonly #patience: Patience
-  #opened: Promise<{ readonly sdk: Sdk; readonly client: S3Client }> | undefined
+  readonly #requests: S3Requests
   /** Whether the server takes a condition on a PUT; until it has refused one, we think so. */
   #conditional = true
 
   constructor(place: BucketPlace) {
     this.place = place
-    this.#patience = place.patience ?? PATIENCE
+    this.#requests = new S3Requests(place)
   }
 
   get conditional(): boolean {
@@ -73,7 +48,11 @@ export class S3Bucket {
 
   /** For messages. */
   absolute(path: string): string {
-    return path === '' ? locationText(this.place) : `${locationText(this.place)}/${path}`
+    return this.#requests.absolute(path)
+  }
+
+  #failed(path: string, what: string, failure: Failure, cause?: unknown): Error {
+    return this.#requests.failed(path, what, failure, cause)
   }
 
   /**
@@ -84,7 +63,7 @@ export class S3Bucket {
     const { bytes, md5, sha256 } = upload
     for (;;) {
       const conditional = this.#conditional
-      const answer = await this.#tried(
+      const answer = await this.#requests.tried(
         path,
         'written',
         async ({ sdk, client }, abortSignal) => {
@@ -117,7 +96,7 @@ export class S3Bucket {
         return true
       }
       if (answer.kind === 'taken') return false
-      if (!conditional) throw this.failed(path, 'written', answer)
+      if (!conditional) throw this.#failed(path, 'written', answer)
       this.#conditional = false
       if ((await this.head(path, signal)) !== undefined) return false
     }
@@ -127,13 +106,13 @@ export class S3Bucket {
   async #mustBeThere(path: string, put: ObjectFacts, md5: string, signal: AbortSignal | undefined): Promise<void> {
     if (put.md5 === md5) return
     const found = await this.head(path, signal)
-    if (found?.etag !== put.etag || found.bytes !== put.bytes) throw this.failed(path, 'written', NOT_THERE)
+    if (found?.etag !== put.etag || found.bytes !== put.bytes) throw this.#failed(path, 'written', NOT_THERE)
   }
 
   /** `undefined`: there is none. */
   async head(path: string, signal?: AbortSignal): Promise<ObjectFacts | undefined> {
     const at = { Bucket: this.place.bucket, Key: this.#key(path) }
-    const answer = await this.#tried(
+    const answer = await this.#requests.tried(
       path,
       'looked at',
       async ({ sdk, client }, abortSignal) => {
@@ -151,7 +130,7 @@ export class S3Bucket {
 
   /** The bytes of an object; `undefined`: there is none. Rejects if it has more than `most`. */
   async read(path: string, most: number, signal?: AbortSignal): Promise<Buffer | undefined> {
-    const answer = await this.#tried(
+    const answer = await this.#requests.tried(
       path,
       'read',
       async ({ sdk, client }, abortSignal) => {
@@ -183,7 +162,7 @@ export class S3Bucket {
     let failures = 0
     while (at < bytes) {
       const from = at
-      const limit = this.#limit(bytes - from)
+      const limit = this.#requests.limit(bytes - from)
       try {
         for await (const chunk of within(await this.#bodyFrom(path, facts, from, signal), bytes - from)) {
           limit.signal.throwIfAborted()
@@ -192,10 +171,10 @@ export class S3Bucket {
         }
       } catch (error) {
         if (error instanceof MaintenanceError) throw error
-        const failure = this.#failureOf(error)
+        const failure = this.#requests.failureOf(error)
         failures = at > from ? 0 : failures + 1
-        if (failure.kind !== 'passing' || failures > this.#patience.pausesMs.length || limit.signal.aborted || signal?.aborted === true)
-          throw this.failed(path, 'read', failure, error)
+        if (failure.kind !== 'passing' || failures > this.#requests.mostFailures || limit.signal.aborted || signal?.aborted === true)
+          throw this.#failed(path, 'read', failure, error)
       } finally {
         limit.end()
       }
@@ -203,7 +182,7 @@ export class S3Bucket {
   }
 
   async #bodyFrom(path: string, { bytes, etag }: ObjectFacts, from: number, signal: AbortSignal | undefined): Promise<Readable> {
-    const answer = await this.#tried(
+    const answer = await this.#requests.tried(
       path,
       'read',
       async ({ sdk, client }, abortSignal) => {
@@ -227,12 +206,12 @@ export class S3Bucket {
       { kinds: ['absent', 'taken'], signal },
     )
     if (answer instanceof Readable) return answer
-    throw this.failed(path, 'read', { ...answer, why: 'it was replaced or removed while it was being read' })
+    throw this.#failed(path, 'read', { ...answer, why: 'it was replaced or removed while it was being read' })
   }
 
   /** Removes an object, if it is there. `false`: a lock, or the lack of a right, keeps it. */
   async remove(path: string, signal?: AbortSignal): Promise<boolean> {
-    const answer = await this.#tried(
+    const answer = await this.#requests.tried(
       path,
       'removed',
       async ({ sdk, client }, abortSignal) => {
@@ -243,14 +222,14 @@ export class S3Bucket {
       },
       { kinds: ['absent', 'forbidden'], signal },
     )
-    if (answer === 'perhaps' && (await this.head(path, signal)) !== undefined) throw this.failed(path, 'removed', NONSENSE)
+    if (answer === 'perhaps' && (await this.head(path, signal)) !== undefined) throw this.#failed(path, 'removed', NONSENSE)
     return typeof answer === 'string' || answer.kind === 'absent'
   }
 
   /** Copies an object within the bucket, over whatever is at `to`. Its content does not pass through here. */
   async copy(from: string, to: string, signal?: AbortSignal): Promise<void> {
     const source = [this.place.bucket, ...this.#key(from).split('/')].map(encodeURIComponent).join('/')
-    await this.#tried(
+    await this.#requests.tried(
       from,
       'copied',
       async ({ sdk, client }, abortSignal) =>
@@ -267,7 +246,7 @@ export class S3Bucket {
     let token: string | undefined
     let last = ''
     for (let page = 0; page < MOST_PAGES; page += 1) {
-      const answer = await this.#tried(
+      const answer = await this.#requests.tried(
         beginning,
         'listed',
         async ({ sdk, client }, abortSignal) => {
@@ -287,117 +266,20 @@ export class S3Bucket {
         },
         { kinds: [], signal },
       )
-      if ('kind' in answer) throw this.failed(beginning, 'listed', answer)
+      if ('kind' in answer) throw this.#failed(beginning, 'listed', answer)
       for (const { Key, Size, ETag } of answer.Contents ?? []) {
         const key = answer.EncodingType === 'url' ? decoded(Key) : Key
         // A list that goes back would have files twice, or never end.
         if (key?.startsWith(root) !== true || Buffer.compare(Buffer.from(key), Buffer.from(last)) <= 0)
-          throw this.failed(beginning, 'listed', NONSENSE)
+          throw this.#failed(beginning, 'listed', NONSENSE)
         last = key
         yield { key: key.slice(root.length), ...factsOf(Size, ETag, undefined) }
       }
       if (answer.IsTruncated !== true) return
       token = answer.NextContinuationToken
-      if (token === undefined || token === '') throw this.failed(beginning, 'listed', NONSENSE)
+      if (token === undefined || token === '') throw this.#failed(beginning, 'listed', NONSENSE)
     }
-    throw this.failed(beginning, 'listed', NONSENSE)
-  }
-
-  failed(path: string, what: string, { why, advice }: Failure, cause?: unknown): Error {
-    return archiveFailed(`${this.absolute(path)} cannot be ${what}: ${why}`, cause, advice)
-  }
-
-  /** The request's answer, or a failure of one of these kinds; rejects with any other. */
-  async #tried<T extends object | string>(
-    path: string,
-    what: string,
-    request: (opened: { readonly sdk: Sdk; readonly client: S3Client }, signal: AbortSignal) => Promise<T>,
-    {
-      bytes = 0,
-      kinds,
-      signal,
-    }: { readonly bytes?: number; readonly kinds: readonly Failure['kind'][]; readonly signal?: AbortSignal | undefined },
-  ): Promise<T | Failure> {
-    const pauses = [...this.#patience.pausesMs]
-    for (;;) {
-      const limit = this.#limit(bytes)
-      let failure: Failure
-      let cause: unknown
-      try {
-        return await request(await this.#client(), limit.signal)
-      } catch (error) {
-        if (error instanceof InsecureRequest) throw this.failed(path, what, error.failure)
-        failure = this.#failureOf(error)
-        cause = error
-      } finally {
-        limit.end()
-      }
-      if (kinds.includes(failure.kind)) return failure
-      // The next attempt looks for credentials anew.
-      if (failure.kind === 'lasting') this.#opened = undefined
-      const pause = failure.kind === 'passing' ? pauses.shift() : undefined
-      if (pause === undefined || signal?.aborted === true) throw this.failed(path, what, failure, cause)
-      await clock.sleep(pause, signal)
-    }
-  }
-
-  #failureOf(error: unknown): Failure {
-    return error instanceof ShortAnswer ? NONSENSE : failureOf(error, this.place.bucket)
-  }
-
-  #limit(bytes: number): { readonly signal: AbortSignal; end(): void } {
-    const controller = new AbortController()
-    const ms = Math.min(this.#patience.requestMs + (bytes / BYTES_A_SECOND) * SECOND, LONGEST_REQUEST_MS)
-    const timer = setTimeout(() => controller.abort(), ms)
-    return { signal: controller.signal, end: () => clearTimeout(timer) }
-  }
-
-  #client(): Promise<{ readonly sdk: Sdk; readonly client: S3Client }> {
-    this.#opened ??= this.#open()
-    return this.#opened
-  }
-
-  async #open(): Promise<{ readonly sdk: Sdk; readonly client: S3Client }> {
-    // Tens of megabytes that a worker with a folder, or without an archive, never loads.
-    const sdk = await import('@aws-sdk/client-s3')
-    const { endpoint, region, pathStyle, insecure } = this.place
-    const { connectMs, idleMs } = this.#patience
-    const config: S3ClientConfig & { readonly ignoreCache: true } = {
-      // Handed down to what reads the shared files, which may hold other credentials than when this process began.
-      ignoreCache: true,
-      ...(endpoint === undefined ? {} : { endpoint }),
-      forcePathStyle: pathStyle ?? endpoint !== undefined,
-      maxAttempts: 1,
-      logger: SILENT,
-      // Servers that are not of AWS refuse or ignore the checksums that have become the default.
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      responseChecksumValidation: 'WHEN_REQUIRED',
-      requestHandler: { connectionTimeout: connectMs, socketTimeout: idleMs },
-    }
-    const client = new sdk.S3Client({ ...config, ...(await regionOf(sdk, config, region)) })
-    client.middlewareStack.add(
-      (next) => (args) => {
-        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the SDK's own request
-        const { protocol, hostname } = args.request as { protocol: string; hostname: string }
-        // The endpoint may come from the environment or from a configuration file of the SDKs.
-        if (protocol !== 'https:' && !insecure && !isLoopback(hostname)) throw new InsecureRequest(hostname)
-        return next(args)
-      },
-      { step: 'finalizeRequest', priority: 'high', name: 'noClearText' },
-    )
-    client.middlewareStack.add(
-      (next, { commandName }) =>
-        async (args) => {
-          const result = await next(args)
-          // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the SDK's own response
-          const response = result.response as { statusCode: number; body: unknown }
-          const isContent = commandName === 'GetObjectCommand' && response.statusCode < 300
-          if (!isContent && response.body instanceof Readable) response.body = Readable.from(bounded(response.body))
-          return result
-        },
-      { step: 'deserialize', priority: 'low', name: 'boundedAnswers' },
-    )
-    return { sdk, client }
+    throw this.#failed(beginning, 'listed', NONSENSE)
   }
 
   #key(path: string): string {
@@ -415,45 +297,10 @@ export class TooLong extends Error {
   }
 }
 
-class InsecureRequest extends Error {
-  override readonly name = 'InsecureRequest'
-  readonly failure: Failure
-
-  constructor(host: string) {
-    super('a request in clear text')
-    this.failure = {
-      kind: 'lasting',
-      why: `the endpoint ${host} is reached by http://, in clear text`,
-      advice: 'Give an endpoint with https://, or set ARCHIVE_S3_INSECURE=true where nobody else is on the way',
-    }
-  }
-}
-
-/** The body is not as long as it was announced, or is not what was asked for. */
-class ShortAnswer extends Error {
-  override readonly name = 'ShortAnswer'
-}
-
-const NONSENSE: Failure = {
-  kind: 'passing',
-  why: 'the server’s answer is none of S3',
-  advice: 'Check ARCHIVE_S3_ENDPOINT, and look at the server and its log',
-}
-
 const NOT_THERE: Failure = {
   kind: 'lasting',
   why: 'the server answered that it was, and it is not there',
   advice: 'Check that ARCHIVE_S3_ENDPOINT is that of the object store, and nothing between',
-}
-
-/** Servers that are not of AWS take any region. */
-async function regionOf(sdk: Sdk, config: S3ClientConfig, region: string | undefined): Promise<S3ClientConfig> {
-  if (region !== undefined) return { region }
-  if (config.endpoint === undefined) return {}
-  return await new sdk.S3Client(config).config.region().then(
-    () => ({}),
-    () => ({ region: 'us-east-1' }),
-  )
 }
 
 function factsOf(bytes: unknown, etag: unknown, encryption: string | undefined): ObjectFacts {
@@ -486,16 +333,6 @@ function decoded(key: string | undefined): string | undefined {
 function storedBytes(value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new ShortAnswer()
   return value
-}
-
-/** What the SDK takes into memory as a whole. */
-async function* bounded(body: Readable): AsyncGenerator<Buffer> {
-  let bytes = 0
-  for await (const chunk of body) {
-    bytes += (chunk as Uint8Array).length
-    if (bytes > MOST_ANSWER_BYTES) throw new ShortAnswer()
-    yield chunk as Buffer
-  }
 }
 
 /** Rejects if there are more or fewer bytes. */

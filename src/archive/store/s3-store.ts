@@ -7,7 +7,7 @@ import { MANIFEST_SUFFIX, parsePath, RECONCILED, ROWS_SUFFIX, type ArchivePath }
 import { S3Bucket, TooLong, type ObjectFacts } from './s3-bucket.ts'
 import { S3Spool } from './s3-spool.ts'
 import { mustTakeDrafts } from './spool-folder.ts'
-import type { Listing, OpenFile, Spool, Store } from './store.ts'
+import type { FileFacts, Listing, OpenFile, Spool, Store } from './store.ts'
 
 const AT_ONCE = 8
 /** A file of rows is read twice, once for its digest: one of this size is asked for once. */
@@ -189,13 +189,17 @@ export class S3Store implements Store {
     return { paths: paths.toSorted(), problems }
   }
 
-  async sizes(): Promise<ReadonlyMap<ArchivePath, number>> {
-    const sizes = new Map<ArchivePath, number>()
-    for await (const { key, bytes } of this.#bucket.list(`${this.table}/`, this.#options.stopping)) {
+  async facts(): Promise<ReadonlyMap<ArchivePath, FileFacts>> {
+    const facts = new Map<ArchivePath, FileFacts>()
+    for await (const { key, bytes, md5 } of this.#bucket.list(`${this.table}/`, this.#options.stopping)) {
       const path = parsePath(key, this.table)
-      if (path !== undefined) sizes.set(path, bytes)
+      if (path !== undefined) facts.set(path, { bytes, md5 })
     }
-    return sizes
+    return facts
+  }
+
+  async md5(path: ArchivePath): Promise<string | undefined> {
+    return (await this.#bucket.head(path, this.#options.stopping))?.md5
   }
 }
 

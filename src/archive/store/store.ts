@@ -56,10 +56,18 @@ export interface Store extends Shelf {
   list(): Promise<readonly ArchivePath[]>
   /** Like `list`, for looking for problems: returns them instead of rejecting. */
   inspect(): Promise<Listing>
-  /** How many bytes each published file has, without opening one. Leaves out what is refused. */
-  sizes(): Promise<ReadonlyMap<ArchivePath, number>>
+  /** What is known of each published file without opening one. Leaves out what is refused. */
+  facts(): Promise<ReadonlyMap<ArchivePath, FileFacts>>
+  /** The MD5 of a file's content, as the store says it for sure. `undefined`: it does not. */
+  md5(path: ArchivePath): Promise<string | undefined>
   /** `prefix`: see `Spool`. */
   spool(prefix: string): Spool
+}
+
+export interface FileFacts {
+  readonly bytes: number
+  /** As a list has it, which cannot be relied on: see `md5`. `undefined`: it has none. */
+  readonly md5: string | undefined
 }
 
 export interface Listing {

@@ -26,6 +26,7 @@ export class RowsWriter {
   #sink: Sink | undefined
   readonly #rowsHash = createHash('sha256')
   readonly #fileHash = createHash('sha256')
+  readonly #fileMd5 = createHash('md5')
   #chunk: Buffer = Buffer.allocUnsafeSlow(FIRST_CHUNK_BYTES)
   /** Chunks that the compressor is done with, to be reused. */
   readonly #free: Buffer[] = []
@@ -120,6 +121,7 @@ export class RowsWriter {
       rowsSha256: this.#rowsHash.digest('hex'),
       fileBytes: this.#fileBytes,
       fileSha256: this.#fileHash.digest('hex'),
+      fileMd5: this.#fileMd5.digest('hex'),
       first: placeOf(this.#first),
       last: placeOf(this.#last),
     }
@@ -164,6 +166,7 @@ export class RowsWriter {
     const piped = pipeline(compress, async (chunks: AsyncIterable<Buffer>) => {
       for await (const chunk of chunks) {
         this.#fileHash.update(chunk)
+        this.#fileMd5.update(chunk)
         this.#fileBytes += chunk.length
         await writeAll(handle, chunk)
       }

@@ -1,17 +1,13 @@
-import { Archive } from '../../archive/archive.ts'
-import { NO_RUN } from '../../archive/format.ts'
 import { reconcile, type Reconciliation } from '../../archive/reconcile/reconcile.ts'
 import type { Reconciled } from '../../archive/reconcile/reconciled-step.ts'
-import { draftsOf } from '../../archive/write/draft-names.ts'
-import { MaintenanceError, type ExitCode } from '../../errors.ts'
+import type { ExitCode } from '../../errors.ts'
 import { someClauses } from '../../number-text.ts'
 import { jsonDocument, visible } from '../../observe/control-characters.ts'
-import { archivePlanOf, type Program } from '../../program.ts'
-import { HeldLease } from '../../runs/held-lease.ts'
-import { claimLease, holderOf } from '../../runs/lease.ts'
-import { LEASES } from '../../runs/run-records.ts'
+import type { Program } from '../../program.ts'
+import type { HeldLease } from '../../runs/held-lease.ts'
 import { receiptBookOf } from '../receipts/receipt-book-of.ts'
 import type { OpenedArchive } from './open-archive.ts'
+import { archiveOf, underLease } from './under-lease.ts'
 
 /** Adds files that the database does not know to the chain, or sets them aside. Returns 1 if files are still missing. */
 export async function reconcileArchive(
@@ -20,7 +16,9 @@ export async function reconcileArchive(
   { dryRun, json }: { readonly dryRun: boolean; readonly json: boolean },
 ): Promise<ExitCode> {
   const { host, events, shutdown } = program
-  const found = await (dryRun ? reconciled(program, opened, undefined) : underLease(program, opened))
+  const found = await (dryRun
+    ? reconciled(program, opened, undefined)
+    : underLease(program, opened, { waitMs: 0 }, (held) => reconciled(program, opened, held)))
   if (shutdown.stopping.aborted) return 1
   if (json) host.write(jsonDocument({ dryRun, ...found, files: found.files.map(documentOf) }))
   else for (const line of linesOf(found, dryRun)) host.print(`${visible(line)}\n`)
@@ -31,50 +29,12 @@ export async function reconcileArchive(
   return found.missing.length > 0 ? 1 : 0
 }
 
-/** Holds the job's lease, so that neither a purge nor another reconciliation works on the archive meanwhile. */
-async function underLease(program: Program, opened: OpenedArchive): Promise<Reconciliation> {
-  const { host, database } = program
-  const leases = database.named(LEASES)
-  const { name: job } = opened.job
-  const lease = await database.transaction((tx) => claimLease(tx, leases, { job, holder: host.worker, knowsHolds: true, again: false }))
-  if (lease === undefined) {
-    const holder = (await holderOf(database, leases, job, await database.now())) ?? 'another worker'
-    throw new MaintenanceError(
-      'ARCHIVE_FAILED',
-      `the archive: ${holder} is working on it. Nothing was changed. Try again when it has finished`,
-    )
-  }
-  const held = new HeldLease({ database, clock: host.clock, leases, lease })
-  try {
-    return await reconciled(program, opened, held)
-  } finally {
-    await held.end()
-    await database.transaction((tx) => held.release(tx)).catch(() => undefined)
-  }
-}
-
-async function reconciled(program: Program, { job }: OpenedArchive, held: HeldLease | undefined): Promise<Reconciliation> {
-  const { host, database, shutdown } = program
-  const now = await database.now()
-  const archive = new Archive({
-    database,
-    place: archivePlanOf(program),
-    drafts: await draftsOf(database),
-    table: job.table,
-    timeColumn: job.column,
-    run: NO_RUN,
-    program: host.version,
-    now,
-    cutoff: now,
-    retentionMs: 0,
-    underLease: (work) => (held ?? database).transaction(work),
-    stopping: shutdown.stopping,
-  })
+async function reconciled(program: Program, opened: OpenedArchive, held: HeldLease | undefined): Promise<Reconciliation> {
   const book = held === undefined ? undefined : await receiptBookOf(program)
-  return reconcile(archive, {
+  return reconcile(await archiveOf(program, opened, held), {
     dryRun: held === undefined,
     begun: async (tx, { manifest, sha256, files, rows }) =>
-      void (await book?.append(tx, { kind: 'reconciliation', job: job.name, manifest, sha256, files, rows })),
+      void (await book?.append(tx, { kind: 'reconciliation', job: opened.job.name, manifest, sha256, files, rows })),
   })
 }
 

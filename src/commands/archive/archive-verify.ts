@@ -71,9 +71,9 @@ export async function verifyArchive(
   return found.sound ? 0 : 1
 }
 
-function sampleText(files: number, { recent, older, bytes }: NonNullable<Verification['sample']>): string {
+function sampleText(files: number, { recent, older, bytes, digests }: NonNullable<Verification['sample']>): string {
   return (
-    `; the sizes of all were compared, and ${countText(recent + older)} of ${countText(files)} were read (${counted(bytes, 'byte')}): ` +
+    `; the sizes of all were compared${digests === 0 ? '' : `, the digests of ${countText(digests)} as the server says them`}, and ${countText(recent + older)} of ${countText(files)} were read (${counted(bytes, 'byte')}): ` +
     `${countText(recent)} written in the last 8 days, and ${countText(older)} of the ${countText(files - recent)} older ones`
   )
 }

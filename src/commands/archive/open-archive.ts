@@ -1,5 +1,6 @@
 import { DiscardedFiles } from '../../archive/discarded-files.ts'
 import { ArchiveRecord } from '../../archive/state.ts'
+import { mustBeHere } from '../../archive/moved.ts'
 import { ARCHIVES, DISCARDED } from '../../archive/tables.ts'
 import { storeAt } from '../../archive/store/store-at.ts'
 import type { Store } from '../../archive/store/store.ts'
@@ -29,10 +30,12 @@ export async function openArchive(program: Program): Promise<OpenedArchive> {
   const knowsDiscarded = store.publishesLate && (await database.tablesAmong([DISCARDED])).has(DISCARDED)
   const warning = await store.warning()
   if (warning !== undefined) program.events.warning(warning)
+  const record = new ArchiveRecord((name) => database.named(name), job.table)
+  await mustBeHere({ database, store, record, directory: archivePlanOf(program).directory }, 'Nothing was read or changed')
   return {
     job,
     store,
-    record: new ArchiveRecord((name) => database.named(name), job.table),
+    record,
     discarded: knowsDiscarded ? new DiscardedFiles((name) => database.named(name), job.table) : undefined,
   }
 }

@@ -1,4 +1,5 @@
 import { filesBetween } from '../../archive/files-between.ts'
+import { movedAway } from '../../archive/moved.ts'
 import { ArchiveRecord } from '../../archive/state.ts'
 import { storeAt } from '../../archive/store/store-at.ts'
 import { ARCHIVES } from '../../archive/tables.ts'
@@ -26,7 +27,10 @@ export async function archivedRows(program: Program, spared: Spared): Promise<Ar
   try {
     const state = await record.load(database)
     if (state.position === 0 && state.step === undefined && !plan.enabled) return { record, files: 0, unknown: undefined }
-    const { files, problems } = await filesBetween(storeAt(plan, HELD_JOB.table), state, spared)
+    const store = storeAt(plan, HELD_JOB.table)
+    const moved = await movedAway({ database, store, record, directory: plan.directory })
+    if (moved !== undefined) return { record, files: 0, unknown: moved }
+    const { files, problems } = await filesBetween(store, state, spared)
     return { record, files, unknown: problems[0] }
   } catch (error) {
     // A query that fails is no matter of the archive's.

@@ -27,6 +27,7 @@ export const OWN_TABLES: readonly string[] = [
   'maintenance_detached',
   'maintenance_receipts',
   'maintenance_discarded',
+  'maintenance_archive_places',
 ]
 
 /** Relations that migrations extend, replace or write to. */
