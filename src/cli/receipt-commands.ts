@@ -1,4 +1,4 @@
-import { isDigest } from '../receipts/receipt.ts'
+import { isDigest } from '../receipts/digest.ts'
 import { command, type Command } from './command.ts'
 import { ANSWER, inProgram } from './in-program.ts'
 import { moment, operands, quoted, type Option } from './options.ts'

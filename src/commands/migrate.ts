@@ -1,5 +1,6 @@
 import { MaintenanceError, type ExitCode } from '../errors.ts'
-import { migrate, pendingMigrations } from '../migrations/apply-migrations.ts'
+import { migrate } from '../migrations/apply-migrations.ts'
+import { pendingMigrations } from '../migrations/prospect.ts'
 import { grantedRoles, grantingSentence } from '../migrations/granted-roles.ts'
 import { padded } from '../migrations/file-names.ts'
 import type { MigrationFile } from '../migrations/migration-files.ts'

@@ -2,7 +2,7 @@ import { retentionOf } from '../catalogue.ts'
 import type { JobSettings } from '../config/load.ts'
 import type { Events } from '../observe/events.ts'
 import type { Program } from '../program.ts'
-import { makeAhead, type MakingContext } from '../runs/make-ahead.ts'
+import type { MakingContext } from '../runs/make-ahead.ts'
 import { HOUR } from '../time/clock.ts'
 
 export interface Upkeep extends MakingContext {
@@ -29,16 +29,18 @@ export function upkeepOf({ host, settings, database, events, shutdown }: Program
  * said in the first of its passes alone, and again only after a pass without it.
  */
 export function partitionPasses(upkeep: Upkeep): () => Promise<void> {
-  const { enabled, aheadMs, jobs, events } = upkeep
+  const { enabled, aheadMs, jobs, events, database } = upkeep
+  const partitionable = jobs.filter(({ job }) => retentionOf(job) !== undefined && database.partitions(job) !== undefined)
   let told: ReadonlySet<string> = new Set()
   return async () => {
-    if (!enabled) return
+    if (!enabled || partitionable.length === 0) return
+    const { makeAhead } = await import('../runs/make-ahead.ts')
     const lasting = new Set<string>()
     const once = (kind: string, tell: () => void): void => {
       if (!told.has(kind)) tell()
       lasting.add(kind)
     }
-    for (const kept of jobs.filter(isPartitionable)) {
+    for (const kept of partitionable) {
       const { table } = kept.job
       const result = await makeAhead(upkeep, kept, aheadMs)
       if (result.kind !== 'done') continue
@@ -59,8 +61,4 @@ export async function keepPartitionsAhead(upkeep: Upkeep): Promise<void> {
     await pass()
     await clock.sleep(HOUR, stopping)
   }
-}
-
-function isPartitionable({ job }: JobSettings): boolean {
-  return retentionOf(job) !== undefined
 }

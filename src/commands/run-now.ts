@@ -1,7 +1,7 @@
 import type { JobSettings } from '../config/load.ts'
 import type { Estimate } from '../database/purging.ts'
 import { gravest, messageOf, type ExitCode } from '../errors.ts'
-import { pendingMigrations } from '../migrations/apply-migrations.ts'
+import { pendingMigrations } from '../migrations/prospect.ts'
 import type { MigrationFile } from '../migrations/migration-files.ts'
 import { makerOf } from '../migrations/shapes/shapes.ts'
 import type { View } from '../observe/view.ts'

@@ -6,10 +6,9 @@ import { RUN_HOLDS } from '../runs/hold-tables.ts'
 import { RUN_POLICIES } from '../runs/policy-tables.ts'
 import type { RunContext } from '../runs/run-context.ts'
 import { LEASES, RUNS } from '../runs/run-records.ts'
-import { RECEIPTS } from '../runs/receipt-book.ts'
+import { RECEIPTS } from '../runs/receipt-tables.ts'
 import { withRetry } from '../runs/with-retry.ts'
 import { DAY, formatDuration } from '../time/clock.ts'
-import { configuredSigner } from './receipts/receipt-book-of.ts'
 
 /** What all runs have in common. Call it after the migrations, because it looks up, once, whether the tables that record runs exist. */
 export async function openRunner(program: Program, dryRun = false): Promise<RunContext> {
@@ -35,7 +34,7 @@ export async function openRunner(program: Program, dryRun = false): Promise<RunC
     countedRuns: COUNTED.filter((table) => tables.has(table)),
     archive: archiveTarget(program),
     turns: new Turns(),
-    signer: dryRun ? undefined : configuredSigner(program),
+    signer: dryRun || settings.receipts.keyFile === undefined ? undefined : await signerOf(program),
     ruledTables: settings.jobs.filter(({ rules }) => rules.length > 0).map(({ job }) => job.table),
     partitions: settings.partitions.enabled,
     toldOnce: new Set(),
@@ -44,6 +43,11 @@ export async function openRunner(program: Program, dryRun = false): Promise<RunC
 
 /** The tables with a row for each run, named by the run's number. */
 const COUNTED = [...COUNTED_RUNS, RUN_HOLDS, RUN_POLICIES, RECEIPTS]
+
+async function signerOf(program: Program): Promise<RunContext['signer']> {
+  const { configuredSigner } = await import('./receipts/receipt-book-of.ts')
+  return configuredSigner(program)
+}
 
 function archiveTarget(program: Program): RunContext['archive'] {
   const plan = archivePlanOf(program)

@@ -1,16 +1,9 @@
 import { DatabaseError } from '../database/database-error.ts'
-import type { Relation } from '../database/migrating.ts'
-import { MaintenanceError } from '../errors.ts'
-import { applyFile } from './apply-file.ts'
-import { grantedRoles } from './granted-roles.ts'
-import { slowTables } from './indexes/slow-tables.ts'
-import { readLedger, refuseForeignLedger, type Ledger } from './ledger.ts'
+import { readLedger } from './ledger.ts'
 import type { AppliedMigration, MigrateOptions } from './migrate-options.ts'
 import { stateAfter } from './migration-failure.ts'
-import { refuseBadFiles, type MigrationFile } from './migration-files.ts'
-import { refuseForPartitioned } from './partitioned-tables.ts'
-import { planMigrations } from './plan.ts'
-import { refuseOtherShapes } from './shapes/shapes.ts'
+import type { MigrationFile } from './migration-files.ts'
+import { filesFor, pendingMigrations } from './prospect.ts'
 
 type Applied = (migration: AppliedMigration) => void
 
@@ -35,7 +28,8 @@ export async function migrate(options: MigrateOptions): Promise<readonly Applied
       isCurrent = pending.length === 0
       if (!isCurrent && !signal.aborted) {
         begun = { pending, server: await database.serverStartedAt() }
-        isCurrent = await applyPending(options, note)
+        // Most starts find nothing to apply.
+        isCurrent = await (await import('./apply-pending.ts')).applyPending(options, note)
         begun = undefined
       }
       // What is reported as applied is still applied after a power cut: whoever migrates by hand does not look again.
@@ -64,73 +58,6 @@ interface Begun {
 interface Cut extends Begun {
   readonly applied: ReadonlyMap<number, AppliedMigration>
   readonly mayGoOn: boolean
-}
-
-/** What `migrate` would apply, in order. Only reads. Rejects where `migrate` would reject before its first statement. */
-export async function pendingMigrations(options: Planned): Promise<readonly MigrationFile[]> {
-  return (await prospect(options)).pending
-}
-
-type Planned = Pick<MigrateOptions, 'database' | 'files' | 'to'>
-
-/** The current state, and what is pending. */
-interface Prospect {
-  readonly ledger: Ledger
-  readonly pending: readonly MigrationFile[]
-  /** Empty if nothing is pending. */
-  readonly existing: ReadonlyMap<string, Relation>
-}
-
-/** Rejects unless everything that is pending can be applied. */
-async function prospect(options: Planned): Promise<Prospect> {
-  const { database, to } = options
-  const ledger = await readLedger(database)
-  const plan = planMigrations(filesFor(options), ledger ?? [], to)
-  if (plan.kind === 'refused') throw new MaintenanceError('MIGRATION_REFUSED', [...plan.problems, 'Nothing was changed.'])
-  const { pending } = plan
-  if (pending.length === 0) return { ledger, pending, existing: new Map() }
-  refuseBadFiles(pending)
-  const existing = await database.relations()
-  refuseForeignLedger(existing)
-  refuseOtherShapes(existing, pending)
-  refuseForPartitioned(existing, pending)
-  const outside = pending.filter(({ script }) => script.outside !== undefined)
-  if (outside.length > 0 && (await database.pooled())) {
-    throw new MaintenanceError('MIGRATION_REFUSED', [
-      `${outside.map(({ path }) => path).join(', ')} runs outside a transaction, but DATABASE_URL goes through a pooler, which may give each statement a different session.`,
-      'Nothing was changed. Run `mcp-gateway-maintenance migrate` once with a DATABASE_URL that leads directly to the server.',
-    ])
-  }
-  return { ledger, pending, existing }
-}
-
-/** Returns false if the program was asked to stop while something is still pending. */
-async function applyPending(options: MigrateOptions, note: Applied): Promise<boolean> {
-  const { database, signal, listener, lockTimeoutMs } = options
-  const lock = { timeoutMs: lockTimeoutMs, signal, waiting: (holder: string, waitedMs: number) => listener.waiting(holder, waitedMs) }
-  try {
-    return await database.withMigrationLock(lock, async (apply, outside) => {
-      const { ledger, pending, existing } = await prospect(options)
-      const run = { ...options, apply, outside, ledgerMissing: ledger === undefined }
-      for (const file of pending) {
-        if (signal.aborted) return false
-        const slow = await slowTables(database, existing, file.script.statements)
-        for (const { table, rows, message } of slow) listener.slowIndex(table, rows, message)
-        const roles = await grantedRoles(database, file)
-        if (roles.length > 0) listener.granting(file.path, file.script.grants, roles)
-        const outcome = await applyFile(run, file)
-        if (outcome === 'stopped') return false
-        if (outcome !== 'recorded') note(outcome)
-      }
-      return true
-    })
-  } catch (error) {
-    // A lock on a table is reported as a failure of its file, so this is the migration lock, and nothing has begun.
-    if (!(error instanceof DatabaseError) || error.kind !== 'busy') throw error
-    if (signal.aborted) return false
-    const problems = [...error.lines, 'This worker began no migration. Start again when the other worker has finished.']
-    throw new MaintenanceError('MIGRATION_FAILED', problems, { cause: error })
-  }
 }
 
 /**
@@ -166,8 +93,4 @@ async function noteWhatSurvived(
 function tookNoWrites(error: unknown): boolean {
   if (error instanceof DatabaseError && error.kind === 'read-only') return true
   return error instanceof Error && tookNoWrites(error.cause)
-}
-
-function filesFor({ database, files }: Pick<MigrateOptions, 'database' | 'files'>): readonly MigrationFile[] {
-  return files.filter(({ fileName }) => database.migrationFiles.test(fileName))
 }

@@ -1,6 +1,7 @@
 import type { EpochMs } from '../time/clock.ts'
 import type { SignedText } from './envelope.ts'
-import { digestOf, parseReceipt, type ReadReceipt } from './receipt.ts'
+import { digestOf } from './digest.ts'
+import { parseReceipt, type ReadReceipt } from './receipt.ts'
 import type { Verifier } from './signing.ts'
 
 /** What a chain came to, from the first receipt that was given to the last. */

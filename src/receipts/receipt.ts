@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { formatTime, type EpochMs } from '../time/clock.ts'
+import { isDigest } from './digest.ts'
 
 /** The version of the texts below. */
 const FORMAT = 1
@@ -142,14 +142,6 @@ export function parseReceipt(text: string): ReadReceipt | undefined {
   const time = typeof at === 'string' ? Date.parse(at) : NaN
   if (typeof kind !== 'string' || Number.isNaN(time)) return undefined
   return { n, previous, kind, at: time, body }
-}
-
-export function isDigest(text: string): boolean {
-  return /^[0-9a-f]{64}$/.test(text)
-}
-
-export function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }
 
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

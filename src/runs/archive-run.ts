@@ -15,7 +15,6 @@ import type { EpochMs } from '../time/clock.ts'
 import { HOLDS } from './hold-tables.ts'
 import { holdsInForce, mayHaveHolds } from './holds-in-force.ts'
 import { currentRows } from './current-rows.ts'
-import { ReceiptBook, receiptsIn } from './receipt-book.ts'
 import type { ArchivedByRun } from './result.ts'
 import type { ArchiveTarget, RunContext, RunRequest } from './run-context.ts'
 import type { RunPolicy } from './run-policy.ts'
@@ -173,7 +172,9 @@ export async function openArchiving(
 /** The receipt of a removal is written with it. */
 async function removalReceipts(context: RunContext, job: Job, run: number): Promise<Expiring['begun']> {
   const { database, worker, version, signer } = context
-  const table = job.receipts === true ? await receiptsIn(database) : undefined
+  if (job.receipts !== true) return undefined
+  const { ReceiptBook, receiptsIn } = await import('./receipt-book.ts')
+  const table = await receiptsIn(database)
   if (table === undefined) return undefined
   const book = new ReceiptBook({ database, worker, version, signer }, table)
   return async (tx, removal) => void (await book.append(tx, { kind: 'removal', job: job.name, run, ...removal }))

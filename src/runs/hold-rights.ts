@@ -2,7 +2,7 @@ import type { Database, Rights } from '../database/database.ts'
 import { DatabaseError } from '../database/database-error.ts'
 import { HELD_FILES, HOLDS, RUN_HOLDS } from './hold-tables.ts'
 import { POLICIES, RUN_POLICIES } from './policy-tables.ts'
-import { RECEIPT_RIGHTS, RECEIPTS } from './receipt-book.ts'
+import { RECEIPT_RIGHTS, RECEIPTS } from './receipt-tables.ts'
 import { LEASES, RUNS } from './run-records.ts'
 
 /** What a run needs of the tables of holds and policies. */

@@ -21,7 +21,6 @@ import { deleteOldRuns, HISTORY_MS, RUNS } from './run-records.ts'
 import type { Run } from './run.ts'
 import { compareRules } from './rules-check.ts'
 import { checkSafety, type SafetyOptions } from './safety-check.ts'
-import { WholePartitions } from './whole-partitions.ts'
 import { withRetry } from './with-retry.ts'
 
 /** How the work of a run ended. */
@@ -99,7 +98,7 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
   )
   const pacer = await retried(() => (dryRun ? countingPacer : adaptivePacer)(database, clock, stopping, paused, dear))
   const report = (progress: Progress): void => void (account.progress = progress)
-  const rows = withPartitions(context, request, cutoff, archiving, policy, walk)
+  const rows = await withPartitions(context, request, cutoff, archiving, policy, walk)
   await purge({ rows, dispose, pacer, turns, report, stopping })
   const archiveStop = await archiving?.finish()
   if (account.progress.affected > 0) await database.afterBatch(true)
@@ -137,19 +136,20 @@ export async function purgeWork(context: RunContext, request: RunRequest, run: R
 }
 
 /** Counting, the safety stops and a dry run never see partitions: what they count is what goes. */
-function withPartitions(
+async function withPartitions(
   context: RunContext,
   { job, dryRun, stopping }: RunRequest,
   cutoff: EpochMs,
   archiving: ArchivedRun | undefined,
   policy: RunPolicy,
   walk: Slices,
-): Slices {
+): Promise<Slices> {
   const { database, clock, listener } = context
   const rows = archiving?.rows ?? walk
   const partitions = dryRun || context.partitions !== true ? undefined : database.partitions(job)
   if (partitions === undefined) return rows
   const warn = (message: string): void => listener.jobWarning(job.name, message)
+  const { WholePartitions } = await import('./whole-partitions.ts')
   return new WholePartitions({
     partitions,
     table: job.table,

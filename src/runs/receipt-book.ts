@@ -4,14 +4,12 @@ import type { Query, Transaction } from '../database/query.ts'
 import { readBack } from '../database/read-back.ts'
 import { boundedText, storedNumber, textUpTo } from '../database/stored-values.ts'
 import { LEDGER } from '../migrations/ledger.ts'
-import { digestOf, isDigest, MOST_RECEIPT_BYTES, receiptText, type ReceiptFacts, type ReceiptMark } from '../receipts/receipt.ts'
+import { digestOf, isDigest } from '../receipts/digest.ts'
+import { MOST_RECEIPT_BYTES, receiptText, type ReceiptFacts, type ReceiptMark } from '../receipts/receipt.ts'
 import type { Signer } from '../receipts/signing.ts'
+import { RECEIPTS } from './receipt-tables.ts'
 
-/** Made by migration 010. */
-export const RECEIPTS = 'maintenance_receipts'
 const RECEIPTS_MIGRATION = 'add_receipts'
-/** What it takes to append one. */
-export const RECEIPT_RIGHTS = ['SELECT', 'INSERT']
 
 export interface ReceiptWriter {
   readonly database: Database

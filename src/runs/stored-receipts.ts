@@ -3,7 +3,7 @@ import type { Query } from '../database/query.ts'
 import { boundedText, storedNumber, textUpTo } from '../database/stored-values.ts'
 import type { SignedText } from '../receipts/envelope.ts'
 import { MOST_RECEIPT_BYTES } from '../receipts/receipt.ts'
-import { RECEIPTS } from './receipt-book.ts'
+import { RECEIPTS } from './receipt-tables.ts'
 import { RUNS } from './run-records.ts'
 
 /** A receipt as the database has it. Nothing of it is believed. */

@@ -1,5 +1,5 @@
 import type { Database } from '../database/database.ts'
-import { pendingMigrations } from '../migrations/apply-migrations.ts'
+import { pendingMigrations } from '../migrations/prospect.ts'
 import { readLedger } from '../migrations/ledger.ts'
 import { stemOf } from '../migrations/file-names.ts'
 import type { MigrationFile } from '../migrations/migration-files.ts'

@@ -3,7 +3,8 @@ import { generateKeyPairSync } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { ChainCheck, type ChainVerdict } from '../../src/receipts/receipt-chain.ts'
 import { envelopeLine, parseEnvelope, type SignedText } from '../../src/receipts/envelope.ts'
-import { digestOf, parseReceipt, receiptText, type HoldFacts } from '../../src/receipts/receipt.ts'
+import { digestOf } from '../../src/receipts/digest.ts'
+import { parseReceipt, receiptText, type HoldFacts } from '../../src/receipts/receipt.ts'
 import { signerOf, verifierOf, type Signer, type Verifier } from '../../src/receipts/signing.ts'
 
 const FACTS: HoldFacts = {

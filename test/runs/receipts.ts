@@ -1,7 +1,8 @@
 import type { Database } from '../../src/database/database.ts'
-import { digestOf } from '../../src/receipts/receipt.ts'
+import { digestOf } from '../../src/receipts/digest.ts'
 import type { Signer } from '../../src/receipts/signing.ts'
-import { ReceiptBook, RECEIPTS } from '../../src/runs/receipt-book.ts'
+import { ReceiptBook } from '../../src/runs/receipt-book.ts'
+import { RECEIPTS } from '../../src/runs/receipt-tables.ts'
 import type { TestDatabase } from '../support/engines.ts'
 
 export function bookOf(database: Database, signer?: Signer): ReceiptBook {

@@ -20,11 +20,7 @@ export interface Had {
 const READ_AT_ONCE = 4
 
 /** By names and manifests; the files of rows are not read. */
-export async function whatIsAt(
-  target: Store,
-  { links, files, removed }: CopiedChain,
-  ignored: ReadonlySet<ArchivePath>,
-): Promise<Had> {
+export async function whatIsAt(target: Store, { links, files, removed }: CopiedChain, ignored: ReadonlySet<ArchivePath>): Promise<Had> {
   const { paths: all, problems } = await target.inspect()
   const paths = all.filter((path) => !ignored.has(path))
   const foreign = [...problems]

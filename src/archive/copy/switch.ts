@@ -40,7 +40,9 @@ export async function switchArchive({ archive, target, spool, copy, place }: Swi
   if (state.step !== undefined || state.head?.sha256 !== chain.head.sha256)
     throw archiveFailed('the archive was changed while the lease was held, and was not switched')
   // Links of switches that were interrupted.
-  const left = [...(await discarded.load(database, state.position)).keys()].filter((path) => !chain.links.has(path) && !chain.files.has(path))
+  const left = [...(await discarded.load(database, state.position)).keys()].filter(
+    (path) => !chain.links.has(path) && !chain.files.has(path),
+  )
   await target.remove(left)
 
   const position = state.position + 1

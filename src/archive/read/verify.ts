@@ -64,10 +64,7 @@ export async function verify({ since, sampling, reading, stopping, ...options }:
   const read = seen.files.filter(isRead)
   const opened = [...read, ...seen.unvouched.filter(isRead)]
   reading?.(opened)
-  const suspect = new Map([
-    ...(compared?.wrong ?? []),
-    ...(await wrongAmong(store, opened, stopping)),
-  ])
+  const suspect = new Map([...(compared?.wrong ?? []), ...(await wrongAmong(store, opened, stopping))])
   if (suspect.size > 0) {
     // A concurrent run may have removed an expired file: only files that are still expected count.
     seen = await look(options)
@@ -85,7 +82,12 @@ export async function verify({ since, sampling, reading, stopping, ...options }:
     rows: seen.files.reduce((sum, file) => sum + file.rows, 0),
     bytes: bytesIn(seen.files),
     filesRead: read.length,
-    sample: sample && { recent: sample.recent.length, older: sampled!.size - sample.recent.length, bytes: bytesIn(opened), digests: compared.digests },
+    sample: sample && {
+      recent: sample.recent.length,
+      older: sampled!.size - sample.recent.length,
+      bytes: bytesIn(opened),
+      digests: compared.digests,
+    },
     unvouchedFiles: seen.unvouched.length,
     removedFiles: seen.removedFiles,
     problems,

@@ -155,7 +155,6 @@ export class S3Requests {
     )
     return { sdk, client }
   }
-
 }
 
 class InsecureRequest extends Error {

@@ -1,7 +1,7 @@
 import { JOBS, type Job } from '../../catalogue.ts'
 import type { ConversionOptions, ConversionPlan, Partitions, PartitionState, PartitionTerms } from '../../database/partitioning.ts'
 import { MaintenanceError } from '../../errors.ts'
-import { pendingMigrations } from '../../migrations/apply-migrations.ts'
+import { pendingMigrations } from '../../migrations/prospect.ts'
 import { counted, plural } from '../../number-text.ts'
 import type { Program } from '../../program.ts'
 import { partitionTerms } from '../../runs/partition-terms.ts'

@@ -1,6 +1,7 @@
 import { MaintenanceError } from '../../errors.ts'
 import type { Program } from '../../program.ts'
-import { receiptsIn, RECEIPTS } from '../../runs/receipt-book.ts'
+import { receiptsIn } from '../../runs/receipt-book.ts'
+import { RECEIPTS } from '../../runs/receipt-tables.ts'
 
 /** For use in SQL. Rejects if no migration has made the table. */
 export async function tableOfReceipts({ database }: Program): Promise<string> {

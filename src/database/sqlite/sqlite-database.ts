@@ -13,7 +13,6 @@ import { Snapshot } from './connection/snapshot.ts'
 import { wouldLeaveLog } from './connection/traces.ts'
 import { isReplicated, syncLog, WriteAheadLog } from './connection/write-ahead-log.ts'
 import { foreignTables, gatewayHasWritten } from './connection/written.ts'
-import { compactionOf } from './compaction.ts'
 import { SqliteExportedRows } from './exporting/exported-rows.ts'
 import { makeRestoreTable, restore } from './exporting/restoring.ts'
 import { storedColumns } from './exporting/stored-columns.ts'
@@ -139,7 +138,7 @@ function databaseOf(
     afterBatch: (last) => (access === 'read' ? Promise.resolve() : housekeeping.afterBatch(last)),
     gatewayHasWritten: () => session.read(gatewayHasWritten),
     space: () => session.read(space),
-    compaction: () => compactionOf(session, close),
+    compaction: async () => (await import('./compaction.ts')).compactionOf(session, close),
 
     worksElsewhere: false,
     durable: () => session.read(() => syncLog(connection.file)),

@@ -62,4 +62,7 @@ export const SHAPES: Readonly<Record<string, Shape | undefined>> = {
   '011_add_discarded_files': {
     maintenance_discarded: table(`source text, path text, noted_at whole, kept whole`),
   },
+  '012_add_archive_places': {
+    maintenance_archive_places: table(`source text, place text, moved_at whole`),
+  },
 }

@@ -311,4 +311,11 @@ export const MADE: readonly SchemaObject[] = [
     'column kept bigint NOT NULL',
     'key maintenance_discarded_pkey PRIMARY KEY (source, path)',
   ]),
+  madeBy(12, 'maintenance_archive_places', [
+    'table maintenance_archive_places',
+    'column source text NOT NULL',
+    'column place text NOT NULL',
+    'column moved_at bigint NOT NULL',
+    'key maintenance_archive_places_pkey PRIMARY KEY (source)',
+  ]),
 ].flat()

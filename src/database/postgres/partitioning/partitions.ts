@@ -1,23 +1,16 @@
 import type { Partitions } from '../../partitioning.ts'
-import { startConversion } from './conversion.ts'
 import type { ConvertingOptions } from './conversion-work.ts'
-import { missingAhead } from './making.ts'
-import { planConversion } from './conversion-plan.ts'
-import { detachedPartitions, sparedInDetached } from './dropping.ts'
-import { expiredPartitions } from './expired-partitions.ts'
-import { partitionState } from './partition-state.ts'
-import { undoConversion } from './undo.ts'
 
-/** What the other files of this folder do, as the boundary has it. */
+/** What the other files of this folder do, as the boundary has it. Each is loaded when it is needed: most tables are plain, and stay so. */
 export function partitionsOf(options: ConvertingOptions): Partitions {
   return {
-    state: () => partitionState(options),
-    plan: (terms) => planConversion(options, terms),
-    start: (terms, asked) => startConversion(options, terms, asked),
-    undo: (asked) => undoConversion(options, asked),
-    ahead: (until, terms) => missingAhead(options, until, terms),
-    expired: (cutoff) => expiredPartitions(options, cutoff),
-    detached: () => detachedPartitions(options),
-    sparedInDetached: (spared, most) => sparedInDetached(options, spared, most),
+    state: async () => (await import('./partition-state.ts')).partitionState(options),
+    plan: async (terms) => (await import('./conversion-plan.ts')).planConversion(options, terms),
+    start: async (terms, asked) => (await import('./conversion.ts')).startConversion(options, terms, asked),
+    undo: async (asked) => (await import('./undo.ts')).undoConversion(options, asked),
+    ahead: async (until, terms) => (await import('./making.ts')).missingAhead(options, until, terms),
+    expired: async (cutoff) => (await import('./expired-partitions.ts')).expiredPartitions(options, cutoff),
+    detached: async () => (await import('./dropping.ts')).detachedPartitions(options),
+    sparedInDetached: async (spared, most) => (await import('./dropping.ts')).sparedInDetached(options, spared, most),
   }
 }

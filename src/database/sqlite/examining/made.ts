@@ -309,4 +309,11 @@ export const MADE: readonly SchemaObject[] = [
     'column kept BIGINT NOT NULL',
     'key "maintenance_discarded primary key" PRIMARY KEY (source, path)',
   ]),
+  madeBy(12, 'maintenance_archive_places', [
+    'table maintenance_archive_places',
+    'column source TEXT',
+    'column place TEXT NOT NULL',
+    'column moved_at BIGINT NOT NULL',
+    'key "maintenance_archive_places primary key" PRIMARY KEY (source)',
+  ]),
 ].flat()
