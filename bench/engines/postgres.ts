@@ -59,6 +59,8 @@ export async function postgresEngine(folder: string, major: PostgresMajor, progr
         { boundDay: -days - 1, days: [-days - 1, DAYS_AHEAD] },
       )
     await fill(client, rows, stored(lastMidnight()), spread)
+    // The first partition, which was the table before, went in an earlier night.
+    if (daily) await dropFirst(client)
     return name
   }
   const without = async (name: string, rows: number): Promise<string> => {
@@ -113,6 +115,15 @@ export function lastMidnight(): number {
 }
 
 const ROWS_A_TRANSACTION = 50_000
+
+/** It has no rows: they are spread over the days behind it. */
+async function dropFirst(client: Client): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT c.oid::regclass::text AS name FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+     WHERE i.inhparent = 'audit_logs'::regclass AND pg_get_expr(c.relpartbound, c.oid) LIKE '%MINVALUE%'`,
+  )
+  for (const { name } of rows) await client.query(`ALTER TABLE audit_logs DETACH PARTITION ${name}; DROP TABLE ${name}`)
+}
 
 function copyAt(url: string, rows: number, admin: Client, drop: () => Promise<unknown>): Copy {
   return {

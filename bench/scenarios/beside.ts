@@ -37,6 +37,8 @@ export interface Writing {
   readonly retentionMs?: number
   /** Whether it is watched who locks everybody out. */
   readonly locks?: boolean
+  /** The writer is watched from the purge's begin for at least as long as before it: of a short purge, its percentiles would be of some dozen writes. */
+  readonly sameSpan?: boolean
 }
 
 /** The first writes on a fresh copy find nothing in any cache. */
@@ -47,7 +49,7 @@ export async function beside(
   bench: Bench,
   copy: Copy,
   method: Method,
-  { leadMs, limitMs, perSecond, retentionMs, locks = false }: Writing,
+  { leadMs, limitMs, perSecond, retentionMs, locks = false, sameSpan = false }: Writing,
 ): Promise<Beside> {
   const { workspace, engine } = bench
   await using purger = await startPurger(workspace, method, copy, limitMs, retentionMs)
@@ -59,13 +61,15 @@ export async function beside(
   await setTimeout(WARM_UP_MS + leadMs)
   using wal = engine.name === 'sqlite' ? watchedWal(copy) : NOT_WATCHED
   const trial = await purger.run()
+  const untilMs = sameSpan ? Math.max(trial.endedMs, trial.startedMs + leadMs) : trial.endedMs
+  await setTimeout(untilMs - sharedMs())
   const spans = (await watch?.ask<LockedSpan[]>({ ask: 'end' } satisfies LockQuestion)) ?? []
   const writes = await writer.ask<Write[]>({ ask: 'end' } satisfies Question)
   return {
     totalMs: totalMs(trial, copy),
     finished: trial.finished,
     undisturbed: latencies(writes, begunMs + WARM_UP_MS, trial.startedMs),
-    disturbed: latencies(writes, trial.startedMs, trial.endedMs),
+    disturbed: latencies(writes, trial.startedMs, untilMs),
     largestWalBytes: wal.largestBytes,
     lockedMs: longestLockMs(spans),
   }

@@ -199,7 +199,8 @@ export interface Detaching {
 }
 
 export type Detachment =
-  | { readonly kind: 'detached' }
+  /** `table`: to be dropped next, once this is committed. */
+  | { readonly kind: 'detached'; readonly table: DetachedPartition }
   /** It has rows that must stay, or that go one by one. */
   | { readonly kind: 'stays' }
   /** Nothing was changed. `by`: who or what was in the way, as it stands behind a colon. */

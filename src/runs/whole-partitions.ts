@@ -50,6 +50,8 @@ export class WholePartitions implements Slices {
   /** The slice that was handed out last, if it was one of a partition. */
   #last: WholeSlice | undefined
   #expired: Removable<ExpiredPartition> | undefined
+  /** Tables that have been taken out and not dropped. `undefined`, as above: they have to be looked up. */
+  #detached: readonly DetachedPartition[] | undefined
   /** Partitions that are not taken out in this stage, and tables that were and are not dropped in it. */
   #staying = new Set<string>()
   #waiting = new Set<string>()
@@ -76,7 +78,7 @@ export class WholePartitions implements Slices {
       this.#stage = 'empty'
       this.#staying = new Set()
       this.#waiting = new Set()
-      this.#expired = undefined
+      this.#forget()
     }
     const slice = await this.#partition()
     if (slice === undefined) this.#stage = 'over'
@@ -89,11 +91,12 @@ export class WholePartitions implements Slices {
     this.#last = undefined
     if (last === undefined) return
     // It was rolled back, or the answer was lost: what is there now is looked up.
-    if (after !== last || last.outcome === undefined) {
-      this.#expired = undefined
-      return
-    }
+    if (after !== last || last.outcome === undefined) return this.#forget()
     const { outcome, relation } = last
+    // Nobody else takes partitions out while the lease is held: what is known of them stays true as long as all goes as it should.
+    if (outcome.kind === 'detached') this.#detached = this.#detached && [...this.#detached, outcome.table]
+    else if (outcome.kind === 'dropped') this.#detached = this.#detached?.filter(({ name }) => name !== relation)
+    else this.#detached = undefined
     if (outcome.kind === 'busy') return this.#wasBusy(last, outcome.by)
     if (outcome.kind === 'gone')
       this.#options.warn(
@@ -125,9 +128,8 @@ export class WholePartitions implements Slices {
   /** The next one that can be dropped or taken out. */
   async #partition(): Promise<WholeSlice | undefined> {
     const { partitions, cutoff } = this.#options
-    const detached = await partitions.detached()
-    this.#note(detached.notes)
-    const out = detached.tables.find(({ name }) => !this.#waiting.has(name))
+    this.#detached ??= await this.#lookUpDetached()
+    const out = this.#detached.find(({ name }) => !this.#waiting.has(name))
     if (out !== undefined) return (this.#last = this.#dropping(out))
     const onlyEmpty = this.#stage === 'empty'
     if (this.#gaveUp || (this.#options.archiving && !onlyEmpty)) return undefined
@@ -139,6 +141,17 @@ export class WholePartitions implements Slices {
       this.#staying.add(part.name)
     }
     return undefined
+  }
+
+  async #lookUpDetached(): Promise<readonly DetachedPartition[]> {
+    const { tables, notes } = await this.#options.partitions.detached()
+    this.#note(notes)
+    return tables
+  }
+
+  #forget(): void {
+    this.#expired = undefined
+    this.#detached = undefined
   }
 
   async #mayGo(part: ExpiredPartition, onlyEmpty: boolean): Promise<boolean> {

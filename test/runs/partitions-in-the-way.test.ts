@@ -57,7 +57,8 @@ for (const engine of POSTGRES) {
         assert.equal(outcome.kind, 'busy')
         assert.match(outcome.kind === 'busy' ? outcome.by : '', /held up by server process \d+/)
         await reader.query('COMMIT')
-        assert.deepEqual(await database.transaction((tx) => part!.detach(tx, asked)), { kind: 'detached' })
+        const { kind } = await database.transaction((tx) => part!.detach(tx, asked))
+        assert.equal(kind, 'detached')
       } finally {
         await reader.end()
       }

@@ -4,6 +4,7 @@ import { DETACHED, type Detaching, type Detachment, type ExpiredPartition } from
 import { DatabaseError } from '../../database-error.ts'
 import type { Query, Transaction } from '../../query.ts'
 import { EQ } from '../exact.ts'
+import { detachedIn } from './dropping.ts'
 import { attempted, heldForLong, heldUp, inTheWay, tableNamed, type ExpiredPart, type Removing } from './removing.ts'
 import { fewStaying, isEmpty, MOST_MOVED, moveBack, stayingIn } from './staying-rows.ts'
 import { isSame } from './taken-out.ts'
@@ -54,7 +55,8 @@ export function partitionInTree(removing: Removing, part: ExpiredPart, takesMs: 
         await removing.hands.detach(tx, part.name)
         if ((await moveBack(removing, tx, staying, places)) < places.length)
           throw new DatabaseError('busy', 'rows that stay were changed at this moment')
-        return { kind: 'detached' }
+        const { name, bound } = part
+        return { kind: 'detached', table: detachedIn(removing, { name, from: bound.from, to: bound.to!, since: tx.now }, takesMs) }
       })
       return done instanceof DatabaseError ? { kind: 'busy', by: await inTheWay(tx, done, ids) } : done
     },

@@ -58,7 +58,8 @@ const PATIENT_LOCK_MS = 2_000
 const MOST_AT_ONCE = 2_000
 const CHECK_VIOLATION = '23514'
 
-function detachedIn(removing: Removing, record: DetachedRecord, takesMs: number | undefined): DetachedPartition {
+/** A table that our record has as taken out. */
+export function detachedIn(removing: Removing, record: DetachedRecord, takesMs: number | undefined): DetachedPartition {
   const { name } = record
   return {
     name,
@@ -69,7 +70,9 @@ function detachedIn(removing: Removing, record: DetachedRecord, takesMs: number 
       const by = await heldForLong(tx, ids)
       if (by !== undefined) return { kind: 'busy', by: heldUp(by) }
       const staying = await stayingIn(removing, tx, name, asked.cutoff, asked.spared, true)
-      const done = await attempted(tx, () => ended(removing, record, staying, tx, asked))
+      const done = await attempted(tx, () =>
+        before?.kind === 'ours' ? ended(removing, record, staying, tx, asked) : closed(removing, record, before, tx),
+      )
       return done instanceof DatabaseError ? { kind: 'busy', by: await inTheWay(tx, done, [...ids, removing.tree.id]) } : done
     },
   }
@@ -84,8 +87,6 @@ async function ended(
 ): Promise<Dropped> {
   const { options, tree, hands } = removing
   const { name } = record
-  const [before] = await takenOut(tx, options, tree, [record])
-  if (before?.kind !== 'ours') return closed(removing, record, before, tx)
   await tx.query(`SET LOCAL enable_seqscan = on; SET LOCAL lock_timeout = ${PATIENT_LOCK_MS}`)
   await tx.query(`LOCK TABLE ONLY ${tableNamed(removing, name)} IN ACCESS EXCLUSIVE MODE`)
   await tx.query(`SET LOCAL lock_timeout = ${LOCK_MS}`)
