@@ -43,7 +43,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   pino: /^observe\/log\.ts$/,
   'prom-client': /^observe\/metrics\.ts$/,
   'pino-pretty': /^observe\/log\.ts$/,
-  '@aws-sdk/client-s3': /^archive\/store\/s3-bucket\.ts$/,
+  '@aws-sdk/client-s3': /^archive\/store\/s3-requests\.ts$/,
 }
 
 const FILES = readSourceFiles('src')
