@@ -10,6 +10,7 @@ import { sha256, textOf, type RowsManifest } from '../../src/archive/format.ts'
 import { command, type Ended } from '../support/command.ts'
 import { ENGINES, type TestDatabase } from '../support/engines.ts'
 import { filesIn, freshFolder } from './support.ts'
+import { settingsIn } from './where.ts'
 
 const [SQLITE] = ENGINES
 
@@ -36,7 +37,7 @@ async function archivedOnce(sql: string): Promise<Bombed> {
   const env = {
     DATABASE_URL: outside.url,
     ARCHIVE_ENABLED: 'true',
-    ARCHIVE_DIRECTORY: folder.path,
+    ...settingsIn(folder.path),
     ARCHIVE_RETENTION: 'forever',
     NODE_OPTIONS: TELLS_MEMORY,
   }

@@ -7,6 +7,7 @@ import { LONGEST_ROW_BYTES } from '../../src/archive/format.ts'
 import { command } from '../support/command.ts'
 import { BOTH_ENGINES } from '../support/engines.ts'
 import { contents, filesIn, freshFolder } from './support.ts'
+import { settingsIn } from './where.ts'
 
 /** The memory of the documented container for an archive. */
 const CONTAINER_MB = 256
@@ -32,7 +33,7 @@ for (const engine of BOTH_ENGINES.filter(({ name }) => name === 'sqlite' || name
       const env = {
         DATABASE_URL: outside.url,
         ARCHIVE_ENABLED: 'true',
-        ARCHIVE_DIRECTORY: folder.path,
+        ...settingsIn(folder.path),
         ARCHIVE_RETENTION: 'forever',
         NODE_OPTIONS: TELLS_MEMORY,
       }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { command, type Ended } from '../support/command.ts'
 import { BOTH_ENGINES, ENGINES, type TestDatabase } from '../support/engines.ts'
 import { freshFolder } from './support.ts'
+import { settingsIn } from './where.ts'
 
 type Engine = (typeof ENGINES)[number]
 
@@ -26,7 +27,7 @@ interface Worked extends AsyncDisposable {
 async function archived(engine: Engine): Promise<Worked> {
   const outside = await engine.fresh()
   const folder = await freshFolder()
-  const env = { DATABASE_URL: outside.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: folder.path, NODE_OPTIONS: TELLS_MEMORY }
+  const env = { DATABASE_URL: outside.url, ARCHIVE_ENABLED: 'true', ...settingsIn(folder.path), NODE_OPTIONS: TELLS_MEMORY }
   const row = (time: string): Promise<unknown> =>
     outside.sql(`INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'a', 's', '${time}')`)
   assert.equal((await command(['migrate'], { env })).code, 0)
