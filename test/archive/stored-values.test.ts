@@ -2,15 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { command, type Ended } from '../support/command.ts'
 import { BOTH_ENGINES, ENGINES, type TestDatabase } from '../support/engines.ts'
+import { megabytesIn, TELLS_MEMORY } from './peak-memory.ts'
 import { freshFolder } from './support.ts'
 import { settingsIn } from './where.ts'
 
 type Engine = (typeof ENGINES)[number]
-
-/** The peak memory of the program, which it prints when it exits. */
-const TELLS_MEMORY = `--import ${encodeURI(
-  `data:text/javascript,process.on("exit",()=>process._rawDebug("maxRSS="+process.resourceUsage().maxRSS))`,
-).replaceAll('"', '%22')}`
 
 /** Far more than any command needs, and far less than one of the texts below would take. */
 const MOST_MEGABYTES = 220
@@ -39,7 +35,7 @@ async function archived(engine: Engine): Promise<Worked> {
     outside,
     async command(words) {
       const ended = await command(words, { env })
-      return { ...ended, megabytes: Math.max(...[...ended.stderr.matchAll(/maxRSS=(\d+)/g)].map((match) => Number(match[1]) / 1024)) }
+      return { ...ended, megabytes: megabytesIn(ended.stderr) }
     },
     async [Symbol.asyncDispose]() {
       await outside[Symbol.asyncDispose]()
