@@ -310,14 +310,7 @@ for (const major of POSTGRES_MAJORS) {
       const env = { DATABASE_URL: roles.url(roles.migrate, `?options=${options}`) }
       const dry = await command(['migrate', '--dry-run'], { env })
       const done = await migrateAs(roles)
-      for (const file of [
-        '007_add_holds',
-        '008_add_policies',
-        '009_add_partitions',
-        '010_add_receipts',
-        '011_add_discarded_files',
-        '012_add_archive_places',
-      ]) {
+      for (const file of ['007_add_holds', '008_add_policies', '009_add_partitions', '010_add_receipts', '011_add_discarded_files', '012_add_archive_places']) {
         const [told, ...more] = events(done, 'migrations.grants').filter(({ path }) => path === `migrations/${file}.sql`)
         assert.deepEqual([told!['roles'], more], [[roles.purge], []])
         assert.ok(
@@ -355,14 +348,7 @@ for (const major of POSTGRES_MAJORS) {
       await admin.query('GRANT UPDATE ON maintenance_leases TO PUBLIC')
       await admin.query(`GRANT UPDATE ON maintenance_leases TO ${quoted(roles.migrate)} WITH GRANT OPTION`)
       // By a superuser and by hand, so that the new tables have another owner than the old ones; twice.
-      for (const file of [
-        '007_add_holds',
-        '008_add_policies',
-        '009_add_partitions',
-        '010_add_receipts',
-        '011_add_discarded_files',
-        '012_add_archive_places',
-      ])
+      for (const file of ['007_add_holds', '008_add_policies', '009_add_partitions', '010_add_receipts', '011_add_discarded_files', '012_add_archive_places'])
         for (const _ of ['once', 'again']) roles.script(`migrations/${file}.sql`, {})
       for (const role of ['public', roles.migrate, roles.gateway])
         for (const [table, rights] of NEW_RIGHTS) {
