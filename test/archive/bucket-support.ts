@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
-import type { ArchivePlace, Patience } from '../../src/archive/archive-location.ts'
+import type { ArchivePlace } from '../../src/archive/archive-location.ts'
 import { DiscardedFiles } from '../../src/archive/discarded-files.ts'
 import { verify, type Verification } from '../../src/archive/read/verify.ts'
 import { storeAt } from '../../src/archive/store/store-at.ts'
@@ -11,13 +11,10 @@ import type { RunResult } from '../../src/runs/result.ts'
 import { DAY } from '../../src/time/clock.ts'
 import { AUDIT_LOGS, run } from '../runs/support.ts'
 import { S3Server, type S3ServerOptions } from '../support/s3/server.ts'
+import { placeAt } from './bucket-place.ts'
 import { recordOf } from './support.ts'
 
-/** Where archives lie in the buckets of tests. */
-export const PREFIX = 'of/tests'
-
-/** As long as a machine with many tests takes for one request; the pauses are short. */
-const PATIENCE: Patience = { connectMs: 5_000, idleMs: 5_000, requestMs: 5_000, pausesMs: [1, 5, 20, 50, 100, 200] }
+export { placeAt, PREFIX } from './bucket-place.ts'
 
 export interface BucketArchive extends AsyncDisposable {
   readonly server: S3Server
@@ -40,23 +37,6 @@ export async function freshBucket(options: S3ServerOptions = {}): Promise<Bucket
       await rm(spool, { recursive: true, force: true })
     },
   }
-}
-
-/** The same bucket, as a machine with this spool sees it. */
-export function placeAt({ url, region }: S3Server, spool: string, prefix = PREFIX): ArchivePlace {
-  const bucket = {
-    kind: 's3',
-    bucket: 'archive',
-    prefix,
-    endpoint: url,
-    region,
-    pathStyle: undefined,
-    insecure: false,
-    spool,
-    spoolChosen: true,
-    patience: PATIENCE,
-  } as const
-  return { directory: `s3://archive/${prefix}`, bucket, uid: process.getuid?.() }
 }
 
 /** Runs the purge of audit logs older than 90 days, with the archive. */

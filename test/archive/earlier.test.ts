@@ -7,6 +7,7 @@ import { count, opened } from '../runs/support.ts'
 import { command, events } from '../support/command.ts'
 import { BOTH_ENGINES, type TestDatabase, type TestEngine } from '../support/engines.ts'
 import { archivedOnce, freshFolder } from './support.ts'
+import { settingsIn } from './where.ts'
 
 /**
  * Databases and archives that an earlier version left on disk. `whole`: 2,400 rows, all in the archive. `crashed`: the same rows, of which
@@ -30,7 +31,7 @@ for (const engine of BOTH_ENGINES) {
       await using outside = await engine.fresh()
       await using folder = await freshFolder()
       await unpack(engine, outside, state, folder.path)
-      const env = { DATABASE_URL: outside.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: folder.path, ARCHIVE_RETENTION: 'forever' }
+      const env = { DATABASE_URL: outside.url, ARCHIVE_ENABLED: 'true', ...settingsIn(folder.path), ARCHIVE_RETENTION: 'forever' }
       const left = await count(outside, 'audit_logs')
       assert.equal(left > 0 && left < ROWS, state === 'crashed')
 

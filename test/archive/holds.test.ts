@@ -7,11 +7,11 @@ import { DatabaseError } from '../../src/database/database-error.ts'
 import { DAY } from '../../src/time/clock.ts'
 import { auditLogs, count, intercepted, migrated, type Fixture } from '../runs/support.ts'
 import { BOTH_ENGINES, ENGINES, type TestEngine } from '../support/engines.ts'
-import { FolderStore } from '../../src/archive/store/folder-store.ts'
 import { filesBeingRemoved, removalIn } from '../../src/archive/pending-removal.ts'
 import type { Acceptance } from '../../src/purge/safety.ts'
 import { ownedBy, placed, released } from './placed-holds.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified } from './support.ts'
+import { placeIn, STORE_CLASS } from './where.ts'
 
 const ROWS = 3_000
 const FEW = 200
@@ -39,7 +39,7 @@ function oncePending(database: Database, act: () => Promise<unknown>): { readonl
 }
 
 function archiveOf(directory: string, more: object): NonNullable<NonNullable<Parameters<typeof purged>[3]>['archive']> {
-  return { directory, uid: process.getuid?.(), keptMs: undefined, ...more }
+  return { ...placeIn(directory), keptMs: undefined, ...more }
 }
 
 function without(ids: readonly number[], others: readonly number[]): number[] {
@@ -147,7 +147,7 @@ for (const engine of BOTH_ENGINES) {
     const [file] = await filesIn(folder.path)
     const bytes = await readFile(join(folder.path, file!))
     await writeFile(join(folder.path, file!), 'damaged')
-    const reads = t.mock.method(FolderStore.prototype, 'read')
+    const reads = t.mock.method(STORE_CLASS.prototype, 'read')
     const manifests = await filesIn(folder.path, '')
     const second = await purged(database, folder.path, { keptMs: YEAR, accepted: EMPTY })
     assert.deepEqual([second.outcome, second.archived?.removed.files], ['succeeded', 0], String(second.error))
@@ -176,7 +176,7 @@ for (const engine of BOTH_ENGINES) {
     }
     await placed(outside, 'case 7', { user: ['alice'] })
     await night(100)
-    const opened = t.mock.method(FolderStore.prototype, 'open')
+    const opened = t.mock.method(STORE_CLASS.prototype, 'open')
     const heldFile = (await filesIn(folder.path)).find(
       (name) => !name.includes(new Date(Date.now() - 100 * DAY).toISOString().slice(0, 10).replaceAll('-', '/')),
     )!

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Database } from '../../src/database/database.ts'
 import type { Acceptance } from '../../src/purge/safety.ts'
@@ -8,6 +7,7 @@ import { DAY } from '../../src/time/clock.ts'
 import { auditLogs, intercepted, migrated } from '../runs/support.ts'
 import { BOTH_ENGINES, type TestEngine } from '../support/engines.ts'
 import { archivedOnce, freshFolder, idsOf, purged, recordOf, verified } from './support.ts'
+import { spoolIn } from './where.ts'
 
 const EXPIRED_FILES_ROWS = 20
 const ROWS = 2_000
@@ -35,7 +35,7 @@ async function diesAt(engine: TestEngine, moment: number, side: 'before' | 'behi
     await lose()
   }
   const lose = async (): Promise<void> => {
-    await rm(join(folder.path, 'audit_logs/.writing'), { recursive: true, force: true })
+    await rm(spoolIn(folder.path), { recursive: true, force: true })
     await outside.sql(LEASES)
   }
   await dying(async () => (await idsOf(outside)).length < ROWS)

@@ -9,6 +9,7 @@ import { BOTH_ENGINES, type TestEngine } from '../support/engines.ts'
 import { manifestAt, manifestOf, sumOf } from './forge.ts'
 import { reconciled } from './restorable.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
+import { foldersOf } from './where.ts'
 
 interface Stage extends AsyncDisposable {
   readonly fixture: Fixture
@@ -70,8 +71,9 @@ function stepOf(given: Partial<Record<keyof Step, unknown>>): string {
 }
 
 async function contentsOf(folder: Folder): Promise<[string, string][]> {
-  const names = (await filesIn(folder.path, '')).filter((name) => /\.(?:zst|json)$/.test(name))
-  return Promise.all(names.map(async (name) => [name, sumOf(await readFile(join(folder.path, name)))] as [string, string]))
+  const names = await Promise.all(foldersOf(folder.path).map(async (root) => (await filesIn(root, '')).map((name) => join(root, name))))
+  const files = names.flat().filter((name) => /\.(?:zst|json)$/.test(name))
+  return Promise.all(files.map(async (name) => [name, sumOf(await readFile(name))] as [string, string]))
 }
 
 /** The run fails without touching a file; `archive reconcile` resolves that, and then every row is in the archive and can be restored. */

@@ -10,6 +10,7 @@ import { BOTH_ENGINES, type TestEngine } from '../support/engines.ts'
 import { forgedRows, manifestAt, manifestOf, plant } from './forge.ts'
 import { reconciled } from './restorable.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
+import { foldersOf, spoolIn, storeIn } from './where.ts'
 
 /** Divisible by as many days as the tests have. */
 const ROWS = 2_100
@@ -65,7 +66,7 @@ async function staysUntouched({ fixture, folder }: CutOff, named: string): Promi
   const { outcome, error, deleted } = await purged(database, folder.path)
   assert.deepEqual([outcome, deleted], ['failed', 0], String(error))
   assert.ok(error instanceof MaintenanceError && error.code === 'ARCHIVE_DAMAGED', String(error))
-  assert.ok(error.message.includes(join(folder.path, named)), error.message)
+  assert.ok(error.message.includes(storeIn(folder.path).absolute(named)), error.message)
   assert.deepEqual([await idsOf(outside), await contentsOf(folder)], before)
   const { sound, problems } = await verified(database, folder.path)
   assert.equal(sound, false)
@@ -76,9 +77,9 @@ async function staysUntouched({ fixture, folder }: CutOff, named: string): Promi
 }
 
 async function contentsOf(folder: Folder): Promise<[string, string][]> {
-  const names = await filesIn(folder.path, '')
-  const files = names.filter((name) => /\.(zst|json)$/.test(name))
-  return Promise.all(files.map(async (name) => [name, (await readFile(join(folder.path, name))).toString('base64')] as [string, string]))
+  const names = await Promise.all(foldersOf(folder.path).map(async (root) => (await filesIn(root, '')).map((name) => join(root, name))))
+  const files = names.flat().filter((name) => /\.(zst|json)$/.test(name))
+  return Promise.all(files.map(async (name) => [name, (await readFile(name)).toString('base64')] as [string, string]))
 }
 
 async function goesOn({ fixture: { database, outside }, folder, ids }: CutOff): Promise<void> {
@@ -165,7 +166,7 @@ for (const engine of BOTH_ENGINES) {
     const { lines } = await forgedRows(join(crashed.folder.path, path))
     await plant(crashed.folder.path, path, { lines, like: await manifestAt(crashed.folder.path, manifestOf(path)) })
     await staysUntouched(crashed, manifestOf(path))
-    for (const [name, bytes] of kept) await writeFile(join(crashed.folder.path, name), Buffer.from(bytes, 'base64'))
+    for (const [name, bytes] of kept) await writeFile(name, Buffer.from(bytes, 'base64'))
     await goesOn(crashed)
   })
 
@@ -182,10 +183,7 @@ for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: a file that waits to be published is checked before it is moved, and is not moved over another file`, async () => {
     await using crashed = await cutOff(engine, 'some')
     const [path = ''] = crashed.paths
-    const [file, waiting] = [
-      join(crashed.folder.path, path),
-      join(crashed.folder.path, 'audit_logs/.writing', crashed.drafts + basename(path)),
-    ]
+    const [file, waiting] = [join(crashed.folder.path, path), join(spoolIn(crashed.folder.path), crashed.drafts + basename(path))]
     await rename(file, waiting)
     // As after a crash before publishing.
     assert.deepEqual((await verified(crashed.fixture.database, crashed.folder.path)).problems, [])

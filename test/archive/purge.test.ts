@@ -9,6 +9,7 @@ import { DAY, hostClock } from '../../src/time/clock.ts'
 import { auditLogs, count, intercepted, migrated, run } from '../runs/support.ts'
 import { ENGINES } from '../support/engines.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, verified } from './support.ts'
+import { ABOUT_FOLDERS, placeIn } from './where.ts'
 
 /** Calls `act` once, right before the first transaction that deletes. */
 function beforeFirstBatch(database: Database, act: () => Promise<unknown>): Database {
@@ -40,14 +41,23 @@ for (const engine of ENGINES) {
       const day = String(row['timestamp']).slice(0, 10).replaceAll('-', '/')
       assert.match(row.path, new RegExp(`^audit_logs/${day}/${result.archived?.files === undefined ? '' : '\\d+-\\d+'}\\.ndjson\\.zst$`))
     }
-    for (const name of await filesIn(folder.path)) assert.equal((await stat(join(folder.path, name))).mode & 0o777, 0o600)
-    assert.equal((await stat(join(folder.path, 'audit_logs'))).mode & 0o777, 0o700)
     // Nothing is left to do, so nothing is written.
     const again = await purged(database, folder.path)
     assert.deepEqual(
       [again.outcome, again.deleted, again.archived],
       ['succeeded', 0, { ...NO_GROWTH, removed: NO_GROWTH, lagMs: 0, verification: undefined }],
     )
+  })
+
+  test(`${engine.name}: files and folders are their user's alone`, { skip: ABOUT_FOLDERS }, async () => {
+    await using fixture = await migrated(engine)
+    await using folder = await freshFolder()
+    await auditLogs(fixture.outside, engine, 10, 100)
+    await purged(fixture.database, folder.path)
+    const files = await filesIn(folder.path)
+    assert.ok(files.length > 0)
+    for (const name of files) assert.equal((await stat(join(folder.path, name))).mode & 0o777, 0o600)
+    assert.equal((await stat(join(folder.path, 'audit_logs'))).mode & 0o777, 0o700)
   })
 
   test(`${engine.name}: a row that changes between being archived and being deleted is archived as it was deleted`, async () => {
@@ -193,10 +203,7 @@ for (const engine of ENGINES) {
     await auditLogs(outside, engine, 10, 100)
     const dry = await purged(database, folder.path, { dryRun: true })
     assert.deepEqual([dry.expired, dry.archived], [10, undefined])
-    assert.equal(
-      (await run(database, {}, { archive: { directory: folder.path, uid: process.getuid?.(), keptMs: undefined } })).archived,
-      undefined,
-    )
+    assert.equal((await run(database, {}, { archive: { ...placeIn(folder.path), keptMs: undefined } })).archived, undefined)
     assert.deepEqual(await filesIn(folder.path, ''), [])
   })
 }

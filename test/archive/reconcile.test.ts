@@ -11,6 +11,7 @@ import { BOTH_ENGINES, type TestEngine } from '../support/engines.ts'
 import { forgedRows, manifestAt, manifestOf, plant } from './forge.ts'
 import { reconciled, restorable, type Restorable } from './restorable.ts'
 import { archivedOnce, archivedRows, filesIn, freshFolder, idsOf, purged, recordOf, restored, verified, type Folder } from './support.ts'
+import { spoolIn } from './where.ts'
 
 interface Stage extends AsyncDisposable {
   readonly engine: TestEngine
@@ -428,7 +429,7 @@ for (const engine of BOTH_ENGINES) {
             })
             await assert.rejects(reconciled(dying, stage.folder.path), /the power is gone/)
           })
-          await rm(join(stage.folder.path, 'audit_logs/.writing'), { recursive: true })
+          await rm(spoolIn(stage.folder.path), { recursive: true })
           if (!began && number > 1) {
             // Nothing has changed but that files were published: the purge discards them, and asks for a reconciliation.
             await forgetLease(stage.base)

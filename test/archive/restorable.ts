@@ -8,6 +8,7 @@ import { hostClock } from '../../src/time/clock.ts'
 import { applyMigrations, opened } from '../runs/support.ts'
 import { copiedPostgres, POSTGRES_MAJORS } from '../support/databases.ts'
 import { sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
+import { placeIn } from './where.ts'
 
 /** A database that is backed up and restored as a whole, while nobody is connected. */
 export interface Restorable extends AsyncDisposable {
@@ -105,7 +106,7 @@ const integersAsNumbers: typeof types.getTypeParser = (...asked: Parameters<type
 export function reconciled(database: Database, directory: string, dryRun = false): Promise<Reconciliation> {
   const archive = new Archive({
     database,
-    place: { directory, uid: process.getuid?.() },
+    place: placeIn(directory),
     table: 'audit_logs',
     timeColumn: 'timestamp',
     run: 0,

@@ -9,6 +9,7 @@ import { command } from '../support/command.ts'
 import { POSTGRES_MAJORS, withoutGatewayDatabase } from '../support/databases.ts'
 import { ENGINES, postgresDatabase, sqliteDatabase, type TestDatabase } from '../support/engines.ts'
 import { archivedRows, contents, freshFolder, purged, restored, verified } from './support.ts'
+import { ON_BUCKET } from './where.ts'
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations/', import.meta.url))
 
@@ -52,7 +53,8 @@ for (const major of POSTGRES_MAJORS) {
   test(`postgres ${major}: ${flyway}: every row is archived and restored`, { skip: withoutGatewayDatabase(flyway) }, async () => {
     await using outside = await postgresDatabase(major, flyway)
     // The tables are another program's, so only our own are created, by hand.
-    for (const name of ['002_add_metrics.sql', '005_add_archive.sql']) await outside.sql(await readFile(join(MIGRATIONS, name), 'utf8'))
+    for (const name of ['002_add_metrics.sql', '005_add_archive.sql', ...(ON_BUCKET ? ['011_add_discarded_files.sql'] : [])])
+      await outside.sql(await readFile(join(MIGRATIONS, name), 'utf8'))
     await withDatabase(outside.url, async (database) => assert.ok((await goesRound(outside, database)) > 0))
   })
 

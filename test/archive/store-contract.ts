@@ -96,9 +96,9 @@ export function storeContract(kind: StoreKind): void {
     await using place = await kind.fresh()
     const spool = await spoolOf(place.store())
     await spool.write(MANIFEST, 'manifest')
-    await assert.rejects(spool.publish([MANIFEST, ROWS]), (error: Error & { code?: string }) => {
-      assert.match(error.message, /neither there nor waiting/)
-      return error.code === FAILED.code || error.code === DAMAGED.code
+    await assert.rejects(spool.publish([MANIFEST, ROWS]), {
+      ...FAILED,
+      message: /cannot be put in its place: .* neither there nor waiting/,
     })
     assert.equal(await place.content(ROWS), undefined)
   })

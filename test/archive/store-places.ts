@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Patience } from '../../src/archive/archive-location.ts'
 import { FolderStore } from '../../src/archive/store/folder-store.ts'
@@ -33,6 +34,7 @@ export const STORE_KINDS: readonly StoreKind[] = [
   { name: 'a folder', unconditional: false, flatNames: false, fresh: folderPlace },
   { name: 'a bucket', unconditional: false, flatNames: true, fresh: () => bucketPlace({}) },
   { name: 'a bucket with versions', unconditional: false, flatNames: true, fresh: () => bucketPlace({ versioned: true }) },
+  { name: 'a bucket whose objects are files', unconditional: false, flatNames: false, fresh: fileBucketPlace },
   { name: 'a bucket whose ETags are no digests', unconditional: false, flatNames: true, fresh: () => bucketPlace({ etags: 'opaque' }) },
 ]
 
@@ -89,6 +91,19 @@ export async function bucketPlace(options: BucketOptions): Promise<BucketStorePl
       return Promise.resolve(ours.map((key) => key.slice(beginning.length)))
     },
     [Symbol.asyncDispose]: () => archive[Symbol.asyncDispose](),
+  }
+}
+
+/** The bucket that other tests of archives have, see `ON_BUCKET`. */
+async function fileBucketPlace(): Promise<StorePlace> {
+  const folder = await mkdtemp(join(tmpdir(), 'maintenance-objects-'))
+  const place = await bucketPlace({ folder })
+  return {
+    ...place,
+    async [Symbol.asyncDispose]() {
+      await place[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true })
+    },
   }
 }
 

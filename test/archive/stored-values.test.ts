@@ -2,14 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { command, type Ended } from '../support/command.ts'
 import { BOTH_ENGINES, ENGINES, type TestDatabase } from '../support/engines.ts'
+import { megabytesIn, TELLS_MEMORY } from './peak-memory.ts'
 import { freshFolder } from './support.ts'
+import { settingsIn } from './where.ts'
 
 type Engine = (typeof ENGINES)[number]
-
-/** The peak memory of the program, which it prints when it exits. */
-const TELLS_MEMORY = `--import ${encodeURI(
-  `data:text/javascript,process.on("exit",()=>process._rawDebug("maxRSS="+process.resourceUsage().maxRSS))`,
-).replaceAll('"', '%22')}`
 
 /** Far more than any command needs, and far less than one of the texts below would take. */
 const MOST_MEGABYTES = 220
@@ -26,7 +23,7 @@ interface Worked extends AsyncDisposable {
 async function archived(engine: Engine): Promise<Worked> {
   const outside = await engine.fresh()
   const folder = await freshFolder()
-  const env = { DATABASE_URL: outside.url, ARCHIVE_ENABLED: 'true', ARCHIVE_DIRECTORY: folder.path, NODE_OPTIONS: TELLS_MEMORY }
+  const env = { DATABASE_URL: outside.url, ARCHIVE_ENABLED: 'true', ...settingsIn(folder.path), NODE_OPTIONS: TELLS_MEMORY }
   const row = (time: string): Promise<unknown> =>
     outside.sql(`INSERT INTO audit_logs (tool_name, "user", action, status, timestamp) VALUES ('t', 'u', 'a', 's', '${time}')`)
   assert.equal((await command(['migrate'], { env })).code, 0)
@@ -38,7 +35,7 @@ async function archived(engine: Engine): Promise<Worked> {
     outside,
     async command(words) {
       const ended = await command(words, { env })
-      return { ...ended, megabytes: Math.max(...[...ended.stderr.matchAll(/maxRSS=(\d+)/g)].map((match) => Number(match[1]) / 1024)) }
+      return { ...ended, megabytes: megabytesIn(ended.stderr) }
     },
     async [Symbol.asyncDispose]() {
       await outside[Symbol.asyncDispose]()

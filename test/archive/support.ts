@@ -1,26 +1,19 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
+import { DiscardedFiles } from '../../src/archive/discarded-files.ts'
 import { restoreFiles, type Restoration } from '../../src/archive/read/restore.ts'
 import { verify, type Verification } from '../../src/archive/read/verify.ts'
 import { ArchiveRecord } from '../../src/archive/state.ts'
-import { FolderStore } from '../../src/archive/store/folder-store.ts'
 import type { Database } from '../../src/database/database.ts'
 import type { RunResult } from '../../src/runs/result.ts'
 import { DAY } from '../../src/time/clock.ts'
 import { AUDIT_LOGS, run } from '../runs/support.ts'
 import type { TestDatabase } from '../support/engines.ts'
+import { namesInSpool, placeIn, storeIn } from './where.ts'
 
-export interface Folder extends AsyncDisposable {
-  readonly path: string
-}
-
-export async function freshFolder(): Promise<Folder> {
-  const path = await mkdtemp(join(tmpdir(), 'maintenance-archive-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
-}
+export { freshFolder, type Folder } from './where.ts'
 
 /** Runs the purge of audit logs older than 90 days, with the archive. Files of rows that came late go like others, so that old rows can be used, unless `lateKeptMs` says otherwise. */
 export function purged(
@@ -32,12 +25,14 @@ export function purged(
   return run(
     database,
     { job: AUDIT_LOGS, retentionMs: 90 * DAY, accepted: new Set(['empty-table'] as const), ...request },
-    { archive: { directory, uid: process.getuid?.(), keptMs, lateKeptMs }, ...options },
+    { archive: { ...placeIn(directory), keptMs, lateKeptMs }, ...options },
   )
 }
 
 export function verified(database: Database, directory: string, since?: number): Promise<Verification> {
-  return verify({ database, record: recordOf(database), store: new FolderStore(directory, 'audit_logs', process.getuid?.()), since })
+  const store = storeIn(directory)
+  const discarded = store.publishesLate ? new DiscardedFiles((name) => database.named(name), 'audit_logs') : undefined
+  return verify({ database, record: recordOf(database), store, discarded, since })
 }
 
 export function restored(
@@ -48,7 +43,7 @@ export function restored(
   return restoreFiles({
     database,
     record: recordOf(database),
-    store: given.store ?? new FolderStore(directory, 'audit_logs', process.getuid?.()),
+    store: given.store ?? storeIn(directory),
     restoring: { source: 'audit_logs', into: given.into ?? 'audit_logs_restored', timeColumn: 'timestamp', cutoff: given.cutoff },
     files: [],
     from: undefined,
@@ -110,10 +105,7 @@ export async function archivedOnce(database: Database, outside: TestDatabase, di
   )
   const { problems, pending } = await verified(database, directory)
   assert.deepEqual([problems, pending], [[], 0])
-  assert.deepEqual(
-    (await filesIn(directory, '')).filter((name) => name.includes('.writing/')),
-    [],
-  )
+  assert.deepEqual(await namesInSpool(directory), [])
 }
 
 export async function idsOf(outside: TestDatabase): Promise<number[]> {

@@ -11,6 +11,7 @@ import { AUDIT_LOGS, auditLogs, intercepted, migrated, opened, run, type Fixture
 import { BOTH_ENGINES } from '../support/engines.ts'
 import { insertWith, many } from './large-rows.ts'
 import { archivedOnce, filesIn, freshFolder, idsOf, purged, restored, verified } from './support.ts'
+import { placeIn } from './where.ts'
 
 for (const engine of BOTH_ENGINES) {
   test(`${engine.name}: a row that is too long for the archive is kept, counted and named, and all others are deleted`, async () => {
@@ -91,7 +92,7 @@ async function attention({ database }: Fixture, directory: string): Promise<read
     migrations: { enabled: true, applied: [], pending: [], problem: undefined },
     archiving: true,
   })
-  const archive = { enabled: true, directory, uid: process.getuid?.(), keptMs: undefined }
+  const archive = { enabled: true, ...placeIn(directory), keptMs: undefined }
   const { problems, warnings } = await readArchive(database, archive, { at: await database.now(), recorded: true, toCome: false, job })
   return [...problems, ...warnings]
 }

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -18,6 +21,7 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
   type S3Client,
+  type HeadObjectCommandOutput,
   type S3ClientConfig,
 } from '@aws-sdk/client-s3'
 import { clientOf } from '../support/s3/client.ts'
@@ -324,6 +328,40 @@ describe('buckets', () => {
     await using at = await pair({ buckets: { archive: { etags: 'opaque' } } })
     await at.put('key', 'x')
     assert.notEqual(at.server.bucket().current('key')?.etag, `"${Buffer.from(md5('x'), 'base64').toString('hex')}"`)
+  })
+
+  it('may have the files of a folder as objects, as they are when one asks', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'maintenance-objects-'))
+    try {
+      await using at = await pair({ buckets: { archive: { folder } } })
+      assert.equal(await at.put('a/b', 'first'), '200')
+      assert.equal(await readFile(join(folder, 'a/b'), 'utf8'), 'first')
+      assert.equal(await at.put('a/b', 'second', { IfNoneMatch: '*' }), '412 PreconditionFailed')
+      const head = (): Promise<HeadObjectCommandOutput> => at.client.send(new HeadObjectCommand({ Bucket: BUCKET, Key: 'a/b' }))
+      const { ETag } = await head()
+      assert.equal(ETag, `"${Buffer.from(md5('first'), 'base64').toString('hex')}"`)
+      await writeFile(join(folder, 'a/b'), 'other')
+      assert.notEqual((await head()).ETag, ETag)
+      assert.equal(await at.get('a/b'), 'other')
+      const conditional = new GetObjectCommand({ Bucket: BUCKET, Key: 'a/b', IfMatch: ETag })
+      assert.equal(await fateOf(at.client.send(conditional)), '412 PreconditionFailed')
+
+      await symlink(join(folder, 'a/b'), join(folder, 'a/link'))
+      for (const name of ['a.b', 'a/c', 'a-b']) await writeFile(join(folder, name), name)
+      assert.deepEqual(await keysOf(at.client, { Bucket: BUCKET }), ['a-b', 'a.b', 'a/b', 'a/c'])
+      assert.deepEqual(await keysOf(at.client, { Bucket: BUCKET, Prefix: 'a/' }), ['a/b', 'a/c'])
+      assert.deepEqual(await keysOf(at.client, { Bucket: BUCKET, Prefix: 'a/c' }), ['a/c'])
+      for (const none of ['a', 'a/link', 'a/b/c', 'a/./b'])
+        assert.equal(await fateOf(at.client.send(new GetObjectCommand({ Bucket: BUCKET, Key: none }))), '404 NoSuchKey', none)
+      assert.equal(await at.put('x/../../outside'), '501 NotImplemented')
+
+      for (const _ of ['first', 'again'])
+        assert.equal(await fateOf(at.client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: 'a/b' }))), '204')
+      assert.equal(await at.put('a/b', 'again', { IfNoneMatch: '*' }), '200')
+      assert.deepEqual((await readdir(join(folder, 'a'))).toSorted(), ['b', 'c', 'link'])
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 })
 

@@ -56,7 +56,12 @@ export class S3Spool extends DraftFolder implements Spool {
     const draft = await this.#digested(path)
     if (draft === undefined) {
       if (await store.exists(path)) return
-      throw damaged(`${store.absolute(path)} is neither there nor waiting to be sent there`)
+      // Whoever has taken the lease from a run that stood still cleans the spool.
+      throw archiveFailed(
+        `${store.absolute(path)} cannot be put in its place: it is neither there nor waiting to be sent there`,
+        undefined,
+        'If no other worker was at work, see to it that nobody else removes files from ARCHIVE_SPOOL. The next run goes on',
+      )
     }
     const sent = (bucket.conditional || !(await store.exists(path))) && (await bucket.put(path, draft, stopping))
     if (sent) return

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { S3Failure } from './answer.ts'
 import { md5Of } from './digests.ts'
+import { FolderObjects } from './folder-objects.ts'
+import { MemoryObjects, type Objects, type Version } from './objects.ts'
 
 export interface BucketOptions {
   /** Another one than the server's: requests are sent there. */
@@ -14,18 +16,11 @@ export interface BucketOptions {
   readonly conditions?: 'atomic' | 'conflicting' | 'refused' | 'ignored'
   /** The MD5, except under keys of KMS. */
   readonly etags?: 'md5' | 'opaque'
+  /** The objects are the files of this folder, under their paths, and without versions. Absent: they are in memory. */
+  readonly folder?: string
 }
 
-export interface Version {
-  readonly id: string
-  readonly modifiedAt: number
-  readonly etag: string
-  readonly metadata: Readonly<Record<string, string>>
-  /** `undefined`: a marker, which says that the object was deleted. */
-  readonly body: Buffer | undefined
-}
-
-/** Objects in memory, with all their versions. Whatever is in it was complete when it came. */
+/** Objects with all their versions. Whatever is in it was complete when it came. */
 export class Bucket {
   readonly name: string
   readonly region: string | undefined
@@ -34,8 +29,7 @@ export class Bucket {
   readonly deletesForbidden: boolean
   readonly conditions: NonNullable<BucketOptions['conditions']>
   readonly #etags: NonNullable<BucketOptions['etags']>
-  readonly #objects = new Map<string, Version[]>()
-  #sorted: readonly string[] | undefined
+  readonly #objects: Objects
   #made = 0
 
   constructor(name: string, options: BucketOptions = {}) {
@@ -46,25 +40,22 @@ export class Bucket {
     this.deletesForbidden = options.deletes === 'forbidden'
     this.conditions = options.conditions ?? 'atomic'
     this.#etags = options.etags ?? 'md5'
+    if (options.folder !== undefined && this.versioned) throw new TypeError('a folder keeps no versions')
+    this.#objects = options.folder === undefined ? new MemoryObjects() : new FolderObjects(options.folder, (body) => this.#etagOf(body))
   }
 
-  /** Of all objects that are there, in the order of their UTF-8 bytes. */
-  keys(): readonly string[] {
-    this.#sorted ??= [...this.#objects.keys()]
-      .filter((key) => this.current(key)?.body !== undefined)
-      .map((key) => ({ key, bytes: Buffer.from(key) }))
-      .toSorted((a, b) => Buffer.compare(a.bytes, b.bytes))
-      .map(({ key }) => key)
-    return this.#sorted
+  /** Of all objects that are there and begin so, in the order of their UTF-8 bytes. */
+  keys(prefix = ''): readonly string[] {
+    return this.#objects.keys(prefix)
   }
 
   /** May be a marker. */
   current(key: string): Version | undefined {
-    return this.#objects.get(key)?.at(-1)
+    return this.versions(key).at(-1)
   }
 
   versions(key: string): readonly Version[] {
-    return this.#objects.get(key) ?? []
+    return this.#objects.versions(key)
   }
 
   bytes(key: string): Buffer | undefined {
@@ -72,17 +63,14 @@ export class Bucket {
   }
 
   put(key: string, body: Buffer, at: number, metadata: Readonly<Record<string, string>> = {}): Version {
-    const md5 = md5Of(body)
-    const etag = this.#etags === 'md5' ? md5 : createHash('md5').update(`under a key ${md5}`).digest('hex')
-    return this.#add(key, { etag: `"${etag}"`, body, metadata, modifiedAt: at })
+    return this.#add(key, { etag: this.#etagOf(body), body, metadata, modifiedAt: at })
   }
 
   /** Returns the marker, in a bucket with versions. Nothing is there to delete: nothing happens. */
   remove(key: string, at: number): Version | undefined {
     this.#mayDelete()
     if (this.versioned) return this.#add(key, { etag: '', body: undefined, metadata: {}, modifiedAt: at })
-    this.#objects.delete(key)
-    this.#sorted = undefined
+    this.#objects.replace(key, [])
     return undefined
   }
 
@@ -91,10 +79,15 @@ export class Bucket {
     const gone = this.versions(key).find((version) => version.id === id)
     if (gone?.body !== undefined && this.locked)
       throw new S3Failure(403, 'AccessDenied', 'Access Denied because object protected by object lock.')
-    const left = this.versions(key).filter((version) => version !== gone)
-    if (left.length === 0) this.#objects.delete(key)
-    else this.#objects.set(key, left)
-    this.#sorted = undefined
+    this.#objects.replace(
+      key,
+      this.versions(key).filter((version) => version !== gone),
+    )
+  }
+
+  #etagOf(body: Buffer): string {
+    const md5 = md5Of(body)
+    return `"${this.#etags === 'md5' ? md5 : createHash('md5').update(`under a key ${md5}`).digest('hex')}"`
   }
 
   #mayDelete(): void {
@@ -103,9 +96,7 @@ export class Bucket {
 
   #add(key: string, version: Omit<Version, 'id'>): Version {
     const added = { ...version, id: this.versioned ? `v${(this.#made += 1)}` : 'null' }
-    if (this.versioned) this.#objects.set(key, [...this.versions(key), added])
-    else this.#objects.set(key, [added])
-    this.#sorted = undefined
+    this.#objects.replace(key, this.versioned ? [...this.versions(key), added] : [added])
     return added
   }
 }

@@ -1,6 +1,7 @@
 import { S3Failure, textElements, xml, type Answer } from './answer.ts'
-import type { Bucket, Version } from './bucket.ts'
+import type { Bucket } from './bucket.ts'
 import { pageOf, type Position } from './listing.ts'
+import type { Version } from './objects.ts'
 import type { S3Request } from './request.ts'
 import { precondition } from './writing.ts'
 
@@ -66,7 +67,7 @@ export function listObjects({ query }: S3Request, bucket: Bucket, pageSize: numb
   const token = query.get('continuation-token')
   const startAfter = query.get('start-after')
   const after = token === undefined ? (startAfter === undefined ? undefined : { key: startAfter }) : positionOf(token, prefix, delimiter)
-  const page = pageOf(bucket.keys(), { prefix, delimiter, after, most: Math.min(Number(asked), MOST_KEYS, pageSize) })
+  const page = pageOf(bucket.keys(prefix), { prefix, delimiter, after, most: Math.min(Number(asked), MOST_KEYS, pageSize) })
   const shown = encoding === undefined ? (text: string) => text : formEncoded
   const contents = page.keys.map((key) => {
     const { etag, body, modifiedAt } = bucket.current(key)!

@@ -45,7 +45,7 @@ export interface Seen {
 
 /**
  * What speaks S3 on 127.0.0.1, and believes nothing: every request has its signature, its date and its digests computed anew, and what S3 has and this
- * has not is refused with 501. Objects are in the memory of this process, so that they outlive the workers that tests kill. Path style at `url`; a host
+ * has not is refused with 501. Objects are in the memory of this process, or files that a test can look at, so that they outlive the workers that tests kill. Path style at `url`; a host
  * `BUCKET.localhost` is virtual-hosted style.
  */
 export class S3Server implements AsyncDisposable {

@@ -1,5 +1,6 @@
 import { S3Failure, textElements, unescaped, xml, type Answer } from './answer.ts'
-import type { Bucket, Version } from './bucket.ts'
+import type { Bucket } from './bucket.ts'
+import type { Version } from './objects.ts'
 import type { S3Request } from './request.ts'
 
 const MOST_DELETED_AT_ONCE = 1_000
