@@ -16,6 +16,7 @@ import { health } from './scenarios/health.ts'
 import { memory } from './scenarios/memory.ts'
 import { nights } from './scenarios/nights.ts'
 import { nothing } from './scenarios/nothing.ts'
+import { objectStorage } from './scenarios/object-storage.ts'
 import { page } from './scenarios/page.ts'
 import { partitions } from './scenarios/partitions.ts'
 import { processes } from './scenarios/process.ts'
@@ -34,6 +35,7 @@ const SCENARIOS: readonly Scenario[] = [
   nothing,
   memory,
   archive,
+  objectStorage,
   nights,
   held,
   health,

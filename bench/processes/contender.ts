@@ -3,6 +3,21 @@ export interface Steady {
   readonly rowsABatch: number
 }
 
+/** A purge that keeps what it deletes, in files that are still there afterwards. `by hand`: the pipe and the DELETE that a person would type. */
+export type Keeping =
+  | { readonly keeps: 'in a folder'; readonly directory: string }
+  | { readonly keeps: 'in a bucket'; readonly store: ObjectStore; readonly spool: string }
+  | { readonly keeps: 'by hand'; readonly file: string }
+
+/** What speaks S3, with an empty bucket. */
+export interface ObjectStore {
+  readonly url: string
+  readonly region: string
+  readonly bucket: string
+  /** Credentials, in the variables that clients of AWS read. */
+  readonly env: Readonly<Record<string, string>>
+}
+
 export interface Batch {
   readonly rows: number
   /** Finding its rows, if that is a separate step. */

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { locationText } from '../../src/archive/archive-location.ts'
 import { COUNTED_RUNS } from '../../src/archive/tables.ts'
 import { JOBS } from '../../src/catalogue.ts'
 import type { Database, OpenOptions } from '../../src/database/database.ts'
@@ -14,7 +15,7 @@ import type { RunListener, RunContext } from '../../src/runs/run-context.ts'
 import { runJob } from '../../src/runs/run-job.ts'
 import { hostClock, SECOND } from '../../src/time/clock.ts'
 import { RETENTION_MS } from '../audit-rows.ts'
-import type { Batch, Contender, Steady } from './contender.ts'
+import type { Batch, Contender, Keeping, Steady } from './contender.ts'
 import { recorded } from './recorded.ts'
 
 const EVERYTHING = new Set(['shorter-retention', 'empty-table', 'clock'] as const)
@@ -58,7 +59,7 @@ export async function openJob(
 /** The same job, with an archive that is removed afterwards. */
 export async function openArchivingJob(url: string): Promise<Contender> {
   const directory = await mkdtemp(join(tmpdir(), 'maintenance-bench-archive-'))
-  const job = await openJob(url, RETENTION_MS, { archive: { uid: process.getuid?.(), directory, keptMs: undefined } })
+  const job = await openKeepingJob(url, { keeps: 'in a folder', directory })
   return {
     work: (stopping) => job.work(stopping),
     async close() {
@@ -66,6 +67,19 @@ export async function openArchivingJob(url: string): Promise<Contender> {
       await rm(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** The same job, with an archive that stays. Of a bucket, what reaches it is loaded with the first request, as in the program. */
+export async function openKeepingJob(url: string, keeping: Exclude<Keeping, { keeps: 'by hand' }>): Promise<Contender> {
+  const uid = process.getuid?.()
+  if (keeping.keeps === 'in a folder')
+    return await openJob(url, RETENTION_MS, { archive: { uid, directory: keeping.directory, keptMs: undefined } })
+  const { store, spool } = keeping
+  Object.assign(process.env, store.env)
+  const location = { kind: 's3', bucket: store.bucket, prefix: 'bench' } as const
+  const { url: endpoint, region } = store
+  const bucket = { ...location, endpoint, region, pathStyle: undefined, insecure: false, spool, spoolChosen: true }
+  return await openJob(url, RETENTION_MS, { archive: { uid, directory: locationText(location), bucket, keptMs: undefined } })
 }
 
 /** The program's loop and slices with batches of one size, so that the first batches can be compared with the last. */

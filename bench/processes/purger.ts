@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { median } from '../statistics.ts'
 import { serveParent, sharedMs } from './child.ts'
-import type { Contender, Steady, Work } from './contender.ts'
+import type { Contender, Keeping, Steady, Work } from './contender.ts'
 import { openContender, type Method } from './contenders.ts'
 import { openPlain } from './plain.ts'
 import { openJob } from './product.ts'
 
 /** The requests to this process, in this order. */
 export type Question =
-  | { readonly ask: 'connect'; readonly method: Method | Steady; readonly url: string; readonly retentionMs?: number }
+  | { readonly ask: 'connect'; readonly method: Method | Steady | Keeping; readonly url: string; readonly retentionMs?: number }
   /** Answered with a `Trial`. */
   | { readonly ask: 'work'; readonly limitMs: number }
   /** Connects, purges with the given retention, and answers with a `Trial`. */

@@ -2,7 +2,7 @@ import { expiredOf } from '../audit-rows.ts'
 import type { Copy } from '../engines/engine.ts'
 import type { Workspace } from '../workspace.ts'
 import { startChild, type Child } from './child.ts'
-import type { Steady } from './contender.ts'
+import type { Keeping, Steady } from './contender.ts'
 import type { Method } from './contenders.ts'
 import type { Question, Trial } from './purger.ts'
 
@@ -15,7 +15,7 @@ export interface Purger extends AsyncDisposable {
 
 export async function startPurger(
   workspace: Workspace,
-  method: Method | Steady,
+  method: Method | Steady | Keeping,
   copy: Copy,
   limitMs: number,
   retentionMs?: number,
@@ -37,7 +37,7 @@ export async function startPurger(
 /** Runs one purge to its end. */
 export async function purged(
   workspace: Workspace,
-  method: Method | Steady,
+  method: Method | Steady | Keeping,
   copy: Copy,
   limitMs: number,
   retentionMs?: number,
