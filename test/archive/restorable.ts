@@ -1,8 +1,10 @@
 import { copyFile, rm } from 'node:fs/promises'
 import BetterSqlite3 from 'better-sqlite3'
 import { Client, types } from 'pg'
+import type { ArchivePlace } from '../../src/archive/archive-location.ts'
 import { Archive } from '../../src/archive/archive.ts'
 import { reconcile, type Reconciliation } from '../../src/archive/reconcile/reconcile.ts'
+import { draftsOf } from '../../src/archive/write/draft-names.ts'
 import type { Database } from '../../src/database/database.ts'
 import { hostClock } from '../../src/time/clock.ts'
 import { applyMigrations, opened } from '../runs/support.ts'
@@ -102,14 +104,14 @@ const integersAsNumbers: typeof types.getTypeParser = (...asked: Parameters<type
   asked[0] === types.builtins.INT8 ? Number : types.getTypeParser(...asked)
 
 /** Like the command, but without a lease. */
-export function reconciled(database: Database, directory: string, dryRun = false): Promise<Reconciliation> {
+export async function reconciledAt(database: Database, place: ArchivePlace, dryRun = false): Promise<Reconciliation> {
   const archive = new Archive({
     database,
-    place: { directory, uid: process.getuid?.() },
+    place,
     table: 'audit_logs',
     timeColumn: 'timestamp',
     run: 0,
-    drafts: '',
+    drafts: await draftsOf(database),
     program: '1.2.3',
     now: Date.now(),
     cutoff: Date.now(),
@@ -118,4 +120,8 @@ export function reconciled(database: Database, directory: string, dryRun = false
     stopping: new AbortController().signal,
   })
   return reconcile(archive, { dryRun })
+}
+
+export function reconciled(database: Database, directory: string, dryRun = false): Promise<Reconciliation> {
+  return reconciledAt(database, { directory, uid: process.getuid?.() }, dryRun)
 }
