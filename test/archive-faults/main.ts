@@ -122,12 +122,13 @@ async function survive(engine: TestEngine): Promise<void> {
 /** Of the requests to a bucket, each fault that passes has its share; the programs wait for some time after each. */
 const BUCKET = { seed, pageSize: 7, faults: passingFaults(0.004) }
 
-async function inBucket(engine: TestEngine): Promise<string[]> {
+async function inBucket(engine: TestEngine): Promise<void> {
   const fresh = () => bucketSite(BUCKET)
-  return [
-    await reconciles(engine, { kills, seed, fresh, losesSpool: () => true }),
-    await survivesSwitches(engine, { kills, seed, bucket: BUCKET }),
-  ]
+  const reconciled = await reconciles(engine, { kills, seed, fresh, losesSpool: () => true })
+  process.stdout.write(`${engine.name}, in a bucket: ${reconciled}\n`)
+  const switched = await survivesSwitches(engine, { kills, seed, bucket: BUCKET })
+  process.stdout.write(`${engine.name}: ${switched}\n`)
+  await survivesInBucket(engine, { kills, seed })
 }
 
 const servers = await Promise.all(POSTGRES_MAJORS.map(async (major) => ({ major, server: await startPostgres(major) })))
@@ -142,15 +143,12 @@ try {
   const all = values.reconcile !== true && values.holds !== true && values.bucket !== true
   for (const engine of engines) {
     if (all) await survive(engine)
-    if (all || values.bucket === true) await survivesInBucket(engine, { kills, seed })
     if (all || values.holds === true) await survivesHolds(engine, { kills, seed, afterKill })
     if (all || values.reconcile === true)
       process.stdout.write(`${engine.name}: ${await reconciles(engine, { kills, seed, fresh: folderSite, losesSpool })}\n`)
   }
   // Beside each other: most of the time goes by waiting.
-  if (all || values.bucket === true)
-    for (const [index, lines] of (await Promise.all(engines.map(inBucket))).entries())
-      for (const line of lines) process.stdout.write(`${engines[index]!.name}: ${line}\n`)
+  if (all || values.bucket === true) await Promise.all(engines.map(inBucket))
 } finally {
   await Promise.all(servers.map(({ server }) => server.stop()))
   await rm(compiled, { recursive: true, force: true })

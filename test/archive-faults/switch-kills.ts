@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { purgedTo, verifiedAt } from '../archive/bucket-support.ts'
 import { archivedOnceAt, bucketSite, folderSite, type Site } from '../archive/sites.ts'
+import { recordOf } from '../archive/support.ts'
 import { migrated } from '../runs/support.ts'
 import type { TestEngine } from '../support/engines.ts'
 import type { S3ServerOptions } from '../support/s3/server.ts'
@@ -26,6 +27,7 @@ export interface SwitchKills {
 export async function survivesSwitches(engine: TestEngine, { kills, seed, bucket }: SwitchKills): Promise<string> {
   const next = random(seed)
   let killed = 0
+  let inTheMidst = 0
   let moved = 0
   while (killed < kills) {
     await using fixture = await migrated(engine)
@@ -73,6 +75,7 @@ export async function survivesSwitches(engine: TestEngine, { kills, seed, bucket
         moments = ended.moments
       } else {
         killed += 1
+        inTheMidst += (await recordOf(database).load(database)).step === undefined ? 0 : 1
         for (const site of both) if (next() < 0.5) await site.loseSpool()
         await noneLost(outside, both, ids, at)
         if (next() < 0.3) {
@@ -80,6 +83,7 @@ export async function survivesSwitches(engine: TestEngine, { kills, seed, bucket
           const repeated = await switches(0)
           const wasDone = repeated.code === 1 && repeated.output.includes(`the archive was moved to ${there.place.directory} at`)
           assert.ok(repeated.code === 0 || wasDone, `${at}, then repeated: ${repeated.output}`)
+          if (!wasDone) moments = repeated.moments
           isMoved = true
         }
       }
@@ -101,5 +105,8 @@ export async function survivesSwitches(engine: TestEngine, { kills, seed, bucket
     assert.equal(verified.code, 0, verified.output)
     assert.notDeepEqual((await verifiedAt(there.place, database)).problems, [])
   }
-  return `${killed} kills of a switch between a folder and a bucket, which was completed ${moved} times; places that work 1, rows lost 0, rows in two objects 0`
+  return (
+    `${killed} kills of a switch between a folder and a bucket, ${inTheMidst} of them while its link was on its way, and ${moved} moves; ` +
+    'places that work 1, rows lost 0, rows in two objects 0'
+  )
 }
