@@ -47,8 +47,13 @@ export async function settle(archive: Archive): Promise<void> {
     await mustBeInPlace(store, step, () => archive.confirmLease())
     if (count === rows) {
       await (rows > 0 ? discard : removeFor)(archive, step.obsolete)
-      await store.setAside(step.reconciled?.setAside ?? [])
-      return options.underLease((tx) => record.close(tx, step))
+      const { setAside = [] } = step.reconciled ?? {}
+      await store.setAside(setAside)
+      return options.underLease(async (tx) => {
+        await record.close(tx, step)
+        // What a dead process sent twice may yet arrive where it was.
+        await archive.discarded?.note(tx, setAside, false)
+      })
     }
     await rewrite(archive, state, step, { manifests, removed })
   }

@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { LAUNCHER } from '../support/compiled.ts'
 import type { TestDatabase } from '../support/engines.ts'
 
-const COMMAND = fileURLToPath(new URL('../../bin/mcp-gateway-maintenance.js', import.meta.url))
+const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
 const DIE_AT = new URL('die-at.ts', import.meta.url).href
 /** The first statement of a run of the job mentions this, so that the purge is killed and not the start-up. */
 const BEGINNING = 'maintenance_archives'
@@ -17,6 +19,11 @@ export interface Ended {
 
 export const PURGE = ['--run-now', '--job', 'purge-audit-logs', '--accept-empty-table']
 
+/** A compiled copy starts in a third of the time that the source takes. */
+function commandOf(): string {
+  return join(process.env['TEST_PACKAGE_ROOT'] ?? CHECKOUT, LAUNCHER)
+}
+
 /** Runs the program, and kills it at this moment; 0: never. */
 export function runs(
   url: string,
@@ -25,7 +32,7 @@ export function runs(
   words: readonly string[] = PURGE,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Ended> {
-  const child = spawn(process.execPath, ['--import', DIE_AT, COMMAND, ...words], {
+  const child = spawn(process.execPath, ['--import', DIE_AT, commandOf(), ...words], {
     cwd: tmpdir(),
     env: {
       PATH: process.env['PATH'],
@@ -72,7 +79,7 @@ export function verify(
   directory: string,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, [COMMAND, 'archive', 'verify'], {
+  const child = spawn(process.execPath, [commandOf(), 'archive', 'verify'], {
     env: { PATH: process.env['PATH'], DATABASE_URL: url, ARCHIVE_DIRECTORY: directory, ...settings },
   })
   let output = ''

@@ -1,21 +1,26 @@
 // `npm run test:archive-faults`: kills an archiving purge at random moments, on each engine. After each kill no row may be lost; after one
 // more run every expired row must be in exactly one file and not in the database. 20 kills, or 200 with `--full`; `--seed N` repeats them.
 // Then as many purges are killed while holds are placed and released, and as many reconciliations; `--holds`, `--reconcile`: only these. Every other kill also loses the spool, as if the machine were lost;
-// `--spool lost`: every kill does, `--spool kept`: none does. Then with the archive in a bucket, where every kill loses the spool and answers get lost; `--bucket`: only
-// that.
+// `--spool lost`: every kill does, `--spool kept`: none does. Then with the archive in a bucket, where every kill loses the spool and answers get lost: purges,
+// reconciliations, and `archive copy --switch` from a folder to the bucket and back; `--bucket`: only these.
 import assert from 'node:assert/strict'
 import { readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { zstdDecompressSync } from 'node:zlib'
 import { POSTGRES_MAJORS, startPostgres } from '../support/postgres-server.ts'
-import { ENGINES, type TestEngine } from '../support/engines.ts'
-import { restorable } from '../archive/restorable.ts'
+import { compileInto } from '../support/compiled.ts'
+import { BOTH_ENGINES, type TestEngine } from '../support/engines.ts'
+import { passingFaults } from '../support/s3/faults.ts'
+import { bucketSite, folderSite } from '../archive/sites.ts'
 import { freshFolder } from '../archive/support.ts'
 import { fill } from './expired-rows.ts'
 import { survivesInBucket } from './bucket-kills.ts'
-import { forgetLease, idsInTable, PURGE, random, runs, verify } from './killed-runs.ts'
+import { forgetLease, idsInTable, random, runs, verify } from './killed-runs.ts'
 import { survivesHolds } from './placing.ts'
+import { reconciles } from './reconcile-kills.ts'
+import { survivesSwitches } from './switch-kills.ts'
 
 const { values } = parseArgs({
   options: {
@@ -30,8 +35,6 @@ const { values } = parseArgs({
 })
 const kills = values.full === true ? 200 : 20
 const seed = Number(values.seed ?? 20_261_124)
-
-const RECONCILE = ['archive', 'reconcile']
 
 /** For each id, the number of published files that contain it. */
 async function idsInFiles(directory: string): Promise<Map<number, number>> {
@@ -51,9 +54,13 @@ async function idsInFiles(directory: string): Promise<Map<number, number>> {
   return found
 }
 
-/** Removes the unpublished files, if they are lost with this kill. */
+/** Whether this kill loses the unpublished files, too. */
+function losesSpool(killed: number): boolean {
+  return values.spool === 'lost' || (values.spool !== 'kept' && killed % 2 === 1)
+}
+
 async function afterKill(directory: string, killed: number): Promise<void> {
-  if (values.spool === 'kept' || (values.spool !== 'lost' && killed % 2 === 0)) return
+  if (!losesSpool(killed)) return
   await rm(join(directory, 'audit_logs/.writing'), { recursive: true, force: true })
 }
 
@@ -112,80 +119,37 @@ async function survive(engine: TestEngine): Promise<void> {
   )
 }
 
-/**
- * A database that is older than its archive, killed while it is reconciled, by the command or by the next purge. Of the rows that were
- * archived meanwhile, some are in the table, some not, and some partly, so that files of every kind occur.
- */
-async function reconciles(engine: TestEngine): Promise<void> {
-  const next = random(seed)
-  let killed = 0
-  let moments = 200
-  while (killed < kills) {
-    await using base = await restorable(engine)
-    await using folder = await freshFolder()
-    const { outside } = base
-    const sound = async (words: readonly string[]): Promise<void> => {
-      const ended = await runs(outside.url, folder.path, 0, words)
-      assert.equal(ended.code, 0, ended.output)
-      if (words === RECONCILE) moments = Math.max(50, ended.moments)
-    }
-    await fill(outside, engine)
-    await sound(PURGE)
-    await fill(outside, engine)
-    await outside.sql('UPDATE audit_logs SET id = id + 10000')
-    const restore = await base.backUp()
-    await fill(outside, engine)
-    await outside.sql('UPDATE audit_logs SET id = id + 20000 WHERE id NOT BETWEEN 10000 AND 19999')
-    const ids = [...(await idsInFiles(folder.path)).keys(), ...(await idsInTable(outside))].toSorted((a, b) => a - b)
-    await sound(PURGE)
-    await restore()
-    // No file may be deleted.
-    const names = new Set((await readdir(folder.path, { recursive: true })).filter((name) => name.endsWith('.zst')))
-    for (let again = 0; again < 3; again += 1) {
-      const ended = await runs(outside.url, folder.path, 1 + Math.floor(next() * moments), RECONCILE)
-      await forgetLease(outside)
-      if (!ended.killed) break
-      killed += 1
-      await afterKill(folder.path, killed)
-      const left = new Set((await readdir(folder.path, { recursive: true })).map((name) => name.replace(/^reconciled\//, '')))
-      assert.deepEqual(
-        [...names].filter((name) => !left.has(name)),
-        [],
-        `${engine.name}: files that were deleted`,
-      )
-    }
-    await sound(RECONCILE)
-    await sound(PURGE)
-    assert.deepEqual(await idsInTable(outside), [])
-    const files = await idsInFiles(folder.path)
-    assert.deepEqual(
-      [...files.keys()].toSorted((a, b) => a - b),
-      ids,
-    )
-    assert.deepEqual(
-      [...files.values()].filter((times) => times !== 1),
-      [],
-      `${engine.name}: rows that are in several files`,
-    )
-    const verified = await verify(outside.url, folder.path)
-    assert.equal(verified.code, 0, verified.output)
-  }
-  process.stdout.write(`${engine.name}: ${killed} kills of a reconciliation; rows lost 0, rows in two files 0, files deleted 0\n`)
+/** Of the requests to a bucket, each fault that passes has its share; the programs wait for some time after each. */
+const BUCKET = { seed, pageSize: 7, faults: passingFaults(0.004) }
+
+async function inBucket(engine: TestEngine): Promise<void> {
+  const fresh = () => bucketSite(BUCKET)
+  const reconciled = await reconciles(engine, { kills, seed, fresh, losesSpool: () => true })
+  process.stdout.write(`${engine.name}, in a bucket: ${reconciled}\n`)
+  const switched = await survivesSwitches(engine, { kills, seed, bucket: BUCKET })
+  process.stdout.write(`${engine.name}: ${switched}\n`)
+  await survivesInBucket(engine, { kills, seed })
 }
 
 const servers = await Promise.all(POSTGRES_MAJORS.map(async (major) => ({ major, server: await startPostgres(major) })))
+const compiled = join(tmpdir(), `archive-faults-${process.pid}`)
 try {
   for (const { major, server } of servers) process.env[`TEST_POSTGRES_${major}`] = server.url
+  await compileInto(compiled)
+  process.env['TEST_PACKAGE_ROOT'] = compiled
   process.stdout.write(`seed ${seed}, ${kills} kills on each engine, the spool ${values.spool ?? 'lost with every other'}\n`)
   // One PostgreSQL is enough: the versions do not differ for the archive.
-  for (const engine of [ENGINES[0]!, ENGINES.at(-1)!])
-    if (values.only === undefined || engine.name.startsWith(values.only)) {
-      const all = values.reconcile !== true && values.holds !== true && values.bucket !== true
-      if (all) await survive(engine)
-      if (all || values.bucket === true) await survivesInBucket(engine, { kills, seed })
-      if (all || values.holds === true) await survivesHolds(engine, { kills, seed, afterKill })
-      if (all || values.reconcile === true) await reconciles(engine)
-    }
+  const engines = BOTH_ENGINES.filter(({ name }) => values.only === undefined || name.startsWith(values.only))
+  const all = values.reconcile !== true && values.holds !== true && values.bucket !== true
+  for (const engine of engines) {
+    if (all) await survive(engine)
+    if (all || values.holds === true) await survivesHolds(engine, { kills, seed, afterKill })
+    if (all || values.reconcile === true)
+      process.stdout.write(`${engine.name}: ${await reconciles(engine, { kills, seed, fresh: folderSite, losesSpool })}\n`)
+  }
+  // Beside each other: most of the time goes by waiting.
+  if (all || values.bucket === true) await Promise.all(engines.map(inBucket))
 } finally {
   await Promise.all(servers.map(({ server }) => server.stop()))
+  await rm(compiled, { recursive: true, force: true })
 }

@@ -16,20 +16,28 @@ export function sumOf(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
+export interface ForgedRows {
+  readonly bytes: Buffer
+  readonly lines: string
+}
+
 /** Compressed rows with changed content, each as long as the row that it is made from. */
-export async function forgedRows(file: string): Promise<{ readonly bytes: Buffer; readonly lines: string }> {
-  const lines = zstdDecompressSync(await readFile(file))
-    .toString()
-    .replaceAll('"user":"u"', '"user":"x"')
+export function forgedFrom(rows: Buffer): ForgedRows {
+  const lines = zstdDecompressSync(rows).toString().replaceAll('"user":"u"', '"user":"x"')
   return { lines, bytes: zstdCompressSync(lines) }
 }
 
-/** Writes a file of rows with a manifest that agrees with it in everything, so that only its author is in doubt. */
-export async function plant(
-  directory: string,
+export async function forgedRows(file: string): Promise<ForgedRows> {
+  return forgedFrom(await readFile(file))
+}
+
+type Forgery = Partial<RowsManifest> & { readonly lines: string; readonly like: RowsManifest }
+
+/** A file of rows with a manifest that agrees with it in everything, so that only its author is in doubt. */
+export function forgedFile(
   rows: string,
-  { lines, like, ...changes }: Partial<RowsManifest> & { readonly lines: string; readonly like: RowsManifest },
-): Promise<RowsManifest> {
+  { lines, like, ...changes }: Forgery,
+): { readonly bytes: Buffer; readonly manifest: RowsManifest } {
   const bytes = zstdCompressSync(lines)
   const path = manifestOf(rows)
   const manifest = {
@@ -48,8 +56,18 @@ export async function plant(
       fileSha256: sumOf(bytes),
     },
   } as unknown as RowsManifest
+  return { bytes, manifest }
+}
+
+export function manifestTextOf(manifest: object): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`
+}
+
+/** Writes such a file and its manifest. */
+export async function plant(directory: string, rows: string, forgery: Forgery): Promise<RowsManifest> {
+  const { bytes, manifest } = forgedFile(rows, forgery)
   await mkdir(join(directory, dirname(rows)), { recursive: true })
   await writeFile(join(directory, rows), bytes)
-  await writeFile(join(directory, path), `${JSON.stringify(manifest, null, 2)}\n`)
+  await writeFile(join(directory, manifest.manifest), manifestTextOf(manifest))
   return manifest
 }

@@ -1,14 +1,15 @@
 import { copyFile, rm } from 'node:fs/promises'
 import BetterSqlite3 from 'better-sqlite3'
 import { Client, types } from 'pg'
+import type { ArchivePlace } from '../../src/archive/archive-location.ts'
 import { Archive } from '../../src/archive/archive.ts'
 import { reconcile, type Reconciliation } from '../../src/archive/reconcile/reconcile.ts'
+import { draftsOf } from '../../src/archive/write/draft-names.ts'
 import type { Database } from '../../src/database/database.ts'
 import { hostClock } from '../../src/time/clock.ts'
 import { applyMigrations, opened } from '../runs/support.ts'
 import { copiedPostgres, POSTGRES_MAJORS } from '../support/databases.ts'
 import { sqliteDatabase, type TestDatabase, type TestEngine } from '../support/engines.ts'
-import { placeIn } from './where.ts'
 
 /** A database that is backed up and restored as a whole, while nobody is connected. */
 export interface Restorable extends AsyncDisposable {
@@ -103,14 +104,14 @@ const integersAsNumbers: typeof types.getTypeParser = (...asked: Parameters<type
   asked[0] === types.builtins.INT8 ? Number : types.getTypeParser(...asked)
 
 /** Like the command, but without a lease. */
-export function reconciled(database: Database, directory: string, dryRun = false): Promise<Reconciliation> {
+export async function reconciledAt(database: Database, place: ArchivePlace, dryRun = false): Promise<Reconciliation> {
   const archive = new Archive({
     database,
-    place: placeIn(directory),
+    place,
     table: 'audit_logs',
     timeColumn: 'timestamp',
     run: 0,
-    drafts: '',
+    drafts: await draftsOf(database),
     program: '1.2.3',
     now: Date.now(),
     cutoff: Date.now(),
@@ -119,4 +120,8 @@ export function reconciled(database: Database, directory: string, dryRun = false
     stopping: new AbortController().signal,
   })
   return reconcile(archive, { dryRun })
+}
+
+export function reconciled(database: Database, directory: string, dryRun = false): Promise<Reconciliation> {
+  return reconciledAt(database, { directory, uid: process.getuid?.() }, dryRun)
 }
