@@ -1,4 +1,4 @@
-import { ARCHIVED, ARCHIVES, DISCARDED, REMOVED, RETENTIONS } from '../archive/tables.ts'
+import { ARCHIVED, ARCHIVES, DISCARDED, PLACES, REMOVED, RETENTIONS } from '../archive/tables.ts'
 import { JOBS } from '../catalogue.ts'
 import type { Rights } from '../database/database.ts'
 import { DETACHED, PARTITIONED } from '../database/partitioning.ts'
@@ -27,6 +27,7 @@ const ARCHIVING: Rights = {
   [RETENTIONS]: ['SELECT', 'INSERT', 'UPDATE'],
   [REMOVED]: ALL,
   [DISCARDED]: ALL,
+  [PLACES]: ['SELECT', 'INSERT', 'UPDATE'],
 }
 
 /** What is no more than that: with UPDATE on a purged table, rows that somebody holds are passed over one by one. */
