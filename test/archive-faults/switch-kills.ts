@@ -25,7 +25,7 @@ export interface SwitchKills {
 }
 
 /**
- * An archive that moves from a folder to a bucket and back, each time by a command that is killed at a random moment, with what its machine was writing. Whatever
+ * An archive that moves from a folder to a bucket and back, each time by a command that is killed at a random moment, half the time with what its machine was writing. Whatever
  * it has left, a purge works at one of the two places and deletes nothing at the other, or the command is repeated and completes.
  */
 export async function survivesSwitches(engine: TestEngine, { kills, seed, bucket }: SwitchKills): Promise<string> {
