@@ -11,8 +11,12 @@ import { noneLost } from './none-lost.ts'
 
 /** So often one archive is moved: it grows, and is read as a whole each time. */
 const MOVES = 8
-/** About so many moments, the last ones, are of the move itself, and those before of the copy. */
-const LAST_MOMENTS = 60
+/**
+ * Moments are counted from the first statement with one of these: from the beginning, with the whole copy; from the lease on, under which the archive is moved; from
+ * when the link is begun that moves it.
+ */
+const COUNTED_FROM = ['maintenance_archives', 'maintenance_leases', 'SET "position"'] as const
+type CountedFrom = (typeof COUNTED_FROM)[number]
 
 export interface SwitchKills {
   readonly kills: number
@@ -21,7 +25,7 @@ export interface SwitchKills {
 }
 
 /**
- * An archive that moves from a folder to a bucket and back, each time by a command that is killed at a random moment, with what its machine was writing. Whatever
+ * An archive that moves from a folder to a bucket and back, each time by a command that is killed at a random moment, half the time with what its machine was writing. Whatever
  * it has left, a purge works at one of the two places and deletes nothing at the other, or the command is repeated and completes.
  */
 export async function survivesSwitches(engine: TestEngine, { kills, seed, bucket }: SwitchKills): Promise<string> {
@@ -37,8 +41,8 @@ export async function survivesSwitches(engine: TestEngine, { kills, seed, bucket
     const both: readonly [Site, Site] = [folder, objects]
     const ids: number[] = []
     let [here, there] = both
-    /** The last command that was not killed. */
-    let moments = 150
+    /** Of the last commands that were not killed. */
+    const moments: Record<CountedFrom, number> = { maintenance_archives: 300, maintenance_leases: 100, 'SET "position"': 60 }
 
     const add = async (): Promise<void> => {
       const before = new Set(await idsInTable(outside))
@@ -56,34 +60,37 @@ export async function survivesSwitches(engine: TestEngine, { kills, seed, bucket
       )
       return outcome === 'succeeded'
     }
-    const switches = (dieAt: number) =>
-      runs(outside.url, here.place.directory, dieAt, ['archive', 'copy', '--to', there.place.directory, '--switch'], {
+    const switches = async (from: CountedFrom, dieAt: number) => {
+      const ended = await runs(outside.url, here.place.directory, dieAt, ['archive', 'copy', '--to', there.place.directory, '--switch'], {
         ...there.env,
         ...here.env,
+        DIE_FROM: from,
       })
+      if (ended.code === 0) moments[from] = ended.moments
+      return ended
+    }
 
     await add()
     assert.ok(await purged(here))
     for (let move = 0; move < MOVES && killed < kills; move += 1) {
-      const last = Math.min(LAST_MOMENTS, moments)
-      const dieAt = next() < 0.5 ? 1 + Math.floor(next() * moments) : 1 + moments - last + Math.floor(next() * 1.5 * last)
-      const at = `${engine.name}, killed at moment ${dieAt} of a switch from ${here.place.directory} to ${there.place.directory}`
-      const ended = await switches(dieAt)
+      // Most of them where it matters.
+      const from = COUNTED_FROM[Math.min(2, Math.floor(next() * 5))]!
+      // Some end before it, which tells how many there are.
+      const dieAt = 1 + Math.floor(next() * 1.2 * moments[from])
+      const at = `${engine.name}, killed at moment ${dieAt} from ${from} on, of a switch from ${here.place.directory} to ${there.place.directory}`
+      const ended = await switches(from, dieAt)
       let isMoved = !ended.killed
-      if (isMoved) {
-        assert.equal(ended.code, 0, ended.output)
-        moments = ended.moments
-      } else {
+      if (isMoved) assert.equal(ended.code, 0, ended.output)
+      else {
         killed += 1
         inTheMidst += (await recordOf(database).load(database)).step === undefined ? 0 : 1
         for (const site of both) if (next() < 0.5) await site.loseSpool()
         await noneLost(outside, both, ids, at)
         if (next() < 0.3) {
           await forgetLease(outside)
-          const repeated = await switches(0)
+          const repeated = await switches(from, 0)
           const wasDone = repeated.code === 1 && repeated.output.includes(`the archive was moved to ${there.place.directory} at`)
           assert.ok(repeated.code === 0 || wasDone, `${at}, then repeated: ${repeated.output}`)
-          if (!wasDone) moments = repeated.moments
           isMoved = true
         }
       }
@@ -105,6 +112,7 @@ export async function survivesSwitches(engine: TestEngine, { kills, seed, bucket
     assert.equal(verified.code, 0, verified.output)
     assert.notDeepEqual((await verifiedAt(there.place, database)).problems, [])
   }
+  assert.ok(inTheMidst > 0, `${killed} kills, and none while the link was on its way`)
   return (
     `${killed} kills of a switch between a folder and a bucket, ${inTheMidst} of them while its link was on its way, and ${moved} moves; ` +
     'places that work 1, rows lost 0, rows in two objects 0'
