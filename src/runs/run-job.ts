@@ -13,7 +13,7 @@ import { namingGrants, RUN_RIGHTS } from './hold-rights.ts'
 import { isSafetyStop, purgeWork, type Account, type Ending } from './purge-work.ts'
 import { claimRun, type Claim } from './recorded-run.ts'
 import { cameBackSentence, type ArchivedByRun, type RunResult } from './result.ts'
-import type { RunReceipts } from './run-receipts.ts'
+import { runReceiptsOf } from './run-receipts.ts'
 import type { RunContext, RunRequest } from './run-context.ts'
 import { LEASES, RUNS, precedentOf, type Precedent } from './run-records.ts'
 import { unrecordedRun, type Finish, type HoldsOfRun, type Run } from './run.ts'
@@ -103,7 +103,8 @@ async function beginRun(context: RunContext, request: RunRequest): Promise<Claim
   const { job, trigger, slot, stopping, dryRun } = request
   const holds = await withRetry({ database, clock, stopping }, () => holdsOf(database, job))
   if (recorded && !dryRun) {
-    const receipts = job.receipts === true ? await receiptsOf(context, request) : undefined
+    const { worker, version, signer } = context
+    const receipts = await withRetry({ database, clock, stopping }, () => runReceiptsOf({ database, worker, version, signer }, job))
     return claimRun(context, { job: job.name, holds, trigger, slot, receipts, stopping })
   }
   if (holds === 'read' && !dryRun) throw new MaintenanceError('JOB_FAILED', withoutLeases(job))
@@ -111,14 +112,6 @@ async function beginRun(context: RunContext, request: RunRequest): Promise<Claim
     recorded ? precedentOf(database, database.named(RUNS), job.name, now, JUMP_MS) : undefined
   const run = await withRetry({ database, clock, stopping }, () => unrecordedRun(database, clock, holds, precedent))
   return { kind: 'run', run }
-}
-
-async function receiptsOf(
-  { database, clock, worker, version, signer }: RunContext,
-  { job, stopping }: RunRequest,
-): Promise<RunReceipts | undefined> {
-  const { runReceiptsOf } = await import('./run-receipts.ts')
-  return withRetry({ database, clock, stopping }, () => runReceiptsOf({ database, worker, version, signer }, job))
 }
 
 async function holdsOf(database: Database, job: Job): Promise<HoldsOfRun> {
