@@ -30,7 +30,7 @@ for (const engine of BOTH_ENGINES) {
 
     const first = await purged(database, folder.path, {}, { told })
     assert.deepEqual([first.outcome, first.deleted, first.tooLarge, first.archived?.rows], ['succeeded', 301, 2, 301], String(first.error))
-    assert.equal(told.warnings.length, 1)
+    assert.equal(told.warnings.length, 1, told.warnings.join('\n'))
     assert.match(
       told.warnings[0]!,
       new RegExp(

@@ -43,10 +43,10 @@ async function compile(folder: string): Promise<void> {
   process.env['TEST_PACKAGE_ROOT'] = folder
 }
 
-/** A test that waits for what never comes fails. (`--test-force-exit` is not for us: it loses the reports of tests that have just ended.) */
-const TEST_TIMEOUT = '--test-timeout=120000'
 /** Archives in buckets take longer. */
-const SLOWNESS = process.env['MCP_TEST_ARCHIVE'] === 'bucket' ? 2 : 1
+const SLOWNESS = process.env['MCP_TEST_ARCHIVE'] === 'bucket' ? 3 : 1
+/** A test that waits for what never comes fails. (`--test-force-exit` is not for us: it loses the reports of tests that have just ended.) */
+const TEST_TIMEOUT = `--test-timeout=${SLOWNESS * 120_000}`
 /** A failed test that left a socket open keeps its file from ending. */
 const LONGEST_RUN_MS = SLOWNESS * Math.max(2, POSTGRES_MAJORS.length) * 10 * 60_000
 
