@@ -95,11 +95,13 @@ describe('a machine that dies, with its spool', () => {
   for (const engine of BOTH_ENGINES)
     for (const side of engine.name === 'sqlite' ? (['before', 'behind'] as const) : (['behind'] as const))
       test(
-        `${engine.name}: ${side} any transaction, another machine goes on, and no row is lost or archived twice`,
+        `${engine.name}: ${side} ${engine.name === 'sqlite' && side === 'behind' ? 'any' : 'a settling'} transaction, another machine goes on, and no row is lost or archived twice`,
         { timeout: 600_000 },
         async () => {
           let moment = 1
-          while ((engine.name === 'sqlite' || moment <= SETTLING) && (await diesAt(engine, moment, side))) moment += 1
+          // Before a transaction of the work that follows, all is as behind the one before it.
+          const isWhole = engine.name === 'sqlite' && side === 'behind'
+          while ((isWhole || moment <= SETTLING) && (await diesAt(engine, moment, side))) moment += 1
           assert.ok(moment > SETTLING, String(moment))
         },
       )
