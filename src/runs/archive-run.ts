@@ -15,6 +15,7 @@ import type { EpochMs } from '../time/clock.ts'
 import { HOLDS } from './hold-tables.ts'
 import { holdsInForce, mayHaveHolds } from './holds-in-force.ts'
 import { currentRows } from './current-rows.ts'
+import { ReceiptBook, receiptsIn } from './receipt-book.ts'
 import type { ArchivedByRun } from './result.ts'
 import type { ArchiveTarget, RunContext, RunRequest } from './run-context.ts'
 import type { RunPolicy } from './run-policy.ts'
@@ -172,9 +173,7 @@ export async function openArchiving(
 /** The receipt of a removal is written with it. */
 async function removalReceipts(context: RunContext, job: Job, run: number): Promise<Expiring['begun']> {
   const { database, worker, version, signer } = context
-  if (job.receipts !== true) return undefined
-  const { ReceiptBook, receiptsIn } = await import('./receipt-book.ts')
-  const table = await receiptsIn(database)
+  const table = job.receipts === true ? await receiptsIn(database) : undefined
   if (table === undefined) return undefined
   const book = new ReceiptBook({ database, worker, version, signer }, table)
   return async (tx, removal) => void (await book.append(tx, { kind: 'removal', job: job.name, run, ...removal }))
