@@ -14,8 +14,8 @@ import { mustKnow } from './unknown-files.ts'
  */
 export async function openArchive(archive: Archive): Promise<void> {
   const { store, record, options } = archive
-  const { database, place } = options
-  await mustBeHere({ database, store, record, directory: place.directory }, 'Nothing was deleted')
+  const { database } = options
+  await mustBeHere({ database, store, record }, 'Nothing was deleted')
   const state = await record.load(database)
   const newest = state.head === null ? undefined : await mustHold(archive, state.head)
   await removeDiscarded(archive, state)

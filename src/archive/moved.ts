@@ -43,27 +43,25 @@ export class PlaceRecord {
   }
 }
 
-/** An archive, as settings describe it. */
-export interface Configured {
+interface Configured {
   readonly database: Database
+  /** At the place that the settings name. */
   readonly store: Store
   readonly record: ArchiveRecord
-  /** As `ArchivePlace` has it. */
-  readonly directory: string
 }
 
 /**
  * What to say where the newest link is not at the place that the settings name, because the archive was moved from there. `undefined`: it is there, or whatever is
  * wrong has another cause.
  */
-export async function movedAway({ database, store, record, directory }: Configured): Promise<string | undefined> {
+export async function movedAway({ database, store, record }: Configured): Promise<string | undefined> {
   if (!(await database.tablesAmong([PLACES])).has(PLACES)) return undefined
   const moved = await new PlaceRecord((name) => database.named(name), store.table).load(database)
-  if (moved === undefined || moved.place === directory) return undefined
+  if (moved === undefined || moved.place === store.root) return undefined
   const { head } = await record.load(database)
   if (head === null || (await store.exists(head.manifest))) return undefined
   return (
-    `the archive was moved to ${moved.place} at ${minuteText(moved.movedAt)} UTC, and ARCHIVE_DIRECTORY is still ${directory}, where nothing was added since. ` +
+    `the archive was moved to ${moved.place} at ${minuteText(moved.movedAt)} UTC, and ARCHIVE_DIRECTORY is still ${store.root}, where nothing was added since. ` +
     `Set ARCHIVE_DIRECTORY=${moved.place} (archive.directory), and start the worker anew`
   )
 }

@@ -229,7 +229,7 @@ export async function forecastArchive(context: RunContext, { job }: RunRequest, 
   const { keptMs, lateKeptMs } = target
   const store = storeAt(target, job.table)
   const record = new ArchiveRecord((name) => database.named(name), job.table)
-  await mustBeHere({ database, store, record, directory: target.directory }, 'A run would delete nothing')
+  await mustBeHere({ database, store, record }, 'A run would delete nothing')
   const { head } = await record.load(database)
   const { there } = await holdingsOf(store, head)
   const before = keptMs === undefined ? undefined : firstKeptDay(now, keptMs)

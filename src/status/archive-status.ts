@@ -106,7 +106,7 @@ async function missingHead(database: Database, plan: ArchivePlan, table: string,
   const record = new ArchiveRecord((name) => database.named(name), table)
   try {
     if (await store.exists(head.manifest)) return []
-    const moved = await movedAway({ database, store, record, directory: plan.directory })
+    const moved = await movedAway({ database, store, record })
     if (moved !== undefined) return [`${moved}. Until then runs fail before they delete anything`]
   } catch (error) {
     return [messageOf(error)]

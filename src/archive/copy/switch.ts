@@ -50,7 +50,7 @@ export async function switchArchive({ archive, target, spool, copy, place }: Swi
   const text = manifestText(manifest)
   const link = { manifest: manifest.manifest, sha256: sha256(text) }
   const step: Step = { ...NO_STEP, run: NO_RUN, drafts: archive.spool.prefix, successors: [link.manifest] }
-  // Should this process die before the link is the newest, nothing is at it, and it may still arrive.
+  // Should this process die before the link is the newest, nothing refers to it, and it may still arrive in a bucket.
   await underLease(async (tx) => {
     await record.begin(tx, step, { from: state.position, position, removed: '' })
     await discarded.note(tx, [link.manifest], false)

@@ -31,7 +31,7 @@ export async function openArchive(program: Program): Promise<OpenedArchive> {
   const warning = await store.warning()
   if (warning !== undefined) program.events.warning(warning)
   const record = new ArchiveRecord((name) => database.named(name), job.table)
-  await mustBeHere({ database, store, record, directory: archivePlanOf(program).directory }, 'Nothing was read or changed')
+  await mustBeHere({ database, store, record }, 'Nothing was read or changed')
   return {
     job,
     store,

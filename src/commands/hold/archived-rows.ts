@@ -28,7 +28,7 @@ export async function archivedRows(program: Program, spared: Spared): Promise<Ar
     const state = await record.load(database)
     if (state.position === 0 && state.step === undefined && !plan.enabled) return { record, files: 0, unknown: undefined }
     const store = storeAt(plan, HELD_JOB.table)
-    const moved = await movedAway({ database, store, record, directory: plan.directory })
+    const moved = await movedAway({ database, store, record })
     if (moved !== undefined) return { record, files: 0, unknown: moved }
     const { files, problems } = await filesBetween(store, state, spared)
     return { record, files, unknown: problems[0] }
